@@ -1,0 +1,66 @@
+"""Position-mean ablation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unexplained.ablations import ABLATIONS, Fill, value_site
+from unexplained.ablations.mean import mean_of
+from unexplained.evaluate import Activations
+from unexplained.evaluate.conditions import digest, tensor_digest
+from unexplained.sites import Site
+from unexplained.subject import Edit, Local
+
+FEWEST = 8
+"""Positions seen in fewer documents than this take the mean over all positions."""
+
+
+def _by_position(table: Tensor, mean: Tensor) -> Callable[[Local], Tensor]:
+    def fill(local: Local) -> Tensor:
+        length = local.value.shape[1]
+        beyond = mean.expand(max(0, length - len(table)), *mean.shape)
+        return torch.cat([table[:length], beyond]).expand_as(local.value)
+
+    return fill
+
+
+@dataclass(frozen=True)
+class PositionMean:
+    """Put the site's mean at this position there.
+
+    Keeps what depends on position alone (attention to the first token, say). Positions that fewer
+    than `FEWEST` fit documents reach take the mean over all positions.
+    """
+
+    says: str = "the mean over the fit part at the same position"
+
+    def fit(self, activations: Activations, sites: Sequence[Site], seed: int) -> Fill:
+        """Average by position over the documents of the fit part."""
+        tables = [self._table(activations, site) for site in sites]
+        edits = tuple(
+            Edit(site, _by_position(*pair)) for site, pair in zip(sites, tables, strict=True)
+        )
+        mark = digest("position mean", *map(str, sites), tensor_digest([t for t, _ in tables]))
+        return Fill("position mean", edits, mark, sum(t.numel() for t, _ in tables))
+
+    def _table(self, activations: Activations, site: Site) -> tuple[Tensor, Tensor]:
+        mean = mean_of(activations, site)
+        longest = max(batch.tokens.shape[1] for batch, _ in activations.batches)
+        total = torch.zeros(longest, *mean.shape, dtype=torch.float64, device=mean.device)
+        count = torch.zeros(longest, dtype=torch.float64, device=mean.device)
+        for batch, values in activations.batches:
+            value = values[value_site(site)].double()
+            shown = batch.valid.double().reshape(*batch.valid.shape, *[1] * mean.dim())
+            length = batch.tokens.shape[1]
+            total[:length] += (value * shown).sum(0)
+            count[:length] += batch.valid.sum(0)
+        enough = (count >= FEWEST).reshape(-1, *[1] * mean.dim())
+        per_document = total / count.clamp(min=1).reshape(enough.shape)
+        return torch.where(enough, per_document, mean.double()).to(mean.dtype), mean
+
+
+ABLATIONS.add("position mean", PositionMean())

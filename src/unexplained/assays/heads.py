@@ -1,0 +1,110 @@
+"""Behavioural scores of every head: how much of its attention goes where a rule would send it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unexplained.evaluate.batches import plan
+from unexplained.evaluate.evaluate import BATCH_TOKENS, Progress
+from unexplained.explanations import patterns
+from unexplained.record import HeadScore
+from unexplained.sites import Site
+from unexplained.subject import Edit, Local, Subject
+from unexplained.text import Text
+
+RULES: dict[str, Callable[[Tensor], Tensor]] = {
+    "induction": patterns.after_earlier_occurrence,
+    "previous_token": patterns.previous,
+    "duplicate_token": patterns.earlier_occurrence,
+}
+"""Where each rule would attend, (batch, to, from)."""
+
+
+@dataclass
+class _Share:
+    """Running totals of attention on a rule's targets, by (layer, head)."""
+
+    attention: Tensor
+    rows: float = 0.0
+
+
+def head_scores(
+    subject: Subject,
+    text: Text,
+    *,
+    twin: Subject | None = None,
+    batch_tokens: int = BATCH_TOKENS,
+    progress: Progress = lambda done, total: None,
+) -> tuple[HeadScore, ...]:
+    """Score all heads on a text's eval part, strongest induction first.
+
+    A score is the mean attention on the rule's targets over the destinations that have any, in
+    [0, 1] (Olsson et al. 2022, for repeated random tokens). On such tokens a rule has one target,
+    so an ideal induction head scores 1. A score says where a head looks, not what that does to the
+    loss: heads with a score of 0.9 can matter less than the noise.
+
+    Args:
+        subject: The model.
+        text: Repeated random tokens (`text("repeats", …)`) for the usual scores.
+        twin: A random-weight model of the same shape, scored beside it.
+        batch_tokens: Padded tokens per batch.
+        progress: Told about every finished batch.
+    """
+    scores = _scores(subject, text, batch_tokens, progress)
+    other = _scores(twin, text, batch_tokens, progress) if twin is not None else None
+    shape = subject.shape
+    found = [
+        HeadScore(
+            site=str(Site(layer, "H", head)),
+            **{rule: float(table[layer, head]) for rule, table in scores.items()},
+            twin_induction=None if other is None else float(other["induction"][layer, head]),
+        )
+        for layer in range(shape.layers)
+        for head in range(shape.heads)
+    ]
+    return tuple(sorted(found, key=lambda score: -score.induction))
+
+
+def strongest(scores: Sequence[HeadScore], count: int) -> str:
+    """The sites of the heads with the highest induction scores, as one address."""
+    return " ".join(score.site for score in scores[:count])
+
+
+def _scores(
+    subject: Subject, text: Text, batch_tokens: int, progress: Progress
+) -> dict[str, Tensor]:
+    shape = subject.shape
+    totals = {
+        rule: _Share(torch.zeros(shape.layers, shape.heads, dtype=torch.float64)) for rule in RULES
+    }
+    plans = plan(text.eval, batch_tokens)
+    for number, batch_plan in enumerate(plans):
+        batch = batch_plan.batch(subject.device)
+        masks = {}
+        for rule, where in RULES.items():
+            targets = (where(batch.tokens) > 0) & batch.valid[:, :, None]
+            masks[rule] = targets.float()
+            totals[rule].rows += float(targets.any(-1).sum())
+        sites = [
+            Site(layer, "H", head, "pattern")
+            for layer in range(shape.layers)
+            for head in range(shape.heads)
+        ]
+        subject.run(batch, [Edit(site, _watcher(masks, totals)) for site in sites])
+        progress(number + 1, len(plans))
+    return {rule: share.attention / max(share.rows, 1.0) for rule, share in totals.items()}
+
+
+def _watcher(
+    masks: dict[str, Tensor], totals: dict[str, _Share]
+) -> Callable[[Local], Tensor | None]:
+    def watch(local: Local) -> None:
+        for rule, mask in masks.items():
+            attention = float((local.value * mask).sum())
+            totals[rule].attention[local.site.layer, local.site.index] += attention
+
+    return watch

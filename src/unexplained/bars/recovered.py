@@ -1,0 +1,172 @@
+"""How much of an ablation's damage a condition undoes, and the plain numbers beside it.
+
+L_full is the loss of the intact model, L_abl of the model with the component ablated, L_sub of
+the model with the explanation in the component's place, all in nats per token over the same
+tokens. Recovered is (L_abl − L_sub) / (L_abl − L_full): 1 where the explanation does as well as
+the component, 0 where it does as well as the ablation. Neither is a limit.
+"""
+
+from __future__ import annotations
+
+from unexplained.bars.paired import paired
+from unexplained.ledger import ALL, Ledger
+from unexplained.record import Number
+from unexplained.stats import SHARE, Settings, difference_per_token, fraction, mean_per_token
+
+INTACT = "intact"
+"""The condition of the model as it is."""
+
+
+def loss(
+    ledger: Ledger, condition: str, *, stratum: tuple[str, str] = ALL, settings: Settings
+) -> Number:
+    """Mean loss of a condition (nats per token).
+
+    Raises:
+        MeasurementError: The condition or the stratum was not measured.
+    """
+    read = paired(ledger, "loss", (condition,), stratum)
+    return mean_per_token(read.columns[0], read.tokens, settings=settings)
+
+
+def kl(
+    ledger: Ledger, condition: str, *, stratum: tuple[str, str] = ALL, settings: Settings
+) -> Number:
+    """Mean KL divergence of a condition's predictions from the intact model's (nats per token).
+
+    Unlike the loss it counts every change, also those that happen to help.
+
+    Raises:
+        MeasurementError: The condition or the stratum was not measured.
+    """
+    read = paired(ledger, "kl", (condition,), stratum)
+    return mean_per_token(read.columns[0], read.tokens, settings=settings)
+
+
+def agreement(
+    ledger: Ledger, condition: str, *, stratum: tuple[str, str] = ALL, settings: Settings
+) -> Number:
+    """Share of tokens whose top-1 prediction is the intact model's.
+
+    Raises:
+        MeasurementError: The condition or the stratum was not measured.
+    """
+    read = paired(ledger, "agree", (condition,), stratum)
+    return mean_per_token(read.columns[0], read.tokens, settings=settings, unit=SHARE)
+
+
+def increase(
+    ledger: Ledger,
+    condition: str,
+    *,
+    intact: str = INTACT,
+    stratum: tuple[str, str] = ALL,
+    settings: Settings,
+) -> Number:
+    """Loss of a condition minus the intact model's, paired by document (nats per token).
+
+    Raises:
+        MeasurementError: A condition or the stratum was not measured, or on different tokens.
+    """
+    read = paired(ledger, "loss", (condition, intact), stratum)
+    changed, whole = read.columns
+    return difference_per_token(changed, whole, read.tokens, settings=settings)
+
+
+def damage(
+    ledger: Ledger,
+    ablation: str,
+    *,
+    intact: str = INTACT,
+    stratum: tuple[str, str] = ALL,
+    settings: Settings,
+) -> Number:
+    """L_abl − L_full (nats per token): what the ablation costs, the denominator of `recovered`.
+
+    Raises:
+        MeasurementError: A condition or the stratum was not measured, or on different tokens.
+    """
+    return increase(ledger, ablation, intact=intact, stratum=stratum, settings=settings)
+
+
+def regained(
+    ledger: Ledger,
+    before: str,
+    after: str,
+    ablation: str,
+    *,
+    intact: str = INTACT,
+    stratum: tuple[str, str] = ALL,
+    settings: Settings,
+) -> Number:
+    """(L_before − L_after) / (L_abl − L_full): share of the damage undone by a change.
+
+    As the difference of two recovered fractions with the same denominator it is a ratio of sums
+    itself, so its interval is paired.
+
+    Raises:
+        MeasurementError: A condition or the stratum was not measured, or on different tokens.
+    """
+    read = paired(ledger, "loss", (before, after, ablation, intact), stratum)
+    worse, better, ablated, whole = read.columns
+    return fraction(
+        worse - better,
+        ablated - whole,
+        read.tokens,
+        what=f"damage of '{ablation}'",
+        if_negative="the ablation lowers the loss, so there is no damage to recover",
+        settings=settings,
+    )
+
+
+def recovered(
+    ledger: Ledger,
+    condition: str,
+    ablation: str,
+    *,
+    intact: str = INTACT,
+    stratum: tuple[str, str] = ALL,
+    settings: Settings,
+) -> Number:
+    """(L_abl − L_sub) / (L_abl − L_full): share of the ablation's damage that is recovered.
+
+    Refused by name when the damage is within noise of zero or negative (`stats.fraction`). It
+    misleads where the ablation does more than remove the component (a zero that throws the
+    residual stream off): its damage then prices the throw, and any sane stand-in recovers most
+    of it. Hence several ablations side by side.
+
+    Raises:
+        MeasurementError: A condition or the stratum was not measured, or on different tokens.
+    """
+    return regained(
+        ledger, ablation, condition, ablation, intact=intact, stratum=stratum, settings=settings
+    )
+
+
+def variance_explained(
+    ledger: Ledger,
+    condition: str,
+    mean: str,
+    *,
+    stratum: tuple[str, str] = ALL,
+    settings: Settings,
+) -> Number:
+    """1 − Σ error(condition) / Σ error(mean): share of the variance of the outputs explained.
+
+    Errors are squared distances at the edited sites' outputs in the intact run. The mean is the
+    one fitted on the fit part, so on other text its error holds the shift between the parts too.
+
+    Raises:
+        MeasurementError: A condition or the stratum was not measured, the errors were not asked
+            for, or two conditions were measured on different tokens.
+    """
+    read = paired(ledger, "error", (condition, mean), stratum)
+    explained, unexplained = read.columns
+    return fraction(
+        unexplained - explained,
+        unexplained,
+        read.tokens,
+        what=f"squared error of '{mean}'",
+        unit="squared error per token",
+        settings=settings,
+    )

@@ -1,0 +1,124 @@
+"""The numbers of one row of a record, from a ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+from unexplained.bars.recovered import (
+    INTACT,
+    agreement,
+    damage,
+    increase,
+    kl,
+    loss,
+    recovered,
+    variance_explained,
+)
+from unexplained.bars.thresholds import distances, nines
+from unexplained.errors import MeasurementError, near_matches
+from unexplained.ledger import ALL, Ledger
+from unexplained.record import Number, Stratum
+from unexplained.stats import Settings
+
+
+class RowNumbers(TypedDict):
+    """The fields of `record.Row` that come from a ledger: `Row(**about, **numbers)`."""
+
+    loss: Number
+    increase: Number
+    kl: Number
+    agreement: Number
+    recovered: dict[str, Number]
+    direct: dict[str, Number]
+    variance: Number | None
+    bars: dict[str, Number]
+    nines: Number
+    strata: tuple[Stratum, ...]
+
+
+def measure_row(
+    ledger: Ledger,
+    name: str,
+    *,
+    ablations: Sequence[str],
+    reference: str,
+    direct: Mapping[str, tuple[str, str]],
+    variance: tuple[str, str] | None,
+    settings: Settings,
+    strata: bool = True,
+    intact: str = INTACT,
+) -> RowNumbers:
+    """Read everything that a record says of one condition.
+
+    Args:
+        ledger: Holds the condition, the ablations and the intact model.
+        name: The condition.
+        ablations: Conditions whose damage `recovered` is measured against.
+        reference: The one of them that bars, nines and strata use.
+        direct: For each kind of direct effect, the condition and the mean ablation in it.
+        variance: The condition and the mean whose squared errors give the variance explained.
+        settings: Level, resamples and seed.
+        strata: Whether to go through the strata as well.
+        intact: The condition of the model as it is.
+
+    Raises:
+        MeasurementError: The reference is not among the ablations, or a condition that is named
+            was not measured, or not on the same tokens.
+    """
+    if reference not in ablations:
+        found = "it is not among the ablations"
+        raise MeasurementError(
+            f"The reference ablation '{reference}'", found, near_matches(reference, ablations)
+        )
+    pairs = [*direct.values(), *([variance] if variance else [])]
+    some = _only(ledger, [name, intact, *ablations, *(one for pair in pairs for one in pair)])
+    shares = {
+        ablation: recovered(some, name, ablation, intact=intact, settings=settings)
+        for ablation in ablations
+    }
+    return RowNumbers(
+        loss=loss(some, name, settings=settings),
+        increase=increase(some, name, intact=intact, settings=settings),
+        kl=kl(some, name, settings=settings),
+        agreement=agreement(some, name, settings=settings),
+        recovered=shares,
+        direct={
+            label: recovered(some, condition, mean, intact=intact, settings=settings)
+            for label, (condition, mean) in direct.items()
+        },
+        variance=variance_explained(some, *variance, settings=settings) if variance else None,
+        bars=distances(shares[reference]),
+        nines=nines(shares[reference]),
+        strata=_strata(some, name, reference, intact, settings) if strata else (),
+    )
+
+
+def _only(ledger: Ledger, named: Sequence[str]) -> Ledger:
+    """A ledger of the conditions in play: strata are read many times, and it filters quickly."""
+    known = ledger.conditions
+    for one in named:
+        if one not in known:
+            found = f"it needs '{one}', which this ledger does not have"
+            raise MeasurementError(f"The row of '{named[0]}'", found, near_matches(one, known))
+    return ledger.only(named)
+
+
+def _strata(
+    ledger: Ledger, name: str, reference: str, intact: str, settings: Settings
+) -> tuple[Stratum, ...]:
+    ledger = ledger.only([name, reference, intact])
+    return tuple(
+        Stratum(
+            family=stratum[0],
+            label=stratum[1],
+            tokens=int(ledger.sums(intact, stratum).tokens.sum()),
+            loss=loss(ledger, name, stratum=stratum, settings=settings),
+            damage=damage(ledger, reference, intact=intact, stratum=stratum, settings=settings),
+            recovered=recovered(
+                ledger, name, reference, intact=intact, stratum=stratum, settings=settings
+            ),
+        )
+        for stratum in ledger.strata
+        if stratum != ALL
+    )

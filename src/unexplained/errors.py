@@ -1,0 +1,67 @@
+"""What can go wrong, said in three parts: what was asked, what was found, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UnexplainedError(Exception):
+    """Base of every error that this package raises on purpose.
+
+    Args:
+        asked: What the caller wanted, with the value they gave.
+        found: What is there instead.
+        do: The next step that would help; near matches go here.
+    """
+
+    def __init__(self, asked: str, found: str, do: str = "") -> None:
+        self.asked, self.found, self.do = asked, found, do
+        super().__init__(asked, found, do)
+
+    def __str__(self) -> str:
+        return f"{self.asked}: {self.found}." + (f" {self.do}" if self.do else "")
+
+
+class SiteError(UnexplainedError):
+    """A site that does not parse or that the model does not have."""
+
+
+class SubjectError(UnexplainedError):
+    """A model that cannot be loaded or opened up."""
+
+
+class TextError(UnexplainedError):
+    """A text that is empty, too short, unreadable or does not belong to the model."""
+
+
+class FetchError(UnexplainedError):
+    """A download that failed, was cut off or does not have the pinned hash."""
+
+
+class ExplanationError(UnexplainedError):
+    """An explanation that does not exist, raised, or returned something that cannot stand in."""
+
+
+class MeasurementError(UnexplainedError):
+    """A measurement that gave NaN or infinity, or could not be kept on disk."""
+
+
+class RecordError(UnexplainedError):
+    """A record file that cannot be read."""
+
+
+def near_matches(name: str, known: Iterable[str], *, show: int = 3) -> str:
+    """Say which known names are close to a wrong one, as the `do` part of an error.
+
+    >>> near_matches("webmx", ["webmix", "pydocs"])
+    'Did you mean webmix?'
+    >>> near_matches("zzz", ["webmix", "pydocs"])
+    'There are: webmix, pydocs.'
+    """
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=show, cutoff=0.5)
+    if close:
+        return f"Did you mean {' or '.join(close)}?"
+    listed = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    return f"There are: {listed}." if names else "There are none."

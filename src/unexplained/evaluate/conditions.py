@@ -1,0 +1,86 @@
+"""Conditions: named ways to produce next-token predictions. The *if* of "what are the losses if"."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+from unexplained.subject import Edit
+
+Effect = Literal["total", "direct", "direct, norm frozen"]
+"""Total: everything downstream reacts. Direct: only what the edited components themselves add to
+the final stream changes; with the final norm's scale frozen, direct effects add up."""
+
+
+class Predictor(Protocol):
+    """A table of predictions that needs no model, such as a bigram table."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of everything that its predictions depend on."""
+
+    def log_probs(self, contexts: Tensor) -> Tensor:
+        """Log probabilities (n, vocabulary) of the next token after each of n tokens."""
+
+
+@dataclass(frozen=True)
+class Intact:
+    """The model as it is. Every evaluation includes it."""
+
+    name: str = "intact"
+    fingerprint: str = "intact"
+
+
+@dataclass(frozen=True)
+class Edited:
+    """The model under a set of edits: an ablation, an explanation, a circuit."""
+
+    name: str
+    edits: tuple[Edit, ...]
+    fingerprint: str
+    """Hash of everything that the edits depend on: code, fitted values, sites."""
+    effect: Effect = "total"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Predictions from a table."""
+
+    name: str
+    table: Predictor
+
+    @property
+    def fingerprint(self) -> str:
+        """The table's."""
+        return f"table {self.table.fingerprint}"
+
+
+Condition = Intact | Edited | Table
+
+
+def key(condition: Condition) -> str:
+    """Under which name a condition's measurements are kept: what it is, not what it is called."""
+    effect = condition.effect if isinstance(condition, Edited) else ""
+    return digest(condition.fingerprint, effect)
+
+
+def digest(*parts: str | bytes) -> str:
+    """First 16 hex digits of the SHA-256 of some parts, each set off from the next."""
+    total = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        total.update(len(data).to_bytes(8, "little") + data)
+    return total.hexdigest()[:16]
+
+
+def tensor_digest(tensors: Sequence[Tensor]) -> str:
+    """Digest of tensors by shape, type and bytes."""
+    parts: list[str | bytes] = []
+    for tensor in tensors:
+        parts.append(f"{tuple(tensor.shape)}{tensor.dtype}")
+        parts.append(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest(*parts)

@@ -1,0 +1,258 @@
+"""`evaluate`: the one road from conditions to a ledger.
+
+Per batch: one intact pass, which keeps the stream before every layer where some condition
+begins and measures all direct effects; then each condition from its first edited layer on; then
+all of them through the unembedding together, a few rows at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from unexplained.errors import MeasurementError
+from unexplained.evaluate.batches import Plan, plan
+from unexplained.evaluate.conditions import Condition, Edited, Intact, Table, digest, key
+from unexplained.evaluate.score import Rows, Scores, score
+from unexplained.evaluate.store import Store, code_digest
+from unexplained.ledger import ALL, SCHEMA, TOKEN_SCHEMA, Ledger
+from unexplained.subject import Batch, Pass, Subject
+from unexplained.subject.edits import first_layer
+from unexplained.text import Block, Text
+
+BATCH_TOKENS = 1024
+"""Padded tokens per batch on a CPU; more does not help there (measured: see docs/engine.md)."""
+
+Progress = Callable[[int, int], None]
+"""Called with (units done, units in all)."""
+
+
+def evaluate(
+    subject: Subject,
+    text: Text,
+    conditions: Sequence[Condition],
+    *,
+    part: Literal["eval", "fit"] = "eval",
+    keep_tokens: Iterable[str] = (),
+    folder: Path | None = None,
+    batch_tokens: int = BATCH_TOKENS,
+    progress: Progress = lambda done, total: None,
+) -> Ledger:
+    """Measure conditions on a text.
+
+    Args:
+        subject: The model.
+        text: Where its eval part (or fit part) is measured.
+        conditions: What to measure; the intact model is always measured as `intact`.
+        part: `fit` only for looking at how well something fitted its own data.
+        keep_tokens: Conditions whose every token's loss is kept, for the token view.
+        folder: Finished batches are kept here and found again; nothing is kept if None.
+        batch_tokens: Padded tokens per batch. Part of what a result depends on, in the low bits.
+        progress: Told about every finished batch.
+
+    Raises:
+        MeasurementError: Two conditions share a name; a loss is NaN or infinite (which condition,
+            site and document); a finished batch cannot be kept.
+    """
+    wanted = _with_intact(conditions)
+    blocks = text.eval if part == "eval" else text.fit
+    tokens_of = set(keep_tokens)
+    store = None if folder is None else Store.open(folder, _circumstances(subject, text, batch_tokens))
+    names = {key(condition): condition.name for condition in wanted}
+    keys = {condition.name: key(condition) for condition in wanted}
+    plans = plan(blocks, batch_tokens)
+    done: list[Ledger] = []
+    for number, batch_plan in enumerate(plans):
+        unit = digest(part, *(block.document for block in batch_plan.blocks))
+        known = Ledger.empty() if store is None else store.load(unit, names, tokens_of)
+        missing = [c for c in wanted if c.name not in known.conditions]
+        if missing:
+            fresh = _Unit(subject, text, batch_plan, tokens_of).measure(missing)
+            if store is not None:
+                store.save(unit, fresh, {name: keys[name] for name in fresh.conditions})
+            known = Ledger.concat([known, fresh])
+        done.append(known)
+        progress(number + 1, len(plans))
+    return _in_order(Ledger.concat(done), wanted, blocks)
+
+
+def _with_intact(conditions: Sequence[Condition]) -> list[Condition]:
+    wanted: list[Condition] = [Intact(), *(c for c in conditions if not isinstance(c, Intact))]
+    names = [condition.name for condition in wanted]
+    for name in names:
+        if names.count(name) > 1:
+            raise MeasurementError(f"The condition '{name}'", "two conditions have this name")
+    return wanted
+
+
+def _circumstances(subject: Subject, text: Text, batch_tokens: int) -> dict[str, str]:
+    weight = next(subject.anatomy.model.parameters())
+    return {
+        "model": subject.fingerprint,
+        "text": text.fingerprint,
+        "code": code_digest(),
+        "torch": torch.__version__,
+        "threads": str(torch.get_num_threads()),
+        "device": str(weight.device.type),
+        "type": str(weight.dtype),
+        "products": subject.precision.setting,
+        "batch tokens": str(batch_tokens),
+    }
+
+
+def _in_order(ledger: Ledger, wanted: Sequence[Condition], blocks: Sequence[Block]) -> Ledger:
+    """Rows by condition, then document as in the text: independent of batches and of resuming."""
+    conditions = {condition.name: i for i, condition in enumerate(wanted)}
+    documents = {block.document: i for i, block in enumerate(blocks)}
+
+    def ordered(table: pa.Table) -> pa.Table:
+        by_condition = [conditions[name] for name in table["condition"].to_pylist()]
+        by_document = [documents[name] for name in table["document"].to_pylist()]
+        order = np.lexsort((np.arange(table.num_rows), by_document, by_condition))
+        return table.take(pa.array(order))
+
+    return Ledger(ordered(ledger.table), ordered(ledger.tokens))
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """One batch to be measured."""
+
+    subject: Subject
+    text: Text
+    plan: Plan
+    keep_tokens: set[str]
+
+    def measure(self, conditions: Sequence[Condition]) -> Ledger:
+        """Measure some conditions on this batch, always with the intact model for comparison."""
+        batch = self.plan.batch(self.subject.device)
+        edited = [c for c in conditions if isinstance(c, Edited)]
+        total = [c for c in edited if c.effect == "total"]
+        direct = [c for c in edited if c.effect != "total"]
+        layers = {c.name: self._start(c) for c in total}
+        # Free and frozen norm are two readings of one direct effect: its edits run once.
+        groups = {c.fingerprint: c.edits for c in direct}
+        intact = self.subject.run(
+            batch, keep_streams=sorted(set(layers.values())), direct=list(groups.values())
+        )
+        effects = dict(zip(groups, intact.direct, strict=True))
+        predicted = batch.valid[:, 1:]
+        rows: dict[str, Rows] = {}
+        errors: dict[str, Tensor] = {}
+        for condition in conditions:
+            match condition:
+                case Edited(name=name, effect="total"):
+                    done = self.subject.run(
+                        batch, condition.edits, resume=intact.resume(layers[name])
+                    )
+                    rows[name] = self._unembedded(done.normed, predicted)
+                case Edited(name=name, fingerprint=mark, effect=effect):
+                    frozen = effect == "direct, norm frozen"
+                    normed = self._direct(intact, effects[mark].added, frozen)
+                    rows[name] = self._unembedded(normed, predicted)
+                    errors[name] = effects[mark].error[:, :-1][predicted]
+                case Table(name=name, table=table):
+                    contexts = batch.tokens[:, :-1][predicted]
+                    rows[name] = _looked_up(table.log_probs, contexts)
+                case Intact():
+                    pass
+        base = self._unembedded(intact.normed, predicted)
+        scores = score(base, rows, batch.tokens[:, 1:][predicted])
+        self._check(conditions, scores, batch)
+        asked = {condition.name: scores[condition.name] for condition in conditions}
+        return self._ledger(asked, errors, scores["intact"].predicted)
+
+    def _start(self, condition: Edited) -> int:
+        return min(max(first_layer(condition.edits), 0), self.subject.shape.layers)
+
+    def _unembedded(self, normed: Tensor, predicted: Tensor) -> Rows:
+        picked = normed[:, :-1][predicted]
+        return lambda rows: self.subject.logits(picked[rows])
+
+    def _direct(self, intact: Pass, added: Tensor, frozen: bool) -> Tensor:
+        with torch.no_grad(), self.subject.precision.applied():
+            if frozen:
+                return self.subject.anatomy.frozen_norm(intact.stream, added)
+            normed: Tensor = self.subject.anatomy.final_norm(intact.stream + added)
+            return normed
+
+    def _check(
+        self, conditions: Sequence[Condition], scores: Mapping[str, Scores], batch: Batch
+    ) -> None:
+        row = torch.repeat_interleave(
+            torch.arange(len(batch.documents), device=batch.valid.device),
+            batch.valid[:, 1:].sum(-1),
+        )
+        for condition in conditions:
+            bad = ~torch.isfinite(scores[condition.name].loss)
+            if bool(bad.any()):
+                document = batch.documents[int(row[bad][0])]
+                sites = [str(e.site) for e in condition.edits] if isinstance(condition, Edited) else []
+                raise MeasurementError(
+                    f"The loss of '{condition.name}'" + (f" at {', '.join(sites)}" if sites else ""),
+                    f"it is NaN or infinite in document {document}",
+                    "What was finished is kept. Try float32, or look at the fitted values.",
+                )
+
+    def _ledger(
+        self, scores: Mapping[str, Scores], errors: Mapping[str, Tensor], intact: Tensor
+    ) -> Ledger:
+        """Sum up by document and stratum, in float64."""
+        columns: dict[str, list[object]] = {field: [] for field in SCHEMA.names}
+        per_token: dict[str, list[object]] = {field: [] for field in TOKEN_SCHEMA.names}
+        ends = np.cumsum([len(block.tokens) - 1 for block in self.plan.blocks])
+        labels = [_masks(self.text.labels(block)) for block in self.plan.blocks]
+        for name, got in scores.items():
+            loss, kl = _float64(got.loss), _float64(got.kl)
+            predicted = got.predicted.cpu().numpy()
+            agree = (got.predicted == intact).cpu().numpy()
+            error = _float64(errors[name]) if name in errors else None
+            for block, end, masks in zip(self.plan.blocks, ends, labels, strict=True):
+                here = slice(int(end) - (len(block.tokens) - 1), int(end))
+                for (family, label), mask in masks.items():
+                    _append(
+                        columns,
+                        (name, block.document, family, label, int(mask.sum())),
+                        (loss[here][mask].sum(), kl[here][mask].sum(), agree[here][mask].sum()),
+                        None if error is None else error[here][mask].sum(),
+                    )
+                if name in self.keep_tokens:
+                    values = (name, block.document, got.loss[here].tolist(), predicted[here].tolist())
+                    for field, value in zip(TOKEN_SCHEMA.names, values, strict=True):
+                        per_token[field].append(value)
+        return Ledger(pa.table(columns, SCHEMA), pa.table(per_token, TOKEN_SCHEMA))
+
+
+def _append(
+    columns: dict[str, list[object]],
+    head: tuple[str, str, str, str, int],
+    sums: tuple[float, float, int],
+    error: float | None,
+) -> None:
+    for field, value in zip(SCHEMA.names, (*head, *sums, error), strict=True):
+        columns[field].append(value)
+
+
+def _masks(labels: Mapping[str, np.ndarray]) -> dict[tuple[str, str], np.ndarray]:
+    """Which tokens of a block belong to each (family, label); empty ones are left out."""
+    some = next(iter(labels.values()))
+    masks = {ALL: np.ones(len(some), dtype=bool)}
+    for family, values in labels.items():
+        for label in dict.fromkeys(values.tolist()):
+            masks[family, label] = values == label
+    return masks
+
+
+def _float64(values: Tensor) -> np.ndarray:
+    return values.double().cpu().numpy()
+
+
+def _looked_up(log_probs: Callable[[Tensor], Tensor], contexts: Tensor) -> Rows:
+    return lambda rows: log_probs(contexts[rows]).to(contexts.device)

@@ -1,0 +1,103 @@
+"""Measurements as they finish, one file per batch, so that nothing finished is measured twice.
+
+A file is written beside its place and moved there in one step: a process killed at any moment
+leaves whole files or none. Rows are kept under what a condition *is* (its key), not its name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from unexplained.errors import MeasurementError
+from unexplained.evaluate.conditions import digest
+from unexplained.ledger import SCHEMA, TOKEN_SCHEMA, Ledger
+
+_PACKAGE = Path(__file__).parents[1]
+_NOT_MEASURING = ("report", "cli", "assays", "bars")
+
+
+@cache
+def code_digest() -> str:
+    """Digest of all code that a measurement can depend on: other code, other measurements."""
+    files = sorted(
+        path
+        for path in _PACKAGE.rglob("*.py")
+        if path.relative_to(_PACKAGE).parts[0] not in _NOT_MEASURING
+    )
+    return digest(*(path.read_bytes() for path in files))
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of finished units for one model, text part and way of measuring."""
+
+    folder: Path
+    describes: Mapping[str, str]
+    """What the measurements depend on besides the condition; kept beside them in plain words."""
+
+    @classmethod
+    def open(cls, root: Path, describes: Mapping[str, str]) -> Store:
+        """The store for these circumstances under `root`, made if it is not there."""
+        text = json.dumps(dict(describes), indent=1, sort_keys=True)
+        store = cls(root / digest(text), dict(describes))
+        store._write(lambda path: path.write_text(text, encoding="utf-8"), "measured.json")
+        return store
+
+    def load(self, unit: str, keys: Mapping[str, str], want_tokens: Iterable[str]) -> Ledger:
+        """What is known of a unit, for conditions given as key -> name.
+
+        A condition whose per-token rows are wanted counts as known only if they were kept.
+        """
+        found: dict[str, Ledger] = {}
+        needs_tokens = set(want_tokens)
+        for path in sorted(self.folder.glob(f"{unit}-*[0-9a-f].parquet")):
+            ledger = Ledger.read(path)
+            kept = set(ledger.tokens["condition"].unique().to_pylist())
+            for condition in ledger.conditions:
+                name = keys.get(condition)
+                if name and condition not in found and (name not in needs_tokens or condition in kept):
+                    found[condition] = _renamed(ledger.only([condition]), name)
+        return Ledger.concat(found[key] for key in keys if key in found)
+
+    def save(self, unit: str, ledger: Ledger, keys: Mapping[str, str]) -> None:
+        """Keep a unit's rows, for conditions given as name -> key."""
+        renamed = Ledger.concat(
+            _renamed(ledger.only([name]), keys[name]) for name in ledger.conditions
+        )
+        stem = f"{unit}-{digest(*sorted(keys.values()))}"
+        if renamed.tokens.num_rows:
+            # First, so that sums are never there without the per-token rows that belong to them.
+            self._write(lambda path: pq.write_table(renamed.tokens, path), f"{stem}.tokens.parquet")
+        self._write(lambda path: pq.write_table(renamed.table, path), f"{stem}.parquet")
+
+    def _write(self, write: object, name: str) -> None:
+        staged = self.folder / f".{name}.{os.getpid()}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write(staged)  # type: ignore[operator]
+            os.replace(staged, self.folder / name)
+        except OSError as error:
+            staged.unlink(missing_ok=True)
+            raise MeasurementError(
+                f"Keeping the measurement {name}",
+                f"it cannot be written ({error.strerror or error}); what was finished is kept",
+                f"Free some space or set UNEXPLAINED_CACHE (now writing under {self.folder.parent}).",
+            ) from error
+
+
+def _renamed(ledger: Ledger, name: str) -> Ledger:
+    def renamed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+        column = pa.array([name] * table.num_rows, pa.string())
+        return table.set_column(0, schema.field("condition"), column)
+
+    return Ledger(renamed(ledger.table, SCHEMA), renamed(ledger.tokens, TOKEN_SCHEMA))
+
+

@@ -1,0 +1,9 @@
+"""Explanations: what is claimed of a component, as code that can stand in its place."""
+
+from unexplained.explanations.fit import Fitted as Fitted
+from unexplained.explanations.fit import fit as fit
+from unexplained.explanations.library import LIBRARY as LIBRARY
+from unexplained.explanations.protocol import Claim as Claim
+from unexplained.explanations.protocol import Explanation as Explanation
+from unexplained.explanations.protocol import View as View
+from unexplained.explanations.protocol import explanation as explanation

@@ -1,0 +1,218 @@
+"""From a claim to edits: the rest is filled in, the readout fitted, in closed form, on the fit part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unexplained.evaluate import Activations, Edited
+from unexplained.evaluate.activations import local as recorded_local
+from unexplained.evaluate.conditions import Effect, digest, tensor_digest
+from unexplained.explanations.description import PARAMETER_BITS
+from unexplained.explanations.protocol import Claim, Explanation, elsewhere
+from unexplained.record import Description
+from unexplained.sites import HEAD_VALUES, Shape, Site
+from unexplained.subject import Edit, Local
+
+RIDGE = 1e-6
+"""Ridge penalty, relative to the mean variance of the features: for stability, not shrinkage."""
+
+
+@dataclass(frozen=True)
+class Readout:
+    """What was fitted for one head: z' = (rest + gate (z_said − rest)) @ matrix + bias."""
+
+    mean: Tensor
+    """(head size,) the head's mean z on the fit part."""
+    gate: float | None = None
+    matrix: Tensor | None = None
+    bias: Tensor | None = None
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All fitted numbers that are tensors."""
+        return [t for t in (self.mean, self.matrix, self.bias) if t is not None]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A claim made ready to stand in the components' place."""
+
+    explanation: Explanation
+    sites: tuple[Site, ...]
+    edits: tuple[Edit, ...]
+    fingerprint: str
+    description: Description
+    gates: dict[str, float]
+    """The fitted scalar of every head, if there is one."""
+
+    def condition(self, effect: Effect = "total") -> Edited:
+        """The model with the explanation in the components' place."""
+        suffix = "" if effect == "total" else f" ({effect})"
+        return Edited(self.explanation.name + suffix, self.edits, self.fingerprint, effect)
+
+
+def sites_to_observe(explanation: Explanation, sites: Sequence[Site], shape: Shape) -> list[Site]:
+    """What has to be recorded on the fit part to fit this explanation."""
+    own = [name for name in explanation.reads if name in HEAD_VALUES and name != "out"]
+    if explanation.gives == "pattern":
+        own.append("v")
+    found = list(elsewhere(explanation.reads, shape))
+    for site in sites:
+        if site.part == "H":
+            found += [site.component.at(name) for name in dict.fromkeys(["z", *own])]
+        else:
+            found.append(site)
+    return list(dict.fromkeys(found))
+
+
+def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitted:
+    """Fit what a claim leaves to be fitted.
+
+    Args:
+        claim: The explanation and where it is claimed.
+        shape: The model's sizes.
+        activations: The intact model on the fit part, at `sites_to_observe`.
+        seed: Draws the donors of a shuffled explanation.
+
+    Raises:
+        ExplanationError: The explanation raised or returned something that cannot stand in.
+    """
+    explanation, sites = claim.explanation, claim.sites(shape)
+    edits: list[Edit] = []
+    tensors: list[Tensor] = []
+    gates: dict[str, float] = {}
+    parameters = 0
+    for site in sites:
+        say = _sayer(explanation, site, shape, activations, seed)
+        if explanation.gives not in ("pattern", "z"):
+            where = site if site.part != "H" else site.component.at(explanation.gives)
+            edits.append(Edit(where, say, elsewhere(explanation.reads, shape)))
+            continue
+        readout = _fit_readout(explanation, site, say, activations)
+        tensors += readout.tensors
+        if readout.gate is not None:
+            gates[str(site)] = readout.gate
+            tensors.append(torch.tensor([readout.gate], dtype=torch.float64))
+            parameters += 1
+        uses_mean = explanation.gives == "pattern" and explanation.rest == "mean"
+        parameters += readout.mean.numel() if uses_mean or readout.gate is not None else 0
+        parameters += sum(t.numel() for t in (readout.matrix, readout.bias) if t is not None)
+        edits.append(
+            Edit(
+                site.component.at("z"),
+                _through(explanation, say, readout),
+                elsewhere(explanation.reads, shape),
+            )
+        )
+    mark = digest(
+        explanation.source.fingerprint,
+        *(explanation.gives, explanation.rest, explanation.readout, *explanation.reads),
+        f"shuffled {seed} {activations.documents}" if explanation.shuffled else "",
+        *map(str, sites),
+        tensor_digest(tensors),
+    )
+    bits = Description(
+        code_bits=explanation.source.bits,
+        parameters=parameters,
+        parameter_bits=parameters * PARAMETER_BITS,
+    )
+    return Fitted(explanation, sites, tuple(edits), mark, bits, gates)
+
+
+def _sayer(
+    explanation: Explanation, site: Site, shape: Shape, activations: Activations, seed: int
+) -> Callable[[Local], Tensor]:
+    """What the explanation says here; if shuffled, what it says of another document."""
+    if not explanation.shuffled:
+        return lambda local: explanation(local, shape)
+    known: dict[int, Tensor] = {}
+
+    def of_donor(number: int) -> Tensor:
+        if number not in known:
+            batch, values = activations.batches[number]
+            known[number] = explanation(recorded_local(site, batch, values), shape)
+        return known[number]
+
+    def say(local: Local) -> Tensor:
+        batch = local.batch
+        width = batch.tokens.shape[1] if explanation.gives == "pattern" else local.value.shape[2]
+        said = local.own("v").new_zeros(*batch.tokens.shape, width)
+        for row, (document, length) in enumerate(
+            zip(batch.documents, batch.valid.sum(-1).tolist(), strict=True)
+        ):
+            number, at = activations.donor(document, length, seed)
+            columns = length if explanation.gives == "pattern" else width
+            said[row, :length, :columns] = of_donor(number)[at, :length, :columns]
+        return said
+
+    return say
+
+
+def _said_z(
+    explanation: Explanation, say: Callable[[Local], Tensor], mean: Tensor, local: Local
+) -> tuple[Tensor, Tensor]:
+    """The z that the explanation says, and the rest that it is mixed with."""
+    if explanation.gives == "z":
+        said = say(local)
+        return said, mean.expand_as(said)
+    pattern, v = say(local), local.own("v")
+    pattern = pattern.to(v.dtype)
+    rest = mean.expand_as(v) if explanation.rest == "mean" else v[:, :1].expand_as(v)
+    return pattern @ v + (1 - pattern.sum(-1, keepdim=True)) * rest, rest
+
+
+def _through(
+    explanation: Explanation, say: Callable[[Local], Tensor], readout: Readout
+) -> Callable[[Local], Tensor]:
+    def stand_in(local: Local) -> Tensor:
+        z, rest = _said_z(explanation, say, readout.mean, local)
+        if readout.gate is not None:
+            z = rest + readout.gate * (z - rest)
+        if readout.matrix is not None and readout.bias is not None:
+            z = z @ readout.matrix + readout.bias
+        return z
+
+    return stand_in
+
+
+def _fit_readout(
+    explanation: Explanation, site: Site, say: Callable[[Local], Tensor], activations: Activations
+) -> Readout:
+    z = activations.flat(site.component.at("z"))
+    mean = z.double().mean(0).to(z.dtype)
+    if explanation.readout == "none":
+        return Readout(mean)
+    said, rest = [], []
+    for local in activations.at(site):
+        pair = _said_z(explanation, say, mean, local)
+        said.append(pair[0][local.batch.valid])
+        rest.append(pair[1][local.batch.valid])
+    x, base, y = torch.cat(said).double(), torch.cat(rest).double(), z.double()
+    if explanation.readout == "gate":
+        return Readout(mean, gate=_least_squares_gate(x - base, y - base))
+    matrix, bias = ridge(x, y)
+    return Readout(mean, matrix=matrix.to(z.dtype), bias=bias.to(z.dtype))
+
+
+def _least_squares_gate(x: Tensor, y: Tensor) -> float:
+    """argmin_g |y − g x|² within [0, 1]: attention can be shared out, not made or owed."""
+    power = float((x * x).sum())
+    return min(1.0, max(0.0, float((x * y).sum()) / power)) if power > 0 else 0.0
+
+
+def ridge(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """The matrix and bias minimising |y − x matrix − bias|² + penalty |matrix|² (rows are samples).
+
+    The bias is not penalised: both sides are centred first.
+    """
+    x_mean, y_mean = x.mean(0), y.mean(0)
+    x_centred, y_centred = x - x_mean, y - y_mean
+    gram = x_centred.T @ x_centred
+    penalty = RIDGE * float(gram.diagonal().mean()) + torch.finfo(x.dtype).tiny
+    eye = torch.eye(gram.shape[0], dtype=x.dtype, device=x.device)
+    matrix = torch.linalg.solve(gram + penalty * eye, x_centred.T @ y_centred)
+    return matrix, y_mean - x_mean @ matrix

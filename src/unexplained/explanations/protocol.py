@@ -1,0 +1,261 @@
+"""What an explanation is: a function of a declared view that gives a value of a component."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from unexplained.errors import ExplanationError, near_matches
+from unexplained.explanations.description import Source, source_of
+from unexplained.record import Method
+from unexplained.sites import HEAD_VALUES, Shape, Site, parse
+from unexplained.subject import Local
+
+Rest = Literal["mean", "first"]
+"""Where attention goes that a pattern does not place: on the head's mean output (as mean ablation
+does, so that a pattern of zeros *is* mean ablation), or on the first position."""
+
+TOLERANCE = 1e-4
+"""By how much a row of a pattern may exceed 1, or an entry fall below 0, in float32."""
+
+
+class View:
+    """What an explanation's function sees. Reading what was not declared is an error."""
+
+    def __init__(self, local: Local, reads: Sequence[str], elsewhere: Sequence[Site]) -> None:
+        self._local, self._reads, self._elsewhere = local, tuple(reads), tuple(elsewhere)
+
+    @property
+    def tokens(self) -> Tensor:
+        """(batch, position) int64; padding on the right is 0."""
+        return self._read("tokens")
+
+    def __getattr__(self, name: str) -> Tensor:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self._read(name)
+
+    def site(self, address: str) -> Tensor:
+        """The value of another site, by the address that was declared in `reads`."""
+        self._declared(address)
+        for site in self._elsewhere:
+            if str(site) == address:
+                return self._local.elsewhere(site)
+        raise ExplanationError(f"Reading '{address}'", "it is no site of another component")
+
+    def _read(self, name: str) -> Tensor:
+        self._declared(name)
+        return self._local.tokens if name == "tokens" else self._local.own(name)
+
+    def _declared(self, name: str) -> None:
+        if name not in self._reads:
+            raise ExplanationError(
+                f"Reading '{name}' at {self._local.site}",
+                f"the explanation declares that it reads {', '.join(self._reads) or 'nothing'}",
+                f'Declare it: reads=["{name}", …]. What is read is part of the claim.',
+            )
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A claim about a component, as code. Made with `@explanation`."""
+
+    name: str
+    says: str
+    """The claim in English: the function's docstring."""
+    function: Callable[[View], Tensor]
+    gives: str
+    """Which value of the component it gives: `pattern`, `z`, `out`, `q`, `k`, `v` or `value`."""
+    reads: tuple[str, ...]
+    rest: Rest
+    method: Method
+    source: Source
+    readout: Literal["none", "gate", "affine"] = "none"
+    """What is fitted on top, in closed form, on the fit part."""
+    shuffled: bool = False
+    """Computed on another document: the control."""
+
+    def at(self, sites: str | Sequence[Site]) -> Claim:
+        """The claim about these components, for example `strict_induction.at("L18.H6 L17.H3-5")`."""
+        return Claim(self, sites if isinstance(sites, str) else tuple(sites))
+
+    def with_rest(self, rest: Rest) -> Explanation:
+        """The same with the unplaced attention elsewhere."""
+        if rest == self.rest:
+            return self
+        where = {"mean": "on the mean output", "first": "on the first position"}[rest]
+        return replace(
+            self, name=f"{self.name}, rest {rest}", says=f"{self.says} The rest {where}.", rest=rest
+        )
+
+    def gated(self) -> Explanation:
+        """The same, mixed with its rest by a scalar per head, fitted by least squares."""
+        return self._with("gate", "gated", "Mixed with the rest by a fitted scalar per head.")
+
+    def affine(self) -> Explanation:
+        """The same, through an affine map of z per head, fitted by ridge regression."""
+        return self._with("affine", "affine", "Through a fitted affine map per head.")
+
+    def on_shuffled(self) -> Explanation:
+        """The same, computed on another document: what the readout alone can recover."""
+        return replace(
+            self,
+            name=f"{self.name}, shuffled",
+            says=f"{self.says} Computed on another document.",
+            shuffled=True,
+        )
+
+    def _with(self, readout: Literal["gate", "affine"], word: str, says: str) -> Explanation:
+        if self.gives not in ("pattern", "z"):
+            raise ExplanationError(
+                f"A fitted {readout} on '{self.name}'",
+                f"it gives '{self.gives}', and readouts are fitted on patterns and z",
+                "Give the head's pattern or z.",
+            )
+        return replace(
+            self, name=f"{self.name}, {word}", says=f"{self.says} {says}", readout=readout
+        )
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """What it leaves to the model, and so does not explain."""
+        if self.gives == "pattern":
+            return ("values", "output matrix")
+        return {
+            "q": ("keys", "values", "output matrix"),
+            "k": ("queries", "values", "output matrix"),
+            "v": ("pattern", "output matrix"),
+            "z": ("output matrix",),
+        }.get(self.gives, ())
+
+    def __call__(self, local: Local, shape: Shape) -> Tensor:
+        """Evaluate the function at a site and check what it returns.
+
+        Raises:
+            ExplanationError: It raised (its own traceback, cut to its lines), read what it did
+                not declare, or returned something that cannot stand in.
+        """
+        view = View(local, self.reads, elsewhere(self.reads, shape))
+        try:
+            given = self.function(view)
+        except ExplanationError:
+            raise
+        except Exception as error:  # the user's own code may raise anything
+            raise ExplanationError(
+                f"The explanation '{self.name}' at {local.site}",
+                f"it raised\n{_own_lines(error, self.source.file)}",
+            ) from error
+        self._check(given, local)
+        return given
+
+    def _check(self, given: object, local: Local) -> None:
+        asked = f"The explanation '{self.name}' at {local.site}"
+        if not isinstance(given, Tensor):
+            raise ExplanationError(asked, f"it returned a {type(given).__name__}, not a tensor")
+        batch, length = local.tokens.shape
+        wanted: tuple[int, ...] | None = (batch, length, length)
+        if self.gives != "pattern":
+            wanted = None if self.shuffled else tuple(local.value.shape)
+        if wanted is not None and tuple(given.shape) != wanted:
+            raise ExplanationError(
+                asked, f"it returned shape {tuple(given.shape)} where {wanted} was needed"
+            )
+        if not bool(torch.isfinite(given).all()):
+            raise ExplanationError(asked, "it returned NaN or infinity")
+        if self.gives == "pattern":
+            _check_pattern(asked, given)
+
+
+def _check_pattern(asked: str, pattern: Tensor) -> None:
+    if float(pattern.min()) < -TOLERANCE:
+        raise ExplanationError(asked, "its pattern has negative entries")
+    if float((most := pattern.sum(-1)).max()) > 1 + TOLERANCE:
+        row = int(most.flatten().argmax()) % pattern.shape[-1]
+        raise ExplanationError(
+            asked,
+            f"row {row} of its pattern sums to {float(most.max()):.4g}",
+            "Rows must sum to at most 1: attention is shared out, not made.",
+        )
+    if float(pattern.triu(1).abs().max()) > TOLERANCE:
+        raise ExplanationError(asked, "its pattern attends to later positions")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An explanation of certain components."""
+
+    explanation: Explanation
+    where: str | tuple[Site, ...]
+
+    def sites(self, shape: Shape) -> tuple[Site, ...]:
+        """The components, expanded for a model (SiteError where they do not exist)."""
+        return parse(self.where, shape) if isinstance(self.where, str) else self.where
+
+
+def elsewhere(reads: Sequence[str], shape: Shape) -> tuple[Site, ...]:
+    """The declared reads that are addresses of other components."""
+    return tuple(site for name in reads if "." in name for site in parse(name, shape))
+
+
+def explanation(
+    *,
+    gives: str,
+    reads: Sequence[str],
+    rest: Rest = "mean",
+    method: Method = "mech",
+    name: str | None = None,
+) -> Callable[[Callable[[View], Tensor]], Explanation]:
+    """Make an explanation of a function of a view. Its docstring is the claim in English.
+
+    Args:
+        gives: The value that it gives: a head's `pattern`, `z`, `out`, `q`, `k`, `v`, or `value`
+            for a component with one value (`L5.mlp`, `L5.N120`).
+        reads: What it reads: `tokens`, values of its own component (`pattern`, `q`, …), or
+            addresses of earlier sites (`L3.resid_post`). An explanation that leans on the model's
+            own values is a weaker one, and the report says so.
+        rest: For a pattern whose rows sum to less than 1, where the rest goes.
+        method: `mech`, `high-level`, `internals` or `black-box`.
+        name: Instead of the function's name with spaces.
+
+    Raises:
+        ExplanationError: An unknown value, or a function without a docstring.
+    """
+    for label, values, known in (
+        ("gives", [gives], [*HEAD_VALUES, "value"]),
+        ("reads", [r for r in reads if "." not in r], [*HEAD_VALUES, "value", "tokens"]),
+        ("rest", [rest], get_args(Rest)),
+        ("method", [method], get_args(Method)),
+    ):
+        for value in values:
+            if value not in known:
+                raise ExplanationError(
+                    f"{label}='{value}'", "there is no such value", near_matches(value, known)
+                )
+
+    def make(function: Callable[[View], Tensor]) -> Explanation:
+        title = name or function.__name__.replace("_", " ")
+        says = " ".join((function.__doc__ or "").split())
+        if not says:
+            raise ExplanationError(
+                f"The explanation '{title}'",
+                "its function has no docstring",
+                "Say the claim in English there: the report prints it.",
+            )
+        return Explanation(
+            title, says, function, gives, tuple(reads), rest, method, source_of(function)
+        )
+
+    return make
+
+
+def _own_lines(error: Exception, file: str) -> str:
+    """The traceback from the user's first line on; all of it if none is theirs."""
+    frames = traceback.extract_tb(error.__traceback__)
+    first = next((i for i, frame in enumerate(frames) if frame.filename == file), 0)
+    shown = traceback.format_list(frames[first:])
+    return "".join([*shown, *traceback.format_exception_only(error)]).rstrip()

@@ -1,0 +1,188 @@
+"""What measuring conditions on a text gives: sums per condition, document and stratum. No torch.
+
+A row says: under this condition, in this document, over the tokens with this label, so many
+tokens were predicted and their losses (nats), KL divergences from the intact model (nats) and
+top-1 agreements with it add up to this. Everything reported is arithmetic on such rows, so a
+ratio is always a ratio of sums and documents are always there to be resampled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from unexplained.errors import MeasurementError, near_matches
+
+ALL = ("all", "all")
+"""The stratum that holds every token: family `all`, label `all`."""
+
+SCHEMA = pa.schema(
+    [
+        ("condition", pa.string()),
+        ("document", pa.string()),
+        ("family", pa.string()),
+        ("label", pa.string()),
+        ("tokens", pa.int64()),
+        ("loss", pa.float64()),
+        ("kl", pa.float64()),
+        ("agree", pa.int64()),
+        ("error", pa.float64()),
+    ]
+)
+"""`error`: squared error at the edited sites in the intact run, summed; null where not asked."""
+
+TOKEN_SCHEMA = pa.schema(
+    [
+        ("condition", pa.string()),
+        ("document", pa.string()),
+        ("loss", pa.list_(pa.float32())),
+        ("predicted", pa.list_(pa.int32())),
+    ]
+)
+"""Per predicted token, in order: the loss and the top-1 prediction."""
+
+
+@dataclass(frozen=True)
+class Sums:
+    """One condition on one stratum: an array entry per document, in the ledger's document order."""
+
+    condition: str
+    documents: tuple[str, ...]
+    tokens: np.ndarray
+    loss: np.ndarray
+    kl: np.ndarray
+    agree: np.ndarray
+    error: np.ndarray
+
+    def per_token(self, column: str = "loss") -> float:
+        """The column's total divided by the number of tokens (nats per token for losses)."""
+        return float(getattr(self, column).sum() / self.tokens.sum())
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Rows as in `SCHEMA`, and per-token rows as in `TOKEN_SCHEMA` where they were asked for."""
+
+    table: pa.Table
+    tokens: pa.Table
+
+    @classmethod
+    def empty(cls) -> Ledger:
+        """A ledger without rows."""
+        return cls(SCHEMA.empty_table(), TOKEN_SCHEMA.empty_table())
+
+    @classmethod
+    def concat(cls, ledgers: Iterable[Ledger]) -> Ledger:
+        """One ledger with the rows of all, in order."""
+        parts = list(ledgers)
+        if not parts:
+            return cls.empty()
+        return cls(
+            pa.concat_tables([part.table for part in parts]),
+            pa.concat_tables([part.tokens for part in parts]),
+        )
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Names of the conditions, in the order in which they were measured."""
+        return tuple(pc.unique(self.table["condition"]).to_pylist())
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """Hashes of the documents, in the order of the text."""
+        return tuple(pc.unique(self.table["document"]).to_pylist())
+
+    @property
+    def strata(self) -> tuple[tuple[str, str], ...]:
+        """(family, label) pairs, `ALL` first."""
+        pairs = self.table.group_by(["family", "label"], use_threads=False).aggregate([])
+        found = zip(pairs["family"].to_pylist(), pairs["label"].to_pylist(), strict=True)
+        return tuple(sorted(found, key=lambda pair: (pair != ALL, pair)))
+
+    def sums(self, condition: str, stratum: tuple[str, str] = ALL) -> Sums:
+        """The sums of one condition on one stratum, zero where a document has no such token.
+
+        Raises:
+            MeasurementError: The condition was not measured.
+        """
+        if condition not in self.conditions:
+            raise MeasurementError(
+                f"The losses of '{condition}'",
+                "this ledger does not have that condition",
+                near_matches(condition, self.conditions),
+            )
+        family, label = stratum
+        mask = pc.and_(
+            pc.equal(self.table["condition"], condition),
+            pc.and_(pc.equal(self.table["family"], family), pc.equal(self.table["label"], label)),
+        )
+        rows = self.table.filter(mask)
+        documents = self.documents
+        place = {document: i for i, document in enumerate(documents)}
+        at = [place[document] for document in rows["document"].to_pylist()]
+
+        def column(name: str, kind: type) -> np.ndarray:
+            total: np.ndarray = np.zeros(len(documents), dtype=kind)
+            np.add.at(total, at, rows[name].to_numpy(zero_copy_only=False))
+            return total
+
+        return Sums(
+            condition,
+            documents,
+            column("tokens", np.int64),
+            column("loss", np.float64),
+            column("kl", np.float64),
+            column("agree", np.int64),
+            column("error", np.float64),
+        )
+
+    def token_rows(self, condition: str, document: str) -> tuple[list[float], list[int]]:
+        """Loss and top-1 prediction of every predicted token of a document, if they were kept."""
+        mask = pc.and_(
+            pc.equal(self.tokens["condition"], condition),
+            pc.equal(self.tokens["document"], document),
+        )
+        rows = self.tokens.filter(mask)
+        if rows.num_rows == 0:
+            return [], []
+        return rows["loss"][0].as_py(), rows["predicted"][0].as_py()
+
+    def only(self, conditions: Sequence[str]) -> Ledger:
+        """The rows of some conditions."""
+        wanted = pa.array(list(conditions), pa.string())
+        return Ledger(
+            self.table.filter(pc.is_in(self.table["condition"], value_set=wanted)),
+            self.tokens.filter(pc.is_in(self.tokens["condition"], value_set=wanted)),
+        )
+
+    def write(self, path: Path) -> None:
+        """Write `<path>.parquet` (and `<path>.tokens.parquet` if there are per-token rows)."""
+        rows, per_token = _files(path)
+        pq.write_table(self.table, rows)
+        if self.tokens.num_rows:
+            pq.write_table(self.tokens, per_token)
+        else:
+            per_token.unlink(missing_ok=True)  # else `read` would join an older ledger's to this
+
+    @classmethod
+    def read(cls, path: Path) -> Ledger:
+        """Read what `write` wrote."""
+        rows, per_token = _files(path)
+        return cls(
+            pq.read_table(rows, schema=SCHEMA),
+            pq.read_table(per_token, schema=TOKEN_SCHEMA)
+            if per_token.exists()
+            else TOKEN_SCHEMA.empty_table(),
+        )
+
+
+def _files(path: Path) -> tuple[Path, Path]:
+    # Not with_suffix, which would write `run-0.5` and `run-0.8` to the same file.
+    stem = path.name.removesuffix(".parquet")
+    return path.with_name(stem + ".parquet"), path.with_name(stem + ".tokens.parquet")

@@ -1,0 +1,225 @@
+"""Where things stand on an axis. The page draws with boxes placed in percent of the axis' width.
+
+An axis covers what is worth telling apart. What lies outside is not pulled in: its mark sits at
+the edge, flagged, and the page draws an arrow there beside the number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from unexplained.record import Number, Row, TextResult
+
+EXCESS_STEPS = (0.1, 0.5, 1.5, 4.0)
+"""Nats at which a token's colour changes."""
+
+GROUPS = (
+    ("explanation", "Stated explanations"),
+    ("fitted", "Fitted maps"),
+    ("baseline", "Baselines without an explanation"),
+    ("control", "Controls"),
+    ("twin", "Random-weight twin"),
+)
+"""Kinds of rows in the order in which charts and tables show them."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A linear axis."""
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+
+    def at(self, value: float) -> float:
+        """Position in percent of the width, from 0 to 100; values outside sit at the edge.
+
+        >>> Axis(0.0, 2.0, ()).at(0.5), Axis(0.0, 2.0, ()).at(7.0)
+        (25.0, 100.0)
+        """
+        share = (value - self.low) / (self.high - self.low)
+        return round(100 * min(max(share, 0.0), 1.0), 2)
+
+
+UNIT = Axis(0.0, 1.0, (0.0, 1.0))
+"""The axis of the gauges in table cells."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A number placed on an axis."""
+
+    at: float
+    low: float
+    """Left end of the interval, in percent of the width; `at` where there is no interval."""
+    high: float
+    beyond: str
+    """`left` or `right` where the value itself lies outside of the axis, else empty."""
+    bar: tuple[float, float]
+    """Left end and width of the bar from zero to the value."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What a forest chart shows."""
+
+    axis: Axis
+    against: str
+    """The ablation that the fractions are measured against; empty where it shows increases."""
+    note: str
+    """Why it is not the reference ablation, where it is not."""
+
+    def number(self, row: Row) -> Number | None:
+        """The number that the chart shows of a row."""
+        return row.recovered.get(self.against) if self.against else row.increase
+
+
+def others(row: Row, chart: Chart) -> tuple[Number, ...]:
+    """The row's fractions against the ablations that the chart is not drawn against."""
+    if not chart.against:
+        return ()
+    return tuple(number for name, number in row.recovered.items() if name != chart.against)
+
+
+def mark(number: Number | None, axis: Axis) -> Mark | None:
+    """Place a number; None where there is no value to place.
+
+    >>> mark(Number(value=-3.2, low=-5.1, high=0.5), Axis(-0.5, 1.5, ()))
+    Mark(at=0.0, low=0.0, high=50.0, beyond='left', bar=(0.0, 25.0))
+    """
+    if number is None or number.value is None or not math.isfinite(number.value):
+        return None
+    value = number.value
+    at, zero = axis.at(value), axis.at(0.0)
+    return Mark(
+        at,
+        at if number.low is None else axis.at(number.low),
+        at if number.high is None else axis.at(number.high),
+        "left" if value < axis.low else "right" if value > axis.high else "",
+        (min(at, zero), round(abs(at - zero), 2)),
+    )
+
+
+def fraction_axis(numbers: Iterable[Number | None]) -> Axis:
+    """An axis for fractions recovered: 0 and 1 and what is near them, at most −0.5 to 1.5.
+
+    >>> fraction_axis([Number(value=-3.2), Number(value=0.4)])
+    Axis(low=-0.15, high=1.15, ticks=(0.0, 0.25, 0.5, 0.75, 1.0))
+    """
+    near = [
+        end
+        for number in numbers
+        if number is not None and number.value is not None and -0.5 <= number.value <= 1.5
+        for end in (number.value, number.low, number.high)
+        if end is not None
+    ]
+    low = max(-0.5, min([-0.1, *near]) - 0.05)
+    high = min(1.5, max([1.1, *near]) + 0.05)
+    ticks = [step / 4 for step in range(-2, 7) if low <= step / 4 <= high]
+    return Axis(round(low, 4), round(high, 4), tuple(ticks))
+
+
+def singles_axis(text: TextResult, reference: str) -> Axis:
+    """The axis for single heads."""
+    return fraction_axis(row.recovered.get(reference) for row in text.singles)
+
+
+def nats_axis(numbers: Iterable[Number | None]) -> Axis:
+    """An axis from zero (or below) over all values, with round ticks.
+
+    >>> nats_axis([Number(value=0.0141, low=0.0098, high=0.0187)]).ticks
+    (0.0, 0.005, 0.01, 0.015)
+    """
+    ends = [
+        end
+        for number in numbers
+        if number is not None and number.value is not None
+        for end in (number.value, number.low, number.high)
+        if end is not None and math.isfinite(end)
+    ]
+    low, high = min([0.0, *ends]), max([0.0, *ends])
+    if high == low:
+        high = low + 1.0
+    margin = (high - low) * 0.04
+    low, high = low - margin * (low < 0), high + margin
+    step = _round_step((high - low) / 4)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return Axis(low, high, tuple(round(i * step, 12) for i in range(first, last + 1)))
+
+
+def _round_step(rough: float) -> float:
+    power = 10.0 ** math.floor(math.log10(rough))
+    return float(next(size * power for size in (1, 2, 2.5, 5, 10) if size * power >= rough * 0.999))
+
+
+def by_kind(rows: Iterable[Row]) -> tuple[tuple[str, str, tuple[Row, ...]], ...]:
+    """(kind, heading, rows) for every kind that has rows to be scored against an ablation."""
+    scored = tuple(rows)
+    groups = [
+        (kind, heading, tuple(row for row in scored if row.kind == kind))
+        for kind, heading in GROUPS
+    ]
+    return tuple(group for group in groups if group[2])
+
+
+def forest(text: TextResult, reference: str) -> Chart:
+    """Choose what the forest chart of a text shows.
+
+    The fraction recovered against the reference ablation, if it is given for any explanation;
+    else against another ablation; else, where every fraction was refused, the increase in loss.
+    """
+    rows = [row for _, _, rows in by_kind(text.rows) for row in rows]
+    claims = [row for row in rows if row.kind in ("explanation", "fitted")] or rows
+    others = [name for name in text.damage if name != reference]
+    for name in (reference, *others):
+        given = [row.recovered.get(name) for row in rows]
+        if any(
+            number is not None and number.value is not None
+            for number in (row.recovered.get(name) for row in claims)
+        ):
+            note = (
+                ""
+                if name == reference
+                else f"Against {reference} ablation every fraction was refused, so this chart is "
+                f"drawn against {name} ablation."
+            )
+            return Chart(fraction_axis(given), name, note)
+    return Chart(
+        nats_axis([row.increase for row in rows]),
+        "",
+        "Every fraction recovered was refused on this text, so this chart shows the increase in "
+        "loss itself.",
+    )
+
+
+def excess_class(intact: float | None, explained: float | None) -> str:
+    """The colour class of a token: `w1` … `w4` worse, `b1` … `b4` better, `same`, or `none`.
+
+    >>> excess_class(1.0, 3.0), excess_class(1.0, 0.8), excess_class(1.0, 1.05)
+    ('w3', 'b1', 'same')
+    """
+    if intact is None or explained is None:
+        return "none"
+    excess = explained - intact
+    level = sum(abs(excess) >= step for step in EXCESS_STEPS)
+    return f"{'w' if excess > 0 else 'b'}{level}" if level else "same"
+
+
+def heat(number: Number | None) -> str:
+    """The shade of a share: `h0` … `h10` in tenths, `below` and `above` outside of 0 to 1.
+
+    >>> heat(Number(value=0.447)), heat(Number(value=-0.2)), heat(None)
+    ('h4', 'below', 'none')
+    """
+    if number is None or number.value is None:
+        return "none"
+    if number.value < 0:
+        return "below"
+    return "above" if number.value > 1 else f"h{round(number.value * 10)}"
+
+
+def bar_levels(text: TextResult) -> tuple[float, ...]:
+    """The bars that any row of a text is measured against, ascending."""
+    return tuple(sorted({float(bar) for row in text.rows for bar in row.bars}))

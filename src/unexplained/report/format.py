@@ -1,0 +1,179 @@
+"""How numbers are written, everywhere: the interval decides how many digits mean something.
+
+| what | written |
+|---|---|
+| nats, bits and plain numbers | as many decimals as give the interval's width two digits |
+| the same below 0.1 | four decimals at least |
+| shares | percent, by the same rule |
+| a number that was refused | the word `refused`, never 0 |
+| a magnitude of a million or more | 1.2 × 10⁶ |
+
+A share that is not exactly 0 or 1 is never rounded to 0% or 100%.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from unexplained.record import Number
+
+REFUSED = "refused"
+MISSING = "–"
+"""What stands where nothing was measured."""
+MINUS = "−"
+MOST_DECIMALS = 6
+HUGE = 1e6
+SMALL = 0.1
+"""Below this, losses keep at least four decimals, so that a column of small damages lines up."""
+_SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A number ready to be printed."""
+
+    value: str
+    interval: str = ""
+    """`[low, high]`; empty where there is no interval."""
+    refused: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.value} {self.interval}".strip()
+
+
+def show(number: Number | None, *, share: bool | None = None) -> Shown:
+    """Write a number with its interval.
+
+    Args:
+        number: What to write; None where nothing was measured.
+        share: Write it in percent; by default where its unit is `share`.
+
+    >>> str(show(Number(value=0.0141, low=0.0098, high=0.0187, unit="nats per token")))
+    '0.0141 [0.0098, 0.0187]'
+    >>> str(show(Number(value=-3.2, low=-5.1, high=-1.9, unit="share")))
+    '−320% [−510%, −190%]'
+    >>> str(show(Number(value=None, refused="too few documents")))
+    'refused'
+    """
+    if number is None:
+        return Shown(MISSING)
+    if number.value is None:
+        return Shown(REFUSED, refused=True)
+    percent = number.unit == "share" if share is None else share
+    factor, sign = (100.0, "%") if percent else (1.0, "")
+    value = number.value * factor
+    low, high = number.low, number.high
+    if low is None or high is None:
+        return Shown(_fixed(value, _decimals(value, None, percent)) + sign)
+    places = _decimals(value, (high - low) * factor, percent)
+    ends = ", ".join(_fixed(end * factor, places) + sign for end in (low, high))
+    return Shown(_fixed(value, places) + sign, f"[{ends}]")
+
+
+def points(number: Number | None) -> Shown:
+    """Write a difference of two shares, in percentage points and with its sign.
+
+    >>> str(points(Number(value=-0.053, low=-0.188, high=0.061, unit="share")))
+    '−5 [−19, +6]'
+    """
+    if number is None or number.value is None:
+        return show(number)
+    places = 1
+    if number.low is not None and number.high is not None:
+        places = _decimals(number.value * 100, (number.high - number.low) * 100, True)
+        ends = ", ".join(_signed(end * 100, places) for end in (number.low, number.high))
+        return Shown(_signed(number.value * 100, places), f"[{ends}]")
+    return Shown(_signed(number.value * 100, places))
+
+
+def refusal(number: Number) -> str:
+    """Say why a number was refused and how many tokens it would take.
+
+    >>> refusal(Number(value=None, refused="within noise of zero", tokens_needed=1_240_000))
+    'within noise of zero; about 1.2 million tokens would settle it'
+    """
+    reason = number.refused or "no reason was recorded"
+    if number.tokens_needed is None:
+        return reason
+    return f"{reason}; about {count(number.tokens_needed)} tokens would settle it"
+
+
+def count(number: int) -> str:
+    """Write a count: in full below a million, in words above.
+
+    >>> count(50_800), count(2_400_000), count(3_000_000_000)
+    ('50,800', '2.4 million', '3 billion')
+    """
+    for size, word in ((10**9, "billion"), (10**6, "million")):
+        if abs(number) >= size:
+            return f"{number / size:,.1f}".removesuffix(".0") + f" {word}"
+    return f"{number:,}"
+
+
+def nats(value: float | None) -> str:
+    """Write a single loss, which has no interval.
+
+    >>> nats(3.14159), nats(-0.00042), nats(None)
+    ('3.142', '−0.00042', '–')
+    """
+    return MISSING if value is None else _fixed(value, _decimals(value, None, False))
+
+
+def signed(value: float) -> str:
+    """Write a difference with its sign.
+
+    >>> signed(0.231), signed(-2.4)
+    ('+0.2310', '−2.400')
+    """
+    return _signed(value, _decimals(value, None, False))
+
+
+def tick(value: float, *, share: bool) -> str:
+    """Write a round number on an axis.
+
+    >>> tick(-0.25, share=True), tick(0.005, share=False)
+    ('−25%', '0.005')
+    """
+    text = f"{value * 100:g}%" if share else f"{value:g}"
+    return text.replace("-", MINUS)
+
+
+def _signed(value: float, places: int) -> str:
+    text = _fixed(value, places)
+    return text if text.startswith(MINUS) or not any(c in "123456789" for c in text) else f"+{text}"
+
+
+def _decimals(value: float, width: float | None, percent: bool) -> int:
+    if width is not None and width > 0 and math.isfinite(width):
+        places = 1 - math.floor(math.log10(width))
+        if not percent and 0 < abs(value) < SMALL:
+            places = max(places, 4)
+    elif percent:
+        places = 0 if value == round(value) else 1
+    elif value == 0 or not math.isfinite(value):
+        places = 0 if value == 0 else 1
+    elif abs(value) >= 0.001:
+        places = 4 - max(0, math.floor(math.log10(abs(value))) + 1)
+    else:
+        places = 1 - math.floor(math.log10(abs(value)))
+    places = min(max(places, 0), MOST_DECIMALS)
+    if percent:
+        # 99.97% must not read as 100%, nor 0.02% as 0%.
+        while places < MOST_DECIMALS and round(value, places) in (0, 100) and value not in (0, 100):
+            places += 1
+    return places
+
+
+def _fixed(value: float, places: int) -> str:
+    if not math.isfinite(value):
+        return "not finite"
+    tiny = value != 0 and abs(value) < 10**-MOST_DECIMALS and places >= MOST_DECIMALS
+    if abs(value) >= HUGE or tiny:
+        mantissa, exponent = f"{abs(value):.1e}".split("e")
+        power = str(int(exponent)).translate(_SUPERSCRIPT)
+        text = f"{mantissa} × 10{power}"
+    else:
+        text = f"{abs(value):,.{places}f}"
+    nothing = not any(c in "123456789" for c in text)
+    return text if value >= 0 or nothing else MINUS + text

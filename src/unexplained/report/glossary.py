@@ -1,0 +1,299 @@
+"""Every term that a report uses, with its unit; a page lists those that occur in it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term and what it means."""
+
+    name: str
+    meaning: str
+    """One or two sentences, with the unit where there is one."""
+    also: tuple[str, ...] = ()
+    """Other spellings by which the term is found in a page."""
+
+    def occurs(self, text: str) -> bool:
+        """Whether the term or another spelling of it stands in a text as a word.
+
+        >>> Term("KL", "…").occurs("the KL, in nats"), Term("KL", "…").occurs("ankle")
+        (True, False)
+        """
+        words = "|".join(re.escape(word) for word in (self.name, *self.also))
+        # Acronyms are matched as written, so that `CI` is not found in `social`.
+        flags = re.NOFLAG if self.name.isupper() else re.IGNORECASE
+        return re.search(rf"(?<!\w)(?:{words})(?:s|es)?(?!\w)", text, flags) is not None
+
+
+TERMS: tuple[Term, ...] = (
+    Term(
+        "ablation",
+        "Something that claims nothing, put in a component's place: zero, mean, resample and so "
+        "on. What it costs is the scale that explanations are measured on.",
+        ("ablated", "ablate"),
+    ),
+    Term(
+        "agreement",
+        "Share of tokens at which the most probable next token is the intact model's.",
+    ),
+    Term(
+        "affine map",
+        "A matrix and a constant fitted to give a component's output from stated features.",
+    ),
+    Term(
+        "bar",
+        "A fraction recovered that somebody named as worth reaching. None is a pass mark; the "
+        "distance to each is reported in percentage points.",
+    ),
+    Term(
+        "baseline",
+        "A method without an explanation that does the same job, for comparison.",
+    ),
+    Term(
+        "bigram",
+        "A table of how often each token followed the current one, counted on other documents.",
+    ),
+    Term(
+        "bits",
+        "Unit of description length: the compressed code of an explanation and its fitted "
+        "parameters. Shorter is better at the same score.",
+        ("bit",),
+    ),
+    Term(
+        "black-box",
+        "Method tag: looks at inputs and outputs only.",
+    ),
+    Term("BOS", "Beginning of sequence: a token that some tokenizers put in front of a text."),
+    Term(
+        "control",
+        "A condition whose result is known beforehand; if it comes out otherwise, the instrument "
+        "or the set-up is at fault and the other numbers cannot be relied on.",
+    ),
+    Term(
+        "crux",
+        "A statement over which the founders of this project disagreed and on which a number "
+        "bears.",
+        ("cruxes",),
+    ),
+    Term(
+        "damage",
+        "Loss under an ablation minus loss of the intact model (nats per token): the denominator "
+        "of every fraction recovered.",
+        ("denominator",),
+    ),
+    Term(
+        "direct effect",
+        "What the component does to the prediction by its own path to the output, with all later "
+        "components left as they were.",
+        ("direct effects", "direct"),
+    ),
+    Term(
+        "duplicate-token score",
+        "Mean attention from a repeated token to its earlier occurrence, on repeated random "
+        "tokens (share, 0 to 1).",
+        ("duplicate token",),
+    ),
+    Term(
+        "eval part",
+        "Documents on which everything is measured; nothing is fitted on them.",
+        ("evaluation documents",),
+    ),
+    Term(
+        "excess loss",
+        "Loss under the explanation minus loss of the intact model (nats). Positive: the "
+        "explanation does worse here.",
+    ),
+    Term(
+        "explanation",
+        "A claim about a component, stated as code that is put in the component's place.",
+    ),
+    Term(
+        "fingerprint",
+        "A hash of the model's weights or of the text's tokens: equal fingerprints, equal inputs.",
+    ),
+    Term(
+        "fit part",
+        "Documents on which means and maps are fitted; they share nothing with the eval part.",
+        ("fit documents",),
+    ),
+    Term(
+        "fitted",
+        "Uses numbers that were fitted to the model's own behaviour on the fit part.",
+        ("fitted map",),
+    ),
+    Term(
+        "fraction recovered",
+        "(loss ablated − loss with the explanation) ÷ (loss ablated − loss intact). 100%: as good "
+        "as the component itself. 0%: no better than the ablation. Below 0%: worse than claiming "
+        "nothing. It can exceed 100%.",
+        ("recovered", "recovers", "loss recovered"),
+    ),
+    Term(
+        "head",
+        "An attention head: the part of a layer that moves information between positions. "
+        "L5.H3 is head 3 of layer 5, both counted from 0.",
+    ),
+    Term("high-level", "Method tag: works with the model's features or states, not its parts."),
+    Term(
+        "increase over intact",
+        "Loss under a condition minus loss of the intact model, paired by document (nats per "
+        "token).",
+        ("increase",),
+    ),
+    Term(
+        "induction",
+        "Looking for earlier occurrences of the current token and predicting what followed them.",
+    ),
+    Term(
+        "induction score",
+        "Mean attention to the position just after the earlier occurrence of the current token, "
+        "on repeated random tokens (share, 0 to 1).",
+    ),
+    Term("intact", "The model as it is, with nothing replaced."),
+    Term("internals", "Method tag: reads values inside the model that it does not explain."),
+    Term(
+        "interval",
+        "A range that would cover the true number in the stated share of repetitions, from "
+        "resampling whole documents. It does not cover the choice of model or text.",
+        ("intervals",),
+    ),
+    Term(
+        "KL",
+        "Kullback–Leibler divergence of the next-token probabilities from the intact model's "
+        "(nats per token). 0: the same predictions.",
+    ),
+    Term(
+        "loss",
+        "Minus the natural logarithm of the probability given to the token that came next (nats "
+        "per token). Lower is better.",
+    ),
+    Term(
+        "mean ablation",
+        "The component's output is replaced by its mean over the fit part.",
+        ("mean-ablating", "against mean"),
+    ),
+    Term("mechanistic", "Method tag: claims what a component computes, part by part.", ("mech",)),
+    Term(
+        "MLP",
+        "Multilayer perceptron: the part of a layer that works on each position by itself.",
+    ),
+    Term(
+        "nats per token",
+        "Unit of loss: natural logarithms, averaged over predicted tokens. 0.01 nats make each "
+        "token about 1% less probable; 1 nat is 1.44 bits.",
+        ("nats", "nat"),
+    ),
+    Term(
+        "nines",
+        "−log₁₀(1 − fraction recovered): 1 means 90%, 2 means 99%, 3 means 99.9%.",
+    ),
+    Term(
+        "norm free",
+        "Direct effect with the final normalisation recomputed for the changed stream.",
+    ),
+    Term(
+        "norm frozen",
+        "Direct effect with the scale of the final normalisation kept from the intact run.",
+    ),
+    Term(
+        "optimal ablation",
+        "The component's output is replaced by the constant that costs least.",
+        ("against optimal",),
+    ),
+    Term(
+        "pattern",
+        "How a head distributes its attention: one share for each earlier position.",
+    ),
+    Term(
+        "percentage points",
+        "The difference of two percentages: from 45% to 50% is 5 points.",
+        ("points",),
+    ),
+    Term(
+        "position mean",
+        "The component's output is replaced by its mean at the same position over the fit part.",
+    ),
+    Term(
+        "previous-token score",
+        "Mean attention to the token just before, on repeated random tokens (share, 0 to 1).",
+        ("previous token",),
+    ),
+    Term(
+        "recurrence",
+        "Whether the current token occurred earlier in the block (“recurs”) or not (“first "
+        "time”), and whether what follows it now also followed it then (“continuation repeats”).",
+        ("recurs", "continuation repeats", "first time"),
+    ),
+    Term(
+        "reference ablation",
+        "The ablation that strata, bars and nines are measured against.",
+    ),
+    Term(
+        "refused",
+        "Not given, because the denominator cannot be told from zero or the data are too few: a "
+        "ratio would mean nothing. It is not 0.",
+    ),
+    Term(
+        "resample ablation",
+        "The component's output is replaced by what it was in another document.",
+        ("resample",),
+    ),
+    Term(
+        "resamples",
+        "How many times the documents were drawn anew, with replacement, for the intervals.",
+    ),
+    Term("seed", "The number that all random choices were started from."),
+    Term("share", "A part of a whole, between 0 and 1, written in percent."),
+    Term(
+        "site",
+        "The address of a component: L5.H3 is a head, L5.mlp the per-position part of layer 5.",
+    ),
+    Term(
+        "stratum",
+        "A part of the tokens that share a label; an average over all can hide that an "
+        "explanation fails on one.",
+        ("strata",),
+    ),
+    Term(
+        "token",
+        "A piece of text that the model reads and predicts: a word, part of a word, or a sign.",
+    ),
+    Term(
+        "total effect",
+        "What a change does to the loss when all later components react to it.",
+    ),
+    Term(
+        "twin",
+        "The same architecture with random weights: what an explanation scores where there is "
+        "nothing to explain.",
+        ("random-weight twin",),
+    ),
+    Term("unigram", "A table of how frequent each token is, counted on other documents."),
+    Term(
+        "variance explained",
+        "Share of the variance of the component's output that the explanation reproduces, on the "
+        "intact run. An explanation can be right about most of the variance and wrong where it "
+        "matters.",
+        ("variance",),
+    ),
+    Term("zero ablation", "The component's output is replaced by zeros.", ("against zero",)),
+)
+
+
+def used_in(text: str) -> tuple[Term, ...]:
+    """The terms that occur in a text or in the meaning of such a term, in alphabetical order.
+
+    >>> [term.name for term in used_in("a bigram")]
+    ['bigram', 'token']
+    """
+    found: list[Term] = []
+    unread = [text]
+    while unread:
+        passage = unread.pop()
+        new = [term for term in TERMS if term not in found and term.occurs(passage)]
+        found += new
+        unread += [term.meaning for term in new]
+    return tuple(sorted(found, key=lambda term: term.name.lower()))

@@ -1,0 +1,90 @@
+"""One text's rows as a GitHub-flavoured table, for a README."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from unexplained.record import Kind, Number, Row, TextResult
+from unexplained.report import format as fmt
+from unexplained.report import tables, visible
+
+_SPECIAL = str.maketrans(
+    {
+        "\\": "\\\\",
+        "|": "\\|",
+        "`": "\\`",
+        "*": "\\*",
+        "_": "\\_",
+        "[": "\\[",
+        "]": "\\]",
+        "&": "&amp;",
+        "<": "&lt;",
+        ">": "&gt;",
+    }
+)
+SCORED: tuple[Kind, ...] = ("explanation", "fitted", "baseline", "control", "twin")
+"""The kinds of rows that have a score; the intact model and the ablations are the scale."""
+
+
+def markdown_table(
+    text: TextResult,
+    *,
+    ablations: Sequence[str] | None = None,
+    family: str = "recurrence",
+    kinds: Sequence[Kind] = SCORED,
+) -> str:
+    """The table of one text: what a row reads, what it costs and what it recovers.
+
+    Args:
+        text: The assay on one text.
+        ablations: Which ablations to measure against, in this order; all by default.
+        family: Which strata to add as columns, against the record's reference ablation; none if
+            the text has no such family.
+        kinds: Which kinds of rows to list.
+
+    Returns:
+        Lines of Markdown without a final newline. Losses and KL are in nats per token.
+    """
+    against = tuple(text.damage) if ablations is None else tuple(ablations)
+    cut = next((found for found in tables.families(text) if found.name == family), None)
+    labels = tuple(s.label for s in cut.columns) if cut else ()
+    headings = [
+        "row",
+        "reads",
+        "loss increase",
+        *(f"recovered against {name}" for name in against),
+        "KL",
+        "variance explained",
+        *(f"where {label}" for label in labels),
+    ]
+    lines = [_line([_safe(heading) for heading in headings])]
+    lines.append(_line(["---", "---"] + ["---:"] * (len(headings) - 2)))
+    for row in tables.in_order(text):
+        if row.kind in kinds:
+            lines.append(_line(_cells(row, against, family, labels)))
+    return "\n".join(lines)
+
+
+def _cells(row: Row, against: tuple[str, ...], family: str, labels: tuple[str, ...]) -> list[str]:
+    strata = {s.label: s.recovered for s in row.strata if s.family == family}
+    return [
+        _safe(row.name),
+        _safe(tables.reads(row)),
+        _number(row.increase),
+        *(_number(row.recovered.get(name), share=True) for name in against),
+        _number(row.kl),
+        _number(row.variance, share=True),
+        *(_number(strata.get(label), share=True) for label in labels),
+    ]
+
+
+def _number(number: Number | None, share: bool | None = None) -> str:
+    return str(fmt.show(number, share=share))
+
+
+def _safe(words: str) -> str:
+    return visible.line(words).translate(_SPECIAL)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

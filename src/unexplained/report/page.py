@@ -1,0 +1,142 @@
+"""An assay's record as one HTML page that needs nothing else: no network, fonts or packages."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import uuid
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from unexplained.errors import RecordError
+from unexplained.record import AssayRecord
+from unexplained.report import charts, glossary, tables, visible
+from unexplained.report import format as fmt
+
+TEMPLATES = Path(__file__).parent / "templates"
+VOID = frozenset({"br", "col", "hr", "img", "input", "link", "meta", "wbr"})
+
+
+def write_report(record: AssayRecord, path: str | Path) -> Path:
+    """Draw a record as one self-contained HTML file.
+
+    The file appears under its name only when it is complete.
+
+    Raises:
+        RecordError: The file cannot be written there.
+    """
+    path = Path(path)
+    page = render(record)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(page, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        if part.exists():
+            part.unlink()
+        raise RecordError(
+            f"The report {path}",
+            f"it cannot be written ({error.strerror})",
+            "Give the path of a file in a folder that you may write to.",
+        ) from None
+    return path
+
+
+def render(record: AssayRecord) -> str:
+    """The page as a string of HTML.
+
+    It is drawn from the record alone; the same record gives the same page.
+    """
+    templates = environment()
+    body = templates.get_template("body.html.j2").render(
+        record=record,
+        texts=[
+            {
+                "anchor": f"text-{i}",
+                "result": text,
+                "notes": tables.refusals(tables.numbers_in(text)),
+                "chart": charts.forest(text, record.reference),
+            }
+            for i, text in enumerate(record.texts, start=1)
+        ],
+        failed=tables.failed(record),
+    )
+    reproduce = templates.get_template("reproduce.html.j2").render(record=record)
+    script = _asset("tokens.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return templates.get_template("page.html.j2").render(
+        record=record,
+        body=Markup(body),
+        reproduce=Markup(reproduce),
+        terms=glossary.used_in(plain_text(body + reproduce)),
+        style=Markup(_asset("style.css")),
+        script=Markup(script),
+        script_hash=digest,
+    )
+
+
+def plain_text(html: str) -> str:
+    """What a reader sees of some HTML, without what is marked `data-verbatim`.
+
+    Documents' own words are no terms of ours: the glossary must not look among them.
+
+    >>> plain_text("<p>loss <b data-verbatim>KL</b> falls</p>")
+    'loss falls'
+    """
+    reader = _Reader()
+    reader.feed(html)
+    reader.close()
+    return " ".join(" ".join(reader.parts).split())
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self.depth = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID and (self.depth or any(name == "data-verbatim" for name, _ in attrs)):
+            self.depth += 1
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID and self.depth:
+            self.depth -= 1
+
+    def handle_data(self, data: str) -> None:
+        if not self.depth:
+            self.parts.append(data)
+
+
+def _finish(value: Any) -> Any:
+    """Everything that a template prints passes here before it is escaped."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return visible.prose(value)
+    return value
+
+
+@cache
+def environment() -> Environment:
+    """The templates, with everything that they print made visible and escaped."""
+    templates = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finish,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.globals |= {"fmt": fmt, "charts": charts, "tables": tables}
+    templates.filters |= {"token": visible.token, "signed": fmt.signed, "count": fmt.count}
+    return templates
+
+
+@cache
+def _asset(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")

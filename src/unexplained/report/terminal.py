@@ -1,0 +1,203 @@
+"""A record as tables for the terminal."""
+
+from __future__ import annotations
+
+import shutil
+from io import StringIO
+
+from rich import box
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from unexplained.record import AssayRecord, Check, Number, TextResult
+from unexplained.report import format as fmt
+from unexplained.report import tables, visible
+
+WIDEST = 120
+"""Columns beyond which a table only gets harder to read."""
+LEAST = 72
+"""Columns below which numbers would be cut off: a narrower terminal has to wrap the lines."""
+NARROW = 96
+"""Columns below which intervals go to a line of their own and some columns are left out."""
+STYLES = {"explanation": "bold", "fitted": "", "intact": "dim", "ablation": "dim"}
+
+
+def text_table(record: AssayRecord) -> str:
+    """What `print(record)` shows: plain text, no colour.
+
+    It is as wide as the terminal, from 72 to 120 columns; where the output is not a terminal it is 120 columns wide.
+    """
+    out = StringIO()
+    width = min(max(shutil.get_terminal_size((WIDEST, 24)).columns, LEAST), WIDEST)
+    console = Console(
+        file=out,
+        width=width,
+        color_system=None,
+        force_terminal=False,
+        force_jupyter=False,
+        legacy_windows=False,
+        _environ={},
+    )
+    print_record(record, console)
+    return "\n".join(part.rstrip() for part in out.getvalue().splitlines())
+
+
+def print_record(record: AssayRecord, console: Console) -> None:
+    """Print a record: verdict, denominators, rows, controls."""
+    console.print(_plain(record.title, "dim"))
+    console.print(_plain(record.verdict, "bold"))
+    failed = tables.failed(record)
+    if failed:
+        console.print(
+            _plain(
+                f"{len(failed)} of {len(record.checks)} CONTROLS FAILED: {', '.join(failed)}",
+                "bold red",
+            )
+        )
+    for text in record.texts:
+        console.print()
+        console.print(_text(text, record, console.width))
+    if record.checks:
+        console.print()
+        console.print(_checks(record.checks))
+
+
+def _text(text: TextResult, record: AssayRecord, width: int) -> Group:
+    """One text: its size, its denominators, its rows and why numbers were refused."""
+    head = Text.assemble(
+        (visible.line(text.name), "bold underline"),
+        f"  {fmt.count(text.tokens)} tokens in {fmt.count(text.documents)} documents",
+    )
+    parts: list[Text | Table] = [head]
+    if text.damage:
+        parts.append(_damage(text, record.reference))
+    parts.append(_rows(text, record, width))
+    if _recurrence(text):
+        parts.append(_strata(text, record.reference, width))
+    for (reason, tokens), note in _notes(text, record.reference).items():
+        number = Number(value=None, refused=reason, tokens_needed=tokens)
+        parts.append(_plain(f"[{note}] {fmt.refusal(number)}", "dim"))
+    return Group(*parts)
+
+
+def _damage(text: TextResult, reference: str) -> Table:
+    table = _table("damage of each ablation (nats per token)")
+    table.add_column("ablation")
+    table.add_column("damage", justify="right", no_wrap=True)
+    table.add_column("")
+    for name, damage in text.damage.items():
+        notes = ["reference"] * (name == reference)
+        notes += ["within noise of zero"] * tables.within_noise(damage)
+        table.add_row(
+            _plain(name),
+            _noted(damage, _notes(text, reference), str(fmt.show(damage))),
+            _plain(", ".join(notes)),
+        )
+    return table
+
+
+def _rows(text: TextResult, record: AssayRecord, width: int) -> Table:
+    notes, narrow = _notes(text, record.reference), width < NARROW
+    level = fmt.tick(record.level, share=True)
+    table = _table(
+        f"increase and KL in nats per token; recovered against {record.reference} [{level}]"
+    )
+    table.add_column("row", min_width=16, overflow="fold")
+    if not narrow:
+        table.add_column("kind", no_wrap=True)
+    for heading in ("increase", "recovered", "KL"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    if not narrow:
+        table.add_column("agreement", justify="right", no_wrap=True)
+    for row in tables.in_order(text):
+        cells = [
+            _value(row.increase, notes),
+            _share(row.recovered.get(record.reference), notes, narrow),
+            _value(row.kl, notes),
+        ]
+        if not narrow:
+            agreement = fmt.show(row.agreement, share=True).value
+            cells = [_plain(row.kind), *cells, _noted(row.agreement, notes, agreement)]
+        table.add_row(_plain(row.name), *cells, style=STYLES.get(row.kind, ""))
+    return table
+
+
+def _strata(text: TextResult, reference: str, width: int) -> Table:
+    notes, narrow = _notes(text, reference), width < NARROW
+    family = _recurrence(text)[0]
+    table = _table(f"recovered against {reference}, by {family.name}")
+    table.add_column("row", min_width=16, overflow="fold")
+    for stratum in family.columns:
+        table.add_column(_plain(stratum.label), justify="right", overflow="fold")
+    table.add_row(_plain("tokens", "dim"), *(fmt.count(s.tokens) for s in family.columns))
+    table.add_row(_plain("damage", "dim"), *(_value(s.damage, notes) for s in family.columns))
+    for row, numbers in family.rows:
+        table.add_row(_plain(row.name), *(_share(number, notes, narrow) for number in numbers))
+    return table
+
+
+def _checks(checks: tuple[Check, ...]) -> Table:
+    table = _table("controls")
+    for heading in ("control", "text", "expected", "found", ""):
+        table.add_column(heading)
+    for check in checks:
+        found = fmt.show(check.found)
+        words = f"refused: {fmt.refusal(check.found)}" if found.refused else str(found)
+        table.add_row(
+            _plain(check.name),
+            _plain(check.text),
+            _plain(check.expected),
+            _plain(words),
+            _plain("holds", "green") if check.holds else _plain("FAILED", "bold red"),
+        )
+    return table
+
+
+def _value(number: Number | None, notes: tables.Notes) -> Text:
+    """The value alone, or `refused` with its note's number."""
+    return _noted(number, notes, fmt.show(number).value)
+
+
+def _share(number: Number | None, notes: tables.Notes, narrow: bool) -> Text:
+    """A share with its interval, or `refused` with its note's number."""
+    shown = fmt.show(number, share=True)
+    if narrow and shown.interval:
+        return Text("\n").join((_plain(shown.value), _plain(shown.interval)))
+    return _noted(number, notes, str(shown))
+
+
+def _noted(number: Number | None, notes: tables.Notes, words: str) -> Text:
+    if number is None or number.value is not None:
+        return _plain(words)
+    return _plain(f"{words} [{notes[number.refused, number.tokens_needed]}]", "italic")
+
+
+def _notes(text: TextResult, reference: str) -> tables.Notes:
+    """Notes for the numbers that these tables show, not for all of the record."""
+    shown: list[Number | None] = [*text.damage.values()]
+    for row in tables.in_order(text):
+        shown += [row.increase, row.recovered.get(reference), row.kl, row.agreement]
+    for family in _recurrence(text):
+        shown += [stratum.damage for stratum in family.columns]
+        shown += [number for _, numbers in family.rows for number in numbers]
+    return tables.refusals(shown)
+
+
+def _recurrence(text: TextResult) -> list[tables.Family]:
+    return [family for family in tables.families(text) if family.name == "recurrence"]
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=_plain(title, "dim"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1),
+    )
+
+
+def _plain(words: str, style: str = "") -> Text:
+    """Text as it is: no markup is read from it, and it cannot steer the terminal."""
+    return Text(visible.line(words).replace(fmt.MINUS, "-"), style=style)

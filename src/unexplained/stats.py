@@ -1,0 +1,298 @@
+"""Ratios of sums over documents, with intervals, refused by name where they would mean nothing.
+
+Documents are the unit: tokens of one document are not independent of each other. Every quantity
+is total over total, numerator and denominator resampled together. `docs/statistics.md` gives the
+reasons, and the simulations behind the choice of interval.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy.special import ndtr, ndtri, stdtrit
+
+from unexplained.errors import MeasurementError
+from unexplained.record import Number
+
+NATS = "nats per token"
+SHARE = "share"
+
+FEWEST_DOCUMENTS = 5
+"""With fewer documents no interval is given."""
+
+POWER = 0.8
+"""The chance of resolving the denominator that `tokens_needed` aims at."""
+
+MOST_TOKENS = 10**15
+"""Needs beyond this are not given: no text is so long."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How intervals are made. One object for a whole assay, so that all numbers share resamples.
+
+    Raises:
+        MeasurementError: The level is not between 0 and 1, or there are too few resamples for it.
+    """
+
+    level: float = 0.95
+    """Share of repetitions in which the interval should hold the truth."""
+    resamples: int = 2000
+    """Bootstrap resamples of the documents."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1:
+            raise MeasurementError(
+                f"Intervals at level {self.level}",
+                "a level lies between 0 and 1",
+                "Write 0.95 for 95%.",
+            )
+        fewest = math.ceil(2 / (1 - self.level))
+        if self.resamples < fewest:
+            raise MeasurementError(
+                f"Intervals at level {self.level} from {self.resamples} resamples",
+                "that is fewer than one resample beyond each end",
+                f"Ask for at least {fewest}, better 50 times as many.",
+            )
+
+
+def mean_per_token(
+    total: np.ndarray, tokens: np.ndarray, *, settings: Settings, unit: str = NATS
+) -> Number:
+    """Give sum(total) / sum(tokens) with its interval.
+
+    With fewer than `FEWEST_DOCUMENTS` documents that have tokens the value stands without an
+    interval: it is what was measured, and nothing is known of how far it would carry.
+
+    Args:
+        total: One entry per document: a sum over its tokens (nats for losses).
+        tokens: One entry per document: how many tokens; zero where it has none of the kind.
+        settings: Level, resamples and seed.
+        unit: Unit of the result.
+
+    Raises:
+        MeasurementError: Lengths differ, an entry is NaN or infinite, or a count is negative.
+
+    >>> losses, tokens = np.array([20.0, 70.0, 10.0]), np.array([10, 30, 10])
+    >>> mean_per_token(losses, tokens, settings=Settings()).value
+    2.0
+    """
+    total, tokens = _checked(tokens, total=total)
+    if not tokens.any():
+        return Number(value=None, unit=unit, refused="there are no tokens here")
+    value = float(total.sum() / tokens.sum())
+    if np.count_nonzero(tokens) < FEWEST_DOCUMENTS:
+        return Number(value=value, unit=unit)
+    drawn_total, drawn_tokens = _resampled(settings, total, tokens)
+    some = drawn_tokens > 0
+    low, high = _ends(drawn_total[some] / drawn_tokens[some], value, tokens, settings.level)
+    return Number(value=value, low=low, high=high, unit=unit)
+
+
+def difference_per_token(
+    a: np.ndarray, b: np.ndarray, tokens: np.ndarray, *, settings: Settings, unit: str = NATS
+) -> Number:
+    """Give sum(a − b) / sum(tokens), paired by document; see `mean_per_token`.
+
+    >>> a, b, tokens = np.array([21.0, 72.0]), np.array([20.0, 70.0]), np.array([10, 20])
+    >>> difference_per_token(a, b, tokens, settings=Settings()).value
+    0.1
+    """
+    a, b, tokens = _checked(tokens, a=a, b=b)
+    return mean_per_token(a - b, tokens, settings=settings, unit=unit)
+
+
+def fraction(
+    numerator: np.ndarray,
+    denominator: np.ndarray,
+    tokens: np.ndarray,
+    *,
+    what: str,
+    settings: Settings,
+    unit: str = NATS,
+    if_negative: str = "a share of it means nothing",
+) -> Number:
+    """Give sum(numerator) / sum(denominator) with its interval, or say why there is none.
+
+    It is refused when the denominator's own interval contains 0, when the denominator is
+    distinguishably negative, and when fewer than `FEWEST_DOCUMENTS` documents have tokens. It is
+    never clipped: below 0 and above 1 are findings. An identity holds without statistics:
+    numerator and denominator equal in every document give exactly 1, a numerator of 0 in every
+    document exactly 0, provided that the denominator stands.
+
+    It misleads when a few documents carry the denominator: the interval then rests on those few.
+
+    Args:
+        numerator: One sum per document.
+        denominator: One sum per document.
+        tokens: Tokens per document, for stating the denominator and how many it would take.
+        what: Name of the denominator, for the refusal: `damage of 'mean'`.
+        settings: Level, resamples and seed.
+        unit: Unit of the denominator per token.
+        if_negative: What a negative denominator tells, for the refusal.
+
+    Raises:
+        MeasurementError: As for `mean_per_token`.
+
+    >>> damage, tokens = np.array([2.0, 3.0, 1.0, 2.0, 2.0]), np.full(5, 10)
+    >>> fraction(damage, damage, tokens, what="damage", settings=Settings()).value
+    1.0
+    >>> noise = np.array([-2.0, 3.0, -1.0, 2.0, -2.0])
+    >>> fraction(noise, noise, tokens, what="damage", settings=Settings()).refused
+    'the denominator (damage) is 0 [−0.2, 0.28] nats per token, within noise of zero'
+    """
+    numerator, denominator, tokens = _checked(tokens, numerator=numerator, denominator=denominator)
+    size = mean_per_token(denominator, tokens, settings=settings, unit=unit)
+    refusal = _refusal(size, denominator, tokens, what, settings.level, if_negative)
+    identity = _identity(numerator, denominator)
+    # An identity needs no interval, only a denominator that is not known to be nothing.
+    unmeasured = size.low is None and size.value is not None and size.value > 0
+    if identity is not None and (refusal is None or unmeasured):
+        return identity
+    if refusal is not None:
+        return refusal
+    top, bottom, drawn_tokens = _resampled(settings, numerator, denominator, tokens)
+    # A resample whose denominator is not positive counts as an infinite ratio. The low end of
+    # the denominator is positive, so no more resamples are so than lie beyond either end of
+    # this interval, and both ends are finite: Fieller's theorem, resampled.
+    ratios = np.copysign(np.inf, top)
+    np.divide(top, bottom, out=ratios, where=bottom > 0)
+    value = float(numerator.sum() / denominator.sum())
+    low, high = _ends(ratios[drawn_tokens > 0], value, tokens, settings.level)
+    return Number(value=value, low=low, high=high, unit=SHARE)
+
+
+def _refusal(
+    size: Number,
+    denominator: np.ndarray,
+    tokens: np.ndarray,
+    what: str,
+    level: float,
+    if_negative: str,
+) -> Number | None:
+    """Why a denominator of this size per token cannot be divided by; None where it can."""
+    if size.value is None:
+        return Number(value=None, unit=SHARE, refused=size.refused)
+    if size.low is None or size.high is None:
+        count = np.count_nonzero(tokens)
+        few = f"too few documents for an interval ({count}; it takes {FEWEST_DOCUMENTS})"
+        return Number(value=None, unit=SHARE, refused=few)
+    stated = f"the denominator ({what}) is {written(size)} {size.unit}"
+    if size.high < 0:
+        return Number(value=None, unit=SHARE, refused=f"{stated}: {if_negative}")
+    if size.low <= 0:
+        needed = _tokens_needed(denominator, tokens, level)
+        refused = f"{stated}, within noise of zero"
+        return Number(value=None, unit=SHARE, refused=refused, tokens_needed=needed)
+    return None
+
+
+def written(number: Number, *, scale: float = 1.0, spec: str = ".2g", mark: str = "") -> str:
+    """Write a value with its interval, minus signs as minus signs.
+
+    >>> written(Number(value=-0.00034, low=-0.0011, high=0.0006))
+    '−0.00034 [−0.0011, 0.0006]'
+    >>> written(Number(value=0.312, low=0.25, high=0.37), scale=100, spec=".1f", mark="%")
+    '31.2% [25.0%, 37.0%]'
+    """
+
+    def write(value: float) -> str:
+        return f"{value * scale + 0.0:{spec}}{mark}".replace("-", "−")
+
+    if number.value is None:
+        return "refused"
+    if number.low is None or number.high is None:
+        return write(number.value)
+    return f"{write(number.value)} [{write(number.low)}, {write(number.high)}]"
+
+
+def _checked(tokens: np.ndarray, **columns: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The columns and the tokens as floats, in that order."""
+    named = {**columns, "tokens": tokens}
+    for name, column in named.items():
+        asked = f"A ratio of sums over {np.size(tokens)} documents"
+        if np.ndim(column) != 1 or np.size(column) != np.size(tokens):
+            found = f"{name} has shape {np.shape(column)}"
+            raise MeasurementError(asked, found, "Give one entry per document.")
+        if not np.isfinite(column).all():
+            bad = np.flatnonzero(~np.isfinite(column))
+            found = f"{name} is NaN or infinite in {bad.size} of them, first at place {bad[0]}"
+            raise MeasurementError(asked, found, "Measure those documents again.")
+    if (np.asarray(tokens) < 0).any():
+        raise MeasurementError("A ratio of sums", "a document has a negative number of tokens")
+    return tuple(np.asarray(column, dtype=np.float64) for column in named.values())
+
+
+def _identity(numerator: np.ndarray, denominator: np.ndarray) -> Number | None:
+    if not numerator.any():
+        return Number(value=0.0, low=0.0, high=0.0, unit=SHARE)
+    if np.array_equal(numerator, denominator):
+        return Number(value=1.0, low=1.0, high=1.0, unit=SHARE)
+    return None
+
+
+@lru_cache(maxsize=2)
+def _times_drawn(documents: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each document is in each resample: (resample, document).
+
+    The draws are those of `scipy.stats.bootstrap(..., rng=seed)`. Keeping them turns every
+    further number into one small matrix product, 20 times as fast as drawing again.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = np.empty((resamples, documents))
+    for row in drawn:
+        row[:] = np.bincount(rng.integers(0, documents, documents), minlength=documents)
+    drawn.flags.writeable = False
+    return drawn
+
+
+def _resampled(settings: Settings, *columns: np.ndarray) -> np.ndarray:
+    """Sum of each column in each resample: (column, resample)."""
+    drawn = _times_drawn(columns[0].size, settings.resamples, settings.seed)
+    sums: np.ndarray = (drawn @ np.stack(columns, axis=1)).T
+    return sums
+
+
+def _ends(
+    distribution: np.ndarray, value: float, tokens: np.ndarray, level: float
+) -> tuple[float, float]:
+    """Ends of the expanded percentile interval: order statistics, never short of the value.
+
+    The plain percentile interval is too short by sqrt((n−1)/n) and uses normal instead of t
+    quantiles; the expanded one (Hesterberg, The American Statistician 69, 2015, 371–386) moves
+    the tail so that the interval of a mean of normal documents is the t interval.
+    """
+    n = np.count_nonzero(tokens)
+    tail = float(ndtr(math.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 - level) / 2)))
+    # No interpolation: an infinite ratio next to the end must not leak into it.
+    cut, last = math.floor(tail * (distribution.size - 1)), distribution.size - 1
+    ordered = np.sort(distribution)
+    return min(value, float(ordered[cut])), max(value, float(ordered[last - cut]))
+
+
+def _tokens_needed(total: np.ndarray, tokens: np.ndarray, level: float) -> int | None:
+    """Tokens for a mean to be told from 0 with `POWER`, rounded up to two digits; None at mean 0.
+
+    tokens · ((z_level + z_power) · se / |mean|)², where se is the linearised standard error of a
+    ratio of sums over documents. The present mean and spread are taken at their word, so this is
+    an order of magnitude, not a promise.
+    """
+    mean = total.sum() / tokens.sum()
+    if mean == 0:
+        return None
+    n = np.count_nonzero(tokens)
+    spread = ((total - mean * tokens) ** 2).sum() * n / (n - 1)
+    error = math.sqrt(spread) / tokens.sum()
+    reach = float(ndtri(1 - (1 - level) / 2) + ndtri(POWER))
+    needed = float(tokens.sum() * (reach * error / abs(mean)) ** 2)
+    if needed > MOST_TOKENS:
+        return None
+    # A skewed denominator can be refused although the formula says that there are enough.
+    whole = max(math.ceil(needed), math.ceil(tokens.sum()))
+    step: int = 10 ** max(len(str(whole)) - 2, 0)
+    rounded: int = -(-whole // step) * step
+    return rounded

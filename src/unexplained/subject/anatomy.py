@@ -1,0 +1,131 @@
+"""A model taken apart: its modules by role, and the little linear algebra that roles share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unexplained.sites import Shape
+from unexplained.subject.families import Family, family_of
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Modules of a causal language model by role, the same names for every family."""
+
+    model: nn.Module
+    family: Family
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Anatomy:
+        """Find the roles in a model (SubjectError where its family is not known)."""
+        return cls(model, family_of(model))
+
+    @cached_property
+    def body(self) -> nn.Module:
+        """The stack without the unembedding."""
+        return self.model.get_submodule(self.family.body)
+
+    @cached_property
+    def layers(self) -> list[nn.Module]:
+        """The decoder layers in order."""
+        return list(self.model.get_submodule(self.family.layers).children())
+
+    @cached_property
+    def final_norm(self) -> nn.Module:
+        """The norm before the unembedding."""
+        return self.model.get_submodule(self.family.final_norm)
+
+    @cached_property
+    def unembed(self) -> nn.Module:
+        """The unembedding: a linear layer from width to vocabulary."""
+        module = self.model.get_output_embeddings()  # type: ignore[operator]
+        assert isinstance(module, nn.Module)
+        return module
+
+    @cached_property
+    def parallel(self) -> bool:
+        """Whether attention and MLP read the same stream."""
+        return self.family.parallel(self.model.config)
+
+    @cached_property
+    def shape(self) -> Shape:
+        """Sizes, read off the weights where the configuration has many names for them."""
+        config: Any = self.model.config
+        heads = int(config.num_attention_heads)
+        width = int(config.hidden_size)
+        return Shape(
+            layers=len(self.layers),
+            heads=heads,
+            key_heads=int(getattr(config, "num_key_value_heads", None) or heads),
+            head_size=self._inputs(self.head_output(0)) // heads,
+            width=width,
+            neurons=self._inputs(self.neuron_output(0)),
+            vocabulary=int(self._weight(self.unembed).shape[0]),
+        )
+
+    def head_output(self, layer: int) -> nn.Module:
+        """The linear layer from all heads' z to the attention output."""
+        return self.layers[layer].get_submodule(self.family.head_output)
+
+    def neuron_output(self, layer: int) -> nn.Module:
+        """The linear layer from the neurons to the MLP output."""
+        return self.layers[layer].get_submodule(self.family.neuron_output)
+
+    def attention_end(self, layer: int) -> nn.Module:
+        """The module whose output is what attention adds to the stream."""
+        path = self.family.attention_post_norm or self.family.attention
+        return self.layers[layer].get_submodule(path)
+
+    def mlp_end(self, layer: int) -> nn.Module:
+        """The module whose output is what the MLP adds to the stream."""
+        return self.layers[layer].get_submodule(self.family.mlp_post_norm or self.family.mlp)
+
+    def head_weight(self, layer: int, head: int) -> Tensor:
+        """W_O of one head, (head size, width): `out = z @ head_weight`."""
+        size = self.shape.head_size
+        weight = self._weight(self.head_output(layer))
+        rows = slice(head * size, (head + 1) * size)
+        return weight[rows] if self.family.transposed else weight[:, rows].T
+
+    def neuron_weight(self, layer: int, neuron: int) -> Tensor:
+        """What one unit of a neuron adds to the MLP output, (width,)."""
+        weight = self._weight(self.neuron_output(layer))
+        return weight[neuron] if self.family.transposed else weight[:, neuron]
+
+    def logits(self, normed: Tensor) -> Tensor:
+        """Unembed normed stream values (…, width) -> (…, vocabulary)."""
+        logits: Tensor = self.unembed(normed)
+        cap = getattr(self.model.config, "final_logit_softcapping", None)
+        return logits if cap is None else torch.tanh(logits / cap) * cap
+
+    def frozen_norm(self, stream: Tensor, added: Tensor) -> Tensor:
+        """The final norm of `stream + added` with the scale that `stream` alone has.
+
+        With its scale frozen the norm is affine, so a component's direct effect on the logits
+        adds up over components. It is not what the model computes.
+        """
+        norm: Any = self.final_norm
+        gain = norm.weight
+        if self.family.norm == "layer":
+            added = added - added.mean(-1, keepdim=True)
+            scale = torch.rsqrt(stream.var(-1, correction=0, keepdim=True) + norm.eps)
+        else:
+            eps = getattr(norm, "variance_epsilon", None) or norm.eps
+            scale = torch.rsqrt(stream.pow(2).mean(-1, keepdim=True) + eps)
+            gain = gain + 1 if self.family.norm == "rms, 1 + gain" else gain
+        normed: Tensor = norm(stream)
+        return normed + added * scale * gain
+
+    def _inputs(self, linear: nn.Module) -> int:
+        return int(self._weight(linear).shape[0 if self.family.transposed else 1])
+
+    @staticmethod
+    def _weight(linear: nn.Module) -> Tensor:
+        weight = linear.weight
+        assert isinstance(weight, Tensor)
+        return weight.detach()

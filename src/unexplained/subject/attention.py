@@ -1,0 +1,130 @@
+"""One attention function for every architecture, through transformers' AttentionInterface.
+
+Without a tape it is Hugging Face's own SDPA call, bit for bit. With one, the heads that the pass
+asks about are computed again by hand from the same q, k and v (after rotary embedding).
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+NAME = "unexplained"
+
+STAGES = {"q": 0, "k": 0, "v": 1, "pattern": 2, "z": 3, "out": 4}
+"""Order in which a head's values come about; `v` and `pattern` do not depend on each other."""
+
+_AFTER = {"q": ("pattern", "z"), "k": ("pattern", "z"), "v": ("z",), "pattern": ("z",), "z": ()}
+
+
+class Listener(Protocol):
+    """What a running pass offers to the attention function."""
+
+    def on_attention(self, layer: int, values: HeadValues, z: Tensor) -> Tensor:
+        """See a layer's attention; returns z, edited or not."""
+
+
+listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+"""The pass that is running in this thread, if it wants to see attention."""
+
+
+class HeadValues:
+    """A layer's attention in one pass. Head values are computed when they are asked for.
+
+    Setting a value forgets what depends on it, so the next question gets the consequence.
+    """
+
+    def __init__(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None,
+        scaling: float | None,
+        z: Tensor,
+    ) -> None:
+        """Take q (batch, head, position, size), k and v (batch, key head, …), z (batch, position, head, size)."""
+        self._query, self._key, self._value, self._mask, self._z = query, key, value, mask, z
+        self._scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+        self._group = query.shape[1] // key.shape[1]
+        self._known: dict[tuple[int, str], Tensor] = {}
+        self._changed: set[int] = set()
+
+    def fork(self) -> HeadValues:
+        """The same attention without the values set so far."""
+        return HeadValues(
+            self._query, self._key, self._value, self._mask, self._scaling, self._z
+        )
+
+    def get(self, head: int, name: str) -> Tensor:
+        """One of `q` `k` `v` `pattern` `z` of a query head."""
+        if (head, name) not in self._known:
+            self._known[head, name] = self._compute(head, name)
+        return self._known[head, name]
+
+    def set(self, head: int, name: str, new: Tensor) -> None:
+        """Put a value in its place and forget the ones that follow from it."""
+        self._known[head, name] = new
+        self._changed.add(head)
+        for later in _AFTER[name]:
+            self._known.pop((head, later), None)
+
+    @property
+    def changed(self) -> tuple[int, ...]:
+        """The heads of which some value was set."""
+        return tuple(sorted(self._changed))
+
+    def _compute(self, head: int, name: str) -> Tensor:
+        if name == "q":
+            return self._query[:, head]
+        if name == "k":
+            return self._key[:, head // self._group]
+        if name == "v":
+            return self._value[:, head // self._group]
+        if name == "pattern":
+            return self._pattern(head)
+        if head not in self._changed:
+            return self._z[:, :, head]
+        return self.get(head, "pattern") @ self.get(head, "v")
+
+    def _pattern(self, head: int) -> Tensor:
+        scores = self.get(head, "q") @ self.get(head, "k").transpose(-1, -2) * self._scaling
+        mask = self._mask
+        if mask is None:
+            length = scores.shape[-1]
+            allowed = torch.ones(length, length, dtype=torch.bool, device=scores.device).tril()
+            return scores.masked_fill(~allowed, -torch.inf).softmax(-1)
+        mask = mask[:, 0 if mask.shape[1] == 1 else head]
+        scores = (
+            scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
+        )
+        return scores.softmax(-1)
+
+
+def _attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    z, _ = sdpa_attention_forward(
+        module, query, key, value, attention_mask, scaling=scaling, **kwargs
+    )
+    running = listener.get()
+    if running is not None:
+        values = HeadValues(query, key, value, attention_mask, scaling, z)
+        z = running.on_attention(int(module.layer_idx), values, z)  # type: ignore[arg-type]
+    return z, None
+
+
+AttentionInterface.register(NAME, _attention)
+AttentionMaskInterface.register(NAME, sdpa_mask)

@@ -1,0 +1,132 @@
+"""Where things are in each architecture: the only place that knows module names.
+
+To add a family: add an entry to `FAMILIES`, then run the engine's laws (tests/test_engine.py),
+which are parametrised over this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+from unexplained.errors import SubjectError, near_matches
+
+Norm = Literal["rms", "rms, 1 + gain", "layer"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Module paths of one architecture; paths below a layer are relative to the layer."""
+
+    name: str
+    body: str = "model"
+    """The stack without the unembedding, called with `input_ids`."""
+    layers: str = "model.layers"
+    final_norm: str = "model.norm"
+    attention: str = "self_attn"
+    head_output: str = "self_attn.o_proj"
+    """The linear layer whose input is every head's z, side by side."""
+    attention_post_norm: str = ""
+    """A norm between the attention output and the residual stream (Gemma)."""
+    mlp: str = "mlp"
+    neuron_output: str = "mlp.down_proj"
+    """The MLP's last linear layer: its inputs are the neurons."""
+    mlp_post_norm: str = ""
+    norm: Norm = "rms"
+    transposed: bool = False
+    """GPT-2's Conv1D keeps its weight as (input, output)."""
+    parallel: Callable[[Any], bool] = lambda config: False
+    """Whether attention and MLP read the same stream, so that there is no `resid_mid`."""
+    unsupported: Callable[[Any], str] = lambda config: ""
+    """Names a setting of the configuration that the engine would get wrong."""
+
+
+def _gpt2_unsupported(config: Any) -> str:
+    for flag in ("reorder_and_upcast_attn", "add_cross_attention"):
+        if getattr(config, flag, False):
+            return flag
+    return ""
+
+
+def _softcap(config: Any) -> str:
+    return "attn_logit_softcapping" if getattr(config, "attn_logit_softcapping", None) else ""
+
+
+_LLAMA = Family("llama")
+
+FAMILIES: dict[str, Family] = {
+    "llama": _LLAMA,
+    "mistral": Family("mistral"),
+    "qwen2": Family("qwen2"),
+    "qwen3": Family("qwen3"),
+    "phi3": Family("phi3"),
+    "gemma3_text": Family(
+        "gemma3_text",
+        attention_post_norm="post_attention_layernorm",
+        mlp_post_norm="post_feedforward_layernorm",
+        norm="rms, 1 + gain",
+        unsupported=_softcap,
+    ),
+    "gpt2": Family(
+        "gpt2",
+        body="transformer",
+        layers="transformer.h",
+        final_norm="transformer.ln_f",
+        attention="attn",
+        head_output="attn.c_proj",
+        neuron_output="mlp.c_proj",
+        norm="layer",
+        transposed=True,
+        unsupported=_gpt2_unsupported,
+    ),
+    "gpt_neox": Family(
+        "gpt_neox",
+        body="gpt_neox",
+        layers="gpt_neox.layers",
+        final_norm="gpt_neox.final_layer_norm",
+        attention="attention",
+        head_output="attention.dense",
+        neuron_output="mlp.dense_4h_to_h",
+        norm="layer",
+        parallel=lambda config: bool(config.use_parallel_residual),
+    ),
+}
+"""By `config.model_type`."""
+
+
+def family_of(model: nn.Module) -> Family:
+    """The family of a model, by its configuration's `model_type`.
+
+    Raises:
+        SubjectError: The architecture is not in the table, or a setting of it is not supported.
+    """
+    config: Any = model.config
+    kind = str(config.model_type)
+    asked = f"A model of type '{kind}' ({type(model).__name__})"
+    if kind not in FAMILIES:
+        raise SubjectError(
+            asked,
+            "this architecture is not in the table of families",
+            f"{near_matches(kind, FAMILIES)} A new one needs an entry in subject/families.py: "
+            "where its layers, norms, head output, neurons and unembedding are.",
+        )
+    family = FAMILIES[kind]
+    if setting := family.unsupported(config):
+        raise SubjectError(
+            asked,
+            f"its setting '{setting}' is on and the engine does not reproduce it",
+            "Switch it off if the weights allow it, or use another model.",
+        )
+    for path in (family.body, family.layers, family.final_norm):
+        try:
+            model.get_submodule(path)
+        except AttributeError:
+            raise SubjectError(
+                asked,
+                f"it has no module '{path}', which models of this type have",
+                "Load it with its language-model head (AutoModelForCausalLM).",
+            ) from None
+    return family

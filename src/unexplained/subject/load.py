@@ -1,0 +1,196 @@
+"""`load`: from a hub id, a local folder, a GGUF file, a model in memory, or a packaged name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from unexplained.errors import SubjectError, near_matches
+from unexplained.fetch import cache_folder
+from unexplained.subject.anatomy import Anatomy
+from unexplained.subject.attention import NAME
+from unexplained.subject.families import FAMILIES
+from unexplained.subject.packaged import PACKAGED, packaged_folder
+from unexplained.subject.precision import decide
+from unexplained.subject.subject import Subject
+
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+
+def load(
+    source: str | Path | nn.Module,
+    *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    device: str | None = None,
+    dtype: torch.dtype = torch.float32,
+    accept_terms: bool = False,
+    name: str | None = None,
+) -> Subject:
+    """Open a model up.
+
+    Args:
+        source: A packaged name (`unexplained models`), a folder with safetensors, a `.gguf` file,
+            a hub id, or a model already in memory (then give its tokenizer too).
+        tokenizer: Use this one instead of the one that comes with the model.
+        device: Where to run; the GPU if there is one.
+        dtype: float32 unless asked otherwise: bfloat16 moves single-head effects by up to 0.004
+            nats, which is as large as most of them.
+        accept_terms: Agree to the licence of a packaged model that asks for it.
+        name: What to call it in records.
+
+    Raises:
+        SubjectError: The model does not exist, has pickled weights only, is of an unknown
+            architecture, or the tokenizer does not belong to it.
+    """
+    with _quiet():
+        if isinstance(source, nn.Module):
+            model, found, notes = source, tokenizer, [f"{type(source).__name__} given in memory"]
+            if found is None:
+                raise SubjectError(
+                    f"A {type(source).__name__} in memory", "no tokenizer was given with it",
+                    "Pass tokenizer=…",
+                )  # fmt: skip
+            title = name or getattr(source.config, "name_or_path", "") or type(source).__name__
+        else:
+            model, found, notes = _from_source(str(source), tokenizer, dtype, accept_terms)
+            title = name or (Path(source).name if Path(source).exists() else str(source))
+    anatomy = Anatomy.of(model)
+    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(where).eval()  # type: ignore[call-arg]
+    _check_tokenizer(str(title), anatomy, found)
+    model.set_attn_implementation(NAME)  # type: ignore[operator]
+    precision = decide(where, cache_folder() / "precision.json")
+    size = sum(parameter.numel() for parameter in model.parameters())
+    facts = (
+        *notes,
+        f"{anatomy.family.name}, {size / 1e6:.1f}M parameters, {next(model.parameters()).dtype}",
+        f"matrix products: {precision.setting} ({precision.why})",
+    )
+    return Subject(str(title), anatomy, found, precision, facts)
+
+
+def _from_source(
+    source: str, tokenizer: PreTrainedTokenizerBase | None, dtype: torch.dtype, accept: bool
+) -> tuple[nn.Module, PreTrainedTokenizerBase, list[str]]:
+    path = Path(source)
+    if source in PACKAGED:
+        folder, notes = packaged_folder(source, accept_terms=accept)
+        return *_read_folder(folder, tokenizer, dtype), notes
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise SubjectError(f"The GGUF file {path}", "there is no such file")
+        extra = {"gguf_file": path.name}
+        model = AutoModelForCausalLM.from_pretrained(path.parent, dtype=dtype, **extra)
+        found = tokenizer or AutoTokenizer.from_pretrained(path.parent, **extra)
+        return model, found, [f"dequantised from {path.name}"]
+    if path.is_dir():
+        return *_read_folder(path, tokenizer, dtype), [f"read from the folder {path.name}"]
+    return _read_hub(source, tokenizer, dtype)
+
+
+def _read_folder(
+    folder: Path, tokenizer: PreTrainedTokenizerBase | None, dtype: torch.dtype
+) -> tuple[nn.Module, PreTrainedTokenizerBase]:
+    asked = f"The model folder {folder}"
+    files = sorted(file.name for file in folder.iterdir())
+    if "config.json" not in files:
+        ggufs = [file for file in files if file.endswith(".gguf")]
+        raise SubjectError(
+            asked,
+            f"it has no config.json (it has: {', '.join(files[:6]) or 'nothing'})",
+            f"Give the file itself: {folder / ggufs[0]}" if ggufs else "Is it a model folder?",
+        )
+    if not any(file.endswith(".safetensors") for file in files):
+        pickles = [file for file in files if file.endswith(PICKLES)]
+        raise SubjectError(
+            asked,
+            f"its weights are pickled ({pickles[0]}), and reading a pickle can run any code"
+            if pickles
+            else "it has no weights in safetensors",
+            "Convert them where you trust them: AutoModelForCausalLM.from_pretrained(folder)"
+            ".save_pretrained(new_folder).",
+        )
+    kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    if kind not in FAMILIES:
+        _unknown_family(asked, kind)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, local_files_only=True
+        )
+        return model, tokenizer or AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise SubjectError(asked, _first_line(error)) from error
+
+
+def _unknown_family(asked: str, kind: object) -> None:
+    raise SubjectError(
+        asked,
+        f"its architecture '{kind}' is not in the table of families",
+        f"{near_matches(str(kind), FAMILIES)} A new one needs an entry in subject/families.py.",
+    )
+
+
+def _read_hub(
+    source: str, tokenizer: PreTrainedTokenizerBase | None, dtype: torch.dtype
+) -> tuple[nn.Module, PreTrainedTokenizerBase, list[str]]:
+    asked = f"The model '{source}'"
+    if "/" not in source:
+        raise SubjectError(
+            asked,
+            "there is no packaged model, folder or file of that name",
+            near_matches(source, PACKAGED) + " A hub id has the form owner/name.",
+        )
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            source, dtype=dtype, use_safetensors=True, trust_remote_code=False
+        )
+        found = tokenizer or AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise SubjectError(
+            asked,
+            f"the hub did not give it ({_first_line(error)})",
+            "Check the id and the network, or use a packaged model: " + ", ".join(PACKAGED) + ".",
+        ) from error
+    commit = getattr(model.config, "_commit_hash", None)
+    return model, found, [f"hub id {source}" + (f" at {commit}" if commit else "")]
+
+
+def _check_tokenizer(title: str, anatomy: Anatomy, tokenizer: Any) -> None:
+    """Refuse a tokenizer whose ordinary tokens the model has no embedding for."""
+    rows, asked = anatomy.shape.vocabulary, f"The tokenizer of {title}"
+    plain = tokenizer.vocab_size
+    if plain > rows:
+        raise SubjectError(
+            asked,
+            f"it has {plain:,} tokens and the model embeds {rows:,}",
+            "It belongs to another model; give the right one as tokenizer=….",
+        )
+    if plain < rows / 2:
+        raise SubjectError(
+            asked,
+            f"it has only {plain:,} tokens where the model embeds {rows:,}",
+            "It belongs to another model; give the right one as tokenizer=….",
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+class _quiet:
+    """transformers' own progress bars and advice stay out of the way while loading."""
+
+    def __enter__(self) -> None:
+        self.level = transformers_logging.get_verbosity()
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+
+    def __exit__(self, *exception: object) -> None:
+        transformers_logging.set_verbosity(self.level)
+        transformers_logging.enable_progress_bar()

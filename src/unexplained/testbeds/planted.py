@@ -1,0 +1,116 @@
+"""What a planted model is, and the registry that finds the files that make them."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from unexplained.errors import SubjectError, near_matches
+from unexplained.sites import Site
+from unexplained.testbeds.vocabulary import VOCABULARY, FloatArray, IntArray, make_tokenizer
+from unexplained.testbeds.weights import Head, assemble
+
+Rule = Callable[[IntArray], FloatArray]
+"""Tokens (document, position), BOS at position 0 and nowhere else, to attention patterns
+(document, position, position): row t says how position t spreads its attention."""
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A model whose planted head is known, because somebody wrote its weights."""
+
+    name: str
+    model: LlamaForCausalLM
+    """Float32, on the CPU, in evaluation mode; a new one for every call of `planted`."""
+    tokenizer: PreTrainedTokenizerFast
+    vocabulary: tuple[str, ...]
+    """Token texts by id."""
+    truth: str
+    """What the planted head does, in one sentence."""
+    sites: tuple[Site, ...]
+    """The planted head."""
+    rule: Rule
+    """The truth as code: the planted head's attention pattern."""
+    notes: Mapping[Site, str]
+    """What the other heads do; a head that is not named is dead."""
+
+    def save(self, folder: str | Path) -> Path:
+        """Write safetensors, configuration and tokenizer; return the folder.
+
+        `AutoModelForCausalLM.from_pretrained(folder)` gives the same logits, bit for bit.
+        """
+        folder = Path(folder)
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        return folder
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a testbed's file says; `planted` builds it."""
+
+    truth: str
+    sites: tuple[Site, ...]
+    heads: Mapping[Site, Head]
+    rule: Rule
+    notes: Mapping[Site, str]
+
+
+_PLANS: dict[str, Callable[[], Plan]] = {}
+
+
+def register(make: Callable[[], Plan]) -> Callable[[], Plan]:
+    """Make a function that returns a `Plan` known under its own name.
+
+    Raises:
+        SubjectError: Another function has that name already.
+    """
+    name = make.__name__
+    if name in _PLANS:
+        raise SubjectError(f"A planted model '{name}'", "there is one of that name already")
+    _PLANS[name] = make
+    return make
+
+
+def names() -> tuple[str, ...]:
+    """Names of the planted models, in alphabetical order.
+
+    >>> names()
+    ('empty', 'half_induction', 'periodic', 'strict_induction')
+    """
+    package = importlib.import_module(__package__)
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{__package__}.{module.name}")
+    return tuple(sorted(_PLANS))
+
+
+def planted(name: str) -> Planted:
+    """Build a planted model.
+
+    Raises:
+        SubjectError: There is none of that name.
+
+    >>> str(planted("strict_induction").sites[0])
+    'L1.H0'
+    """
+    known = names()
+    if name not in known:
+        raise SubjectError(
+            f"The planted model '{name}'", "there is none of that name", near_matches(name, known)
+        )
+    plan = _PLANS[name]()
+    return Planted(
+        name=name,
+        model=assemble(plan.heads),
+        tokenizer=make_tokenizer(),
+        vocabulary=VOCABULARY,
+        truth=plan.truth,
+        sites=plan.sites,
+        rule=plan.rule,
+        notes=plan.notes,
+    )

@@ -1,0 +1,6 @@
+"""Texts: documents, blocks of tokens, strata, and corpora to draw them from."""
+
+from unexplained.text.build import Text, text
+from unexplained.text.document import Block, Corpus, Document, document
+
+__all__ = ["Block", "Corpus", "Document", "Text", "document", "text"]

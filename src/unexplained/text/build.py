@@ -1,0 +1,107 @@
+"""A text: blocks of tokens in an eval and a fit part, with a label for every predicted token."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+
+from unexplained.errors import TextError
+from unexplained.text.corpora import parts_of
+from unexplained.text.document import Block
+from unexplained.text.draw import Pool, Request, require_disjoint
+from unexplained.text.strata import VERSION, Labels, strata
+from unexplained.text.tokens import Tokenized, Tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """Documents cut into token blocks; made by `text`."""
+
+    name: str
+    eval: tuple[Block, ...]
+    """What is measured: one block for each document."""
+    fit: tuple[Block, ...]
+    """What fills, maps and constants are fitted on; shares no document with `eval`."""
+    pool: Pool
+    """Makes an iterator over the token arrays of the whole fit part, for n-gram counts."""
+    pool_fingerprint: str
+    block: int
+    """Greatest number of tokens in a block; blocks of short documents have fewer."""
+    vocabulary: int
+    """Rows of the model's embedding; every token id is below it."""
+    fingerprint: str
+    """Hash over the name, every block's document, domain and tokens, and the strata's version."""
+    notes: tuple[str, ...]
+    composition: dict[str, int]
+    """Eval documents per domain."""
+
+    @property
+    def predicted(self) -> int:
+        """Number of predicted tokens in the eval part: all but the first of every block."""
+        return sum(len(block.tokens) - 1 for block in self.eval)
+
+    def labels(self, block: Block) -> dict[str, Labels]:
+        """Stratum family → label of every predicted token; entry i is for `tokens[i + 1]`."""
+        return strata(block)
+
+
+def text(
+    source: str,
+    subject: Tokenized,
+    *,
+    documents: int = 400,
+    fit_documents: int = 200,
+    block: int = 128,
+    seed: int = 0,
+) -> Text:
+    """Read a source and cut it into blocks of a model's tokens.
+
+    Args:
+        source: The name of a corpus (`webmix`, `pydocs`, `repeats`) or the path of a `.txt`,
+            `.jsonl` (field `text`) or `.parquet` file (column `text`) or of a folder of `.txt`
+            files. A name wins over a path; write `./webmix` for a folder of that name.
+        subject: The model whose tokenizer cuts the text.
+        documents: How many documents to measure on: one block each.
+        fit_documents: How many documents to fit on.
+        block: Greatest number of tokens in a block.
+        seed: Which documents are drawn; which part a document is in does not depend on it.
+
+    Raises:
+        TextError: The source is unknown, unreadable or too short, or the tokenizer belongs to
+            another model.
+        FetchError: The corpus has to be downloaded and could not be.
+    """
+    for name, value, least in (
+        ("documents", documents, 1),
+        ("fit_documents", fit_documents, 1),
+        ("block", block, 2),
+    ):
+        if value < least:
+            raise TextError(f"A text with {name}={value}", f"the least is {least}")
+    tokens = Tokens(subject)
+    request = Request(source, tokens, documents, fit_documents, block, seed)
+    name, parts = parts_of(request)
+    require_disjoint(parts.eval, parts.fit)
+    return Text(
+        name=name,
+        eval=parts.eval,
+        fit=parts.fit,
+        pool=parts.pool,
+        pool_fingerprint=parts.pool_fingerprint,
+        block=block,
+        vocabulary=subject.shape.vocabulary,
+        fingerprint=_fingerprint(name, parts.eval, parts.fit),
+        notes=(tokens.note, *parts.notes),
+        composition=dict(Counter(block.domain for block in parts.eval)),
+    )
+
+
+def _fingerprint(name: str, measured: tuple[Block, ...], fitted: tuple[Block, ...]) -> str:
+    digest = hashlib.sha256(json.dumps([VERSION, name, len(measured), len(fitted)]).encode())
+    for block in (*measured, *fitted):
+        header = [block.document, block.domain, len(block.tokens), block.second_copy]
+        digest.update(json.dumps(header).encode())
+        digest.update(block.tokens.astype("<i4").tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,139 @@
+"""The user's own text: a .txt, .jsonl or .parquet file, or a folder of .txt files."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from unexplained.errors import TextError, near_matches
+from unexplained.text import corpora
+from unexplained.text.document import Corpus, Document, deduplicate, document
+from unexplained.text.draw import Parts, Request, draw
+
+PASSAGE = 2000
+"""A text file is cut between paragraphs into documents of at least so many characters."""
+
+_PARAGRAPH = re.compile(r"(?<=\n)(?=\s*\n)")
+_LINE = re.compile(r"(?<=\n)")
+
+
+def parts(request: Request) -> Parts:
+    """Draw from the file or folder that the source names; a document's domain is its file's name.
+
+    Domains are mixed in proportion to their documents. A `.txt` file is cut between paragraphs
+    into passages, each of them a document, so neighbouring passages can lie in different parts:
+    a long text that repeats itself is not split as cleanly as separate documents are.
+    """
+    return draw(request, corpus(Path(request.source)))
+
+
+def corpus(path: Path) -> Corpus:
+    """All documents under a path, exact repeats left out.
+
+    Raises:
+        TextError: There is no such path, it is of another kind, empty, or cannot be read as text.
+    """
+    if not path.exists():
+        named = [name for name in corpora.names() if name != "files"]
+        raise TextError(
+            f"The text '{path}'",
+            "it is neither a corpus nor a path that exists",
+            near_matches(str(path), named),
+        )
+    files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
+    if not files:
+        raise TextError(f"The folder '{path}'", "it has no .txt file")
+    found: list[Document] = []
+    notes: list[str] = []
+    for file in files:
+        read, note = _reader(file)(file)
+        found += [document(text, file.name) for text in read if text.strip()]
+        notes += [note] if note else []
+    if not found:
+        raise TextError(f"The text '{path}'", "it is empty")
+    documents, repeats = deduplicate(found)
+    if repeats:
+        notes.append(f"{repeats} of {len(found)} documents repeat another exactly; left out.")
+    return Corpus(documents, dict(Counter(item.domain for item in documents)), tuple(notes))
+
+
+Reader = Callable[[Path], tuple[list[str], str]]
+
+
+def _reader(path: Path) -> Reader:
+    readers: dict[str, Reader] = {".txt": _txt, ".jsonl": _jsonl, ".parquet": _parquet}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise TextError(
+            f"The file '{path}'",
+            f"'{path.suffix}' files are not read",
+            "Read are .txt, .jsonl with a field `text`, and .parquet with a column `text`.",
+        )
+    return reader
+
+
+def _decode(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise TextError(
+            f"The file '{path}'",
+            f"it is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}",
+            "Convert it, for example with iconv.",
+        ) from error
+    except OSError as error:
+        raise TextError(f"The file '{path}'", f"it cannot be read ({error.strerror})") from error
+
+
+def _txt(path: Path) -> tuple[list[str], str]:
+    text = _decode(path)
+    passages = [""]
+    # At blank lines, or at every line's end in a file that has no blank line.
+    for piece in re.split(_PARAGRAPH if _PARAGRAPH.search(text) else _LINE, text):
+        if len(passages[-1]) >= PASSAGE:
+            passages.append("")
+        passages[-1] += piece
+    if len(passages) == 1:
+        return passages, ""
+    return [text.strip("\r\n") for text in passages], f"{path.name}: {len(passages)} passages."
+
+
+def _jsonl(path: Path) -> tuple[list[str], str]:
+    texts = []
+    for number, line in enumerate(_decode(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        asked = f"Line {number} of '{path}'"
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise TextError(asked, f"it is not JSON ({error})") from error
+        if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+            fields = ", ".join(row) if isinstance(row, dict) else type(row).__name__
+            raise TextError(asked, f"it has no string field `text` (found: {fields or 'nothing'})")
+        texts.append(row["text"])
+    return texts, ""
+
+
+def _parquet(path: Path) -> tuple[list[str], str]:
+    asked = f"The file '{path}'"
+    try:
+        schema = pq.read_schema(path)
+        if "text" not in schema.names:
+            raise TextError(asked, "it has no column `text`", near_matches("text", schema.names))
+        column = pq.read_table(path, columns=["text"])["text"]
+    except pa.ArrowInvalid as error:
+        raise TextError(asked, f"it is not a Parquet file ({error})") from error
+    except OSError as error:
+        raise TextError(asked, f"it cannot be read ({error.strerror})") from error
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        raise TextError(asked, f"its column `text` holds {column.type}, not strings")
+    texts = [text for text in column.to_pylist() if text is not None]
+    missing = len(column) - len(texts)
+    return texts, f"{path.name}: {missing} rows without text." if missing else ""

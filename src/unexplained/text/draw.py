@@ -1,0 +1,165 @@
+"""From documents to the eval and fit blocks of a text."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unexplained.errors import TextError
+from unexplained.text.document import Block, Corpus, Document, Part, order_key, part
+from unexplained.text.mixture import mixed
+from unexplained.text.tokens import Tokens
+
+SHORTEST = 32
+"""Documents of fewer tokens are passed over (of fewer than a block, where blocks are shorter)."""
+
+OPENING = 32
+"""Characters of a document that are tokenised for each token of a block: far more than it needs."""
+
+Pool = Callable[[], Iterator[NDArray[np.int32]]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked of `text`."""
+
+    source: str
+    tokens: Tokens
+    documents: int
+    fit_documents: int
+    block: int
+    """Greatest number of tokens in a block."""
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a corpus answers."""
+
+    eval: tuple[Block, ...]
+    fit: tuple[Block, ...]
+    pool: Pool
+    """Makes an iterator over the token arrays of the whole fit part, one for each document."""
+    pool_fingerprint: str
+    """Changes with the pool's documents, their order or the tokenizer."""
+    notes: tuple[str, ...] = ()
+
+
+def draw(request: Request, corpus: Corpus) -> Parts:
+    """Cut the first block out of documents drawn from both parts of a corpus.
+
+    Which documents are drawn follows from their hashes, the seed and the corpus's weights. The
+    pool takes all documents of the fit part and does not depend on the seed, so that what is
+    counted on it is the same for every sample.
+
+    Raises:
+        TextError: A part has no usable document.
+    """
+    halves: dict[Part, list[Document]] = {"eval": [], "fit": []}
+    for item in corpus.documents:
+        halves[part(item.id)].append(item)
+    taken: set[bytes] = set()
+    measured, notes = _take(request, corpus, halves, "eval", taken)
+    fitted, more = _take(request, corpus, halves, "fit", taken)
+    pool = sorted(halves["fit"], key=lambda item: order_key(item.id, 0))
+    pool = list(mixed(pool, corpus.weights, cost=lambda item: len(item.text)))
+    tokens = request.tokens
+
+    def encoded() -> Iterator[NDArray[np.int32]]:
+        return (ids for _, ids in tokens.encode_all(pool))
+
+    names = "".join(item.id for item in pool)
+    fingerprint = hashlib.sha256(f"{tokens.fingerprint} {names}".encode()).hexdigest()
+    return Parts(measured, fitted, encoded, fingerprint, (*corpus.notes, *notes, *more))
+
+
+def require_disjoint(measured: tuple[Block, ...], fitted: tuple[Block, ...]) -> None:
+    """Check that no document and no block is on both sides.
+
+    Raises:
+        TextError: One is.
+    """
+    ids = {block.document for block in measured} & {block.document for block in fitted}
+    same = {_key(block) for block in measured} & {_key(block) for block in fitted}
+    if ids or same:
+        raise TextError(
+            "The eval and fit parts of a text",
+            f"they share {len(ids)} documents and {len(same)} blocks",
+            "What is fitted must not have seen what is measured: remove the repeats.",
+        )
+
+
+def _key(block: Block) -> bytes:
+    return block.tokens.tobytes()
+
+
+def _take(
+    request: Request,
+    corpus: Corpus,
+    halves: dict[Part, list[Document]],
+    which: Part,
+    taken: set[bytes],
+) -> tuple[tuple[Block, ...], list[str]]:
+    """The blocks of a part and what to note; adds to `taken`, whose blocks are passed over."""
+    asked = request.documents if which == "eval" else request.fit_documents
+    shortest = min(SHORTEST, request.block)
+    ordered = sorted(halves[which], key=lambda item: order_key(item.id, request.seed))
+    blocks: list[Block] = []
+    short = repeated = 0
+    reach = OPENING * request.block
+    openings = (replace(item, text=item.text[:reach]) for item in mixed(ordered, corpus.weights))
+    for item, ids in request.tokens.encode_all(openings):
+        if len(blocks) == asked:
+            break
+        block = Block(item.id, item.domain, ids[: request.block])
+        if len(ids) < shortest:
+            short += 1
+        elif _key(block) in taken:
+            repeated += 1
+        else:
+            taken.add(_key(block))
+            blocks.append(block)
+    if not blocks:
+        _raise_empty(request, which, len(corpus.documents), len(ordered), short, shortest)
+    notes = []
+    if short:
+        notes.append(f"{which}: passed over for having under {shortest} tokens: {short}.")
+    if repeated:
+        notes.append(f"{which}: passed over for having the tokens of another block: {repeated}.")
+    if len(blocks) < asked:
+        notes.append(f"{which}: {asked} documents were asked for and there are {len(blocks)}.")
+    elif scarce := _scarce(blocks, ordered, corpus.weights):
+        notes.append(f"{which}: all documents used, so less than its share: {', '.join(scarce)}.")
+    return tuple(blocks), notes
+
+
+def _scarce(blocks: list[Block], part: list[Document], weights: dict[str, float]) -> list[str]:
+    """Domains that ran out before they had their share."""
+    used = Counter(block.domain for block in blocks)
+    there = Counter(item.domain for item in part)
+    total = sum(weights[domain] for domain in weights)
+    fair = {domain: len(blocks) * weights[domain] / total for domain in weights}
+    return [name for name in weights if used[name] + 1 <= fair[name] and there[name] <= fair[name]]
+
+
+def _raise_empty(
+    request: Request, which: Part, total: int, there: int, short: int, shortest: int
+) -> None:
+    asked = f"The {which} part of '{request.source}'"
+    if short:
+        raise TextError(
+            asked,
+            f"none of its {there} documents has {shortest} tokens",
+            "Give longer documents or a smaller block.",
+        )
+    share = "a fifth" if which == "eval" else "four fifths"
+    raise TextError(
+        asked,
+        f"it is empty: of {total} documents {there} fall in it ({share}, by hash)",
+        "Give more documents: 30 or more fill both parts.",
+    )

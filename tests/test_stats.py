@@ -1,0 +1,357 @@
+"""Ratios of sums: their values by hand, their intervals by theorem, scipy and simulation."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from unexplained import stats
+from unexplained.errors import MeasurementError
+from unexplained.stats import Settings, difference_per_token, fraction, mean_per_token
+
+PLAIN = Settings()
+
+
+def test_a_mean_is_total_over_total_and_not_a_mean_of_document_means():
+    # 100/100 tokens and 30/10 tokens: 130/110, where document means 1 and 3 would give 2.
+    number = mean_per_token(np.array([100.0, 30.0]), np.array([100, 10]), settings=PLAIN)
+    assert number.value == 130 / 110
+    assert number.unit == "nats per token"
+
+
+def test_a_fraction_is_total_over_total():
+    top, bottom = np.array([1.0, 2, 3, 0, 1]), np.array([2.0, 2, 4, 1, 5])
+    number = fraction(top, bottom, np.full(5, 10), what="damage", settings=PLAIN)
+    assert number.value == 7 / 14
+    assert number.low < 0.5 < number.high
+
+
+def test_with_few_documents_a_mean_has_no_interval_and_a_fraction_is_refused():
+    tokens = np.full(4, 10)
+    mean = mean_per_token(np.arange(4.0), tokens, settings=PLAIN)
+    assert (mean.value, mean.low, mean.high) == (6 / 40, None, None)
+    share = fraction(np.arange(4.0), np.arange(4.0) + 1, tokens, what="damage", settings=PLAIN)
+    assert share.value is None
+    assert share.refused == "too few documents for an interval (4; it takes 5)"
+
+
+def test_documents_without_such_tokens_do_not_count_as_documents():
+    tokens = np.array([10, 10, 10, 10, 0, 0, 0])
+    share = fraction(tokens * 0.5, tokens * 1.0, tokens, what="damage", settings=PLAIN)
+    assert share.refused.startswith("too few documents for an interval (4;")
+
+
+def test_no_tokens_at_all_is_refused_and_not_zero():
+    none = np.zeros(6)
+    assert mean_per_token(none, none, settings=PLAIN).refused == "there are no tokens here"
+    assert (
+        fraction(none, none, none, what="d", settings=PLAIN).refused == "there are no tokens here"
+    )
+
+
+@pytest.mark.parametrize("documents", [3, 40])
+def test_identities_are_exact_however_few_the_documents(documents):
+    # Thirds and sevenths: not exact in binary, so that rounding would show.
+    damage = (np.arange(documents) + 1) / 3 + 1 / 7
+    tokens = np.arange(documents) + 5
+    one = fraction(damage, damage.copy(), tokens, what="damage", settings=PLAIN)
+    assert (one.value, one.low, one.high) == (1.0, 1.0, 1.0)
+    nil = fraction(damage * 0, damage, tokens, what="damage", settings=PLAIN)
+    assert (nil.value, nil.low, nil.high) == (0.0, 0.0, 0.0)
+
+
+def test_an_identity_does_not_survive_a_denominator_of_noise():
+    noise = np.array([1.0, -1.0] * 10) + 0.01
+    for top in (noise, noise * 0):
+        assert fraction(top, noise, np.full(20, 9), what="d", settings=PLAIN).value is None
+    few = np.array([1.0, -1.0, -1.0])
+    assert fraction(few, few, np.full(3, 9), what="d", settings=PLAIN).value is None
+
+
+def test_a_denominator_of_noise_is_named_with_its_size_and_the_tokens_it_would_take():
+    # Ten documents of 100 tokens with totals 3, −1, 3, …: mean 10/1000. Residuals are ±2, so
+    # se = sqrt(10/9 · 40)/1000 = 6.6667e-3 and 1000 · ((1.959964 + 0.841621) · 0.66667)² = 3488.4.
+    totals = np.array([3.0, -1.0] * 5)
+    refused = fraction(totals, totals, np.full(10, 100), what="damage of 'mean'", settings=PLAIN)
+    assert refused.value is None
+    assert refused.refused.startswith("the denominator (damage of 'mean') is 0.01 [−0.")
+    assert refused.refused.endswith("] nats per token, within noise of zero")
+    assert refused.tokens_needed == 3500
+
+
+def test_a_denominator_of_nothing_needs_no_number_of_tokens():
+    refused = fraction(np.ones(8), np.zeros(8), np.full(8, 5), what="d", settings=PLAIN)
+    assert refused.refused == "the denominator (d) is 0 [0, 0] nats per token, within noise of zero"
+    assert refused.tokens_needed is None
+
+
+def test_a_need_beyond_any_text_is_not_given():
+    totals = np.array([1.0, -1.0] * 10)
+    totals[0] += 1e-9
+    refused = fraction(totals, totals, np.full(20, 100), what="d", settings=PLAIN)
+    assert refused.value is None
+    assert refused.tokens_needed is None
+
+
+def test_a_negative_denominator_is_refused_by_its_own_name():
+    gain = -np.linspace(1, 2, 30)
+    refused = fraction(
+        gain, gain, np.full(30, 10), what="d", if_negative="the ablation helps", settings=PLAIN
+    )
+    assert refused.value is None
+    assert refused.refused.startswith("the denominator (d) is −0.15 [−0.16, −0.14]")
+    assert refused.refused.endswith("nats per token: the ablation helps")
+
+
+def test_fractions_beyond_0_and_1_are_not_clipped():
+    damage, tokens = np.linspace(1, 2, 30), np.full(30, 10)
+    over = fraction(damage * 1.5, damage, tokens, what="d", settings=PLAIN)
+    under = fraction(damage * -2, damage, tokens, what="d", settings=PLAIN)
+    assert (over.value, under.value) == pytest.approx((1.5, -2.0))
+
+
+def test_resamples_are_those_of_scipy():
+    rng = np.random.default_rng(3)
+    top, bottom = rng.normal(2, 1, 60), rng.normal(3, 1, 60)
+    ours = stats._resampled(Settings(resamples=500, seed=11), top, bottom)
+    theirs = scipy.stats.bootstrap(
+        (top, bottom),
+        lambda a, b, axis: a.sum(axis) / b.sum(axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=500,
+        method="percentile",
+        rng=np.random.default_rng(11),
+    )
+    # Sums of 60 doubles in another order: 60 units in the last place at most.
+    np.testing.assert_allclose(
+        ours[0] / ours[1], theirs.bootstrap_distribution, rtol=2 * 60 * np.finfo(float).eps
+    )
+
+
+def test_the_interval_holds_scipys_percentile_interval_and_is_close_to_it():
+    rng = np.random.default_rng(4)
+    top, bottom, tokens = rng.normal(2, 1, 80), rng.normal(3, 1, 80), np.full(80, 7)
+    ours = fraction(top, bottom, tokens, what="d", settings=Settings(seed=5))
+    theirs = scipy.stats.bootstrap(
+        (top, bottom),
+        lambda a, b, axis: a.sum(axis) / b.sum(axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=2000,
+        method="percentile",
+        rng=np.random.default_rng(5),
+    ).confidence_interval
+    assert ours.low <= theirs.low
+    assert ours.high >= theirs.high
+    # Expansion at n = 80: sqrt(80/79) · t/z = 1.0063 · 1.9905/1.9600 = 1.022, plus the spread of
+    # the order statistics between the two tails.
+    assert ours.high - ours.low < 1.08 * (theirs.high - theirs.low)
+
+
+def test_the_ends_of_a_normal_bootstrap_distribution_are_those_of_the_t_interval():
+    # The bootstrap's variance of a mean is (n−1)/n of the unbiased one; with the unbiased
+    # standard error as the unit, the ends must be the quantiles of t with n−1 degrees of freedom.
+    for n in (5, 12, 200):
+        grid = (np.arange(400_000) + 0.5) / 400_000
+        distribution = scipy.stats.norm.ppf(grid) * math.sqrt((n - 1) / n)
+        low, high = stats._ends(distribution, 0.0, np.ones(n), 0.95)
+        assert high == pytest.approx(scipy.stats.t.ppf(0.975, n - 1), rel=2e-3)
+        assert low == pytest.approx(-high)
+
+
+def test_the_interval_of_a_ratio_agrees_with_the_delta_method():
+    rng = np.random.default_rng(6)
+    n = 300
+    bottom = rng.normal(5, 1, n)
+    top = 0.6 * bottom + rng.normal(0, 1, n)
+    ratio = top.sum() / bottom.sum()
+    error = math.sqrt(n / (n - 1) * ((top - ratio * bottom) ** 2).sum()) / bottom.sum()
+    number = fraction(top, bottom, np.ones(n), what="d", settings=Settings(resamples=20_000))
+    # A 2.5% quantile of 20,000 draws has a relative standard error of about 1%.
+    assert number.high - number.low == pytest.approx(2 * 1.968 * error, rel=0.04)
+
+
+def _coverage(level: float) -> tuple[tuple[float, int], tuple[float, int]]:
+    """Coverage of a mean and of a fraction, and out of how many: 60 heavy-tailed documents."""
+    rng = np.random.default_rng(20)
+    chosen = Settings(level=level, resamples=1000)
+    means, shares = [], []
+    for _ in range(600):
+        tokens = np.round(np.exp(rng.normal(6, 0.8, 60)))
+        damage = tokens * (0.02 + 0.01 * rng.standard_t(3, 60))
+        regained = 0.7 * damage + tokens * 0.004 * rng.standard_t(3, 60)
+        mean = mean_per_token(damage, tokens, settings=chosen)
+        share = fraction(regained, damage, tokens, what="damage", settings=chosen)
+        means.append(mean.low <= 0.02 <= mean.high)
+        if share.value is not None:
+            shares.append(share.low <= 0.7 <= share.high)
+    return (np.mean(means), len(means)), (np.mean(shares), len(shares))
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    def slack(count: int) -> float:
+        return 4 * math.sqrt(0.95 * 0.05 / count)
+
+    for coverage, count in _coverage(0.95):
+        assert abs(coverage - 0.95) < slack(count)
+    for coverage, count in _coverage(0.85):  # the check must be able to fail
+        assert abs(coverage - 0.95) > slack(count)
+
+
+def test_noise_is_taken_for_a_denominator_about_as_often_as_the_level_says():
+    rng = np.random.default_rng(7)
+    chosen, repetitions = Settings(resamples=1000), 1000
+    taken = 0
+    for _ in range(repetitions):
+        noise = rng.normal(0, 1, 60)
+        number = fraction(noise, noise, np.full(60, 100), what="d", settings=chosen)
+        taken += "within noise" not in number.refused
+    # Distinguishably negative counts too: it is the other tail of the same 5%.
+    assert abs(taken / repetitions - 0.05) < 4 * math.sqrt(0.05 * 0.95 / repetitions)
+
+
+def test_a_planted_denominator_is_not_refused():
+    rng = np.random.default_rng(8)
+    # Six standard errors from zero: one refusal in 30,000 by chance.
+    for _ in range(200):
+        planted = rng.normal(6 / math.sqrt(60), 1, 60)
+        assert fraction(planted, planted, np.ones(60), what="d", settings=PLAIN).value == 1.0
+
+
+def test_with_the_tokens_that_were_asked_for_four_in_five_repetitions_resolve():
+    rng = np.random.default_rng(9)
+    sample = rng.normal(0, 1, 60)
+    sample += 0.12 - sample.mean()
+    tokens = np.full(60, 100)
+    refused = fraction(sample, sample, tokens, what="d", settings=PLAIN)
+    assert refused.tokens_needed > tokens.sum()
+    documents = round(refused.tokens_needed / 100)
+    chosen, repetitions = Settings(resamples=1000), 300
+
+    def resolved(count: int) -> float:
+        draws = (rng.choice(sample, count) for _ in range(repetitions))
+        found = (mean_per_token(draw, np.full(count, 100), settings=chosen) for draw in draws)
+        return sum(number.low > 0 for number in found) / repetitions
+
+    slack = 4 * math.sqrt(0.8 * 0.2 / repetitions)
+    assert abs(resolved(documents) - 0.8) < slack
+    assert resolved(documents // 4) < 0.8 - slack  # the check must be able to fail
+
+
+entries = st.floats(-1e6, 1e6, allow_subnormal=False)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(1, 12).flatmap(
+        lambda n: st.tuples(
+            arrays(float, n, elements=entries),
+            arrays(float, n, elements=entries),
+            arrays(np.int64, n, elements=st.integers(0, 50)),
+        )
+    )
+)
+def test_a_fraction_is_refused_with_a_reason_or_has_two_finite_ends(data):
+    top, bottom, tokens = data
+    top, bottom = top * (tokens > 0), bottom * (tokens > 0)
+    number = fraction(top, bottom, tokens, what="d", settings=Settings(resamples=200))
+    if number.value is None:
+        assert number.refused
+        assert number.low is number.high is None
+    else:
+        assert not number.refused
+        assert all(math.isfinite(x) for x in (number.value, number.low, number.high))
+        assert number.low <= number.value <= number.high
+
+
+def test_resamples_without_a_positive_denominator_leave_both_ends_finite():
+    rng = np.random.default_rng(0)
+    lost = 0
+    for _ in range(200):
+        bottom, tokens = rng.normal(2.3 / math.sqrt(30), 1, 30), np.full(30, 10)
+        number = fraction(bottom + rng.normal(0, 1, 30), bottom, tokens, what="d", settings=PLAIN)
+        if number.value is not None:
+            lost += int((stats._resampled(PLAIN, bottom)[0] <= 0).sum())
+            assert math.isfinite(number.low) and math.isfinite(number.high)
+    assert lost > 200, "no hard case was tried"
+
+
+def test_data_without_spread_have_an_interval_without_width():
+    bottom, tokens = np.linspace(1, 9, 20), np.arange(20) + 3
+    for number in (
+        fraction(bottom / 3, bottom, tokens, what="d", settings=PLAIN),
+        mean_per_token(tokens / 3, tokens, settings=PLAIN),
+    ):
+        assert number.value == pytest.approx(1 / 3, rel=1e-12)
+        assert (number.low, number.high) == pytest.approx((1 / 3, 1 / 3), rel=1e-12)
+
+
+def test_resamples_without_tokens_of_the_kind_are_left_out():
+    # Five documents of 400 have such tokens: some resamples draw none of them.
+    tokens = np.zeros(400)
+    tokens[:5] = 10
+    assert (stats._resampled(PLAIN, tokens)[0] == 0).any()
+    number = mean_per_token(tokens * np.linspace(0, 1, 400), tokens, settings=PLAIN)
+    assert number.low <= number.value <= number.high
+
+
+def test_a_difference_is_paired_by_document():
+    rng = np.random.default_rng(1)
+    a, tokens = rng.normal(300, 100, 50), np.full(50, 100)
+    steady = difference_per_token(a + 1, a, tokens, settings=PLAIN)
+    assert (steady.low, steady.value, steady.high) == pytest.approx((0.01, 0.01, 0.01), rel=1e-9)
+    alone = mean_per_token(a, tokens, settings=PLAIN)
+    assert alone.high - alone.low > 0.1
+
+
+def test_the_same_seed_gives_the_same_number_and_another_seed_another_interval():
+    rng = np.random.default_rng(2)
+    top, tokens = rng.normal(1, 1, 50), np.full(50, 10)
+    first = mean_per_token(top, tokens, settings=Settings(seed=1))
+    other = mean_per_token(top, tokens, settings=Settings(seed=2))
+    assert mean_per_token(top, tokens, settings=Settings(seed=1)) == first
+    assert other.value == first.value
+    assert other.low != first.low
+
+
+def test_a_higher_level_gives_a_wider_interval():
+    rng = np.random.default_rng(2)
+    top, tokens = rng.normal(1, 1, 50), np.full(50, 10)
+    wide = mean_per_token(top, tokens, settings=Settings(level=0.99))
+    narrow = mean_per_token(top, tokens, settings=Settings(level=0.8))
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+def test_arguments_are_left_as_they_were():
+    rng = np.random.default_rng(2)
+    given_arrays = [rng.normal(1, 1, 50), rng.normal(2, 1, 50), np.full(50, 10)]
+    before = [array.copy() for array in given_arrays]
+    fraction(*given_arrays, what="d", settings=PLAIN)
+    for array, copy in zip(given_arrays, before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_an_error_that_says_where(bad):
+    damage = np.array([1.0, 2, bad, 1, 2, bad])
+    with pytest.raises(MeasurementError, match=r"denominator is NaN or infinite in 2 of them.* 2"):
+        fraction(np.ones(6), damage, np.ones(6), what="d", settings=PLAIN)
+
+
+def test_columns_that_do_not_fit_are_an_error():
+    with pytest.raises(MeasurementError, match=r"total has shape \(3,\)"):
+        mean_per_token(np.ones(3), np.ones(4), settings=PLAIN)
+    with pytest.raises(MeasurementError, match="negative number of tokens"):
+        mean_per_token(np.ones(2), np.array([3, -1]), settings=PLAIN)
+
+
+@pytest.mark.parametrize("wrong", [{"level": 95}, {"level": 0.0}, {"resamples": 39}])
+def test_settings_that_cannot_give_an_interval_are_refused(wrong):
+    with pytest.raises(MeasurementError, match="Intervals at level"):
+        Settings(**wrong)
+    assert Settings(resamples=40).resamples == 40

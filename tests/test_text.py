@@ -1,0 +1,395 @@
+"""Texts: laws that every corpus obeys, the user's own files, and the mixture."""
+
+from __future__ import annotations
+
+import bisect
+import csv
+import io
+import json
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from unexplained import fetch
+from unexplained.errors import FetchError, TextError
+from unexplained.sites import Shape
+from unexplained.text import Block, Text, document, text
+from unexplained.text.corpora import names, pydocs, webmix
+from unexplained.text.document import part
+from unexplained.text.draw import require_disjoint
+from unexplained.text.tokens import Tokens
+
+BOS = 256
+
+
+@dataclass(frozen=True)
+class Toy:
+    """A subject whose tokens are the bytes of the text."""
+
+    tokenizer: PreTrainedTokenizerFast
+    shape: Shape
+    name: str = "toy"
+
+
+def toy(*, bos: bool = False, vocabulary: int = 257) -> Toy:
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    backend = Tokenizer(models.BPE({c: i for i, c in enumerate(letters)}, []))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens(["<bos>"])
+    if bos:
+        backend.post_processor = processors.TemplateProcessing(
+            single="<bos> $A", special_tokens=[("<bos>", BOS)]
+        )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<bos>")
+    return Toy(tokenizer, Shape(1, 1, 1, 4, 4, 4, vocabulary))
+
+
+def sentence(i: int) -> str:
+    return f"Number {i} is {i * i} when squared and {i + 1} when it is increased by one."
+
+
+@pytest.fixture
+def lines(tmp_path) -> Path:
+    path = tmp_path / "squares.jsonl"
+    path.write_text("".join(json.dumps({"text": sentence(i)}) + "\n" for i in range(200)))
+    return path
+
+
+def code(language: str, i: int) -> str:
+    return " ".join(f"{language}_{i}_{j}" for j in range(40)) + " " * 400
+
+
+@pytest.fixture
+def small_webmix(tmp_path, monkeypatch) -> Path:
+    """The cache with a mixture of 40 documents for each set, in the wheel's own format."""
+    monkeypatch.setenv(fetch.CACHE_VARIABLE, str(tmp_path / "cache"))
+    folder = tmp_path / "sets" / webmix._DATA
+    folder.mkdir(parents=True)
+    for domain in webmix.DOMAINS.values():
+        for number in domain.sets:
+            write_set(folder, number, [(code(f"s{number}", i), 1) for i in range(40)])
+    monkeypatch.setattr(webmix, "ensure", lambda _: tmp_path / "sets")
+    return folder
+
+
+def write_set(folder: Path, number: int, rows: list[tuple[str, int]]) -> None:
+    table = io.StringIO(newline="")
+    csv.writer(table).writerows([("prompt", "prompt_len", "target"), *((t, 1, y) for t, y in rows)])
+    packed = zstandard.ZstdCompressor().compress(table.getvalue().encode())
+    (folder / f"{number}_set.csv.zst").write_bytes(packed)
+
+
+@pytest.fixture(scope="session")
+def small_pydocs():
+    """Python's texts without the long ones, which take long to cut into bytes."""
+    corpus = pydocs.corpus()
+    return replace(corpus, documents=tuple(d for d in corpus.documents if len(d.text) < 5000))
+
+
+@pytest.fixture
+def source(request, small_webmix, lines, small_pydocs, monkeypatch) -> str:
+    monkeypatch.setattr(pydocs, "corpus", lambda: small_pydocs)
+    return str(lines) if request.param == "files" else request.param
+
+
+every_corpus = pytest.mark.parametrize("source", names(), indirect=True)
+
+
+def contents(text: Text) -> list[tuple]:
+    return [(b.document, b.domain, b.tokens.tolist(), b.second_copy) for b in text.eval + text.fit]
+
+
+@every_corpus
+def test_fit_and_eval_share_nothing(source):
+    found = text(source, toy(), documents=12, fit_documents=9)
+    assert len(found.eval) == 12 and len(found.fit) == 9
+    assert not {b.document for b in found.eval} & {b.document for b in found.fit}
+    pool = {tuple(ids[: found.block]) for ids in islice(found.pool(), 300)}
+    assert not {tuple(b.tokens) for b in found.eval} & pool
+    assert pool
+
+
+@every_corpus
+def test_the_same_call_gives_the_same_text_and_another_seed_another(source):
+    one, two, other = (text(source, toy(), documents=9, seed=seed) for seed in (0, 0, 1))
+    assert contents(one) == contents(two) and one.fingerprint == two.fingerprint
+    assert contents(one) != contents(other) and one.fingerprint != other.fingerprint
+    assert {b.document for b in one.eval}.isdisjoint({b.document for b in other.fit})
+
+
+@every_corpus
+def test_fewer_documents_are_the_first_of_more(source):
+    few, many = (text(source, toy(), documents=n, fit_documents=n) for n in (5, 11))
+    assert contents(few)[:5] == contents(many)[:5]
+    assert contents(few)[5:] == contents(many)[11:16]
+
+
+@every_corpus
+@pytest.mark.parametrize("block", [40, 41])
+def test_blocks_are_right_for_a_model_with_a_start_token(source, block):
+    found = text(source, toy(bos=True), documents=6, fit_documents=3, block=block)
+    for item in found.eval + found.fit:
+        assert item.tokens.dtype == np.int32 and item.tokens.ndim == 1
+        assert 32 <= len(item.tokens) <= block
+        assert item.tokens[0] == BOS and BOS not in item.tokens[1:]
+        labels = found.labels(item)
+        assert {len(family) for family in labels.values()} == {len(item.tokens) - 1}
+    assert sum(found.composition.values()) == 6
+    assert found.predicted == sum(len(item.tokens) - 1 for item in found.eval)
+    assert found.notes[0] == "The tokenizer adds <bos> at the start of every block."
+
+
+@every_corpus
+def test_the_pool_is_the_same_for_every_sample(source):
+    one, two = (text(source, toy(), documents=3, fit_documents=n) for n in (3, 7))
+    assert one.pool_fingerprint == two.pool_fingerprint
+    first, again = ([ids.tolist() for ids in islice(one.pool(), 5)] for _ in range(2))
+    assert first == again == [ids.tolist() for ids in islice(two.pool(), 5)]
+    assert one.pool_fingerprint != text(source, toy(bos=True)).pool_fingerprint
+
+
+@every_corpus
+def test_a_tokenizer_of_another_model_is_refused_by_name(source):
+    with pytest.raises(TextError, match="the model toy has 50 embeddings"):
+        text(source, toy(vocabulary=50))
+
+
+def test_blocks_decode_to_the_beginnings_of_their_documents(lines):
+    subject = toy()
+    found = text(str(lines), subject, block=40)
+    known = {document(sentence(i), "").id: sentence(i) for i in range(200)}
+    for block in found.eval + found.fit:
+        assert subject.tokenizer.decode(block.tokens.tolist()) == known[block.document][:40]
+        assert part(block.document) == ("eval" if block in found.eval else "fit")
+    assert found.name == "squares.jsonl" and set(found.composition) == {"squares.jsonl"}
+
+
+def test_asking_for_more_than_there_is_is_noted(lines):
+    found = text(str(lines), toy(), documents=1000)
+    assert f"eval: 1000 documents were asked for and there are {len(found.eval)}." in found.notes
+
+
+def test_short_documents_are_counted_in_the_notes(lines):
+    lines.write_text(lines.read_text() + "".join(f'{{"text": "short {i}"}}\n' for i in range(50)))
+    notes = " ".join(text(str(lines), toy(), documents=1000, fit_documents=1000).notes)
+    short = [part(document(f"short {i}", "").id) for i in range(50)].count("eval")
+    assert f"eval: passed over for having under 32 tokens: {short}." in notes
+    assert f"fit: passed over for having under 32 tokens: {50 - short}." in notes
+
+
+def test_exact_repeats_are_left_out_and_counted(lines):
+    lines.write_text(lines.read_text() * 2)
+    found = text(str(lines), toy(), documents=1000, fit_documents=1000)
+    assert "200 of 400 documents repeat another exactly; left out." in found.notes
+    assert len(found.eval) + len(found.fit) == 200
+
+
+def test_documents_that_begin_alike_do_not_give_the_same_block_twice(lines):
+    rows = [
+        {"text": "The same beginning of forty characters, then " + sentence(i)} for i in range(90)
+    ]
+    lines.write_text(lines.read_text() + "".join(json.dumps(row) + "\n" for row in rows))
+    found = text(str(lines), toy(), documents=1000, fit_documents=1000, block=36)
+    blocks = [tuple(block.tokens) for block in found.eval + found.fit]
+    assert len(blocks) == len(set(blocks))
+    assert "for having the tokens of another block" in " ".join(found.notes)
+
+
+def test_an_overlap_of_documents_or_of_blocks_is_an_error():
+    one = Block("a", "x", np.array([1, 2], dtype=np.int32))
+    require_disjoint((one,), (Block("b", "x", np.array([2, 1], dtype=np.int32)),))
+    with pytest.raises(TextError, match="1 documents and 0 blocks"):
+        require_disjoint((one,), (Block("a", "x", np.array([2, 1], dtype=np.int32)),))
+    with pytest.raises(TextError, match="0 documents and 1 blocks"):
+        require_disjoint((one,), (replace(one, document="b"),))
+
+
+def test_repeats_are_a_segment_twice():
+    plain = text("repeats", toy(), documents=5, block=40)
+    for block in plain.eval:
+        assert block.second_copy == 20 and len(block.tokens) == 40
+        assert block.tokens[:20].tolist() == block.tokens[20:].tolist()
+        labels = plain.labels(block)
+        assert (labels["copy"] == "second copy").sum() == 19
+        copied = labels["recurrence"][labels["copy"] == "second copy"]
+        assert set(copied) == {"recurs, continuation repeats"}
+    for size, length in ((41, 20), (42, 20), (43, 21)):
+        block = text("repeats", toy(bos=True), documents=1, block=size).eval[0]
+        assert block.tokens[0] == BOS and block.second_copy == 1 + length
+        assert block.tokens[1 : 1 + length].tolist() == block.tokens[1 + length :].tolist()
+
+
+def test_ordinary_tokens_are_neither_special_nor_added():
+    subject = toy()
+    subject.tokenizer.add_tokens(["<extra>"])
+    assert Tokens(subject).ordinary.tolist() == list(range(256))
+
+
+def test_pydocs_has_both_domains_and_names_the_version(small_pydocs, monkeypatch):
+    monkeypatch.setattr(pydocs, "corpus", lambda: small_pydocs)
+    found = text("pydocs", toy(), documents=8, fit_documents=8)
+    assert found.composition == {"reference": 4, "library": 4}
+    assert "Text of Python 3." in " ".join(found.notes)
+    library = {d.id for d in small_pydocs.documents if d.domain == "library"}
+    assert document(Path(bisect.__file__).read_text(), "library").id in library
+
+
+def test_the_mixture_takes_what_its_table_says(small_webmix):
+    long = code("s158", 0)
+    write_set(small_webmix, 158, [(long, 1), ("short", 1), (code("other", 1), 0), (long, 1)])
+    write_set(small_webmix, 159, [(long, 1), (long + " with another end", 1), (code("py", 1), 1)])
+    rows = webmix.select(small_webmix).to_pylist()
+    found = {name: [r["text"] for r in rows if r["domain"] == name] for name in webmix.DOMAINS}
+    assert found["C"] == [long]
+    assert found["Python"] == [code("py", 1)]
+    assert len(found["web"]) == 9 * 40 and len(found["news"]) == 40
+    assert all(r["id"] == document(r["text"], "").id for r in rows)
+
+
+def test_the_mixture_is_selected_once(small_webmix, monkeypatch):
+    first = webmix.corpus()
+    monkeypatch.setattr(webmix, "select", None)
+    assert webmix.corpus() == first
+
+
+def test_texts_of_the_mixture_keep_their_quotes_and_line_breaks(small_webmix):
+    odd = ["a\r\nb\n\n" + "c" * 400, 'say ""so"", "he" said\\n' + "d" * 400, "ü€😀" * 200, ""]
+    write_set(small_webmix, 100, [(text, 0) for text in odd])
+    assert webmix._read(small_webmix, 100, False) == odd
+
+
+def test_a_package_without_a_set_is_an_error(small_webmix):
+    (small_webmix / "94_set.csv.zst").unlink()
+    with pytest.raises(TextError, match="Set 94"):
+        text("webmix", toy())
+
+
+def test_kinds_of_text_have_equal_shares_and_code_is_one_kind(small_webmix):
+    found = text("webmix", toy(), documents=27, fit_documents=54)
+    shares = {name: 3 if domain.weight == 1 else 1 for name, domain in webmix.DOMAINS.items()}
+    assert found.composition == shares
+    scarce = " ".join(text("webmix", toy(), documents=120).notes)
+    assert "all documents used, so less than its share" in scarce and "web" not in scarce
+
+
+@pytest.mark.real
+def test_the_real_mixture_reads_as_the_standard_library_reads_it():
+    try:
+        folder = fetch.ensure(webmix.PACKAGE) / webmix._DATA
+    except FetchError as error:
+        pytest.skip(str(error))
+    raw = zstandard.ZstdDecompressor().stream_reader(next(folder.glob("45_*")).open("rb")).read()
+    slow = [row["prompt"] for row in csv.DictReader(io.StringIO(raw.decode(), newline=""))]
+    assert webmix._read(folder, 45, False) == slow
+    documents = webmix.corpus().documents
+    assert len({d.id for d in documents}) == len(documents) > 25_000
+    assert {d.domain for d in documents} == set(webmix.DOMAINS)
+    assert min(len(d.text) for d in documents) >= webmix.SHORTEST
+
+
+def test_a_long_text_file_becomes_passages_that_join_to_the_whole(tmp_path):
+    whole = "\n\n".join(" ".join(sentence(i + j) for j in range(9)) for i in range(0, 600, 9))
+    path = tmp_path / "book.txt"
+    path.write_text("\ufeff" + whole)
+    found = text(str(path), toy(), documents=4, fit_documents=4)
+    assert len(found.eval) == 4 and set(found.composition) == {"book.txt"}
+    assert any("book.txt: " in note and "passages" in note for note in found.notes)
+    path.write_text(whole.replace("\n\n", "\n"))
+    assert len(text(str(path), toy(), documents=4, fit_documents=4).eval) == 4
+
+
+def test_a_folder_is_read_with_a_domain_for_each_file(tmp_path):
+    for name in ("one", "two"):
+        body = "\n\n".join(f"{name}: " + sentence(i) * 3 for i in range(400))
+        (tmp_path / f"{name}.txt").write_text(body)
+    (tmp_path / "not_read.md").write_text("x")
+    assert text(str(tmp_path), toy(), documents=6).composition == {"one.txt": 3, "two.txt": 3}
+
+
+def test_parquet_and_jsonl_of_the_same_texts_are_the_same_blocks(tmp_path, lines):
+    path = tmp_path / "squares.parquet"
+    pq.write_table(pa.table({"text": [*(sentence(i) for i in range(200)), None]}), path)
+    one, two = text(str(lines), toy()), text(str(path), toy())
+    assert [b.tokens.tolist() for b in one.eval] == [b.tokens.tolist() for b in two.eval]
+    assert "squares.parquet: 1 rows without text." in two.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("latin.txt", "caf\u00e9".encode("latin-1"), "not UTF-8: byte 3 is 0xe9"),
+        ("empty.txt", b"", "it is empty"),
+        ("blank.txt", b" \n\n ", "it is empty"),
+        (
+            "alone.txt",
+            b"Only a single document, long enough for a block. " * 5,
+            "it is empty: of 1",
+        ),
+        ("bad.jsonl", b'{"text": "a"}\n\n{"text": ', "Line 3 .* not JSON"),
+        (
+            "other.jsonl",
+            b'{"body": "a", "title": "b"}',
+            "no string field `text` .found: body, title",
+        ),
+        ("list.jsonl", b"[1]", "found: list"),
+        ("half.jsonl", b'{"text": "\\ud800"}', "lone surrogate"),
+        ("not.parquet", b"PAR?", "not a Parquet file"),
+        ("book.pdf", b"%PDF", "'.pdf' files are not read"),
+    ],
+)
+def test_an_unreadable_file_says_what_is_wrong_and_where(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(TextError, match=said) as caught:
+        text(str(tmp_path / name), toy())
+    if "empty: of 1" not in said:
+        assert name in str(caught.value)
+
+
+def test_a_parquet_file_of_another_shape_is_refused(tmp_path):
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"texts": ["a"]}), path)
+    with pytest.raises(TextError, match=r"no column `text`. Did you mean texts\?"):
+        text(str(path), toy())
+    pq.write_table(pa.table({"text": [1]}), path)
+    with pytest.raises(TextError, match="holds int64, not strings"):
+        text(str(path), toy())
+
+
+def test_documents_that_are_all_too_short_are_an_error(lines):
+    lines.write_text("".join(json.dumps({"text": f"short {i}"}) + "\n" for i in range(50)))
+    with pytest.raises(TextError, match="has 32 tokens"):
+        text(str(lines), toy())
+
+
+def test_an_unknown_source_names_its_near_match(tmp_path):
+    with pytest.raises(TextError, match=r"Did you mean webmix\?"):
+        text("webmx", toy())
+    with pytest.raises(TextError, match=r"no \.txt file"):
+        text(str(tmp_path), toy())
+
+
+@pytest.mark.parametrize("wrong", [{"documents": 0}, {"fit_documents": 0}, {"block": 1}])
+def test_sizes_that_make_no_text_are_refused(lines, wrong):
+    with pytest.raises(TextError, match="the least is"):
+        text(str(lines), toy(), **wrong)
+
+
+def test_a_block_too_short_to_repeat_is_refused():
+    with pytest.raises(TextError, match="holds a segment of 1 tokens"):
+        text("repeats", toy(), block=3)
+
+
+def test_any_object_with_a_tokenizer_and_a_shape_will_do(lines):
+    subject = toy()
+    plain = SimpleNamespace(tokenizer=subject.tokenizer, shape=subject.shape, name="plain")
+    assert text(str(lines), plain).fingerprint == text(str(lines), subject).fingerprint
