@@ -384,6 +384,7 @@ def test_a_row_holds_the_numbers_that_were_asked_for():
     (stratum,) = row.strata
     assert (stratum.family, stratum.label) == REPEATS
     assert stratum.tokens == ledger.sums("intact", REPEATS).tokens.sum()
+    assert stratum.damage == bars.damage(ledger, "mean", stratum=REPEATS, settings=PLAIN)
     assert stratum.recovered == bars.recovered(
         ledger, "rule", "mean", stratum=REPEATS, settings=PLAIN
     )

@@ -68,10 +68,10 @@ def test_errors_that_were_not_asked_for_are_nan_and_never_zero():
 
 
 def test_conditions_keep_their_order_and_strata_begin_with_all():
-    rows = [("intact", "b", "domain", "code", 1, 1.0, 0.0, 1, None), *ROWS]
+    rows = [("intact", "b", "age", "new", 1, 1.0, 0.0, 1, None), *ROWS]
     ledger = ledger_of(rows)
     assert ledger.conditions == ("intact", "mean")
-    assert ledger.strata == (ALL, ("domain", "code"), ("recurrence", "repeats"))
+    assert ledger.strata == (ALL, ("age", "new"), ("recurrence", "repeats"))
 
 
 def test_an_unknown_condition_is_an_error_that_names_the_nearest():

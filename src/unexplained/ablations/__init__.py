@@ -39,8 +39,9 @@ class Fill:
 class Ablation(Protocol):
     """Fits a fill for some sites."""
 
-    says: str
-    """What it puts there, in a sentence."""
+    @property
+    def says(self) -> str:
+        """What it puts there, in a sentence."""
 
     def fit(self, activations: Activations, sites: Sequence[Site], seed: int) -> Fill:
         """Fit on the intact model's activations on the fit part."""

@@ -28,13 +28,13 @@ def paired(
         MeasurementError: A condition, the stratum or the column was not measured, or two
             conditions were measured on different tokens.
     """
-    sums = [ledger.sums(condition, stratum) for condition in conditions]
-    first, asked = sums[0], f"The column '{column}' on {stratum[0]} = {stratum[1]}"
+    sums = {condition: ledger.sums(condition, stratum) for condition in conditions}
+    first, asked = sums[conditions[0]], f"The column '{column}' on {stratum[0]} = {stratum[1]}"
     if not first.tokens.any() and stratum not in ledger.strata:
         known = [" = ".join(pair) for pair in ledger.strata]
         found = "this ledger does not have that stratum"
         raise MeasurementError(asked, found, near_matches(" = ".join(stratum), known))
-    for other in sums:
+    for other in sums.values():
         differ = np.flatnonzero(other.tokens != first.tokens)
         if differ.size:
             at = differ[0]
@@ -51,4 +51,6 @@ def paired(
                 "Ask for it when evaluating; `error` is null unless it was asked for.",
             )
     order = np.argsort(np.array(first.documents))
-    return Paired(first.tokens[order], tuple(getattr(one, column)[order] for one in sums))
+    return Paired(
+        first.tokens[order], tuple(getattr(sums[one], column)[order] for one in conditions)
+    )

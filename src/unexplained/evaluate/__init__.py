@@ -1,9 +1,9 @@
 """Conditions in, ledger out: the one road on which losses are measured."""
 
+from unexplained.evaluate.activations import Activations as Activations
+from unexplained.evaluate.activations import observe as observe
 from unexplained.evaluate.conditions import Condition as Condition
 from unexplained.evaluate.conditions import Edited as Edited
 from unexplained.evaluate.conditions import Intact as Intact
 from unexplained.evaluate.conditions import Table as Table
 from unexplained.evaluate.evaluate import evaluate as evaluate
-from unexplained.evaluate.activations import Activations as Activations
-from unexplained.evaluate.activations import observe as observe

@@ -64,7 +64,9 @@ def evaluate(
     wanted = _with_intact(conditions)
     blocks = text.eval if part == "eval" else text.fit
     tokens_of = set(keep_tokens)
-    store = None if folder is None else Store.open(folder, _circumstances(subject, text, batch_tokens))
+    store = (
+        None if folder is None else Store.open(folder, _circumstances(subject, text, batch_tokens))
+    )
     names = {key(condition): condition.name for condition in wanted}
     keys = {condition.name: key(condition) for condition in wanted}
     plans = plan(blocks, batch_tokens)
@@ -113,8 +115,8 @@ def _in_order(ledger: Ledger, wanted: Sequence[Condition], blocks: Sequence[Bloc
     documents = {block.document: i for i, block in enumerate(blocks)}
 
     def ordered(table: pa.Table) -> pa.Table:
-        by_condition = [conditions[name] for name in table["condition"].to_pylist()]
-        by_document = [documents[name] for name in table["document"].to_pylist()]
+        by_condition = np.array([conditions[c] for c in table["condition"].to_pylist()], int)
+        by_document = np.array([documents[d] for d in table["document"].to_pylist()], int)
         order = np.lexsort((np.arange(table.num_rows), by_document, by_condition))
         return table.take(pa.array(order))
 
@@ -194,9 +196,12 @@ class _Unit:
             bad = ~torch.isfinite(scores[condition.name].loss)
             if bool(bad.any()):
                 document = batch.documents[int(row[bad][0])]
-                sites = [str(e.site) for e in condition.edits] if isinstance(condition, Edited) else []
+                sites = (
+                    [str(e.site) for e in condition.edits] if isinstance(condition, Edited) else []
+                )
                 raise MeasurementError(
-                    f"The loss of '{condition.name}'" + (f" at {', '.join(sites)}" if sites else ""),
+                    f"The loss of '{condition.name}'"
+                    + (f" at {', '.join(sites)}" if sites else ""),
                     f"it is NaN or infinite in document {document}",
                     "What was finished is kept. Try float32, or look at the fitted values.",
                 )
@@ -224,7 +229,12 @@ class _Unit:
                         None if error is None else error[here][mask].sum(),
                     )
                 if name in self.keep_tokens:
-                    values = (name, block.document, got.loss[here].tolist(), predicted[here].tolist())
+                    values = (
+                        name,
+                        block.document,
+                        got.loss[here].tolist(),
+                        predicted[here].tolist(),
+                    )
                     for field, value in zip(TOKEN_SCHEMA.names, values, strict=True):
                         per_token[field].append(value)
         return Ledger(pa.table(columns, SCHEMA), pa.table(per_token, TOKEN_SCHEMA))

@@ -56,11 +56,7 @@ def score(intact: Rows, conditions: Mapping[str, Rows], targets: Tensor) -> dict
             lse = logits.logsumexp(-1)
             loss, predicted = _loss(logits, lse, wanted), logits.argmax(-1)
             # p·(z_p − z_q) rather than p·z_p − p·z_q: the difference is small where KL is.
-            kl = (
-                torch.linalg.vecdot(probabilities, torch.sub(base, logits, out=logits))
-                + lse
-                - base_lse
-            )
+            kl = torch.linalg.vecdot(probabilities, base - logits) + lse - base_lse
             parts[name].append((loss, kl, predicted))
     return {
         name: Scores(*(torch.cat(column) for column in zip(*rows_of, strict=True)))

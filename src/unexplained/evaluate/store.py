@@ -63,7 +63,11 @@ class Store:
             kept = set(ledger.tokens["condition"].unique().to_pylist())
             for condition in ledger.conditions:
                 name = keys.get(condition)
-                if name and condition not in found and (name not in needs_tokens or condition in kept):
+                if (
+                    name
+                    and condition not in found
+                    and (name not in needs_tokens or condition in kept)
+                ):
                     found[condition] = _renamed(ledger.only([condition]), name)
         return Ledger.concat(found[key] for key in keys if key in found)
 
@@ -99,5 +103,3 @@ def _renamed(ledger: Ledger, name: str) -> Ledger:
         return table.set_column(0, schema.field("condition"), column)
 
     return Ledger(renamed(ledger.table, SCHEMA), renamed(ledger.tokens, TOKEN_SCHEMA))
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from unexplained.explanations.description import PARAMETER_BITS
 from unexplained.explanations.protocol import Claim, Explanation, elsewhere
 from unexplained.record import Description
 from unexplained.sites import HEAD_VALUES, Shape, Site
-from unexplained.subject import Edit, Local
+from unexplained.subject import Batch, Edit, Local
 
 RIDGE = 1e-6
 """Ridge penalty, relative to the mean variance of the features: for stability, not shrinkage."""
@@ -126,7 +126,10 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
 def _sayer(
     explanation: Explanation, site: Site, shape: Shape, activations: Activations, seed: int
 ) -> Callable[[Local], Tensor]:
-    """What the explanation says here; if shuffled, what it says of another document."""
+    """What the explanation says here; if shuffled, what it says of another document's values with
+    that document's tokens out of order. Out of order, because in text made of repeated segments
+    every document repeats at the same distance, and another document would be no control.
+    """
     if not explanation.shuffled:
         return lambda local: explanation(local, shape)
     known: dict[int, Tensor] = {}
@@ -134,7 +137,8 @@ def _sayer(
     def of_donor(number: int) -> Tensor:
         if number not in known:
             batch, values = activations.batches[number]
-            known[number] = explanation(recorded_local(site, batch, values), shape)
+            mixed = replace(batch, tokens=_out_of_order(batch, seed))
+            known[number] = explanation(recorded_local(site, mixed, values), shape)
         return known[number]
 
     def say(local: Local) -> Tensor:
@@ -150,6 +154,18 @@ def _sayer(
         return said
 
     return say
+
+
+def _out_of_order(batch: Batch, seed: int) -> Tensor:
+    """Every document's tokens in an order drawn from its hash."""
+    tokens = batch.tokens.clone()
+    for row, (document, length) in enumerate(
+        zip(batch.documents, batch.valid.sum(-1).tolist(), strict=True)
+    ):
+        generator = torch.Generator().manual_seed(int(digest(document, str(seed)), 16) >> 1)
+        order = torch.randperm(length, generator=generator).to(tokens.device)
+        tokens[row, :length] = tokens[row, :length][order]
+    return tokens
 
 
 def _said_z(

@@ -106,7 +106,7 @@ class Explanation:
         return replace(
             self,
             name=f"{self.name}, shuffled",
-            says=f"{self.says} Computed on another document.",
+            says=f"{self.says} Computed on another document, its tokens out of order.",
             shuffled=True,
         )
 
@@ -148,7 +148,7 @@ class Explanation:
         except Exception as error:  # the user's own code may raise anything
             raise ExplanationError(
                 f"The explanation '{self.name}' at {local.site}",
-                f"it raised\n{_own_lines(error, self.source.file)}",
+                f"it raised\n{own_lines(error, self.source.file)}",
             ) from error
         self._check(given, local)
         return given
@@ -253,7 +253,7 @@ def explanation(
     return make
 
 
-def _own_lines(error: Exception, file: str) -> str:
+def own_lines(error: Exception, file: str) -> str:
     """The traceback from the user's first line on; all of it if none is theirs."""
     frames = traceback.extract_tb(error.__traceback__)
     first = next((i for i, frame in enumerate(frames) if frame.filename == file), 0)

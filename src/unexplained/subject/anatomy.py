@@ -101,7 +101,10 @@ class Anatomy:
         """Unembed normed stream values (…, width) -> (…, vocabulary)."""
         logits: Tensor = self.unembed(normed)
         cap = getattr(self.model.config, "final_logit_softcapping", None)
-        return logits if cap is None else torch.tanh(logits / cap) * cap
+        if cap is None:
+            return logits
+        capped: Tensor = torch.tanh(logits / cap) * cap
+        return capped
 
     def frozen_norm(self, stream: Tensor, added: Tensor) -> Tensor:
         """The final norm of `stream + added` with the scale that `stream` alone has.
@@ -119,7 +122,8 @@ class Anatomy:
             scale = torch.rsqrt(stream.pow(2).mean(-1, keepdim=True) + eps)
             gain = gain + 1 if self.family.norm == "rms, 1 + gain" else gain
         normed: Tensor = norm(stream)
-        return normed + added * scale * gain
+        moved: Tensor = normed + added * scale * gain
+        return moved
 
     def _inputs(self, linear: nn.Module) -> int:
         return int(self._weight(linear).shape[0 if self.family.transposed else 1])

@@ -58,9 +58,7 @@ class HeadValues:
 
     def fork(self) -> HeadValues:
         """The same attention without the values set so far."""
-        return HeadValues(
-            self._query, self._key, self._value, self._mask, self._scaling, self._z
-        )
+        return HeadValues(self._query, self._key, self._value, self._mask, self._scaling, self._z)
 
     def get(self, head: int, name: str) -> Tensor:
         """One of `q` `k` `v` `pattern` `z` of a query head."""

@@ -115,7 +115,8 @@ def run(
 
 
 def _first(output: Any) -> Tensor:
-    return output[0] if isinstance(output, tuple) else output
+    first: Tensor = output[0] if isinstance(output, tuple) else output
+    return first
 
 
 def _place(site: Site) -> tuple[int, str]:
@@ -162,14 +163,11 @@ class _Running:
         self.places = _by_place([*readers, *self.edits, *keepers])
         width = self.anatomy.shape.width
         shape = (*self.batch.tokens.shape, width)
-        kind = {"device": self.batch.tokens.device, "dtype": self._dtype()}
+        like = next(self.anatomy.model.parameters())
         self.groups = [
-            _Group(_by_place(group), torch.zeros(shape, **kind), torch.zeros(shape[:2], **kind))
+            _Group(_by_place(group), like.new_zeros(shape), like.new_zeros(shape[:2]))
             for group in self.direct
         ]
-
-    def _dtype(self) -> torch.dtype:
-        return next(self.anatomy.model.parameters()).dtype
 
     def check(self, resume: Resume | None) -> None:
         """Refuse sites that this model or this pass does not have."""
@@ -257,7 +255,7 @@ class _Running:
 
         def hook(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
             def outs(head: int) -> Tensor:
-                z = args[0][..., head * size : (head + 1) * size]
+                z: Tensor = args[0][..., head * size : (head + 1) * size]
                 return z @ self.anatomy.head_weight(layer, head)
 
             for edit in self.places.get((layer, "out"), ()):
@@ -362,9 +360,7 @@ class _Running:
         if new is not None:
             values.set(head, edit.where.value, new)
 
-    def _add(
-        self, group: _Group, layer: int, added: Tensor, post_norm: bool | None = None
-    ) -> None:
+    def _add(self, group: _Group, layer: int, added: Tensor, post_norm: bool | None = None) -> None:
         group.error += added.pow(2).sum(-1)
         if bool(self.anatomy.family.attention_post_norm) if post_norm is None else post_norm:
             group.raw = added if group.raw is None else group.raw + added

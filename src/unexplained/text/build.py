@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unexplained.errors import TextError
 from unexplained.text.corpora import parts_of
@@ -41,6 +41,18 @@ class Text:
     def predicted(self) -> int:
         """Number of predicted tokens in the eval part: all but the first of every block."""
         return sum(len(block.tokens) - 1 for block in self.eval)
+
+    def first(self, documents: int) -> Text:
+        """The same text with only the first documents of its eval part."""
+        if documents >= len(self.eval):
+            return self
+        some = self.eval[:documents]
+        return replace(
+            self,
+            eval=some,
+            fingerprint=_fingerprint(self.name, some, self.fit),
+            composition=_composition(some),
+        )
 
     def labels(self, block: Block) -> dict[str, Labels]:
         """Stratum family → label of every predicted token; entry i is for `tokens[i + 1]`."""
@@ -94,8 +106,12 @@ def text(
         vocabulary=subject.shape.vocabulary,
         fingerprint=_fingerprint(name, parts.eval, parts.fit),
         notes=(tokens.note, *parts.notes),
-        composition=dict(Counter(block.domain for block in parts.eval)),
+        composition=_composition(parts.eval),
     )
+
+
+def _composition(blocks: tuple[Block, ...]) -> dict[str, int]:
+    return dict(Counter(block.domain for block in blocks))
 
 
 def _fingerprint(name: str, measured: tuple[Block, ...], fitted: tuple[Block, ...]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from pathlib import Path
+from types import ModuleType
 
 from unexplained.text.draw import Parts, Request
 
@@ -18,6 +19,12 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
+def described() -> dict[str, str]:
+    """Name → what it is, in one sentence, for the corpora that can be asked for by name."""
+    modules = {name: _module(name) for name in names() if name != "files"}
+    return {name: (module.__doc__ or "").split("\n\n")[0] for name, module in modules.items()}
+
+
 def parts_of(request: Request) -> tuple[str, Parts]:
     """The name and the parts of the text that is asked for.
 
@@ -25,6 +32,10 @@ def parts_of(request: Request) -> tuple[str, Parts]:
         TextError: The source is neither a corpus nor a readable path, or is too short.
     """
     named = request.source in names()
-    module = importlib.import_module(f"{__name__}.{request.source if named else 'files'}")
     name = request.source if named else Path(request.source).name
-    return name, module.parts(request)
+    parts: Parts = _module(request.source if named else "files").parts(request)
+    return name, parts
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{name}")

@@ -1,0 +1,41 @@
+# Everything a stranger needs: `make demo`, `make test`. Python 3.11 and a package index are enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check lint install bench clean help
+
+help:            ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/  /'
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+install: $(VENV)/.installed   ## Make .venv and install pinned dependencies
+
+demo: install    ## Find the induction heads of a real model, assay them on real text, write a report
+	$(BIN)/unexplained demo
+
+test: install    ## Run the tests (fetches the 135M model for the few that need it)
+	$(BIN)/python -m pytest
+
+lint: install    ## ruff, types, import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test ## Everything that CI runs
+
+bench: install   ## Time the engine against its peers (own virtual environment)
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet -c constraints.txt torch
+	.venv-bench/bin/python -m pip install --quiet -r benchmarks/requirements.txt
+	.venv-bench/bin/python -m pip install --quiet --no-deps -e .
+	.venv-bench/bin/python benchmarks/engine.py
+
+clean:           ## Remove the environments
+	rm -rf $(VENV) .venv-bench

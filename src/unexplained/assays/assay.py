@@ -1,0 +1,336 @@
+"""`assay`: stated explanations put in the place of components, and everything read off at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from unexplained.ablations import ABLATIONS, Fill
+from unexplained.assays.controls import IDENTITY, NOTHING, checks_of
+from unexplained.assays.examples import examples_of
+from unexplained.assays.ladder import Ladder, induction_ladder
+from unexplained.assays.provenance import command, machine, versions
+from unexplained.assays.verdict import cruxes_of, verdict_of
+from unexplained.bars import damage, factors, measure_row
+from unexplained.errors import ExplanationError
+from unexplained.evaluate import Activations, Condition, Edited, Table, evaluate, observe
+from unexplained.explanations import Explanation, Fitted, fit
+from unexplained.explanations.fit import sites_to_observe
+from unexplained.ledger import Ledger
+from unexplained.record import AssayRecord, Check, HeadScore, Kind, Method, Row, TextResult
+from unexplained.sites import Site
+from unexplained.stats import Settings
+from unexplained.subject import Subject
+from unexplained.text import Text
+from unexplained.text.ngrams import NGram, ngrams
+
+Say = Callable[[str, int, int], None]
+"""Told what is being done, and how much of it is done."""
+
+REFERENCE = "mean"
+"""The ablation that strata, bars and nines are measured against; the others are printed too."""
+
+TWIN_DOCUMENTS = 24
+SINGLE_DOCUMENTS = 48
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One text of an assay."""
+
+    subject: Subject
+    ladder: Ladder
+    sites: tuple[Site, ...]
+    text: Text
+    settings: Settings
+    folder: Path | None
+    say: Say
+
+
+def assay(
+    subject: Subject,
+    sites: str,
+    texts: Text | Sequence[Text],
+    *,
+    explanations: Sequence[Explanation] | None = None,
+    heads: Sequence[HeadScore] = (),
+    settings: Settings = Settings(),  # noqa: B008  (frozen)
+    twin: bool = True,
+    singles: int = 1,
+    folder: Path | None = None,
+    say: Say = lambda what, done, total: None,
+) -> AssayRecord:
+    """Measure explanations of some components, jointly, on one text or several.
+
+    Args:
+        subject: The model.
+        sites: The components, for example `L18.H6 L17.H3-5`.
+        texts: Where to measure. Fills and maps are fitted on each text's own fit part.
+        explanations: What is claimed of them, the first being the one shown in detail; the
+            induction ladder if not given.
+        heads: Behavioural scores to print beside (from `head_scores`).
+        settings: Level, resamples and seed.
+        twin: Whether to run the random-weight twin as well.
+        singles: For how many of the components to measure the claim alone too.
+        folder: Where finished batches are kept and found again.
+        say: Told about progress.
+
+    Raises:
+        ExplanationError: An explanation cannot stand in.
+        MeasurementError: A loss is not finite, or a finished batch cannot be kept.
+    """
+    started = time.perf_counter()
+    ladder = induction_ladder() if explanations is None else _own_ladder(explanations)
+    where = subject.sites(sites)
+    many = [texts] if isinstance(texts, Text) else list(texts)
+    results: list[TextResult] = []
+    checks: list[Check] = []
+    for text in many:
+        job = _Job(subject, ladder, where, text, settings, folder, say)
+        result, found = _measure(job, twin=twin, singles=singles)
+        results.append(result)
+        checks += found
+    title = f"{ladder.primary.name[:1].upper()}{ladder.primary.name[1:]} in {subject.name}"
+    return AssayRecord(
+        title=title,
+        verdict=verdict_of(results, ladder.primary.name, len(where), REFERENCE),
+        subject=subject.name,
+        subject_fingerprint=subject.fingerprint,
+        subject_notes=subject.notes,
+        sites=tuple(str(site) for site in where),
+        reference=REFERENCE,
+        heads=tuple(heads),
+        texts=tuple(results),
+        checks=tuple(checks),
+        cruxes=cruxes_of(results, ladder.primary.name, REFERENCE),
+        level=settings.level,
+        resamples=settings.resamples,
+        seed=settings.seed,
+        command=command(),
+        versions=versions(),
+        machine=machine(),
+        measured=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(time.perf_counter() - started, 1),
+    )
+
+
+def _own_ladder(explanations: Sequence[Explanation]) -> Ladder:
+    names = [explanation.name for explanation in explanations]
+    for name in names:
+        if names.count(name) > 1:
+            raise ExplanationError(f"The explanation '{name}'", "it is given twice")
+    if not explanations:
+        raise ExplanationError("An assay", "no explanation was given", "Give at least one.")
+    return Ladder(tuple(explanations), explanations[0])
+
+
+def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[Check]]:
+    ladder, text, subject = job.ladder, job.text, job.subject
+    primary = ladder.primary
+    controls: tuple[Explanation, ...] = (primary.on_shuffled(), IDENTITY, NOTHING)
+    if primary.gives in ("pattern", "z"):
+        controls = (*controls, primary.affine().on_shuffled())
+    everything = (*ladder.explanations, *controls)
+    activations = _observe(job, subject, everything)
+    fills = _fills(activations, job)
+    fitted = {e.name: fit(e.at(job.sites), subject.shape, activations, job.settings.seed)
+              for e in everything}  # fmt: skip
+    direct = {name: f for name, f in fitted.items() if name not in (IDENTITY.name, NOTHING.name)}
+    tables = ngrams(text)
+    mean = fills[REFERENCE]
+    conditions: list[Condition] = [
+        *(fill.condition() for fill in fills.values()),
+        *(f.condition() for f in fitted.values()),
+        *(f.condition("direct") for f in direct.values()),
+        Edited(f"{REFERENCE} (direct)", mean.edits, mean.fingerprint, "direct"),
+        fitted[primary.name].condition("direct, norm frozen"),
+        Edited(f"{REFERENCE} (direct, norm frozen)", mean.edits, mean.fingerprint,
+               "direct, norm frozen"),
+        *(Table(table.name, table) for table in tables),
+    ]  # fmt: skip
+    ledger = evaluate(
+        subject,
+        text,
+        conditions,
+        keep_tokens=("intact", REFERENCE, primary.name),
+        folder=job.folder,
+        progress=lambda done, total: job.say(f"measuring on {text.name}", done, total),
+    )
+    rows = [
+        *_ablation_rows(job, ledger, fills),
+        *_fitted_rows(job, ledger, ladder.explanations, fitted, fills),
+        *_table_rows(job, ledger, tables, fills),
+        *_fitted_rows(job, ledger, controls, fitted, fills, kind="control"),
+    ]
+    checks = checks_of(text.name, rows, primary, ledger, REFERENCE)
+    if twin:
+        rows.append(_twin_row(job))
+    reading = (
+        factors(ledger, ladder.cells, REFERENCE, settings=job.settings) if ladder.cells else None
+    )
+    return TextResult(
+        name=text.name,
+        documents=len(text.eval),
+        tokens=text.predicted,
+        block=text.block,
+        fit_documents=len(text.fit),
+        fit_tokens=activations.tokens,
+        fingerprint=text.fingerprint,
+        composition=text.composition,
+        notes=(*text.notes, *([reading.sentence] if reading else []), *_gate_notes(fitted)),
+        damage={name: damage(ledger, name, settings=job.settings) for name in fills},
+        rows=tuple(rows),
+        factors=reading.table if reading else (),
+        singles=tuple(_single_row(job, site) for site in job.sites[:singles]),
+        examples=examples_of(subject, text, ledger, primary.name, REFERENCE),
+    ), checks
+
+
+def _observe(job: _Job, subject: Subject, explanations: Sequence[Explanation]) -> Activations:
+    needed = [s for e in explanations for s in sites_to_observe(e, job.sites, subject.shape)]
+    return observe(
+        subject,
+        job.text,
+        list(dict.fromkeys(needed)),
+        progress=lambda done, total: job.say(
+            f"reading the fit part of {job.text.name}", done, total
+        ),
+    )
+
+
+def _fills(activations: Activations, job: _Job) -> dict[str, Fill]:
+    return {
+        name: ablation.fit(activations, job.sites, job.settings.seed)
+        for name, ablation in ABLATIONS.all().items()
+    }
+
+
+def _row(
+    job: _Job,
+    ledger: Ledger,
+    name: str,
+    fills: Mapping[str, Fill],
+    *,
+    kind: Kind,
+    says: str,
+    method: Method,
+    about: Mapping[str, object] | None = None,
+) -> Row:
+    directs = {
+        label: (f"{name} ({effect})", f"{REFERENCE} ({effect})")
+        for label, effect in (("norm free", "direct"), ("norm frozen", "direct, norm frozen"))
+        if f"{name} ({effect})" in ledger.conditions and name != REFERENCE
+    }
+    numbers = measure_row(
+        ledger,
+        name,
+        ablations=list(fills),
+        reference=REFERENCE,
+        direct=directs,
+        variance=directs.get("norm free"),
+        settings=job.settings,
+    )
+    return Row(name=name, kind=kind, says=says, method=method, **numbers, **(about or {}))  # type: ignore[arg-type]
+
+
+def _ablation_rows(job: _Job, ledger: Ledger, fills: Mapping[str, Fill]) -> list[Row]:
+    return [
+        _row(job, ledger, name, fills, kind="ablation",
+             says=f"Nothing is claimed: {ABLATIONS.get(name).says}.", method="internals")
+        for name in fills
+    ]  # fmt: skip
+
+
+def _fitted_rows(
+    job: _Job,
+    ledger: Ledger,
+    explanations: Sequence[Explanation],
+    fitted: Mapping[str, Fitted],
+    fills: Mapping[str, Fill],
+    kind: Kind | None = None,
+) -> list[Row]:
+    rows = []
+    for e in explanations:
+        about = {
+            "reads": e.reads,
+            "leaves": e.leaves,
+            "description": fitted[e.name].description,
+        }
+        shown: Kind = kind or ("explanation" if e.readout == "none" else "fitted")
+        rows.append(
+            _row(job, ledger, e.name, fills, kind=shown, says=e.says, method=e.method, about=about)
+        )
+    return rows
+
+
+def _table_rows(
+    job: _Job, ledger: Ledger, tables: Sequence[NGram], fills: Mapping[str, Fill]
+) -> list[Row]:
+    return [
+        _row(job, ledger, table.name, fills, kind="baseline", method="black-box",
+             says=f"No model at all: the {table.name} table of the fit part "
+             f"({table.tokens:,} tokens, Witten–Bell smoothing).")
+        for table in tables
+    ]  # fmt: skip
+
+
+def _twin_row(job: _Job) -> Row:
+    """The primary claim on a model with random weights, its own fills and its own denominator."""
+    primary = job.ladder.primary
+    twin = job.subject.twin(job.settings.seed)
+    small = _Job(twin, job.ladder, job.sites, job.text.first(TWIN_DOCUMENTS), job.settings,
+                 job.folder, job.say)  # fmt: skip
+    row = _alone(small, job.sites, primary, "on the random-weight twin", "twin", direct=True)
+    return row
+
+
+def _single_row(job: _Job, site: Site) -> Row:
+    small = _Job(job.subject, job.ladder, (site,), job.text.first(SINGLE_DOCUMENTS), job.settings,
+                 job.folder, job.say)  # fmt: skip
+    return _alone(small, (site,), job.ladder.primary, f"at {site} alone", "explanation")
+
+
+def _alone(
+    job: _Job,
+    sites: Sequence[Site],
+    explanation: Explanation,
+    suffix: str,
+    kind: Kind,
+    *,
+    direct: bool = False,
+) -> Row:
+    """One explanation against all ablations, with nothing else measured."""
+    activations = _observe(job, job.subject, [explanation])
+    fills = _fills(activations, job)
+    fitted = fit(explanation.at(tuple(sites)), job.subject.shape, activations, job.settings.seed)
+    conditions: list[Condition] = [fitted.condition(), *(f.condition() for f in fills.values())]
+    if direct:
+        mean = fills[REFERENCE]
+        conditions += [
+            fitted.condition("direct"),
+            Edited(f"{REFERENCE} (direct)", mean.edits, mean.fingerprint, "direct"),
+        ]
+    ledger = evaluate(
+        job.subject,
+        job.text,
+        conditions,
+        folder=job.folder,
+        progress=lambda done, total: job.say(f"{explanation.name} {suffix}", done, total),
+    )
+    about = {"reads": explanation.reads, "leaves": explanation.leaves,
+             "description": fitted.description}  # fmt: skip
+    row = _row(job, ledger, explanation.name, fills, kind=kind, says=explanation.says,
+               method=explanation.method, about=about)  # fmt: skip
+    return row.model_copy(update={"name": f"{explanation.name} {suffix}"})
+
+
+def _gate_notes(fitted: Mapping[str, Fitted]) -> list[str]:
+    return [
+        f"{name}: fitted scalars "
+        + ", ".join(f"{site} {gate:.2f}" for site, gate in one.gates.items())
+        for name, one in fitted.items()
+        if one.gates
+    ]

@@ -1,0 +1,52 @@
+"""The ladder of induction explanations (MISSION 24), from the plainest to the best supported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from unexplained.bars.factors import Amount, Where
+from unexplained.explanations import LIBRARY, Explanation
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Explanations of the same components that are to be compared."""
+
+    explanations: tuple[Explanation, ...]
+    primary: Explanation
+    """The one whose strata, token view and controls are shown first."""
+    cells: Mapping[tuple[Where, Amount], str] = field(default_factory=dict)
+    """The four conditions of where against how much, if the ladder has them."""
+
+
+def induction_ladder() -> Ladder:
+    """Neighbouring rules, strict induction and its variants, and what the head itself does."""
+    known = LIBRARY.all()
+    strict, own = known["strict_induction"], known["own_attention_on_targets"]
+    explanations = (
+        known["previous_token"],
+        known["duplicate_token"],
+        strict,
+        strict.with_rest("first"),
+        known["long_prefix_induction"],
+        known["disambiguating_induction"],
+        known["own_placement"],
+        known["own_amount"],
+        own,
+        strict.gated(),
+        strict.affine(),
+        own.affine(),
+    )
+    cells: dict[tuple[Where, Amount], str] = {
+        ("rule", "all"): strict.name,
+        ("own", "all"): known["own_placement"].name,
+        ("rule", "own"): known["own_amount"].name,
+        ("own", "own"): own.name,
+    }
+    return Ladder(explanations, strict, cells)
+
+
+def ladder_of(explanations: tuple[Explanation, ...]) -> Ladder:
+    """A ladder of the user's own explanations; the first is the primary one."""
+    return Ladder(explanations, explanations[0])

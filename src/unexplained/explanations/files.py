@@ -1,0 +1,52 @@
+"""A user's own explanations: a Python file of theirs, the only code of others that is ever run."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+from unexplained.errors import ExplanationError
+from unexplained.explanations.library import LIBRARY
+from unexplained.explanations.protocol import Explanation, own_lines
+
+
+def find_explanation(name: str) -> tuple[Explanation, ...]:
+    """Explanations by library name, or all of a file (`claims.py`), or one (`claims.py:name`).
+
+    Raises:
+        ExplanationError: There is no such explanation or file, or the file raised.
+    """
+    path, _, wanted = name.partition(":")
+    if not path.endswith(".py"):
+        return (LIBRARY.get(name.replace(" ", "_").replace("-", "_")),)
+    found = _load(Path(path))
+    if not wanted:
+        return tuple(found.values())
+    if wanted not in found:
+        raise ExplanationError(
+            f"The explanation '{wanted}' of {path}",
+            "the file does not define it with @explanation",
+            "It defines: " + ", ".join(found) + ".",
+        )
+    return (found[wanted],)
+
+
+def _load(path: Path) -> dict[str, Explanation]:
+    asked = f"The explanation file {path}"
+    if not path.is_file():
+        raise ExplanationError(asked, "there is no such file")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except ExplanationError:
+        raise
+    except Exception as error:  # the user's own code may raise anything
+        raise ExplanationError(asked, f"it raised\n{own_lines(error, str(path))}") from error
+    found = {k: v for k, v in vars(module).items() if isinstance(v, Explanation)}
+    if not found:
+        raise ExplanationError(asked, "it has no explanation", "Mark one with @explanation(…).")
+    return found
