@@ -270,7 +270,8 @@ def test_the_mixture_is_selected_once(small_webmix, monkeypatch):
 
 
 def test_texts_of_the_mixture_keep_their_quotes_and_line_breaks(small_webmix):
-    odd = ["a\r\nb\n\n" + "c" * 400, 'say ""so"", "he" said\\n' + "d" * 400, "ü€😀" * 200, ""]
+    odd = ["a\r\nb\n\n" + "c\n" * 400, 'say ""so"", "he" said\\n' + "d" * 400, "ü€😀" * 200, ""]
+    odd *= 1500  # over 2 MB: the reader works in pieces, and must not cut inside a text
     write_set(small_webmix, 100, [(text, 0) for text in odd])
     assert webmix._read(small_webmix, 100, False) == odd
 

@@ -33,8 +33,8 @@ Say = Callable[[str, int, int], None]
 REFERENCE = "mean"
 """The ablation that strata, bars and nines are measured against; the others are printed too."""
 
-TWIN_DOCUMENTS = 24
-SINGLE_DOCUMENTS = 48
+TWIN_DOCUMENTS = 16
+SINGLE_DOCUMENTS = 32
 
 
 @dataclass(frozen=True)

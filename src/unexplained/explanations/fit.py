@@ -126,9 +126,10 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
 def _sayer(
     explanation: Explanation, site: Site, shape: Shape, activations: Activations, seed: int
 ) -> Callable[[Local], Tensor]:
-    """What the explanation says here; if shuffled, what it says of another document's values with
-    that document's tokens out of order. Out of order, because in text made of repeated segments
-    every document repeats at the same distance, and another document would be no control.
+    """What the explanation says here, or, if shuffled, of another document with its tokens mixed.
+
+    Mixed, because in text made of repeated segments every document repeats at the same distance:
+    another document as it is would be no control.
     """
     if not explanation.shuffled:
         return lambda local: explanation(local, shape)

@@ -35,7 +35,7 @@ class Shown:
 
     value: str
     interval: str = ""
-    """`[low, high]`; empty where there is no interval."""
+    """`[low, high]`, or `[low, ∞)` where it is open; empty where there is no interval."""
     refused: bool = False
 
     def __str__(self) -> str:
@@ -63,12 +63,16 @@ def show(number: Number | None, *, share: bool | None = None) -> Shown:
     percent = number.unit == "share" if share is None else share
     factor, sign = (100.0, "%") if percent else (1.0, "")
     value = number.value * factor
-    low, high = number.low, number.high
-    if low is None or high is None:
-        return Shown(_fixed(value, _decimals(value, None, percent)) + sign)
-    places = _decimals(value, (high - low) * factor, percent)
-    ends = ", ".join(_fixed(end * factor, places) + sign for end in (low, high))
-    return Shown(_fixed(value, places) + sign, f"[{ends}]")
+    places = _decimals(value, _width(number, factor), percent)
+    if number.low is None and number.high is None:
+        return Shown(_fixed(value, places) + sign)
+    ends = [
+        "" if end is None else _fixed(end * factor, places) + sign
+        for end in (number.low, number.high)
+    ]
+    # Nines have no upper end where the share's interval reaches 1.
+    interval = f"[{ends[0]}, {ends[1]}]" if all(ends) else _open(*ends)
+    return Shown(_fixed(value, places) + sign, interval)
 
 
 def points(number: Number | None) -> Shown:
@@ -79,9 +83,8 @@ def points(number: Number | None) -> Shown:
     """
     if number is None or number.value is None:
         return show(number)
-    places = 1
+    places = _decimals(number.value * 100, _width(number, 100.0), True)
     if number.low is not None and number.high is not None:
-        places = _decimals(number.value * 100, (number.high - number.low) * 100, True)
         ends = ", ".join(_signed(end * 100, places) for end in (number.low, number.high))
         return Shown(_signed(number.value * 100, places), f"[{ends}]")
     return Shown(_signed(number.value * 100, places))
@@ -139,6 +142,20 @@ def tick(value: float, *, share: bool) -> str:
     return text.replace("-", MINUS)
 
 
+def _width(number: Number, factor: float) -> float | None:
+    """The interval's width; twice the known half where one end is open."""
+    value, low, high = number.value, number.low, number.high
+    if value is None or (low is None and high is None):
+        return None
+    if low is None or high is None:
+        return 2 * factor * (value - low if low is not None else (high or value) - value)
+    return (high - low) * factor
+
+
+def _open(low: str, high: str) -> str:
+    return f"[{low}, ∞)" if low else f"({MINUS}∞, {high}]"
+
+
 def _signed(value: float, places: int) -> str:
     text = _fixed(value, places)
     return text if text.startswith(MINUS) or not any(c in "123456789" for c in text) else f"+{text}"
@@ -147,7 +164,7 @@ def _signed(value: float, places: int) -> str:
 def _decimals(value: float, width: float | None, percent: bool) -> int:
     if width is not None and width > 0 and math.isfinite(width):
         places = 1 - math.floor(math.log10(width))
-        if not percent and 0 < abs(value) < SMALL:
+        if not percent and 0 < abs(value) < SMALL and width < SMALL:
             places = max(places, 4)
     elif percent:
         places = 0 if value == round(value) else 1

@@ -139,9 +139,10 @@ def _given(numbers: tuple[Number | None, ...]) -> int:
     return sum(number is not None and number.value is not None for number in numbers)
 
 
-def differ(rows: tuple[Scales, ...], headings: tuple[str, ...]) -> str:
-    """Say of the first claim between what scores the scales leave it."""
-    row = rows[0]
+def differ(text: TextResult, rows: tuple[Scales, ...], headings: tuple[str, ...]) -> str:
+    """Say of one claim, that of the token view if it is there, how far the scales are apart."""
+    shown = [example.row for example in text.examples]
+    row = next((row for row in rows if row.row.name in shown), rows[0])
     pairs = zip(row.numbers, headings, strict=True)
     given = [(n.value, n, name) for n, name in pairs if n is not None and n.value is not None]
     _, most, here = max(given, key=lambda item: item[0])

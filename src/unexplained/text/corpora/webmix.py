@@ -144,8 +144,6 @@ def _read(folder: Path, number: int, positive_only: bool) -> list[str]:
         raw = zstandard.ZstdDecompressor().stream_reader(file).read()
     table = pa.csv.read_csv(
         io.BytesIO(raw),
-        # Texts hold line breaks; one block per file keeps the reader from cutting inside one.
-        read_options=pa.csv.ReadOptions(block_size=len(raw) + 1),
         parse_options=pa.csv.ParseOptions(newlines_in_values=True),
         convert_options=pa.csv.ConvertOptions(
             include_columns=["prompt", "target"],
