@@ -3,44 +3,34 @@
 from __future__ import annotations
 
 import base64
-import doctest
 import hashlib
-import importlib
 import os
 import re
-import subprocess
-import sys
 import unicodedata
-from collections.abc import Iterator
 from html.parser import HTMLParser
-from io import StringIO
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
+from markupsafe import escape
 
 from sample_record import sample_record
-from sample_rows import HOSTILE_NAME, HOSTILE_TOKENS, NOISE, nats, refused, share
+from sample_rows import HOSTILE_NAME, HOSTILE_TOKENS, NOISE, refused
 from unexplained.errors import RecordError
 from unexplained.record import AssayRecord, Number
 from unexplained.report import (
     charts,
-    glossary,
     markdown_table,
     notebook_html,
     page,
-    print_record,
     render,
-    tables,
     text_table,
     visible,
     write_report,
 )
 from unexplained.report import format as fmt
 
-MODULES = ("charts", "format", "glossary", "markdown", "page", "tables", "terminal", "visible")
 TEMPLATES = Path(page.__file__).parent / "templates"
 PAYLOAD = (
     "</style></script><script>alert(1)</script><img src=x onerror=alert(2)> ' \" \x1b[31m\u202e"
@@ -122,9 +112,7 @@ def assert_harmless(html: str) -> None:
     own = (TEMPLATES / "tokens.js").read_text(encoding="utf-8")
     assert found.scripts in ([], [own])
     assert sum(tag == "script" for tag, _ in found.tags) <= 1
-    assert {"img", "iframe", "object", "embed", "form", "b" * 2}.isdisjoint(
-        t for t, _ in found.tags
-    )
+    assert {"img", "iframe", "object", "embed", "form"}.isdisjoint(t for t, _ in found.tags)
     for tag, attributes in found.tags:
         assert not any(name.startswith("on") for name in attributes), (tag, attributes)
         assert "src" not in attributes
@@ -134,61 +122,6 @@ def assert_harmless(html: str) -> None:
     strange = {c for c in html if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"}
     assert not strange
     assert REORDERING.isdisjoint(html)
-
-
-# Numbers
-
-
-@pytest.mark.parametrize(
-    ("number", "written"),
-    [
-        # The interval's width has its first digit in the second decimal: one more is shown.
-        (nats(2.9142, 2.8042, 3.0242), "2.91 [2.80, 3.02]"),
-        (nats(0.0239, 0.0188, 0.0292), "0.0239 [0.0188, 0.0292]"),
-        (nats(0.00043, 0.00041, 0.00045), "0.000430 [0.000410, 0.000450]"),
-        (share(0.447, 0.312, 0.561), "45% [31%, 56%]"),
-        (share(0.931, 0.921, 0.940), "93.1% [92.1%, 94.0%]"),
-        (share(-3.2, -5.1, -1.9), "−320% [−510%, −190%]"),
-        (share(1.0, 1.0, 1.0), "100% [100%, 100%]"),
-        (share(-149.1, -217.0, -113.0), "−14,910% [−21,700%, −11,300%]"),
-        (share(-1_234_567.0, -1_900_000.0, -900_000.0), "−1.2 × 10⁸% [−1.9 × 10⁸%, −9.0 × 10⁷%]"),
-        (Number(value=-0.00001, low=-0.4, high=0.4), "0.00 [−0.40, 0.40]"),
-        (Number(value=0.9996, unit="share"), "99.96%"),
-        (Number(value=0.0002, unit="share"), "0.02%"),
-        (Number(value=float("nan")), "not finite"),
-        (refused(), "refused"),
-        (None, "–"),
-    ],
-)
-def test_numbers_are_written_with_the_digits_that_their_interval_supports(
-    number: Number | None, written: str
-) -> None:
-    assert str(fmt.show(number)) == written
-
-
-@given(st.floats(-1e12, 1e12), st.floats(0, 1e6))
-def test_a_written_share_is_100_or_0_percent_only_if_it_is_exactly_that(
-    value: float, width: float
-) -> None:
-    number = Number(value=value, low=value - width, high=value + width, unit="share")
-    written = fmt.show(number).value
-    if abs(value - 1) > 1e-7 and written == "100%":
-        pytest.fail(f"{value} reads as 100%")
-    if abs(value) > 1e-7 and written in ("0%", "−0%"):
-        pytest.fail(f"{value} reads as 0%")
-
-
-@given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e3))
-def test_a_written_number_is_within_a_tenth_of_its_interval_of_the_true_one(
-    value: float, width: float
-) -> None:
-    number = Number(value=value, low=value - width / 2, high=value + width / 2)
-    written = fmt.show(number).value
-    if "×" not in written:
-        read = float(written.replace(fmt.MINUS, "-").replace(",", ""))
-        # Half a unit of the second digit of the width is at most a twentieth of it; beyond six
-        # decimals the digits end.
-        assert abs(read - value) <= max(width / 20, 0.5e-6) * (1 + 1e-6) + abs(value) * 1e-15
 
 
 # What others wrote
@@ -225,27 +158,9 @@ def test_the_check_for_harmlessness_can_fail() -> None:
             assert_harmless(f"<style></style>{bad}")
 
 
-@given(st.text())
-def test_visible_text_has_no_controls_and_no_reordering(text: str) -> None:
-    for shown in (visible.prose(text), visible.token(text), visible.line(text)):
-        bad = {c for c in shown if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"}
-        assert not bad
-        assert REORDERING.isdisjoint(shown)
-    assert visible.token(text)
-    assert not set("\n\t\r") & set(visible.token(text))
-
-
 def test_newlines_tabs_and_empty_tokens_can_be_seen_in_the_token_view(html: str) -> None:
     options = re.findall(r'<span role="option"[^>]*>([^<]*)</span>', html)
-    for raw in HOSTILE_TOKENS:
-        assert (
-            visible.token(raw)
-            .replace("<", "&lt;")
-            .replace(">", "&gt;")
-            .replace('"', "&#34;")
-            .replace("'", "&#39;")
-            in options
-        )
+    assert {str(escape(visible.token(raw))) for raw in HOSTILE_TOKENS} <= set(options)
     assert {"↵↵", "→", "∅", "⟨U+202E⟩right-to-left", "⟨U+200B⟩"} <= set(options)
 
 
@@ -293,11 +208,17 @@ def test_the_verdict_comes_first_and_the_denominators_before_the_ratios(html: st
 def test_every_row_and_every_number_of_a_row_is_in_the_page(record: AssayRecord, html: str) -> None:
     text = words_of(html)
     for result in record.texts:
-        for row in (*result.rows, *result.singles):
+        for row in result.rows:
             assert " ".join(row.name.split()) in text
-            for number in tables.numbers_in(row):
-                if number.unit != "share" or number not in row.bars.values():
-                    assert fmt.show(number).value in text
+            shown = [row.loss, row.increase, row.kl, row.agreement, row.variance, row.nines]
+            strata = [n for s in row.strata for n in (s.damage, s.recovered)]
+            for number in (*shown, *row.recovered.values(), *row.direct.values(), *strata):
+                assert str(fmt.show(number)) in text
+            for number in row.bars.values() if row.kind != "ablation" else ():
+                assert str(fmt.points(number)) in text
+        for row in result.singles:
+            assert f"{row.name} {row.says}; increase {fmt.show(row.increase)}" in text
+            assert str(fmt.show(row.recovered[record.reference])) in text
 
 
 def test_a_refused_number_says_so_with_its_reason_and_the_tokens_it_would_take(html: str) -> None:
@@ -405,53 +326,6 @@ def test_text_colours_have_the_contrast_that_accessibility_asks_for() -> None:
                 assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 4.5, (ink, ground, colours)
 
 
-# Glossary
-
-
-def acronyms(text: str) -> set[str]:
-    """Words with two capitals or more; addresses of sites and key names of the page are none."""
-    return set(re.findall(r"\b(?=\w*[A-Z]\w*[A-Z])[A-Za-z]{2,}\b", text)) - {"FAILED"}
-
-
-def template_words() -> Iterator[tuple[str, str]]:
-    for path in sorted(TEMPLATES.glob("*.html.j2")):
-        source = path.read_text(encoding="utf-8")
-        source = re.sub(r"\{[%{#].*?[%}#]\}", " ", source, flags=re.DOTALL)
-        yield path.name, page.plain_text(re.sub(r"<style>.*?</style>|<!doctype[^>]*>", "", source))
-
-
-def test_every_acronym_in_the_templates_and_the_glossary_itself_is_defined() -> None:
-    texts = [*template_words(), *((t.name, t.meaning) for t in glossary.TERMS)]
-    assert len(texts) > 60
-    assert acronyms("the KL of SAEs") == {"KL", "SAEs"}
-    defined = {term.name for term in glossary.TERMS} | {w for t in glossary.TERMS for w in t.also}
-    for where, text in texts:
-        assert acronyms(text) <= defined, where
-
-
-def test_the_glossary_lists_the_terms_that_occur_and_no_others(html: str) -> None:
-    listed = re.findall(
-        r"<dt>([^<]*)</dt><dd>[^<]*</dd></div>\n", html[html.index('id="glossary"') :]
-    )
-    assert {"KL", "nats per token", "fraction recovered", "seed", "bar"} <= set(listed)
-    assert "unigram" not in listed and "BOS" not in listed
-    assert glossary.used_in("nothing of ours here") == ()
-
-
-def test_words_of_a_document_are_not_taken_for_terms(record: AssayRecord) -> None:
-    example = record.texts[0].examples[0]
-    tokens = (example.tokens[0].model_copy(update={"text": " unigram "}), *example.tokens[1:])
-    text = record.texts[0].model_copy(
-        update={"examples": (example.model_copy(update={"tokens": tokens}),)}
-    )
-    assert "<dt>unigram</dt>" not in render(record.model_copy(update={"texts": (text,)}))
-
-
-def test_no_term_is_defined_twice() -> None:
-    names = [word.lower() for term in glossary.TERMS for word in (term.name, *term.also)]
-    assert len(names) == len(set(names))
-
-
 # Files
 
 
@@ -483,33 +357,7 @@ def test_a_path_that_cannot_be_written_is_named(record: AssayRecord, tmp_path: P
     assert os.listdir(tmp_path) == ["file"]
 
 
-# Terminal, notebook, Markdown
-
-
-@pytest.mark.parametrize("columns", [20, 72, 80, 100, 200])
-def test_no_number_is_cut_off_in_the_terminal(
-    record: AssayRecord, columns: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", str(columns))
-    table = text_table(record)
-    lines = table.splitlines()
-    assert lines[0] == record.title and lines[1].startswith("On webmix")
-    assert max(map(len, lines)) <= min(max(columns, 72), 120)
-    assert "…" not in table and "\x1b" not in table
-    assert "[-21,700%, -11,300%]" in table
-    assert "[red]piped[/red]" in table
-    assert re.search(r"refused \[\d\]", table) and "within noise of zero" in table
-    assert "71%" in table and "recurs" in table
-
-
-def test_the_terminal_shows_colour_only_where_it_is_asked_to(record: AssayRecord) -> None:
-    out = StringIO()
-    console = Console(
-        file=out, force_terminal=True, color_system="standard", width=100, _environ={}
-    )
-    print_record(record, console)
-    assert "\x1b[" in out.getvalue()
-    assert str(record) == text_table(record)
+# Notebook
 
 
 def test_a_notebook_gets_a_fragment_without_script(record: AssayRecord) -> None:
@@ -523,53 +371,3 @@ def test_a_notebook_gets_a_fragment_without_script(record: AssayRecord) -> None:
         for rule in re.findall(r"^(.*?)\{", style, re.MULTILINE)
         for part in rule.split(",")
     )
-
-
-def test_every_line_of_the_markdown_table_has_the_same_cells(record: AssayRecord) -> None:
-    lines = markdown_table(record.texts[0]).splitlines()
-    cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
-    assert {len(row) for row in cells} == {11}
-    scored = [r for r in record.texts[0].rows if r.kind not in ("intact", "ablation")]
-    assert len(lines) == 2 + len(scored)
-    strict = [cell.strip() for cell in cells[2]]
-    assert strict == [
-        "strict induction",
-        "tokens",
-        "0.0078 [0.0051, 0.0105]",
-        "45% [31%, 56%]",
-        "67% [58%, 75%]",
-        "refused",
-        "0.0062 [0.0055, 0.0070]",
-        "23.1% [22.1%, 24.1%]",
-        "refused",
-        "71% [64%, 77%]",
-        "−62% [−152%, −2%]",
-    ]
-    assert "<script" not in "\n".join(lines)
-
-
-def test_the_markdown_table_takes_the_ablations_and_kinds_it_is_asked_for(
-    record: AssayRecord,
-) -> None:
-    lines = markdown_table(
-        record.texts[0], ablations=("zero",), family="none such", kinds=("baseline",)
-    ).splitlines()
-    assert len(lines) == 4 and "recovered against zero" in lines[0] and "mean" not in lines[0]
-
-
-# The package
-
-
-def test_the_report_is_drawn_without_torch() -> None:
-    code = "import sys, unexplained.report; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, env=_path()).returncode == 0
-
-
-def _path() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_the_examples_in_the_docstrings_hold(name: str) -> None:
-    module = importlib.import_module(f"unexplained.report.{name}")
-    assert doctest.testmod(module).failed == 0

@@ -145,11 +145,13 @@ def tick(value: float, *, share: bool) -> str:
 def _width(number: Number, factor: float) -> float | None:
     """The interval's width; twice the known half where one end is open."""
     value, low, high = number.value, number.low, number.high
-    if value is None or (low is None and high is None):
-        return None
-    if low is None or high is None:
-        return 2 * factor * (value - low if low is not None else (high or value) - value)
-    return (high - low) * factor
+    if low is not None and high is not None:
+        return (high - low) * factor
+    if value is not None and low is not None:
+        return 2 * (value - low) * factor
+    if value is not None and high is not None:
+        return 2 * (high - value) * factor
+    return None
 
 
 def _open(low: str, high: str) -> str:

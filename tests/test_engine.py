@@ -1,0 +1,140 @@
+"""The engine's laws, on tiny random models of every family."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tiny import CONFIGS, tiny_model, tiny_tokenizer, tokens
+from unexplained.errors import MeasurementError, SiteError, SubjectError
+from unexplained.sites import Site
+from unexplained.subject import Batch, Edit, Subject, load
+
+EXACT = "L*.H*.z L*.H*.out L*.attn L*.mlp L*.N3 L*.resid_pre L*.resid_post embed final"
+RECOMPUTED = "L*.H*.q L*.H*.k L*.H*.v L*.H*.pattern"
+
+
+@pytest.fixture(params=list(CONFIGS))
+def subject(request: pytest.FixtureRequest) -> Subject:
+    return load(tiny_model(request.param), tokenizer=tiny_tokenizer(), device="cpu")
+
+
+def test_no_edit_gives_hugging_faces_logits_bit_for_bit(request: pytest.FixtureRequest) -> None:
+    for name in CONFIGS:
+        model = tiny_model(name)
+        with torch.no_grad():
+            expected = model(tokens(), use_cache=False).logits
+        subject = load(model, tokenizer=tiny_tokenizer(), device="cpu")
+        assert torch.equal(subject.logits(subject.run(Batch.of(tokens())).normed), expected), name
+
+
+def test_a_rerun_from_any_layer_is_the_whole_run_bit_for_bit(subject: Subject) -> None:
+    batch = Batch.of(tokens())
+    whole = subject.run(batch, keep_streams=range(3))
+    for layer in range(4):
+        assert torch.equal(subject.run(batch, resume=whole.resume(layer)).normed, whole.normed)
+
+
+def test_writing_back_what_was_read_changes_nothing(subject: Subject) -> None:
+    batch = Batch.of(tokens())
+    whole = subject.run(batch).normed
+    sites = list(subject.sites(EXACT))
+    if not subject.anatomy.parallel:
+        sites += subject.sites("L*.resid_mid")
+    edits = [Edit(site, lambda local: local.value.clone()) for site in sites]
+    assert torch.equal(subject.run(batch, edits).normed, whole)
+    edits = [Edit(site, lambda local: local.value.clone()) for site in subject.sites(RECOMPUTED)]
+    # These heads' attention is computed again by hand: sums of at most 16 products in another
+    # order, through 3 layers whose norms keep values of order 1, so some hundred roundings.
+    bound = 200 * torch.finfo(torch.float32).eps * float(whole.abs().max())
+    assert float((subject.run(batch, edits).normed - whole).abs().max()) < bound
+
+
+def test_editing_a_site_changes_the_logits_and_nothing_before_it(subject: Subject) -> None:
+    batch = Batch.of(tokens())
+    before = subject.sites("L0.resid_post L0.attn L0.mlp")
+    whole = subject.run(batch, keep=before)
+    kinds = ["q", "k", "v", "pattern", "z", "out"]
+    sites = [*(Site(1, "H", 2, kind) for kind in kinds), *subject.sites("L1.attn L1.mlp L1.N5")]
+    sites += subject.sites("L1.resid_pre L1.resid_post final")
+    if not subject.anatomy.parallel:
+        sites += subject.sites("L1.resid_mid")
+    for site in sites:
+        new = subject.run(batch, [Edit(site, lambda local: local.value * 0.5)], keep=before)
+        assert not torch.equal(new.normed, whole.normed), site
+        for earlier in before:
+            assert torch.equal(new.values[earlier], whole.values[earlier]), (site, earlier)
+
+
+def test_patterns_are_attention_and_give_z(subject: Subject) -> None:
+    got = subject.run(
+        Batch.of(tokens()), keep=subject.sites("L*.H*.pattern L*.H*.v L*.H*.z")
+    ).values
+    for site in subject.sites("L*.H*"):
+        pattern = got[site.at("pattern")]
+        assert torch.allclose(pattern.sum(-1), torch.ones(()), atol=1e-6)
+        assert float(pattern.triu(1).abs().max()) == 0
+        assert torch.allclose(pattern @ got[site.at("v")], got[site.at("z")], atol=1e-5)
+
+
+def test_components_add_up_to_the_stream(subject: Subject) -> None:
+    whole = subject.run(Batch.of(tokens()), keep=subject.sites("embed L*.attn L*.mlp"))
+    total = torch.stack(list(whole.values.values())).double().sum(0)
+    bound = 20 * torch.finfo(torch.float32).eps * float(whole.stream.abs().max())
+    assert float((total - whole.stream).abs().max()) < bound
+
+
+def test_an_edit_of_a_shared_key_is_seen_by_one_query_head_alone(subject: Subject) -> None:
+    batch = Batch.of(tokens())
+    keep = subject.sites("L1.H*.z")
+    whole = subject.run(batch, keep=keep).values
+    new = subject.run(
+        batch, [Edit(Site(1, "H", 2, "k"), lambda x: x.value * 0.5)], keep=keep
+    ).values
+    assert [torch.equal(new[s], whole[s]) for s in keep] == [True, True, False, True]
+
+
+def test_a_direct_effect_is_the_total_one_where_nothing_downstream_reacts(subject: Subject) -> None:
+    last = subject.shape.layers - 1
+    if not subject.anatomy.parallel:
+        with torch.no_grad():  # without the last MLP, nothing comes after the last attention
+            subject.anatomy.neuron_output(last).weight.zero_()
+    batch = Batch.of(tokens())
+    edit = Edit(Site(last, "H", 1), lambda local: local.value * 0.3)
+    total = subject.run(batch, [edit])
+    intact = subject.run(batch, direct=[[edit]])
+    assert torch.allclose(intact.stream + intact.direct[0].added, total.stream, atol=2e-5)
+    assert torch.equal(intact.normed, subject.run(batch).normed)
+
+
+def test_direct_effects_add_up_when_the_norm_is_frozen(subject: Subject) -> None:
+    if subject.anatomy.family.attention_post_norm:
+        pytest.skip("a post-norm is not linear, so effects before it do not add up")
+    batch = Batch.of(tokens())
+    edits = [Edit(site, lambda local: local.value * 0) for site in subject.sites("L1.H0 L2.H3")]
+    got = subject.run(batch, direct=[edits, edits[:1], edits[1:]])
+    with torch.no_grad():
+        frozen = [subject.anatomy.frozen_norm(got.stream, d.added) - got.normed for d in got.direct]
+    assert torch.allclose(frozen[0], frozen[1] + frozen[2], atol=1e-5)
+
+
+def test_unknown_architectures_and_wrong_tokenizers_are_refused() -> None:
+    model = tiny_model("llama")
+    with pytest.raises(SubjectError, match="embeds 61"):
+        load(model, tokenizer=tiny_tokenizer(100), device="cpu")
+    model.config.model_type = "lama"
+    with pytest.raises(SubjectError, match=r"'lama'.*Did you mean llama"):
+        load(model, tokenizer=tiny_tokenizer(), device="cpu")
+
+
+def test_edits_that_cannot_stand_are_errors_that_name_the_site() -> None:
+    subject = load(tiny_model("llama"), tokenizer=tiny_tokenizer(), device="cpu")
+    batch = Batch.of(tokens())
+    with pytest.raises(MeasurementError, match=r"L1\.H2.*shape"):
+        subject.run(batch, [Edit(Site(1, "H", 2), lambda local: local.value[:1])])
+    with pytest.raises(MeasurementError, match=r"L1\.H2.*NaN"):
+        subject.run(batch, [Edit(Site(1, "H", 2), lambda local: local.value * torch.nan)])
+    with pytest.raises(SiteError, match="Did you mean"):
+        subject.sites("L1.resid_pst")
+    with pytest.raises(SiteError, match="4 heads"):
+        subject.sites("L1.H4")

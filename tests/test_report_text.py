@@ -1,0 +1,224 @@
+"""Numbers and text are written as plain words: in cells, in the terminal and in Markdown."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import re
+import unicodedata
+from collections.abc import Iterator
+from io import StringIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from sample_record import sample_record
+from sample_rows import nats, refused, share
+from unexplained.record import AssayRecord, Number
+from unexplained.report import format as fmt
+from unexplained.report import (
+    glossary,
+    markdown_table,
+    page,
+    print_record,
+    render,
+    text_table,
+    visible,
+)
+
+MODULES = ("charts", "format", "glossary", "markdown", "page", "tables", "terminal", "visible")
+TEMPLATES = page.TEMPLATES
+REORDERING = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+@pytest.fixture(scope="module")
+def record() -> AssayRecord:
+    return sample_record()
+
+
+# Numbers
+
+
+@pytest.mark.parametrize(
+    ("number", "written"),
+    [
+        # The interval's width has its first digit in the second decimal: one more is shown.
+        (nats(2.9142, 2.8042, 3.0242), "2.91 [2.80, 3.02]"),
+        (nats(0.0239, 0.0188, 0.0292), "0.0239 [0.0188, 0.0292]"),
+        (nats(0.00043, 0.00041, 0.00045), "0.000430 [0.000410, 0.000450]"),
+        (share(0.447, 0.312, 0.561), "45% [31%, 56%]"),
+        (share(0.931, 0.921, 0.940), "93.1% [92.1%, 94.0%]"),
+        (share(-3.2, -5.1, -1.9), "−320% [−510%, −190%]"),
+        (share(1.0, 1.0, 1.0), "100% [100%, 100%]"),
+        (share(-149.1, -217.0, -113.0), "−14,910% [−21,700%, −11,300%]"),
+        (share(-1_234_567.0, -1_900_000.0, -900_000.0), "−1.2 × 10⁸% [−1.9 × 10⁸%, −9.0 × 10⁷%]"),
+        (Number(value=-0.00001, low=-0.4, high=0.4), "0.00 [−0.40, 0.40]"),
+        (Number(value=0.9996, unit="share"), "99.96%"),
+        (Number(value=0.0002, unit="share"), "0.02%"),
+        (Number(value=float("nan")), "not finite"),
+        (Number(value=1.2, low=1.0, unit="nines"), "1.20 [1.00, ∞)"),
+        (refused(), "refused"),
+        (None, "–"),
+    ],
+)
+def test_numbers_are_written_with_the_digits_that_their_interval_supports(
+    number: Number | None, written: str
+) -> None:
+    assert str(fmt.show(number)) == written
+
+
+@given(st.floats(-1e12, 1e12), st.floats(0, 1e6))
+def test_a_written_share_is_100_or_0_percent_only_if_it_is_exactly_that(
+    value: float, width: float
+) -> None:
+    number = Number(value=value, low=value - width, high=value + width, unit="share")
+    written = fmt.show(number).value
+    if abs(value - 1) > 1e-7 and written == "100%":
+        pytest.fail(f"{value} reads as 100%")
+    if abs(value) > 1e-7 and written in ("0%", "−0%"):
+        pytest.fail(f"{value} reads as 0%")
+
+
+@given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e3))
+def test_a_written_number_is_within_a_tenth_of_its_interval_of_the_true_one(
+    value: float, width: float
+) -> None:
+    number = Number(value=value, low=value - width / 2, high=value + width / 2)
+    written = fmt.show(number).value
+    if "×" not in written:
+        read = float(written.replace(fmt.MINUS, "-").replace(",", ""))
+        # Half a unit of the second digit of the width is at most a twentieth of it; beyond six
+        # decimals the digits end.
+        assert abs(read - value) <= max(width / 20, 0.5e-6) * (1 + 1e-6) + abs(value) * 1e-15
+
+
+# Text
+
+
+@given(st.text())
+def test_visible_text_has_no_controls_and_no_reordering(text: str) -> None:
+    for shown in (visible.prose(text), visible.token(text), visible.line(text)):
+        bad = {c for c in shown if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"}
+        assert not bad
+        assert REORDERING.isdisjoint(shown)
+    assert visible.token(text)
+    assert not set("\n\t\r") & set(visible.token(text))
+
+
+# Terminal and Markdown
+
+
+@pytest.mark.parametrize("columns", [20, 72, 80, 100, 200])
+def test_no_number_is_cut_off_in_the_terminal(
+    record: AssayRecord, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    table = text_table(record)
+    lines = table.splitlines()
+    assert lines[0] == record.title and lines[1].startswith("On webmix")
+    assert max(map(len, lines)) <= min(max(columns, 72), 120)
+    assert "…" not in table and "\x1b" not in table
+    assert "[-21,700%, -11,300%]" in table
+    assert "[red]piped[/red]" in table
+    assert re.search(r"refused \[\d\]", table) and "within noise of zero" in table
+    assert "71%" in table and "recurs" in table
+
+
+def test_the_terminal_shows_colour_only_where_it_is_asked_to(record: AssayRecord) -> None:
+    out = StringIO()
+    console = Console(
+        file=out, force_terminal=True, color_system="standard", width=100, _environ={}
+    )
+    print_record(record, console)
+    assert "\x1b[" in out.getvalue()
+    assert str(record) == text_table(record)
+
+
+def test_every_line_of_the_markdown_table_has_the_same_cells(record: AssayRecord) -> None:
+    lines = markdown_table(record.texts[0]).splitlines()
+    cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
+    assert {len(row) for row in cells} == {11}
+    scored = [r for r in record.texts[0].rows if r.kind not in ("intact", "ablation")]
+    assert len(lines) == 2 + len(scored)
+    strict = [cell.strip() for cell in cells[2]]
+    assert strict == [
+        "strict induction",
+        "tokens",
+        "0.0078 [0.0051, 0.0105]",
+        "45% [31%, 56%]",
+        "67% [58%, 75%]",
+        "refused",
+        "0.0062 [0.0055, 0.0070]",
+        "23.1% [22.1%, 24.1%]",
+        "refused",
+        "71% [64%, 77%]",
+        "−62% [−152%, −2%]",
+    ]
+    assert "<script" not in "\n".join(lines)
+
+
+def test_the_markdown_table_takes_the_ablations_and_kinds_it_is_asked_for(
+    record: AssayRecord,
+) -> None:
+    lines = markdown_table(
+        record.texts[0], ablations=("zero",), family="none such", kinds=("baseline",)
+    ).splitlines()
+    assert len(lines) == 4 and "recovered against zero" in lines[0] and "mean" not in lines[0]
+
+
+# Glossary
+
+
+def acronyms(text: str) -> set[str]:
+    """Words with two capitals or more; addresses of sites and key names of the page are none."""
+    return set(re.findall(r"\b(?=\w*[A-Z]\w*[A-Z])[A-Za-z]{2,}\b", text)) - {"FAILED"}
+
+
+def template_words() -> Iterator[tuple[str, str]]:
+    for path in sorted(TEMPLATES.glob("*.html.j2")):
+        source = path.read_text(encoding="utf-8")
+        source = re.sub(r"\{[%{#].*?[%}#]\}", " ", source, flags=re.DOTALL)
+        yield path.name, page.plain_text(re.sub(r"<style>.*?</style>|<!doctype[^>]*>", "", source))
+
+
+def test_every_acronym_in_the_templates_and_the_glossary_itself_is_defined() -> None:
+    texts = [*template_words(), *((t.name, t.meaning) for t in glossary.TERMS)]
+    assert len(texts) > 60
+    assert acronyms("the KL of SAEs") == {"KL", "SAEs"}
+    defined = {term.name for term in glossary.TERMS} | {w for t in glossary.TERMS for w in t.also}
+    for where, text in texts:
+        assert acronyms(text) <= defined, where
+
+
+def test_the_glossary_lists_the_terms_that_occur_and_no_others(record: AssayRecord) -> None:
+    html = render(record)
+    section = html[html.index('id="glossary"') : html.index('id="reproduce"')]
+    listed = re.findall(r"<dt>([^<]*)</dt>", section)
+    assert {"KL", "nats per token", "fraction recovered", "seed", "bar"} <= set(listed)
+    assert "unigram" not in listed and "BOS" not in listed
+    assert glossary.used_in("nothing of ours here") == ()
+
+
+def test_words_of_a_document_are_not_taken_for_terms(record: AssayRecord) -> None:
+    example = record.texts[0].examples[0]
+    tokens = (example.tokens[0].model_copy(update={"text": " unigram "}), *example.tokens[1:])
+    text = record.texts[0].model_copy(
+        update={"examples": (example.model_copy(update={"tokens": tokens}),)}
+    )
+    assert "<dt>unigram</dt>" not in render(record.model_copy(update={"texts": (text,)}))
+
+
+def test_no_term_is_defined_twice() -> None:
+    names = [word.lower() for term in glossary.TERMS for word in (term.name, *term.also)]
+    assert len(names) == len(set(names))
+
+
+# Examples
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_in_the_docstrings_hold(name: str) -> None:
+    module = importlib.import_module(f"unexplained.report.{name}")
+    assert doctest.testmod(module).failed == 0
