@@ -192,6 +192,9 @@ def test_two_conditions_of_one_name_and_a_full_disk_are_errors(
     with pytest.raises(MeasurementError, match="two conditions"):
         evaluate(subject, text, [same, Edited("a", (), "b")])
 
+    with pytest.raises(MeasurementError, match="are one condition"):
+        evaluate(subject, text, [same, Edited("b", (), "a")])
+
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 

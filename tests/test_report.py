@@ -25,6 +25,7 @@ from unexplained.report import (
     notebook_html,
     page,
     render,
+    tables,
     text_table,
     visible,
     write_report,
@@ -265,6 +266,31 @@ def test_the_same_record_gives_the_same_page_and_is_left_as_it_was(record: Assay
     assert render(record) == render(sample_record())
     text_table(record), notebook_html(record), markdown_table(record.texts[0])
     assert record.to_json() == before
+
+
+def test_strata_stand_in_reading_order_and_without_the_twin(record: AssayRecord) -> None:
+    text = record.texts[0]
+    twin = next(row for row in text.rows if row.kind == "twin")
+    rows = tuple(
+        row.model_copy(update={"strata": tuple(reversed(text.rows[4].strata))})
+        for row in (text.rows[4], twin)
+    )
+    found = tables.families(text.model_copy(update={"rows": rows}))
+    assert [family.name for family in found] == ["recurrence", "position", "domain"]
+    assert [s.label for s in found[1].columns] == ["first 16", "16-63", "64-127"]
+    assert found[0].columns[0].label == "first time"
+    for family in found:
+        assert [row.name for row, _ in family.rows] == ["strict induction"]
+        assert [n for _, numbers in family.rows for n in numbers] == [
+            stratum.recovered for stratum in family.columns
+        ]
+
+
+def test_the_callout_names_the_extremes_of_the_claim_in_the_token_view(html: str) -> None:
+    assert (
+        "“strict induction” scores 45% on one scale (loss recovered against mean) and 23.1% on "
+        "another (variance explained)."
+    ) in words_of(html)
 
 
 # Charts

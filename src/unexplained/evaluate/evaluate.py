@@ -91,6 +91,16 @@ def _with_intact(conditions: Sequence[Condition]) -> list[Condition]:
     for name in names:
         if names.count(name) > 1:
             raise MeasurementError(f"The condition '{name}'", "two conditions have this name")
+    known: dict[str, str] = {}
+    for condition in wanted:
+        other = known.setdefault(key(condition), condition.name)
+        if other != condition.name:
+            # Their finished units would be kept, and found again, under one key.
+            raise MeasurementError(
+                f"The conditions '{other}' and '{condition.name}'",
+                "their fingerprints are the same, so they are one condition",
+                "Give each a fingerprint of all that it depends on.",
+            )
     return wanted
 
 

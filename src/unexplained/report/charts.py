@@ -117,7 +117,9 @@ def fraction_axis(numbers: Iterable[Number | None]) -> Axis:
     ]
     low = max(-0.5, min([-0.1, *near]) - 0.05)
     high = min(1.5, max([1.1, *near]) + 0.05)
-    ticks = [step / 4 for step in range(-2, 7) if low <= step / 4 <= high]
+    # A label at the very edge would stick out of a narrow page.
+    edge = (high - low) * 0.04
+    ticks = [step / 4 for step in range(-2, 7) if low + edge <= step / 4 <= high - edge]
     return Axis(round(low, 4), round(high, 4), tuple(ticks))
 
 

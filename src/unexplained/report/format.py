@@ -2,7 +2,7 @@
 
 | what | written |
 |---|---|
-| nats, bits and plain numbers | as many decimals as give the interval's width two digits |
+| nats, bits and plain numbers | as many decimals as give the interval's width two digits; two at least |
 | the same below 0.1 | four decimals at least |
 | shares | percent, by the same rule |
 | a number that was refused | the word `refused`, never 0 |
@@ -166,8 +166,8 @@ def _signed(value: float, places: int) -> str:
 def _decimals(value: float, width: float | None, percent: bool) -> int:
     if width is not None and width > 0 and math.isfinite(width):
         places = 1 - math.floor(math.log10(width))
-        if not percent and 0 < abs(value) < SMALL and width < SMALL:
-            places = max(places, 4)
+        if not percent:
+            places = max(places, 4 if 0 < abs(value) < SMALL and width < SMALL else 2)
     elif percent:
         places = 0 if value == round(value) else 1
     elif value == 0 or not math.isfinite(value):

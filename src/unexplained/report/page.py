@@ -60,7 +60,7 @@ def render(record: AssayRecord) -> str:
             {
                 "anchor": f"text-{i}",
                 "result": text,
-                "notes": tables.refusals(tables.numbers_in(text)),
+                "notes": tables.refusals(tables.shown(text, record.reference)),
                 "chart": charts.forest(text, record.reference),
             }
             for i, text in enumerate(record.texts, start=1)

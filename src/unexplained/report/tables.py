@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-
-from pydantic import BaseModel
 
 from unexplained.record import AssayRecord, Factor, Number, Row, Stratum, TextResult
 from unexplained.report import format as fmt
@@ -26,6 +25,8 @@ METHOD_NAMES = {
     "internals": "internals",
     "black-box": "black-box",
 }
+FAMILIES = ("recurrence", "copy", "position", "domain")
+"""Families of strata in the order in which they are shown; others follow."""
 WHERE = {"rule": "as the rule says", "own": "as the model does"}
 AMOUNT = {"all": "everything, as the rule says", "own": "as much as the model does"}
 
@@ -62,19 +63,19 @@ def refusals(numbers: Iterable[Number | None]) -> Notes:
     return notes
 
 
-def numbers_in(value: object) -> Iterator[Number]:
-    """Every number in a part of a record, in order."""
-    if isinstance(value, Number):
-        yield value
-    elif isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from numbers_in(getattr(value, name))
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from numbers_in(item)
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from numbers_in(item)
+def shown(text: TextResult, reference: str) -> Iterator[Number | None]:
+    """Every number that the page shows of a text, in the page's order."""
+    yield from text.damage.values()
+    for row in in_order(text):
+        yield from (row.loss, row.increase, row.kl, row.agreement, row.variance, row.nines)
+        yield from (*row.recovered.values(), *row.direct.values(), *row.bars.values())
+    yield from (factor.recovered for factor in text.factors)
+    for family in families(text):
+        yield from (stratum.damage for stratum in family.columns)
+        for _, numbers in family.rows:
+            yield from numbers
+    for row in text.singles:
+        yield row.recovered.get(reference)
 
 
 def ablations(text: TextResult, reference: str) -> tuple[str, ...]:
@@ -95,21 +96,35 @@ def in_order(text: TextResult) -> tuple[Row, ...]:
 
 
 def families(text: TextResult) -> tuple[Family, ...]:
-    """The strata of a text, by family, for every row that has them."""
+    """The strata of a text, by family, for every row that is scored on this model.
+
+    The twin is left out: its denominators are its own, not those that head the columns.
+    """
+    scored = [row for row in in_order(text) if row.kind not in ("intact", "ablation", "twin")]
     columns: dict[str, dict[str, Stratum]] = {}
-    for row in text.rows:
+    for row in scored:
         for stratum in row.strata:
             columns.setdefault(stratum.family, {}).setdefault(stratum.label, stratum)
     found = []
-    for name, labels in columns.items():
+    for name in sorted(columns, key=_family_order):
+        labels = sorted(columns[name], key=_label_order)
         rows = []
-        for row in in_order(text):
+        for row in scored:
             here = {s.label: s.recovered for s in row.strata if s.family == name}
-            if here and row.kind not in ("intact", "ablation"):
+            if here:
                 rows.append((row, tuple(here.get(label) for label in labels)))
-        if rows:
-            found.append(Family(name, tuple(labels.values()), tuple(rows)))
+        found.append(Family(name, tuple(columns[name][label] for label in labels), tuple(rows)))
     return tuple(found)
+
+
+def _family_order(name: str) -> tuple[int, str]:
+    return (FAMILIES.index(name) if name in FAMILIES else len(FAMILIES), name)
+
+
+def _label_order(label: str) -> tuple[bool, int, str]:
+    """`first …` before the rest, and ranges by their first number: 64-127 before 128-255."""
+    start = re.match(r"\d+", label)
+    return (not label.startswith("first"), int(start[0]) if start else 0, label)
 
 
 def scales(text: TextResult, reference: str) -> tuple[tuple[str, ...], tuple[Scales, ...]]:

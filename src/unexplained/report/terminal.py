@@ -10,7 +10,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from unexplained.record import AssayRecord, Check, Number, TextResult
+from unexplained.record import AssayRecord, Check, Number, Row, TextResult
 from unexplained.report import format as fmt
 from unexplained.report import tables, visible
 
@@ -132,7 +132,7 @@ def _strata(text: TextResult, reference: str, width: int) -> Table:
         table.add_column(_plain(stratum.label), justify="right", overflow="fold")
     table.add_row(_plain("tokens", "dim"), *(fmt.count(s.tokens) for s in family.columns))
     table.add_row(_plain("damage", "dim"), *(_value(s.damage, notes) for s in family.columns))
-    for row, numbers in family.rows:
+    for row, numbers in _claims(family):
         table.add_row(_plain(row.name), *(_share(number, notes, narrow) for number in numbers))
     return table
 
@@ -180,8 +180,13 @@ def _notes(text: TextResult, reference: str) -> tables.Notes:
         shown += [row.increase, row.recovered.get(reference), row.kl, row.agreement]
     for family in _recurrence(text):
         shown += [stratum.damage for stratum in family.columns]
-        shown += [number for _, numbers in family.rows for number in numbers]
+        shown += [number for _, numbers in _claims(family) for number in numbers]
     return tables.refusals(shown)
+
+
+def _claims(family: tables.Family) -> list[tuple[Row, tuple[Number | None, ...]]]:
+    """The rows that claim something; the page has the strata of all."""
+    return [item for item in family.rows if item[0].kind in ("explanation", "fitted")]
 
 
 def _recurrence(text: TextResult) -> list[tables.Family]:

@@ -171,7 +171,7 @@ def ngram(counts: Counts, order: int) -> NGram:
         order=order,
         name=NAMES[order],
         tokens=counts.tokens if order else 0,
-        fingerprint=counts.fingerprint,
+        fingerprint=f"{counts.fingerprint}-{order}",
         parameters=(int(types) if order else 0) + len(pairs),
         lower=torch.from_numpy(np.log(lower)).float(),
         backoff=torch.from_numpy(np.log(left)).float(),

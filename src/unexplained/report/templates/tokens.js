@@ -8,6 +8,7 @@ for (const doc of document.querySelectorAll(".doc")) {
       current.setAttribute("aria-selected", "false");
       current.tabIndex = -1;
     }
+    tokens[0].tabIndex = -1;
     current = token;
     token.setAttribute("aria-selected", "true");
     token.tabIndex = 0;
