@@ -11,12 +11,13 @@ import torch
 import unexplained as ux
 from unexplained.assays.ladder import induction_ladder
 from unexplained.errors import ExplanationError, MeasurementError
-from unexplained.evaluate import Edited, evaluate
+from unexplained.evaluate import Edited, Table, evaluate
 from unexplained.record import AssayRecord
 from unexplained.subject import Edit, Subject
 from unexplained.testbeds import half_induction, periodic, planted
 from unexplained.testbeds.texts import interrupted, irregular, repeated, two_rules
 from unexplained.text import Block, Text
+from unexplained.text.ngrams import ngrams
 
 SETTINGS = ux.Settings(resamples=200)
 
@@ -133,7 +134,8 @@ def test_killed_and_resumed_is_the_uninterrupted_ledger_bit_for_bit(tmp_path: Pa
     half = Edited(
         "half", tuple(Edit(s, lambda x: x.value / 2) for s in subject.sites(site)), "half"
     )
-    whole = evaluate(subject, text, [half], batch_tokens=128)
+    asked = [half, *(Table(table.name, table) for table in ngrams(text))]
+    whole = evaluate(subject, text, asked, batch_tokens=128)
     seen: list[int] = []
 
     def stop(done: int, total: int) -> None:
@@ -142,10 +144,10 @@ def test_killed_and_resumed_is_the_uninterrupted_ledger_bit_for_bit(tmp_path: Pa
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate(subject, text, [half], folder=tmp_path, batch_tokens=128, progress=stop)
+        evaluate(subject, text, asked, folder=tmp_path, batch_tokens=128, progress=stop)
     files = {p.name: p.stat().st_mtime_ns for p in tmp_path.rglob("*.parquet")}
     assert len(files) == 2
-    again = evaluate(subject, text, [half], folder=tmp_path, batch_tokens=128)
+    again = evaluate(subject, text, asked, folder=tmp_path, batch_tokens=128)
     assert again.table.equals(whole.table)
     for path in tmp_path.rglob("*.parquet"):
         assert files.get(path.name, path.stat().st_mtime_ns) == path.stat().st_mtime_ns
