@@ -2,7 +2,7 @@
 
 Per batch: one intact pass, which keeps the stream before every layer where some condition
 begins and measures all direct effects; then each condition from its first edited layer on; then
-all of them through the unembedding together, a few rows at a time.
+all of them through the unembedding together, a block of the vocabulary at a time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 from unexplained.errors import MeasurementError
 from unexplained.evaluate.batches import Plan, plan
 from unexplained.evaluate.conditions import Condition, Edited, Intact, Table, digest, key
-from unexplained.evaluate.score import Rows, Scores, score
+from unexplained.evaluate.score import Columns, Scores, score
 from unexplained.evaluate.store import Store, code_digest
 from unexplained.ledger import ALL, SCHEMA, TOKEN_SCHEMA, Ledger
 from unexplained.subject import Batch, Pass, Subject
@@ -156,7 +156,7 @@ class _Unit:
         )
         effects = dict(zip(groups, intact.direct, strict=True))
         predicted = batch.valid[:, 1:]
-        rows: dict[str, Rows] = {}
+        logits: dict[str, Columns] = {}
         errors: dict[str, Tensor] = {}
         for condition in conditions:
             match condition:
@@ -164,19 +164,19 @@ class _Unit:
                     done = self.subject.run(
                         batch, condition.edits, resume=intact.resume(layers[name])
                     )
-                    rows[name] = self._unembedded(done.normed, predicted)
+                    logits[name] = self._unembedded(done.normed, predicted)
                 case Edited(name=name, fingerprint=mark, effect=effect):
                     frozen = effect == "direct, norm frozen"
                     normed = self._direct(intact, effects[mark].added, frozen)
-                    rows[name] = self._unembedded(normed, predicted)
+                    logits[name] = self._unembedded(normed, predicted)
                     errors[name] = effects[mark].error[:, :-1][predicted]
                 case Table(name=name, table=table):
                     contexts = batch.tokens[:, :-1][predicted]
-                    rows[name] = _looked_up(table.log_probs, contexts)
+                    logits[name] = _looked_up(table.log_probs, contexts)
                 case Intact():
                     pass
         base = self._unembedded(intact.normed, predicted)
-        scores = score(base, rows, batch.tokens[:, 1:][predicted])
+        scores = score(base, logits, batch.tokens[:, 1:][predicted], self.subject.shape.vocabulary)
         self._check(conditions, scores, batch)
         asked = {condition.name: scores[condition.name] for condition in conditions}
         return self._ledger(asked, errors, scores["intact"].predicted)
@@ -184,9 +184,9 @@ class _Unit:
     def _start(self, condition: Edited) -> int:
         return min(max(first_layer(condition.edits), 0), self.subject.shape.layers)
 
-    def _unembedded(self, normed: Tensor, predicted: Tensor) -> Rows:
+    def _unembedded(self, normed: Tensor, predicted: Tensor) -> Columns:
         picked = normed[:, :-1][predicted]
-        return lambda rows: self.subject.logits(picked[rows])
+        return lambda columns: self.subject.logits(picked, columns)
 
     def _direct(self, intact: Pass, added: Tensor, frozen: bool) -> Tensor:
         with torch.no_grad(), self.subject.precision.applied():
@@ -274,5 +274,6 @@ def _float64(values: Tensor) -> np.ndarray:
     return values.double().cpu().numpy()
 
 
-def _looked_up(log_probs: Callable[[Tensor], Tensor], contexts: Tensor) -> Rows:
-    return lambda rows: log_probs(contexts[rows]).to(contexts.device)
+def _looked_up(log_probs: Callable[[Tensor], Tensor], contexts: Tensor) -> Columns:
+    logs = log_probs(contexts).to(contexts.device)
+    return lambda columns: logs[:, columns]

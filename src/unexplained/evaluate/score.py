@@ -1,7 +1,10 @@
-"""Losses from final streams, a few rows of logits at a time.
+"""Losses from final streams, a block of the vocabulary at a time.
 
 The logits of a batch are never held at once (9 x 4096 x 49,152 floats would be 7 GB). All
-conditions go through a chunk of rows together, so the intact model's logits are computed once.
+positions of a batch go through one block of the vocabulary together, so the block's rows of the
+unembedding are read once and its logits stay in the processor's cache while losses, divergences
+and top-1 predictions are read off them. What is carried from block to block is a running maximum
+and sums relative to it (the online softmax of Milakov and Gimelshein, arXiv:1805.02867).
 """
 
 from __future__ import annotations
@@ -12,11 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-Rows = Callable[[slice], Tensor]
-"""Logits (or log probabilities) of some of the rows, (rows, vocabulary)."""
+Columns = Callable[[slice], Tensor]
+"""Logits (or log probabilities) of all rows for a slice of the vocabulary, (rows, columns)."""
 
-CHUNK = 128
-"""Rows of logits at a time: large enough for the matrix product, small enough for the cache."""
+BLOCK = {"cpu": 1024, "cuda": 16384}
+"""Columns at a time: on a CPU small enough for the cache, on a GPU large enough to fill it."""
 
 
 @dataclass(frozen=True)
@@ -28,41 +31,77 @@ class Scores:
     predicted: Tensor
 
 
-def score(intact: Rows, conditions: Mapping[str, Rows], targets: Tensor) -> dict[str, Scores]:
+class _Softmax:
+    """Running maximum, sum of exponentials relative to it, and where the maximum is."""
+
+    def __init__(self, targets: Tensor) -> None:
+        rows = targets.shape[0]
+        self.targets = targets
+        self.highest = torch.full((rows,), -torch.inf, device=targets.device)
+        self.total = torch.zeros(rows, dtype=torch.float64, device=targets.device)
+        self.predicted = torch.zeros(rows, dtype=torch.long, device=targets.device)
+        self.at_target = torch.zeros(rows, device=targets.device)
+
+    def see(self, logits: Tensor, start: int) -> tuple[Tensor, Tensor]:
+        """Take in a block; returns its exponentials and the factor that older sums shrink by."""
+        here, where = logits.max(-1)
+        higher = here > self.highest
+        now = torch.where(higher, here, self.highest)
+        shrink = (self.highest - now).exp_().double()
+        self.predicted = torch.where(higher, where + start, self.predicted)
+        self.highest = now
+        exponentials = (logits - now[:, None]).exp_()
+        self.total = self.total * shrink + exponentials.sum(-1)
+        place = self.targets - start
+        inside = (place >= 0) & (place < logits.shape[-1])
+        found = logits.gather(-1, place.clamp(0, logits.shape[-1] - 1)[:, None])[:, 0]
+        self.at_target = torch.where(inside, found, self.at_target)
+        return exponentials, shrink
+
+    @property
+    def normaliser(self) -> Tensor:
+        """Log Σ exp over all blocks seen, float64."""
+        return self.total.log() + self.highest
+
+    @property
+    def loss(self) -> Tensor:
+        """−log softmax at the target, float64."""
+        return self.normaliser - self.at_target
+
+
+def score(
+    intact: Columns, conditions: Mapping[str, Columns], targets: Tensor, vocabulary: int
+) -> dict[str, Scores]:
     """Score conditions against the targets and against the intact model.
 
+    A condition's numbers do not depend on which others are scored beside it, to the last bit.
+
     Args:
-        intact: The intact model's logits by row.
-        conditions: Every condition's logits by row.
+        intact: The intact model's logits by block.
+        conditions: Every condition's logits by block.
         targets: (n,) the tokens that were to be predicted.
+        vocabulary: How many columns there are.
 
     Returns:
         Scores for every condition and, under the name `intact`, for the intact model. KL is
         sum_w p(w) log p(w)/q(w) with p the intact model; the intact model's own is exactly 0.
     """
-    count = targets.shape[0]
-    parts: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {"intact": []}
-    parts |= {name: [] for name in conditions}
-    for start in range(0, count, CHUNK):
-        rows = slice(start, min(start + CHUNK, count))
-        wanted = targets[rows, None]
-        base = intact(rows).float()
-        base_lse = base.logsumexp(-1)
-        probabilities = (base - base_lse[:, None]).exp_()
-        zero = torch.zeros_like(base_lse)
-        parts["intact"].append((_loss(base, base_lse, wanted), zero, base.argmax(-1)))
-        for name, logits_of in conditions.items():
-            logits = logits_of(rows).float()
-            lse = logits.logsumexp(-1)
-            loss, predicted = _loss(logits, lse, wanted), logits.argmax(-1)
-            # p·(z_p − z_q) rather than p·z_p − p·z_q: the difference is small where KL is.
-            kl = torch.linalg.vecdot(probabilities, base - logits) + lse - base_lse
-            parts[name].append((loss, kl, predicted))
-    return {
-        name: Scores(*(torch.cat(column) for column in zip(*rows_of, strict=True)))
-        for name, rows_of in parts.items()
-    }
-
-
-def _loss(logits: Tensor, lse: Tensor, wanted: Tensor) -> Tensor:
-    return lse - logits.gather(-1, wanted)[:, 0]
+    base = _Softmax(targets)
+    running = {name: _Softmax(targets) for name in conditions}
+    # Σ exp(z_p − max) (z_p − z_q): the difference is small where KL is, p·z_p and p·z_q are not.
+    apart = {name: torch.zeros_like(base.total) for name in conditions}
+    width = BLOCK.get(targets.device.type, BLOCK["cuda"])
+    for start in range(0, vocabulary, width):
+        columns = slice(start, min(start + width, vocabulary))
+        whole = intact(columns).float()
+        weights, shrink = base.see(whole, start)
+        for name, columns_of in conditions.items():
+            logits = columns_of(columns).float()
+            running[name].see(logits, start)
+            moved = torch.sub(whole, logits).mul_(weights).sum(-1)
+            apart[name] = apart[name] * shrink + moved
+    scores = {"intact": Scores(base.loss, torch.zeros_like(base.loss), base.predicted)}
+    for name, state in running.items():
+        kl = apart[name] / base.total + (state.normaliser - base.normaliser)
+        scores[name] = Scores(state.loss, kl, state.predicted)
+    return scores

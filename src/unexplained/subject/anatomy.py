@@ -97,9 +97,13 @@ class Anatomy:
         weight = self._weight(self.neuron_output(layer))
         return weight[neuron] if self.family.transposed else weight[:, neuron]
 
-    def logits(self, normed: Tensor) -> Tensor:
-        """Unembed normed stream values (…, width) -> (…, vocabulary)."""
-        logits: Tensor = self.unembed(normed)
+    def logits(self, normed: Tensor, columns: slice = slice(None)) -> Tensor:
+        """Unembed normed stream values (…, width) -> (…, vocabulary), or some of its columns."""
+        bias = self.unembed.bias
+        assert bias is None or isinstance(bias, Tensor)
+        logits = nn.functional.linear(
+            normed, self._weight(self.unembed)[columns], None if bias is None else bias[columns]
+        )
         cap = getattr(self.model.config, "final_logit_softcapping", None)
         if cap is None:
             return logits

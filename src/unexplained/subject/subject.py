@@ -81,10 +81,13 @@ class Subject:
                 resume=resume,
             )
 
-    def logits(self, normed: Tensor) -> Tensor:
-        """Logits from the final norm's output. Ask for few positions at a time: they are wide."""
+    def logits(self, normed: Tensor, columns: slice = slice(None)) -> Tensor:
+        """Logits from the final norm's output, (…, vocabulary) or some of its columns.
+
+        Ask for few positions or few columns at a time: together they are large.
+        """
         with torch.no_grad(), self.precision.applied():
-            return self.anatomy.logits(normed)
+            return self.anatomy.logits(normed, columns)
 
     def twin(self, seed: int) -> Subject:
         """The same architecture with random weights: what structure alone would score.
