@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sample_rows import (
     HOSTILE_DOMAIN,
+    HOSTILE_NAME,
     HOSTILE_TOKENS,
     NONE,
     ONE,
@@ -19,6 +20,7 @@ from sample_rows import (
 from unexplained.record import (
     AssayRecord,
     Check,
+    ContextGain,
     Crux,
     Description,
     Example,
@@ -117,6 +119,20 @@ def web_result() -> TextResult:
             ),
             Factor(where="own", amount="all", row="own places", recovered=share(0.52, 0.40, 0.63)),
             Factor(where="own", amount="own", row="own output", recovered=ONE),
+        ),
+        context=ContextGain(
+            family="position",
+            early="16-63",
+            late="64-127",
+            gain={
+                "intact": nats(0.312, 0.271, 0.355),
+                "mean": nats(0.297, 0.255, 0.341),
+                HOSTILE_NAME: refused("there are no tokens in one of the two parts", None),
+            },
+            lost={
+                "mean": nats(0.0153, 0.0041, 0.0266),
+                HOSTILE_NAME: refused("there are no tokens in one of the two parts", None),
+            },
         ),
         singles=tuple(
             row(
@@ -230,6 +246,7 @@ def sample_record() -> AssayRecord:
                 previous_token=0.01,
                 duplicate_token=0.02,
                 twin_induction=0.008,
+                gain_lost=nats(0.214, 0.171, 0.262),
             ),
             HeadScore(site="L20.H6", induction=0.44, previous_token=0.03, duplicate_token=0.11),
         ),

@@ -10,6 +10,7 @@ import torch
 
 import unexplained as ux
 from unexplained.assays.ladder import induction_ladder
+from unexplained.bars import context_gain
 from unexplained.errors import ExplanationError, MeasurementError
 from unexplained.evaluate import Edited, Table, evaluate
 from unexplained.record import AssayRecord
@@ -22,12 +23,15 @@ from unexplained.text.ngrams import ngrams
 SETTINGS = ux.Settings(resamples=200)
 
 
-def make_text(name: str, subject: Subject, fit: np.ndarray, measured: np.ndarray) -> Text:
+def make_text(
+    name: str, subject: Subject, fit: np.ndarray, measured: np.ndarray, second_copy: int = 0
+) -> Text:
     """A text of given tokens."""
 
     def blocks(tokens: np.ndarray, part: str) -> tuple[Block, ...]:
         return tuple(
-            Block(f"{part}{i}", name, row.astype(np.int32)) for i, row in enumerate(tokens)
+            Block(f"{part}{i}", name, row.astype(np.int32), second_copy)
+            for i, row in enumerate(tokens)
         )
 
     return Text(
@@ -81,6 +85,27 @@ def test_the_true_explanation_scores_1_and_every_control_holds() -> None:
         assert true.variance is not None
         assert true.variance.value == pytest.approx(1, abs=1e-4)
     assert all(check.holds for check in record.checks), record.checks
+
+
+def test_ablating_the_planted_head_costs_its_gain_in_context_and_no_other_head_does() -> None:
+    subject, _ = subject_of("strict_induction")
+    tokens = repeated(np.random.default_rng(2), 8, 12)
+    text = make_text("copies", subject, tokens, tokens, second_copy=13)  # BOS and 12 tokens before
+    zero = tuple(Edit(s, lambda x: x.value * 0) for s in subject.sites("L1.H0"))
+    ledger = evaluate(subject, text, [Edited("zero", zero, "zero")])
+    found = context_gain(ledger, ["zero"], settings=SETTINGS)
+    assert found is not None
+    # Silent at ln 48 in the first copy, right at ln(1 + 47 e^-8) in the second: docs/planted-models.
+    gain = np.log(48) - np.log1p(47 * np.exp(-8))
+    assert found.gain["intact"].value == pytest.approx(gain, abs=1e-3)
+    assert found.gain["zero"].value == pytest.approx(0, abs=1e-3)
+    assert found.lost["zero"].value == pytest.approx(gain, abs=1e-3)
+    scores = ux.with_gains(
+        subject, text, ux.head_scores(subject, text), 99, settings=ux.Settings(resamples=200)
+    )
+    lost = {score.site: score.gain_lost.value for score in scores if score.gain_lost}
+    assert lost["L1.H0"] == pytest.approx(gain, abs=0.2)  # the mean is a little better than zero
+    assert lost["L1.H1"] == pytest.approx(0, abs=8e-6)  # the final norm sees what it writes
 
 
 def share(name: str, tokens: np.ndarray, explanation: str) -> float:

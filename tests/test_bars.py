@@ -405,3 +405,40 @@ def test_a_row_that_asks_for_what_was_not_measured_is_an_error():
         measured(ledger, "rule", reference="men")
     with pytest.raises(MeasurementError, match=r"needs 'rul'.* Did you mean rule"):
         measured(ledger, "rule", direct={"norm free": ("rul", "mean")})
+
+
+def copies(condition, first, second):
+    """Two documents' losses in both copies, 10 tokens each."""
+    return [
+        *rows_of(condition, [a + b for a, b in zip(first, second, strict=True)], tokens=[20, 20]),
+        *rows_of(condition, first, tokens=[10, 10], stratum=("copy", "first copy")),
+        *rows_of(condition, second, tokens=[10, 10], stratum=("copy", "second copy")),
+    ]
+
+
+def test_the_gain_in_context_by_hand():
+    ledger = ledger_of(copies("intact", [50, 70], [10, 30]), copies("mean", [52, 70], [40, 58]))
+    found = bars.context_gain(ledger, ["mean"], settings=PLAIN)
+    assert (found.early, found.late) == ("first copy", "second copy")
+    # intact: (120 − 40) / 20 = 4; ablated: (122 − 98) / 20 = 1.2; lost: 2.8
+    assert found.gain["intact"].value == 4.0
+    assert found.gain["mean"].value == pytest.approx(1.2)
+    assert found.lost["mean"].value == pytest.approx(2.8)
+    assert "intact" not in found.lost
+
+
+def test_the_gain_in_context_takes_the_last_positions_and_needs_two_places():
+    def at(label, losses):
+        return rows_of("intact", losses, tokens=[10, 10], stratum=("position", label))
+
+    short = ledger_of(rows_of("intact", [9, 9], tokens=[10, 10]), at("16-63", [9, 9]))
+    assert bars.context_gain(short, [], settings=PLAIN) is None
+    long = ledger_of(
+        rows_of("intact", [60, 60], tokens=[40, 40]),
+        at("first 16", [30, 30]),
+        at("16-63", [20, 20]),
+        at("64-127", [15, 15]),
+        at("128-255", [10, 10]),
+    )
+    found = bars.context_gain(long, [], settings=PLAIN)
+    assert (found.early, found.late, found.gain["intact"].value) == ("16-63", "128-255", 1.0)

@@ -29,9 +29,14 @@ def arrays(documents):
     return [np.array(document, dtype=np.int32) for document in documents]
 
 
+def whole(table, contexts):
+    """Whole rows, (contexts, vocabulary)."""
+    return table.log_probs(torch.as_tensor(contexts))(slice(0, len(table.lower)))
+
+
 def probabilities(documents, order, contexts=range(SIZE), **options):
     table = ngram(count(arrays(documents), SIZE, **options), order)
-    return table.log_probs(torch.tensor(list(contexts))).double().exp()
+    return whole(table, list(contexts)).double().exp()
 
 
 def slow(documents, order, context, token):
@@ -93,7 +98,7 @@ def test_a_bigram_of_alternating_tokens_beats_the_unigram():
 
 def test_a_context_never_seen_gives_the_unigram_exactly():
     tables = [ngram(count(arrays([[0, 1, 0, 2]]), SIZE), order) for order in (1, 2)]
-    unigram, bigram = (table.log_probs(torch.tensor([4, 0])) for table in tables)
+    unigram, bigram = (whole(table, [4, 0]) for table in tables)
     assert torch.equal(bigram[0], unigram[0])
     assert not torch.equal(bigram[1], unigram[1])
 
@@ -117,6 +122,15 @@ def test_counting_stops_at_the_limit_within_a_document():
     assert counts.unigram.tolist() == [0, 3, 2, 0, 0]
 
 
+@given(corpora, st.sampled_from([0, 1, 2]), st.integers(1, SIZE))
+def test_slices_of_the_vocabulary_put_side_by_side_are_the_rows(documents, order, width):
+    table = ngram(count(arrays(documents), SIZE), order)
+    contexts = [4, 0, 0, 2]
+    of = table.log_probs(torch.tensor(contexts))
+    parts = [of(slice(low, min(low + width, SIZE))) for low in range(0, SIZE, width)]
+    assert torch.equal(torch.cat(parts, dim=1), whole(table, contexts))
+
+
 def test_rows_come_in_the_order_of_the_contexts_and_may_repeat():
     contexts = [3, 0, 0, 4, 1]
     rows = probabilities([[0, 1, 3, 0, 2, 1]], 2, contexts)
@@ -131,8 +145,8 @@ def test_a_table_states_what_it_stores():
     assert [t.parameters for t in (uniform, unigram, bigram)] == [0, 3, 7]
     assert [t.tokens for t in (uniform, unigram, bigram)] == [0, 6, 6]
     assert [t.name for t in (uniform, unigram, bigram)] == ["uniform", "unigram", "bigram"]
-    assert bigram.log_probs(torch.tensor([0, 1])).dtype == torch.float32
-    assert uniform.log_probs(torch.tensor([0])).exp()[0, 0].item() == pytest.approx(1 / SIZE)
+    assert whole(bigram, [0, 1]).dtype == torch.float32
+    assert whole(uniform, [0]).exp()[0, 0].item() == pytest.approx(1 / SIZE)
 
 
 @pytest.mark.parametrize("documents", [[], [[3]], [[1], [2]]])
@@ -167,7 +181,7 @@ def test_counts_are_kept_and_found_again_without_reading_the_pool(tmp_path, monk
     again = ngrams(text)
     contexts = torch.arange(SIZE)
     for one, two in zip(first, again, strict=True):
-        assert torch.equal(one.log_probs(contexts), two.log_probs(contexts))
+        assert torch.equal(whole(one, contexts), whole(two, contexts))
         assert (one.tokens, one.parameters) == (two.tokens, two.parameters)
         assert one.fingerprint == two.fingerprint
     with pytest.raises(TypeError):  # the cache is keyed by the pool and by the limit
@@ -178,4 +192,4 @@ def test_counts_are_kept_and_found_again_without_reading_the_pool(tmp_path, monk
 
 def test_the_uniform_table_costs_the_log_of_the_vocabulary():
     table = ngram(count(arrays([[0, 1]]), SIZE), 0)
-    assert -table.log_probs(torch.tensor([2]))[0, 3].item() == pytest.approx(math.log(SIZE))
+    assert -whole(table, [2])[0, 3].item() == pytest.approx(math.log(SIZE))

@@ -194,6 +194,7 @@ def test_the_verdict_comes_first_and_the_denominators_before_the_ratios(html: st
         "The same claim on",
         "Where against how much",
         "By stratum",
+        "Gain in context",
         "Single heads",
         "Where the explanation is furthest off",
         "Conditions whose result is known",
@@ -217,6 +218,9 @@ def test_every_row_and_every_number_of_a_row_is_in_the_page(record: AssayRecord,
                 assert str(fmt.show(number)) in text
             for number in row.bars.values() if row.kind != "ablation" else ():
                 assert str(fmt.points(number)) in text
+        if result.context:
+            for number in (*result.context.gain.values(), *result.context.lost.values()):
+                assert str(fmt.show(number)) in text
         for row in result.singles:
             assert f"{row.name} {row.says}; increase {fmt.show(row.increase)}" in text
             assert str(fmt.show(row.recovered[record.reference])) in text

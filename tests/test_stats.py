@@ -11,7 +11,13 @@ from hypothesis.extra.numpy import arrays
 
 from unexplained import stats
 from unexplained.errors import MeasurementError
-from unexplained.stats import Settings, difference_per_token, fraction, mean_per_token
+from unexplained.stats import (
+    Settings,
+    difference_of_means,
+    difference_per_token,
+    fraction,
+    mean_per_token,
+)
 
 PLAIN = Settings()
 
@@ -131,6 +137,33 @@ def test_resamples_are_those_of_scipy():
     np.testing.assert_allclose(
         ours[0] / ours[1], theirs.bootstrap_distribution, rtol=2 * 60 * np.finfo(float).eps
     )
+
+
+def test_a_difference_of_means_is_its_formula_and_its_interval_scipys():
+    rng = np.random.default_rng(7)
+    tokens, others = rng.integers(5, 30, 60), rng.integers(5, 30, 60)
+    early, late = rng.normal(3, 1, 60) * tokens, rng.normal(2, 1, 60) * others
+    ours = difference_of_means((early, tokens), (late, others), settings=Settings(seed=5))
+    by_hand = early.sum() / tokens.sum() - late.sum() / others.sum()
+    assert ours.value == pytest.approx(by_hand, rel=1e-12)
+    theirs = scipy.stats.bootstrap(
+        (early, tokens, late, others),
+        lambda a, m, b, n, axis: a.sum(axis) / m.sum(axis) - b.sum(axis) / n.sum(axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=2000,
+        method="percentile",
+        rng=np.random.default_rng(5),
+    ).confidence_interval
+    assert ours.low <= theirs.low and ours.high >= theirs.high
+    assert ours.high - ours.low < 1.08 * (theirs.high - theirs.low)
+
+
+def test_a_difference_of_means_without_tokens_or_with_few_documents_says_so():
+    one, none = (np.array([4.0, 6.0]), np.array([2, 3])), (np.zeros(2), np.zeros(2))
+    assert "no tokens in one" in difference_of_means(one, none, settings=PLAIN).refused
+    few = difference_of_means(one, (np.array([1.0, 3.0]), np.array([2, 2])), settings=PLAIN)
+    assert (few.value, few.low, few.high) == (1.0, None, None)
 
 
 def test_the_interval_holds_scipys_percentile_interval_and_is_close_to_it():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -88,22 +89,42 @@ class Ledger:
             pa.concat_tables([part.tokens for part in parts]),
         )
 
-    @property
+    @cached_property
     def conditions(self) -> tuple[str, ...]:
         """Names of the conditions, in the order in which they were measured."""
         return tuple(pc.unique(self.table["condition"]).to_pylist())
 
-    @property
+    @cached_property
     def documents(self) -> tuple[str, ...]:
         """Hashes of the documents, in the order of the text."""
         return tuple(pc.unique(self.table["document"]).to_pylist())
 
-    @property
+    @cached_property
     def strata(self) -> tuple[tuple[str, str], ...]:
         """(family, label) pairs, `ALL` first."""
-        pairs = self.table.group_by(["family", "label"], use_threads=False).aggregate([])
-        found = zip(pairs["family"].to_pylist(), pairs["label"].to_pylist(), strict=True)
+        found = {stratum for _, stratum in self._index}
         return tuple(sorted(found, key=lambda pair: (pair != ALL, pair)))
+
+    @cached_property
+    def _index(self) -> dict[tuple[str, tuple[str, str]], np.ndarray]:
+        """Row numbers by condition and stratum: a record reads hundreds of them."""
+        columns = [_coded(self.table[name]) for name in ("condition", "family", "label")]
+        codes = np.stack([codes for codes, _ in columns])
+        order = np.lexsort(codes[::-1])
+        changes = np.flatnonzero((codes[:, order[1:]] != codes[:, order[:-1]]).any(0)) + 1
+        groups = np.split(order, changes) if len(order) else []
+        found = {}
+        for rows in groups:
+            condition, family, label = (names[codes[rows[0]]] for codes, names in columns)
+            found[condition, (family, label)] = rows
+        return found
+
+    @cached_property
+    def _columns(self) -> dict[str, np.ndarray]:
+        """The numeric columns, and every row's document as its place in `documents`."""
+        names = ("tokens", "loss", "kl", "agree", "error")
+        numbers = {name: self.table[name].to_numpy() for name in names}
+        return numbers | {"document": _coded(self.table["document"])[0]}
 
     def sums(self, condition: str, stratum: tuple[str, str] = ALL) -> Sums:
         """The sums of one condition on one stratum, zero where a document has no such token.
@@ -117,24 +138,17 @@ class Ledger:
                 "this ledger does not have that condition",
                 near_matches(condition, self.conditions),
             )
-        family, label = stratum
-        mask = pc.and_(
-            pc.equal(self.table["condition"], condition),
-            pc.and_(pc.equal(self.table["family"], family), pc.equal(self.table["label"], label)),
-        )
-        rows = self.table.filter(mask)
-        documents = self.documents
-        place = {document: i for i, document in enumerate(documents)}
-        at = [place[document] for document in rows["document"].to_pylist()]
+        rows = self._index.get((condition, stratum), np.empty(0, dtype=np.int64))
+        at = self._columns["document"][rows]
 
         def column(name: str, kind: type) -> np.ndarray:
-            total: np.ndarray = np.zeros(len(documents), dtype=kind)
-            np.add.at(total, at, rows[name].to_numpy(zero_copy_only=False))
+            total: np.ndarray = np.zeros(len(self.documents), dtype=kind)
+            np.add.at(total, at, self._columns[name][rows])
             return total
 
         return Sums(
             condition,
-            documents,
+            self.documents,
             column("tokens", np.int64),
             column("loss", np.float64),
             column("kl", np.float64),
@@ -180,6 +194,12 @@ class Ledger:
             if per_token.exists()
             else TOKEN_SCHEMA.empty_table(),
         )
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
+    """A column of strings as numbers, and the string of each number, in order of appearance."""
+    coded = column.combine_chunks().dictionary_encode()
+    return coded.indices.to_numpy(), coded.dictionary.to_pylist()
 
 
 def _files(path: Path) -> tuple[Path, Path]:

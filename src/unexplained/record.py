@@ -135,6 +135,19 @@ class Factor(_Frozen):
     recovered: Number
 
 
+class ContextGain(_Frozen):
+    """How much lower the loss is where there is more earlier text to use (nats per token)."""
+
+    family: str
+    early: str
+    """Label of the tokens with little context."""
+    late: str
+    gain: dict[str, Number]
+    """Loss at `early` minus loss at `late`, by row; the intact model first."""
+    lost: dict[str, Number]
+    """The intact model's gain minus the row's."""
+
+
 class TextResult(_Frozen):
     """The assay on one text."""
 
@@ -154,6 +167,7 @@ class TextResult(_Frozen):
     """What each ablation costs (nats per token): the denominators."""
     rows: tuple[Row, ...]
     factors: tuple[Factor, ...] = ()
+    context: ContextGain | None = None
     singles: tuple[Row, ...] = ()
     """Each head alone, where that was asked for."""
     examples: tuple[Example, ...] = ()
@@ -178,6 +192,9 @@ class HeadScore(_Frozen):
     previous_token: float
     duplicate_token: float
     twin_induction: float | None = None
+    gain_lost: Number | None = None
+    """Gain in context lost on repeated tokens when this head alone is mean-ablated; null where
+    that was not measured."""
 
 
 class Check(_Frozen):

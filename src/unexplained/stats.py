@@ -106,6 +106,47 @@ def difference_per_token(
     return mean_per_token(a - b, tokens, settings=settings, unit=unit)
 
 
+def difference_of_means(
+    first: tuple[np.ndarray, np.ndarray],
+    second: tuple[np.ndarray, np.ndarray],
+    *,
+    settings: Settings,
+    unit: str = NATS,
+) -> Number:
+    """Give sum(a)/sum(tokens of a) − sum(b)/sum(tokens of b) over the same documents.
+
+    For two parts of the same documents, such as their beginnings and their ends. A resample that
+    draws no tokens of either part is left out; see `mean_per_token`.
+
+    Args:
+        first: Totals and tokens of the first part, one entry per document each.
+        second: The same of the second part, documents in the same order.
+        settings: Level, resamples and seed.
+        unit: Unit of the result.
+
+    Raises:
+        MeasurementError: As for `mean_per_token`.
+
+    >>> early = np.array([40.0, 80.0]), np.array([10, 20])
+    >>> late = np.array([30.0, 30.0]), np.array([10, 10])
+    >>> difference_of_means(early, late, settings=Settings()).value
+    1.0
+    """
+    total, tokens = _checked(first[1], total=first[0])
+    other, others = _checked(second[1], total=second[0])
+    if not (tokens.any() and others.any()):
+        return Number(value=None, unit=unit, refused="there are no tokens in one of the two parts")
+    value = float(total.sum() / tokens.sum() - other.sum() / others.sum())
+    rarer = min(tokens, others, key=np.count_nonzero)
+    if np.count_nonzero(rarer) < FEWEST_DOCUMENTS:
+        return Number(value=value, unit=unit)
+    a, a_tokens, b, b_tokens = _resampled(settings, total, tokens, other, others)
+    some = (a_tokens > 0) & (b_tokens > 0)
+    drawn = a[some] / a_tokens[some] - b[some] / b_tokens[some]
+    low, high = _ends(drawn, value, rarer, settings.level)
+    return Number(value=value, low=low, high=high, unit=unit)
+
+
 def fraction(
     numerator: np.ndarray,
     denominator: np.ndarray,

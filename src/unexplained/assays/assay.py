@@ -14,7 +14,7 @@ from unexplained.assays.examples import examples_of
 from unexplained.assays.ladder import Ladder, induction_ladder
 from unexplained.assays.provenance import command, machine, versions
 from unexplained.assays.verdict import cruxes_of, verdict_of
-from unexplained.bars import damage, factors, measure_row
+from unexplained.bars import context_gain, damage, factors, measure_row
 from unexplained.errors import ExplanationError
 from unexplained.evaluate import Activations, Condition, Edited, Table, evaluate, observe
 from unexplained.explanations import Explanation, Fitted, fit
@@ -184,7 +184,8 @@ def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[C
         damage={name: damage(ledger, name, settings=job.settings) for name in fills},
         rows=tuple(rows),
         factors=reading.table if reading else (),
-        singles=tuple(_single_row(job, site) for site in job.sites[:singles]),
+        context=context_gain(ledger, [*fills, *fitted], settings=job.settings),
+        singles=tuple(_single_row(job, site, activations) for site in job.sites[:singles]),
         examples=examples_of(subject, text, ledger, primary.name, REFERENCE),
     ), checks
 
@@ -283,29 +284,23 @@ def _twin_row(job: _Job) -> Row:
     twin = job.subject.twin(job.settings.seed)
     small = _Job(twin, job.ladder, job.sites, job.text.first(TWIN_DOCUMENTS), job.settings,
                  job.folder, job.say)  # fmt: skip
-    row = _alone(small, job.sites, primary, "on the random-weight twin", "twin", direct=True)
-    return row
+    activations = _observe(small, twin, [primary])
+    return _alone(small, activations, "on the random-weight twin", "twin", direct=True)
 
 
-def _single_row(job: _Job, site: Site) -> Row:
+def _single_row(job: _Job, site: Site, activations: Activations) -> Row:
     small = _Job(job.subject, job.ladder, (site,), job.text.first(SINGLE_DOCUMENTS), job.settings,
                  job.folder, job.say)  # fmt: skip
-    return _alone(small, (site,), job.ladder.primary, f"at {site} alone", "explanation")
+    return _alone(small, activations, f"at {site} alone", "explanation")
 
 
 def _alone(
-    job: _Job,
-    sites: Sequence[Site],
-    explanation: Explanation,
-    suffix: str,
-    kind: Kind,
-    *,
-    direct: bool = False,
+    job: _Job, activations: Activations, suffix: str, kind: Kind, *, direct: bool = False
 ) -> Row:
-    """One explanation against all ablations, with nothing else measured."""
-    activations = _observe(job, job.subject, [explanation])
+    """The primary claim about a job's sites against all ablations, with nothing else measured."""
+    explanation = job.ladder.primary
     fills = _fills(activations, job)
-    fitted = fit(explanation.at(tuple(sites)), job.subject.shape, activations, job.settings.seed)
+    fitted = fit(explanation.at(job.sites), job.subject.shape, activations, job.settings.seed)
     conditions: list[Condition] = [fitted.condition(), *(f.condition() for f in fills.values())]
     if direct:
         mean = fills[REFERENCE]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from unexplained.record import Crux, Number, TextResult
+from unexplained.stats import written
 
 
 def verdict_of(texts: Sequence[TextResult], primary: str, heads: int, reference: str) -> str:
@@ -48,5 +49,7 @@ def percent(number: Number) -> str:
     if number.value is None:
         return f"(refused: {number.refused})"
     if number.low is None or number.high is None:
-        return f"{100 * number.value:.1f}%"
-    return f"{100 * number.value:.1f}% [{100 * number.low:.1f}, {100 * number.high:.1f}]"
+        return written(number, scale=100, spec=".1f", mark="%")
+    # No digit that the interval makes meaningless.
+    spec = ".1f" if number.high - number.low < 0.05 else ".0f"
+    return written(number, scale=100, spec=spec, mark="%")

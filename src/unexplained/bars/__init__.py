@@ -1,5 +1,6 @@
 """From a ledger to numbers: what was lost, what was recovered, how far from each bar. No torch."""
 
+from unexplained.bars.context import context_gain
 from unexplained.bars.factors import FactorReading, factors
 from unexplained.bars.recovered import (
     agreement,
@@ -19,6 +20,7 @@ __all__ = [
     "FactorReading",
     "RowNumbers",
     "agreement",
+    "context_gain",
     "damage",
     "distances",
     "factors",

@@ -72,42 +72,40 @@ def measure_row(
             f"The reference ablation '{reference}'", found, near_matches(reference, ablations)
         )
     pairs = [*direct.values(), *([variance] if variance else [])]
-    some = _only(ledger, [name, intact, *ablations, *(one for pair in pairs for one in pair)])
+    _check(ledger, [name, intact, *ablations, *(one for pair in pairs for one in pair)])
     shares = {
-        ablation: recovered(some, name, ablation, intact=intact, settings=settings)
+        ablation: recovered(ledger, name, ablation, intact=intact, settings=settings)
         for ablation in ablations
     }
     return RowNumbers(
-        loss=loss(some, name, settings=settings),
-        increase=increase(some, name, intact=intact, settings=settings),
-        kl=kl(some, name, settings=settings),
-        agreement=agreement(some, name, settings=settings),
+        loss=loss(ledger, name, settings=settings),
+        increase=increase(ledger, name, intact=intact, settings=settings),
+        kl=kl(ledger, name, settings=settings),
+        agreement=agreement(ledger, name, settings=settings),
         recovered=shares,
         direct={
-            label: recovered(some, condition, mean, intact=intact, settings=settings)
+            label: recovered(ledger, condition, mean, intact=intact, settings=settings)
             for label, (condition, mean) in direct.items()
         },
-        variance=variance_explained(some, *variance, settings=settings) if variance else None,
+        variance=variance_explained(ledger, *variance, settings=settings) if variance else None,
         bars=distances(shares[reference]),
         nines=nines(shares[reference]),
-        strata=_strata(some, name, reference, intact, settings) if strata else (),
+        strata=_strata(ledger, name, reference, intact, settings) if strata else (),
     )
 
 
-def _only(ledger: Ledger, named: Sequence[str]) -> Ledger:
-    """A ledger of the conditions in play: strata are read many times, and it filters quickly."""
+def _check(ledger: Ledger, named: Sequence[str]) -> None:
+    """Refuse a row whose conditions were not all measured."""
     known = ledger.conditions
     for one in named:
         if one not in known:
             found = f"it needs '{one}', which this ledger does not have"
             raise MeasurementError(f"The row of '{named[0]}'", found, near_matches(one, known))
-    return ledger.only(named)
 
 
 def _strata(
     ledger: Ledger, name: str, reference: str, intact: str, settings: Settings
 ) -> tuple[Stratum, ...]:
-    ledger = ledger.only([name, reference, intact])
     return tuple(
         Stratum(
             family=stratum[0],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -23,8 +23,8 @@ class Predictor(Protocol):
     def fingerprint(self) -> str:
         """Hash of everything that its predictions depend on."""
 
-    def log_probs(self, contexts: Tensor) -> Tensor:
-        """Log probabilities (n, vocabulary) of the next token after each of n tokens."""
+    def log_probs(self, contexts: Tensor) -> Callable[[slice], Tensor]:
+        """Log probabilities after each of n tokens, (n, columns) for a slice of the vocabulary."""
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,12 @@ TERMS: tuple[Term, ...] = (
         ("recovered", "recovers", "loss recovered"),
     ),
     Term(
+        "gain in context",
+        "Loss of tokens with little earlier text minus loss of tokens with more (nats per token): "
+        "the first copy against the second in repeated text, else positions 16 to 63 against the "
+        "last ones. Also called the in-context learning score.",
+    ),
+    Term(
         "head",
         "An attention head: the part of a layer that moves information between positions. "
         "L5.H3 is head 3 of layer 5, both counted from 0.",

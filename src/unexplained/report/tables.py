@@ -74,6 +74,8 @@ def shown(text: TextResult, reference: str) -> Iterator[Number | None]:
         yield from (stratum.damage for stratum in family.columns)
         for _, numbers in family.rows:
             yield from numbers
+    if text.context:
+        yield from (*text.context.gain.values(), *text.context.lost.values())
     for row in text.singles:
         yield row.recovered.get(reference)
 

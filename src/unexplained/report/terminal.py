@@ -75,6 +75,8 @@ def _text(text: TextResult, record: AssayRecord, width: int) -> Group:
     parts.append(_rows(text, record, width))
     if _recurrence(text):
         parts.append(_strata(text, record.reference, width))
+    if text.context:
+        parts.append(_plain(_gain(text, record.reference)))
     for (reason, tokens), note in _notes(text, record.reference).items():
         number = Number(value=None, refused=reason, tokens_needed=tokens)
         parts.append(_plain(f"[{note}] {fmt.refusal(number)}", "dim"))
@@ -135,6 +137,24 @@ def _strata(text: TextResult, reference: str, width: int) -> Table:
     for row, numbers in _claims(family):
         table.add_row(_plain(row.name), *(_share(number, notes, narrow) for number in numbers))
     return table
+
+
+def _gain(text: TextResult, reference: str) -> str:
+    """The gain in context in a line: the intact model's, and what ablation and claims lose of it."""
+    context = text.context
+    assert context is not None
+    kinds = {row.name: row.kind for row in text.rows}
+    lost = {
+        name: number
+        for name, number in context.lost.items()
+        if name == reference or kinds.get(name) == "explanation"
+    }
+    whole = next(iter(context.gain.values()))
+    return (
+        f"gain in context ({context.early} to {context.late}, nats per token): "
+        f"{fmt.show(whole)}; lost of it: "
+        + "; ".join(f"{name} {fmt.show(number)}" for name, number in lost.items())
+    )
 
 
 def _checks(checks: tuple[Check, ...]) -> Table:

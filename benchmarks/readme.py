@@ -1,0 +1,100 @@
+"""Write the README's tables from `benchmarks/results/*.json`; no number in them is typed.
+
+    python benchmarks/readme.py            # after `make demo` or `make bench`
+    python benchmarks/readme.py --record runs/demo.json   # take in a new record first
+
+A record is kept without its token view: the words of documents stay out of the repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from unexplained.record import AssayRecord, load_record
+from unexplained.report import markdown_table
+
+HERE = Path(__file__).parent
+README = HERE.parent / "README.md"
+DEMO, ENGINE = HERE / "results" / "demo.json", HERE / "results" / "engine.json"
+HEADLINES = ("explanation", "fitted", "control", "baseline")
+
+
+def without_words(record: AssayRecord) -> AssayRecord:
+    """The record without the token view, which shows documents of others."""
+    texts = tuple(text.model_copy(update={"examples": ()}) for text in record.texts)
+    return record.model_copy(update={"texts": texts})
+
+
+def demo_tables(record: AssayRecord) -> str:
+    """The verdict and a table for each text."""
+    parts = [
+        f"`{record.command}`, sites {', '.join(f'`{site}`' for site in record.sites)}; "
+        f"{record.measured[:10]}, {record.machine['processor']}, {record.machine['cores']} cores, "
+        f"{record.seconds / 60:.1f} minutes.",
+        f"> {record.verdict}",
+    ]
+    for text in record.texts:
+        cost = text.damage[record.reference]
+        assert cost.value is not None
+        parts += [
+            f"**{text.name}**: {text.tokens:,} tokens in {text.documents} documents; "
+            f"{record.reference} ablation costs {cost.value:.4f} [{cost.low:.4f}, {cost.high:.4f}] "
+            "nats per token.",
+            markdown_table(text, ablations=(record.reference,), kinds=HEADLINES),
+            *(note for note in text.notes if "regains" in note),
+        ]
+    return "\n\n".join(parts)
+
+
+def engine_table(found: dict[str, Any]) -> str:
+    """Seconds, ratio, difference and memory of every tool."""
+    lines = [
+        "| tool | seconds per condition | times as fast as hooks | peak memory, MB "
+        "| greatest difference, nats per token |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for row in found["rows"]:
+        lines.append(
+            f"| {row['tool']} | {row['seconds']:.2f} | {row['times as fast as hooks']:.2f} "
+            f"| {row['peak memory, MB']:.0f} | {row['greatest difference, nats per token']:.0e} |"
+        )
+    machine = found["machine"]
+    lines.append(
+        f"\n{found['what']}; heads {', '.join(found['heads'])}; medians of "
+        f"{len(found['rows'][0]['rounds'])} rounds in turn; {machine['processor']}, "
+        f"{machine['threads']} threads; torch {found['versions']['torch']}."
+    )
+    return "\n".join(lines)
+
+
+def filled(readme: str) -> str:
+    """The README with every generated block made anew."""
+    blocks = {
+        "demo": lambda: demo_tables(load_record(DEMO)),
+        "engine": lambda: engine_table(json.loads(ENGINE.read_text(encoding="utf-8"))),
+    }
+    for name, make in blocks.items():
+        pattern = re.compile(rf"(<!-- {name}: generated -->\n).*?(<!-- end -->)", re.DOTALL)
+        if not pattern.search(readme):
+            raise SystemExit(f"README.md has no block '{name}'")
+        body = make()
+        readme = pattern.sub(lambda found, body=body: f"{found[1]}\n{body}\n\n{found[2]}", readme)
+    return readme
+
+
+def main() -> None:
+    """Take in a record if one is given, then write the README."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--record", type=Path)
+    asked = parser.parse_args()
+    if asked.record:
+        without_words(load_record(asked.record)).save(DEMO)
+    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
