@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +177,23 @@ def test_killed_and_resumed_is_the_uninterrupted_ledger_bit_for_bit(tmp_path: Pa
     assert again.table.equals(whole.table)
     for path in tmp_path.rglob("*.parquet"):
         assert files.get(path.name, path.stat().st_mtime_ns) == path.stat().st_mtime_ns
+
+
+def test_documents_of_different_length_are_padded_without_a_trace() -> None:
+    subject, site = subject_of("half_induction")
+    rows = irregular(np.random.default_rng(4), 6, 40)
+    blocks = [Block(f"d{i}", "x", rows[i, : 40 - 5 * i].astype(np.int32)) for i in range(6)]
+    text = replace(make_text("cut", subject, rows, rows), eval=tuple(blocks))
+    zero = tuple(Edit(s, lambda x: x.value * 0) for s in subject.sites(site))
+    together = evaluate(subject, text, [Edited("zero", zero, "zero")], batch_tokens=120)
+    for condition in ("intact", "zero"):
+        found = together.sums(condition)
+        for block in blocks:
+            one = replace(text, eval=(block,))
+            alone = evaluate(subject, one, [Edited("zero", zero, "zero")]).sums(condition)
+            at = found.documents.index(block.document)
+            assert found.tokens[at] == len(block.tokens) - 1 == alone.tokens[0]
+            assert found.loss[at] == pytest.approx(alone.loss[0], abs=1e-3)
 
 
 def test_losses_are_cross_entropies_and_kl_is_what_its_formula_says() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tiny import CONFIGS, tiny_model, tiny_tokenizer, tokens
+from tiny import CONFIGS, tiny_model, tiny_subject, tiny_tokenizer, tokens
 from unexplained.errors import MeasurementError, SiteError, SubjectError
 from unexplained.sites import Site
 from unexplained.subject import Batch, Edit, Subject, load
@@ -16,7 +16,7 @@ RECOMPUTED = "L*.H*.q L*.H*.k L*.H*.v L*.H*.pattern"
 
 @pytest.fixture(params=list(CONFIGS))
 def subject(request: pytest.FixtureRequest) -> Subject:
-    return load(tiny_model(request.param), tokenizer=tiny_tokenizer(), device="cpu")
+    return tiny_subject(request.param)
 
 
 def test_no_edit_gives_hugging_faces_logits_bit_for_bit(request: pytest.FixtureRequest) -> None:
@@ -107,9 +107,21 @@ def test_a_direct_effect_is_the_total_one_where_nothing_downstream_reacts(subjec
     assert torch.equal(intact.normed, subject.run(batch).normed)
 
 
-def test_direct_effects_add_up_when_the_norm_is_frozen(subject: Subject) -> None:
-    if subject.anatomy.family.attention_post_norm:
-        pytest.skip("a post-norm is not linear, so effects before it do not add up")
+def test_the_frozen_norm_is_the_norm_where_nothing_is_added_and_linear(subject: Subject) -> None:
+    stream = torch.randn(2, 5, subject.shape.width, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        norm = subject.anatomy.final_norm
+        plain, at_zero = norm(stream), norm(stream * 0)  # the latter is the bias, if there is one
+        assert torch.equal(subject.anatomy.frozen_norm(stream, stream * 0), plain)
+        twice = subject.anatomy.frozen_norm(stream, stream)
+    torch.testing.assert_close(twice - at_zero, 2 * (plain - at_zero))
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name != "gemma3"])
+def test_direct_effects_add_up_when_the_norm_is_frozen(name: str) -> None:
+    """Not in Gemma: its post-norms are not linear, so effects before them do not add up."""
+    subject = tiny_subject(name)
+    assert not subject.anatomy.family.attention_post_norm
     batch = Batch.of(tokens())
     edits = [Edit(site, lambda local: local.value * 0) for site in subject.sites("L1.H0 L2.H3")]
     got = subject.run(batch, direct=[edits, edits[:1], edits[1:]])

@@ -14,6 +14,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from unexplained.subject import Subject, load
+
 VOCABULARY = 61
 
 _LLAMA = {
@@ -71,6 +73,11 @@ def tiny_tokenizer(size: int = VOCABULARY) -> PreTrainedTokenizerBase:
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="t0"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="t0")
+
+
+def tiny_subject(name: str) -> Subject:
+    """A tiny random model, opened up."""
+    return load(tiny_model(name), tokenizer=tiny_tokenizer(), device="cpu")
 
 
 def tokens(batch: int = 3, length: int = 12, seed: int = 1) -> torch.Tensor:

@@ -78,7 +78,7 @@ def assay(
 
 @app.command()
 def demo(
-    documents: Documents = 96,
+    documents: Documents = 64,
     report: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("runs/demo.html"),
     record: Annotated[Path, typer.Option(help="Where the JSON goes.")] = Path("runs/demo.json"),
 ) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
-from transformers.utils import logging as transformers_logging
 
 from unexplained.errors import SubjectError, near_matches
 from unexplained.fetch import cache_folder
@@ -18,6 +17,7 @@ from unexplained.subject.attention import NAME
 from unexplained.subject.families import FAMILIES
 from unexplained.subject.packaged import PACKAGED, packaged_folder
 from unexplained.subject.precision import decide
+from unexplained.subject.quiet import quiet
 from unexplained.subject.subject import Subject
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -48,7 +48,7 @@ def load(
         SubjectError: The model does not exist, has pickled weights only, is of an unknown
             architecture, or the tokenizer does not belong to it.
     """
-    with _quiet():
+    with quiet():
         if isinstance(source, nn.Module):
             model, found, notes = source, tokenizer, [f"{type(source).__name__} given in memory"]
             if found is None:
@@ -181,16 +181,3 @@ def _check_tokenizer(title: str, anatomy: Anatomy, tokenizer: Any) -> None:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-
-
-class _quiet:
-    """transformers' own progress bars and advice stay out of the way while loading."""
-
-    def __enter__(self) -> None:
-        self.level = transformers_logging.get_verbosity()
-        transformers_logging.set_verbosity_error()
-        transformers_logging.disable_progress_bar()
-
-    def __exit__(self, *exception: object) -> None:
-        transformers_logging.set_verbosity(self.level)
-        transformers_logging.enable_progress_bar()

