@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint install bench clean help
+.PHONY: demo fetch test mutants check lint install bench readme clean help
 
 help:            ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/  /'
@@ -19,8 +19,15 @@ install: $(VENV)/.installed   ## Make .venv and install pinned dependencies
 demo: install    ## Find the induction heads of a real model, assay them on real text, write a report
 	$(BIN)/unexplained demo
 
-test: install    ## Run the tests (fetches the 135M model for the few that need it)
+fetch: install   ## Fetch the model and the text that a few tests need
+	$(BIN)/unexplained models get smollm2-135m
+	$(BIN)/unexplained texts get webmix
+
+test: fetch      ## Run the tests
 	$(BIN)/python -m pytest
+
+mutants: install ## Make the code wrong in many places: a test must notice each
+	$(BIN)/python tests/mutants.py
 
 lint: install    ## ruff, types, import layers
 	$(BIN)/ruff check .
@@ -33,9 +40,12 @@ check: lint test ## Everything that CI runs
 bench: install   ## Time the engine against its peers (own virtual environment)
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet -c constraints.txt torch
-	.venv-bench/bin/python -m pip install --quiet -r benchmarks/requirements.txt
+	.venv-bench/bin/python -m pip install --quiet -c constraints.txt -r benchmarks/requirements.txt
 	.venv-bench/bin/python -m pip install --quiet --no-deps -e .
 	.venv-bench/bin/python benchmarks/engine.py
+
+readme: install  ## Write the README's tables from benchmarks/results
+	$(BIN)/python benchmarks/readme.py
 
 clean:           ## Remove the environments
 	rm -rf $(VENV) .venv-bench

@@ -14,7 +14,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from unexplained.record import AssayRecord, load_record
+from unexplained.record import AssayRecord, TextResult, load_record
+from unexplained.report import format as fmt
 from unexplained.report import markdown_table
 
 HERE = Path(__file__).parent
@@ -46,8 +47,23 @@ def demo_tables(record: AssayRecord) -> str:
             "nats per token.",
             markdown_table(text, ablations=(record.reference,), kinds=HEADLINES),
             *(note for note in text.notes if "regains" in note),
+            *singles(text, record.reference),
         ]
     return "\n\n".join(parts)
+
+
+def singles(text: TextResult, reference: str) -> list[str]:
+    """A line on each head alone, if that was measured."""
+    said = []
+    for row in text.singles:
+        number = row.recovered[reference]
+        site = row.name.removesuffix(" alone").split(" at ")[-1]
+        needs = f" (about {number.tokens_needed:,} tokens needed)" if number.tokens_needed else ""
+        found = (
+            f"refused: {number.refused}{needs}" if number.value is None else str(fmt.show(number))
+        )
+        said.append(f"- `{site}` alone: {found}")
+    return ["\n".join(said)] if said else []
 
 
 def engine_table(found: dict[str, Any]) -> str:

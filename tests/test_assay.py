@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -166,7 +167,7 @@ def test_killed_and_resumed_is_the_uninterrupted_ledger_bit_for_bit(tmp_path: Pa
 
     def stop(done: int, total: int) -> None:
         seen.append(done)
-        if done == 2:
+        if len(seen) == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -194,6 +195,31 @@ def test_documents_of_different_length_are_padded_without_a_trace() -> None:
             at = found.documents.index(block.document)
             assert found.tokens[at] == len(block.tokens) - 1 == alone.tokens[0]
             assert found.loss[at] == pytest.approx(alone.loss[0], abs=1e-3)
+
+
+def test_many_conditions_go_in_groups_that_change_no_bit_and_are_kept_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject, _ = subject_of("half_induction")
+    text = texts_of(subject)[1]
+    heads = subject.sites("L*.H*")
+    asked = [Edited(str(s), (Edit(s, lambda x: x.value * 0.5),), f"half {s}") for s in heads]
+    whole = evaluate(subject, text, asked)
+    monkeypatch.setattr(sys.modules["unexplained.evaluate.evaluate"], "GROUP", 2)
+    told: list[tuple[int, int]] = []
+
+    def stop(done: int, total: int) -> None:
+        told.append((done, total))
+        if len(told) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(subject, text, asked, folder=tmp_path, progress=stop)
+    assert told == [(2, len(asked) + 1), (4, len(asked) + 1)]
+    told.clear()
+    again = evaluate(subject, text, asked, folder=tmp_path, progress=lambda *now: told.append(now))
+    assert again.table.equals(whole.table)
+    assert [done for done, _ in told] == [*range(6, len(asked) + 1, 2), len(asked) + 1]
 
 
 def test_losses_are_cross_entropies_and_kl_is_what_its_formula_says() -> None:

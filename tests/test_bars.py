@@ -346,6 +346,8 @@ def test_factors_that_noise_hides_are_not_ranked():
 
     neither = reading(-1, -1).sentence
     assert neither.startswith("Neither where nor how much, put right alone, is told from zero:")
+    worse = reading(-1, -30).sentence
+    assert worse.startswith("The rule does better than the model's own") and "amount:" in worse
     assert reading(20, 20).sentence.startswith("Where and how much cost the same within noise:")
     assert reading(30, 5).sentence.startswith("Where the attention goes costs more")
 

@@ -86,6 +86,8 @@ class Row(_Frozen):
     """Share of tokens whose top-1 prediction is the intact model's."""
     recovered: dict[str, Number] = {}
     """Fraction of the ablation's damage recovered, for every ablation: (L_abl − L_sub)/(L_abl − L_full)."""
+    damage: dict[str, Number] = {}
+    """Its own denominators, where they are not the text's: a twin, or one head of several alone."""
     direct: dict[str, Number] = {}
     """The same for the direct effect alone: `norm free` and `norm frozen`, against the mean ablation."""
     variance: Number | None = None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from unexplained.ablations import ABLATIONS, Fill
 from unexplained.assays.controls import IDENTITY, NOTHING, checks_of
@@ -59,7 +60,7 @@ def assay(
     heads: Sequence[HeadScore] = (),
     settings: Settings = Settings(),  # noqa: B008  (frozen)
     twin: bool = True,
-    singles: int = 1,
+    singles: int = 0,
     folder: Path | None = None,
     say: Say = lambda what, done, total: None,
 ) -> AssayRecord:
@@ -185,7 +186,7 @@ def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[C
         rows=tuple(rows),
         factors=reading.table if reading else (),
         context=context_gain(ledger, [*fills, *fitted], settings=job.settings),
-        singles=tuple(_single_row(job, site, activations) for site in job.sites[:singles]),
+        singles=_single_rows(job, job.sites[:singles], activations),
         examples=examples_of(subject, text, ledger, primary.name, REFERENCE),
     ), checks
 
@@ -218,7 +219,7 @@ def _row(
     kind: Kind,
     says: str,
     method: Method,
-    about: Mapping[str, object] | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> Row:
     directs = {
         label: (f"{name} ({effect})", f"{REFERENCE} ({effect})")
@@ -255,14 +256,18 @@ def _fitted_rows(
 ) -> list[Row]:
     rows = []
     for e in explanations:
-        about = {
-            "reads": e.reads,
-            "leaves": e.leaves,
-            "description": fitted[e.name].description,
-        }
         shown: Kind = kind or ("explanation" if e.readout == "none" else "fitted")
         rows.append(
-            _row(job, ledger, e.name, fills, kind=shown, says=e.says, method=e.method, about=about)
+            _row(
+                job,
+                ledger,
+                e.name,
+                fills,
+                kind=shown,
+                says=e.says,
+                method=e.method,
+                about=_about(e, fitted[e.name]),
+            )
         )
     return rows
 
@@ -282,44 +287,81 @@ def _twin_row(job: _Job) -> Row:
     """The primary claim on a model with random weights, its own fills and its own denominator."""
     primary = job.ladder.primary
     twin = job.subject.twin(job.settings.seed)
-    small = _Job(twin, job.ladder, job.sites, job.text.first(TWIN_DOCUMENTS), job.settings,
-                 job.folder, job.say)  # fmt: skip
-    activations = _observe(small, twin, [primary])
-    return _alone(small, activations, "on the random-weight twin", "twin", direct=True)
-
-
-def _single_row(job: _Job, site: Site, activations: Activations) -> Row:
-    small = _Job(job.subject, job.ladder, (site,), job.text.first(SINGLE_DOCUMENTS), job.settings,
-                 job.folder, job.say)  # fmt: skip
-    return _alone(small, activations, f"at {site} alone", "explanation")
-
-
-def _alone(
-    job: _Job, activations: Activations, suffix: str, kind: Kind, *, direct: bool = False
-) -> Row:
-    """The primary claim about a job's sites against all ablations, with nothing else measured."""
-    explanation = job.ladder.primary
+    small = job.text.first(TWIN_DOCUMENTS, fit_documents=TWIN_DOCUMENTS)
+    job = replace(job, subject=twin, text=small)
+    activations = _observe(job, twin, [primary])
     fills = _fills(activations, job)
-    fitted = fit(explanation.at(job.sites), job.subject.shape, activations, job.settings.seed)
-    conditions: list[Condition] = [fitted.condition(), *(f.condition() for f in fills.values())]
-    if direct:
-        mean = fills[REFERENCE]
+    fitted = fit(primary.at(job.sites), twin.shape, activations, job.settings.seed)
+    mean = fills[REFERENCE]
+    conditions: list[Condition] = [
+        fitted.condition(),
+        *(fill.condition() for fill in fills.values()),
+        fitted.condition("direct"),
+        Edited(f"{REFERENCE} (direct)", mean.edits, mean.fingerprint, "direct"),
+    ]
+    suffix = "on the random-weight twin"
+    ledger = _evaluate(job, conditions, f"{primary.name} {suffix}")
+    row = _row(job, ledger, primary.name, fills, kind="twin", says=primary.says,
+               method=primary.method, about=_about(primary, fitted))  # fmt: skip
+    own = {name: damage(ledger, name, settings=job.settings) for name in fills}
+    return row.model_copy(update={"name": f"{primary.name} {suffix}", "damage": own})
+
+
+def _single_rows(job: _Job, sites: Sequence[Site], activations: Activations) -> tuple[Row, ...]:
+    """The primary claim at each site alone, against the reference ablation of that site alone."""
+    if not sites:
+        return ()
+    primary, shape = job.ladder.primary, job.subject.shape
+    job = replace(job, text=job.text.first(SINGLE_DOCUMENTS))
+    claims = {s: fit(primary.at((s,)), shape, activations, job.settings.seed) for s in sites}
+    conditions: list[Condition] = []
+    for site, fitted in claims.items():
+        fill = ABLATIONS.get(REFERENCE).fit(activations, (site,), job.settings.seed)
+        claim = fitted.condition()
         conditions += [
-            fitted.condition("direct"),
-            Edited(f"{REFERENCE} (direct)", mean.edits, mean.fingerprint, "direct"),
+            Edited(f"{primary.name} at {site} alone", claim.edits, claim.fingerprint),
+            fill.condition(f"{REFERENCE} at {site} alone"),
         ]
-    ledger = evaluate(
+    ledger = _evaluate(job, conditions, f"{primary.name} at one site alone")
+    rows = []
+    for site, fitted in claims.items():
+        name, against = f"{primary.name} at {site} alone", f"{REFERENCE} at {site} alone"
+        numbers = measure_row(
+            ledger, name, ablations=[against], reference=against, direct={}, variance=None,
+            settings=job.settings,
+        )  # fmt: skip
+        numbers["recovered"] = {REFERENCE: numbers["recovered"][against]}
+        rows.append(
+            Row(
+                name=name,
+                kind="explanation",
+                says=primary.says,
+                method=primary.method,
+                damage={REFERENCE: damage(ledger, against, settings=job.settings)},
+                **numbers,
+                **_about(primary, fitted),
+            )
+        )
+    return tuple(rows)
+
+
+def _evaluate(job: _Job, conditions: Sequence[Condition], what: str) -> Ledger:
+    return evaluate(
         job.subject,
         job.text,
         conditions,
         folder=job.folder,
-        progress=lambda done, total: job.say(f"{explanation.name} {suffix}", done, total),
+        progress=lambda done, total: job.say(what, done, total),
     )
-    about = {"reads": explanation.reads, "leaves": explanation.leaves,
-             "description": fitted.description}  # fmt: skip
-    row = _row(job, ledger, explanation.name, fills, kind=kind, says=explanation.says,
-               method=explanation.method, about=about)  # fmt: skip
-    return row.model_copy(update={"name": f"{explanation.name} {suffix}"})
+
+
+def _about(explanation: Explanation, fitted: Fitted) -> dict[str, Any]:
+    """What a row says of a claim besides its numbers."""
+    return {
+        "reads": explanation.reads,
+        "leaves": explanation.leaves,
+        "description": fitted.description,
+    }
 
 
 def _gate_notes(fitted: Mapping[str, Fitted]) -> list[str]:

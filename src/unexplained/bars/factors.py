@@ -108,7 +108,16 @@ def _sentence(where: Number, amount: Number, both: Number, contrast: Number, abl
     if contrast.value is None:
         return f"Where and how much cannot be weighed: {contrast.refused}."
     if not (_above_zero(where) or _above_zero(amount)):
-        opening = "Neither where nor how much, put right alone, is told from zero"
+        worse = [
+            name
+            for name, number in (("placement", where), ("amount", amount))
+            if number.high is not None and number.high < 0
+        ]
+        opening = (
+            f"The rule does better than the model's own {' and '.join(worse)}"
+            if worse
+            else "Neither where nor how much, put right alone, is told from zero"
+        )
     elif _above_zero(contrast):
         opening = "Where the attention goes costs more than how much"
     elif contrast.high is not None and contrast.high < 0:

@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="Models that packages carry; hub ids and folders work as well.")
 app.add_typer(models_app, name="models", invoke_without_command=True)
+texts_app = typer.Typer(help="Texts that can be named; files and folders of your own work as well.")
+app.add_typer(texts_app, name="texts", invoke_without_command=True)
 OUT = Console()
 
 Model = Annotated[str, typer.Argument(help="Packaged name, folder, .gguf file or hub id.")]
@@ -48,7 +50,7 @@ def assay(
     documents: Documents = 96,
     fit_documents: FitDocuments = 64,
     block: BlockSize = 128,
-    singles: Annotated[int, typer.Option(help="Components measured alone as well.")] = 1,
+    singles: Annotated[int, typer.Option(help="Components measured alone as well.")] = 5,
     twin: Annotated[bool, typer.Option(help="Run the random-weight twin.")] = True,
     seed: Seed = 0,
     report: Annotated[Path, typer.Option(help="Where the HTML page goes.")] = Path("report.html"),
@@ -78,7 +80,7 @@ def assay(
 
 @app.command()
 def demo(
-    documents: Documents = 64,
+    documents: Documents = 48,
     report: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("runs/demo.html"),
     record: Annotated[Path, typer.Option(help="Where the JSON goes.")] = Path("runs/demo.json"),
 ) -> None:
@@ -92,7 +94,7 @@ def demo(
         texts=["webmix", "repeats"],
         names=[],
         sizes=(documents, 64, 128),
-        singles=1,
+        singles=5,
         twin=True,
         seed=0,
         report=report,
@@ -262,9 +264,11 @@ def models_get(
     OUT.print(f"{name} is in {folder}\n{notes[0]}")
 
 
-@app.command()
-def texts() -> None:
+@texts_app.callback()
+def texts(context: typer.Context) -> None:
     """List the texts that can be named, besides files and folders of your own."""
+    if context.invoked_subcommand is not None:
+        return
     from unexplained.text.corpora import described
 
     table = Table(title="Texts")
@@ -273,6 +277,14 @@ def texts() -> None:
     for name, says in described().items():
         table.add_row(name, says)
     OUT.print(table)
+
+
+@texts_app.command("get")
+def texts_get(name: Annotated[str, typer.Argument(help="Name of a text.")]) -> None:
+    """Fetch a text by pinned version and hash, and select its documents."""
+    from unexplained.text.corpora import get
+
+    OUT.print(f"{name}: {get(name):,} documents in {cache_folder()}", highlight=False)
 
 
 @app.command()

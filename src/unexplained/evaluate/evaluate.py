@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +24,7 @@ from unexplained.evaluate.conditions import Condition, Edited, Intact, Table, di
 from unexplained.evaluate.score import Columns, Scores, score
 from unexplained.evaluate.store import Store, code_digest
 from unexplained.ledger import ALL, SCHEMA, TOKEN_SCHEMA, Ledger
-from unexplained.subject import Batch, Pass, Subject
+from unexplained.subject import Batch, Edit, Pass, Subject
 from unexplained.subject.edits import first_layer
 from unexplained.text import Block, Text
 
@@ -31,8 +32,12 @@ BATCH_TOKENS = 2048
 """Padded tokens per batch. Whole passes took 2.4, 2.1 and 1.8 s per 1,024 tokens at 1,024, 2,048
 and 4,096 on two AVX2 cores; a batch is also what a killed process may have to measure again."""
 
+GROUP = 32
+"""Conditions that go through the unembedding together and are kept together: their final streams
+are held at once, and they are what a killed process may have to measure again."""
+
 Progress = Callable[[int, int], None]
-"""Called with (units done, units in all)."""
+"""Called with (done, in all), in conditions times batches."""
 
 
 def evaluate(
@@ -54,9 +59,9 @@ def evaluate(
         conditions: What to measure; the intact model is always measured as `intact`.
         part: `fit` only for looking at how well something fitted its own data.
         keep_tokens: Conditions whose every token's loss is kept, for the token view.
-        folder: Finished batches are kept here and found again; nothing is kept if None.
+        folder: What is finished is kept here and found again; nothing is kept if None.
         batch_tokens: Padded tokens per batch. Part of what a result depends on, in the low bits.
-        progress: Told about every finished batch.
+        progress: Told about every finished group of conditions in a batch.
 
     Raises:
         MeasurementError: Two conditions share a name; a loss is NaN or infinite (which condition,
@@ -76,13 +81,17 @@ def evaluate(
         unit = digest(part, *(block.document for block in batch_plan.blocks))
         known = Ledger.empty() if store is None else store.load(unit, names, tokens_of)
         missing = [c for c in wanted if c.name not in known.conditions]
-        if missing:
-            fresh = _Unit(subject, text, batch_plan, tokens_of).measure(missing)
+        work = _Unit(subject, text, batch_plan, tokens_of, missing)
+        done.append(known)
+        for start in range(0, len(missing), GROUP):
+            fresh = work.measure(missing[start : start + GROUP])
             if store is not None:
                 store.save(unit, fresh, {name: keys[name] for name in fresh.conditions})
-            known = Ledger.concat([known, fresh])
-        done.append(known)
-        progress(number + 1, len(plans))
+            done.append(fresh)
+            behind = len(wanted) - max(len(missing) - start - GROUP, 0)
+            progress(number * len(wanted) + behind, len(plans) * len(wanted))
+        if not missing:
+            progress((number + 1) * len(wanted), len(plans) * len(wanted))
     return _in_order(Ledger.concat(done), wanted, blocks)
 
 
@@ -136,35 +145,48 @@ def _in_order(ledger: Ledger, wanted: Sequence[Condition], blocks: Sequence[Bloc
 
 @dataclass(frozen=True)
 class _Unit:
-    """One batch to be measured."""
+    """One batch on which some conditions are to be measured, a group of them at a time."""
 
     subject: Subject
     text: Text
     plan: Plan
     keep_tokens: set[str]
+    conditions: Sequence[Condition]
+
+    @cached_property
+    def batch(self) -> Batch:
+        """The batch on the model's device."""
+        return self.plan.batch(self.subject.device)
+
+    @cached_property
+    def groups(self) -> dict[str, tuple[Edit, ...]]:
+        """Edits whose direct effects are wanted; free and frozen norm are two readings of one."""
+        return {
+            c.fingerprint: c.edits
+            for c in self.conditions
+            if isinstance(c, Edited) and c.effect != "total"
+        }
+
+    @cached_property
+    def intact(self) -> Pass:
+        """One pass of the intact model, with the streams and direct effects that all will need."""
+        starts = {self._start(c) for c in self.conditions if isinstance(c, Edited)}
+        return self.subject.run(
+            self.batch, keep_streams=sorted(starts), direct=list(self.groups.values())
+        )
 
     def measure(self, conditions: Sequence[Condition]) -> Ledger:
-        """Measure some conditions on this batch, always with the intact model for comparison."""
-        batch = self.plan.batch(self.subject.device)
-        edited = [c for c in conditions if isinstance(c, Edited)]
-        total = [c for c in edited if c.effect == "total"]
-        direct = [c for c in edited if c.effect != "total"]
-        layers = {c.name: self._start(c) for c in total}
-        # Free and frozen norm are two readings of one direct effect: its edits run once.
-        groups = {c.fingerprint: c.edits for c in direct}
-        intact = self.subject.run(
-            batch, keep_streams=sorted(set(layers.values())), direct=list(groups.values())
-        )
-        effects = dict(zip(groups, intact.direct, strict=True))
+        """Measure some of the conditions, always with the intact model for comparison."""
+        batch, intact = self.batch, self.intact
+        effects = dict(zip(self.groups, intact.direct, strict=True))
         predicted = batch.valid[:, 1:]
         logits: dict[str, Columns] = {}
         errors: dict[str, Tensor] = {}
         for condition in conditions:
             match condition:
                 case Edited(name=name, effect="total"):
-                    done = self.subject.run(
-                        batch, condition.edits, resume=intact.resume(layers[name])
-                    )
+                    resume = intact.resume(self._start(condition))
+                    done = self.subject.run(batch, condition.edits, resume=resume)
                     logits[name] = self._unembedded(done.normed, predicted)
                 case Edited(name=name, fingerprint=mark, effect=effect):
                     frozen = effect == "direct, norm frozen"

@@ -75,6 +75,8 @@ def _text(text: TextResult, record: AssayRecord, width: int) -> Group:
     parts.append(_rows(text, record, width))
     if _recurrence(text):
         parts.append(_strata(text, record.reference, width))
+    if text.singles:
+        parts.append(_singles(text, record.reference))
     if text.context:
         parts.append(_plain(_gain(text, record.reference)))
     for (reason, tokens), note in _notes(text, record.reference).items():
@@ -139,6 +141,22 @@ def _strata(text: TextResult, reference: str, width: int) -> Table:
     return table
 
 
+def _singles(text: TextResult, reference: str) -> Table:
+    """Each component alone: heads that stand in for each other each look harmless."""
+    notes = _notes(text, reference)
+    table = _table(f"each alone: recovered against {reference} of that one alone")
+    table.add_column("row", min_width=16, overflow="fold")
+    for heading in ("damage", "recovered"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in text.singles:
+        table.add_row(
+            _plain(row.name),
+            _plain(str(fmt.show(row.damage.get(reference)))),
+            _share(row.recovered.get(reference), notes, False),
+        )
+    return table
+
+
 def _gain(text: TextResult, reference: str) -> str:
     """The gain in context in a line: the intact model's, and what ablation and claims lose of it."""
     context = text.context
@@ -198,6 +216,7 @@ def _notes(text: TextResult, reference: str) -> tables.Notes:
     shown: list[Number | None] = [*text.damage.values()]
     for row in tables.in_order(text):
         shown += [row.increase, row.recovered.get(reference), row.kl, row.agreement]
+    shown += [row.recovered.get(reference) for row in text.singles]
     for family in _recurrence(text):
         shown += [stratum.damage for stratum in family.columns]
         shown += [number for _, numbers in _claims(family) for number in numbers]

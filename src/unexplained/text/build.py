@@ -42,15 +42,14 @@ class Text:
         """Number of predicted tokens in the eval part: all but the first of every block."""
         return sum(len(block.tokens) - 1 for block in self.eval)
 
-    def first(self, documents: int) -> Text:
-        """The same text with only the first documents of its eval part."""
-        if documents >= len(self.eval):
-            return self
-        some = self.eval[:documents]
+    def first(self, documents: int, fit_documents: int | None = None) -> Text:
+        """The same text with only the first documents of its eval part, and of its fit part."""
+        some, fit = self.eval[:documents], self.fit[:fit_documents]
         return replace(
             self,
             eval=some,
-            fingerprint=_fingerprint(self.name, some, self.fit),
+            fit=fit,
+            fingerprint=_fingerprint(self.name, some, fit),
             composition=_composition(some),
         )
 

