@@ -17,15 +17,15 @@ Ablate = Callable[[int, int, Tensor], Tensor]
 
 
 def losses(logits: Tensor, tokens: Tensor) -> Tensor:
-    """Summed next-token loss of every document, (documents,)."""
+    """Summed next-token loss of every document, (documents,), in the logits' own type."""
     flat = torch.nn.functional.cross_entropy(
-        logits[:, :-1].flatten(0, 1).float(), tokens[:, 1:].flatten(), reduction="none"
+        logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten(), reduction="none"
     )
     return flat.view(tokens.shape[0], -1).sum(-1)
 
 
-def hooks(model: Any, tokenizer: Any, folder: Path, tokens: Tensor) -> Ablate:
-    """Plain PyTorch: a forward pre-hook on the output matrix."""
+def hooks(model: Any, tokenizer: Any, folder: Path, tokens: Tensor, exact: bool = False) -> Ablate:
+    """Plain PyTorch: a forward pre-hook on the output matrix; losses in float64 if `exact`."""
     size = model.config.head_dim
 
     def ablate(layer: int, head: int, mean: Tensor) -> Tensor:
@@ -37,7 +37,8 @@ def hooks(model: Any, tokenizer: Any, folder: Path, tokens: Tensor) -> Ablate:
         handle = model.model.layers[layer].self_attn.o_proj.register_forward_pre_hook(fill)
         try:
             with torch.no_grad():
-                return losses(model(tokens, use_cache=False).logits, tokens)
+                logits = model(tokens, use_cache=False).logits
+                return losses(logits.double() if exact else logits, tokens)
         finally:
             handle.remove()
 

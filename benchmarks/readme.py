@@ -24,6 +24,14 @@ DEMO, ENGINE = HERE / "results" / "demo.json", HERE / "results" / "engine.json"
 HEADLINES = ("explanation", "fitted", "control", "baseline")
 
 
+def assay_record(path: Path) -> AssayRecord:
+    """Read a record that must be an assay's."""
+    record = load_record(path)
+    if not isinstance(record, AssayRecord):
+        raise SystemExit(f"{path} is no record of an assay")
+    return record
+
+
 def without_words(record: AssayRecord) -> AssayRecord:
     """The record without the token view, which shows documents of others."""
     texts = tuple(text.model_copy(update={"examples": ()}) for text in record.texts)
@@ -70,13 +78,13 @@ def engine_table(found: dict[str, Any]) -> str:
     """Seconds, ratio, difference and memory of every tool."""
     lines = [
         "| tool | seconds per condition | times as fast as hooks | peak memory, MB "
-        "| greatest difference, nats per token |",
+        "| greatest error, nats per token |",
         "|---|---:|---:|---:|---:|",
     ]
     for row in found["rows"]:
         lines.append(
             f"| {row['tool']} | {row['seconds']:.2f} | {row['times as fast as hooks']:.2f} "
-            f"| {row['peak memory, MB']:.0f} | {row['greatest difference, nats per token']:.0e} |"
+            f"| {row['peak memory, MB']:.0f} | {row['greatest error, nats per token']:.0e} |"
         )
     machine = found["machine"]
     lines.append(
@@ -90,7 +98,7 @@ def engine_table(found: dict[str, Any]) -> str:
 def filled(readme: str) -> str:
     """The README with every generated block made anew."""
     blocks = {
-        "demo": lambda: demo_tables(load_record(DEMO)),
+        "demo": lambda: demo_tables(assay_record(DEMO)),
         "engine": lambda: engine_table(json.loads(ENGINE.read_text(encoding="utf-8"))),
     }
     for name, make in blocks.items():
@@ -108,7 +116,7 @@ def main() -> None:
     parser.add_argument("--record", type=Path)
     asked = parser.parse_args()
     if asked.record:
-        without_words(load_record(asked.record)).save(DEMO)
+        without_words(assay_record(asked.record)).save(DEMO)
     README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
 
 

@@ -11,6 +11,7 @@ from unexplained.assays.assay import assay as assay
 from unexplained.assays.heads import head_scores as head_scores
 from unexplained.assays.heads import strongest as strongest
 from unexplained.assays.heads import with_gains as with_gains
+from unexplained.assays.sweep import sweep as sweep
 from unexplained.errors import UnexplainedError as UnexplainedError
 from unexplained.evaluate import evaluate as evaluate
 from unexplained.explanations import LIBRARY as LIBRARY

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from unexplained.errors import RecordError
+from unexplained.errors import RecordError, near_matches
 
 FORMAT = 1
 """Version of the record format; raised when a field changes its meaning."""
@@ -217,11 +217,11 @@ class Crux(_Frozen):
     bearing: str
 
 
-class AssayRecord(_Frozen):
-    """Everything that an assay found, and what is needed to find it again."""
+class Record(_Frozen):
+    """What every kind of record has: a verdict, and what is needed to find it again."""
 
     format: int = FORMAT
-    kind: Literal["assay"] = "assay"
+    kind: str
     title: str
     verdict: str
     """One sentence in words; never a bare "pass"."""
@@ -229,13 +229,6 @@ class AssayRecord(_Frozen):
     subject_fingerprint: str
     subject_notes: tuple[str, ...] = ()
     """Architecture, size, precision decision, tokenizer facts."""
-    sites: tuple[str, ...]
-    reference: str
-    """The ablation that strata, bars and nines are measured against."""
-    heads: tuple[HeadScore, ...] = ()
-    texts: tuple[TextResult, ...]
-    checks: tuple[Check, ...]
-    cruxes: tuple[Crux, ...] = ()
     level: float = 0.95
     resamples: int
     seed: int
@@ -262,18 +255,90 @@ class AssayRecord(_Frozen):
 
         return write_report(self, Path(path))
 
-    def _repr_html_(self) -> str:
-        from unexplained.report import notebook_html
-
-        return notebook_html(self)
-
     def __str__(self) -> str:
         from unexplained.report import text_table
 
         return text_table(self)
 
 
-def load_record(path: str | Path) -> AssayRecord:
+class AssayRecord(Record):
+    """Everything that an assay found."""
+
+    kind: Literal["assay"] = "assay"
+    sites: tuple[str, ...]
+    reference: str
+    """The ablation that strata, bars and nines are measured against."""
+    heads: tuple[HeadScore, ...] = ()
+    texts: tuple[TextResult, ...]
+    checks: tuple[Check, ...]
+    cruxes: tuple[Crux, ...] = ()
+
+    def _repr_html_(self) -> str:
+        from unexplained.report import notebook_html
+
+        return notebook_html(self)
+
+
+class Effect(_Frozen):
+    """What ablating one component costs."""
+
+    site: str
+    increase: Number
+    """Loss minus the intact model's, paired by document (nats per token)."""
+    kl: Number
+    p: float
+    """Two-sided p-value of no effect on the loss, before correction."""
+    q: float
+    """The same after correction for the number of components (Benjamini and Hochberg 1995)."""
+
+
+class Joint(_Frozen):
+    """Several components ablated together, against the sum of each alone."""
+
+    sites: tuple[str, ...]
+    together: Number
+    """Increase in loss with all of them ablated (nats per token)."""
+    summed: Number
+    """Sum of their single increases on the same documents."""
+    interaction: Number
+    """`together` minus `summed`. Above 0 they stand in for each other; below 0 they cancel, or
+    one works through the other."""
+
+
+class SweepRecord(Record):
+    """What every component of a set costs when it is ablated, and how the strongest interact."""
+
+    kind: Literal["sweep"] = "sweep"
+    ablation: str
+    text: str
+    text_fingerprint: str
+    documents: int
+    tokens: int
+    """Predicted tokens in the eval part."""
+    fit_documents: int
+    loss: Number
+    """Of the intact model."""
+    effects: tuple[Effect, ...]
+    """In the order of the model."""
+    rate: float
+    """False discovery rate: the expected share of components without effect among those that are
+    told from zero."""
+    chosen_on: int
+    """Documents that chose the strongest components."""
+    reported_on: int
+    """Other documents, on which those are measured together."""
+    joints: tuple[Joint, ...] = ()
+    """The strongest 2, 3, 5, … together."""
+    pairs: tuple[Joint, ...] = ()
+    """The strongest, two at a time."""
+
+    @property
+    def strongest(self) -> tuple[Effect, ...]:
+        """Effects by size, either way, greatest first."""
+        return tuple(sorted(self.effects, key=lambda e: -abs(e.increase.value or 0.0)))
+
+
+def load_record(path: str | Path) -> AssayRecord | SweepRecord:
     """Read a record file.
 
     Raises:
@@ -294,8 +359,18 @@ def load_record(path: str | Path) -> AssayRecord:
             f"its format is {found!r} and this version reads format {FORMAT}",
             "Measure again, or read it with the version that wrote it.",
         )
+    known: dict[object, type[AssayRecord] | type[SweepRecord]] = {
+        "assay": AssayRecord,
+        "sweep": SweepRecord,
+    }
+    if data.get("kind") not in known:
+        raise RecordError(
+            asked,
+            f"its kind is {data.get('kind')!r}",
+            near_matches(str(data.get("kind")), map(str, known)),
+        )
     try:
-        return AssayRecord.model_validate(data)
+        return known[data["kind"]].model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from unexplained.errors import MeasurementError
 from unexplained.record import Number
@@ -251,6 +251,37 @@ def written(number: Number, *, scale: float = 1.0, spec: str = ".2g", mark: str 
     return f"{write(number.value)} [{write(number.low)}, {write(number.high)}]"
 
 
+def p_value(total: np.ndarray, tokens: np.ndarray) -> float:
+    """Two-sided p-value that sum(total) / sum(tokens) has expectation 0, documents independent.
+
+    A t test on the linearised ratio; with equally many tokens in every document it is the one
+    sample t test of the documents' totals. 1 where nothing varies and the sum is 0.
+
+    Args:
+        total: One entry per document.
+        tokens: One entry per document; those without tokens do not count as documents.
+
+    Raises:
+        MeasurementError: As for `mean_per_token`, or there are fewer than two documents.
+    """
+    total, tokens = _checked(tokens, total=total)
+    n = np.count_nonzero(tokens)
+    if n < 2:
+        raise MeasurementError("A p-value", f"it needs two documents and there are {n}")
+    mean, error = total.sum() / tokens.sum(), _standard_error(total, tokens)
+    if error == 0:
+        return 1.0 if mean == 0 else 0.0
+    return float(2 * stdtr(n - 1, -abs(mean) / error))
+
+
+def _standard_error(total: np.ndarray, tokens: np.ndarray) -> float:
+    """Linearised standard error of sum(total) / sum(tokens), documents drawn independently."""
+    n = np.count_nonzero(tokens)
+    mean = total.sum() / tokens.sum()
+    spread = ((total - mean * tokens) ** 2).sum() * n / (n - 1)
+    return float(math.sqrt(spread) / tokens.sum())
+
+
 def _checked(tokens: np.ndarray, **columns: np.ndarray) -> tuple[np.ndarray, ...]:
     """The columns and the tokens as floats, in that order."""
     named = {**columns, "tokens": tokens}
@@ -325,9 +356,7 @@ def _tokens_needed(total: np.ndarray, tokens: np.ndarray, level: float) -> int |
     mean = total.sum() / tokens.sum()
     if mean == 0:
         return None
-    n = np.count_nonzero(tokens)
-    spread = ((total - mean * tokens) ** 2).sum() * n / (n - 1)
-    error = math.sqrt(spread) / tokens.sum()
+    error = _standard_error(total, tokens)
     reach = float(ndtri(1 - (1 - level) / 2) + ndtri(POWER))
     needed = float(tokens.sum() * (reach * error / abs(mean)) ** 2)
     if needed > MOST_TOKENS:

@@ -171,6 +171,54 @@ def run_assay(
 
 
 @app.command()
+def sweep(
+    model: Model,
+    sites: Annotated[
+        str, typer.Argument(help='Components, e.g. "L*.H*", "L*.mlp L*.attn" or "L5.N0-99".')
+    ] = "L*.H*",
+    text: Annotated[str, typer.Option(help="webmix, pydocs, repeats, or a file.")] = "webmix",
+    ablation: Annotated[
+        str, typer.Option(help="What stands in their place: zero, mean, position mean, resample.")
+    ] = "mean",
+    documents: Documents = 32,
+    fit_documents: FitDocuments = 32,
+    block: BlockSize = 128,
+    pairs: Annotated[int, typer.Option(help="Of how many of the strongest to take pairs.")] = 5,
+    seed: Seed = 0,
+    report: Annotated[Path, typer.Option(help="Where the HTML page goes.")] = Path("sweep.html"),
+    record: Annotated[Path, typer.Option(help="Where the JSON goes.")] = Path("sweep.json"),
+    accept_terms: Terms = False,
+) -> None:
+    """Ablate every component alone, then the strongest together: which matter, on this text?
+
+    Exact, with intervals, corrected for the number of components. What is finished is kept: after
+    Ctrl-C or a crash the same command goes on from there.
+    """
+    import unexplained as ux
+    from unexplained.report import print_record, write_report
+
+    subject = ux.load(model, accept_terms=accept_terms)
+    where = ux.text(
+        text, subject, documents=documents, fit_documents=fit_documents, block=block, seed=seed
+    )
+    with Progress(OUT) as progress:
+        found = ux.sweep(
+            subject,
+            sites,
+            where,
+            ablation=ablation,
+            pairs=pairs,
+            settings=ux.Settings(seed=seed),
+            folder=cache_folder() / "ledgers",
+            say=progress,
+        )
+    print_record(found, OUT)
+    found.save(record)
+    write_report(found, report)
+    OUT.print(f"Report: [bold]{report}[/bold]   Record: {record}   ({found.seconds:.0f} s)")
+
+
+@app.command()
 def heads(
     model: Model,
     text: Annotated[str, typer.Option(help="Where to look; repeats for the usual scores.")] = (

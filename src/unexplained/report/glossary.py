@@ -111,6 +111,10 @@ TERMS: tuple[Term, ...] = (
         "A claim about a component, stated as code that is put in the component's place.",
     ),
     Term(
+        "false discovery rate",
+        "The expected share of components without any effect among those that are told from zero.",
+    ),
+    Term(
         "fingerprint",
         "A hash of the model's weights or of the text's tokens: equal fingerprints, equal inputs.",
     ),
@@ -159,6 +163,11 @@ TERMS: tuple[Term, ...] = (
         "on repeated random tokens (share, 0 to 1).",
     ),
     Term("intact", "The model as it is, with nothing replaced."),
+    Term(
+        "interaction",
+        "What several components cost together minus the sum of what each costs alone (nats per "
+        "token).",
+    ),
     Term("internals", "Method tag: reads values inside the model that it does not explain."),
     Term(
         "interval",
@@ -226,6 +235,11 @@ TERMS: tuple[Term, ...] = (
         "previous-token score",
         "Mean attention to the token just before, on repeated random tokens (share, 0 to 1).",
         ("previous token",),
+    ),
+    Term(
+        "q",
+        "A p-value after correction for the number of components (Benjamini and Hochberg): those "
+        "below the false discovery rate are told from zero.",
     ),
     Term(
         "recurrence",

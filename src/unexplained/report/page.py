@@ -14,15 +14,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from unexplained.errors import RecordError
-from unexplained.record import AssayRecord
-from unexplained.report import charts, glossary, tables, visible
+from unexplained.record import AssayRecord, Record, SweepRecord
+from unexplained.report import charts, glossary, sweeps, tables, visible
 from unexplained.report import format as fmt
 
 TEMPLATES = Path(__file__).parent / "templates"
 VOID = frozenset({"br", "col", "hr", "img", "input", "link", "meta", "wbr"})
 
 
-def write_report(record: AssayRecord, path: str | Path) -> Path:
+def write_report(record: Record, path: str | Path) -> Path:
     """Draw a record as one self-contained HTML file.
 
     The file appears under its name only when it is complete.
@@ -48,25 +48,23 @@ def write_report(record: AssayRecord, path: str | Path) -> Path:
     return path
 
 
-def render(record: AssayRecord) -> str:
+def render(record: Record) -> str:
     """The page as a string of HTML.
 
     It is drawn from the record alone; the same record gives the same page.
+
+    Raises:
+        RecordError: Nobody has said how this kind of record is drawn.
     """
     templates = environment()
-    body = templates.get_template("body.html.j2").render(
-        record=record,
-        texts=[
-            {
-                "anchor": f"text-{i}",
-                "result": text,
-                "notes": tables.refusals(tables.shown(text, record.reference)),
-                "chart": charts.forest(text, record.reference),
-            }
-            for i, text in enumerate(record.texts, start=1)
-        ],
-        failed=tables.failed(record),
-    )
+    if isinstance(record, AssayRecord):
+        body = _assay(record)
+    elif isinstance(record, SweepRecord):
+        body = templates.get_template("sweep.html.j2").render(
+            record=record, notes=sweeps.notes(record)
+        )
+    else:
+        raise RecordError(f"A page of a record of kind '{record.kind}'", "there is no such page")
     reproduce = templates.get_template("reproduce.html.j2").render(record=record)
     script = _asset("tokens.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -78,6 +76,26 @@ def render(record: AssayRecord) -> str:
         style=Markup(_asset("style.css")),
         script=Markup(script),
         script_hash=digest,
+    )
+
+
+def _assay(record: AssayRecord) -> str:
+    return (
+        environment()
+        .get_template("body.html.j2")
+        .render(
+            record=record,
+            texts=[
+                {
+                    "anchor": f"text-{i}",
+                    "result": text,
+                    "notes": tables.refusals(tables.shown(text, record.reference)),
+                    "chart": charts.forest(text, record.reference),
+                }
+                for i, text in enumerate(record.texts, start=1)
+            ],
+            failed=tables.failed(record),
+        )
     )
 
 
@@ -132,7 +150,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.globals |= {"fmt": fmt, "charts": charts, "tables": tables}
+    templates.globals |= {"fmt": fmt, "charts": charts, "tables": tables, "sweeps": sweeps}
     templates.filters |= {"token": visible.token, "signed": fmt.signed, "count": fmt.count}
     return templates
 

@@ -6,8 +6,13 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
 from unexplained.record import AssayRecord, Factor, Number, Row, Stratum, TextResult
 from unexplained.report import format as fmt
+from unexplained.report import visible
 from unexplained.report.charts import GROUPS
 
 KIND_NAMES = {
@@ -206,3 +211,14 @@ def sites_in_short(sites: tuple[str, ...], *, show: int = 8) -> str:
 def reads(row: Row) -> str:
     """What a row was given."""
     return ", ".join(row.reads) or fmt.MISSING
+
+
+def plain_table(title: str) -> Table:
+    """An empty table for the terminal, with a title in grey above it."""
+    return Table(
+        title=Text(visible.line(title), style="dim"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1),
+    )

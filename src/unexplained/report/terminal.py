@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 from io import StringIO
 
-from rich import box
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from unexplained.record import AssayRecord, Check, Number, Row, TextResult
+from unexplained.errors import RecordError
+from unexplained.record import AssayRecord, Check, Number, Record, Row, SweepRecord, TextResult
 from unexplained.report import format as fmt
-from unexplained.report import tables, visible
+from unexplained.report import sweeps, tables, visible
 
 WIDEST = 120
 """Columns beyond which a table only gets harder to read."""
@@ -23,7 +23,7 @@ NARROW = 96
 STYLES = {"explanation": "bold", "fitted": "", "intact": "dim", "ablation": "dim"}
 
 
-def text_table(record: AssayRecord) -> str:
+def text_table(record: Record) -> str:
     """What `print(record)` shows: plain text, no colour.
 
     It is as wide as the terminal, from 72 to 120 columns; where the output is not a terminal it is 120 columns wide.
@@ -43,8 +43,18 @@ def text_table(record: AssayRecord) -> str:
     return "\n".join(part.rstrip() for part in out.getvalue().splitlines())
 
 
-def print_record(record: AssayRecord, console: Console) -> None:
-    """Print a record: verdict, denominators, rows, controls."""
+def print_record(record: Record, console: Console) -> None:
+    """Print a record of any kind."""
+    if isinstance(record, AssayRecord):
+        print_assay(record, console)
+    elif isinstance(record, SweepRecord):
+        sweeps.print_sweep(record, console)
+    else:
+        raise RecordError(f"A table of a record of kind '{record.kind}'", "there is no such table")
+
+
+def print_assay(record: AssayRecord, console: Console) -> None:
+    """Print an assay: verdict, denominators, rows, controls."""
     console.print(_plain(record.title, "dim"))
     console.print(_plain(record.verdict, "bold"))
     failed = tables.failed(record)
@@ -86,7 +96,7 @@ def _text(text: TextResult, record: AssayRecord, width: int) -> Group:
 
 
 def _damage(text: TextResult, reference: str) -> Table:
-    table = _table("damage of each ablation (nats per token)")
+    table = tables.plain_table("damage of each ablation (nats per token)")
     table.add_column("ablation")
     table.add_column("damage", justify="right", no_wrap=True)
     table.add_column("")
@@ -104,7 +114,7 @@ def _damage(text: TextResult, reference: str) -> Table:
 def _rows(text: TextResult, record: AssayRecord, width: int) -> Table:
     notes, narrow = _notes(text, record.reference), width < NARROW
     level = fmt.tick(record.level, share=True)
-    table = _table(
+    table = tables.plain_table(
         f"increase and KL in nats per token; recovered against {record.reference} [{level}]"
     )
     table.add_column("row", min_width=16, overflow="fold")
@@ -130,7 +140,7 @@ def _rows(text: TextResult, record: AssayRecord, width: int) -> Table:
 def _strata(text: TextResult, reference: str, width: int) -> Table:
     notes, narrow = _notes(text, reference), width < NARROW
     family = _recurrence(text)[0]
-    table = _table(f"recovered against {reference}, by {family.name}")
+    table = tables.plain_table(f"recovered against {reference}, by {family.name}")
     table.add_column("row", min_width=16, overflow="fold")
     for stratum in family.columns:
         table.add_column(_plain(stratum.label), justify="right", overflow="fold")
@@ -144,7 +154,7 @@ def _strata(text: TextResult, reference: str, width: int) -> Table:
 def _singles(text: TextResult, reference: str) -> Table:
     """Each component alone: heads that stand in for each other each look harmless."""
     notes = _notes(text, reference)
-    table = _table(f"each alone: recovered against {reference} of that one alone")
+    table = tables.plain_table(f"each alone: recovered against {reference} of that one alone")
     table.add_column("row", min_width=16, overflow="fold")
     for heading in ("damage", "recovered"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -176,7 +186,7 @@ def _gain(text: TextResult, reference: str) -> str:
 
 
 def _checks(checks: tuple[Check, ...]) -> Table:
-    table = _table("controls")
+    table = tables.plain_table("controls")
     for heading in ("control", "text", "expected", "found", ""):
         table.add_column(heading)
     for check in checks:
@@ -230,16 +240,6 @@ def _claims(family: tables.Family) -> list[tuple[Row, tuple[Number | None, ...]]
 
 def _recurrence(text: TextResult) -> list[tables.Family]:
     return [family for family in tables.families(text) if family.name == "recurrence"]
-
-
-def _table(title: str) -> Table:
-    return Table(
-        title=_plain(title, "dim"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1),
-    )
 
 
 def _plain(words: str, style: str = "") -> Text:

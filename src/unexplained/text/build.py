@@ -44,7 +44,13 @@ class Text:
 
     def first(self, documents: int, fit_documents: int | None = None) -> Text:
         """The same text with only the first documents of its eval part, and of its fit part."""
-        some, fit = self.eval[:documents], self.fit[:fit_documents]
+        return self._of(self.eval[:documents], self.fit[:fit_documents])
+
+    def rest(self, documents: int) -> Text:
+        """The same text without the first documents of its eval part."""
+        return self._of(self.eval[documents:], self.fit)
+
+    def _of(self, some: tuple[Block, ...], fit: tuple[Block, ...]) -> Text:
         return replace(
             self,
             eval=some,

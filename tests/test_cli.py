@@ -1,0 +1,69 @@
+"""The command line as a user meets it: what it lists, what it draws again, how it says no."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sample_record import sample_record
+from unexplained.cli.app import app
+
+RUN = CliRunner()
+
+
+def said(*words: str) -> str:
+    result = RUN.invoke(app, list(words), env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def refused(*words: str) -> str:
+    """Through the real program: known errors come without a traceback, with exit status 2."""
+    command = [sys.executable, "-c", "from unexplained.cli import main; main()", *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return " ".join(done.stderr.split())
+
+
+def test_the_lists_name_what_there_is() -> None:
+    assert "smollm2-135m" in said("models") and "Apache-2.0" in said("models")
+    assert all(name in said("texts") for name in ("webmix", "pydocs", "repeats"))
+    listed = said("explanations")
+    assert "strict_induction" in listed and "own_amount" in listed and "pattern" in listed
+
+
+@pytest.mark.parametrize(
+    "command", ["assay", "demo", "sweep", "heads", "report", "models", "texts"]
+)
+def test_every_command_explains_itself(command: str) -> None:
+    assert len(said(command, "--help")) > 300
+
+
+def test_a_record_is_drawn_again(tmp_path: Path) -> None:
+    record = sample_record().save(tmp_path / "record.json")
+    page = tmp_path / "page.html"
+    assert "page.html" in said("report", str(record), "--out", str(page))
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("report", "nowhere.json"), "there is no such file"),
+        (("models", "get", "smollm"), "Did you mean smollm2-135m?"),
+        (("texts", "get", "webmx"), "Did you mean webmix?"),
+        (("assay", "smollm3-135m"), "Did you mean smollm2-135m"),
+        (("heads", "nobody.gguf"), "there is no such file"),
+        (("models", "get", "gemma3-270m"), "must be read and accepted first"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_three_parts(
+    words: tuple[str, ...], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNEXPLAINED_CACHE", str(tmp_path))
+    assert expected in refused(*words)

@@ -1,0 +1,88 @@
+"""Sweeps on planted models: which heads matter is known, and what they do together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import unexplained as ux
+from test_assay import make_text, subject_of
+from unexplained.errors import TextError
+from unexplained.record import SweepRecord
+from unexplained.testbeds.texts import repeated
+
+SETTINGS = ux.Settings(resamples=200)
+GAIN = 11 / 24 * (np.log(48) - np.log1p(47 * np.exp(-8)))
+"""Of 24 predictions 11 are made from the second copy; without the planted heads they are silent."""
+
+
+def swept(name: str, ablation: str = "zero", documents: int = 12) -> SweepRecord:
+    subject, _ = subject_of(name)
+    tokens = repeated(np.random.default_rng(5), documents, 12)
+    text = make_text("copies", subject, tokens, tokens, second_copy=13)
+    return ux.sweep(subject, "L*.H*", text, ablation=ablation, settings=SETTINGS)
+
+
+def test_the_two_planted_heads_are_told_from_zero_and_no_other() -> None:
+    record = swept("strict_induction")
+    told = {effect.site for effect in record.effects if effect.q < record.rate}
+    assert told == {"L0.H0", "L1.H0"}
+    for effect in record.effects:
+        expected = GAIN if effect.site in told else 0
+        assert effect.increase.value == pytest.approx(expected, abs=1e-3)
+    assert "2 of" in record.verdict and "2 raise the loss" in record.verdict
+
+
+def test_heads_in_a_row_cost_together_what_one_costs() -> None:
+    record = swept("strict_induction")
+    two = record.joints[0]
+    assert set(two.sites) == {"L0.H0", "L1.H0"}
+    assert two.together.value == pytest.approx(GAIN, abs=1e-3)
+    assert two.summed.value == pytest.approx(2 * GAIN, abs=1e-3)
+    assert two.interaction.value == pytest.approx(-GAIN, abs=1e-3)
+    assert two.interaction.high is not None and two.interaction.high < 0
+    assert (record.chosen_on, record.reported_on) == (6, 6)
+
+
+def test_a_sweep_of_a_head_that_does_nothing_finds_nothing() -> None:
+    record = swept("empty")
+    assert all(effect.q >= record.rate for effect in record.effects)
+    assert " 0 of " in record.verdict
+
+
+def test_single_effects_are_those_of_an_assay_free_loop() -> None:
+    """Second route: plain hooks, one document at a time, float64 cross entropy."""
+    import torch
+
+    subject, _ = subject_of("half_induction")
+    tokens = repeated(np.random.default_rng(6), 10, 12)
+    text = make_text("copies", subject, tokens, tokens, second_copy=13)
+    record = ux.sweep(subject, "L1.H*", text, ablation="zero", settings=SETTINGS)
+    model, size = subject.anatomy.model, subject.shape.head_size
+
+    def loss() -> float:
+        ids = torch.tensor(tokens, dtype=torch.long)
+        with torch.no_grad():
+            logits = torch.cat([model(row[None], use_cache=False).logits for row in ids]).double()
+        return float(
+            torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+        )
+
+    intact = loss()
+    assert record.loss.value == pytest.approx(intact, abs=1e-5)
+    for effect in record.effects:
+        head = int(effect.site.split("H")[1])
+
+        def cut(module, args, head=head):
+            z = args[0].clone()
+            z[..., head * size : (head + 1) * size] = 0
+            return (z,)
+
+        handle = subject.anatomy.head_output(1).register_forward_pre_hook(cut)
+        assert effect.increase.value == pytest.approx(loss() - intact, abs=1e-5)
+        handle.remove()
+
+
+def test_too_few_documents_to_choose_and_to_report_are_refused() -> None:
+    with pytest.raises(TextError, match="chosen on one half"):
+        swept("empty", documents=9)
