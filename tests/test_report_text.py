@@ -28,7 +28,17 @@ from unexplained.report import (
     visible,
 )
 
-MODULES = ("charts", "format", "glossary", "markdown", "page", "tables", "terminal", "visible")
+MODULES = (
+    "charts",
+    "format",
+    "glossary",
+    "markdown",
+    "page",
+    "sweeps",
+    "tables",
+    "terminal",
+    "visible",
+)
 TEMPLATES = page.TEMPLATES
 REORDERING = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 

@@ -67,6 +67,13 @@ def hover(effect: Effect) -> str:
     return f"{effect.site}: {fmt.show(effect.increase)} nats per token, q = {effect.q:.2g}"
 
 
+def cell(effect: Effect) -> str:
+    """The increase in thousandths of a nat, for a cell of the grid."""
+    if effect.increase.value is None:
+        return fmt.REFUSED
+    return f"{round(1000 * effect.increase.value, 1) + 0.0:.1f}".replace("-", fmt.MINUS)
+
+
 def axis(effects: tuple[Effect, ...]) -> Axis:
     """The axis of the ranked list."""
     return nats_axis(effect.increase for effect in effects)
