@@ -91,6 +91,15 @@ MUTANTS = (
            "test_assay.py::test_the_true_explanation_scores_1_and_every_control_holds"),
     Mutant("explanations/protocol.py", "if name not in self._reads:", "if False:",
            "test_assay.py::test_an_explanation_that_cannot_stand_in_is_an_error"),
+    # sweeps
+    Mutant("assays/sweep.py", "q = false_discovery_control(p)", "q = p / 2",
+           "test_sweep.py::test_p_values_are_corrected_for_the_number_of_components"),
+    Mutant("assays/sweep.py", "both = Ledger.concat([second,", "both = Ledger.concat([first,",
+           "test_sweep.py::test_what_the_strongest_do_together_is_told_of_fresh_documents"),
+    Mutant("assays/sweep.py", "if abs(change.sum()) < FLOOR * read.tokens.sum():", "if False:",
+           "test_sweep.py::test_the_two_planted_heads_are_told_from_zero_and_no_other"),
+    Mutant("assays/sweep.py", "(joint - intact, summed,", "(joint, summed,",
+           "test_sweep.py::test_heads_in_a_row_cost_together_what_one_costs"),
     # text and what is kept
     Mutant("text/strata.py", "np.where(repeats, REPEATS,", "np.where(recurs, REPEATS,",
            "test_text_strata.py::test_recurrence_by_hand"),

@@ -83,6 +83,32 @@ def test_single_effects_are_those_of_an_assay_free_loop() -> None:
         handle.remove()
 
 
+def test_p_values_are_corrected_for_the_number_of_components() -> None:
+    record = swept("half_induction")
+    p = np.array([effect.p for effect in record.effects])
+    # Benjamini and Hochberg by hand: the smallest, from above, of p times count over rank.
+    order = np.argsort(-p)
+    stepped = p[order] * len(p) / np.arange(len(p), 0, -1)
+    by_hand = np.empty(len(p))
+    by_hand[order] = np.minimum.accumulate(stepped).clip(max=1)
+    np.testing.assert_allclose([effect.q for effect in record.effects], by_hand)
+    assert (by_hand > p).any()
+
+
+def test_what_the_strongest_do_together_is_told_of_fresh_documents() -> None:
+    subject, _ = subject_of("strict_induction")
+    rng = np.random.default_rng(7)
+    # The first half repeats, the second never does: there the heads copy nothing.
+    fresh = np.stack([np.r_[0, 1 + rng.permutation(48)[:24]] for _ in range(6)])
+    tokens = np.concatenate([repeated(rng, 6, 12), fresh])
+    text = make_text("halves", subject, tokens, tokens)
+    record = ux.sweep(subject, "L*.H*", text, ablation="zero", settings=SETTINGS)
+    assert set(record.joints[0].sites) == {"L0.H0", "L1.H0"}
+    joint = record.joints[0]
+    assert joint.together.value == pytest.approx(0, abs=1e-3)
+    assert joint.summed.value == pytest.approx(0, abs=1e-3)
+
+
 def test_too_few_documents_to_choose_and_to_report_are_refused() -> None:
     with pytest.raises(TextError, match="chosen on one half"):
         swept("empty", documents=9)
