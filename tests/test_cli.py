@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from sample_record import sample_record
 from unexplained.cli.app import app
+from unexplained.errors import ExplanationError
+from unexplained.explanations.files import find_explanation
 
 RUN = CliRunner()
 
@@ -60,6 +62,9 @@ def test_a_record_is_drawn_again(tmp_path: Path) -> None:
         (("assay", "smollm3-135m"), "Did you mean smollm2-135m"),
         (("heads", "nobody.gguf"), "there is no such file"),
         (("models", "get", "gemma3-270m"), "must be read and accepted first"),
+        (("assay", "smollm2-135m", "--report", "/proc/nope/x.html"), "it cannot be written"),
+        (("sweep", "smollm2-135m", "--record", "/proc/nope/x.json"), "it cannot be written"),
+        (("assay", "smollm2-135m", "--explanation", "nowhere.py"), "there is no such file"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_three_parts(
@@ -67,3 +72,36 @@ def test_what_cannot_be_done_is_said_in_three_parts(
 ) -> None:
     monkeypatch.setenv("UNEXPLAINED_CACHE", str(tmp_path))
     assert expected in refused(*words)
+
+
+def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "notes.gguf"
+    path.write_text("not a model", encoding="utf-8")
+    assert "it cannot be read" in refused("heads", str(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("def broken(:\n", "SyntaxError"),
+        ("import json\nraise RuntimeError('mine')\n", "RuntimeError: mine"),
+        ("x = 1\n", "it has no explanation"),
+    ],
+)
+def test_an_explanation_file_of_the_users_fails_in_their_own_lines(
+    content: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import json
+
+    path = tmp_path / "json.py"
+    path.write_text(content, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ExplanationError) as error:
+        find_explanation(str(path))
+    assert expected in str(error.value) and "importlib" not in str(error.value)
+    assert sys.modules["json"] is json
+
+
+def test_sizes_that_mean_nothing_are_refused_by_the_command_line() -> None:
+    for words in (["--documents", "0"], ["--top", "0"], ["--block", "1"]):
+        assert RUN.invoke(app, ["assay", "smollm2-135m", *words]).exit_code == 2

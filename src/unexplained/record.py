@@ -6,7 +6,12 @@ the number of tokens that it would take.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import tempfile
+import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -244,10 +249,8 @@ class Record(_Frozen):
         return self.model_dump_json(indent=1) + "\n"
 
     def save(self, path: str | Path) -> Path:
-        """Write the record as JSON and return the path."""
-        path = Path(path)
-        path.write_text(self.to_json(), encoding="utf-8")
-        return path
+        """Write the record as JSON and return the path (RecordError where it cannot be written)."""
+        return write_whole(Path(path), self.to_json(), "record")
 
     def report(self, path: str | Path) -> Path:
         """Draw the record as one self-contained HTML page and return the path."""
@@ -336,6 +339,48 @@ class SweepRecord(Record):
     def strongest(self) -> tuple[Effect, ...]:
         """Effects by size, either way, greatest first."""
         return tuple(sorted(self.effects, key=lambda e: -abs(e.increase.value or 0.0)))
+
+
+def write_whole(path: Path, text: str, what: str) -> Path:
+    """Write a file that appears under its name only when it is complete, and return its path.
+
+    Raises:
+        RecordError: It cannot be written there.
+    """
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        raise _unwritable(path, what, error) from None
+    return path
+
+
+def require_writable(path: Path, what: str) -> None:
+    """Find out before a long measurement, not after it, that a file cannot be written.
+
+    Raises:
+        RecordError: It cannot.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise _unwritable(path, what, error) from None
+
+
+def _unwritable(path: Path, what: str, error: OSError) -> RecordError:
+    return RecordError(
+        f"The {what} {path}",
+        f"it cannot be written ({error.strerror})",
+        "Give the path of a file in a folder that you may write to.",
+    )
 
 
 def load_record(path: str | Path) -> AssayRecord | SweepRecord:

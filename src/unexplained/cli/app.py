@@ -25,9 +25,11 @@ app.add_typer(texts_app, name="texts", invoke_without_command=True)
 OUT = Console()
 
 Model = Annotated[str, typer.Argument(help="Packaged name, folder, .gguf file or hub id.")]
-Documents = Annotated[int, typer.Option(help="Documents to measure on, one block each.")]
-FitDocuments = Annotated[int, typer.Option(help="Documents to fit means and maps on.")]
-BlockSize = Annotated[int, typer.Option("--block", help="Greatest number of tokens in a block.")]
+Documents = Annotated[int, typer.Option(min=1, help="Documents to measure on, one block each.")]
+FitDocuments = Annotated[int, typer.Option(min=1, help="Documents to fit means and maps on.")]
+BlockSize = Annotated[
+    int, typer.Option("--block", min=2, help="Greatest number of tokens in a block.")
+]
 Seed = Annotated[int, typer.Option(help="Draws documents, donors and the twin's weights.")]
 Terms = Annotated[bool, typer.Option("--accept-terms", help="Accept the model's licence terms.")]
 
@@ -38,7 +40,7 @@ def assay(
     heads: Annotated[
         str, typer.Option(help='Components, e.g. "L18.H6 L17.H3-5"; the strongest if not given.')
     ] = "",
-    top: Annotated[int, typer.Option(help="How many of the strongest induction heads.")] = 5,
+    top: Annotated[int, typer.Option(min=1, help="How many of the strongest induction heads.")] = 5,
     text: Annotated[
         list[str] | None,
         typer.Option(help="webmix, pydocs, repeats, or a file; may be given again."),
@@ -85,8 +87,6 @@ def demo(
     record: Annotated[Path, typer.Option(help="Where the JSON goes.")] = Path("runs/demo.json"),
 ) -> None:
     """Assay the induction heads of a real model on real text: no argument needed."""
-    report.parent.mkdir(parents=True, exist_ok=True)
-    record.parent.mkdir(parents=True, exist_ok=True)
     run_assay(
         "smollm2-135m",
         heads="",
@@ -121,8 +121,11 @@ def run_assay(
     """Load, find, measure, print and write."""
     import unexplained as ux
     from unexplained.explanations.files import find_explanation
+    from unexplained.record import require_writable
     from unexplained.report import print_record, write_report
 
+    require_writable(report, "report")
+    require_writable(record, "record")
     explanations = [e for name in names for e in find_explanation(name)]
     OUT.print(f"[dim]cache: {cache_folder()}[/dim]", highlight=False)
     subject = ux.load(model, accept_terms=accept_terms)
@@ -195,8 +198,11 @@ def sweep(
     Ctrl-C or a crash the same command goes on from there.
     """
     import unexplained as ux
+    from unexplained.record import require_writable
     from unexplained.report import print_record, write_report
 
+    require_writable(report, "report")
+    require_writable(record, "record")
     subject = ux.load(model, accept_terms=accept_terms)
     where = ux.text(
         text, subject, documents=documents, fit_documents=fit_documents, block=block, seed=seed

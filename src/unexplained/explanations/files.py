@@ -36,10 +36,11 @@ def _load(path: Path) -> dict[str, Explanation]:
     asked = f"The explanation file {path}"
     if not path.is_file():
         raise ExplanationError(asked, "there is no such file")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # Not the file's own name: a json.py of the user's must not stand in for Python's.
+    spec = importlib.util.spec_from_file_location(f"_explanations_of_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+    sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
     except ExplanationError:

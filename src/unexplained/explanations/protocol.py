@@ -256,6 +256,8 @@ def explanation(
 def own_lines(error: Exception, file: str) -> str:
     """The traceback from the user's first line on; all of it if none is theirs."""
     frames = traceback.extract_tb(error.__traceback__)
-    first = next((i for i, frame in enumerate(frames) if frame.filename == file), 0)
+    # A file that does not parse has no line of its own in the traceback: the error names it.
+    none = len(frames) if isinstance(error, SyntaxError) else 0
+    first = next((i for i, frame in enumerate(frames) if frame.filename == file), none)
     shown = traceback.format_list(frames[first:])
     return "".join([*shown, *traceback.format_exception_only(error)]).rstrip()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import uuid
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from unexplained.errors import RecordError
-from unexplained.record import AssayRecord, Record, SweepRecord
+from unexplained.record import AssayRecord, Record, SweepRecord, write_whole
 from unexplained.report import charts, glossary, sweeps, tables, visible
 from unexplained.report import format as fmt
 
@@ -30,22 +29,7 @@ def write_report(record: Record, path: str | Path) -> Path:
     Raises:
         RecordError: The file cannot be written there.
     """
-    path = Path(path)
-    page = render(record)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(page, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        if part.exists():
-            part.unlink()
-        raise RecordError(
-            f"The report {path}",
-            f"it cannot be written ({error.strerror})",
-            "Give the path of a file in a folder that you may write to.",
-        ) from None
-    return path
+    return write_whole(Path(path), render(record), "report")
 
 
 def render(record: Record) -> str:

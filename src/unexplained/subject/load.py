@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
@@ -86,8 +87,15 @@ def _from_source(
         if not path.is_file():
             raise SubjectError(f"The GGUF file {path}", "there is no such file")
         extra = {"gguf_file": path.name}
-        model = AutoModelForCausalLM.from_pretrained(path.parent, dtype=dtype, **extra)
-        found = tokenizer or AutoTokenizer.from_pretrained(path.parent, **extra)
+        try:
+            model = AutoModelForCausalLM.from_pretrained(path.parent, dtype=dtype, **extra)
+            found = tokenizer or AutoTokenizer.from_pretrained(path.parent, **extra)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise SubjectError(
+                f"The GGUF file {path}",
+                f"it cannot be read ({_first_line(error)})",
+                "Is it whole, and of an architecture that transformers reads from GGUF?",
+            ) from error
         return model, found, [f"dequantised from {path.name}"]
     if path.is_dir():
         return *_read_folder(path, tokenizer, dtype), [f"read from the folder {path.name}"]
@@ -124,8 +132,8 @@ def _read_folder(
             folder, dtype=dtype, use_safetensors=True, local_files_only=True
         )
         return model, tokenizer or AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise SubjectError(asked, _first_line(error)) from error
+    except (OSError, ValueError, SafetensorError) as error:
+        raise SubjectError(asked, _first_line(error), "Is every file whole?") from error
 
 
 def _unknown_family(asked: str, kind: object) -> None:
