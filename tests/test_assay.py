@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -197,13 +199,50 @@ def test_documents_of_different_length_are_padded_without_a_trace() -> None:
             assert found.loss[at] == pytest.approx(alone.loss[0], abs=1e-3)
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_assay import halves, subject_of, texts_of
+from unexplained.evaluate import evaluate
+subject, _ = subject_of("half_induction")
+seen = []
+def stop(done, total):
+    seen.append(done)
+    if len(seen) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+evaluate(subject, texts_of(subject)[1], halves(subject), folder=Path({folder!r}),
+         batch_tokens=128, progress=stop)
+"""
+
+
+def halves(subject: Subject) -> list[Edited]:
+    heads = subject.sites("L*.H*")
+    return [Edited(str(s), (Edit(s, lambda x: x.value * 0.5),), f"half {s}") for s in heads]
+
+
+def test_killed_with_sigkill_and_resumed_in_another_process_is_the_uninterrupted_ledger(
+    tmp_path: Path,
+) -> None:
+    code = KILLED.format(tests=str(Path(__file__).parent), folder=str(tmp_path / "kept"))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    kept = {p: p.stat().st_mtime_ns for p in (tmp_path / "kept").rglob("*.parquet")}
+    assert len(kept) == 2
+    subject, _ = subject_of("half_induction")
+    text = texts_of(subject)[1]
+    whole = evaluate(subject, text, halves(subject), batch_tokens=128)
+    again = evaluate(subject, text, halves(subject), folder=tmp_path / "kept", batch_tokens=128)
+    assert again.table.equals(whole.table)
+    assert all(path.stat().st_mtime_ns == made for path, made in kept.items())
+
+
 def test_many_conditions_go_in_groups_that_change_no_bit_and_are_kept_one_by_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subject, _ = subject_of("half_induction")
     text = texts_of(subject)[1]
-    heads = subject.sites("L*.H*")
-    asked = [Edited(str(s), (Edit(s, lambda x: x.value * 0.5),), f"half {s}") for s in heads]
+    asked = halves(subject)
     whole = evaluate(subject, text, asked)
     monkeypatch.setattr(sys.modules["unexplained.evaluate.evaluate"], "GROUP", 2)
     told: list[tuple[int, int]] = []

@@ -105,3 +105,24 @@ def test_an_explanation_file_of_the_users_fails_in_their_own_lines(
 def test_sizes_that_mean_nothing_are_refused_by_the_command_line() -> None:
     for words in (["--documents", "0"], ["--top", "0"], ["--block", "1"]):
         assert RUN.invoke(app, ["assay", "smollm2-135m", *words]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"config.json": "{}", "pytorch_model.bin": "x"}, "its weights are pickled"),
+        ({"config.json": "{}"}, "it has no weights in safetensors"),
+        ({"model.safetensors": "x"}, "it has no config.json"),
+        ({"config.json": '{"model_type": "lama"}', "model.safetensors": "x"}, "Did you mean llama"),
+        (
+            {"config.json": '{"model_type": "llama"}', "model.safetensors": "x"},
+            "Is every file whole",
+        ),
+    ],
+)
+def test_a_folder_that_is_no_safe_model_is_refused(
+    files: dict[str, str], expected: str, tmp_path: Path
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    assert expected in refused("heads", str(tmp_path))

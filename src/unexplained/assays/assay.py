@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from unexplained.ablations import ABLATIONS, Fill
 from unexplained.assays.controls import IDENTITY, NOTHING, checks_of
 from unexplained.assays.examples import examples_of
 from unexplained.assays.ladder import Ladder, induction_ladder
-from unexplained.assays.provenance import command, machine, versions
+from unexplained.assays.provenance import found_again
 from unexplained.assays.verdict import cruxes_of, verdict_of
 from unexplained.bars import context_gain, damage, factors, measure_row
 from unexplained.errors import ExplanationError
@@ -98,23 +97,13 @@ def assay(
     return AssayRecord(
         title=title,
         verdict=verdict_of(results, ladder.primary.name, len(where), REFERENCE),
-        subject=subject.name,
-        subject_fingerprint=subject.fingerprint,
-        subject_notes=subject.notes,
         sites=tuple(str(site) for site in where),
         reference=REFERENCE,
         heads=tuple(heads),
         texts=tuple(results),
         checks=tuple(checks),
         cruxes=cruxes_of(results, ladder.primary.name, REFERENCE),
-        level=settings.level,
-        resamples=settings.resamples,
-        seed=settings.seed,
-        command=command(),
-        versions=versions(),
-        machine=machine(),
-        measured=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=round(time.perf_counter() - started, 1),
+        **found_again(subject, settings, started),
     )
 
 

@@ -6,11 +6,16 @@ import os
 import platform
 import shlex
 import sys
+import time
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from unexplained.stats import Settings
+from unexplained.subject import Subject
 from unexplained.subject.precision import processor
 
 PACKAGES = ("unexplained", "torch", "transformers", "numpy", "scipy", "pyarrow")
@@ -38,3 +43,20 @@ def command() -> str:
     """The command line that is running, without folders of this machine."""
     program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
     return shlex.join([program, *sys.argv[1:]])
+
+
+def found_again(subject: Subject, settings: Settings, started: float) -> dict[str, Any]:
+    """The fields of every record that say how to find it again; `started` by `perf_counter`."""
+    return {
+        "subject": subject.name,
+        "subject_fingerprint": subject.fingerprint,
+        "subject_notes": subject.notes,
+        "level": settings.level,
+        "resamples": settings.resamples,
+        "seed": settings.seed,
+        "command": command(),
+        "versions": versions(),
+        "machine": machine(),
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.perf_counter() - started, 1),
+    }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import numpy as np
 from scipy.stats import false_discovery_control
 
 from unexplained.ablations import ABLATIONS, Ablation, value_site
-from unexplained.assays.provenance import command, machine, versions
+from unexplained.assays.provenance import found_again
 from unexplained.bars import increase, kl, loss
 from unexplained.bars.paired import paired
 from unexplained.bars.recovered import INTACT
@@ -113,9 +112,6 @@ def sweep(
     return SweepRecord(
         title=f"{ablation[:1].upper()}{ablation[1:]} ablation of {sites} in {subject.name}",
         verdict=_verdict(effects, ablation, text.name, settings),
-        subject=subject.name,
-        subject_fingerprint=subject.fingerprint,
-        subject_notes=subject.notes,
         ablation=ablation,
         text=text.name,
         text_fingerprint=text.fingerprint,
@@ -129,14 +125,7 @@ def sweep(
         reported_on=len(text.eval) - half,
         joints=tuple(joints[group] for group in sets),
         pairs=tuple(joints[group] for group in couples),
-        level=settings.level,
-        resamples=settings.resamples,
-        seed=settings.seed,
-        command=command(),
-        versions=versions(),
-        machine=machine(),
-        measured=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=round(time.perf_counter() - started, 1),
+        **found_again(subject, settings, started),
     )
 
 
