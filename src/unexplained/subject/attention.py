@@ -53,12 +53,28 @@ class HeadValues:
         self._query, self._key, self._value, self._mask, self._z = query, key, value, mask, z
         self._scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
         self._group = query.shape[1] // key.shape[1]
+        # Keys of a prefix that was run before; sites are about the positions that run now.
+        self._before = key.shape[-2] - query.shape[-2]
         self._known: dict[tuple[int, str], Tensor] = {}
         self._changed: set[int] = set()
 
     def fork(self) -> HeadValues:
         """The same attention without the values set so far."""
-        return HeadValues(self._query, self._key, self._value, self._mask, self._scaling, self._z)
+        return self.rows(slice(None))
+
+    def rows(self, rows: slice) -> HeadValues:
+        """Some rows of the batch, without the values set so far."""
+        mask = self._mask
+        if mask is not None and mask.shape[0] > 1:
+            mask = mask[rows]
+        return HeadValues(
+            self._query[rows],
+            self._key[rows],
+            self._value[rows],
+            mask,
+            self._scaling,
+            self._z[rows],
+        )
 
     def get(self, head: int, name: str) -> Tensor:
         """One of `q` `k` `v` `pattern` `z` of a query head."""
@@ -82,21 +98,29 @@ class HeadValues:
         if name == "q":
             return self._query[:, head]
         if name == "k":
-            return self._key[:, head // self._group]
+            return self._key[:, head // self._group, self._before :]
         if name == "v":
-            return self._value[:, head // self._group]
+            return self._value[:, head // self._group, self._before :]
         if name == "pattern":
             return self._pattern(head)
         if head not in self._changed:
             return self._z[:, :, head]
-        return self.get(head, "pattern") @ self.get(head, "v")
+        return self.get(head, "pattern") @ self._whole(self._value, head, "v")
+
+    def _whole(self, stored: Tensor, head: int, name: str) -> Tensor:
+        """Keys or values of all positions, those of a prefix first."""
+        own = self.get(head, name)
+        if not self._before:
+            return own
+        return torch.cat([stored[:, head // self._group, : self._before], own], dim=-2)
 
     def _pattern(self, head: int) -> Tensor:
-        scores = self.get(head, "q") @ self.get(head, "k").transpose(-1, -2) * self._scaling
+        keys = self._whole(self._key, head, "k")
+        scores = self.get(head, "q") @ keys.transpose(-1, -2) * self._scaling
         mask = self._mask
         if mask is None:
-            length = scores.shape[-1]
-            allowed = torch.ones(length, length, dtype=torch.bool, device=scores.device).tril()
+            allowed = torch.ones(*scores.shape[-2:], dtype=torch.bool, device=scores.device)
+            allowed = allowed.tril(self._before)
             return scores.masked_fill(~allowed, -torch.inf).softmax(-1)
         mask = mask[:, 0 if mask.shape[1] == 1 else head]
         scores = (

@@ -6,7 +6,7 @@ An edit that returns None only looks: reading and editing are one mechanism.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,6 +29,23 @@ class Batch:
     valid: Tensor
     rows: Tensor
     documents: tuple[str, ...]
+    start: int = 0
+    """Position of the first column: above 0 where a prefix that all share is not run again."""
+    corrupted: Tensor | None = None
+    """The other prompts of a batch of pairs, (batch, position)."""
+
+    def since(self, position: int) -> Batch:
+        """The columns from a position on."""
+        if position == self.start:
+            return self
+        cut = slice(position - self.start, None)
+        return replace(
+            self,
+            tokens=self.tokens[:, cut],
+            valid=self.valid[:, cut],
+            start=position,
+            corrupted=None if self.corrupted is None else self.corrupted[:, cut],
+        )
 
     @classmethod
     def of(cls, tokens: Tensor) -> Batch:

@@ -17,6 +17,7 @@ from unexplained.sites import Shape, Site, parse
 from unexplained.subject.anatomy import Anatomy
 from unexplained.subject.edits import Batch, Edit
 from unexplained.subject.precision import Precision
+from unexplained.subject.prefix import Prefix, run_prefix
 from unexplained.subject.run import Pass, Resume, run
 
 
@@ -68,6 +69,8 @@ class Subject:
         keep_streams: Sequence[int] = (),
         direct: Sequence[Sequence[Edit]] = (),
         resume: Resume | None = None,
+        prefix: Prefix | None = None,
+        copies: Sequence[Sequence[Edit]] = (),
     ) -> Pass:
         """One forward pass; see `unexplained.subject.run.run`."""
         with self.precision.applied():
@@ -79,7 +82,14 @@ class Subject:
                 keep_streams=keep_streams,
                 direct=direct,
                 resume=resume,
+                prefix=prefix,
+                copies=copies,
             )
+
+    def prefix(self, tokens: Tensor) -> Prefix:
+        """Run the beginning (batch, position) that passes share; give it to `run`."""
+        with self.precision.applied():
+            return run_prefix(self.anatomy, tokens)
 
     def logits(self, normed: Tensor, columns: slice = slice(None)) -> Tensor:
         """Logits from the final norm's output, (…, vocabulary) or some of its columns.

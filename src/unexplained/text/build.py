@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from unexplained.errors import TextError
 from unexplained.text.corpora import parts_of
-from unexplained.text.document import Block
+from unexplained.text.document import Block, Pair
 from unexplained.text.draw import Pool, Request, require_disjoint
 from unexplained.text.strata import VERSION, Labels, strata
 from unexplained.text.tokens import Tokenized, Tokens
@@ -39,8 +39,34 @@ class Text:
 
     @property
     def predicted(self) -> int:
-        """Number of predicted tokens in the eval part: all but the first of every block."""
-        return sum(len(block.tokens) - 1 for block in self.eval)
+        """Number of predicted tokens in the eval part: all but the first of every block.
+
+        Of a pair one: the answer.
+        """
+        return sum(len(block.targets) for block in self.eval)
+
+    @property
+    def pairs(self) -> bool:
+        """Whether the blocks are pairs of prompts."""
+        return all(isinstance(block, Pair) for block in self.eval)
+
+    def swapped(self) -> Text:
+        """The corrupted prompts of a text of pairs, to be measured with the same answers.
+
+        Raises:
+            TextError: The text has no pairs.
+        """
+
+        def other(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+            return tuple(block.swapped() for block in blocks if isinstance(block, Pair))
+
+        if not self.pairs:
+            raise TextError(
+                f"The corrupted prompts of {self.name}",
+                "it is running text, not pairs of prompts",
+                "Use a behaviour, such as ioi.",
+            )
+        return replace(self._of(other(self.eval), other(self.fit)), name=f"{self.name}, corrupted")
 
     def first(self, documents: int, fit_documents: int | None = None) -> Text:
         """The same text with only the first documents of its eval part, and of its fit part."""
@@ -125,4 +151,8 @@ def _fingerprint(name: str, measured: tuple[Block, ...], fitted: tuple[Block, ..
         header = [block.document, block.domain, len(block.tokens), block.second_copy]
         digest.update(json.dumps(header).encode())
         digest.update(block.tokens.astype("<i4").tobytes())
+        if isinstance(block, Pair):
+            about = [block.answer, block.wrong, block.orbit, sorted(block.labels.items())]
+            digest.update(json.dumps(about).encode())
+            digest.update(block.corrupted.astype("<i4").tobytes())
     return digest.hexdigest()[:16]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -38,6 +38,77 @@ class Block:
     """One-dimensional; the first token is never predicted."""
     second_copy: int = 0
     """Index at which the block begins to repeat itself; 0 where it was not built to."""
+
+    @property
+    def unit(self) -> str:
+        """What is resampled, and a ledger's `document`: rows of one unit are not independent."""
+        return self.document
+
+    @property
+    def scored(self) -> slice:
+        """Positions whose prediction is scored: all but the last, which nothing follows."""
+        return slice(0, len(self.tokens) - 1)
+
+    @property
+    def targets(self) -> NDArray[np.int32]:
+        """The token that was to be predicted at each scored position."""
+        return self.tokens[1:]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Pair(Block):
+    """A prompt and its corruption, of equal length; only the prediction at the end is scored.
+
+    The margin, logit(answer) − logit(wrong), says whether the model has the behaviour. A single
+    pair confounds that with any preference for one of the two words: pairs come with their
+    role-swap, in which answer and wrong have changed places, and both are one `orbit`.
+
+    Raises:
+        TextError: The prompts differ in length, or are the same.
+    """
+
+    corrupted: NDArray[np.int32]
+    """The other prompt: the same length, another (or no) right answer."""
+    answer: int
+    wrong: int
+    orbit: str
+    """Hash shared by a pair and its role-swap: the unit of resampling."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Stratum family → label: template, order of names, …"""
+
+    def __post_init__(self) -> None:
+        if self.tokens.shape != self.corrupted.shape:
+            raise TextError(
+                f"The pair {self.document} of {self.domain}",
+                f"its prompts have {len(self.tokens)} and {len(self.corrupted)} tokens",
+                "Activations are exchanged position by position: use words of equally many tokens.",
+            )
+        if np.array_equal(self.tokens, self.corrupted):
+            raise TextError(f"The pair {self.document} of {self.domain}", "its prompts are the same")
+
+    @property
+    def unit(self) -> str:
+        """The orbit."""
+        return self.orbit
+
+    @property
+    def shared(self) -> int:
+        """How many leading tokens both prompts share."""
+        return int(np.argmax(self.tokens != self.corrupted))
+
+    @property
+    def scored(self) -> slice:
+        """The last position."""
+        return slice(len(self.tokens) - 1, len(self.tokens))
+
+    @property
+    def targets(self) -> NDArray[np.int32]:
+        """The answer."""
+        return np.array([self.answer], dtype=np.int32)
+
+    def swapped(self) -> Pair:
+        """The corrupted prompt as the one that is run; answer and wrong stay."""
+        return replace(self, tokens=self.corrupted, corrupted=self.tokens)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ Entry i of every family labels the prediction of `tokens[i + 1]` from `tokens[: 
 | `position` | `first 16`, `16-63`, `64-127`, `128-255`, … (the predicted token's index) |
 | `domain` | the document's domain |
 | `copy` | `first copy`, `second copy`; only for blocks that were built to repeat themselves |
+
+A pair of prompts has one scored position and its own families: `template`, `order`, ….
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from unexplained.text.document import Block
+from unexplained.text.document import Block, Pair
 
 VERSION = 1
 """Goes up when a definition changes; part of every text's fingerprint."""
@@ -30,7 +32,9 @@ Labels = NDArray[np.str_]
 
 
 def strata(block: Block) -> dict[str, Labels]:
-    """Family → labels, each of length `len(block.tokens) - 1`."""
+    """Family → labels, one for each scored position of the block."""
+    if isinstance(block, Pair):
+        return {family: np.array([label]) for family, label in block.labels.items()}
     count = len(block.tokens) - 1
     families = {
         "recurrence": recurrence(block.tokens),

@@ -1,0 +1,366 @@
+"""What happens inside a pass: hooks where somebody watches, edits in their turn.
+
+`run` makes one `Running` per pass. Reading and editing are one mechanism: an edit that returns
+None only looks.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unexplained.errors import SiteError
+from unexplained.sites import FINAL_LAYER, Site
+from unexplained.subject.anatomy import Anatomy
+from unexplained.subject.attention import STAGES, HeadValues
+from unexplained.subject.edits import Batch, Edit, Local, Lookup
+
+
+def first_of(output: Any) -> Tensor:
+    """A module's output, or the first of several."""
+    first: Tensor = output[0] if isinstance(output, tuple) else output
+    return first
+
+
+def _place(site: Site) -> tuple[int, str]:
+    """Which hook sees a site: (layer, place)."""
+    if site.part == "H":
+        return site.layer, "out" if site.value == "out" else "attention"
+    if site.part == "embed":
+        return 0, "resid_pre"
+    return site.layer, "neurons" if site.part == "N" else site.part
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An edit and the rows of the batch that it is about."""
+
+    edit: Edit
+    rows: slice | None = None
+    """None for all."""
+
+
+@dataclass
+class _Group:
+    """Direct edits of one condition, with what they have added so far."""
+
+    edits: dict[tuple[int, str], list[Placed]]
+    added: Tensor
+    error: Tensor
+    raw: Tensor | None = None
+    """What this layer's head edits add before a post-norm."""
+
+
+@dataclass
+class Running:
+    """The state of one pass: which edits stand where, and what has been seen."""
+
+    anatomy: Anatomy
+    batch: Batch
+    edits: Sequence[Placed]
+    keep: Sequence[Site]
+    keep_streams: set[int]
+    direct: Sequence[Sequence[Edit]]
+    values: dict[Site, Tensor] = field(default_factory=dict)
+    seen: dict[Site, Tensor] = field(default_factory=dict)
+    streams: dict[int, Tensor] = field(default_factory=dict)
+    arguments: list[tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
+    stream: Tensor = field(default_factory=lambda: torch.empty(0))
+    layer_input: Tensor = field(default_factory=lambda: torch.empty(0))
+
+    def __post_init__(self) -> None:
+        both = [placed.edit for placed in self.edits]
+        both += [edit for group in self.direct for edit in group]
+        readers = [_watch(site, self.seen) for edit in both for site in edit.reads]
+        keepers = [_watch(site, self.values) for site in self.keep]
+        self.places = _by_place([*readers, *self.edits, *keepers])
+        width = self.anatomy.shape.width
+        shape = (*self.batch.tokens.shape, width)
+        like = next(self.anatomy.model.parameters())
+        self.groups = [
+            _Group(
+                _by_place([Placed(edit) for edit in group]),
+                like.new_zeros(shape),
+                like.new_zeros(shape[:2]),
+            )
+            for group in self.direct
+        ]
+
+    def check(self, start: int) -> None:
+        """Refuse sites that this model, or a pass that begins at a layer, does not have."""
+        for layer, place in self.places:
+            if place == "resid_mid" and self.anatomy.parallel:
+                raise SiteError(
+                    f"The site L{layer}.resid_mid",
+                    "in this model attention and MLP run side by side, so there is no middle",
+                    f"Use L{layer}.resid_pre or L{layer}.resid_post.",
+                )
+            if layer < start:
+                raise SiteError(
+                    f"An edit in layer {layer}", f"the pass resumes at layer {start}, after it"
+                )
+        for group in self.groups:
+            for layer, place in group.edits:
+                if place not in ("attention", "out", "attn", "mlp", "neurons"):
+                    raise SiteError(
+                        f"The direct effect of L{layer}.{place}",
+                        "only components that add to the stream have one",
+                        "Ask for the total effect.",
+                    )
+
+    # --- hooks --------------------------------------------------------------------------------
+
+    @contextmanager
+    def hooked(self, *, every_layer: bool) -> Iterator[None]:
+        """Hooks for the places that somebody watches, gone again afterwards."""
+        handles: list[Any] = []
+        places = set(self.places) | {place for group in self.groups for place in group.edits}
+        for layer, module in enumerate(self.anatomy.layers):
+            here = {place for at, place in places if at == layer}
+            if every_layer or here or layer in self.keep_streams:
+                handles.append(self._before_layer(layer, module, record=every_layer))
+            if here:
+                handles.extend(self._inside_layer(layer, module, here))
+        norm = self.anatomy.final_norm
+        handles.append(norm.register_forward_pre_hook(self._take_stream))
+        if (FINAL_LAYER, "final") in places:
+            handles.append(norm.register_forward_hook(self._plain(FINAL_LAYER, "final")))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _take_stream(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        self.stream = args[0]
+
+    def _before_layer(self, layer: int, module: nn.Module, *, record: bool) -> Any:
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if record:
+                self.arguments.append(_for_any_batch(args, kwargs))
+            stream = self._visit(layer, "resid_pre", args[0])
+            self.layer_input = stream
+            if layer in self.keep_streams:
+                self.streams[layer] = stream
+            return (stream, *args[1:]), kwargs
+
+        return module.register_forward_pre_hook(hook, with_kwargs=True)
+
+    def _inside_layer(self, layer: int, module: nn.Module, here: set[str]) -> Iterator[Any]:
+        anatomy = self.anatomy
+        if here & {"out"}:
+            yield anatomy.head_output(layer).register_forward_hook(self._outs(layer))
+        if here & {"attn", "resid_mid"} or (self.groups and anatomy.family.attention_post_norm):
+            yield anatomy.attention_end(layer).register_forward_hook(self._attention_end(layer))
+        if "neurons" in here:
+            yield anatomy.neuron_output(layer).register_forward_pre_hook(self._neurons(layer))
+        if here & {"mlp"} or (self.groups and anatomy.family.mlp_post_norm):
+            yield anatomy.mlp_end(layer).register_forward_hook(self._mlp_end(layer))
+        if "resid_post" in here:
+            yield module.register_forward_hook(self._plain(layer, "resid_post"))
+
+    def _plain(self, layer: int, place: str) -> Callable[..., Any]:
+        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+            new = self._visit(layer, place, first_of(output))
+            return (new, *output[1:]) if isinstance(output, tuple) else new
+
+        return hook
+
+    def _outs(self, layer: int) -> Callable[..., Any]:
+        size = self.anatomy.shape.head_size
+
+        def hook(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+            def outs(head: int) -> Tensor:
+                z: Tensor = args[0][..., head * size : (head + 1) * size]
+                return z @ self.anatomy.head_weight(layer, head)
+
+            for placed in self.places.get((layer, "out"), ()):
+                old = outs(placed.edit.site.index)
+                new = self._edited(placed, old)
+                output = output if new is old else output + (new - old)
+            for group in self.groups:
+                for placed in group.edits.get((layer, "out"), ()):
+                    old = outs(placed.edit.site.index)
+                    new = self._edited(placed, old)
+                    if new is not old:
+                        self._add(group, layer, new - old)
+            return output
+
+        return hook
+
+    def _attention_end(self, layer: int) -> Callable[..., Any]:
+        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+            attn = self._visit(layer, "attn", first_of(output))
+            if (layer, "resid_mid") in self.places:
+                mid = self.layer_input + attn
+                attn = attn + (self._visit(layer, "resid_mid", mid) - mid)
+            self._through_post_norm(module, args)
+            return (attn, *output[1:]) if isinstance(output, tuple) else attn
+
+        return hook
+
+    def _neurons(self, layer: int) -> Callable[..., Any]:
+        def hook(module: nn.Module, args: tuple[Any, ...]) -> Any:
+            acts = args[0]
+            for placed in self.places.get((layer, "neurons"), ()):
+                old = acts[..., placed.edit.site.index]
+                new = self._edited(placed, old)
+                if new is not old:
+                    acts = acts.clone() if acts is args[0] else acts
+                    acts[..., placed.edit.site.index] = new
+            for group in self.groups:
+                for placed in group.edits.get((layer, "neurons"), ()):
+                    old = args[0][..., placed.edit.site.index]
+                    new = self._edited(placed, old)
+                    if new is not old:
+                        weight = self.anatomy.neuron_weight(layer, placed.edit.site.index)
+                        added = (new - old)[..., None] * weight
+                        self._add(group, layer, added, bool(self.anatomy.family.mlp_post_norm))
+            return (acts, *args[1:])
+
+        return hook
+
+    def _mlp_end(self, layer: int) -> Callable[..., Any]:
+        plain = self._plain(layer, "mlp")
+
+        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+            self._through_post_norm(module, args)
+            return plain(module, args, output)
+
+        return hook
+
+    # --- what happens at a place --------------------------------------------------------------
+
+    def _local(self, placed: Placed, own: Lookup) -> Local:
+        reads = {
+            site: _some(self.seen[site], placed.rows)
+            for site in placed.edit.reads
+            if site in self.seen
+        }
+        return Local(placed.edit.where, self.batch, own, reads)
+
+    def _edited(self, placed: Placed, value: Tensor) -> Tensor:
+        """The value with the edit's rows replaced; the very same tensor where it only looked."""
+        here = _some(value, placed.rows)
+        new = placed.edit(self._local(placed, _only(here)))
+        if new is None:
+            return value
+        if placed.rows is None:
+            return new
+        value = value.clone()
+        value[placed.rows] = new
+        return value
+
+    def _visit(self, layer: int, place: str, value: Tensor) -> Tensor:
+        """Let the edits at a whole-vector place have their turn."""
+        for placed in self.places.get((layer, place), ()):
+            value = self._edited(placed, value)
+        for group in self.groups:
+            for placed in group.edits.get((layer, place), ()):
+                new = self._edited(placed, value)
+                if new is not value:
+                    # What a block adds has been through its post-norm already.
+                    self._add(group, layer, new - value, post_norm=False)
+        return value
+
+    def on_attention(self, layer: int, values: HeadValues, z: Tensor) -> Tensor:
+        """Called by the attention function: q, k, v, pattern and z of every head."""
+        whole = z
+        for rows, here in _by_rows(self.places.get((layer, "attention"), ())):
+            some = values if rows is None else values.rows(rows)
+            for placed in here:
+                self._edit_head(placed, layer, some)
+            if some.changed and z is whole:
+                z = z.clone()
+            for head in some.changed:
+                _some(z, rows)[:, :, head] = some.get(head, "z")
+        for group in self.groups:
+            if (layer, "attention") in group.edits:
+                mine = values.fork()
+                for placed in group.edits[layer, "attention"]:
+                    self._edit_head(placed, layer, mine)
+                for head in mine.changed:
+                    moved = mine.get(head, "z") - z[:, :, head]
+                    self._add(group, layer, moved @ self.anatomy.head_weight(layer, head))
+        return z
+
+    def _edit_head(self, placed: Placed, layer: int, values: HeadValues) -> None:
+        head = placed.edit.site.index
+
+        def own(name: str) -> Tensor:
+            if name == "out":
+                return values.get(head, "z") @ self.anatomy.head_weight(layer, head)
+            return values.get(head, name)
+
+        new = placed.edit(self._local(placed, own))
+        if new is not None:
+            values.set(head, placed.edit.where.value, new)
+
+    def _add(self, group: _Group, layer: int, added: Tensor, post_norm: bool | None = None) -> None:
+        group.error += added.pow(2).sum(-1)
+        if bool(self.anatomy.family.attention_post_norm) if post_norm is None else post_norm:
+            group.raw = added if group.raw is None else group.raw + added
+        else:
+            group.added += added
+
+    def _through_post_norm(self, norm: nn.Module, args: tuple[Any, ...]) -> None:
+        """Carry what was added before a post-norm through it, on top of the intact input."""
+        for group in self.groups:
+            if group.raw is not None:
+                # .forward, because calling the module would run this hook again.
+                group.added += norm.forward(args[0] + group.raw) - norm.forward(args[0])
+                group.raw = None
+
+
+def _for_any_batch(
+    args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A layer's other arguments, the mask cut to one row: no row has a mask of its own."""
+    rows = args[0].shape[0]
+
+    def cut(value: Any) -> Any:
+        mask = isinstance(value, Tensor) and value.dim() == 4 and value.shape[0] == rows
+        return value[:1] if mask else value
+
+    return tuple(map(cut, args[1:])), {name: cut(value) for name, value in kwargs.items()}
+
+
+def _by_rows(placed: Sequence[Placed]) -> list[tuple[slice | None, list[Placed]]]:
+    """Edits by the rows that they are about, in the order in which they came."""
+    found: dict[tuple[int, int] | None, tuple[slice | None, list[Placed]]] = {}
+    for one in placed:
+        mark = None if one.rows is None else (one.rows.start, one.rows.stop)
+        found.setdefault(mark, (one.rows, []))[1].append(one)
+    return list(found.values())
+
+
+def _some(value: Tensor, rows: slice | None) -> Tensor:
+    return value if rows is None else value[rows]
+
+
+def _watch(site: Site, into: dict[Site, Tensor]) -> Placed:
+    def look(local: Local) -> None:
+        into[site] = local.value
+
+    return Placed(Edit(site, look))
+
+
+def _only(value: Tensor) -> Lookup:
+    """A component with one value."""
+    return lambda name: value
+
+
+def _by_place(edits: Sequence[Placed]) -> dict[tuple[int, str], list[Placed]]:
+    """Edits by the hook that sees them; at one attention, in the order in which values come about."""
+    places: dict[tuple[int, str], list[Placed]] = defaultdict(list)
+    for placed in edits:
+        places[_place(placed.edit.where)].append(placed)
+    for at in places.values():
+        at.sort(key=lambda placed: STAGES.get(placed.edit.where.value, 0))
+    return dict(places)
