@@ -29,6 +29,7 @@ def rows_of(condition, losses, *, tokens, stratum=ALL, kl=None, agree=None, erro
             float(losses[i]),
             float((kl or [0.0] * count)[i]),
             int((agree or tokens)[i]),
+            *(None, None, None),  # correct, margin, preferred
             None if error is None else float(error[i]),
         )
         for i in range(count)

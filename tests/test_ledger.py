@@ -23,7 +23,8 @@ ROWS = [
 
 
 def ledger_of(rows) -> Ledger:
-    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in SCHEMA]
+    whole = [(*row[:8], None, None, None, row[8]) for row in rows]  # no correct, margin, preferred
+    columns = [list(column) for column in zip(*whole, strict=True)] or [[] for _ in SCHEMA]
     return Ledger(pa.table(columns, schema=SCHEMA), NO_TOKENS)
 
 

@@ -1,8 +1,8 @@
 """What measuring conditions on a text gives: sums per condition, document and stratum. No torch.
 
 A row says: under this condition, in this document, over the tokens with this label, so many
-tokens were predicted and their losses (nats), KL divergences from the intact model (nats) and
-top-1 agreements with it add up to this. Everything reported is arithmetic on such rows, so a
+tokens were predicted and their losses (nats), KL divergences from the intact model (nats), top-1
+agreements with it and so on add up to this. Everything reported is arithmetic on such rows, so a
 ratio is always a ratio of sums and documents are always there to be resampled.
 """
 
@@ -33,10 +33,19 @@ SCHEMA = pa.schema(
         ("loss", pa.float64()),
         ("kl", pa.float64()),
         ("agree", pa.int64()),
+        ("correct", pa.int64()),
+        ("margin", pa.float64()),
+        ("preferred", pa.int64()),
         ("error", pa.float64()),
     ]
 )
-"""`error`: squared error at the edited sites in the intact run, summed; null where not asked."""
+"""`correct`: top-1 predictions that are the target. Of pairs of prompts only: `margin`, logit of
+the answer minus logit of the wrong answer, and `preferred`, how often that is above 0. `error`:
+squared error at the edited sites in the intact run. All are sums, and null where not asked for;
+where the margin alone was asked for, so are loss, kl, agree and correct."""
+
+COLUMNS = ("loss", "kl", "agree", "correct", "margin", "preferred", "error")
+"""What is summed, besides the number of tokens."""
 
 TOKEN_SCHEMA = pa.schema(
     [
@@ -51,7 +60,10 @@ TOKEN_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Sums:
-    """One condition on one stratum: an array entry per document, in the ledger's document order."""
+    """One condition on one stratum: an array entry per document, in the ledger's document order.
+
+    What was not measured is NaN.
+    """
 
     condition: str
     documents: tuple[str, ...]
@@ -59,6 +71,9 @@ class Sums:
     loss: np.ndarray
     kl: np.ndarray
     agree: np.ndarray
+    correct: np.ndarray
+    margin: np.ndarray
+    preferred: np.ndarray
     error: np.ndarray
 
     def per_token(self, column: str = "loss") -> float:
@@ -122,8 +137,7 @@ class Ledger:
     @cached_property
     def _columns(self) -> dict[str, np.ndarray]:
         """The numeric columns, and every row's document as its place in `documents`."""
-        names = ("tokens", "loss", "kl", "agree", "error")
-        numbers = {name: self.table[name].to_numpy() for name in names}
+        numbers = {name: self.table[name].to_numpy() for name in ("tokens", *COLUMNS)}
         return numbers | {"document": _coded(self.table["document"])[0]}
 
     def sums(self, condition: str, stratum: tuple[str, str] = ALL) -> Sums:
@@ -141,19 +155,14 @@ class Ledger:
         rows = self._index.get((condition, stratum), np.empty(0, dtype=np.int64))
         at = self._columns["document"][rows]
 
-        def column(name: str, kind: type) -> np.ndarray:
-            total: np.ndarray = np.zeros(len(self.documents), dtype=kind)
-            np.add.at(total, at, self._columns[name][rows])
+        def column(name: str) -> np.ndarray:
+            values = self._columns[name]
+            total: np.ndarray = np.zeros(len(self.documents), dtype=values.dtype)
+            np.add.at(total, at, values[rows])
             return total
 
         return Sums(
-            condition,
-            self.documents,
-            column("tokens", np.int64),
-            column("loss", np.float64),
-            column("kl", np.float64),
-            column("agree", np.int64),
-            column("error", np.float64),
+            condition, self.documents, column("tokens"), **{name: column(name) for name in COLUMNS}
         )
 
     def token_rows(self, condition: str, document: str) -> tuple[list[float], list[int]]:

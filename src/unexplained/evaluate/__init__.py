@@ -5,5 +5,6 @@ from unexplained.evaluate.activations import observe as observe
 from unexplained.evaluate.conditions import Condition as Condition
 from unexplained.evaluate.conditions import Edited as Edited
 from unexplained.evaluate.conditions import Intact as Intact
+from unexplained.evaluate.conditions import Program as Program
 from unexplained.evaluate.conditions import Table as Table
 from unexplained.evaluate.evaluate import evaluate as evaluate

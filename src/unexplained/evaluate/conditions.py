@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
-from unexplained.subject import Edit
+from unexplained.subject import Batch, Edit, Subject
 
 Effect = Literal["total", "direct", "direct, norm frozen"]
 """Total: everything downstream reacts. Direct: only what the edited components themselves add to
@@ -44,6 +44,22 @@ class Edited:
     fingerprint: str
     """Hash of everything that the edits depend on: code, fitted values, sites."""
     effect: Effect = "total"
+    after_prefix: bool = False
+    """It is the identity at positions before the first at which the prompts of its pair differ,
+    so that those need not be run again."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """Predictions from any computation on the model's parts, such as a circuit of edges."""
+
+    name: str
+    run: Callable[[Subject, Batch], Tensor]
+    """From whole prompts to the final norm's output at their last so many positions, as many as
+    are scored or more: (batch, position, width)."""
+    fingerprint: str
+    """Hash of everything that it depends on."""
+    after_prefix: bool = True
 
 
 @dataclass(frozen=True)
@@ -59,7 +75,7 @@ class Table:
         return f"table {self.table.fingerprint}"
 
 
-Condition = Intact | Edited | Table
+Condition = Intact | Edited | Program | Table
 
 
 def key(condition: Condition) -> str:

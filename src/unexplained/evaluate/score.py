@@ -24,11 +24,23 @@ BLOCK = {"cpu": 1024, "cuda": 16384}
 
 @dataclass(frozen=True)
 class Scores:
-    """Per predicted token: loss and KL from the intact model (nats), top-1 prediction."""
+    """Per predicted token; None where it was not asked for.
 
-    loss: Tensor
-    kl: Tensor
-    predicted: Tensor
+    Loss and KL from the intact model (nats), top-1 prediction, and of pairs the margin: logit of
+    the answer minus logit of the wrong one.
+    """
+
+    loss: Tensor | None
+    kl: Tensor | None
+    predicted: Tensor | None
+    margin: Tensor | None = None
+
+    @property
+    def sound(self) -> Tensor:
+        """Which tokens have finite numbers."""
+        first = self.margin if self.loss is None else self.loss
+        assert first is not None
+        return torch.isfinite(first)
 
 
 class _Softmax:
@@ -67,6 +79,18 @@ class _Softmax:
     def loss(self) -> Tensor:
         """−log softmax at the target, float64."""
         return self.normaliser - self.at_target
+
+
+def margins(logits: Callable[[Tensor], Tensor], targets: Tensor, wrong: Tensor) -> Tensor:
+    """Logit of the answer minus logit of the wrong one, (n,) float64, from two columns alone.
+
+    Args:
+        logits: The logits of every row for its own k columns, from (n, k) column numbers.
+        targets: (n,) the answers.
+        wrong: (n,) what they are held against.
+    """
+    two = logits(torch.stack([targets, wrong], dim=-1)).double()
+    return two[:, 0] - two[:, 1]
 
 
 def score(

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
 from unexplained.errors import MeasurementError
 from unexplained.evaluate.conditions import digest
@@ -50,6 +52,33 @@ class Store:
         store = cls(root / digest(text), dict(describes))
         store._write(lambda path: path.write_text(text, encoding="utf-8"), "measured.json")
         return store
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes out while this one measures into the folder.
+
+        The system gives the lock back when a process ends, however it ends.
+
+        Raises:
+            MeasurementError: Another process holds it.
+        """
+        lock = FileLock(self.folder / ".lock", timeout=0, is_singleton=True)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise MeasurementError(
+                f"Measuring into {self.folder}",
+                "another process is measuring the same model on the same text into it",
+                "Wait for it, or give this one another folder.",
+            ) from None
+        except OSError as error:
+            raise MeasurementError(
+                f"Measuring into {self.folder}", f"it cannot be locked ({error.strerror or error})"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def load(self, unit: str, keys: Mapping[str, str], want_tokens: Iterable[str]) -> Ledger:
         """What is known of a unit, for conditions given as key -> name.

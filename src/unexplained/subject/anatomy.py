@@ -104,6 +104,16 @@ class Anatomy:
         logits = nn.functional.linear(
             normed, self._weight(self.unembed)[columns], None if bias is None else bias[columns]
         )
+        return self._capped(logits)
+
+    def logits_of(self, normed: Tensor, ids: Tensor) -> Tensor:
+        """Unembed every row (n, width) into columns of its own, (n, k) ids -> (n, k) logits."""
+        bias = self.unembed.bias
+        assert bias is None or isinstance(bias, Tensor)
+        logits = torch.einsum("nw,nkw->nk", normed, self._weight(self.unembed)[ids])
+        return self._capped(logits if bias is None else logits + bias[ids])
+
+    def _capped(self, logits: Tensor) -> Tensor:
         cap = getattr(self.model.config, "final_logit_softcapping", None)
         if cap is None:
             return logits

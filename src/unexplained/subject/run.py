@@ -59,6 +59,10 @@ class Pass:
     _streams: dict[int, Tensor]
     _arguments: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...]
 
+    def has(self, layer: int) -> bool:
+        """Whether the stream before that layer was kept."""
+        return layer in self._streams or layer == len(self._arguments)
+
     def resume(self, layer: int) -> Resume:
         """The point before a layer that was named in `keep_streams`, or after the last layer."""
         after_all = layer == len(self._arguments)

@@ -99,6 +99,11 @@ class Subject:
         with torch.no_grad(), self.precision.applied():
             return self.anatomy.logits(normed, columns)
 
+    def logits_of(self, normed: Tensor, ids: Tensor) -> Tensor:
+        """Logits of every row (n, width) for columns of its own, (n, k) ids -> (n, k)."""
+        with torch.no_grad(), self.precision.applied():
+            return self.anatomy.logits_of(normed, ids)
+
     def twin(self, seed: int) -> Subject:
         """The same architecture with random weights: what structure alone would score.
 

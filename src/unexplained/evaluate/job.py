@@ -1,0 +1,309 @@
+"""What is to be measured, cut into tasks that any worker can do.
+
+A `Job` holds everything that a worker needs; a `Task` names one batch and the conditions to
+measure on it. Whoever does a task gets the same rows: how a batch is run is planned from the job
+alone, never from what happens to be finished already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from unexplained.errors import MeasurementError
+from unexplained.evaluate.batches import Plan, Scored, plan
+from unexplained.evaluate.conditions import Condition, Edited, Program, Table, digest, key
+from unexplained.evaluate.rows import rows_of
+from unexplained.evaluate.score import Columns, Scores, margins, score
+from unexplained.ledger import Ledger
+from unexplained.subject import Batch, Edit, Pass, Resume, Subject
+from unexplained.subject.edits import first_layer
+from unexplained.text import Text
+
+Measure = Literal["all", "margin"]
+"""Everything that a ledger has, or of pairs the margin alone, which needs two columns of logits."""
+
+GROUP = 32
+"""Conditions that go through the unembedding together and are kept together: their final streams
+are held at once, and they are what a killed process may have to measure again."""
+
+STACK = {"cpu": 384, "cuda": 32768}
+"""Padded tokens that are worth running side by side. On two AVX2 cores, single heads on 8 pairs
+of which 5 positions run: see benchmarks/results/sweeps.json; a longer batch gains nothing."""
+
+MEMORY = 4e9
+"""Bytes of kept streams and final streams that a worker may hold."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Some conditions on one batch."""
+
+    batch: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a batch is run."""
+
+    start: int
+    """The first position that is run for every condition; before it nothing changes."""
+    stack: int
+    """Conditions side by side."""
+    group: int
+    """Conditions that are finished together."""
+    unit: str
+    """Under which name what is finished is kept."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Conditions on a part of a text."""
+
+    subject: Subject
+    text: Text
+    part: Literal["eval", "fit"]
+    conditions: tuple[Condition, ...]
+    """The intact model among them."""
+    keep_tokens: frozenset[str]
+    measure: Measure
+    batch_tokens: int
+    memory: float
+    _worker: list[tuple[int, Unit]] = field(default_factory=list, repr=False)
+    """The unit that was worked on last: its intact pass serves the next task too."""
+
+    @cached_property
+    def plans(self) -> list[Plan]:
+        """The batches: they do not depend on what is measured."""
+        return plan(self.text.eval if self.part == "eval" else self.text.fit, self.batch_tokens)
+
+    @cached_property
+    def by_name(self) -> dict[str, Condition]:
+        """The conditions by name."""
+        return {condition.name: condition for condition in self.conditions}
+
+    @cached_property
+    def ordered(self) -> list[Condition]:
+        """By the layer where they begin, so that those that share a start come together."""
+        return sorted(self.conditions, key=self.start_layer)
+
+    def start_layer(self, condition: Condition) -> int:
+        """The first layer that has to be run again for it."""
+        layers = self.subject.shape.layers
+        if isinstance(condition, Edited) and condition.effect == "total":
+            return min(max(first_layer(condition.edits), 0), layers)
+        return layers
+
+    def layout(self, number: int) -> Layout:
+        """How the batch of that number is run.
+
+        Raises:
+            MeasurementError: The memory budget does not hold what one condition needs.
+        """
+        batch = self.plans[number]
+        rows, longest = len(batch.blocks), max(len(block.tokens) for block in batch.blocks)
+        changed = [c for c in self.conditions if isinstance(c, Edited | Program)]
+        start = batch.shared if all(c.after_prefix for c in changed) else 0
+        size = rows * (longest - start)
+        kind = self.subject.device.type
+        stack = max(1, STACK.get(kind, STACK["cuda"]) // size)
+        stream = size * self.subject.shape.width * self.item
+        if self.memory < 4 * stream:
+            raise MeasurementError(
+                f"A memory budget of {self.memory / 1e6:.1f} MB",
+                f"one condition on a batch of {rows} x {longest - start} tokens takes "
+                f"{4 * stream / 1e6:.1f} MB",
+                "Give that much, or measure with fewer tokens in a batch.",
+            )
+        group = int(min(GROUP, self.memory / 2 // stream))
+        names = [block.document for block in batch.blocks]
+        # Side by side, low bits depend on the company, so another company is another unit.
+        company = digest(*map(key, self.ordered)) if stack > 1 else ""
+        unit = digest(self.part, self.measure, str(start), str(stack), company, *names)
+        return Layout(start, min(stack, group), group, unit)
+
+    @property
+    def item(self) -> int:
+        """Bytes of one number."""
+        return next(self.subject.anatomy.model.parameters()).element_size()
+
+    def tasks(self, number: int, known: Sequence[str]) -> list[Task]:
+        """What is still to be done on a batch, where some conditions are known.
+
+        Conditions that run side by side stay together, known or not.
+        """
+        layout, finished = self.layout(number), set(known)
+        wanted = self.ordered
+        if layout.stack == 1:
+            wanted = [c for c in wanted if c.name not in finished]
+        groups = [wanted[i : i + layout.group] for i in range(0, len(wanted), layout.group)]
+        names = [tuple(c.name for c in group) for group in groups]
+        return [Task(number, some) for some in names if not finished.issuperset(some)]
+
+    def do(self, task: Task) -> Ledger:
+        """Measure the conditions of a task on its batch."""
+        if not self._worker or self._worker[0][0] != task.batch:
+            self._worker[:] = [(task.batch, Unit(self, task.batch))]
+        return self._worker[0][1].measure([self.by_name[name] for name in task.names])
+
+
+class Unit:
+    """One batch: the intact pass, and from its streams each condition."""
+
+    def __init__(self, job: Job, number: int) -> None:
+        self.job, self.subject = job, job.subject
+        self.plan, self.layout = job.plans[number], job.layout(number)
+        self.whole = self.plan.batch(self.subject.device)
+        self.batch: Batch = self.whole.since(self.layout.start)
+        scored = self.plan.scored(self.subject.device)
+        self.scored = Scored(scored.where[:, self.layout.start :], scored.targets, scored.wrong)
+        self._kept: Pass | None = None
+
+    @cached_property
+    def directs(self) -> dict[str, tuple[Edit, ...]]:
+        """Edits whose direct effects are wanted; free and frozen norm are two readings of one."""
+        return {
+            c.fingerprint: c.edits
+            for c in self.job.conditions
+            if isinstance(c, Edited) and c.effect != "total"
+        }
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """Layers where some condition begins."""
+        layers = {self.job.start_layer(c) for c in self.job.conditions if isinstance(c, Edited)}
+        return sorted(layers - {self.subject.shape.layers})
+
+    @cached_property
+    def intact(self) -> Pass:
+        """The intact model, with all direct effects and as many streams as may be kept."""
+        prefix = None
+        if self.layout.start:
+            prefix = self.subject.prefix(self.whole.tokens[:, : self.layout.start])
+        return self.subject.run(
+            self.batch,
+            keep_streams=self._affordable(self.starts),
+            direct=list(self.directs.values()),
+            prefix=prefix,
+        )
+
+    def _affordable(self, layers: Sequence[int]) -> Sequence[int]:
+        stream = self.batch.tokens.numel() * self.subject.shape.width * self.job.item
+        return layers[: max(1, int(self.job.memory / 2 // stream))]
+
+    def resume(self, layer: int) -> Resume:
+        """The point before a layer; streams that did not fit are made again from the last that did."""
+        if layer == self.subject.shape.layers:
+            return self.intact.resume(layer)
+        kept = self._kept or self.intact
+        if not kept.has(layer):
+            earlier = [at for at in self.starts if kept.has(at) and at < layer]
+            base = kept.resume(earlier[-1]) if earlier else self.intact.resume(self.starts[0])
+            later = [at for at in self.starts if at >= layer]
+            kept = self._kept = self.subject.run(
+                self.batch, keep_streams=self._affordable(later), resume=base
+            )
+        return kept.resume(layer)
+
+    def measure(self, conditions: Sequence[Condition]) -> Ledger:
+        """Measure some of the conditions, always with the intact model for comparison."""
+        finals: dict[str, Tensor] = {}
+        errors: dict[str, Tensor] = {}
+        tables: dict[str, Columns] = {}
+        where = self.scored.where
+        finals |= self._totals([c for c in conditions if _is_total(c)])
+        for condition in conditions:
+            match condition:
+                case Edited(name=name, fingerprint=mark, effect=effect) if effect != "total":
+                    direct = self.intact.direct[list(self.directs).index(mark)]
+                    normed = self._direct(direct.added, effect == "direct, norm frozen")
+                    finals[name], errors[name] = normed[where], direct.error[where]
+                case Program(name=name, run=run):
+                    finals[name] = run(self.subject, self.whole)[:, -where.shape[1] :][where]
+                case Table(name=name, table=table):
+                    tables[name] = table.log_probs(self.batch.tokens[where])
+        scores = self._scores(finals, tables)
+        self._check(conditions, scores)
+        asked = {condition.name: scores[condition.name] for condition in conditions}
+        return rows_of(
+            asked, errors, scores["intact"].predicted, self.scored.targets, self.plan,
+            [self.job.text.labels(block) for block in self.plan.blocks], self.job.keep_tokens,
+        )  # fmt: skip
+
+    def _totals(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
+        """Final streams at the scored places; short batches of like conditions side by side."""
+        found: dict[str, Tensor] = {}
+        waiting = [c for c in conditions if isinstance(c, Edited)]
+        while waiting:
+            layer = self.job.start_layer(waiting[0])
+            run = [c for c in waiting if self.job.start_layer(c) == layer][: self.layout.stack]
+            waiting = [c for c in waiting if c not in run]
+            resume = self.resume(layer)
+            if len(run) == 1:
+                normed = self.subject.run(self.batch, run[0].edits, resume=resume).normed[None]
+            else:
+                copies = [c.edits for c in run]
+                normed = self.subject.run(self.batch, copies=copies, resume=resume).normed
+                normed = normed.view(len(run), -1, *normed.shape[1:])
+            found |= {c.name: one[self.scored.where] for c, one in zip(run, normed, strict=True)}
+        return found
+
+    def _direct(self, added: Tensor, frozen: bool) -> Tensor:
+        with torch.no_grad(), self.subject.precision.applied():
+            if frozen:
+                return self.subject.anatomy.frozen_norm(self.intact.stream, added)
+            normed: Tensor = self.subject.anatomy.final_norm(self.intact.stream + added)
+            return normed
+
+    def _scores(
+        self, finals: Mapping[str, Tensor], tables: Mapping[str, Columns]
+    ) -> dict[str, Scores]:
+        base, scored = self.intact.normed[self.scored.where], self.scored
+        every: dict[str, Tensor] = {"intact": base, **finals}
+        margin: dict[str, Tensor] = {}
+        if scored.wrong is not None:
+            for name, normed in every.items():
+                logits_of = partial(self.subject.logits_of, normed)
+                margin[name] = margins(logits_of, scored.targets, scored.wrong)
+        if self.job.measure == "margin":
+            return {name: Scores(None, None, None, one) for name, one in margin.items()}
+        found = score(
+            self._columns(base),
+            {name: self._columns(normed) for name, normed in finals.items()} | dict(tables),
+            scored.targets,
+            self.subject.shape.vocabulary,
+        )
+        return {
+            name: Scores(one.loss, one.kl, one.predicted, margin.get(name))
+            for name, one in found.items()
+        }
+
+    def _columns(self, normed: Tensor) -> Columns:
+        return lambda columns: self.subject.logits(normed, columns)
+
+    def _check(self, conditions: Sequence[Condition], scores: Mapping[str, Scores]) -> None:
+        row = torch.repeat_interleave(
+            torch.arange(len(self.batch.documents), device=self.scored.where.device),
+            self.scored.where.sum(-1),
+        )
+        for condition in conditions:
+            bad = ~scores[condition.name].sound
+            if bool(bad.any()):
+                document = self.batch.documents[int(row[bad][0])]
+                edits = condition.edits if isinstance(condition, Edited) else ()
+                sites = ", ".join(str(edit.site) for edit in edits)
+                raise MeasurementError(
+                    f"What is measured of '{condition.name}'" + (f" at {sites}" if sites else ""),
+                    f"it is NaN or infinite in document {document}",
+                    "What was finished is kept. Try float32, or look at the fitted values.",
+                )
+
+
+def _is_total(condition: Condition) -> bool:
+    return isinstance(condition, Edited) and condition.effect == "total"
