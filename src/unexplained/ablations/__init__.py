@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from unexplained.errors import UnexplainedError
-from unexplained.evaluate import Activations, Edited
+from unexplained.evaluate import Activations, Edited, observe
+from unexplained.evaluate.evaluate import Progress
 from unexplained.registry import Registry
 from unexplained.sites import Site
-from unexplained.subject import Edit
+from unexplained.subject import Edit, Subject
+from unexplained.text import Text
 
 
 class AblationError(UnexplainedError):
@@ -30,10 +32,14 @@ class Fill:
     fingerprint: str
     parameters: int
     """How many fitted numbers it holds."""
+    after_prefix: bool = False
+    """It is the identity where the two prompts of a pair are still the same."""
 
     def condition(self, name: str | None = None) -> Edited:
         """The model with the sites so ablated."""
-        return Edited(name or self.name, self.edits, self.fingerprint)
+        return Edited(
+            name or self.name, self.edits, self.fingerprint, after_prefix=self.after_prefix
+        )
 
 
 class Ablation(Protocol):
@@ -43,11 +49,33 @@ class Ablation(Protocol):
     def says(self) -> str:
         """What it puts there, in a sentence."""
 
+    @property
+    def fits_on(self) -> Literal["fit", "corrupted"]:
+        """What it is fitted on: a text's fit part, or its corrupted prompts."""
+
     def fit(self, activations: Activations, sites: Sequence[Site], seed: int) -> Fill:
-        """Fit on the intact model's activations on the fit part."""
+        """Fit on the intact model's activations there."""
 
 
 ABLATIONS: Registry[Ablation] = Registry("ablation", __name__, AblationError)
+
+
+def record_for(
+    ablation: Ablation,
+    subject: Subject,
+    text: Text,
+    sites: Sequence[Site],
+    progress: Progress = lambda done, total: None,
+) -> Activations:
+    """Run the model where an ablation is fitted and keep the values at some sites.
+
+    Raises:
+        TextError: It is fitted on corrupted prompts and the text has none.
+    """
+    values = [value_site(site) for site in sites]
+    if ablation.fits_on == "corrupted":
+        return observe(subject, text.swapped(), values, part="eval", progress=progress)
+    return observe(subject, text, values, progress=progress)
 
 
 def value_site(site: Site) -> Site:

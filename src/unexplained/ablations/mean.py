@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
@@ -33,6 +34,7 @@ class Mean:
     """
 
     says: str = "the mean over the fit part"
+    fits_on: Literal["fit"] = "fit"
 
     def fit(self, activations: Activations, sites: Sequence[Site], seed: int) -> Fill:
         """Average over all tokens of the fit part."""

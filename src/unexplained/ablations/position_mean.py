@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -37,6 +38,7 @@ class PositionMean:
     """
 
     says: str = "the mean over the fit part at the same position"
+    fits_on: Literal["fit"] = "fit"
 
     def fit(self, activations: Activations, sites: Sequence[Site], seed: int) -> Fill:
         """Average by position over the documents of the fit part."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
@@ -40,6 +41,7 @@ class Resample:
     """
 
     says: str = "the value from another document at the same position; the first token stays"
+    fits_on: Literal["fit"] = "fit"
 
     def fit(self, activations: Activations, sites: Sequence[Site], seed: int) -> Fill:
         """Keep the fit part's values; donors are drawn by hash."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -27,6 +28,7 @@ class Zero:
     """
 
     says: str = "zeros"
+    fits_on: Literal["fit"] = "fit"
 
     def fit(self, activations: Activations, sites: Sequence[Site], seed: int) -> Fill:
         """Nothing is fitted."""

@@ -196,6 +196,7 @@ def _fills(activations: Activations, job: _Job) -> dict[str, Fill]:
     return {
         name: ablation.fit(activations, job.sites, job.settings.seed)
         for name, ablation in ABLATIONS.all().items()
+        if ablation.fits_on == "fit"
     }
 
 

@@ -1,0 +1,234 @@
+"""`evaluate` on pairs: prefixes, side by side, margins and budgets against one loop over prompts."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tiny import CONFIGS, VOCABULARY, tiny_subject
+from unexplained.ablations import ABLATIONS, AblationError, record_for
+from unexplained.errors import MeasurementError, TextError
+from unexplained.evaluate import Condition, Edited, Program, evaluate
+from unexplained.sites import Site
+from unexplained.subject import Edit, Subject
+from unexplained.text import Block, Pair, Text
+
+LENGTHS = ((12, 7), (12, 7), (11, 7), (11, 4), (9, 4), (9, 4))
+"""Tokens of each prompt, and how many of them the corrupted one shares."""
+
+
+def pair(number: int, length: int, shared: int) -> Pair:
+    rng = np.random.default_rng(number)
+    tokens = rng.integers(0, VOCABULARY, length).astype(np.int32)
+    corrupted = tokens.copy()
+    corrupted[shared:-1] = (corrupted[shared:-1] + 1 + number) % VOCABULARY
+    answer, wrong = rng.choice(VOCABULARY, 2, replace=False)
+    return Pair(
+        f"p{number}", "made up", tokens, corrupted=corrupted, answer=int(answer),
+        wrong=int(wrong), orbit=f"o{number // 2}", labels={"order": "ab"[number % 2]},
+    )  # fmt: skip
+
+
+def text_of(*blocks: Block) -> Text:
+    return Text("made up", blocks, (), lambda: iter(()), "p", 12, VOCABULARY, "f", (), {})
+
+
+PAIRS = tuple(pair(i, *sizes) for i, sizes in enumerate(LENGTHS))
+TEXT = text_of(*PAIRS)
+WHERE = "L*.H* L*.mlp L1.H*.q L1.H*.k L1.H*.v L1.attn L2.resid_pre L1.N3"
+
+
+@pytest.fixture(params=list(CONFIGS))
+def subject(request: pytest.FixtureRequest) -> Subject:
+    return tiny_subject(request.param)
+
+
+def patches(subject: Subject, where: str = WHERE, text: Text = TEXT) -> list[Condition]:
+    patch, sites = ABLATIONS.get("patch"), subject.sites(where)
+    recorded = record_for(patch, subject, text, sites)
+    return [patch.fit(recorded, [site], 0).condition(str(site)) for site in sites]
+
+
+def by_loop(subject: Subject, site: Site, pair: Pair) -> torch.Tensor:
+    """Logits at the end with one site patched: two whole passes over one prompt, no planner."""
+    from unexplained.subject import Batch
+
+    where = site.at("z") if site.part == "H" and not site.value else site
+    clean, other = (
+        Batch.of(torch.tensor(ids[None].astype(np.int64))) for ids in (pair.tokens, pair.corrupted)
+    )
+    value = subject.run(other, keep=[where]).values[where]
+    done = subject.run(clean, [Edit(where, lambda local: value)])
+    return subject.logits(done.normed)[0, -1].double()
+
+
+def bound(logits: torch.Tensor) -> float:
+    """Rounding of 3 layers and an unembedding, in another order: some hundred units."""
+    return 400 * torch.finfo(torch.float32).eps * float(logits.abs().max())
+
+
+def test_patched_margins_and_losses_are_those_of_a_loop_over_prompts(subject: Subject) -> None:
+    ledger = evaluate(subject, TEXT, patches(subject), batch_tokens=40)
+    assert ledger.documents == ("o0", "o1", "o2")
+    for site in subject.sites(WHERE):
+        logits = [by_loop(subject, site, one) for one in PAIRS]
+        sums = ledger.sums(str(site))
+        assert sums.tokens.tolist() == [2, 2, 2]
+        ends = [(x[p.answer] - x[p.wrong], -x.log_softmax(-1)[p.answer]) for x, p in zip(logits, PAIRS, strict=True)]  # fmt: skip
+        margins, losses = torch.tensor(ends).T
+        slack = 2 * bound(torch.stack(logits))
+        np.testing.assert_allclose(sums.margin, margins.view(3, 2).sum(-1), atol=slack, rtol=0)
+        np.testing.assert_allclose(sums.loss, losses.view(3, 2).sum(-1), atol=slack, rtol=0)
+        assert sums.preferred.tolist() == (margins > 0).view(3, 2).sum(-1).tolist()
+        right = torch.tensor([int(x.argmax()) == p.answer for x, p in zip(logits, PAIRS, strict=True)])  # fmt: skip
+        assert sums.correct.tolist() == right.view(3, 2).sum(-1).tolist()
+
+
+def test_margins_alone_are_the_same_margins(subject: Subject) -> None:
+    conditions = patches(subject, "L*.H*")
+    both = [evaluate(subject, TEXT, conditions, measure=kind) for kind in ("all", "margin")]
+    for condition in conditions:
+        whole, alone = (ledger.sums(condition.name) for ledger in both)
+        assert whole.margin.tolist() == alone.margin.tolist()
+        assert np.isnan(alone.loss).all() and np.isfinite(whole.loss).all()
+
+
+def test_every_way_of_running_gives_the_same_numbers(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Side by side or not, after the prefix or whole, with streams kept or computed again."""
+    conditions = patches(subject)
+    job = sys.modules["unexplained.evaluate.job"]
+    base = evaluate(subject, TEXT, conditions)
+    slack = 1e-4
+
+    def differ(**options: float) -> float:
+        other = evaluate(subject, TEXT, conditions, **options)  # type: ignore[arg-type]
+        return max(np.abs(base.sums(c.name).margin - other.sums(c.name).margin).max() for c in conditions)  # fmt: skip
+
+    assert differ() == 0
+    assert 0 < differ(batch_tokens=12) < slack  # no padding, other prefixes
+    least = 4 * 6 * 12 * subject.shape.width * 4
+    assert differ(memory=least) < slack
+    monkeypatch.setattr(job, "STACK", {"cpu": 1, "cuda": 1})
+    assert differ() < slack
+    assert differ(memory=least) < slack
+    monkeypatch.setattr(job.Plan, "shared", 0)
+    assert 0 < differ() < slack
+
+
+def test_streams_that_did_not_fit_are_made_again_bit_for_bit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subject = tiny_subject("llama")
+    monkeypatch.setattr(sys.modules["unexplained.evaluate.job"], "STACK", {"cpu": 1, "cuda": 1})
+    runs: list[tuple[int, ...]] = []
+    honest = type(subject).run
+
+    def counted(self, batch, edits=(), **options):
+        runs.append(tuple(options.get("keep_streams", ())))
+        return honest(self, batch, edits, **options)
+
+    conditions = patches(subject, "L*.H*")
+    plenty = evaluate(subject, TEXT, conditions)
+    monkeypatch.setattr(type(subject), "run", counted)
+    stream = 6 * 8 * subject.shape.width * 4  # after a prefix of 4
+    scarce = evaluate(subject, TEXT, conditions, memory=4 * stream)
+    assert plenty.table.equals(scarce.table)
+    assert [kept for kept in runs if kept] == [(0, 1), (2,)]
+
+
+def test_a_budget_that_is_too_small_says_what_it_takes() -> None:
+    subject = tiny_subject("llama")
+    with pytest.raises(MeasurementError, match=r"budget of 0\.0 MB.*6 x 8 tokens takes 0\.0 MB"):
+        evaluate(subject, TEXT, patches(subject, "L1.H0"), memory=1000)
+
+
+def test_margins_of_running_text_and_patches_of_it_are_refused() -> None:
+    subject = tiny_subject("llama")
+    running = text_of(Block("a", "x", np.arange(9, dtype=np.int32)))
+    with pytest.raises(MeasurementError, match="running text"):
+        evaluate(subject, running, [], measure="margin")
+    with pytest.raises(TextError, match="running text"):
+        record_for(ABLATIONS.get("patch"), subject, running, subject.sites("L1.H0"))
+    with pytest.raises(AblationError, match="not run"):
+        evaluate(subject, running, patches(subject, "L1.H0"))
+    with pytest.raises(AblationError, match=r"Patch L1\.H0\.q and L1\.H0\.k"):
+        patches(subject, "L1.H0.pattern")
+
+
+def test_prompts_of_different_lengths_are_no_pair() -> None:
+    with pytest.raises(TextError, match="have 3 and 4 tokens"):
+        Pair("p", "x", np.arange(3, dtype=np.int32), corrupted=np.arange(4, dtype=np.int32),
+             answer=1, wrong=2, orbit="o")  # fmt: skip
+
+
+def test_a_pair_that_shares_nothing_is_run_whole() -> None:
+    subject = tiny_subject("llama")
+    text = text_of(pair(0, 9, 0))
+    ledger = evaluate(subject, text, patches(subject, "L1.H1", text))
+    expected = by_loop(subject, Site(1, "H", 1), pair(0, 9, 0))
+    one = text.eval[0]
+    assert isinstance(one, Pair)
+    margin = float(expected[one.answer] - expected[one.wrong])
+    assert ledger.sums("L1.H1").margin[0] == pytest.approx(margin, abs=bound(expected))
+
+
+def test_a_program_is_scored_like_the_edits_that_it_makes(subject: Subject) -> None:
+    halve = Edit(Site(1, "mlp"), lambda local: local.value * 0.5)
+    program = Program("program", lambda s, batch: s.run(batch, [halve]).normed, "p")
+    ledger = evaluate(subject, TEXT, [Edited("edited", (halve,), "e"), program])
+    edited, program_ = (ledger.sums(name) for name in ("edited", "program"))
+    np.testing.assert_allclose(program_.loss, edited.loss, atol=1e-5)
+
+
+def test_a_resumed_sweep_of_pairs_is_the_uninterrupted_one_bit_for_bit(tmp_path: Path) -> None:
+    subject = tiny_subject("llama")
+    conditions = patches(subject)
+    whole = evaluate(subject, TEXT, conditions, batch_tokens=24)
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(subject, TEXT, conditions, folder=tmp_path, batch_tokens=24, progress=stop)
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
+    assert len(files) == 2
+    again = evaluate(subject, TEXT, conditions, folder=tmp_path, batch_tokens=24)
+    assert again.table.equals(whole.table)
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+
+
+def _hold(folder: Path, ready: object, go: object) -> None:
+    def wait(done: int, total: int) -> None:
+        ready.set()  # type: ignore[attr-defined]
+        go.wait(60)  # type: ignore[attr-defined]
+
+    subject = tiny_subject("llama")
+    evaluate(subject, TEXT, patches(subject, "L1.H0"), folder=folder, progress=wait)
+
+
+def test_two_processes_in_one_folder_are_refused_and_the_first_is_not_harmed(
+    tmp_path: Path,
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready, go = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(tmp_path, ready, go))
+    other.start()
+    try:
+        assert ready.wait(120)
+        subject = tiny_subject("llama")
+        with pytest.raises(MeasurementError, match="another process is measuring"):
+            evaluate(subject, TEXT, patches(subject, "L1.H0"), folder=tmp_path)
+        go.set()
+        other.join(60)
+        assert other.exitcode == 0
+        evaluate(subject, TEXT, patches(subject, "L1.H0"), folder=tmp_path)
+    finally:
+        other.kill()
