@@ -15,7 +15,7 @@ from unexplained.report import render, sweeps, text_table
 
 
 def effect(site: str, value: float, q: float) -> Effect:
-    return Effect(site=site, increase=nats(value, value - 0.001, value + 0.001),
+    return Effect(site=site, change=nats(value, value - 0.001, value + 0.001),
                   kl=nats(abs(value), 0, abs(value) + 0.001), p=q / 4, q=q)  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def record() -> SweepRecord:
         documents=40,
         tokens=5_080,
         fit_documents=20,
-        loss=nats(3.1, 3.0, 3.2),
+        intact=nats(3.1, 3.0, 3.2),
         effects=effects,
         rate=0.05,
         chosen_on=20,
@@ -69,8 +69,8 @@ def test_the_page_has_every_effect_and_every_joint_and_runs_nothing(record: Swee
     assert_harmless(html)
     text = words_of(html)
     for one in record.effects:
-        assert str(fmt.show(one.increase)) in text
-        assert sweeps.hover(one) in html
+        assert str(fmt.show(one.change)) in text
+        assert sweeps.hover(record, one) in html
     for together in (*record.joints, *record.pairs):
         for number in (together.together, together.summed) if together in record.joints else ():
             assert str(fmt.show(number)) in text
@@ -105,7 +105,7 @@ def test_the_grid_is_by_layer_and_head_and_its_shades_by_size(record: SweepRecor
 def test_the_table_lists_the_strongest_first(record: SweepRecord) -> None:
     table = text_table(record)
     assert table.index("L1.H1") < table.index("L0.H0") < table.index("L0.H1")
-    assert "5,080 tokens" in table and "20 documents that did not choose" in table
+    assert "5,080 predictions" in table and "20 documents that did not choose" in table
 
 
 def test_a_sweep_is_read_back_and_an_unknown_kind_is_refused(
@@ -119,8 +119,32 @@ def test_a_sweep_is_read_back_and_an_unknown_kind_is_refused(
         load_record(path)
 
 
-def test_a_cell_has_no_minus_zero_and_a_refused_effect_says_so() -> None:
-    assert sweeps.cell(effect("L0.H0", -2e-7, 1)) == "0.0"
-    assert sweeps.cell(effect("L0.H0", -0.0062, 1)) == "−6.2"
-    nothing = Effect(site="L0.H0", increase=refused(), kl=Number(value=0), p=1, q=1)
-    assert sweeps.cell(nothing) == "refused"
+def test_a_cell_has_no_minus_zero_and_a_refused_effect_says_so(record: SweepRecord) -> None:
+    grid = sweeps.grid(record)
+    assert grid is not None and grid.step == 0.001  # so that 0.031 has two digits: 31.0
+    assert grid.cell(effect("L0.H0", -2e-7, 1)) == "0.0"
+    assert grid.cell(effect("L0.H0", -0.0062, 1)) == "−6.2"
+    assert grid.cell(Effect(site="L0.H0", change=refused(), p=1, q=1)) == "refused"
+
+
+def test_pairs_show_their_gate_their_shares_and_their_ranks(record: SweepRecord) -> None:
+    logits = {"unit": "logits per pair"}
+    first = record.effects[0].model_copy(
+        update={"share": Number(value=0.31, low=0.2, high=0.4, unit="share"), "ranks": (2, 9),
+                "kl": None, "change": Number(value=-1.5, low=-2, high=-1, **logits)}
+    )  # fmt: skip
+    lost = record.effects[2].model_copy(update={"p": None, "q": None, "measured": "chosen on"})
+    pairs = record.model_copy(
+        update={
+            "pairs_of_prompts": True, "measure": "logit difference", "ablation": "patch",
+            "intact": Number(value=2.5, low=2, high=3, **logits),
+            "corrupted": Number(value=-2.5, low=-3, high=-2, **logits),
+            "accuracy": Number(value=0.97, low=0.88, high=1, unit="share"),
+            "effects": (first, record.effects[1], lost),
+        }
+    )  # fmt: skip
+    page, table = words_of(render(pairs)), text_table(pairs)
+    for words in (page, table):
+        assert "97% [88%, 100%]" in words and "orbits of pairs" in words and "31%" in words
+        assert "2–9" in words and "logits per pair" in words
+    assert "let go by the race" in render(pairs)

@@ -25,11 +25,11 @@ def swept(name: str, ablation: str = "zero", documents: int = 12) -> SweepRecord
 
 def test_the_two_planted_heads_are_told_from_zero_and_no_other() -> None:
     record = swept("strict_induction")
-    told = {effect.site for effect in record.effects if effect.q < record.rate}
+    told = {effect.site for effect in record.effects if record.told(effect)}
     assert told == {"L0.H0", "L1.H0"}
     for effect in record.effects:
         expected = GAIN if effect.site in told else 0
-        assert effect.increase.value == pytest.approx(expected, abs=1e-3)
+        assert effect.change.value == pytest.approx(expected, abs=1e-3)
     assert "2 of" in record.verdict and "2 raise the loss" in record.verdict
 
 
@@ -46,7 +46,7 @@ def test_heads_in_a_row_cost_together_what_one_costs() -> None:
 
 def test_a_sweep_of_a_head_that_does_nothing_finds_nothing() -> None:
     record = swept("empty")
-    assert all(effect.q >= record.rate for effect in record.effects)
+    assert all(not record.told(effect) for effect in record.effects)
     assert " 0 of " in record.verdict
 
 
@@ -69,7 +69,7 @@ def test_single_effects_are_those_of_an_assay_free_loop() -> None:
         )
 
     intact = loss()
-    assert record.loss.value == pytest.approx(intact, abs=1e-5)
+    assert record.intact.value == pytest.approx(intact, abs=1e-5)
     for effect in record.effects:
         head = int(effect.site.split("H")[1])
 
@@ -79,7 +79,7 @@ def test_single_effects_are_those_of_an_assay_free_loop() -> None:
             return (z,)
 
         handle = subject.anatomy.head_output(1).register_forward_pre_hook(cut)
-        assert effect.increase.value == pytest.approx(loss() - intact, abs=1e-5)
+        assert effect.change.value == pytest.approx(loss() - intact, abs=1e-5)
         handle.remove()
 
 

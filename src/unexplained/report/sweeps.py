@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -28,12 +29,23 @@ class Grid:
     rows: tuple[tuple[int, tuple[Effect | None, ...]], ...]
     """Layer, and its effect in each column."""
     most: float
-    """The largest effect either way (nats per token)."""
+    """The largest effect either way, in the measure's unit."""
 
     def shade(self, effect: Effect) -> int:
         """From 0 to 10: the square root of its share of the largest, so that small ones show."""
-        value = abs(effect.increase.value or 0.0)
+        value = abs(effect.change.value or 0.0)
         return round(10 * (value / self.most) ** 0.5) if self.most else 0
+
+    @property
+    def step(self) -> float:
+        """What cells are written in: the power of ten that gives the largest two digits."""
+        return float(10.0 ** (math.floor(math.log10(self.most)) - 1)) if self.most else 1.0
+
+    def cell(self, effect: Effect) -> str:
+        """The change in steps, for a cell of the grid."""
+        if effect.change.value is None:
+            return fmt.REFUSED
+        return f"{round(effect.change.value / self.step, 1) + 0.0:.1f}".replace("-", fmt.MINUS)
 
 
 def grid(record: SweepRecord, widest: int = 64) -> Grid | None:
@@ -53,7 +65,7 @@ def grid(record: SweepRecord, widest: int = 64) -> Grid | None:
         "head" if heads else "part",
         tuple(columns),
         tuple((layer, tuple(row.get(c) for c in columns)) for layer, row in sorted(found.items())),
-        max(abs(effect.increase.value or 0.0) for effect in record.effects),
+        max(abs(effect.change.value or 0.0) for effect in record.effects),
     )
 
 
@@ -62,21 +74,35 @@ def _index(name: str) -> int:
     return int(digits) if digits else -1
 
 
-def hover(effect: Effect) -> str:
+def hover(record: SweepRecord, effect: Effect) -> str:
     """What a cell says when one points at it."""
-    return f"{effect.site}: {fmt.show(effect.increase)} nats per token, q = {effect.q:.2g}"
+    return f"{effect.site}: {fmt.show(effect.change)} {effect.change.unit}, {told(record, effect)}"
 
 
-def cell(effect: Effect) -> str:
-    """The increase in thousandths of a nat, for a cell of the grid."""
-    if effect.increase.value is None:
-        return fmt.REFUSED
-    return f"{round(1000 * effect.increase.value, 1) + 0.0:.1f}".replace("-", fmt.MINUS)
+def told(record: SweepRecord, effect: Effect) -> str:
+    """Whether it is told from zero, and by what."""
+    if effect.q is None:
+        return "let go by the race: measured only where it was chosen"
+    word = "" if record.told(effect) else ", not told from zero"
+    return f"q = {effect.q:.2g}{word}"
+
+
+def ranks(effect: Effect) -> str:
+    """The ranks that are not ruled out for a component."""
+    if effect.ranks is None:
+        return fmt.MISSING
+    low, high = effect.ranks
+    return f"{low}" if low == high else f"{low}–{high}"
+
+
+def what(record: SweepRecord) -> str:
+    """What was done to a component."""
+    return "patched" if record.ablation == "patch" else "ablated"
 
 
 def axis(effects: tuple[Effect, ...]) -> Axis:
     """The axis of the ranked list."""
-    return nats_axis(effect.increase for effect in effects)
+    return nats_axis(effect.change for effect in effects)
 
 
 def matrix(record: SweepRecord) -> tuple[tuple[str, ...], dict[tuple[str, str], Joint]]:
@@ -94,8 +120,14 @@ def notes(record: SweepRecord) -> tables.Notes:
     joints = (*record.joints, *record.pairs)
     return tables.refusals(
         [
-            record.loss,
-            *(n for e in record.strongest[:SHOWN] for n in (e.increase, e.kl)),
+            record.intact,
+            *(n for n in (record.corrupted, record.accuracy) if n is not None),
+            *(
+                n
+                for e in record.strongest[:SHOWN]
+                for n in (e.change, e.kl, e.share)
+                if n is not None
+            ),
             *(n for j in joints for n in (j.together, j.summed, j.interaction)),
         ]
     )
@@ -107,24 +139,43 @@ def print_sweep(record: SweepRecord, console: Console) -> None:
     console.print(_plain(record.verdict, "bold"))
     console.print()
     level = fmt.tick(record.level, share=True)
+    unit = record.intact.unit
+    kind = "orbits of pairs" if record.pairs_of_prompts else "documents"
+    console.print(_plain(f"{record.measure} of the intact model: {fmt.show(record.intact)} {unit}"))
+    if record.accuracy is not None:
+        console.print(
+            _plain(
+                f"prefers the answer in {fmt.show(record.accuracy)} of pairs; "
+                f"on the corrupted prompts the {record.measure} is {fmt.show(record.corrupted)}"
+            )
+        )
     ranked = tables.plain_table(
-        f"{record.text}: {fmt.count(record.tokens)} tokens in {record.documents} documents; "
-        f"nats per token [{level}]; q: corrected for {len(record.effects)} components"
+        f"{record.text}: {fmt.count(record.tokens)} predictions in {record.documents} {kind}; "
+        f"{unit} [{level}]; q: corrected for {len(record.effects)} components; "
+        "ranks: those not ruled out"
     )
-    _columns(ranked, "component", "increase", "KL", "q")
+    optional = [
+        (head, name)
+        for head, name in (("share of the corruption", "share"), ("KL", "kl"))
+        if any(getattr(effect, name) is not None for effect in record.effects)
+    ]
+    heads = [head for head, _ in optional]
+    _columns(ranked, "component", f"change of the {record.measure}", *heads, "q", "ranks")
     for effect in record.strongest[:SHOWN]:
-        style = "" if effect.q < record.rate else "dim"
         ranked.add_row(
             _plain(effect.site),
-            _plain(str(fmt.show(effect.increase))),
-            _plain(fmt.show(effect.kl).value),
-            f"{effect.q:.2g}",
-            style=style,
+            _plain(str(fmt.show(effect.change))),
+            *(_plain(fmt.show(getattr(effect, name)).value) for _, name in optional),
+            fmt.MISSING if effect.q is None else f"{effect.q:.2g}",
+            _plain(ranks(effect)),
+            style="" if record.told(effect) else "dim",
         )
     console.print(ranked)
+    if record.estimation is not None:
+        console.print(_plain(record.estimation.says))
     if record.joints:
         together = tables.plain_table(
-            f"ablated together, on the {record.reported_on} documents that did not choose them"
+            f"{what(record)} together, on the {record.reported_on} {kind} that did not choose them"
         )
         _columns(together, "components", "together", "sum of each alone", "interaction")
         for joint in record.joints:
@@ -139,7 +190,7 @@ def print_sweep(record: SweepRecord, console: Console) -> None:
 def _columns(table: Table, first: str, *others: str) -> None:
     table.add_column(first, overflow="fold")
     for heading in others:
-        table.add_column(heading, justify="right", overflow="fold")
+        table.add_column(_plain(heading), justify="right", overflow="fold")
 
 
 def _plain(words: str, style: str = "") -> Text:

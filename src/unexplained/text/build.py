@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from unexplained.errors import TextError
@@ -75,6 +76,23 @@ class Text:
     def rest(self, documents: int) -> Text:
         """The same text without the first documents of its eval part."""
         return self._of(self.eval[documents:], self.fit)
+
+    def halves(self) -> tuple[Text, Text]:
+        """Two texts with half of the eval part each; what is resampled together stays together."""
+        first = set(self.units[: len(self.units) // 2])
+        return (
+            self._of(tuple(b for b in self.eval if b.unit in first), self.fit),
+            self._of(tuple(b for b in self.eval if b.unit not in first), self.fit),
+        )
+
+    def only(self, units: Collection[str]) -> Text:
+        """The same text with only some documents (or orbits of pairs) in its eval part."""
+        return self._of(tuple(b for b in self.eval if b.unit in units), self.fit)
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """What is resampled: documents, or orbits of pairs, in order."""
+        return tuple(dict.fromkeys(block.unit for block in self.eval))
 
     def _of(self, some: tuple[Block, ...], fit: tuple[Block, ...]) -> Text:
         return replace(

@@ -1,0 +1,76 @@
+"""The frozen results of what users run, as JSON. Reports are drawn from them alone. No torch.
+
+`base` is what all share; each kind of record has a file of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from unexplained.errors import RecordError, near_matches
+from unexplained.record.assay import AssayRecord as AssayRecord
+from unexplained.record.assay import Check as Check
+from unexplained.record.assay import ContextGain as ContextGain
+from unexplained.record.assay import Crux as Crux
+from unexplained.record.assay import Description as Description
+from unexplained.record.assay import Example as Example
+from unexplained.record.assay import Factor as Factor
+from unexplained.record.assay import HeadScore as HeadScore
+from unexplained.record.assay import Kind as Kind
+from unexplained.record.assay import Method as Method
+from unexplained.record.assay import Row as Row
+from unexplained.record.assay import Stratum as Stratum
+from unexplained.record.assay import TextResult as TextResult
+from unexplained.record.assay import Token as Token
+from unexplained.record.base import FORMAT as FORMAT
+from unexplained.record.base import Number as Number
+from unexplained.record.base import Record as Record
+from unexplained.record.base import require_writable as require_writable
+from unexplained.record.base import write_whole as write_whole
+from unexplained.record.sweep import Effect as Effect
+from unexplained.record.sweep import Estimation as Estimation
+from unexplained.record.sweep import Joint as Joint
+from unexplained.record.sweep import SweepRecord as SweepRecord
+
+KINDS: dict[str, type[AssayRecord] | type[SweepRecord]] = {
+    "assay": AssayRecord,
+    "sweep": SweepRecord,
+}
+
+
+def load_record(path: str | Path) -> AssayRecord | SweepRecord:
+    """Read a record file.
+
+    Raises:
+        RecordError: The file is missing, not JSON, or not a record of this format.
+    """
+    path = Path(path)
+    asked = f"The record {path}"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecordError(asked, "there is no such file") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RecordError(asked, f"it is not JSON ({error})") from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        found = data.get("format") if isinstance(data, dict) else None
+        raise RecordError(
+            asked,
+            f"its format is {found!r} and this version reads format {FORMAT}",
+            "Measure again, or read it with the version that wrote it.",
+        )
+    if data.get("kind") not in KINDS:
+        raise RecordError(
+            asked,
+            f"its kind is {data.get('kind')!r}",
+            near_matches(str(data.get("kind")), KINDS),
+        )
+    try:
+        return KINDS[data["kind"]].model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RecordError(asked, f"the field {where} is wrong ({first['msg']})") from None

@@ -1,0 +1,208 @@
+"""The record of an assay: stated explanations in the place of components."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from unexplained.record.base import Frozen, Number, Record
+
+Kind = Literal["intact", "ablation", "explanation", "fitted", "baseline", "control", "twin"]
+Method = Literal["mech", "high-level", "internals", "black-box"]
+
+
+class Stratum(Frozen):
+    """An explanation's row on one part of the tokens."""
+
+    family: str
+    """Which way of cutting the text: `recurrence`, `position`, `domain`, …"""
+    label: str
+    tokens: int
+    loss: Number
+    damage: Number
+    """Loss of the reference ablation minus loss of the intact model: the denominator."""
+    recovered: Number
+
+
+class Description(Frozen):
+    """How long the explanation is (docs/description-length.md)."""
+
+    code_bits: int
+    parameters: int
+    parameter_bits: int
+
+    @property
+    def bits(self) -> int:
+        """Bits of code and of fitted parameters together."""
+        return self.code_bits + self.parameter_bits
+
+
+class Row(Frozen):
+    """One condition of the assay: an explanation, an ablation, a baseline or a control."""
+
+    name: str
+    kind: Kind
+    says: str
+    """The claim in one English sentence (an explanation's docstring)."""
+    method: Method
+    """Item 107's tag: mechanistic, high-level, other internals, black-box."""
+    reads: tuple[str, ...] = ()
+    """What it was given: `tokens`, or the model's own values; the latter make it weaker."""
+    leaves: tuple[str, ...] = ()
+    """What it leaves to the model: for a pattern, the model's own values and output matrix."""
+    loss: Number
+    increase: Number
+    """Loss minus the intact model's, paired by document."""
+    kl: Number
+    agreement: Number
+    """Share of tokens whose top-1 prediction is the intact model's."""
+    recovered: dict[str, Number] = Field(default_factory=dict)
+    """Fraction of the ablation's damage recovered, for every ablation: (L_abl − L_sub)/(L_abl − L_full)."""
+    damage: dict[str, Number] = Field(default_factory=dict)
+    """Its own denominators, where they are not the text's: a twin, or one head of several alone."""
+    direct: dict[str, Number] = Field(default_factory=dict)
+    """The same for the direct effect alone: `norm free` and `norm frozen`, against the mean ablation."""
+    variance: Number | None = None
+    """Share of the variance of the heads' outputs explained, on the intact run."""
+    bars: dict[str, Number] = Field(default_factory=dict)
+    """Recovered minus each bar (0.5, 0.8, …). No bar is a pass mark."""
+    nines: Number | None = None
+    """−log10(1 − recovered): 2 means 99%."""
+    description: Description | None = None
+    strata: tuple[Stratum, ...] = ()
+
+
+class Token(Frozen):
+    """A token in the token view."""
+
+    text: str
+    """Raw text: escape it."""
+    intact: float | None
+    """Loss of this token under the intact model (nats); null for the first token."""
+    explained: float | None
+    ablated: float | None
+    intact_says: str = ""
+    explained_says: str = ""
+    """Top-1 prediction for this token under the explanation: raw text, escape it."""
+    label: str = ""
+    """The token's `recurrence` stratum."""
+
+
+class Example(Frozen):
+    """A document of the eval part where an explanation is furthest off."""
+
+    document: str
+    domain: str
+    row: str
+    """Name of the explanation that is shown."""
+    excess: float
+    """Loss under the explanation minus the intact loss (nats per token), in this document."""
+    tokens: tuple[Token, ...]
+
+
+class Factor(Frozen):
+    """Where against how much: the 2 x 2 of the rule's and the model's own placement and amount."""
+
+    where: Literal["rule", "own"]
+    amount: Literal["all", "own"]
+    row: str
+    recovered: Number
+
+
+class ContextGain(Frozen):
+    """How much lower the loss is where there is more earlier text to use (nats per token)."""
+
+    family: str
+    early: str
+    """Label of the tokens with little context."""
+    late: str
+    gain: dict[str, Number]
+    """Loss at `early` minus loss at `late`, by row; the intact model first."""
+    lost: dict[str, Number]
+    """The intact model's gain minus the row's."""
+
+
+class TextResult(Frozen):
+    """The assay on one text."""
+
+    name: str
+    documents: int
+    tokens: int
+    """Predicted tokens in the eval part."""
+    block: int
+    """Greatest number of tokens in a block."""
+    fit_documents: int
+    fit_tokens: int
+    fingerprint: str
+    composition: dict[str, int]
+    """Eval documents per domain."""
+    notes: tuple[str, ...] = ()
+    damage: dict[str, Number] = Field(default_factory=dict)
+    """What each ablation costs (nats per token): the denominators."""
+    rows: tuple[Row, ...]
+    factors: tuple[Factor, ...] = ()
+    context: ContextGain | None = None
+    singles: tuple[Row, ...] = ()
+    """Each head alone, where that was asked for."""
+    examples: tuple[Example, ...] = ()
+
+    def row(self, name: str) -> Row:
+        """The row with that name.
+
+        Raises:
+            KeyError: There is none.
+        """
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(name)
+
+
+class HeadScore(Frozen):
+    """Behavioural scores of a head on repeated random tokens, beside the random-weight twin's."""
+
+    site: str
+    induction: float
+    previous_token: float
+    duplicate_token: float
+    twin_induction: float | None = None
+    gain_lost: Number | None = None
+    """Gain in context lost on repeated tokens when this head alone is mean-ablated; null where
+    that was not measured."""
+
+
+class Check(Frozen):
+    """A control with what it had to give and what it gave."""
+
+    name: str
+    text: str
+    expected: str
+    found: Number
+    holds: bool
+
+
+class Crux(Frozen):
+    """Which statement of the founding dialogue a number bears on."""
+
+    speaker: str
+    statement: str
+    bearing: str
+
+
+class AssayRecord(Record):
+    """Everything that an assay found."""
+
+    kind: Literal["assay"] = "assay"
+    sites: tuple[str, ...]
+    reference: str
+    """The ablation that strata, bars and nines are measured against."""
+    heads: tuple[HeadScore, ...] = ()
+    texts: tuple[TextResult, ...]
+    checks: tuple[Check, ...]
+    cruxes: tuple[Crux, ...] = ()
+
+    def _repr_html_(self) -> str:
+        from unexplained.report import notebook_html
+
+        return notebook_html(self)

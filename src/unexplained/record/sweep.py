@@ -1,0 +1,106 @@
+"""The record of a sweep: what every component of a set does alone, and the strongest together."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from unexplained.record.base import Frozen, Number, Record
+
+
+class Effect(Frozen):
+    """What becomes of the measure when one component is ablated or patched."""
+
+    site: str
+    change: Number
+    """The measure minus the intact model's, paired by document."""
+    kl: Number | None = None
+    """KL divergence from the intact model; null where whole rows of logits were not computed."""
+    share: Number | None = None
+    """Of pairs that are patched: the change as a share of what the whole corruption changes."""
+    p: float | None
+    """Two-sided p-value of no change, before correction; null where the race was lost early."""
+    q: float | None
+    """The same after correction for the number of components (Benjamini and Hochberg 1995)."""
+    ranks: tuple[int, int] | None = None
+    """Which ranks by size, 1 the greatest, are not ruled out for it, all ranks held at once."""
+    measured: Literal["all documents", "control variate", "chosen on", "fresh documents"] = (
+        "all documents"
+    )
+    """On what: all documents; some, and the rest by attribution; only those that a race chose on,
+    which flatter or slight it; only those that did not choose it."""
+
+
+class Joint(Frozen):
+    """Several components ablated together, against the sum of each alone."""
+
+    sites: tuple[str, ...]
+    together: Number
+    """Change of the measure with all of them ablated."""
+    summed: Number
+    """Sum of their single changes on the same documents."""
+    interaction: Number
+    """`together` minus `summed`. For a loss: above 0 they stand in for each other; below 0 they
+    cancel, or one works through the other."""
+
+
+class Estimation(Frozen):
+    """How effects that were not all measured exactly were come by."""
+
+    method: Literal["control variates", "race"]
+    says: str
+    exact: int
+    """Conditions times documents that were run exactly."""
+    whole: int
+    """How many an exact sweep would have run."""
+    missed: Number | None = None
+    """Of a race: share of the rejected that may be above the threshold, from a sample of them."""
+
+
+class SweepRecord(Record):
+    """What every component of a set does to a measure, and how the strongest interact."""
+
+    kind: Literal["sweep"] = "sweep"
+    ablation: str
+    measure: str = "loss"
+    """`loss`, `KL`, `logit difference`, `accuracy`."""
+    text: str
+    text_fingerprint: str
+    text_notes: tuple[str, ...] = ()
+    pairs_of_prompts: bool = False
+    documents: int
+    """Documents, or orbits of pairs: what intervals are over."""
+    tokens: int
+    """Predictions that are scored in the eval part."""
+    fit_documents: int
+    intact: Number
+    """The measure of the intact model."""
+    corrupted: Number | None = None
+    """Of pairs: the measure on the corrupted prompts, with the same answers."""
+    accuracy: Number | None = None
+    """Of pairs: how often the intact model prefers the answer. The gate."""
+    effects: tuple[Effect, ...]
+    """In the order of the model."""
+    floor: float = 0.0
+    """Changes below this are rounding and count as none."""
+    rate: float
+    """False discovery rate: the expected share of components without effect among those that are
+    told from zero."""
+    estimation: Estimation | None = None
+    """Null where every effect was measured exactly on all documents."""
+    chosen_on: int
+    """Documents that chose the strongest components."""
+    reported_on: int
+    """Other documents, on which those are measured together."""
+    joints: tuple[Joint, ...] = ()
+    """The strongest 2, 3, 5, … together."""
+    pairs: tuple[Joint, ...] = ()
+    """The strongest, two at a time."""
+
+    @property
+    def strongest(self) -> tuple[Effect, ...]:
+        """Effects by size, either way, greatest first."""
+        return tuple(sorted(self.effects, key=lambda e: -abs(e.change.value or 0.0)))
+
+    def told(self, effect: Effect) -> bool:
+        """Whether a component is told from zero at the record's rate."""
+        return effect.q is not None and effect.q < self.rate
