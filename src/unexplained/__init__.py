@@ -8,6 +8,7 @@ record.report("induction.html")
 """
 
 from unexplained.assays.assay import assay as assay
+from unexplained.assays.circuit import circuit as circuit
 from unexplained.assays.heads import head_scores as head_scores
 from unexplained.assays.heads import strongest as strongest
 from unexplained.assays.heads import with_gains as with_gains
@@ -20,9 +21,12 @@ from unexplained.explanations import View as View
 from unexplained.explanations import explanation as explanation
 from unexplained.explanations import patterns as patterns
 from unexplained.record import AssayRecord as AssayRecord
+from unexplained.record import CircuitRecord as CircuitRecord
+from unexplained.record import SweepRecord as SweepRecord
 from unexplained.record import load_record as load_record
 from unexplained.stats import Settings as Settings
 from unexplained.subject import Subject as Subject
 from unexplained.subject import load as load
 from unexplained.text import Text as Text
 from unexplained.text import text as text
+from unexplained.text.pairs import pairs as pairs

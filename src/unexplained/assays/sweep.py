@@ -7,27 +7,24 @@ on the other: the strongest of many look stronger than they are on the documents
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from unexplained.ablations import ABLATIONS, Ablation, record_for
-from unexplained.assays.effects import changes, corrected, joint, name_of, shares
-from unexplained.assays.gate import gate, require_behaviour
+from unexplained.assays.effects import changes, corrected, shares
+from unexplained.assays.estimates import control_variates, race
 from unexplained.assays.provenance import found_again
-from unexplained.bars.measures import Measure, measure_of
+from unexplained.assays.running import Say, Sweeping, Swept, prepared, together
 from unexplained.bars.paired import paired
 from unexplained.bars.recovered import INTACT, kl
-from unexplained.errors import TextError
 from unexplained.estimators import rank_intervals
-from unexplained.evaluate import Activations, Condition, evaluate
+from unexplained.evaluate import evaluate
 from unexplained.evaluate.evaluate import Workers, in_process
 from unexplained.evaluate.job import MEMORY
 from unexplained.ledger import ALL, Ledger
-from unexplained.record import Effect, Joint, Number, SweepRecord
+from unexplained.record import Effect, Number, SweepRecord
 from unexplained.sites import Site
 from unexplained.stats import Settings, mean_per_token, written
 from unexplained.subject import Subject
@@ -35,45 +32,6 @@ from unexplained.text import Text
 
 RATE = 0.05
 """False discovery rate at which a component is told from zero."""
-
-TOGETHER = (2, 3, 5, 10)
-"""How many of the strongest are ablated together."""
-
-FEWEST = 10
-"""Documents that a sweep needs: five to choose on, five to report on."""
-
-Say = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Sweeping:
-    """What a sweep was asked for, and how it measures."""
-
-    subject: Subject
-    asked: str
-    """The components as they were written."""
-    text: Text
-    kind: Ablation
-    ablation: str
-    measure: Measure
-    settings: Settings
-    folder: Path | None
-    workers: Workers
-    memory: float
-    say: Say
-    recorded: Activations
-
-    def condition(self, group: tuple[Site, ...]) -> Condition:
-        """Some components ablated together."""
-        return self.kind.fit(self.recorded, group, self.settings.seed).condition(name_of(group))
-
-    def measured(self, text: Text, groups: Sequence[tuple[Site, ...]], what: str) -> Ledger:
-        """The conditions of some groups on some documents."""
-        return evaluate(
-            self.subject, text, [self.condition(group) for group in groups],
-            measure=self.measure.needs, folder=self.folder, workers=self.workers,
-            memory=self.memory, progress=lambda done, total: self.say(what, done, total),
-        )  # fmt: skip
 
 
 def sweep(
@@ -83,6 +41,9 @@ def sweep(
     *,
     ablation: str = "mean",
     measure: str = "loss",
+    method: Literal["exact", "control variates", "race"] = "exact",
+    sample: int | None = None,
+    keep: int = 20,
     pairs: int = 5,
     gated: bool = True,
     settings: Settings = Settings(),  # noqa: B008  (frozen)
@@ -93,10 +54,11 @@ def sweep(
 ) -> SweepRecord:
     """Ablate every component alone, correct for their number, and ablate the strongest together.
 
-    Effects of single components are exact and complete: all are reported, so nothing is selected,
-    and p-values are corrected for their number (Benjamini and Hochberg 1995; under dependence
-    like this, of documents shared by all, the rate is held approximately). A component that looks
-    harmless alone may have stand-ins: see `joints`.
+    By default effects of single components are exact and complete: all are reported, so nothing is
+    selected, and p-values are corrected for their number (Benjamini and Hochberg 1995; under
+    dependence like this, of documents shared by all, the rate is held approximately). Other
+    methods cost less and state their error (`assays.estimates`). A component that looks harmless
+    alone may have stand-ins: see `joints`.
 
     Args:
         subject: The model.
@@ -105,6 +67,10 @@ def sweep(
             part; `patch` takes the values of the corrupted prompts.
         ablation: What stands in their place.
         measure: `loss`, `KL`, `accuracy`, or of pairs `logit difference`.
+        method: `exact`; `control variates`, exact on a random sample of documents and attribution
+            on all; `race`, all components on a sample, those that could be strong on the rest.
+        sample: Documents of the sample; by default a quarter of all.
+        keep: How many of the strongest a race looks for.
         pairs: For how many of the strongest every pair is ablated too.
         gated: Refuse pairs on which the model prefers the answer no more often than chance.
         settings: Level, resamples and seed.
@@ -125,75 +91,29 @@ def sweep(
         subject, sites, text, ablation, measure, gated, settings, folder, workers, memory, say
     )
     where = subject.sites(sites)
-    singles = [(site,) for site in where]
-    choosing, reporting = text.halves()
-    first = job.measured(choosing, singles, f"ablating each on the first half of {text.name}")
-    second = job.measured(reporting, singles, f"ablating each on the second half of {text.name}")
-    chosen = changes(first, where, job.measure).strongest()
-    joints, couples = together(job, reporting, second, chosen, pairs)
+    some = max(len(text.units) // 4, 2) if sample is None else sample
+    if method == "control variates":
+        found = control_variates(job, where, some, pairs)
+    elif method == "race":
+        found = race(job, where, some, keep, pairs)
+    else:
+        found = exact(job, where, pairs)
+    return recorded(job, found, started)
+
+
+def exact(job: Sweeping, sites: Sequence[Site], pairs: int) -> Swept:
+    """Every component on every document; the strongest of one half together on the other."""
+    choosing, reporting = job.text.halves()
+    singles = [(site,) for site in sites]
+    first = job.measured(choosing, singles, f"each alone on the first half of {job.text.name}")
+    second = job.measured(reporting, singles, f"each alone on the second half of {job.text.name}")
+    strongest = changes(first, sites, job.measure).strongest()
+    joints, couples = together(job, reporting, second, strongest, pairs)
     whole = Ledger.concat([first, second])
-    return recorded_sweep(
-        job, where, whole, exact_effects(job, whole, where), started,
-        chosen_on=len(choosing.units), reported_on=len(reporting.units),
-        joints=joints, pairs=couples,
+    return Swept(
+        exact_effects(job, whole, sites), whole, joints, couples,
+        len(choosing.units), len(reporting.units),
     )  # fmt: skip
-
-
-def prepared(
-    subject: Subject,
-    sites: str,
-    text: Text,
-    ablation: str,
-    measure: str,
-    gated: bool,
-    settings: Settings,
-    folder: Path | None,
-    workers: Workers,
-    memory: float,
-    say: Say,
-) -> Sweeping:
-    """Check what was asked for and record what the ablation is fitted on."""
-    kind, asked = ABLATIONS.get(ablation), measure_of(measure, pairs=text.pairs)
-    where = subject.sites(sites)
-    if len(text.units) < FEWEST:
-        raise TextError(
-            f"A sweep over {len(text.units)} documents",
-            "the strongest components are chosen on one half and reported on the other",
-            f"Use at least {FEWEST} documents (of pairs: twice as many, each with its swap).",
-        )
-    if text.pairs and gated:
-        require_behaviour(gate(subject, text, settings=settings, folder=folder), subject, text)
-    recorded = record_for(
-        kind, subject, text, where,
-        lambda done, total: say(f"reading what '{ablation}' is fitted on", done, total),
-    )  # fmt: skip
-    return Sweeping(
-        subject,
-        sites,
-        text,
-        kind,
-        ablation,
-        asked,
-        settings,
-        folder,
-        workers,
-        memory,
-        say,
-        recorded,
-    )
-
-
-def together(
-    job: Sweeping, reporting: Text, alone: Ledger, strongest: Sequence[Site], pairs: int
-) -> tuple[tuple[Joint, ...], tuple[Joint, ...]]:
-    """The strongest ablated together and in pairs, on documents that did not choose them."""
-    sets = [tuple(strongest[:count]) for count in TOGETHER if count <= len(strongest)]
-    couples = list(combinations(strongest[:pairs], 2))
-    groups = list(dict.fromkeys([*sets, *couples]))
-    both = job.measured(reporting, groups, "ablating the strongest together")
-    ledger = Ledger.concat([alone, both.only([name_of(group) for group in groups])])
-    found = {group: joint(ledger, group, job.measure, job.settings) for group in groups}
-    return tuple(found[group] for group in sets), tuple(found[group] for group in couples)
 
 
 def exact_effects(job: Sweeping, ledger: Ledger, sites: Sequence[Site]) -> tuple[Effect, ...]:
@@ -236,18 +156,7 @@ def _whole_change(job: Sweeping, ledger: Ledger) -> np.ndarray:
     return change
 
 
-def recorded_sweep(
-    job: Sweeping,
-    sites: Sequence[Site],
-    ledger: Ledger,
-    effects: tuple[Effect, ...],
-    started: float,
-    *,
-    chosen_on: int,
-    reported_on: int,
-    joints: tuple[Joint, ...],
-    pairs: tuple[Joint, ...],
-) -> SweepRecord:
+def recorded(job: Sweeping, found: Swept, started: float) -> SweepRecord:
     """The record of what was found."""
     text, settings, measure = job.text, job.settings, job.measure
 
@@ -258,7 +167,7 @@ def recorded_sweep(
     verb = "Patching" if job.ablation == "patch" else f"{job.ablation.capitalize()} ablation"
     return SweepRecord(
         title=f"{verb} of {job.asked} in {job.subject.name}",
-        verdict=_verdict(effects, job),
+        verdict=_verdict(found.effects, job),
         ablation=job.ablation,
         measure=measure.name,
         text=text.name,
@@ -268,16 +177,17 @@ def recorded_sweep(
         documents=len(text.units),
         tokens=text.predicted,
         fit_documents=len(text.fit),
-        intact=mean(ledger),
+        intact=mean(found.ledger),
         corrupted=mean(_corrupted(job)) if text.pairs else None,
-        accuracy=mean(ledger, "preferred", "share") if text.pairs else None,
-        effects=effects,
+        accuracy=mean(found.ledger, "preferred", "share") if text.pairs else None,
+        effects=found.effects,
         floor=measure.floor,
         rate=RATE,
-        chosen_on=chosen_on,
-        reported_on=reported_on,
-        joints=joints,
-        pairs=pairs,
+        estimation=found.estimation,
+        chosen_on=found.chosen_on,
+        reported_on=found.reported_on,
+        joints=found.joints,
+        pairs=found.pairs,
         **found_again(job.subject, settings, started),
     )
 

@@ -8,11 +8,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from unexplained.cli.shared import OUT
+
 
 class Progress:
     """Called with (what, done, total); the same `what` moves the same bar."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console | None = None) -> None:
+        console = console or OUT
         self._console = console
         self._bars = Bars(
             TextColumn("{task.description}"),

@@ -48,6 +48,8 @@ class Estimate:
     """Documents with an exact effect."""
     documents: int
     """Documents with an approximation."""
+    error: float | None = None
+    """Standard error, of both phases (per token); null where there is no interval."""
 
     @property
     def worth(self) -> float | None:
@@ -162,6 +164,7 @@ def with_control(
         gain=plain / variance if variance > 0 else None,
         measured=chosen.size,
         documents=tokens.size,
+        error=math.sqrt(variance),
     )
 
 

@@ -73,8 +73,8 @@ def rank_intervals(
     q is the quantile of Student's t at (1 − level) / (C (C − 1)) for C components: a pair can be
     misjudged on two tails, for signed effects and for sizes alike (`docs/statistics.md`). That
     holds exactly for normal documents with equal tokens, however the components depend on each
-    other. The bootstrap of the largest deviation would be shorter by a tenth and is not used: with
-    20 documents it held 73% where 95% was asked. It misleads where an effect lives in few
+    other. The bootstrap of the largest deviation is not used: with 20 documents it was shorter by
+    a quarter and held 73% where 95% was asked. It misleads where an effect lives in few
     documents, as every interval of a mean does.
 
     Args:

@@ -87,7 +87,9 @@ def evaluate(
         subject, text, part, tuple(wanted), frozenset(keep_tokens), measure, batch_tokens, memory
     )
     store = (
-        None if folder is None else Store.open(folder, _circumstances(subject, text, batch_tokens))
+        None
+        if folder is None
+        else Store.open(folder, _circumstances(subject, text, batch_tokens, workers))
     )
     with nullcontext() if store is None else store.held():
         done, tasks = _known(job, store)
@@ -142,14 +144,17 @@ def _with_intact(conditions: Sequence[Condition]) -> list[Condition]:
     return wanted
 
 
-def _circumstances(subject: Subject, text: Text, batch_tokens: int) -> dict[str, str]:
+def _circumstances(
+    subject: Subject, text: Text, batch_tokens: int, workers: Workers
+) -> dict[str, str]:
     weight = next(subject.anatomy.model.parameters())
     return {
         "model": subject.fingerprint,
         "text": text.fingerprint,
         "code": code_digest(),
         "torch": torch.__version__,
-        "threads": str(torch.get_num_threads()),
+        # Of whoever computes: the workers of a cluster have a number of their own.
+        "threads": str(getattr(workers, "threads", torch.get_num_threads())),
         "device": str(weight.device.type),
         "type": str(weight.dtype),
         "products": subject.precision.setting,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from filelock import FileLock, Timeout
 
 from unexplained.errors import MeasurementError
@@ -124,6 +125,49 @@ class Store:
                 f"it cannot be written ({error.strerror or error}); what was finished is kept",
                 f"Free some space or set UNEXPLAINED_CACHE (now writing under {self.folder.parent}).",
             ) from error
+
+
+@contextmanager
+def run_folder(folder: Path | None, asked: Mapping[str, str]) -> Iterator[None]:
+    """Keep a folder for one run: what was asked for is written down there and must stay the same.
+
+    Args:
+        folder: None where the shared cache is used, which holds everything apart by itself.
+        asked: What the run is about, in plain words.
+
+    Raises:
+        MeasurementError: The folder holds another run (with the differences), or another process
+            is at it.
+    """
+    if folder is None:
+        yield
+        return
+    describes = {**asked, "code": code_digest(), "torch": torch.__version__}
+    store = Store(folder, describes)
+    place = folder / "run.json"
+    if not place.exists():
+        text = json.dumps(describes, indent=1, sort_keys=True)
+        store._write(lambda path: path.write_text(text, encoding="utf-8"), place.name)
+    with store.held():
+        try:
+            found = dict(json.loads(place.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise MeasurementError(
+                f"The run folder {folder}", f"its run.json cannot be read ({error})",
+                "Name another folder.",
+            ) from error  # fmt: skip
+        differ = [
+            f"{name} is {found.get(name, 'missing')} there and {describes.get(name, 'missing')} here"
+            for name in sorted({*found, *describes})
+            if found.get(name) != describes.get(name)
+        ]
+        if differ:
+            raise MeasurementError(
+                f"The run folder {folder}",
+                "it holds another run: " + "; ".join(differ),
+                "Name another folder, or ask for what that run was asked for.",
+            )
+        yield
 
 
 def _renamed(ledger: Ledger, name: str) -> Ledger:

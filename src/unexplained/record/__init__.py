@@ -30,18 +30,23 @@ from unexplained.record.base import Number as Number
 from unexplained.record.base import Record as Record
 from unexplained.record.base import require_writable as require_writable
 from unexplained.record.base import write_whole as write_whole
+from unexplained.record.circuit import CircuitRecord as CircuitRecord
+from unexplained.record.circuit import Curve as Curve
+from unexplained.record.circuit import EdgeScore as EdgeScore
+from unexplained.record.circuit import Point as Point
 from unexplained.record.sweep import Effect as Effect
 from unexplained.record.sweep import Estimation as Estimation
 from unexplained.record.sweep import Joint as Joint
 from unexplained.record.sweep import SweepRecord as SweepRecord
 
-KINDS: dict[str, type[AssayRecord] | type[SweepRecord]] = {
+KINDS: dict[str, type[AssayRecord] | type[CircuitRecord] | type[SweepRecord]] = {
     "assay": AssayRecord,
+    "circuit": CircuitRecord,
     "sweep": SweepRecord,
 }
 
 
-def load_record(path: str | Path) -> AssayRecord | SweepRecord:
+def load_record(path: str | Path) -> AssayRecord | CircuitRecord | SweepRecord:
     """Read a record file.
 
     Raises:

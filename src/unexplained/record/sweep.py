@@ -28,6 +28,8 @@ class Effect(Frozen):
     )
     """On what: all documents; some, and the rest by attribution; only those that a race chose on,
     which flatter or slight it; only those that did not choose it."""
+    gain: float | None = None
+    """Of a control variate: variance without the attribution over variance with it."""
 
 
 class Joint(Frozen):

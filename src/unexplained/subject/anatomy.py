@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from unexplained.sites import Shape
 from unexplained.subject.families import Family, family_of
+
+Projection = Literal["q", "k", "v"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,19 @@ class Anatomy:
         """The linear layer from all heads' z to the attention output."""
         return self.layers[layer].get_submodule(self.family.head_output)
 
+    def attention_norm(self, layer: int) -> nn.Module:
+        """The norm through which attention reads the stream."""
+        return self.layers[layer].get_submodule(self.family.attention_norm)
+
+    def mlp_norm(self, layer: int) -> nn.Module:
+        """The norm through which the MLP reads the stream."""
+        return self.layers[layer].get_submodule(self.family.mlp_norm)
+
+    def projection(self, layer: int, name: Projection) -> nn.Module:
+        """The linear layer from the normed stream to `q`, `k` or `v`; the same three times if fused."""
+        path = self.family.projections["qkv".index(name)]
+        return self.layers[layer].get_submodule(path)
+
     def neuron_output(self, layer: int) -> nn.Module:
         """The linear layer from the neurons to the MLP output."""
         return self.layers[layer].get_submodule(self.family.neuron_output)
@@ -91,6 +106,28 @@ class Anatomy:
         weight = self._weight(self.head_output(layer))
         rows = slice(head * size, (head + 1) * size)
         return weight[rows] if self.family.transposed else weight[:, rows].T
+
+    def head_weights(self, layer: int) -> Tensor:
+        """W_O of every head, (head, head size, width)."""
+        weight = self._weight(self.head_output(layer))
+        rows = weight if self.family.transposed else weight.T
+        return rows.reshape(self.shape.heads, self.shape.head_size, -1)
+
+    def projection_weight(self, layer: int, name: Projection) -> Tensor:
+        """W_Q, W_K or W_V by head, (head or key head, head size, width): `q = weight @ normed`."""
+        weight = self._weight(self.projection(layer, name))
+        return self.projected(name, weight if self.family.transposed else weight.T).movedim(0, -1)
+
+    def projected(self, name: Projection, output: Tensor) -> Tensor:
+        """The part for `q`, `k` or `v` of what `projection` put out: (…, outputs) -> (…, head, size)."""
+        shape, which = self.shape, "qkv".index(name)
+        heads = shape.heads if name == "q" else shape.key_heads
+        if self.family.fused == "by head":
+            return output.reshape(*output.shape[:-1], heads, 3, shape.head_size)[..., which, :]
+        if self.family.fused == "side by side":
+            start = (0, shape.heads, shape.heads + shape.key_heads)[which] * shape.head_size
+            output = output[..., start : start + heads * shape.head_size]
+        return output.reshape(*output.shape[:-1], heads, shape.head_size)
 
     def neuron_weight(self, layer: int, neuron: int) -> Tensor:
         """What one unit of a neuron adds to the MLP output, (width,)."""
@@ -126,18 +163,27 @@ class Anatomy:
         With its scale frozen the norm is affine, so a component's direct effect on the logits
         adds up over components. It is not what the model computes.
         """
-        norm: Any = self.final_norm
-        gain = norm.weight
+        _, scale, gain = self.norm_frame(self.final_norm, stream)
         if self.family.norm == "layer":
             added = added - added.mean(-1, keepdim=True)
-            scale = torch.rsqrt(stream.var(-1, correction=0, keepdim=True) + norm.eps)
-        else:
-            eps = getattr(norm, "variance_epsilon", None) or norm.eps
-            scale = torch.rsqrt(stream.pow(2).mean(-1, keepdim=True) + eps)
-            gain = gain + 1 if self.family.norm == "rms, 1 + gain" else gain
-        normed: Tensor = norm(stream)
+        normed: Tensor = self.final_norm(stream)
         moved: Tensor = normed + added * scale * gain
         return moved
+
+    def norm_frame(self, norm: nn.Module, stream: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What one of the model's norms does to a stream (…, width): `centred * scale * gain`, and a bias.
+
+        The stream without its mean (as it is, for norms that leave the mean), the factor per
+        position (…, 1), and the gain (width,).
+        """
+        module: Any = norm
+        gain = module.weight.detach()
+        if self.family.norm == "layer":
+            scale = torch.rsqrt(stream.var(-1, correction=0, keepdim=True) + module.eps)
+            return stream - stream.mean(-1, keepdim=True), scale, gain
+        eps = getattr(module, "variance_epsilon", None) or module.eps
+        scale = torch.rsqrt(stream.pow(2).mean(-1, keepdim=True) + eps)
+        return stream, scale, gain + 1 if self.family.norm == "rms, 1 + gain" else gain
 
     def _inputs(self, linear: nn.Module) -> int:
         return int(self._weight(linear).shape[0 if self.family.transposed else 1])

@@ -30,8 +30,26 @@ class Listener(Protocol):
         """See a layer's attention; returns z, edited or not."""
 
 
+class Attender(Protocol):
+    """What takes attention over instead of only listening to it."""
+
+    def attend(
+        self,
+        layer: int,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None,
+        scaling: float | None,
+    ) -> Tensor:
+        """Compute z (batch, position, head, size) from q (batch, head, …), k, v (batch, key head, …)."""
+
+
 listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 """The pass that is running in this thread, if it wants to see attention."""
+
+attender: ContextVar[Attender | None] = ContextVar("attender", default=None)
+"""Who computes attention in this thread instead of Hugging Face: a pass that is differentiated."""
 
 
 class HeadValues:
@@ -138,6 +156,10 @@ def _attention(
     scaling: float | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
+    computing = attender.get()
+    if computing is not None:
+        layer = int(module.layer_idx)  # type: ignore[arg-type]
+        return computing.attend(layer, query, key, value, attention_mask, scaling), None
     z, _ = sdpa_attention_forward(
         module, query, key, value, attention_mask, scaling=scaling, **kwargs
     )

@@ -26,11 +26,19 @@ class Family:
     """The stack without the unembedding, called with `input_ids`."""
     layers: str = "model.layers"
     final_norm: str = "model.norm"
+    attention_norm: str = "input_layernorm"
+    """The norm between the stream and a layer's attention."""
     attention: str = "self_attn"
+    projections: tuple[str, str, str] = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+    """The linear layers to queries, keys and values; one layer three times where it is fused."""
+    fused: Literal["", "side by side", "by head"] = ""
+    """How a fused layer's outputs lie: all queries, keys, values; or head by head its three."""
     head_output: str = "self_attn.o_proj"
     """The linear layer whose input is every head's z, side by side."""
     attention_post_norm: str = ""
     """A norm between the attention output and the residual stream (Gemma)."""
+    mlp_norm: str = "post_attention_layernorm"
+    """The norm between the stream and a layer's MLP."""
     mlp: str = "mlp"
     neuron_output: str = "mlp.down_proj"
     """The MLP's last linear layer: its inputs are the neurons."""
@@ -62,10 +70,11 @@ FAMILIES: dict[str, Family] = {
     "mistral": Family("mistral"),
     "qwen2": Family("qwen2"),
     "qwen3": Family("qwen3"),
-    "phi3": Family("phi3"),
+    "phi3": Family("phi3", projections=("self_attn.qkv_proj",) * 3, fused="side by side"),
     "gemma3_text": Family(
         "gemma3_text",
         attention_post_norm="post_attention_layernorm",
+        mlp_norm="pre_feedforward_layernorm",
         mlp_post_norm="post_feedforward_layernorm",
         norm="rms, 1 + gain",
         unsupported=_softcap,
@@ -75,8 +84,12 @@ FAMILIES: dict[str, Family] = {
         body="transformer",
         layers="transformer.h",
         final_norm="transformer.ln_f",
+        attention_norm="ln_1",
         attention="attn",
+        projections=("attn.c_attn",) * 3,
+        fused="side by side",
         head_output="attn.c_proj",
+        mlp_norm="ln_2",
         neuron_output="mlp.c_proj",
         norm="layer",
         transposed=True,
@@ -88,6 +101,8 @@ FAMILIES: dict[str, Family] = {
         layers="gpt_neox.layers",
         final_norm="gpt_neox.final_layer_norm",
         attention="attention",
+        projections=("attention.query_key_value",) * 3,
+        fused="by head",
         head_output="attention.dense",
         neuron_output="mlp.dense_4h_to_h",
         norm="layer",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from safetensors import SafetensorError
@@ -21,6 +22,9 @@ from unexplained.subject.precision import decide
 from unexplained.subject.quiet import quiet
 from unexplained.subject.subject import Subject
 
+Placement = Mapping[str, Any]
+"""What transformers is told besides: `device_map` where one was asked for."""
+
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -29,6 +33,7 @@ def load(
     *,
     tokenizer: PreTrainedTokenizerBase | None = None,
     device: str | None = None,
+    device_map: str | Mapping[str, int | str] | None = None,
     dtype: torch.dtype = torch.float32,
     accept_terms: bool = False,
     name: str | None = None,
@@ -40,6 +45,9 @@ def load(
             a hub id, or a model already in memory (then give its tokenizer too).
         tokenizer: Use this one instead of the one that comes with the model.
         device: Where to run; the GPU if there is one.
+        device_map: Instead of `device`: spread the model over several GPUs, as transformers
+            does through accelerate (`auto`, `balanced`, or module name -> device). All of it
+            must fit there: the engine reads weights where they are.
         dtype: float32 unless asked otherwise: bfloat16 moves single-head effects by up to 0.004
             nats, which is as large as most of them.
         accept_terms: Agree to the licence of a packaged model that asks for it.
@@ -47,8 +55,10 @@ def load(
 
     Raises:
         SubjectError: The model does not exist, has pickled weights only, is of an unknown
-            architecture, or the tokenizer does not belong to it.
+            architecture, or has another's tokenizer; or the `device_map` cannot be followed.
     """
+    if device_map is not None:
+        _check_placement(source, device)
     with quiet():
         if isinstance(source, nn.Module):
             model, found, notes = source, tokenizer, [f"{type(source).__name__} given in memory"]
@@ -59,13 +69,16 @@ def load(
                 )  # fmt: skip
             title = name or getattr(source.config, "name_or_path", "") or type(source).__name__
         else:
-            model, found, notes = _from_source(str(source), tokenizer, dtype, accept_terms)
+            model, found, notes = _from_source(
+                str(source), tokenizer, dtype, accept_terms, device_map
+            )
             title = name or (Path(source).name if Path(source).exists() else str(source))
     anatomy = Anatomy.of(model)
-    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    model.to(where).eval()  # type: ignore[call-arg]
+    where = _placed(model.eval(), device, str(title), spread=device_map is not None)
     _check_tokenizer(str(title), anatomy, found)
     model.set_attn_implementation(NAME)  # type: ignore[operator]
+    if len(_devices(model)) > 1:
+        notes = [*notes, f"spread over {', '.join(_devices(model))}"]
     precision = decide(where, cache_folder() / "precision.json")
     size = sum(parameter.numel() for parameter in model.parameters())
     facts = (
@@ -77,18 +90,24 @@ def load(
 
 
 def _from_source(
-    source: str, tokenizer: PreTrainedTokenizerBase | None, dtype: torch.dtype, accept: bool
+    source: str,
+    tokenizer: PreTrainedTokenizerBase | None,
+    dtype: torch.dtype,
+    accept: bool,
+    device_map: str | Mapping[str, int | str] | None,
 ) -> tuple[nn.Module, PreTrainedTokenizerBase, list[str]]:
-    path = Path(source)
+    path, placement = Path(source), {} if device_map is None else {"device_map": device_map}
     if source in PACKAGED:
         folder, notes = packaged_folder(source, accept_terms=accept)
-        return *_read_folder(folder, tokenizer, dtype), notes
+        return *_read_folder(folder, tokenizer, dtype, placement), notes
     if path.suffix == ".gguf":
         if not path.is_file():
             raise SubjectError(f"The GGUF file {path}", "there is no such file")
         extra = {"gguf_file": path.name}
         try:
-            model = AutoModelForCausalLM.from_pretrained(path.parent, dtype=dtype, **extra)
+            model = AutoModelForCausalLM.from_pretrained(
+                path.parent, dtype=dtype, **extra, **placement
+            )
             found = tokenizer or AutoTokenizer.from_pretrained(path.parent, **extra)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise SubjectError(
@@ -98,12 +117,17 @@ def _from_source(
             ) from error
         return model, found, [f"dequantised from {path.name}"]
     if path.is_dir():
-        return *_read_folder(path, tokenizer, dtype), [f"read from the folder {path.name}"]
-    return _read_hub(source, tokenizer, dtype)
+        return *_read_folder(path, tokenizer, dtype, placement), [
+            f"read from the folder {path.name}"
+        ]
+    return _read_hub(source, tokenizer, dtype, placement)
 
 
 def _read_folder(
-    folder: Path, tokenizer: PreTrainedTokenizerBase | None, dtype: torch.dtype
+    folder: Path,
+    tokenizer: PreTrainedTokenizerBase | None,
+    dtype: torch.dtype,
+    placement: Placement,
 ) -> tuple[nn.Module, PreTrainedTokenizerBase]:
     asked = f"The model folder {folder}"
     files = sorted(file.name for file in folder.iterdir())
@@ -129,11 +153,14 @@ def _read_folder(
         _unknown_family(asked, kind)
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, local_files_only=True
+            folder, dtype=dtype, use_safetensors=True, local_files_only=True, **placement
         )
         return model, tokenizer or AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, SafetensorError) as error:
-        raise SubjectError(asked, _first_line(error), "Is every file whole?") from error
+        do = "Is every file whole" + (", and the device_map right?" if placement else "?")
+        raise SubjectError(asked, _first_line(error), do) from error
+    except (RuntimeError, AssertionError) as error:
+        _cannot_place(asked, placement, error)
 
 
 def _unknown_family(asked: str, kind: object) -> None:
@@ -145,7 +172,10 @@ def _unknown_family(asked: str, kind: object) -> None:
 
 
 def _read_hub(
-    source: str, tokenizer: PreTrainedTokenizerBase | None, dtype: torch.dtype
+    source: str,
+    tokenizer: PreTrainedTokenizerBase | None,
+    dtype: torch.dtype,
+    placement: Placement,
 ) -> tuple[nn.Module, PreTrainedTokenizerBase, list[str]]:
     asked = f"The model '{source}'"
     if "/" not in source:
@@ -156,7 +186,7 @@ def _read_hub(
         )
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=dtype, use_safetensors=True, trust_remote_code=False
+            source, dtype=dtype, use_safetensors=True, trust_remote_code=False, **placement
         )
         found = tokenizer or AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
@@ -165,8 +195,56 @@ def _read_hub(
             f"the hub did not give it ({_first_line(error)})",
             "Check the id and the network, or use a packaged model: " + ", ".join(PACKAGED) + ".",
         ) from error
+    except (RuntimeError, AssertionError) as error:
+        _cannot_place(asked, placement, error)
     commit = getattr(model.config, "_commit_hash", None)
     return model, found, [f"hub id {source}" + (f" at {commit}" if commit else "")]
+
+
+def _check_placement(source: object, device: str | None) -> None:
+    """Refuse a `device_map` where it cannot be followed."""
+    if isinstance(source, nn.Module):
+        raise SubjectError(
+            f"A device_map for a {type(source).__name__} in memory",
+            "its weights have their place already",
+            "Give the folder or the hub id that it came from.",
+        )
+    if device is not None:
+        raise SubjectError(
+            f"The device '{device}' and a device_map", "they say two things", "Give one of them."
+        )
+
+
+def _cannot_place(asked: str, placement: Placement, error: Exception) -> NoReturn:
+    if not placement:
+        raise error
+    raise SubjectError(
+        f"{asked} under device_map={placement['device_map']!r}",
+        f"it cannot be put there ({_first_line(error)})",
+        "Name devices that are there, or leave it to `auto`.",
+    ) from error
+
+
+def _placed(model: nn.Module, device: str | None, title: str, *, spread: bool) -> str:
+    """Put a model on its device, unless it has been spread; where its tokens must be."""
+    if not spread and (device is not None or len(_devices(model)) == 1):
+        where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        model.to(where)
+        return where
+    if "meta" in _devices(model):
+        raise SubjectError(
+            f"The device_map for {title}",
+            "parts of the model are kept elsewhere until they are needed, and the engine reads "
+            "weights where they are",
+            "Use more or larger GPUs, or dtype=torch.bfloat16.",
+        )
+    weight = model.get_input_embeddings().weight  # type: ignore[operator]
+    return str(weight.device)
+
+
+def _devices(model: nn.Module) -> list[str]:
+    """Where the weights are, in order."""
+    return list(dict.fromkeys(str(weight.device) for weight in model.parameters()))
 
 
 def _check_tokenizer(title: str, anatomy: Anatomy, tokenizer: Any) -> None:

@@ -8,6 +8,6 @@ that real components are of this kind.
 To add one, put one file here with a function decorated by `register`; nothing else names it.
 """
 
-from unexplained.testbeds.planted import Planted, Rule, names, planted, register
+from unexplained.testbeds.planted import Planted, Rule, circuit, names, planted, register
 
-__all__ = ["Planted", "Rule", "names", "planted", "register"]
+__all__ = ["Planted", "Rule", "circuit", "names", "planted", "register"]

@@ -33,11 +33,13 @@ class Planted:
     truth: str
     """What the planted head does, in one sentence."""
     sites: tuple[Site, ...]
-    """The planted head."""
+    """The planted head, or heads that all attend by one rule."""
     rule: Rule
     """The truth as code: the planted head's attention pattern."""
     notes: Mapping[Site, str]
     """What the other heads do; a head that is not named is dead."""
+    circuit: frozenset[str]
+    """The edges that the model's behaviour on its pairs runs through; empty where none is stated."""
 
     def save(self, folder: str | Path) -> Path:
         """Write safetensors, configuration and tokenizer; return the folder.
@@ -59,6 +61,7 @@ class Plan:
     heads: Mapping[Site, Head]
     rule: Rule
     notes: Mapping[Site, str]
+    circuit: frozenset[str] = frozenset()
 
 
 _PLANS: dict[str, Callable[[], Plan]] = {}
@@ -80,8 +83,8 @@ def register(make: Callable[[], Plan]) -> Callable[[], Plan]:
 def names() -> tuple[str, ...]:
     """Names of the planted models, in alphabetical order.
 
-    >>> names()
-    ('empty', 'half_induction', 'periodic', 'strict_induction')
+    >>> names()[:4]
+    ('cancelling', 'empty', 'half_induction', 'mediation')
     """
     package = importlib.import_module(__package__)
     for module in pkgutil.iter_modules(package.__path__):
@@ -98,12 +101,7 @@ def planted(name: str) -> Planted:
     >>> str(planted("strict_induction").sites[0])
     'L1.H0'
     """
-    known = names()
-    if name not in known:
-        raise SubjectError(
-            f"The planted model '{name}'", "there is none of that name", near_matches(name, known)
-        )
-    plan = _PLANS[name]()
+    plan = _plan(name)
     return Planted(
         name=name,
         model=assemble(plan.heads),
@@ -113,4 +111,37 @@ def planted(name: str) -> Planted:
         sites=plan.sites,
         rule=plan.rule,
         notes=plan.notes,
+        circuit=plan.circuit,
     )
+
+
+def circuit(name: str) -> frozenset[str]:
+    """The edges that a planted model's behaviour runs through, named as in `circuits.Graph`.
+
+    Which edges those are depends on how the prompts of a pair differ: docs/planted-models.md says
+    on which pairs.
+
+    Raises:
+        SubjectError: There is no such model, or no circuit is stated for it.
+
+    >>> len(circuit("soft_induction"))
+    5
+    """
+    edges = _plan(name).circuit
+    if not edges:
+        known = [other for other in names() if _PLANS[other]().circuit]
+        raise SubjectError(
+            f"The circuit of the planted model '{name}'",
+            "none is stated",
+            f"One is for {', '.join(known)}.",
+        )
+    return edges
+
+
+def _plan(name: str) -> Plan:
+    known = names()
+    if name not in known:
+        raise SubjectError(
+            f"The planted model '{name}'", "there is none of that name", near_matches(name, known)
+        )
+    return _PLANS[name]()

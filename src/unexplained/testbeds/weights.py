@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import torch
@@ -148,6 +148,33 @@ def move_all(read: Block, write: Block) -> Head:
     head.value[BOS, START[read] + BOS] = 1.0
     head.output[START[write] + BOS, BOS] = 1.0
     return head
+
+
+def move_too(write: Block, strength: float) -> Head:
+    """What a `move` in the same head moves, so many times, to another block as well."""
+    head = _blank()
+    for token in range(1, WORDS + 1):
+        head.output[START[write] + token, token] = strength
+    return head
+
+
+def say(write: Block, word: int, strength: float) -> Head:
+    """Add one token to `write`, so many times, where attention is on BOS."""
+    head = _blank()
+    head.value[BOS, START["token"] + BOS] = 1.0
+    head.output[START[write] + word, BOS] = strength
+    return head
+
+
+def scaled(head: Head, factor: float) -> Head:
+    """The same head writing so many times as much; below 0 the opposite."""
+    return replace(head, output=head.output * factor)
+
+
+def softened(head: Head, match: float) -> Head:
+    """The same head with this score for a match in the place of `MATCH`, and all in proportion."""
+    factor = match / MATCH
+    return replace(head, query=head.query * factor, query_bias=head.query_bias * factor)
 
 
 def silenced(head: Head) -> Head:

@@ -1,0 +1,309 @@
+"""`circuit`: how much of a behaviour a circuit of each size keeps, beside circuits of no thought.
+
+Edges are scored on the fit part and circuits measured on the eval part, so that none is measured
+on the pairs that chose it. The edges that are not in the circuit carry what the corrupted prompt
+would have them carry.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unexplained.assays.gate import read_gate, require_behaviour
+from unexplained.assays.provenance import found_again
+from unexplained.bars.paired import Paired, paired
+from unexplained.bars.recovered import INTACT
+from unexplained.circuits.edges import By, EdgeScores, Method, attribute_edges
+from unexplained.circuits.graph import CircuitError, Graph
+from unexplained.circuits.magnitude import edge_sizes
+from unexplained.circuits.running import Circuits, require_sums
+from unexplained.evaluate import Condition, evaluate
+from unexplained.ledger import ALL, Ledger
+from unexplained.record import CircuitRecord, Curve, EdgeScore, Number, Point
+from unexplained.stats import Settings, fraction, mean_per_token, written
+from unexplained.subject import Subject
+from unexplained.text import Text
+
+SIZES = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Shares of all edges: MIB's sizes (Mueller et al. 2025) and two smaller ones."""
+
+MIB_FROM = 0.001
+"""Areas are taken from here on, as MIB takes them."""
+
+KEEPS = 0.8
+"""The share of the behaviour that the knee is about."""
+
+SHOWN = 30
+"""How many edges the record names."""
+
+BATCH_TOKENS = 512
+"""A circuit holds what every source writes at every position of a batch."""
+
+UNIT = "logits per pair"
+
+SAYS: Mapping[Method, str] = {
+    "eap": "the gradient at the clean prompt times the change of each edge",
+    "eap-ig-inputs": "the same with gradients averaged over embeddings from corrupted to clean",
+    "eap-ig-activations": "the same with gradients averaged over each group's own outputs",
+}
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order of all edges, the first ones to be kept first."""
+
+    name: str
+    says: str
+    kind: Literal["attribution", "baseline"]
+    orders: tuple[NDArray[np.int64], ...]
+    """Several draws where it is random."""
+
+    def edges(self, draw: int, count: int) -> NDArray[np.bool_]:
+        """The first so many, as one truth value for each edge."""
+        chosen = np.zeros(len(self.orders[draw]), dtype=bool)
+        chosen[self.orders[draw][:count]] = True
+        return chosen
+
+    def condition_name(self, draw: int, count: int) -> str:
+        """What the circuit is called in a ledger."""
+        return f"{self.name}, {count} edges" + (f", draw {draw + 1}" if self.draws > 1 else "")
+
+    @property
+    def draws(self) -> int:
+        """How many."""
+        return len(self.orders)
+
+
+def circuit(
+    subject: Subject,
+    text: Text,
+    *,
+    methods: Sequence[Method] = ("eap-ig-inputs", "eap"),
+    steps: int = 5,
+    by: By = "absolute",
+    sizes: Sequence[float] = SIZES,
+    draws: int = 5,
+    given: Mapping[str, NDArray[np.float64]] = MappingProxyType({}),
+    gated: bool = True,
+    settings: Settings = Settings(),  # noqa: B008  (frozen)
+    folder: Path | None = None,
+    keep_scores: Callable[[Method, EdgeScores], None] = lambda method, scores: None,
+    say: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> CircuitRecord:
+    """Measure the size–recovery curve of a behaviour.
+
+    Args:
+        subject: The model.
+        text: Pairs of prompts.
+        methods: Edge attributions to order edges by; the first one's edges are listed.
+        steps: Points of an average over a path.
+        by: Rank by size of the score or by its sign.
+        sizes: Shares of all edges.
+        draws: Random orders to average over.
+        given: Scores by name (edge,) from elsewhere, high for edges to be kept.
+        gated: Refuse pairs on which the model prefers the answer no more often than chance.
+        settings: Level, resamples and seed.
+        folder: What is finished is kept here and found again.
+        keep_scores: Given every method's scores, to export them.
+        say: Told about progress.
+
+    Raises:
+        CircuitError: The text has no pairs, or the model's components do not add up.
+        MeasurementError: The model does not have the behaviour.
+    """
+    started = time.perf_counter()
+    graph = Graph.of(subject.shape, parallel=subject.anatomy.parallel)
+    require_sums(subject.anatomy)
+    if not text.pairs:
+        raise CircuitError(
+            f"A circuit on {text.name}",
+            "it is running text, not pairs of prompts",
+            "Use a behaviour, such as ioi.",
+        )
+    clean = evaluate(subject, text, [], measure="margin", folder=folder)
+    found = read_gate(clean, settings)
+    if gated:
+        require_behaviour(found, subject, text)
+    scores = {}
+    for method in methods:
+        scores[method] = attribute_edges(
+            subject, text, method=method, steps=steps, part="fit",
+            progress=lambda done, total, m=method: say(f"scoring edges by {m}", done, total),  # type: ignore[misc]
+        )  # fmt: skip
+        keep_scores(method, scores[method])
+    orders = [
+        *(Order(m, SAYS[m], "attribution", (s.ranking(by=by),)) for m, s in scores.items()),
+        *_given(given, graph, by),
+        *_without_thought(subject, text, graph, draws, settings.seed),
+    ]
+    counts = sorted({max(1, round(share * graph.edges)) for share in sizes})
+    circuits = Circuits(subject, graph)
+    conditions, names = _conditions(circuits, orders, counts)
+    ledger = evaluate(
+        subject, text, conditions, measure="margin", folder=folder, batch_tokens=BATCH_TOKENS,
+        progress=lambda done, total: say("running circuits", done, total),
+    )  # fmt: skip
+    other = evaluate(subject, text.swapped(), [], measure="margin", folder=folder)
+    reading = _Reading(ledger, other, names, settings)
+    curves = tuple(reading.curve(order, counts, graph.edges) for order in orders)
+    first = scores[methods[0]]
+    return CircuitRecord(
+        title=f"Circuits for {text.name} in {subject.name}",
+        verdict=_verdict(curves, text, graph),
+        text=text.name,
+        text_fingerprint=text.fingerprint,
+        text_notes=text.notes,
+        pairs=len(text.eval),
+        orbits=len(text.units),
+        fit_pairs=len(text.fit),
+        edges=graph.edges,
+        clean=reading.margin(reading.clean),
+        corrupted=reading.margin(reading.corrupted),
+        gap=reading.margin(reading.clean - reading.corrupted),
+        accuracy=found.accuracy,
+        by=by,
+        curves=curves,
+        top=tuple(
+            EdgeScore(
+                name=graph.name(edge),
+                score=float(first.mean[edge]),
+                error=float(np.nan_to_num(first.error[edge])),
+            )
+            for edge in first.ranking(by=by)[:SHOWN]
+        ),
+        method=methods[0],
+        **found_again(subject, settings, started),
+    )
+
+
+def _given(scores: Mapping[str, NDArray[np.float64]], graph: Graph, by: By) -> list[Order]:
+    """Orders from elsewhere; edges without a score come last."""
+    orders = []
+    for name, values in scores.items():
+        if values.shape != (graph.edges,):
+            raise CircuitError(
+                f"The scores '{name}'", f"there are {values.shape} for {graph.edges:,} edges"
+            )
+        key = np.nan_to_num(np.abs(values) if by == "absolute" else values, nan=-np.inf)
+        says = "as scored in that file"
+        orders.append(Order(name, says, "attribution", (np.argsort(-key, kind="stable"),)))
+    return orders
+
+
+def _without_thought(
+    subject: Subject, text: Text, graph: Graph, draws: int, seed: int
+) -> list[Order]:
+    """What an attribution has to beat."""
+    generator = np.random.default_rng(seed)
+    tie = generator.permutation(graph.edges)
+    size = edge_sizes(subject, text, part="fit")
+    says = "by how much the edge's source differs between the prompts; ties at random"
+    by_size = tie[np.argsort(-size[tie], kind="stable")]
+    shuffled = tuple(generator.permutation(graph.edges) for _ in range(draws))
+    return [
+        Order("magnitude", says, "baseline", (by_size,)),
+        Order("random", f"in random order, {draws} draws", "baseline", shuffled),
+    ]
+
+
+def _conditions(
+    circuits: Circuits, orders: Sequence[Order], counts: Sequence[int]
+) -> tuple[list[Condition], dict[str, str]]:
+    """All circuits, and for every name the condition in which the same edges were measured."""
+    conditions: dict[str, Condition] = {}
+    names: dict[str, str] = {}
+    for order in orders:
+        for draw in range(order.draws):
+            for count in counts:
+                edges, name = order.edges(draw, count), order.condition_name(draw, count)
+                made = circuits.condition(name, edges)
+                names[name] = conditions.setdefault(made.fingerprint, made).name
+    return list(conditions.values()), names
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """From ledgers to curves."""
+
+    ledger: Ledger
+    other: Ledger
+    names: Mapping[str, str]
+    settings: Settings
+
+    def _read(self, ledger: Ledger, name: str) -> Paired:
+        return paired(ledger, "margin", (name,), ALL)
+
+    @property
+    def tokens(self) -> NDArray[np.int64]:
+        """Pairs in every orbit."""
+        return self._read(self.ledger, INTACT).tokens
+
+    @property
+    def clean(self) -> NDArray[np.float64]:
+        """Sums of the margin over the pairs of every orbit."""
+        return self._read(self.ledger, INTACT).columns[0]
+
+    @property
+    def corrupted(self) -> NDArray[np.float64]:
+        """The same of the corrupted prompts."""
+        return self._read(self.other, INTACT).columns[0]
+
+    def margin(self, sums: NDArray[np.float64]) -> Number:
+        """Its mean."""
+        return mean_per_token(sums, self.tokens, settings=self.settings, unit=UNIT)
+
+    def kept(self, sums: NDArray[np.float64]) -> Number:
+        """The share of the behaviour that is there."""
+        return fraction(
+            sums - self.corrupted, self.clean - self.corrupted, self.tokens,
+            what="margin of the clean less that of the corrupted prompts",
+            settings=self.settings, unit=UNIT,
+        )  # fmt: skip
+
+    def curve(self, order: Order, counts: Sequence[int], edges: int) -> Curve:
+        """An order's curve; of several draws the mean of their margins."""
+        points = [self._point(order, count, edges) for count in counts]
+        measured = [(p.share, p.kept.value) for p in points if p.share >= MIB_FROM]
+        whole = [(share, kept) for share, kept in measured if kept is not None]
+        x, y = np.array(whole).T if whole else (np.empty(0), np.empty(0))
+        full = len(whole) > 1 and len(whole) == len(measured)
+        return Curve(
+            name=order.name,
+            says=order.says,
+            kind=order.kind,
+            points=tuple(points),
+            area=float(np.trapezoid(y, x)) if full else None,
+            distance=float(np.trapezoid(np.abs(1 - y), x)) if full else None,
+            knee=next((p.edges for p in points if (p.kept.low or 0) >= KEEPS), None),
+            knee_by_value=next((p.edges for p in points if (p.kept.value or 0) >= KEEPS), None),
+            draws=order.draws,
+        )
+
+    def _point(self, order: Order, count: int, edges: int) -> Point:
+        names = [self.names[order.condition_name(draw, count)] for draw in range(order.draws)]
+        sums = np.mean([self._read(self.ledger, name).columns[0] for name in names], axis=0)
+        return Point(
+            edges=count, share=count / edges, margin=self.margin(sums), kept=self.kept(sums)
+        )
+
+
+def _verdict(curves: Sequence[Curve], text: Text, graph: Graph) -> str:
+    def said(curve: Curve) -> str:
+        if curve.knee_by_value is None:
+            return f"no measured size does by {curve.name}"
+        point = next(p for p in curve.points if p.edges == curve.knee_by_value)
+        kept = written(point.kept, scale=100, spec=".0f", mark="%")
+        return f"{curve.knee_by_value:,} by {curve.name} ({kept})"
+
+    return (
+        f"Of the {graph.edges:,} edges, the smallest measured circuits that keep {KEEPS:.0%} of "
+        f"{text.name}: " + "; ".join(said(curve) for curve in curves) + "."
+    )

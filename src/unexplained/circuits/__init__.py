@@ -1,0 +1,12 @@
+"""Circuits: which parts of a model a behaviour runs through. Attribution finds candidates."""
+
+from unexplained.circuits.edges import EdgeScores as EdgeScores
+from unexplained.circuits.edges import attribute_edges as attribute_edges
+from unexplained.circuits.graph import CircuitError as CircuitError
+from unexplained.circuits.graph import Graph as Graph
+from unexplained.circuits.magnitude import edge_sizes as edge_sizes
+from unexplained.circuits.mib import MibGraph as MibGraph
+from unexplained.circuits.mib import load_mib as load_mib
+from unexplained.circuits.mib import save_mib as save_mib
+from unexplained.circuits.nodes import NodeScores as NodeScores
+from unexplained.circuits.nodes import attribute_nodes as attribute_nodes

@@ -1,0 +1,357 @@
+"""Edge attribution: what corrupting each edge alone would do, to first order, for all edges at once.
+
+The score of an edge from u to v is Σ (out_u(corrupted) − out_u(clean)) · ∂m/∂(input of v), summed
+over positions and width. It is an estimate of how the measure m would change if v read u's
+corrupted output and all else stayed clean:
+
+- `eap`: the gradient at the clean prompt (Syed et al. 2023, arXiv:2310.10348).
+- `eap-ig-inputs`: averaged over embeddings between the corrupted and the clean prompt, at
+  z′ + (k/steps)(z − z′), k = 1 … steps (Hanna et al. 2024, arXiv:2403.17806).
+- `eap-ig-activations`: for each group of sources that write at the same time (the embedding, a
+  layer's heads, an MLP) averaged over the group's outputs between corrupted and clean, the rest
+  of the pass computed from them. MIB's code, by contrast, averages all edges over all groups.
+
+Σ over the edges out of a source is its node's attribution exactly. With many steps the edges out
+of the embedding add up to m(corrupted) − m(clean) (`eap-ig-inputs`), and the edges out of a group
+to the effect of exchanging what the group writes (`eap-ig-activations`).
+
+It misleads where the measure is not near linear: a saturated softmax has no gradient, and what
+cancels in the sum can be large at single positions. Check the edges that matter by patching them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unexplained.circuits import measures
+from unexplained.circuits.graph import CircuitError, Graph
+from unexplained.circuits.measures import Measure
+from unexplained.circuits.paths import Written, differences, readers, written
+from unexplained.evaluate.batches import Plan, Scored, plan
+from unexplained.evaluate.evaluate import Progress
+from unexplained.subject import Pass, Resume, Subject
+from unexplained.subject.gradients import Recording, record
+from unexplained.text import Block, Text
+
+Method = Literal["eap", "eap-ig-inputs", "eap-ig-activations"]
+
+TAPE_TOKENS = 512
+"""Rows times positions of which tapes of all layers are held at once: 0.7 GB in a 135M model."""
+
+TOGETHER = 6
+"""Layers whose destinations go into one product: the few of one layer make it half as fast."""
+
+By = Literal["signed", "absolute"]
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeScores:
+    """Scores of all edges, in the graph's order."""
+
+    graph: Graph
+    mean: NDArray[np.float64]
+    """Mean over pairs of the estimated change of the measure: a negative one of a margin means
+    that the edge helps."""
+    error: NDArray[np.float64]
+    """Standard error of the mean, with orbits (a pair and its role-swap) as independent units:
+    the linearised one of a ratio of sums. NaN with a single orbit."""
+    pairs: int
+    orbits: int
+    method: Method
+    measure: Measure
+
+    @property
+    def cost(self) -> NDArray[np.float64]:
+        """By how much corrupting the edge makes the measure worse: a lower margin, a higher loss."""
+        return -self.mean if self.measure == "margin" else self.mean
+
+    def ranking(self, *, by: By) -> NDArray[np.int64]:
+        """Edges, first the most important.
+
+        Args:
+            by: `signed` puts edges that help first and those that harm last; `absolute` goes by
+                size whatever the sign. Published numbers have differed by this choice alone.
+        """
+        key = self.cost if by == "signed" else np.abs(self.mean)
+        return np.argsort(-key, kind="stable")
+
+    def unsettled(self, count: int, *, by: By) -> int:
+        """How many edges outside the first `count` could as well be inside.
+
+        Those whose score is within two standard errors (of the difference, taking the two as
+        independent) of that of the last edge inside.
+        """
+        order = self.ranking(by=by)
+        if not 0 < count < len(order):
+            return 0
+        key = self.cost if by == "signed" else np.abs(self.mean)
+        last, rest = order[count - 1], order[count:]
+        noise = np.hypot(self.error[rest], self.error[last])
+        return int((key[last] - key[rest] <= 2 * noise).sum())
+
+
+def attribute_edges(
+    subject: Subject,
+    text: Text,
+    *,
+    method: Method = "eap",
+    steps: int = 5,
+    measure: Measure = "margin",
+    part: Literal["eval", "fit"] = "eval",
+    batch_pairs: int = 8,
+    progress: Progress = lambda done, total: None,
+) -> EdgeScores:
+    """Score all edges of a model on pairs of prompts.
+
+    Args:
+        subject: The model.
+        text: Pairs of prompts.
+        method: See the module.
+        steps: Points of the average; not used by `eap`.
+        measure: What would change. `kl` is of the clean prompt's prediction from the patched
+            one's; it has no gradient at the clean prompt, so not with `eap`.
+        part: A circuit that is to be measured on the eval part must be found on the fit part.
+        batch_pairs: Pairs at a time. What is held grows with it.
+        progress: Told (pairs done, pairs in all).
+
+    Raises:
+        CircuitError: The text has no pairs, the model's components do not add up in the stream
+            (post-norms), or the measure has no gradient.
+    """
+    graph = Graph.of(subject.shape, parallel=subject.anatomy.parallel)
+    blocks = text.eval if part == "eval" else text.fit
+    _check(subject, text, method, measure, steps)
+    sums = _Sums(graph, blocks)
+    done = 0
+    with subject.precision.applied(), torch.no_grad():
+        for some in _batches(blocks, batch_pairs):
+            work = _Work(subject, graph, some, measure, steps)
+            sums.add(some.blocks, work.scores(method))
+            done += len(some.blocks)
+            progress(done, len(blocks))
+    return sums.finished(method, measure)
+
+
+def _check(subject: Subject, text: Text, method: Method, measure: Measure, steps: int) -> None:
+    family = subject.anatomy.family
+    if not text.pairs:
+        raise CircuitError(
+            f"Scoring edges on {text.name}",
+            "it is running text, not pairs of prompts",
+            "Use a behaviour, such as ioi, or score nodes: attribute_nodes takes running text.",
+        )
+    if family.attention_post_norm or family.mlp_post_norm:
+        raise CircuitError(
+            f"Scoring edges of {subject.name}",
+            f"{family.name} has post-norms: what a head adds to the stream depends on the other "
+            "heads of its layer, so it has no edges of its own",
+            "Score nodes: attribute_nodes works in every family.",
+        )
+    if measure == "kl" and method == "eap":
+        raise CircuitError(
+            "Scoring edges by the KL divergence with 'eap'",
+            "it is least at the clean prompt, so its gradient there is zero",
+            "Use method='eap-ig-inputs', or measure='margin'.",
+        )
+    if method != "eap" and steps < 1:
+        raise CircuitError(f"An average over {steps} steps", "the least is 1")
+
+
+def _batches(blocks: Sequence[Block], size: int) -> Iterator[Plan]:
+    """Batches of so many pairs, those of like length and prefix together."""
+    total = sum(len(block.tokens) for block in blocks)
+    (whole,) = plan(blocks, total * len(blocks)) or [Plan((), ())]
+    for start in range(0, len(blocks), size):
+        here = slice(start, start + size)
+        yield Plan(whole.rows[here], whole.blocks[here])
+
+
+class _Work:
+    """One batch of pairs.
+
+    Only positions from the first on at which the prompts differ are run: before it sources write
+    the same in both.
+    """
+
+    def __init__(
+        self, subject: Subject, graph: Graph, some: Plan, measure: Measure, steps: int
+    ) -> None:
+        self.subject, self.graph, self.measure, self.steps = subject, graph, measure, steps
+        whole, start = some.batch(subject.device), some.shared
+        scored = some.scored(subject.device)
+        self.clean = whole.since(start)
+        self.prefix = subject.prefix(whole.tokens[:, :start]) if start else None
+        self.scored = Scored(scored.where[:, start:], scored.targets, scored.wrong)
+        assert self.clean.corrupted is not None
+        other = replace(self.clean, tokens=self.clean.corrupted)
+        self.corrupted = subject.run(
+            other, keep=written(graph.layers, graph.heads), keep_streams=[0], prefix=self.prefix
+        )
+        self.found = torch.zeros(
+            len(some.blocks), *graph.real.shape, device=subject.device, dtype=torch.float64
+        )
+
+    def scores(self, method: Method) -> Tensor:
+        """(pair, source, destination), float64; what is no edge holds anything."""
+        if method == "eap-ig-activations":
+            self._by_activations()
+            return self.found / self.steps
+        clean = record(self.subject.anatomy, self.clean, prefix=self.prefix)
+        sources = differences(
+            self.subject.anatomy, Written.of_tapes(clean.tapes), self._written(self.corrupted)
+        )
+        normed = clean.normed.detach()
+        start = clean.tapes[0].parts["stream"].detach()
+        self._add(clean, sources, 1, normed)  # the last step of the average is the clean prompt
+        if method == "eap":
+            return self.found
+        del clean
+        self._along(sources, start, normed, range(1, self.steps))
+        return self.found / self.steps
+
+    def _along(self, sources: Tensor, start: Tensor, normed: Tensor, ks: Sequence[int]) -> None:
+        """Steps of the average over embeddings."""
+        resume = self.corrupted.resume(0)
+        for some in self._chunks(ks):
+            away = torch.tensor([1 - k / self.steps for k in some]).to(start)
+            stream = start + away[:, None, None, None] * (resume.stream - start)
+            here = Resume(0, stream.flatten(0, 1), resume.arguments)
+            self._add(record(self.subject.anatomy, here), sources, len(some), normed)
+
+    def _written(self, done: Pass) -> Written:
+        return Written.of_pass(done, self.graph)
+
+    def _chunks(self, ks: Sequence[int]) -> Iterator[Sequence[int]]:
+        size = max(1, TAPE_TOKENS // self.clean.tokens.numel())
+        for i in range(0, len(ks), size):
+            yield ks[i : i + size]
+
+    def _by_activations(self) -> None:
+        """One group of sources after another, each with passes of its own."""
+        graph, anatomy = self.graph, self.subject.anatomy
+        clean = self.subject.run(
+            self.clean,
+            keep=written(graph.layers, graph.heads),
+            keep_streams=range(graph.layers),
+            prefix=self.prefix,
+        )
+        sources = differences(anatomy, self._written(clean), self._written(self.corrupted))
+        for layer in range(-1, graph.layers):
+            first = graph.sources_before(layer) if layer >= 0 else 0
+            after = clean.resume(layer + 1)
+            if layer >= 0:
+                heads = slice(first, first + graph.heads)
+                self._group(heads, sources, clean.resume(layer), clean.normed, inside=True)
+                first += graph.heads
+            self._group(slice(first, first + 1), sources, after, clean.normed, inside=False)
+
+    def _group(
+        self, which: slice, sources: Tensor, start: Resume, clean: Tensor, *, inside: bool
+    ) -> None:
+        """Edges out of the sources of one group.
+
+        They write into the stream that `start` holds or, if `inside`, into the attention output
+        of the layer there.
+        """
+        moved = sources[which].sum(0)
+        for some in self._chunks(range(1, self.steps + 1)):
+            away = torch.tensor([1 - k / self.steps for k in some]).to(moved)
+            push = (away[:, None, None, None] * moved).flatten(0, 1)
+            stream = start.stream.repeat(len(some), 1, 1)
+            if not inside:
+                stream, added = stream + push, {}
+            else:
+                added = {start.layer: push}
+            here = Resume(start.layer, stream, start.arguments)
+            done = record(self.subject.anatomy, here, added=added)
+            self._add(done, sources, len(some), clean, which)
+
+    def _add(
+        self,
+        done: Recording,
+        sources: Tensor,
+        copies: int,
+        clean: Tensor,
+        which: slice | None = None,
+    ) -> None:
+        """Add the scores of edges (out of some sources) with the gradients of a recorded pass."""
+        anatomy, graph = self.subject.anatomy, self.graph
+        at_end = measures.gradient(
+            self.subject, done.normed.detach(), self.scored, self.measure, clean
+        )
+        gradient = done.back(at_end)
+        total = gradient.view(copies, -1, *gradient.shape[1:]).sum(0)
+        self._product(sources, total[None], len(graph.sources), len(graph.destinations) - 1, which)
+        each = 3 * graph.heads + 1
+        buffer = total.new_empty((0,))
+        for tape in reversed(done.tapes):
+            place = tape.layer % TOGETHER
+            if len(buffer) == 0:
+                last, buffer = tape.layer, total.new_empty(((place + 1) * each, *total.shape))
+            here = buffer[place * each : (place + 1) * each]
+            gradient = readers(anatomy, tape, gradient, copies, here)
+            tape.parts.clear()
+            if place == 0 or tape is done.tapes[0]:
+                before = graph.sources_before(last) + (0 if graph.parallel else graph.heads)
+                column = graph.destinations_before(tape.layer)
+                self._product(sources, buffer[place * each :], before, column, which)
+                buffer = buffer[:0]
+
+    def _product(
+        self, sources: Tensor, read: Tensor, before: int, column: int, which: slice | None
+    ) -> None:
+        """Scores of the edges from the first `before` sources to destinations from `column` on."""
+        rows = slice(0, before) if which is None else slice(which.start, min(which.stop, before))
+        if rows.start >= rows.stop:
+            return
+        left = sources[rows].flatten(2).transpose(0, 1)
+        right = read.flatten(2).permute(1, 2, 0)
+        self.found[:, rows, column : column + len(read)] += torch.bmm(left, right)
+
+
+@dataclass
+class _Sums:
+    """Means and errors over pairs, an orbit at a time, so that pairs need not be kept."""
+
+    graph: Graph
+    blocks: Sequence[Block]
+    _open: dict[str, tuple[int, NDArray[np.float64]]] = field(default_factory=dict)
+    """Orbits of which pairs are still to come: how many came, and their sum."""
+
+    def __post_init__(self) -> None:
+        self.sizes: dict[str, int] = {}
+        for block in self.blocks:
+            self.sizes[block.unit] = self.sizes.get(block.unit, 0) + 1
+        self.real = torch.from_numpy(self.graph.real)
+        shape = self.graph.edges
+        self.sum, self.squares, self.sized = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+
+    def add(self, blocks: Sequence[Block], scores: Tensor) -> None:
+        """Take in a batch, (pair, source, destination)."""
+        for block, one in zip(blocks, scores[:, self.real.to(scores.device)].cpu(), strict=True):
+            came, total = self._open.pop(block.unit, (0, np.zeros(self.graph.edges)))
+            came, total = came + 1, total + one.numpy()
+            if came < self.sizes[block.unit]:
+                self._open[block.unit] = came, total
+                continue
+            self.sum += total
+            self.squares += total**2
+            self.sized += total * came
+
+    def finished(self, method: Method, measure: Measure) -> EdgeScores:
+        """Means, and errors by the sums over orbits: √(k/(k−1) Σ(s − n·mean)²) / pairs."""
+        pairs, orbits = len(self.blocks), len(self.sizes)
+        mean = self.sum / pairs
+        spread = self.squares - 2 * mean * self.sized
+        spread += mean**2 * sum(size**2 for size in self.sizes.values())
+        error = np.full_like(mean, np.nan)
+        if orbits > 1:
+            error = np.sqrt(np.maximum(spread, 0) * orbits / (orbits - 1)) / pairs
+        return EdgeScores(self.graph, mean, error, pairs, orbits, method, measure)

@@ -1,0 +1,178 @@
+"""Reading and writing the graph files of MIB and EAP-IG (JSON), to compare and to exchange.
+
+`{"cfg": {n_layers, n_heads, parallel_attn_mlp, d_model}, "nodes": {name: {in_graph, score?}},
+"edges": {"input->a0.h0<q>": {score, in_graph}}}`. MIB keeps the edges whose scores (or, if told
+so, absolute scores) are highest, so write scores that are high for edges to be kept.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unexplained.circuits.graph import LOGITS, CircuitError, Graph
+from unexplained.errors import near_matches
+from unexplained.record import write_whole
+
+SIZES = {
+    "n_layers": "layers", "n_heads": "heads", "d_model": "width", "parallel_attn_mlp": "parallel"
+}  # fmt: skip
+"""What the file's sizes are called here."""
+
+
+@dataclass(frozen=True, eq=False)
+class MibGraph:
+    """Scores and a chosen circuit."""
+
+    graph: Graph
+    scores: NDArray[np.float64]
+    """By edge."""
+    in_graph: NDArray[np.bool_]
+    """By edge: whether it is in the circuit."""
+    sources_in_graph: NDArray[np.bool_]
+    """By source."""
+    source_scores: NDArray[np.float64]
+    """By source; NaN where it has none."""
+
+
+def save_mib(
+    path: str | Path,
+    graph: Graph,
+    scores: NDArray[np.float64],
+    in_graph: NDArray[np.bool_] | None = None,
+    *,
+    sources_in_graph: NDArray[np.bool_] | None = None,
+    source_scores: NDArray[np.float64] | None = None,
+) -> Path:
+    """Write a graph file and return its path. Numbers are written so that they come back bit for bit.
+
+    Args:
+        path: Ends in `.json`.
+        graph: The model's graph.
+        scores: By edge, high for edges to be kept.
+        in_graph: By edge; none is in the circuit if left out.
+        sources_in_graph: By source; those with an edge in the circuit if left out.
+        source_scores: By source, NaN where there is none.
+
+    Raises:
+        CircuitError: The scores are not one finite number for each edge, or another file ending.
+        RecordError: The file cannot be written.
+    """
+    path = _json(path)
+    chosen = np.zeros(graph.edges, dtype=bool) if in_graph is None else np.asarray(in_graph)
+    if scores.shape != (graph.edges,) or chosen.shape != (graph.edges,):
+        raise CircuitError(
+            f"Writing {path.name}", f"there are {scores.shape} scores for {graph.edges} edges"
+        )
+    if not np.isfinite(scores).all():
+        raise CircuitError(f"Writing {path.name}", "a score is NaN or infinite")
+    if sources_in_graph is None:
+        sources_in_graph = np.zeros(len(graph.sources), dtype=bool)
+        sources_in_graph[graph.ends[chosen, 0]] = True
+    nodes: dict[str, dict[str, Any]] = {}
+    for i, name in enumerate(graph.sources):
+        nodes[name] = {"in_graph": bool(sources_in_graph[i])}
+        if source_scores is not None and not np.isnan(source_scores[i]):
+            nodes[name]["score"] = float(source_scores[i])
+    nodes[LOGITS] = {"in_graph": True}
+    edges = {
+        graph.name(i): {"score": float(scores[i]), "in_graph": bool(chosen[i])}
+        for i in range(graph.edges)
+    }
+    cfg = {theirs: getattr(graph, ours) for theirs, ours in SIZES.items()}
+    text = json.dumps({"cfg": cfg, "nodes": nodes, "edges": edges})
+    return write_whole(path, text, "graph")
+
+
+def load_mib(path: str | Path, graph: Graph) -> MibGraph:
+    """Read a graph file for a model's graph.
+
+    Raises:
+        CircuitError: It is no such file, is pickled (`.pt`), has neurons, or belongs to a model
+            of other sizes (which are said).
+    """
+    path = _json(path)
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CircuitError(f"The graph file {path}", f"it cannot be read ({error})") from None
+    try:
+        cfg, nodes, edges = read["cfg"], read["nodes"], read["edges"]
+        _same_sizes(path, cfg, graph)
+        _same_names(path, "edges", edges, [*graph.numbers])
+        _same_names(path, "nodes", nodes, [*graph.sources, LOGITS], optional=LOGITS)
+        if any("neurons" in node for node in nodes.values()):
+            raise CircuitError(f"The graph file {path}", "it chooses single neurons of nodes")
+        found = MibGraph(
+            graph,
+            np.array([float(edges[name]["score"]) for name in graph.numbers]),
+            np.array([_flag(edges[name]) for name in graph.numbers], dtype=bool),
+            np.array([_flag(nodes[name]) for name in graph.sources], dtype=bool),
+            np.array([float(nodes[name].get("score", math.nan)) for name in graph.sources]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CircuitError(
+            f"The graph file {path}",
+            f"it is not laid out as MIB's are ({type(error).__name__}: {error})",
+            "It needs cfg, nodes and edges, and each edge a score and in_graph.",
+        ) from None
+    if not np.isfinite(found.scores).all():
+        edge = graph.name(int(np.flatnonzero(~np.isfinite(found.scores))[0]))
+        raise CircuitError(f"The graph file {path}", f"the score of {edge} is NaN or infinite")
+    return found
+
+
+def _flag(entry: dict[str, Any]) -> bool:
+    value = entry["in_graph"]
+    if not isinstance(value, bool):
+        raise ValueError(f"in_graph is {value!r}")
+    return value
+
+
+def _json(path: str | Path) -> Path:
+    path = Path(path)
+    if path.suffix != ".json":
+        raise CircuitError(
+            f"The graph file {path}",
+            f"it is not JSON but '{path.suffix}'",
+            "Pickled files can run any code when they are read. MIB writes JSON with to_json.",
+        )
+    return path
+
+
+def _same_sizes(path: Path, cfg: dict[str, Any], graph: Graph) -> None:
+    apart = [
+        f"{theirs} is {cfg.get(theirs)}, the model's {getattr(graph, ours)}"
+        for theirs, ours in SIZES.items()
+        if cfg.get(theirs) != getattr(graph, ours)
+    ]
+    if apart:
+        raise CircuitError(
+            f"The graph file {path}",
+            "it belongs to another model: " + "; ".join(apart),
+            "Heads are query heads: MIB's graphs have keys and values for each of them.",
+        )
+
+
+def _same_names(
+    path: Path, what: str, found: dict[str, Any], wanted: list[str], optional: str = ""
+) -> None:
+    missing = set(wanted) - set(found) - {optional}
+    extra = sorted(set(found) - set(wanted))
+    if missing:
+        first = next(name for name in wanted if name in missing)
+        raise CircuitError(
+            f"The graph file {path}", f"{len(missing)} {what} are missing, the first is {first}"
+        )
+    if extra:
+        raise CircuitError(
+            f"The graph file {path}",
+            f"it has {what} that the model has not, such as {extra[0]}",
+            near_matches(extra[0], wanted),
+        )

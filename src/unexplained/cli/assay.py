@@ -1,0 +1,162 @@
+"""`assay` and `demo`: stated explanations in the place of heads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unexplained.cli.progress import Progress
+from unexplained.cli.shared import (
+    OUT,
+    BlockSize,
+    Documents,
+    FitDocuments,
+    Model,
+    RecordFile,
+    Report,
+    Seed,
+    Terms,
+    app,
+)
+from unexplained.fetch import cache_folder
+
+
+@app.command()
+def assay(
+    model: Model,
+    heads: Annotated[
+        str, typer.Option(help='Components, e.g. "L18.H6 L17.H3-5"; the strongest if not given.')
+    ] = "",
+    top: Annotated[int, typer.Option(min=1, help="How many of the strongest induction heads.")] = 5,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(help="webmix, pydocs, repeats, or a file; may be given again."),
+    ] = None,
+    explanation: Annotated[
+        list[str] | None,
+        typer.Option(help="A library name, my.py or my.py:name; the first is shown in detail."),
+    ] = None,
+    documents: Documents = 96,
+    fit_documents: FitDocuments = 64,
+    block: BlockSize = 128,
+    singles: Annotated[int, typer.Option(help="Components measured alone as well.")] = 5,
+    twin: Annotated[bool, typer.Option(help="Run the random-weight twin.")] = True,
+    seed: Seed = 0,
+    report: Report = Path("report.html"),
+    record: RecordFile = Path("record.json"),
+    accept_terms: Terms = False,
+) -> None:
+    """Put stated explanations in the place of heads and measure them on text.
+
+    Without --explanation the ladder of induction rules is used; without --heads the model's
+    strongest induction heads on repeated random tokens. Ctrl-C loses nothing that is finished.
+    """
+    run_assay(
+        model,
+        heads=heads,
+        top=top,
+        texts=text or ["webmix"],
+        names=explanation or [],
+        sizes=(documents, fit_documents, block),
+        singles=singles,
+        twin=twin,
+        seed=seed,
+        report=report,
+        record=record,
+        accept_terms=accept_terms,
+    )
+
+
+@app.command()
+def demo(
+    documents: Documents = 48,
+    report: Report = Path("runs/demo.html"),
+    record: RecordFile = Path("runs/demo.json"),
+) -> None:
+    """Assay the induction heads of a real model on real text: no argument needed."""
+    run_assay(
+        "smollm2-135m",
+        heads="",
+        top=5,
+        texts=["webmix", "repeats"],
+        names=[],
+        sizes=(documents, 64, 128),
+        singles=5,
+        twin=True,
+        seed=0,
+        report=report,
+        record=record,
+        accept_terms=False,
+    )
+
+
+def run_assay(
+    model: str,
+    *,
+    heads: str,
+    top: int,
+    texts: list[str],
+    names: list[str],
+    sizes: tuple[int, int, int],
+    singles: int,
+    twin: bool,
+    seed: int,
+    report: Path,
+    record: Path,
+    accept_terms: bool,
+) -> None:
+    """Load, find, measure, print and write."""
+    import unexplained as ux
+    from unexplained.explanations.files import find_explanation
+    from unexplained.record import require_writable
+    from unexplained.report import print_record, write_report
+
+    require_writable(report, "report")
+    require_writable(record, "record")
+    explanations = [e for name in names for e in find_explanation(name)]
+    OUT.print(f"[dim]cache: {cache_folder()}[/dim]", highlight=False)
+    subject = ux.load(model, accept_terms=accept_terms)
+    documents, fit_documents, block = sizes
+    repeats = ux.text("repeats", subject, documents=16, fit_documents=32, block=block, seed=seed)
+    many = [
+        repeats
+        if name == "repeats"
+        else ux.text(
+            name, subject, documents=documents, fit_documents=fit_documents, block=block, seed=seed
+        )
+        for name in texts
+    ]
+    with Progress() as progress:
+        scores = ux.head_scores(
+            subject,
+            repeats,
+            twin=subject.twin(seed) if twin else None,
+            progress=lambda done, total: progress("scoring every head on repeats", done, total),
+        )
+        scores = ux.with_gains(
+            subject,
+            repeats,
+            scores,
+            top,
+            settings=ux.Settings(seed=seed),
+            folder=cache_folder() / "ledgers",
+            progress=lambda done, total: progress("ablating each head alone", done, total),
+        )
+        found = ux.assay(
+            subject,
+            heads or ux.strongest(scores, top),
+            many,
+            explanations=explanations or None,
+            heads=scores[: max(2 * top, 10)],
+            settings=ux.Settings(seed=seed),
+            twin=twin,
+            singles=singles,
+            folder=cache_folder() / "ledgers",
+            say=progress,
+        )
+    print_record(found, OUT)
+    found.save(record)
+    write_report(found, report)
+    OUT.print(f"Report: [bold]{report}[/bold]   Record: {record}   ({found.seconds:.0f} s)")

@@ -1,0 +1,69 @@
+"""`heads`: where every head looks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from unexplained.cli.progress import Progress
+from unexplained.cli.shared import OUT, BlockSize, Documents, Model, Seed, Terms, app
+from unexplained.fetch import cache_folder
+
+
+@app.command()
+def heads(
+    model: Model,
+    text: Annotated[str, typer.Option(help="Where to look; repeats for the usual scores.")] = (
+        "repeats"
+    ),
+    documents: Documents = 16,
+    block: BlockSize = 128,
+    show: Annotated[int, typer.Option(help="How many heads to list.")] = 20,
+    twin: Annotated[bool, typer.Option(help="Score the random-weight twin as well.")] = True,
+    ablate: Annotated[
+        int, typer.Option(help="Mean-ablate the first so many, each alone: gain in context lost.")
+    ] = 0,
+    seed: Seed = 0,
+    accept_terms: Terms = False,
+) -> None:
+    """Score every head: induction, previous-token and duplicate-token attention."""
+    import unexplained as ux
+    from unexplained.report import format as fmt
+
+    subject = ux.load(model, accept_terms=accept_terms)
+    where = ux.text(text, subject, documents=documents, fit_documents=8, block=block, seed=seed)
+    with Progress() as progress:
+        scores = ux.head_scores(
+            subject,
+            where,
+            twin=subject.twin(seed) if twin else None,
+            progress=lambda done, total: progress("scoring", done, total),
+        )
+        scores = ux.with_gains(
+            subject,
+            where,
+            scores,
+            ablate,
+            settings=ux.Settings(seed=seed),
+            folder=cache_folder() / "ledgers",
+            progress=lambda done, total: progress("ablating each head alone", done, total),
+        )
+    table = Table(title=f"Share of attention on each rule's targets: {model} on {text}")
+    columns = ["head", "induction", "previous token", "duplicate token", "twin: induction"]
+    columns += ["gain in context lost (nats per token)"] * (ablate > 0)
+    for column in columns:
+        table.add_column(column, justify="left" if column == "head" else "right")
+    for score in scores[:show]:
+        beside = "" if score.twin_induction is None else f"{score.twin_induction:.3f}"
+        table.add_row(
+            score.site,
+            f"{score.induction:.3f}",
+            f"{score.previous_token:.3f}",
+            f"{score.duplicate_token:.3f}",
+            beside,
+            *([str(fmt.show(score.gain_lost))] if ablate > 0 else []),
+        )
+    OUT.print(table)
+    OUT.print("A score says where a head looks, not what that does for the loss: use assay.")

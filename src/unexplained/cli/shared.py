@@ -1,0 +1,93 @@
+"""What commands share: the application, options of the same meaning, where a text comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from unexplained.fetch import cache_folder
+
+if TYPE_CHECKING:
+    from unexplained.record import Record
+    from unexplained.subject import Subject
+    from unexplained.text import Text
+
+app = typer.Typer(
+    help="Hold explanations of neural networks to account: state one as code, put it in the "
+    "component's place, and read off how much of the model's performance it accounts for.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+OUT = Console()
+
+Model = Annotated[str, typer.Argument(help="Packaged name, folder, .gguf file or hub id.")]
+Documents = Annotated[int, typer.Option(min=1, help="Documents to measure on, one block each.")]
+FitDocuments = Annotated[int, typer.Option(min=1, help="Documents to fit means and maps on.")]
+BlockSize = Annotated[
+    int, typer.Option("--block", min=2, help="Greatest number of tokens in a block.")
+]
+Seed = Annotated[int, typer.Option(help="Draws documents, donors and the twin's weights.")]
+Terms = Annotated[bool, typer.Option("--accept-terms", help="Accept the model's licence terms.")]
+Report = Annotated[Path, typer.Option(help="Where the HTML page goes.")]
+RecordFile = Annotated[Path, typer.Option("--record", help="Where the JSON goes.")]
+Gate = Annotated[
+    bool, typer.Option("--gate/--no-gate", help="Refuse a behaviour that the model does not have.")
+]
+Run = Annotated[
+    Path | None,
+    typer.Option("--run", help="A folder for this run alone; by default the cache is shared."),
+]
+
+
+def ledgers(run: Path | None) -> Path:
+    """Where finished measurements are kept."""
+    return cache_folder() / "ledgers" if run is None else run
+
+
+def read_text(
+    name: str, subject: Subject, *, documents: int, fit_documents: int, block: int, seed: int
+) -> Text:
+    """Running text, or for a behaviour's name or a file of pairs so many pairs with their swaps."""
+    import unexplained as ux
+
+    if is_pairs(name):
+        return ux.pairs(name, subject, pairs=2 * documents, fit_pairs=2 * fit_documents, seed=seed)
+    return ux.text(
+        name, subject, documents=documents, fit_documents=fit_documents, block=block, seed=seed
+    )
+
+
+def is_pairs(name: str) -> bool:
+    """Whether a text is a behaviour or a file of pairs."""
+    from unexplained.text.pairs import described
+
+    path = Path(name)
+    if name in described() or path.suffix != ".jsonl" or not path.is_file():
+        return name in described()
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        return '"corrupted"' in lines.readline()
+
+
+@contextmanager
+def writing(report: Path, record: Path) -> Iterator[list[Record]]:
+    """Find out before a measurement that its files can be written; afterwards print and write.
+
+    Put the record into the list that is given.
+    """
+    from unexplained.record import require_writable
+    from unexplained.report import print_record, write_report
+
+    require_writable(report, "report")
+    require_writable(record, "record")
+    made: list[Record] = []
+    yield made
+    (found,) = made
+    print_record(found, OUT)
+    found.save(record)
+    write_report(found, report)
+    OUT.print(f"Report: [bold]{report}[/bold]   Record: {record}   ({found.seconds:.0f} s)")

@@ -1,0 +1,120 @@
+"""`sweep`: every component ablated or patched alone, and the strongest together."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from unexplained.cli.progress import Progress
+from unexplained.cli.shared import (
+    BlockSize,
+    Documents,
+    FitDocuments,
+    Gate,
+    Model,
+    RecordFile,
+    Report,
+    Run,
+    Seed,
+    Terms,
+    app,
+    ledgers,
+    read_text,
+    writing,
+)
+
+
+class Method(StrEnum):
+    """How effects are come by."""
+
+    EXACT = "exact"
+    CONTROL = "control variates"
+    RACE = "race"
+
+
+@app.command()
+def sweep(
+    model: Model,
+    sites: Annotated[
+        str, typer.Argument(help='Components, e.g. "L*.H*", "L*.mlp L*.attn" or "L5.N0-99".')
+    ] = "L*.H*",
+    text: Annotated[
+        str,
+        typer.Option(help="webmix, pydocs, repeats, a behaviour such as ioi, or a file."),
+    ] = "webmix",
+    ablation: Annotated[
+        str,
+        typer.Option(help="In their place: zero, mean, position mean, resample; of pairs patch."),
+    ] = "",
+    measure: Annotated[
+        str, typer.Option(help="loss, KL, accuracy; of pairs logit difference.")
+    ] = "",
+    documents: Documents = 32,
+    fit_documents: FitDocuments = 32,
+    block: BlockSize = 128,
+    method: Annotated[
+        Method, typer.Option(help="Exact, or cheaper with a stated error.")
+    ] = Method.EXACT,
+    sample: Annotated[
+        int | None, typer.Option(help="Documents on which a cheaper method measures everything.")
+    ] = None,
+    keep: Annotated[int, typer.Option(help="How many of the strongest a race looks for.")] = 20,
+    pairs: Annotated[int, typer.Option(help="Of how many of the strongest to take pairs.")] = 5,
+    swapped: Annotated[
+        bool, typer.Option(help="Run the corrupted prompts: what patching brings back.")
+    ] = False,
+    gate: Gate = True,
+    memory: Annotated[
+        float,
+        typer.Option(help="Gigabytes of streams that may be held; the rest is computed again."),
+    ] = 4.0,
+    workers: Annotated[int, typer.Option(help="Processes on Ray; 0 is this one.")] = 0,
+    cluster: Annotated[str, typer.Option(help="Address of a Ray cluster.")] = "",
+    run: Run = None,
+    seed: Seed = 0,
+    report: Report = Path("sweep.html"),
+    record: RecordFile = Path("sweep.json"),
+    accept_terms: Terms = False,
+) -> None:
+    """Ablate every component alone, then the strongest together: which matter, on this text?
+
+    With intervals, corrected for the number of components. For a behaviour, --documents counts
+    pairs with their role-swaps; components are patched from the corrupted prompts and the logit
+    difference is measured, unless said otherwise. What is finished is kept: after Ctrl-C or a
+    crash the same command goes on from there.
+    """
+    import unexplained as ux
+    from unexplained.evaluate.store import run_folder
+
+    with writing(report, record) as made, Progress() as progress:
+        subject = ux.load(model, accept_terms=accept_terms)
+        where = read_text(
+            text, subject, documents=documents, fit_documents=fit_documents, block=block, seed=seed
+        )
+        where = where.swapped() if swapped else where
+        asked: dict[str, Any] = {
+            "ablation": ablation or ("patch" if where.pairs else "mean"),
+            "measure": measure or ("logit difference" if where.pairs else "loss"),
+        }
+        described = {
+            **asked, "sites": sites, "model": subject.fingerprint, "text": where.fingerprint,
+        }  # fmt: skip
+        with run_folder(run, described):
+            found = ux.sweep(
+                subject, sites, where, **asked, method=method.value, sample=sample, keep=keep,
+                pairs=pairs, gated=gate and not swapped, settings=ux.Settings(seed=seed),
+                folder=ledgers(run), memory=memory * 1e9, say=progress,
+                **_workers(workers, cluster),
+            )  # fmt: skip
+        made.append(found)
+
+
+def _workers(count: int, cluster: str) -> dict[str, Any]:
+    if not count and not cluster:
+        return {}
+    from unexplained.evaluate.cluster import ray_workers
+
+    return {"workers": ray_workers(address=cluster or None, workers=count or None)}

@@ -1,0 +1,154 @@
+"""The behaviours: one file each, discovered by name.
+
+A behaviour is a module here with a function `orbits() -> Iterator[Orbit]`; its file's name is its
+name and its docstring's first sentence what is shown for it. Adding one needs no other change.
+What it gives is the same for everybody: words are shuffled by their hashes, not by a generator
+whose stream may change. Which part an orbit is in follows from its own hash, and a seed only
+chooses among the orbits of a part (`unexplained.text.pairs`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import pkgutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import ModuleType
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two prompts and the two words that are compared at their end; strings, of no model yet."""
+
+    clean: str
+    corrupted: str
+    answer: str
+    """Right after the clean prompt, with its leading space where it has one."""
+    wrong: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Stratum family → label of the clean prompt."""
+    where: str = ""
+    """The file and line that it was read from; empty for one of ours."""
+
+    @property
+    def id(self) -> str:
+        """The first 16 hexadecimal digits of the SHA-256 of the four strings as JSON."""
+        return _digest([self.clean, self.corrupted, self.answer, self.wrong])
+
+    def role_swapped(self) -> Contrast:
+        """The other prompt as the clean one, and the other word as the right one."""
+        return replace(
+            self,
+            clean=self.corrupted,
+            corrupted=self.clean,
+            answer=self.wrong,
+            wrong=self.answer,
+        )
+
+
+@dataclass(frozen=True)
+class Orbit:
+    """Contrasts in which every word is right as often as it is wrong.
+
+    So a preference for a word that does not depend on the prompt adds exactly nothing to the sum
+    of the margins.
+    """
+
+    contrasts: tuple[Contrast, ...]
+    name: str = ""
+    """Given by the user; empty where the contents name it."""
+
+    @property
+    def id(self) -> str:
+        """A hash of the name, or else of the contrasts, in whatever order they come."""
+        known = [self.name] if self.name else sorted(contrast.id for contrast in self.contrasts)
+        return _digest(known)
+
+
+@dataclass(frozen=True)
+class Side:
+    """A prompt, its right answer and the labels of its strata."""
+
+    prompt: str
+    answer: str
+    labels: Mapping[str, str]
+
+
+def exchange(one: Side, other: Side) -> Orbit:
+    """Each prompt as the corruption of the other: two contrasts that are role-swaps.
+
+    >>> one, other = Side("1 + 1 =", " 2", {}), Side("1 + 2 =", " 3", {})
+    >>> [(c.clean, c.answer, c.wrong) for c in exchange(one, other).contrasts]
+    [('1 + 1 =', ' 2', ' 3'), ('1 + 2 =', ' 3', ' 2')]
+    """
+    return Orbit(
+        (
+            Contrast(one.prompt, other.prompt, one.answer, other.answer, one.labels),
+            Contrast(other.prompt, one.prompt, other.answer, one.answer, other.labels),
+        )
+    )
+
+
+def shuffled(items: Sequence[T], key: str) -> list[T]:
+    """The items in an order that looks random: by the hash of each with the key.
+
+    >>> shuffled([1, 2, 3], "a") == shuffled([3, 1, 2], "a")
+    True
+    """
+    return sorted(items, key=lambda item: hashlib.sha256(f"{key} {item!r}".encode()).digest())
+
+
+def deck(items: Sequence[T], key: str) -> Iterator[T]:
+    """The items over and over, shuffled anew each time, so that all are used equally often."""
+    turn = 0
+    while True:
+        yield from shuffled(items, f"{key} {turn}")
+        turn += 1
+
+
+def couples(items: Sequence[T], key: str) -> Iterator[tuple[T, T]]:
+    """A random matching: every item in one couple; of an odd number the last is left over."""
+    order = shuffled(items, key)
+    return zip(order[::2], order[1::2], strict=False)
+
+
+def words(text: str) -> list[str]:
+    """The words of a list that is written as text."""
+    return text.split()
+
+
+def names() -> tuple[str, ...]:
+    """The names of the behaviours, sorted; `files` is the one that reads the user's own pairs."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+def described() -> dict[str, str]:
+    """Name → what it is, in one sentence, for the behaviours that can be asked for by name."""
+    modules = {name: _module(name) for name in names() if name != "files"}
+    return {name: (found.__doc__ or "").split("\n\n")[0] for name, found in modules.items()}
+
+
+def orbits(name: str) -> Iterator[Orbit]:
+    """The orbits of a behaviour; one that has a prompt of an earlier one is left out.
+
+    So no prompt is on both sides of a split, and orbits of one text have no prompt in common.
+    """
+    seen: set[str] = set()
+    for orbit in _module(name).orbits():
+        prompts = {contrast.clean for contrast in orbit.contrasts}
+        if not prompts & seen:
+            seen |= prompts
+            yield orbit
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def _digest(strings: list[str]) -> str:
+    return hashlib.sha256(json.dumps(strings).encode()).hexdigest()[:16]

@@ -1,0 +1,52 @@
+"""Brackets: which kind was opened last and has to be closed.
+
+The corruption opens the other kind; where two are open, or one has been closed already, their
+kinds change places, so that looking for any opening bracket is not enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice, product
+
+from unexplained.text.behaviours import Orbit, Side, deck, exchange, words
+
+ORBITS = 1500
+
+KINDS = {"round": ("(", ")"), "square": ("[", "]"), "curly": ("{", "}")}
+COUPLES = [("round", "square"), ("round", "curly"), ("square", "curly")]
+WORDS = words("""
+    red green blue apple table river stone house garden winter bread glass paper water music train
+    market silver bridge letter cotton small large first last north south open empty heavy
+""")
+TEMPLATES = {
+    "one open": "{name} = {last}{a}, {b}, {c}",
+    "one open, in words": "The {name} of the {a} {last}{b} {c}",
+    "two open": "{name} = {other}{a}, {last}{b}, {c}",
+    "one closed": "{name} = {other}{a}, {b}{closed} + {last}{b}, {c}",
+}
+NAMES = words("items values data result list names words pairs keys parts rows group set order")
+
+
+def orbits() -> Iterator[Orbit]:
+    """Orbits of prompts in which two kinds of brackets have changed places."""
+    filling, names = deck(WORDS, "words"), deck(NAMES, "names")
+    kinds = deck(list(product(sorted(TEMPLATES), COUPLES)), "kinds")
+    for _ in range(ORBITS):
+        template, (one, other) = next(kinds)
+        three = list(islice(filling, 3))
+        filled = [next(names), *three]
+        if len(set(three)) < 3:  # the end of one deck and the beginning of the next
+            continue
+        yield exchange(_side(template, filled, one, other), _side(template, filled, other, one))
+
+
+def _side(template: str, filled: list[str], last: str, other: str) -> Side:
+    """A prompt in which the last bracket opened is of the first of two kinds."""
+    name, a, b, c = filled
+    opens, closes = KINDS[last]
+    before, closed = KINDS[other]
+    prompt = TEMPLATES[template].format(
+        name=name, a=a, b=b, c=c, last=opens, other=before, closed=closed
+    )
+    return Side(prompt, closes, {"template": template, "bracket": last})

@@ -1,0 +1,60 @@
+"""Docstring: which argument of a Python function its docstring describes next.
+
+The corruption exchanges the argument that comes next and the one after it in the function's
+signature, so that the answer flips. Nothing else tells the two apart: names, descriptions and
+functions are dealt from decks.
+
+Source: Heimersheim and Janiak 2023, "A circuit for Python docstrings in a 4-layer attention-only
+transformer"; the words and templates are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice, product
+
+from unexplained.text.behaviours import Orbit, Side, deck, exchange, words
+
+ORBITS = 1500
+
+FUNCTIONS = words("send open read move build find make load save merge update check")
+ARGUMENTS = words("""
+    size files last line name text path key value count index width height color date time user
+    data node first state mode level port item page
+""")
+WORDS = words("""
+    oil crime unit dark column piece water music table river green paper stone house small garden
+    winter bread glass wooden train market silver bridge letter cotton
+""")
+LINES = {":param": "    :param{}: {}", "@param": "    @param{} {}", "dash": "    -{}: {}"}
+BEFORE = (1, 2)
+"""Arguments that are described already."""
+
+
+def orbits() -> Iterator[Orbit]:
+    """Orbits of functions that differ in the order of two arguments."""
+    functions, arguments = deck(FUNCTIONS, "functions"), deck(ARGUMENTS, "arguments")
+    described = deck(WORDS, "words")
+    kinds = deck(list(product(sorted(LINES), BEFORE)), "kinds")
+    for _ in range(ORBITS):
+        style, before = next(kinds)
+        names = list(islice(arguments, before + 2))
+        about = list(islice(described, 2 * before + 2))
+        function = next(functions)
+        if len(set(names)) < len(names):  # the end of one deck and the beginning of the next
+            continue
+        swapped = [*names[:before], names[-1], names[-2]]
+        labels = {"style": style, "arguments before": str(before)}
+        yield exchange(
+            Side(_prompt(function, names, about, style), f" {names[before]}", labels),
+            Side(_prompt(function, swapped, about, style), f" {swapped[before]}", labels),
+        )
+
+
+def _prompt(function: str, names: list[str], about: list[str], style: str) -> str:
+    head = f'def {function}(self, {", ".join(names)}):\n    """{about[0]} {about[1]}\n\n'
+    described = [
+        LINES[style].format(f" {name}", f"{about[2 * i + 2]} {about[2 * i + 3]}")
+        for i, name in enumerate(names[:-2])
+    ]
+    return head + "\n".join([*described, LINES[style].split("{}")[0]])

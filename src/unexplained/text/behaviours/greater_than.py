@@ -1,0 +1,70 @@
+"""Greater than: the last digit of a year must be above, or below, that of the year before it.
+
+Three examples say which: in `1912 -> 1915, 1834 -> 1836, 1651 -> 1658, 1783 -> 178` years go up
+and a digit above 3 is right. The corruption exchanges the years of each example, so that they go
+down and a digit below 3 is right.
+
+The usual prompt (`The war lasted from 1783 to 178`) cannot be balanced: the right digit is always
+above the year's and the wrong one below, so the right ones are the higher ones altogether, and
+liking high digits passes for comparing. Hence both directions. And the model likes to go up: it
+does so in `The war ended in 1783 and began in 178` as well, so the direction is shown, not told.
+
+Source: Hanna, Liu and Variengien 2023, "How does GPT-2 compute greater-than?", for the question;
+the digit, the examples and the balance are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+
+from unexplained.text.behaviours import Orbit, Side, deck, exchange
+
+ORBITS = 1500
+EXAMPLES = 3
+
+DECADES = [f"{century}{decade}" for century in (16, 17, 18, 19) for decade in range(10)]
+STEPS = (1, 2, 3)
+DIGITS = (2, 3, 4, 5, 6, 7)
+"""Last digits of the year that is asked about: both neighbours are digits too."""
+TEMPLATES = {
+    "arrow": ("{} -> {}", ", "),
+    "arrow, lines": ("{} -> {}", "\n"),
+    "to, lines": ("{} to {}", "\n"),
+    "brackets": ("({}, {})", ", "),
+}
+
+
+def orbits() -> Iterator[Orbit]:
+    """Orbits of prompts that differ in the direction of their examples."""
+    spans = [(low, low + step) for step in STEPS for low in range(1, 10 - step)]
+    examples, decades = deck(spans, "examples"), deck(DECADES, "decades")
+    asked = deck(list(product(sorted(TEMPLATES), DIGITS)), "asked")
+    above, below = deck(STEPS, "above"), deck(STEPS, "below")
+    for _ in range(ORBITS):
+        template, digit = next(asked)
+        shown = [(next(decades), *next(examples)) for _ in range(EXAMPLES)]
+        up = [(f"{decade}{low}", f"{decade}{high}") for decade, low, high in shown]
+        down = [(high, low) for low, high in up]
+        high, low = min(9, digit + next(above)), max(0, digit - next(below))
+        decade = next(decades)
+        yield exchange(
+            Side(
+                _prompt(template, up, f"{decade}{digit}"),
+                str(high),
+                {"template": template, "direction": "up"},
+            ),
+            Side(
+                _prompt(template, down, f"{decade}{digit}"),
+                str(low),
+                {"template": template, "direction": "down"},
+            ),
+        )
+
+
+def _prompt(template: str, shown: list[tuple[str, str]], year: str) -> str:
+    """The examples, the year, and another of its decade without the last digit."""
+    form, between = TEMPLATES[template]
+    before, then, _ = form.split("{}")
+    question = before + year + then + year[:-1]
+    return between.join([*(form.format(*years) for years in shown), question])

@@ -1,0 +1,64 @@
+"""Pairs of made-up prompts, tiny models in float64, and what attribution should say by other means."""
+
+from __future__ import annotations
+
+import types
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tiny import VOCABULARY, tiny_subject
+from unexplained.subject import Batch, Subject
+from unexplained.text import Block, Pair, Text
+
+
+def pair(number: int, length: int, shared: int) -> Pair:
+    """Random tokens that begin alike; pairs 2n and 2n + 1 are one orbit."""
+    rng = np.random.default_rng(100 + number)
+    tokens = rng.integers(0, VOCABULARY, length).astype(np.int32)
+    corrupted = tokens.copy()
+    corrupted[shared:] = (corrupted[shared:] + 1 + number) % VOCABULARY
+    answer, wrong = rng.choice(VOCABULARY, 2, replace=False)
+    return Pair(
+        f"p{number}", "made up", tokens, corrupted=corrupted, answer=int(answer),
+        wrong=int(wrong), orbit=f"o{number // 2}", labels={},
+    )  # fmt: skip
+
+
+def text_of(*blocks: Block) -> Text:
+    return Text("made up", blocks, blocks, lambda: iter(()), "p", 12, VOCABULARY, "f", (), {})
+
+
+PAIRS = (pair(0, 8, 3), pair(1, 9, 4), pair(2, 8, 0), pair(3, 7, 2), pair(4, 9, 5))
+TEXT = text_of(*PAIRS)
+
+
+def double_subject(name: str) -> Subject:
+    """A tiny model in float64 throughout; Hugging Face's RMS norms would round to float32."""
+    subject = tiny_subject(name)
+    subject.anatomy.model.double()
+    for module in subject.anatomy.model.modules():
+        if type(module).__name__.endswith("RMSNorm"):
+            module.forward = types.MethodType(_rms, module)  # type: ignore[method-assign]
+    return subject
+
+
+def _rms(self: torch.nn.Module, x: Tensor) -> Tensor:
+    eps = getattr(self, "variance_epsilon", None) or self.eps
+    gain = 1 + self.weight if "Gemma" in type(self).__name__ else self.weight
+    return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps) * gain
+
+
+def batches(one: Pair) -> tuple[Batch, Batch]:
+    """The clean and the corrupted prompt, each alone."""
+    clean, corrupted = (
+        Batch.of(torch.tensor(ids[None].astype(np.int64))) for ids in (one.tokens, one.corrupted)
+    )
+    return clean, corrupted
+
+
+def margin(subject: Subject, normed: Tensor, one: Pair) -> float:
+    """The logit difference at the last position."""
+    logits = subject.logits(normed[0, -1])
+    return float(logits[one.answer] - logits[one.wrong])
