@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 import types
@@ -19,15 +20,15 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from test_assay import halves, subject_of, texts_of
-from tiny import tiny_subject
-from unexplained.errors import MeasurementError
+from tiny import tiny_model, tiny_subject, tiny_tokenizer, tokens
+from unexplained.errors import MeasurementError, SubjectError
 from unexplained.evaluate import Condition, Edited, Table, evaluate, rayside, tray
 from unexplained.evaluate.cluster import RayWorkers, ray_workers
 from unexplained.evaluate.job import Task
 from unexplained.evaluate.shipping import Copy, pack, parts_of, unpack
 from unexplained.evaluate.tray import Tray
 from unexplained.ledger import Ledger
-from unexplained.subject import Edit, Local, Subject
+from unexplained.subject import Batch, Edit, Local, Subject, load
 from unexplained.text import Text
 from unexplained.text.ngrams import ngrams
 
@@ -60,8 +61,9 @@ def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")}
 
 
+@pytest.mark.slow
 def test_ray_that_the_user_started_is_left_and_ours_is_ended() -> None:
-    ray = rayside.import_ray()
+    ray, environment = rayside.import_ray(), dict(os.environ)
     with rayside.session(None, 1, 1, 0):
         assert ray.is_initialized()
         with (
@@ -85,8 +87,10 @@ def test_ray_that_the_user_started_is_left_and_ours_is_ended() -> None:
         assert rayside.capacity(ray, 2, 0) == rayside.capacity(ray, 1, 1) == 0
         rayside._ours.append(None)
     assert not ray.is_initialized()
+    assert os.environ == environment
 
 
+@pytest.mark.slow
 def test_two_workers_give_the_ledger_of_one_process_bit_for_bit_under_the_same_names(
     kept: RayWorkers, asked: tuple[Subject, Text], tmp_path: Path
 ) -> None:
@@ -170,6 +174,7 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost_or_counted_twic
     assert len(kept._crew._members) == 2
 
 
+@pytest.mark.slow
 def test_where_every_worker_dies_the_unit_is_named_and_all_others_are_kept(
     kept: RayWorkers, asked: tuple[Subject, Text], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -309,6 +314,63 @@ def test_an_address_without_a_cluster_is_an_error_within_seconds(
         with pytest.raises(MeasurementError, match=says):
             rayside._answers(address.format(**ports))
         assert time.monotonic() - start < 10
+
+
+def test_a_cluster_that_asks_for_a_token_is_told_from_one_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = "ray.exceptions.AuthenticationError: RPC error: InvalidAuthToken: …"
+    done = subprocess.CompletedProcess([], 1, stdout="", stderr=said)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(MeasurementError, match="asks for a token"):
+            rayside._answers(address)
+
+
+# --- one model over several devices -----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model")
+    tiny_model("llama").save_pretrained(path)
+    tiny_tokenizer().save_pretrained(path)
+    return path
+
+
+@pytest.mark.parametrize("device_map", ["cpu", "auto", {"": "cpu"}])
+def test_a_device_map_of_one_device_is_the_model_without_it(
+    folder: Path, device_map: str | dict[str, int | str]
+) -> None:
+    plain, mapped = load(folder, device="cpu"), load(folder, device_map=device_map)
+    assert mapped.fingerprint == plain.fingerprint
+    batch, edit = Batch.of(tokens()), Edit(plain.sites("L1.H0")[0], lambda local: local.value * 0)
+    for direct in ((), [[edit]]):
+        here, there = (one.run(batch, [edit], direct=direct) for one in (plain, mapped))
+        assert torch.equal(here.normed, there.normed)
+        assert torch.equal(plain.logits(here.normed), mapped.logits(there.normed))
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"device_map": "auto", "device": "cpu"}, "they say two things"),
+        ({"device_map": {"": "disk"}}, "kept elsewhere until they are needed"),
+        ({"device_map": {"": f"cuda:{torch.cuda.device_count()}"}}, "cannot be put there"),
+        ({"device_map": "nonsense"}, "the device_map right"),
+    ],
+)
+def test_a_device_map_that_cannot_be_followed_is_refused(
+    folder: Path, settings: dict[str, object], says: str
+) -> None:
+    with pytest.raises(SubjectError, match=says):
+        load(folder, **settings)  # type: ignore[arg-type]
+
+
+def test_a_model_in_memory_has_its_place_already() -> None:
+    with pytest.raises(SubjectError, match="have their place already"):
+        load(tiny_model("llama"), tokenizer=tiny_tokenizer(), device_map="auto")
 
 
 # --- what travels -----------------------------------------------------------------------------

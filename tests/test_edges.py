@@ -300,6 +300,22 @@ def test_one_pair_at_a_time_is_all_at_once(subject: Subject, method: Method) -> 
     np.testing.assert_allclose(one.error, whole.error, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("method", ["eap", "eap-ig-inputs", "eap-ig-activations"])
+def test_how_the_work_is_cut_changes_nothing(
+    method: Method, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Layers in one product, steps on one tape, rows of logits at once."""
+    for name in ("llama", "gpt_neox"):
+        subject = double_subject(name)
+        with monkeypatch.context() as patch:
+            whole = attribute_edges(subject, TEXT, method=method, steps=3, measure="loss")
+            patch.setattr("unexplained.circuits.edges.TOGETHER", 2)
+            patch.setattr("unexplained.circuits.edges.TAPE_TOKENS", 60)
+            patch.setattr("unexplained.circuits.measures.ROWS", 2)
+            cut = attribute_edges(subject, TEXT, method=method, steps=3, measure="loss")
+        np.testing.assert_allclose(cut.mean, whole.mean, rtol=1e-8, atol=1e-12)
+
+
 def test_errors_are_those_of_means_over_orbits() -> None:
     subject = tiny_subject("gpt2")
     singles = [attribute_edges(subject, text_of(one)).mean for one in PAIRS]

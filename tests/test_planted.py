@@ -35,6 +35,9 @@ from unexplained.testbeds.weights import (
 
 LOGITS, PATTERN = 1e-5, 1e-6
 NAMES = ("empty", "half_induction", "periodic", "strict_induction")
+INTERACTING = ("cancelling", "mediation", "name_bias", "soft_induction", "stand_ins")
+"""The models of tests/test_planted_pairs.py."""
+
 PAIRS, SEGMENT, REPLACED = 11, 12, 8
 
 TEXTS: dict[str, Callable[[], np.ndarray]] = {
@@ -231,8 +234,8 @@ def test_the_losses_are_those_of_the_softmax():
 # The models agree with the program.
 
 
-def test_the_registry_has_the_four_models():
-    assert names() == NAMES
+def test_the_registry_has_all_models():
+    assert names() == tuple(sorted((*NAMES, *INTERACTING)))
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -448,7 +451,7 @@ def test_a_wrong_explanation_of_strict_induction_recovers_nothing_on_repeated_to
 # Loading, saving, texts.
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", (*NAMES, *INTERACTING))
 def test_a_saved_model_gives_the_same_logits_bit_for_bit(name, tmp_path):
     bed, batch = planted(name), TEXTS["irregular"]()
     bed.save(tmp_path)

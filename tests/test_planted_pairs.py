@@ -18,25 +18,24 @@ import torch
 
 import unexplained as ux
 from test_assay import make_text, subject_of
-from unexplained.circuits import Graph, attribute_edges, edge_sizes
+from unexplained.ablations import ABLATIONS, record_for
+from unexplained.circuits import Graph, attribute_edges
 from unexplained.circuits.running import Circuits
-from unexplained.errors import SubjectError, TextError
 from unexplained.evaluate import Edited, evaluate
 from unexplained.ledger import Ledger
 from unexplained.record import Joint, SweepRecord
+from unexplained.sites import Site
 from unexplained.subject import Batch, Edit, Subject
 from unexplained.testbeds import (
     cancelling,
     circuit,
     mediation,
-    name_bias,
     planted,
     prompts,
-    soft_induction,
     stand_ins,
 )
 from unexplained.testbeds.losses import SILENT
-from unexplained.testbeds.prompts import pairs_text, text_of
+from unexplained.testbeds.prompts import pairs_text
 from unexplained.testbeds.texts import interrupted, irregular, two_rules
 from unexplained.text import Text
 
@@ -103,8 +102,13 @@ def test_the_numbers_in_docstrings_are_computed(name: str) -> None:
     assert done.attempted > 0 and done.failed == 0
 
 
+def where(site: str) -> Site:
+    layer, head = site.removeprefix("L").split(".H")
+    return Site(int(layer), "H", int(head))
+
+
 def zeroed(name: str, *sites: str, effect: str = "total") -> Edited:
-    edits = tuple(Edit(ux.site(site), lambda x: torch.zeros_like(x.value)) for site in sites)
+    edits = tuple(Edit(where(site), lambda x: torch.zeros_like(x.value)) for site in sites)
     return Edited(name, edits, f"zero {sites}", effect)  # type: ignore[arg-type]
 
 
@@ -146,18 +150,21 @@ def test_a_planted_cancelling_pair_costs_much_alone_and_nothing_together(
     assert joint.summed.value == pytest.approx(raising + lowering, abs=1e-4)
 
 
-def test_of_all_pairs_only_the_cancelling_one_interacts_and_it_does_below_0(
+def test_the_cancelling_pair_interacts_below_0_as_do_heads_in_a_row_and_no_others(
     cancelled: SweepRecord,
 ) -> None:
     found = couple(cancelled, "L1.H0", "L1.H2").interaction
-    assert found.value == pytest.approx(cancelling.derived_interaction(11, 4), abs=1e-4)
     assert found.high is not None and found.high < -1
+    raising, lowering = cancelling.derived_alone(11, 4)
+    expected = {
+        frozenset({"L1.H0", "L1.H2"}): cancelling.derived_interaction(11, 4),
+        # Without the previous token neither writes anything, and the other's absence is nothing.
+        frozenset({"L0.H0", "L1.H0"}): -raising,
+        frozenset({"L0.H0", "L1.H2"}): -lowering,
+    }
     for joint in cancelled.pairs:
-        if set(joint.sites) == {"L0.H0", "L1.H0"} or set(joint.sites) == {"L0.H0", "L1.H2"}:
-            # Without the previous token neither finds anything: the other's absence is nothing.
-            continue
-        if set(joint.sites) != {"L1.H0", "L1.H2"}:
-            assert joint.interaction.value == pytest.approx(0, abs=1e-5)
+        wanted = expected.get(frozenset(joint.sites), 0.0)
+        assert joint.interaction.value == pytest.approx(wanted, abs=1e-4), joint.sites
 
 
 def test_the_cancelling_model_is_silent_while_both_its_heads_write() -> None:
@@ -217,10 +224,8 @@ def mean(ledger: Ledger, name: str, column: str = "margin") -> float:
 
 
 def patched(subject: Subject, text: Text, name: str, site: str, effect: str = "total") -> Edited:
-    from unexplained.ablations import ABLATIONS, record_for
-
-    sites = subject.sites(site)
-    fill = ABLATIONS["patch"].fit(record_for(ABLATIONS["patch"], subject, text, sites), sites, 0)
+    sites, patch = subject.sites(site), ABLATIONS.get("patch")
+    fill = patch.fit(record_for(patch, subject, text, sites), sites, 0)
     return replace(fill.condition(name), effect=effect)  # type: ignore[arg-type]
 
 
@@ -251,7 +256,7 @@ def test_losses_of_effects_are_the_derived_ones_and_do_not_add_up(
     subject, text = mediated
     # Layer 1 sees L0.H0 without its output and the final stream keeps that: the indirect effect.
     lost = tuple(
-        Edit(ux.site(site), lambda x: torch.zeros_like(x.value)) for site in ("L1.H0", "L1.H2")
+        Edit(where(site), lambda x: torch.zeros_like(x.value)) for site in ("L1.H0", "L1.H2")
     )
     conditions = [
         zeroed("total", "L0.H0"),
@@ -268,7 +273,7 @@ def test_losses_of_effects_are_the_derived_ones_and_do_not_add_up(
     assert found["indirect"] == pytest.approx(loss(logit(["direct"])), abs=1e-5)
     assert found["patched"] == pytest.approx(loss(3, 2), abs=1e-5)
     change = {name: found[name] - found["intact"] for name in found}
-    assert change["total"] - change["direct"] - change["indirect"] > 0.9
+    assert change["total"] - change["direct"] - change["indirect"] > 0.94
 
 
 def test_every_set_of_paths_gives_the_derived_margin(mediated: tuple[Subject, Text]) -> None:
@@ -322,193 +327,6 @@ def margins_without(subject: Subject, text: Text, sets: list[list[str]]) -> list
     graph = graph_of(subject)
     every = np.array([graph.name(edge) for edge in range(graph.edges)])
     return measured_circuits(subject, text, [~np.isin(every, edges) for edges in sets])
-
-
-# A preference that passes for a behaviour.
-
-
-@pytest.fixture(scope="module")
-def named() -> tuple[Subject, Text]:
-    return subject_of("name_bias")[0], pairs_text("names", prompts.two_slots, orbits=10)
-
-
-def part_of(text: Text, **labels: str) -> Text:
-    some = tuple(
-        pair
-        for pair in text.eval
-        if all(pair.labels[family] == label for family, label in labels.items())  # type: ignore[attr-defined]
-    )
-    name = f"{text.name}, {labels}"
-    return replace(text_of(name, [some], [text.fit]), name=name)  # type: ignore[list-item]
-
-
-def test_single_pairs_have_the_derived_margins_and_balanced_ones_their_mean(
-    named: tuple[Subject, Text],
-) -> None:
-    subject, text = named
-    ledger = evaluate(subject, text, [zeroed("none", "L1.H0")])
-    for behaviour, name in ((1, "intact"), (0, "none")):
-        for favourite, last in itertools.product((True, False), repeat=2):
-            some = part_of(
-                text,
-                favourite="answer" if favourite else "wrong",
-                order="answer last" if last else "answer first",
-            )
-            one = text_of("one pair", [some.eval[:1]])  # type: ignore[list-item]
-            (found,) = evaluate(subject, one, [zeroed("none", "L1.H0")]).sums(name).margin
-            wanted = name_bias.derived_margin(favourite=favourite, last=last, behaviour=behaviour)
-            assert found == pytest.approx(wanted, abs=1e-3)
-        # Without the behaviour one pair says 10, and another −2 with it.
-        assert mean(ledger, name) == pytest.approx(8 * behaviour, abs=1e-4)
-
-
-def test_the_bias_vanishes_when_balanced_and_shows_at_full_size_on_a_half(
-    named: tuple[Subject, Text],
-) -> None:
-    _, text = named
-    whole = swept("name_bias", text, ablation="zero", measure="logit difference")
-    expected = {"L0.H0": -8.0, "L1.H0": -8.0}
-    for site, change in alone(whole).items():
-        assert change == pytest.approx(expected.get(site, 0), abs=1e-3)
-    assert {e.site for e in whole.effects if whole.told(e)} == set(expected)
-    for favourite, sign in (("answer", -1), ("wrong", 1)):
-        half = swept(
-            "name_bias", part_of(text, favourite=favourite),
-            ablation="zero", measure="logit difference", gated=False,
-        )  # fmt: skip
-        changes = alone(half)
-        assert changes["L1.H2"] == pytest.approx(sign * 6, abs=1e-3)
-        assert changes["L1.H3"] == pytest.approx(0, abs=1e-3)
-        assert changes["L1.H0"] == pytest.approx(-8, abs=1e-3)
-
-
-def test_patching_never_sees_a_constant_and_sees_recency_only_on_a_half(
-    named: tuple[Subject, Text],
-) -> None:
-    _, text = named
-    whole = alone(swept("name_bias", text, ablation="patch", measure="logit difference"))
-    assert whole["L1.H0"] == pytest.approx(-16, abs=1e-3)
-    assert whole["L1.H2"] == pytest.approx(0, abs=1e-3)
-    assert whole["L1.H3"] == pytest.approx(0, abs=1e-3)
-    for order, sign in (("answer last", -1), ("answer first", 1)):
-        half = swept(
-            "name_bias", part_of(text, order=order),
-            ablation="patch", measure="logit difference", gated=False,
-        )  # fmt: skip
-        changes = alone(half)
-        assert changes["L1.H2"] == pytest.approx(0, abs=1e-3)
-        assert changes["L1.H3"] == pytest.approx(sign * 8, abs=1e-3)
-
-
-def test_in_the_loss_a_bias_does_not_cancel(named: tuple[Subject, Text]) -> None:
-    """A mean of losses is no mean of margins: balance buys nothing where the measure is curved."""
-    subject, text = named
-    ledger = evaluate(subject, text, [zeroed("unbiased", "L1.H2")])
-    assert mean(ledger, "intact", "loss") - mean(ledger, "unbiased", "loss") > 0.4
-    assert mean(ledger, "intact") == pytest.approx(mean(ledger, "unbiased"), abs=1e-4)
-
-
-# A circuit.
-
-
-@pytest.fixture(scope="module")
-def crowd() -> tuple[Subject, Text]:
-    return subject_of("soft_induction")[0], pairs_text("slots", prompts.other_slot, orbits=6)
-
-
-def test_every_part_of_the_circuit_keeps_what_was_derived(crowd: tuple[Subject, Text]) -> None:
-    subject, text = crowd
-    edges = sorted(circuit("soft_induction"))
-    sets = [list(some) for n in range(6) for some in itertools.combinations(edges, n)]
-    found = margins_with(subject, text, sets)
-    expected = [soft_induction.derived_margin(some) for some in sets]
-    np.testing.assert_allclose(found, expected, atol=1e-3)
-    shares = [soft_induction.derived_kept(some) for some in sets]
-    assert max(shares[:-1]) < 0.51
-    assert shares[-1] == 1
-
-
-def test_all_edges_outside_the_circuit_keep_nothing_and_its_margin_is_the_models(
-    crowd: tuple[Subject, Text],
-) -> None:
-    subject, text = crowd
-    edges = list(circuit("soft_induction"))
-    (rest,) = margins_without(subject, text, [edges])
-    (intact,) = margins_without(subject, text, [[]])
-    assert rest == pytest.approx(soft_induction.derived_margin(()), abs=1e-3)
-    assert intact == pytest.approx(soft_induction.derived_margin(edges), abs=1e-3)
-    corrupted = evaluate(subject, text.swapped(), [], measure="margin")
-    assert mean(corrupted, "intact") == pytest.approx(soft_induction.derived_margin(()), abs=1e-3)
-
-
-def test_attribution_puts_the_circuit_first_with_the_derived_scores(
-    crowd: tuple[Subject, Text],
-) -> None:
-    subject, text = crowd
-    scores = attribute_edges(subject, text, method="eap")
-    names = [scores.graph.name(edge) for edge in scores.ranking(by="absolute")]
-    assert set(names[:5]) == circuit("soft_induction")
-    for edge, score in enumerate(scores.mean):
-        wanted = soft_induction.ATTRIBUTED.get(scores.graph.name(edge), 0.0)
-        assert score == pytest.approx(wanted, abs=1e-3), scores.graph.name(edge)
-
-
-def test_by_size_of_what_differs_the_crowd_comes_first(crowd: tuple[Subject, Text]) -> None:
-    subject, text = crowd
-    sizes, graph = edge_sizes(subject, text), graph_of(subject)
-    order = [graph.name(edge) for edge in np.argsort(-sizes, kind="stable")]
-    places = [order.index(edge) for edge in circuit("soft_induction")]
-    assert max(places) > 40
-    assert order[0].split("->")[0] in ("a0.h1", "a0.h2")
-
-
-# The prompts.
-
-
-MAKERS = {
-    "one back": (prompts.one_back, 2),
-    "two slots": (prompts.two_slots, 4),
-    "other slot": (prompts.other_slot, 2),
-}
-
-
-@pytest.mark.parametrize("name", MAKERS)
-def test_every_orbit_has_each_word_in_both_roles(name: str) -> None:
-    maker, size = MAKERS[name]
-    text = pairs_text(name, maker, orbits=20, fit_orbits=5)
-    assert len(text.eval) == 20 * size and len(text.units) == 20
-    assert len({pair.document for pair in (*text.eval, *text.fit)}) == 25 * size
-    for unit in text.units:
-        pairs = [pair for pair in text.eval if pair.unit == unit]
-        answers = sorted(pair.answer for pair in pairs)  # type: ignore[attr-defined]
-        assert answers == sorted(pair.wrong for pair in pairs)  # type: ignore[attr-defined]
-        assert len(set(answers)) == 2
-    assert not set(text.units) & {pair.unit for pair in text.fit}
-
-
-def test_an_orbit_is_the_same_whichever_role_is_drawn_first_and_a_seed_gives_the_same_text() -> (
-    None
-):
-    one, two = (pairs_text("names", prompts.two_slots, seed=seed) for seed in (1, 2))
-    again = pairs_text("names", prompts.two_slots, seed=1)
-    assert one.fingerprint == again.fingerprint != two.fingerprint
-
-
-def test_more_orbits_than_there_are_are_refused() -> None:
-    fixed = prompts.one_back(np.random.default_rng(0))
-    with pytest.raises(TextError, match="no more than 1"):
-        pairs_text("one", lambda rng: fixed, orbits=1, fit_orbits=1)
-
-
-def test_a_circuit_is_stated_for_some_models_and_refused_for_others() -> None:
-    for name in ("mediation", "soft_induction"):
-        graph = graph_of(subject_of(name)[0])
-        assert all(graph.find(edge) >= 0 for edge in circuit(name))
-        assert planted(name).circuit == circuit(name)
-    with pytest.raises(SubjectError, match="mediation, soft_induction"):
-        circuit("empty")
-    with pytest.raises(SubjectError, match="Did you mean"):
-        circuit("soft-induction")
 
 
 def test_a_whole_pass_of_a_subject_is_that_of_the_checkpoint() -> None:

@@ -73,7 +73,9 @@ def test_conditions_side_by_side_are_the_conditions_one_at_a_time(
     prefix = subject.prefix(batch.tokens[:, :start]) if start else None
     rest = batch.since(start)
     base = subject.run(rest, prefix=prefix, keep_streams=[1])
-    sets = [[halved_from(start, kind, i % 4)] for i, kind in enumerate("q k v pattern z".split())]
+    sets = [
+        [halved_from(start, kind, i % 4)] for i, kind in enumerate(["q", "k", "v", "pattern", "z"])
+    ]
     sets += [[Edit(site, lambda local: local.value * 0.5)] for site in subject.sites("L1.H1.out")]
     sets += [
         [Edit(site, lambda x: x.value * 0.5)] for site in subject.sites("L1.mlp L1.attn L2.N3")

@@ -17,7 +17,7 @@ from scipy.special import stdtr
 from unexplained.assays.effects import Changes, changes, corrected
 from unexplained.assays.running import Sweeping, Swept, together
 from unexplained.circuits.nodes import attribute_nodes
-from unexplained.errors import TextError
+from unexplained.errors import MeasurementError, TextError
 from unexplained.estimators import Selection, at_random, missed_among, survivors, with_control
 from unexplained.ledger import Ledger
 from unexplained.record import Effect, Estimation, Number
@@ -124,7 +124,7 @@ def _attributed(job: Sweeping, sites: Sequence[Site], units: Sequence[str]) -> n
     fills = {site: job.kind.fit(job.recorded, (site,), job.settings.seed) for site in sites}
     names: dict[str, Literal["margin", "loss"]] = {"logit difference": "margin", "loss": "loss"}
     if job.measure.name not in names:
-        raise TextError(
+        raise MeasurementError(
             f"Control variates for the {job.measure.name}",
             "attribution needs a measure with a gradient at the intact model",
             f"Use one of {', '.join(names)}, or another method.",

@@ -197,9 +197,17 @@ def _verdict(effects: Sequence[Effect], job: Sweeping) -> str:
     up = sum((effect.change.value or 0) > 0 for effect in told)
     worst = max(effects, key=lambda effect: abs(effect.change.value or 0))
     what = "patching" if job.ablation == "patch" else f"{job.ablation} ablation"
+    first = sum(effect.ranks is not None and effect.ranks[0] == 1 for effect in effects)
+    size = f"{written(worst.change, spec='.2g')} {job.measure.unit}"
+    # The largest of many looks larger than it is, on the documents that made it the largest.
+    largest = (
+        f"The largest effect measured is that of {worst.site}, {size}; {first} components could be "
+        "the largest"
+        if first > 1
+        else f"The largest effect is that of {worst.site}: {size}"
+    )
     return (
         f"On {job.text.name}, {what} of {len(told)} of {len(effects)} components is told from "
         f"no effect at a false discovery rate of {RATE:.0%}: {up} raise the {job.measure.name} and "
-        f"{len(told) - up} lower it. The largest effect is that of {worst.site}: "
-        f"{written(worst.change, spec='.2g')} {job.measure.unit}."
+        f"{len(told) - up} lower it. {largest}."
     )

@@ -20,6 +20,9 @@ SECONDS = 20
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """No statistics sent; and the second is what Ray's next version does, without its advice."""
 
+_SETS = ("RAY_AUTH_MODE", "PYTHONBREAKPOINT")
+"""What Ray sets for the whole process when it starts, and leaves."""
+
 _ours: list[str | None] = []
 """Addresses of the sessions that were begun here and are not ended: the last one ends Ray."""
 
@@ -30,8 +33,6 @@ def import_ray() -> Any:
     Raises:
         MeasurementError: It is not installed.
     """
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
     try:
         return importlib.import_module("ray")
     except ImportError as error:
@@ -54,6 +55,7 @@ def session(address: str | None, workers: int | None, threads: int, gpus: float)
         _same(ray, address)
         yield ray
         return
+    before = {name: os.environ.get(name) for name in (*_QUIET, *_SETS)}
     if not _ours:
         _begin(ray, address, workers, threads, gpus)
     elif address not in (None, "auto", *_ours):
@@ -71,6 +73,7 @@ def session(address: str | None, workers: int | None, threads: int, gpus: float)
         _ours.remove(address)
         if not _ours:
             ray.shutdown()
+            _restore(before)
 
 
 def capacity(ray: Any, threads: int, gpus: float) -> int:
@@ -84,6 +87,7 @@ def capacity(ray: Any, threads: int, gpus: float) -> int:
 
 
 def _begin(ray: Any, address: str | None, workers: int | None, threads: int, gpus: float) -> None:
+    os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -128,9 +132,22 @@ def _answers(address: str) -> None:
     except subprocess.TimeoutExpired:
         found = f"what listens there is not a Ray cluster, or does not answer in {SECONDS} s"
         raise MeasurementError(asked, found, do) from None
+    if "AuthenticationError" in done.stderr:
+        found = "it asks for a token, and was given none or another cluster's"
+        do = "Set RAY_AUTH_MODE=token and put the cluster's where Ray looks: ray get-auth-token."
+        raise MeasurementError(asked, found, do)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()
         raise MeasurementError(asked, f"it does not answer as one ({said[-1].rstrip('.')})", do)
+
+
+def _restore(environment: dict[str, str | None]) -> None:
+    """Undo what was set for Ray here, and what it set itself."""
+    for name, value in environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def _same(ray: Any, address: str | None) -> None:

@@ -68,9 +68,30 @@ TERMS: tuple[Term, ...] = (
     ),
     Term("BOS", "Beginning of sequence: a token that some tokenizers put in front of a text."),
     Term(
+        "circuit",
+        "A part of a model that is claimed to carry a behaviour: here a set of edges. All other "
+        "edges carry what they carry on the corrupted prompt.",
+    ),
+    Term(
+        "CMD",
+        "The area between a size–recovery curve and 100% (MIB's): 0 is a circuit that keeps "
+        "everything at every size.",
+    ),
+    Term(
         "control",
         "A condition whose result is known beforehand; if it comes out otherwise, the instrument "
         "or the set-up is at fault and the other numbers cannot be relied on.",
+    ),
+    Term(
+        "corrupted prompt",
+        "The clean prompt with the words exchanged that its answer follows from, of the same "
+        "length: what it does not do to the logit difference, a circuit need not explain.",
+        ("corrupted",),
+    ),
+    Term(
+        "CPR",
+        "The area under a size–recovery curve (MIB's), over the share of edges. Higher is more, "
+        "and above 1 some circuits do better than the whole model.",
     ),
     Term(
         "crux",
@@ -97,6 +118,28 @@ TERMS: tuple[Term, ...] = (
         ("duplicate token",),
     ),
     Term(
+        "EAP (edge attribution patching)",
+        "Edge attribution with the gradient at the clean prompt: one pass forward and one back "
+        "for all edges at once. It misleads where the model is far from linear.",
+        ("EAP",),
+    ),
+    Term(
+        "EAP-IG (integrated gradients)",
+        "EAP with gradients averaged on the way from the corrupted to the clean prompt: of the "
+        "embeddings (inputs) or of each group's own outputs (activations).",
+        ("EAP-IG", "IG"),
+    ),
+    Term(
+        "edge",
+        "A connection of a circuit: what one part of the model writes, as one other part reads it.",
+    ),
+    Term(
+        "edge attribution",
+        "An estimate for every edge, to first order, of how the logit difference would change if "
+        "that edge alone carried what it carries on the corrupted prompt (logits per pair).",
+        ("attribution",),
+    ),
+    Term(
         "eval part",
         "Documents on which everything is measured; nothing is fitted on them.",
         ("evaluation documents",),
@@ -109,6 +152,13 @@ TERMS: tuple[Term, ...] = (
     Term(
         "explanation",
         "A claim about a component, stated as code that is put in the component's place.",
+    ),
+    Term(
+        "faithfulness (kept)",
+        "(margin of the circuit − margin on the corrupted prompts) ÷ (margin on the clean "
+        "prompts − margin on the corrupted prompts). 100%: the whole behaviour. It can be below 0 "
+        "and above 100%.",
+        ("faithfulness",),
     ),
     Term(
         "false discovery rate",
@@ -181,6 +231,17 @@ TERMS: tuple[Term, ...] = (
         "(nats per token). 0: the same predictions.",
     ),
     Term(
+        "knee",
+        "The smallest circuit among those measured that keeps 80% of the behaviour, with its "
+        "whole interval or by its value alone.",
+    ),
+    Term(
+        "logit difference",
+        "The logit of the answer minus that of the wrong answer, at the last token of the prompt "
+        "(logits per pair): above 0 the model prefers the answer.",
+        ("margin", "logits per pair"),
+    ),
+    Term(
         "loss",
         "Minus the natural logarithm of the probability given to the token that came next (nats "
         "per token). Lower is better.",
@@ -191,6 +252,11 @@ TERMS: tuple[Term, ...] = (
         ("mean-ablating", "against mean"),
     ),
     Term("mechanistic", "Method tag: claims what a component computes, part by part.", ("mech",)),
+    Term(
+        "MIB",
+        "A public benchmark of methods that find circuits (Mueller et al. 2025, "
+        "arXiv:2504.13151), whose edges, sizes and areas are used here.",
+    ),
     Term(
         "MLP",
         "Multilayer perceptron: the part of a layer that works on each position by itself.",
@@ -217,6 +283,11 @@ TERMS: tuple[Term, ...] = (
         "optimal ablation",
         "The component's output is replaced by the constant that costs least.",
         ("against optimal",),
+    ),
+    Term(
+        "orbit",
+        "A pair of prompts together with the same pair with its roles exchanged: intervals are "
+        "over orbits, because the two are not independent.",
     ),
     Term(
         "pattern",

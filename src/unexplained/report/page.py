@@ -13,8 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from unexplained.errors import RecordError
-from unexplained.record import AssayRecord, Record, SweepRecord, write_whole
-from unexplained.report import charts, glossary, sweeps, tables, visible
+from unexplained.record import AssayRecord, CircuitRecord, Record, SweepRecord, write_whole
+from unexplained.report import charts, circuits, glossary, recovery, sweeps, tables, visible
 from unexplained.report import format as fmt
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -46,6 +46,10 @@ def render(record: Record) -> str:
     elif isinstance(record, SweepRecord):
         body = templates.get_template("sweep.html.j2").render(
             record=record, notes=sweeps.notes(record)
+        )
+    elif isinstance(record, CircuitRecord):
+        body = templates.get_template("circuit.html.j2").render(
+            record=record, notes=circuits.notes(record)
         )
     else:
         raise RecordError(f"A page of a record of kind '{record.kind}'", "there is no such page")
@@ -134,7 +138,8 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.globals |= {"fmt": fmt, "charts": charts, "tables": tables, "sweeps": sweeps}
+    templates.globals |= {"fmt": fmt, "charts": charts, "tables": tables}
+    templates.globals |= {"sweeps": sweeps, "circuits": circuits, "recovery": recovery}
     templates.filters |= {"token": visible.token, "signed": fmt.signed, "count": fmt.count}
     return templates
 

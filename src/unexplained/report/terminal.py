@@ -10,9 +10,18 @@ from rich.table import Table
 from rich.text import Text
 
 from unexplained.errors import RecordError
-from unexplained.record import AssayRecord, Check, Number, Record, Row, SweepRecord, TextResult
+from unexplained.record import (
+    AssayRecord,
+    Check,
+    CircuitRecord,
+    Number,
+    Record,
+    Row,
+    SweepRecord,
+    TextResult,
+)
+from unexplained.report import circuits, sweeps, tables, visible
 from unexplained.report import format as fmt
-from unexplained.report import sweeps, tables, visible
 
 WIDEST = 120
 """Columns beyond which a table only gets harder to read."""
@@ -49,6 +58,8 @@ def print_record(record: Record, console: Console) -> None:
         print_assay(record, console)
     elif isinstance(record, SweepRecord):
         sweeps.print_sweep(record, console)
+    elif isinstance(record, CircuitRecord):
+        circuits.print_circuit(record, console)
     else:
         raise RecordError(f"A table of a record of kind '{record.kind}'", "there is no such table")
 

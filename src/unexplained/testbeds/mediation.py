@@ -61,13 +61,14 @@ def derived_margin(corrupted: Iterable[str] = ()) -> float:
 def derived_loss(answer: float, wrong: float = 0.0) -> float:
     """Loss of the answer with logits for two words and 0 for the others: ln(eᵃ + eʷ + 46) − a.
 
-    Unlike logits, losses of paths do not add up. Ablated to zero, the direct effect is
-    L(3) − L(5) = 0.943 nats and the effect through layer 1 alone L(2) − L(5) = 1.721, in all
-    2.664; the total is L(0) − L(5) = 3.596. Total less direct is the effect through layer 1
-    *after* the direct one, 2.653, and neither of the two is "the" indirect effect.
+    Unlike logits, losses of paths do not add up. Ablated to zero, L0.H0 has a direct effect of
+    L(3) − L(5), one through layer 1 alone of L(2) − L(5), and L(0) − L(5) in all, which is more
+    than the sum. Total less direct, L(0) − L(3), is the effect through layer 1 *after* the direct
+    one, and neither of the two is "the" indirect effect.
 
-    >>> round(derived_loss(5.0), 4), round(derived_loss(0.0), 4)
-    (0.2751, 3.8712)
+    >>> intact, direct, through, total = map(derived_loss, (5, 3, 2, 0))
+    >>> [round(loss - intact, 3) for loss in (direct, through, total)]
+    [0.931, 1.721, 3.596]
     """
     return math.log(math.exp(answer) + math.exp(wrong) + WORDS - 2) - answer
 

@@ -33,8 +33,9 @@ def one_back(rng: np.random.Generator) -> tuple[Pair, ...]:
     The corrupted prompt has the wrong word in the answer's place. Two pairs to an orbit.
 
     >>> pair, swap = one_back(np.random.default_rng(0))
-    >>> pair.answer == swap.wrong == pair.tokens[3], pair.wrong == swap.answer == swap.tokens[3]
-    (True, True)
+    >>> roles = (pair.answer, pair.wrong), (swap.wrong, swap.answer)
+    >>> roles[0] == roles[1] == (int(pair.tokens[3]), int(swap.tokens[3]))
+    True
     """
     first, second, end, x, w = _words(rng, 5)
 

@@ -73,7 +73,7 @@ def derived_margin(edges: Collection[str]) -> float:
     | | values clean | values corrupted |
     |---|---|---|
     | first slot | 8 (p − r) = 7.0759 | −8 r = −0.1320 |
-    | second slot | −8 (p − r) | −8 p = −7.2081 |
+    | second slot | −8 (p − r) | −8 p = −7.2079 |
     | none | 0 | −8/7 = −1.1429 |
 
     Without its edge to the logits the head says what it says of the corrupted prompt, −8 p. All
@@ -137,9 +137,8 @@ def soft_induction() -> Plan:
             Site(0, "H", 1): at_distance(0, see_bos=True) + loud,
             Site(0, "H", 2): at_distance(2, see_bos=True) + loud,
             Site(0, "H", 3): loud,
-            Site(1, "H", 2): at_distance(0, see_bos=True) + move_all("aside", "aside"),
-            Site(1, "H", 3): at_distance(1, see_bos=True)
-            + scaled(move_all("aside", "aside"), -1.0),
+            Site(1, "H", 2): at_distance(0, see_bos=True) + scaled(echo, 0.5),
+            Site(1, "H", 3): at_distance(1, see_bos=True) + scaled(echo, -0.5),
         },
         rule=soft_pattern,
         notes={

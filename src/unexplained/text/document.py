@@ -84,7 +84,9 @@ class Pair(Block):
                 "Activations are exchanged position by position: use words of equally many tokens.",
             )
         if np.array_equal(self.tokens, self.corrupted):
-            raise TextError(f"The pair {self.document} of {self.domain}", "its prompts are the same")
+            raise TextError(
+                f"The pair {self.document} of {self.domain}", "its prompts are the same"
+            )
 
     @property
     def unit(self) -> str:
