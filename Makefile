@@ -43,6 +43,7 @@ bench: install   ## Time the engine against its peers (own virtual environment)
 	.venv-bench/bin/python -m pip install --quiet -c constraints.txt -r benchmarks/requirements.txt
 	.venv-bench/bin/python -m pip install --quiet --no-deps -e .
 	.venv-bench/bin/python benchmarks/engine.py
+	.venv-bench/bin/python benchmarks/sweeps.py
 
 readme: install  ## Write the README's tables from benchmarks/results
 	$(BIN)/python benchmarks/readme.py

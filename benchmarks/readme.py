@@ -14,14 +14,30 @@ import re
 from pathlib import Path
 from typing import Any
 
-from unexplained.record import AssayRecord, TextResult, load_record
+import readme_sweeps as tables
+from unexplained.record import AssayRecord, CircuitRecord, TextResult, load_record
 from unexplained.report import format as fmt
 from unexplained.report import markdown_table
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
-DEMO, ENGINE = HERE / "results" / "demo.json", HERE / "results" / "engine.json"
+RESULTS = HERE / "results"
+DEMO = RESULTS / "demo.json"
 HEADLINES = ("explanation", "fitted", "control", "baseline")
+
+
+def read(name: str) -> dict[str, Any]:
+    """What a benchmark wrote."""
+    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def circuit_record(path: Path) -> CircuitRecord:
+    """Read a record that must be a circuit's."""
+    record = load_record(path)
+    if not isinstance(record, CircuitRecord):
+        raise SystemExit(f"{path} is no record of a circuit")
+    return record
 
 
 def assay_record(path: Path) -> AssayRecord:
@@ -107,7 +123,11 @@ def filled(readme: str) -> str:
     """The README with every generated block made anew."""
     blocks = {
         "demo": lambda: demo_tables(assay_record(DEMO)),
-        "engine": lambda: engine_table(json.loads(ENGINE.read_text(encoding="utf-8"))),
+        "engine": lambda: engine_table(read("engine")),
+        "matters": lambda: tables.matters_table(read("matters")),
+        "circuit": lambda: tables.circuit_table(circuit_record(RESULTS / "circuit.json")),
+        "sweeps": lambda: tables.peers_table(read("sweeps")),
+        "estimators": lambda: tables.estimators_table(read("sweeps")["W5"]),
     }
     for name, make in blocks.items():
         pattern = re.compile(rf"(<!-- {name}: generated -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -1,0 +1,139 @@
+"""The README's tables of sweeps and circuits, from what was measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unexplained.record import CircuitRecord, SweepRecord
+from unexplained.report import format as fmt
+
+TEN = 10
+
+
+def peers_table(found: dict[str, Any]) -> str:
+    """A line for every work: ours against the best peer; below them, what makes ours differ."""
+    lines = [
+        "| work | best peer | seconds, peer | ours | times as fast: fastest rounds | median "
+        "| share of peak | peak memory, MB: peer | ours | greatest difference from float64 |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, entry in found.items():
+        if name == "W5":
+            continue
+        rows = {row["tool"]: row for row in entry["rows"]}
+        best, ours = rows[entry["best peer"]], rows["Unexplained"]
+        lines.append(
+            f"| {name}: {entry['what']} | {best['tool']} | {best['fastest']:.3g} "
+            f"| {ours['fastest']:.3g} | {ours['times as fast, fastest rounds']:.1f} "
+            f"| {ours['times as fast as the best peer']:.1f} "
+            f"| {100 * ours['share of peak, fastest']:.0f}% | {best['peak memory, MB']:.0f} "
+            f"| {ours['peak memory, MB']:.0f} "
+            f"| {ours['greatest difference from float64']:.0e} {entry['unit']} |"
+        )
+    first = next(iter(found.values()))
+    said = [
+        f"{first['machine']['processor']}, {first['machine']['threads']} threads, torch "
+        f"{first['versions']['torch']}; seconds are of the fastest round, per condition in W1 and W2. "
+        "Share of peak: the operations that the work needs over what the machine's measured peak "
+        "would do in that time."
+    ]
+    for name, entry in found.items():
+        if name != "W5":
+            slower = [
+                f"{row['tool']} {row['fastest']:.3g} s" if "fastest" in row else
+                f"{row['tool']} cannot ({row['cannot'].split(':')[0]})"
+                for row in entry["rows"]
+                if row["tool"] not in ("Unexplained", entry["best peer"])
+            ]  # fmt: skip
+            peak = entry["measured peak, operations per second"] / 1e9
+            need = entry["operations needed for a condition"] / 1e9
+            said.append(
+                f"- {name}: {len(entry['rows'][0]['rounds'])} rounds; {need:.3g} GFLOP needed"
+                f"{' per condition' if entry['conditions of ours'] > 1 else ''}, measured peak "
+                f"{peak:.0f} GFLOP/s; others: {', '.join(slower)}."
+            )
+    return "\n".join(lines) + "\n\n" + said[0] + "\n\n" + "\n".join(said[1:])
+
+
+def estimators_table(found: dict[str, Any]) -> str:
+    """W5."""
+    lines = [
+        "| estimator | share of the exact sweep's cost | root mean square error, logits "
+        "| width of the interval, logits | coverage, 95% asked | of the 10 strongest kept "
+        "| bound on the missed held |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in found["rows"]:
+        kept, held = (
+            row.get(key) for key in ("of the 10 strongest kept", "bound on the missed held")
+        )
+        lines.append(
+            f"| {row['tool']} | {row['share of the exact sweep' + chr(39) + 's cost']:.2f} "
+            f"| {row['root mean square error, logits']:.3f} "
+            f"| {row['mean width of the interval, logits']:.3f} "
+            f"| {100 * row['coverage, 95% asked']:.1f}% "
+            f"| {'–' if kept is None else f'{100 * kept:.0f}%'} "
+            f"| {'–' if held is None else f'{100 * held:.0f}%'} |"
+        )
+    return "\n".join(lines) + (
+        f"\n\n{found['what']}; {found['repeats']} repeats, each with {found['documents']} orbits of "
+        f"which {found['sample']} are the part measured exactly; correlation of attribution and "
+        "effect over heads "
+        f"{found['correlation of attribution and effect over heads']:.2f}."
+    )
+
+
+def matters_table(found: dict[str, Any]) -> str:
+    """The ten that matter most on text beside the ten with the highest induction score."""
+    record = SweepRecord.model_validate(found["record"])
+    scores = sorted(found["induction"].items(), key=lambda pair: -pair[1])
+    effects = {effect.site: effect for effect in record.effects}
+    rank = {effect.site: i + 1 for i, effect in enumerate(record.strongest)}
+    heads = [effect for effect in record.strongest if ".H" in effect.site]
+    lines = [
+        "| head that matters on text | change of the loss, nats per token | its induction score "
+        "| head with a high induction score | score | change of the loss | rank of that |",
+        "|---|---:|---:|---|---:|---:|---:|",
+    ]
+    for effect, (site, score) in zip(heads[:TEN], scores[:TEN], strict=False):
+        lines.append(
+            f"| {effect.site} | {fmt.show(effect.change)} | {found['induction'][effect.site]:.2f} "
+            f"| {site} | {score:.2f} | {fmt.show(effects[site].change)} | {rank[site]} |"
+        )
+    both = {e.site for e in heads[:TEN]} & {site for site, _ in scores[:TEN]}
+    shared = f"{len(both)} heads are in both lists" + (
+        f" ({', '.join(sorted(both))})" if both else ""
+    )
+    mlps = [f"{e.site} {fmt.show(e.change)}" for e in record.strongest if ".mlp" in e.site][:3]
+    assert record.estimation is not None
+    return (
+        f"> {record.verdict}\n\n"
+        + "\n".join(lines)
+        + f"\n\n{record.tokens:,} tokens in {record.documents} documents. {record.estimation.says} "
+        f"Of ten and ten, {shared}. The largest of all are MLPs: {'; '.join(mlps)}. "
+        f"{record.measured[:10]}, {record.seconds / 60:.0f} minutes."
+    )
+
+
+def circuit_table(record: CircuitRecord) -> str:
+    """Share of the behaviour that is kept, by size and order of edges."""
+    lines = [
+        "| edges | share | " + " | ".join(curve.name for curve in record.curves) + " |",
+        "|---:|---:|" + "---:|" * len(record.curves),
+    ]
+    for i, point in enumerate(record.curves[0].points):
+        cells = [str(fmt.show(curve.points[i].kept)) for curve in record.curves]
+        lines.append(f"| {point.edges:,} | {100 * point.share:.2g}% | " + " | ".join(cells) + " |")
+    areas = ["–" if c.area is None else f"{c.area:.2f}" for c in record.curves]
+    apart = ["–" if c.distance is None else f"{c.distance:.2f}" for c in record.curves]
+    lines.append("| area (CPR) | | " + " | ".join(areas) + " |")
+    lines.append("| distance (CMD) | | " + " | ".join(apart) + " |")
+    return (
+        f"`{record.command}`; {record.measured[:10]}, {record.seconds / 60:.1f} minutes.\n\n"
+        f"> {record.verdict}\n\n"
+        + "\n".join(lines)
+        + f"\n\nKept: the share of the difference in margin between clean "
+        f"({fmt.show(record.clean)} logits) and corrupted ({fmt.show(record.corrupted)}) prompts, on "
+        f"{record.pairs} pairs in {record.orbits} orbits; edges were scored on {record.fit_pairs} "
+        "other pairs."
+    )
