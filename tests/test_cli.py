@@ -40,7 +40,8 @@ def test_the_lists_name_what_there_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["assay", "demo", "sweep", "heads", "report", "models", "texts"]
+    "command",
+    ["assay", "demo", "sweep", "circuit", "behaviours", "heads", "report", "models", "texts"],
 )
 def test_every_command_explains_itself(command: str) -> None:
     assert len(said(command, "--help")) > 300
@@ -64,6 +65,7 @@ def test_a_record_is_drawn_again(tmp_path: Path) -> None:
         (("models", "get", "gemma3-270m"), "must be read and accepted first"),
         (("assay", "smollm2-135m", "--report", "/proc/nope/x.html"), "it cannot be written"),
         (("sweep", "smollm2-135m", "--record", "/proc/nope/x.json"), "it cannot be written"),
+        (("circuit", "smollm2-135m", "--graph", "/proc/nope/x.json"), "it cannot be written"),
         (("assay", "smollm2-135m", "--explanation", "nowhere.py"), "there is no such file"),
     ],
 )

@@ -105,3 +105,39 @@ def test_half_precision_is_refused_with_the_reason() -> None:
     text = make_text("copies", subject_32, tokens, tokens)
     with pytest.raises(MeasurementError, match=r"in bfloat16.*0\.004 nats"):
         ux.sweep(subject, "L*.H*", text)
+
+
+def test_attribution_is_in_the_order_of_the_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    from unexplained.assays import estimates
+    from unexplained.circuits import NodeScores
+
+    subject, _ = subject_of("strict_induction")
+    tokens = repeated(np.random.default_rng(5), 24, 12)
+    text = make_text("copies", subject, tokens, tokens, second_copy=13)
+    asked: list[np.ndarray] = []
+
+    def attributed(subject, text, fills, **options):
+        # A document's number is its place in the text, in every component's column.
+        numbers = np.arange(float(len(text.units)))
+        return NodeScores(
+            tuple(fills), text.units, np.tile(numbers[:, None], len(fills)), "atp", "loss"
+        )
+
+    def controlled(job, found, approx, tokens, chosen):
+        asked.append(approx)
+        return ()
+
+    monkeypatch.setattr(estimates, "attribute_nodes", attributed)
+    monkeypatch.setattr(estimates, "_controlled", controlled)
+    with pytest.raises(ValueError):  # no effects, no verdict
+        ux.sweep(subject, "L1.H*", text, ablation="zero", method="control variates", sample=12,
+                 settings=SETTINGS)  # fmt: skip
+    expected = [text.units.index(unit) for unit in sorted(text.units)]
+    assert expected != sorted(expected)
+    for row in asked[0]:
+        assert row.tolist() == expected
+
+
+def test_the_strongest_of_a_race_are_chosen_by_it() -> None:
+    race = swept("race", sample=8, keep=2)
+    assert set(race.joints[0].sites) == {"L0.H0", "L1.H0"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,10 @@ def test_pairs_show_their_gate_their_shares_and_their_ranks(record: SweepRecord)
         assert "97% [88%, 100%]" in words and "orbits of pairs" in words and "31%" in words
         assert "2–9" in words and "logits per pair" in words
     assert "let go by the race" in render(pairs)
+
+
+def test_every_refused_number_leads_to_its_reason(record: SweepRecord) -> None:
+    page = render(record)
+    for link in re.findall(r'href="#(sweep-note-\d+)"', page):
+        assert f'id="{link}"' in page
+    assert 'href="#sweep-note-1"' in page and "Why numbers were refused" in page

@@ -30,10 +30,12 @@ from unexplained.report import (
 
 MODULES = (
     "charts",
+    "circuits",
     "format",
     "glossary",
     "markdown",
     "page",
+    "recovery",
     "sweeps",
     "tables",
     "terminal",

@@ -75,6 +75,7 @@ class Circuits:
                 "Give one truth value for each edge, in the graph's order.",
             )
         require_sums(self.subject.anatomy)
+        self.subject.anatomy.require_one_device("A circuit")
         kept = np.zeros(self.graph.real.shape, dtype=bool)
         kept[self.graph.real] = edges
 

@@ -259,7 +259,7 @@ class Unit:
             if frozen:
                 return self.subject.anatomy.frozen_norm(self.intact.stream, added)
             normed: Tensor = self.subject.anatomy.final_norm(self.intact.stream + added)
-            return normed
+            return normed.to(added.device)
 
     def _scores(
         self, finals: Mapping[str, Tensor], tables: Mapping[str, Columns]

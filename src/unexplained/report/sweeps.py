@@ -133,6 +133,15 @@ def notes(record: SweepRecord) -> tables.Notes:
     )
 
 
+def refusal(record: SweepRecord, reason: str, needed: int | None) -> str:
+    """Why a number was refused, and how much more would settle it."""
+    said = reason or "no reason was recorded"
+    if needed is None:
+        return said
+    kind = "pairs" if record.pairs_of_prompts else "tokens"
+    return f"{said}; about {fmt.count(needed)} {kind} would settle it"
+
+
 def print_sweep(record: SweepRecord, console: Console) -> None:
     """Print a sweep: verdict, the strongest, and what they do together."""
     console.print(_plain(record.title, "dim"))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from unexplained.errors import SubjectError
 from unexplained.sites import Shape
 from unexplained.subject.families import Family, family_of
 
@@ -48,6 +49,14 @@ class Anatomy:
         module = self.model.get_output_embeddings()  # type: ignore[operator]
         assert isinstance(module, nn.Module)
         return module
+
+    def device(self, layer: int) -> torch.device:
+        """Where a layer's weights are; before the first layer its device, after the last the norm's."""
+        return self._devices[min(max(layer, 0), len(self.layers))]
+
+    @cached_property
+    def _devices(self) -> list[torch.device]:
+        return [next(module.parameters()).device for module in (*self.layers, self.final_norm)]
 
     @cached_property
     def parallel(self) -> bool:
@@ -136,19 +145,20 @@ class Anatomy:
 
     def logits(self, normed: Tensor, columns: slice = slice(None)) -> Tensor:
         """Unembed normed stream values (…, width) -> (…, vocabulary), or some of its columns."""
-        bias = self.unembed.bias
+        bias, weight = self.unembed.bias, self._weight(self.unembed)
         assert bias is None or isinstance(bias, Tensor)
         logits = nn.functional.linear(
-            normed, self._weight(self.unembed)[columns], None if bias is None else bias[columns]
+            normed.to(weight.device), weight[columns], None if bias is None else bias[columns]
         )
-        return self._capped(logits)
+        return self._capped(logits).to(normed.device)
 
     def logits_of(self, normed: Tensor, ids: Tensor) -> Tensor:
         """Unembed every row (n, width) into columns of its own, (n, k) ids -> (n, k) logits."""
-        bias = self.unembed.bias
+        bias, weight = self.unembed.bias, self._weight(self.unembed)
         assert bias is None or isinstance(bias, Tensor)
-        logits = torch.einsum("nw,nkw->nk", normed, self._weight(self.unembed)[ids])
-        return self._capped(logits if bias is None else logits + bias[ids])
+        there = ids.to(weight.device)
+        logits = torch.einsum("nw,nkw->nk", normed.to(weight.device), weight[there])
+        return self._capped(logits if bias is None else logits + bias[there]).to(normed.device)
 
     def _capped(self, logits: Tensor) -> Tensor:
         cap = getattr(self.model.config, "final_logit_softcapping", None)
@@ -163,12 +173,14 @@ class Anatomy:
         With its scale frozen the norm is affine, so a component's direct effect on the logits
         adds up over components. It is not what the model computes.
         """
+        where = self.device(len(self.layers))
+        back, stream, added = stream.device, stream.to(where), added.to(where)
         _, scale, gain = self.norm_frame(self.final_norm, stream)
         if self.family.norm == "layer":
             added = added - added.mean(-1, keepdim=True)
         normed: Tensor = self.final_norm(stream)
         moved: Tensor = normed + added * scale * gain
-        return moved
+        return moved.to(back)
 
     def norm_frame(self, norm: nn.Module, stream: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What one of the model's norms does to a stream (…, width): `centred * scale * gain`, and a bias.
@@ -184,6 +196,20 @@ class Anatomy:
         eps = getattr(module, "variance_epsilon", None) or module.eps
         scale = torch.rsqrt(stream.pow(2).mean(-1, keepdim=True) + eps)
         return stream, scale, gain + 1 if self.family.norm == "rms, 1 + gain" else gain
+
+    def require_one_device(self, what: str) -> None:
+        """Refuse what is not yet done on a model that is spread over devices.
+
+        Raises:
+            SubjectError: It is.
+        """
+        found = list(dict.fromkeys(map(str, self._devices)))
+        if len(found) > 1:
+            raise SubjectError(
+                f"{what} of a model on {', '.join(found)}",
+                "this is only done on one device so far",
+                "Load it without a device_map, or use workers with one device each.",
+            )
 
     def _inputs(self, linear: nn.Module) -> int:
         return int(self._weight(linear).shape[0 if self.family.transposed else 1])

@@ -47,6 +47,17 @@ class Batch:
             corrupted=None if self.corrupted is None else self.corrupted[:, cut],
         )
 
+    def on(self, device: torch.device) -> Batch:
+        """The batch there; the very same one where it is there already."""
+        if self.tokens.device == device:
+            return self
+        return replace(
+            self,
+            tokens=self.tokens.to(device),
+            valid=self.valid.to(device),
+            corrupted=None if self.corrupted is None else self.corrupted.to(device),
+        )
+
     @classmethod
     def of(cls, tokens: Tensor) -> Batch:
         """A batch of whole rows of tokens, with documents named by their place."""
@@ -132,9 +143,13 @@ class Edit:
                 f"its value has shape {tuple(new.shape)} where the model's has {tuple(old.shape)}",
                 "Shapes of sites are listed in unexplained.sites.",
             )
-        if not bool(torch.isfinite(new).all()):
+        if not _finite(new):
             raise MeasurementError(f"An edit of {self.site}", "its value has NaN or infinity in it")
         return new.to(old.dtype)
+
+
+def _finite(value: Tensor) -> bool:
+    return bool(torch.isfinite(value).all())
 
 
 def first_layer(edits: Sequence[Edit]) -> int:

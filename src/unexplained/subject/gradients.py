@@ -115,6 +115,7 @@ def record(
         prefix: What comes before a batch's first column; a `Resume` carries its own.
         added: Layer → what is added to its attention output, (rows, position, width).
     """
+    anatomy.require_one_device("A gradient")
     with _recording(anatomy, added or {}) as recorder:
         if isinstance(start, Batch):
             before = None if prefix is None else prefix.cache

@@ -144,7 +144,8 @@ class Running:
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if record:
                 self.arguments.append(_for_any_batch(args, kwargs))
-            stream = self._visit(layer, "resid_pre", args[0])
+            # Before accelerate's own hook, which moves what comes from another device.
+            stream = self._visit(layer, "resid_pre", args[0].to(self.anatomy.device(layer)))
             self.layer_input = stream
             if layer in self.keep_streams:
                 self.streams[layer] = stream
@@ -238,12 +239,14 @@ class Running:
     # --- what happens at a place --------------------------------------------------------------
 
     def _local(self, placed: Placed, own: Lookup) -> Local:
+        # A model may be spread over devices: an edit sees all that it is given on its own one.
+        device = self.anatomy.device(placed.edit.where.layer)
         reads = {
-            site: _some(self.seen[site], placed.rows)
+            site: _some(self.seen[site], placed.rows).to(device)
             for site in placed.edit.reads
             if site in self.seen
         }
-        return Local(placed.edit.where, self.batch, own, reads)
+        return Local(placed.edit.where, self.batch.on(device), own, reads)
 
     def _edited(self, placed: Placed, value: Tensor) -> Tensor:
         """The value with the edit's rows replaced; the very same tensor where it only looked."""
@@ -303,18 +306,19 @@ class Running:
             values.set(head, placed.edit.where.value, new)
 
     def _add(self, group: _Group, layer: int, added: Tensor, post_norm: bool | None = None) -> None:
-        group.error += added.pow(2).sum(-1)
+        group.error += added.pow(2).sum(-1).to(group.error.device)
         if bool(self.anatomy.family.attention_post_norm) if post_norm is None else post_norm:
             group.raw = added if group.raw is None else group.raw + added
         else:
-            group.added += added
+            group.added += added.to(group.added.device)
 
     def _through_post_norm(self, norm: nn.Module, args: tuple[Any, ...]) -> None:
         """Carry what was added before a post-norm through it, on top of the intact input."""
         for group in self.groups:
             if group.raw is not None:
                 # .forward, because calling the module would run this hook again.
-                group.added += norm.forward(args[0] + group.raw) - norm.forward(args[0])
+                moved = norm.forward(args[0] + group.raw) - norm.forward(args[0])
+                group.added += moved.to(group.added.device)
                 group.raw = None
 
 

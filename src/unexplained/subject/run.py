@@ -127,9 +127,10 @@ def run(
                 normed = anatomy.final_norm(stream)
     finally:
         listener.reset(token)
+    where = batch.tokens.device
     return Pass(
-        running.stream,
-        normed,
+        running.stream.to(where),
+        normed.to(where),
         running.values,
         tuple(Direct(group.added, group.error) for group in running.groups),
         running.streams,
