@@ -110,7 +110,7 @@ def matters_table(found: dict[str, Any]) -> str:
         f"> {record.verdict}\n\n"
         + "\n".join(lines)
         + f"\n\n{record.tokens:,} tokens in {record.documents} documents. {record.estimation.says} "
-        f"Of ten and ten, {shared}. The largest of all are MLPs: {'; '.join(mlps)}. "
+        f"Of ten and ten, {shared}. The strongest MLPs: {'; '.join(mlps)}. "
         f"{record.measured[:10]}, {record.seconds / 60:.0f} minutes."
     )
 

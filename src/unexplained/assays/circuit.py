@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from unexplained.assays.gate import read_gate, require_behaviour
 from unexplained.assays.provenance import found_again
+from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import Paired, paired
 from unexplained.bars.recovered import INTACT
 from unexplained.circuits.edges import By, EdgeScores, Method, attribute_edges
@@ -47,7 +48,8 @@ SHOWN = 30
 BATCH_TOKENS = 512
 """A circuit holds what every source writes at every position of a batch."""
 
-UNIT = "logits per pair"
+_MEASURE = measure_of("logit difference", pairs=True)
+UNIT, FLOOR = _MEASURE.unit, _MEASURE.floor
 
 SAYS: Mapping[Method, str] = {
     "eap": "the gradient at the clean prompt times the change of each edge",
@@ -271,6 +273,7 @@ class _Reading:
     def curve(self, order: Order, counts: Sequence[int], edges: int) -> Curve:
         """An order's curve; of several draws the mean of their margins."""
         points = [self._point(order, count, edges) for count in counts]
+        smaller = [p for p in points if p.edges < edges]
         measured = [(p.share, p.kept.value) for p in points if p.share >= MIB_FROM]
         whole = [(share, kept) for share, kept in measured if kept is not None]
         x, y = np.array(whole).T if whole else (np.empty(0), np.empty(0))
@@ -282,14 +285,17 @@ class _Reading:
             points=tuple(points),
             area=float(np.trapezoid(y, x)) if full else None,
             distance=float(np.trapezoid(np.abs(1 - y), x)) if full else None,
-            knee=next((p.edges for p in points if (p.kept.low or 0) >= KEEPS), None),
-            knee_by_value=next((p.edges for p in points if (p.kept.value or 0) >= KEEPS), None),
+            knee=next((p.edges for p in smaller if (p.kept.low or 0) >= KEEPS), None),
+            knee_by_value=next((p.edges for p in smaller if (p.kept.value or 0) >= KEEPS), None),
             draws=order.draws,
         )
 
     def _point(self, order: Order, count: int, edges: int) -> Point:
         names = [self.names[order.condition_name(draw, count)] for draw in range(order.draws)]
         sums = np.mean([self._read(self.ledger, name).columns[0] for name in names], axis=0)
+        for end in (self.clean, self.corrupted):
+            # What differs from an end by rounding alone is that end, and is shown as it.
+            sums = np.where(np.abs(sums - end) < FLOOR * self.tokens, end, sums)
         return Point(
             edges=count, share=count / edges, margin=self.margin(sums), kept=self.kept(sums)
         )
@@ -298,7 +304,7 @@ class _Reading:
 def _verdict(curves: Sequence[Curve], text: Text, graph: Graph) -> str:
     def said(curve: Curve) -> str:
         if curve.knee_by_value is None:
-            return f"no measured size does by {curve.name}"
+            return f"none short of the whole model by {curve.name}"
         point = next(p for p in curve.points if p.edges == curve.knee_by_value)
         kept = written(point.kept, scale=100, spec=".0f", mark="%")
         return f"{curve.knee_by_value:,} by {curve.name} ({kept})"

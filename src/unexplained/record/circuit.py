@@ -32,7 +32,8 @@ class Curve(Frozen):
     distance: float | None
     """∫ |1 − kept| (MIB's CMD): 0 is a circuit that keeps everything at every size."""
     knee: int | None
-    """Edges of the smallest measured circuit that keeps 80% with its whole interval; null: none."""
+    """Edges of the smallest measured circuit that keeps 80% with its whole interval; null: none
+    short of the whole model."""
     knee_by_value: int | None
     """The same by the value alone."""
     draws: int = 1
