@@ -141,3 +141,16 @@ def test_attribution_is_in_the_order_of_the_documents(monkeypatch: pytest.Monkey
 def test_the_strongest_of_a_race_are_chosen_by_it() -> None:
     race = swept("race", sample=8, keep=2)
     assert set(race.joints[0].sites) == {"L0.H0", "L1.H0"}
+
+
+def test_the_p_value_of_an_estimate_is_students() -> None:
+    from scipy import stats
+
+    from unexplained.assays.estimates import _p
+    from unexplained.record import Number
+
+    for value, error in ((0.3, 0.1), (-0.02, 0.05)):
+        expected = 2 * stats.t(df=11).sf(abs(value) / error)
+        assert _p(Number(value=value), error, 12, 0.0) == pytest.approx(expected)
+    assert _p(Number(value=0.3), 0.1, 12, 0.4) == 1  # below the floor it is rounding
+    assert _p(Number(value=None), 0.1, 12, 0.0) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
 import sys
 from pathlib import Path
 
@@ -138,7 +139,7 @@ def test_streams_that_did_not_fit_are_made_again_bit_for_bit(
     plenty = evaluate(subject, TEXT, conditions)
     monkeypatch.setattr(type(subject), "run", counted)
     stream = 6 * 8 * subject.shape.width * 4  # after a prefix of 4
-    scarce = evaluate(subject, TEXT, conditions, memory=4 * stream)
+    scarce = evaluate(subject, TEXT, conditions, memory=8 * stream)
     assert plenty.table.equals(scarce.table)
     assert [kept for kept in runs if kept] == [(0, 1), (2,)]
 
@@ -232,3 +233,81 @@ def test_two_processes_in_one_folder_are_refused_and_the_first_is_not_harmed(
         evaluate(subject, TEXT, patches(subject, "L1.H0"), folder=tmp_path)
     finally:
         other.kill()
+
+
+def test_only_what_is_new_is_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = tiny_subject("llama")
+    monkeypatch.setattr(sys.modules["unexplained.evaluate.job"], "STACK", {"cpu": 1, "cuda": 1})
+    conditions = patches(subject, "L*.H*")
+    evaluate(subject, TEXT, conditions[::2], folder=tmp_path)
+    ran: list[object] = []
+    honest = type(subject).run
+
+    def counted(self, batch, edits=(), **options):
+        ran.extend(edits)
+        return honest(self, batch, edits, **options)
+
+    monkeypatch.setattr(type(subject), "run", counted)
+    again = evaluate(subject, TEXT, conditions, folder=tmp_path)
+    assert len(ran) == len(conditions[1::2])
+    monkeypatch.undo()
+    monkeypatch.setattr(sys.modules["unexplained.evaluate.job"], "STACK", {"cpu": 1, "cuda": 1})
+    assert again.table.equals(evaluate(subject, TEXT, conditions).table)
+
+
+AT_RANDOM = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import numpy as np, torch
+torch.set_num_threads(1)
+from test_planner import TEXT, patches, tiny_subject
+from unexplained.evaluate import evaluate
+from unexplained.ledger import Ledger
+subject = tiny_subject("llama")
+conditions = patches(subject, "L*.H* L*.mlp")
+def measure(folder):
+    return evaluate(subject, TEXT, conditions, folder=folder, batch_tokens=24)
+def counting(stop):
+    calls = [0]
+    def count(frame, event, argument):
+        if "unexplained" in frame.f_code.co_filename and event in ("call", "return"):
+            calls[0] += 1
+            if calls[0] == stop:
+                os.kill(os.getpid(), signal.SIGKILL)
+    return calls, count
+whole = measure(None)
+calls, count = counting(-1)
+sys.setprofile(count); measure(Path({folder!r}) / "counted"); sys.setprofile(None)
+moments = np.random.default_rng(0).integers(1, calls[0], 12)
+kept = Path({folder!r}) / "kept"
+killed = 0
+for at, moment in enumerate(moments):
+    folder = kept if at % 2 else Path({folder!r}) / f"fresh{{at}}"
+    child = os.fork()
+    if child == 0:
+        sys.setprofile(counting(moment)[1])
+        measure(folder)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    killed += os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    for path in folder.rglob("[0-9a-f]*.parquet"):
+        Ledger.read(path)  # whole, or not there
+    if at % 2 == 0:
+        assert measure(folder).table.equals(whole.table), moment
+assert measure(kept).table.equals(whole.table)
+print(f"killed {{killed}} times")
+"""
+
+
+def test_killed_at_random_moments_and_resumed_it_is_the_uninterrupted_ledger_bit_for_bit(
+    tmp_path: Path,
+) -> None:
+    """At calls and returns drawn from all of the package's own, with SIGKILL, twelve times."""
+    code = AT_RANDOM.format(tests=str(Path(__file__).parent), folder=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    # Six start from nothing and must all be killed; of those that go on, some have less to do.
+    assert int(done.stdout.split()[1]) >= 6, done.stdout

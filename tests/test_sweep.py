@@ -112,3 +112,44 @@ def test_what_the_strongest_do_together_is_told_of_fresh_documents() -> None:
 def test_too_few_documents_to_choose_and_to_report_are_refused() -> None:
     with pytest.raises(TextError, match="chosen on one half"):
         swept("empty", documents=9)
+
+
+def test_a_patch_of_everything_is_the_whole_corruption_and_of_nothing_none_of_it() -> None:
+    """Shares by a theorem: the last stream patched is the corrupted prompt itself."""
+    from unexplained.testbeds.prompts import one_back, pairs_text
+
+    subject, _ = subject_of("soft_induction")
+    text = pairs_text("one back", one_back, orbits=10)
+    record = ux.sweep(
+        subject, "L1.resid_post L1.H3 embed", text, ablation="patch", measure="logit difference",
+        settings=SETTINGS,
+    )  # fmt: skip
+    last, dead, embed = (
+        next(e for e in record.effects if e.site == site)
+        for site in ("L1.resid_post", "L1.H3", "embed")
+    )
+    assert record.intact.value is not None and record.corrupted is not None
+    assert record.corrupted.value is not None
+    whole = record.corrupted.value - record.intact.value
+    for one in (last, embed):
+        assert one.change.value == pytest.approx(whole, abs=1e-4)
+        assert one.share is not None and one.share.value == pytest.approx(1, abs=1e-5)
+    assert dead.share is not None and dead.share.value == pytest.approx(0, abs=1e-5)
+    assert last.ranks is not None and dead.ranks is not None
+    assert last.ranks[1] <= 2 and dead.ranks == (3, 3)
+
+
+def test_a_control_variates_record_tells_of_the_intact_model_on_all_documents() -> None:
+    exact, cheap = (
+        ux.sweep(*sweep_of("half_induction"), ablation="zero", settings=SETTINGS, **options)
+        for options in ({}, {"method": "control variates", "sample": 10})
+    )
+    assert cheap.intact.value == pytest.approx(exact.intact.value, abs=1e-6)
+    assert "surely the largest" not in cheap.verdict
+
+
+def sweep_of(name: str):
+    subject, _ = subject_of(name)
+    tokens = repeated(np.random.default_rng(5), 24, 12)
+    tokens[::3, 13:] = np.random.default_rng(6).permutation(tokens[::3, 13:].ravel()).reshape(8, -1)
+    return subject, "L1.H*", make_text("copies", subject, tokens, tokens)

@@ -10,14 +10,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.integrate import trapezoid
 
-from unexplained.assays.gate import read_gate, require_behaviour
+from unexplained.assays.gate import gate, require_behaviour
 from unexplained.assays.provenance import found_again
 from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import Paired, paired
@@ -130,15 +132,14 @@ def circuit(
             "it is running text, not pairs of prompts",
             "Use a behaviour, such as ioi.",
         )
-    clean = evaluate(subject, text, [], measure="margin", folder=folder)
-    found = read_gate(clean, settings)
+    found = gate(subject, text, settings=settings, folder=folder)
     if gated:
         require_behaviour(found, subject, text)
     scores = {}
     for method in methods:
         scores[method] = attribute_edges(
             subject, text, method=method, steps=steps, part="fit",
-            progress=lambda done, total, m=method: say(f"scoring edges by {m}", done, total),  # type: ignore[misc]
+            progress=partial(say, f"scoring edges by {method}"),
         )  # fmt: skip
         keep_scores(method, scores[method])
     orders = [
@@ -147,16 +148,8 @@ def circuit(
         *_without_thought(subject, text, graph, draws, settings.seed),
     ]
     counts = sorted({max(1, round(share * graph.edges)) for share in sizes})
-    circuits = Circuits(subject, graph)
-    conditions, names = _conditions(circuits, orders, counts)
-    ledger = evaluate(
-        subject, text, conditions, measure="margin", folder=folder, batch_tokens=BATCH_TOKENS,
-        progress=lambda done, total: say("running circuits", done, total),
-    )  # fmt: skip
-    other = evaluate(subject, text.swapped(), [], measure="margin", folder=folder)
-    reading = _Reading(ledger, other, names, settings)
+    reading = _measured(subject, text, graph, orders, counts, settings, folder, say)
     curves = tuple(reading.curve(order, counts, graph.edges) for order in orders)
-    first = scores[methods[0]]
     return CircuitRecord(
         title=f"Circuits for {text.name} in {subject.name}",
         verdict=_verdict(curves, text, graph),
@@ -173,16 +166,41 @@ def circuit(
         accuracy=found.accuracy,
         by=by,
         curves=curves,
-        top=tuple(
-            EdgeScore(
-                name=graph.name(edge),
-                score=float(first.mean[edge]),
-                error=float(np.nan_to_num(first.error[edge])),
-            )
-            for edge in first.ranking(by=by)[:SHOWN]
-        ),
+        top=_top(scores[methods[0]], by),
         method=methods[0],
         **found_again(subject, settings, started),
+    )
+
+
+def _measured(
+    subject: Subject,
+    text: Text,
+    graph: Graph,
+    orders: Sequence[Order],
+    counts: Sequence[int],
+    settings: Settings,
+    folder: Path | None,
+    say: Callable[[str, int, int], None],
+) -> _Reading:
+    """Run the circuits and the corrupted prompts."""
+    conditions, names = _conditions(Circuits(subject, graph), orders, counts)
+    ledger = evaluate(
+        subject, text, conditions, measure="margin", folder=folder, batch_tokens=BATCH_TOKENS,
+        progress=partial(say, "running circuits"),
+    )  # fmt: skip
+    other = evaluate(subject, text.swapped(), [], measure="margin", folder=folder)
+    return _Reading(ledger, other, names, settings)
+
+
+def _top(scores: EdgeScores, by: By) -> tuple[EdgeScore, ...]:
+    """The edges that are named; an error that a single orbit does not give is 0."""
+    return tuple(
+        EdgeScore(
+            name=scores.graph.name(edge),
+            score=float(scores.mean[edge]),
+            error=float(np.nan_to_num(scores.error[edge])),
+        )
+        for edge in scores.ranking(by=by)[:SHOWN]
     )
 
 
@@ -243,17 +261,17 @@ class _Reading:
     def _read(self, ledger: Ledger, name: str) -> Paired:
         return paired(ledger, "margin", (name,), ALL)
 
-    @property
+    @cached_property
     def tokens(self) -> NDArray[np.int64]:
         """Pairs in every orbit."""
         return self._read(self.ledger, INTACT).tokens
 
-    @property
+    @cached_property
     def clean(self) -> NDArray[np.float64]:
         """Sums of the margin over the pairs of every orbit."""
         return self._read(self.ledger, INTACT).columns[0]
 
-    @property
+    @cached_property
     def corrupted(self) -> NDArray[np.float64]:
         """The same of the corrupted prompts."""
         return self._read(self.other, INTACT).columns[0]
@@ -283,8 +301,8 @@ class _Reading:
             says=order.says,
             kind=order.kind,
             points=tuple(points),
-            area=float(np.trapezoid(y, x)) if full else None,
-            distance=float(np.trapezoid(np.abs(1 - y), x)) if full else None,
+            area=float(trapezoid(y, x)) if full else None,
+            distance=float(trapezoid(np.abs(1 - y), x)) if full else None,
             knee=next((p.edges for p in smaller if (p.kept.low or 0) >= KEEPS), None),
             knee_by_value=next((p.edges for p in smaller if (p.kept.value or 0) >= KEEPS), None),
             draws=order.draws,

@@ -29,14 +29,14 @@ CHECKED = 20
 """Rejected components that are measured on fresh documents to bound what was missed."""
 
 
-def control_variates(job: Sweeping, sites: Sequence[Site], sample: int, pairs: int) -> Swept:
+def control_variates(job: Sweeping, sample: int, pairs: int) -> Swept:
     """Exact effects on `sample` documents drawn at random, attribution on all.
 
     Raises:
         TextError: There are not so many documents, or too few for two halves.
         CircuitError: The measure has no gradient.
     """
-    units = sorted(job.text.units)
+    units, sites = sorted(job.text.units), job.sites
     _enough(job, sample, 2 * FEWEST_DOCUMENTS)
     chosen = at_random(sample, len(units), seed=job.settings.seed)
     part = job.text.only({units[i] for i in chosen})
@@ -56,16 +56,18 @@ def control_variates(job: Sweeping, sites: Sequence[Site], sample: int, pairs: i
         method="control variates", says=says, exact=sample * len(sites),
         whole=len(units) * len(sites),
     )  # fmt: skip
-    return Swept(effects, ledger, *joints, count, sample - count, done)
+    # The intact model is told of on all documents, as the effects are.
+    intact = job.measured(job.text, [], "the intact model on all documents")
+    return Swept(effects, intact, *joints, count, sample - count, done)
 
 
-def race(job: Sweeping, sites: Sequence[Site], sample: int, keep: int, pairs: int) -> Swept:
+def race(job: Sweeping, sample: int, keep: int, pairs: int) -> Swept:
     """All components on the first `sample` documents, the possible `keep` strongest on the rest.
 
     Raises:
         TextError: There are not so many documents, or too few are left.
     """
-    units = job.text.units
+    units, sites = job.text.units, job.sites
     _enough(job, sample, FEWEST_DOCUMENTS)
     few, rest = job.text.only(set(units[:sample])), job.text.only(set(units[sample:]))
     first = job.measured(few, [(site,) for site in sites], f"the race's first {sample} documents")

@@ -10,7 +10,7 @@ from unexplained.bars.paired import paired
 from unexplained.bars.recovered import INTACT
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import evaluate
-from unexplained.ledger import ALL, Ledger
+from unexplained.ledger import ALL
 from unexplained.record import Number
 from unexplained.stats import SHARE, Settings, mean_per_token, written
 from unexplained.subject import Subject
@@ -35,11 +35,7 @@ def gate(subject: Subject, text: Text, *, settings: Settings, folder: Path | Non
     Every pair counts with its role-swap, so a preference for one of the two words gives exactly
     one half. With fewer documents than an interval takes, nobody passes.
     """
-    return read_gate(evaluate(subject, text, [], measure="margin", folder=folder), settings)
-
-
-def read_gate(ledger: Ledger, settings: Settings) -> Gate:
-    """The gate from a ledger that holds the intact model."""
+    ledger = evaluate(subject, text, [], measure="margin", folder=folder)
 
     def mean(column: str, unit: str) -> Number:
         read = paired(ledger, column, (INTACT,), ALL)

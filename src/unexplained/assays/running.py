@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import combinations
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 from unexplained.ablations import ABLATIONS, Ablation, record_for
 from unexplained.assays.effects import joint, name_of
 from unexplained.assays.gate import gate, require_behaviour
-from unexplained.bars.measures import Measure, measure_of
+from unexplained.bars.measures import Measure
 from unexplained.errors import MeasurementError, TextError
 from unexplained.evaluate import Activations, Condition, evaluate
 from unexplained.evaluate.evaluate import Workers
@@ -40,7 +41,6 @@ class Sweeping:
     asked: str
     """The components as they were written."""
     text: Text
-    kind: Ablation
     ablation: str
     measure: Measure
     settings: Settings
@@ -48,7 +48,38 @@ class Sweeping:
     workers: Workers
     memory: float
     say: Say
-    recorded: Activations
+
+    @cached_property
+    def sites(self) -> tuple[Site, ...]:
+        """The components."""
+        return self.subject.sites(self.asked)
+
+    @property
+    def kind(self) -> Ablation:
+        """What stands in their place."""
+        return ABLATIONS.get(self.ablation)
+
+    @cached_property
+    def recorded(self) -> Activations:
+        """What fills are fitted to."""
+        return record_for(
+            self.kind, self.subject, self.text, self.sites,
+            partial(self.say, f"reading what '{self.ablation}' is fitted on"),
+        )  # fmt: skip
+
+    def require_sound(self, *, gated: bool) -> None:
+        """Check what was asked for before anything long is run; see `sweep` for what is refused."""
+        _ = self.kind, self.sites  # raises where there are none of that name
+        require_full_precision(self.subject)
+        if len(self.text.units) < FEWEST:
+            raise TextError(
+                f"A sweep over {len(self.text.units)} documents",
+                "the strongest components are chosen on one half and reported on the other",
+                f"Use at least {FEWEST} documents (of pairs: twice as many, each with its swap).",
+            )
+        if self.text.pairs and gated:
+            found = gate(self.subject, self.text, settings=self.settings, folder=self.folder)
+            require_behaviour(found, self.subject, self.text)
 
     def condition(self, group: tuple[Site, ...]) -> Condition:
         """Some components ablated together."""
@@ -59,56 +90,11 @@ class Sweeping:
         return evaluate(
             self.subject, text, [self.condition(group) for group in groups],
             measure=self.measure.needs, folder=self.folder, workers=self.workers,
-            memory=self.memory, progress=lambda done, total: self.say(what, done, total),
+            memory=self.memory, progress=partial(self.say, what),
         )  # fmt: skip
 
 
-def prepared(
-    subject: Subject,
-    sites: str,
-    text: Text,
-    ablation: str,
-    measure: str,
-    gated: bool,
-    settings: Settings,
-    folder: Path | None,
-    workers: Workers,
-    memory: float,
-    say: Say,
-) -> Sweeping:
-    """Check what was asked for and record what the ablation is fitted on."""
-    kind, asked = ABLATIONS.get(ablation), measure_of(measure, pairs=text.pairs)
-    where = subject.sites(sites)
-    require_whole_numbers(subject)
-    if len(text.units) < FEWEST:
-        raise TextError(
-            f"A sweep over {len(text.units)} documents",
-            "the strongest components are chosen on one half and reported on the other",
-            f"Use at least {FEWEST} documents (of pairs: twice as many, each with its swap).",
-        )
-    if text.pairs and gated:
-        require_behaviour(gate(subject, text, settings=settings, folder=folder), subject, text)
-    recorded = record_for(
-        kind, subject, text, where,
-        lambda done, total: say(f"reading what '{ablation}' is fitted on", done, total),
-    )  # fmt: skip
-    return Sweeping(
-        subject,
-        sites,
-        text,
-        kind,
-        ablation,
-        asked,
-        settings,
-        folder,
-        workers,
-        memory,
-        say,
-        recorded,
-    )
-
-
-def require_whole_numbers(subject: Subject) -> None:
+def require_full_precision(subject: Subject) -> None:
     """Refuse half precision, whose rounding is of the size of single components' effects.
 
     Raises:

@@ -16,7 +16,8 @@ import numpy as np
 from unexplained.assays.effects import changes, corrected, shares
 from unexplained.assays.estimates import control_variates, race
 from unexplained.assays.provenance import found_again
-from unexplained.assays.running import Say, Sweeping, Swept, prepared, together
+from unexplained.assays.running import Say, Sweeping, Swept, together
+from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import paired
 from unexplained.bars.recovered import INTACT, kl
 from unexplained.estimators import rank_intervals
@@ -25,7 +26,6 @@ from unexplained.evaluate.evaluate import Workers, in_process
 from unexplained.evaluate.job import MEMORY
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Effect, Number, SweepRecord
-from unexplained.sites import Site
 from unexplained.stats import Settings, mean_per_token, written
 from unexplained.subject import Subject
 from unexplained.text import Text
@@ -87,44 +87,45 @@ def sweep(
             not have the behaviour.
     """
     started = time.perf_counter()
-    job = prepared(
-        subject, sites, text, ablation, measure, gated, settings, folder, workers, memory, say
-    )
-    where = subject.sites(sites)
+    job = Sweeping(
+        subject, sites, text, ablation, measure_of(measure, pairs=text.pairs), settings, folder,
+        workers, memory, say,
+    )  # fmt: skip
+    job.require_sound(gated=gated)
     some = max(len(text.units) // 4, 2) if sample is None else sample
     if method == "control variates":
-        found = control_variates(job, where, some, pairs)
+        found = control_variates(job, some, pairs)
     elif method == "race":
-        found = race(job, where, some, keep, pairs)
+        found = race(job, some, keep, pairs)
     else:
-        found = exact(job, where, pairs)
+        found = exact(job, pairs)
     return recorded(job, found, started)
 
 
-def exact(job: Sweeping, sites: Sequence[Site], pairs: int) -> Swept:
+def exact(job: Sweeping, pairs: int) -> Swept:
     """Every component on every document; the strongest of one half together on the other."""
     choosing, reporting = job.text.halves()
-    singles = [(site,) for site in sites]
+    singles = [(site,) for site in job.sites]
     first = job.measured(choosing, singles, f"each alone on the first half of {job.text.name}")
     second = job.measured(reporting, singles, f"each alone on the second half of {job.text.name}")
-    strongest = changes(first, sites, job.measure).strongest()
+    strongest = changes(first, job.sites, job.measure).strongest()
     joints, couples = together(job, reporting, second, strongest, pairs)
     whole = Ledger.concat([first, second])
     return Swept(
-        exact_effects(job, whole, sites), whole, joints, couples,
+        exact_effects(job, whole), whole, joints, couples,
         len(choosing.units), len(reporting.units),
     )  # fmt: skip
 
 
-def exact_effects(job: Sweeping, ledger: Ledger, sites: Sequence[Site]) -> tuple[Effect, ...]:
+def exact_effects(job: Sweeping, ledger: Ledger) -> tuple[Effect, ...]:
     """Every component's effect on all documents of a ledger."""
-    found = changes(ledger, sites, job.measure)
+    found = changes(ledger, job.sites, job.measure)
     p = found.p_values()
     q = corrected(p)
     ranks = rank_intervals(
         found.sums, found.tokens, level=job.settings.level, floor=job.measure.floor
     )
-    share: Sequence[Number | None] = [None] * len(sites)
+    share: Sequence[Number | None] = [None] * len(job.sites)
     if job.ablation == "patch":
         share = shares(found, _whole_change(job, ledger), job.settings)
     return tuple(
@@ -137,7 +138,9 @@ def exact_effects(job: Sweeping, ledger: Ledger, sites: Sequence[Site]) -> tuple
             q=float(q[i]),
             ranks=(int(ranks.low[i]), int(ranks.high[i])),
         )
-        for i, (site, change) in enumerate(zip(sites, found.per_token(job.settings), strict=True))
+        for i, (site, change) in enumerate(
+            zip(job.sites, found.per_token(job.settings), strict=True)
+        )
     )
 
 
@@ -200,12 +203,10 @@ def _verdict(effects: Sequence[Effect], job: Sweeping) -> str:
     first = sum(effect.ranks is not None and effect.ranks[0] == 1 for effect in effects)
     size = f"{written(worst.change, spec='.2g')} {job.measure.unit}"
     # The largest of many looks larger than it is, on the documents that made it the largest.
-    largest = (
-        f"The largest effect measured is that of {worst.site}, {size}; {first} components could be "
-        "the largest"
-        if first > 1
-        else f"The largest effect is that of {worst.site}: {size}"
-    )
+    largest = f"The largest effect measured is that of {worst.site}, {size}"
+    if first:
+        surely = "surely the largest" if first == 1 else f"{first} components could be the largest"
+        largest += f"; {surely}"
     return (
         f"On {job.text.name}, {what} of {len(told)} of {len(effects)} components is told from "
         f"no effect at a false discovery rate of {RATE:.0%}: {up} raise the {job.measure.name} and "

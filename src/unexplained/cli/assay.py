@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unexplained.cli.heads import scored
 from unexplained.cli.progress import Progress
 from unexplained.cli.shared import (
     OUT,
@@ -19,8 +20,13 @@ from unexplained.cli.shared import (
     Seed,
     Terms,
     app,
+    ledgers,
+    writing,
 )
 from unexplained.fetch import cache_folder
+
+if TYPE_CHECKING:
+    from unexplained.text import Text
 
 
 @app.command()
@@ -110,40 +116,24 @@ def run_assay(
     """Load, find, measure, print and write."""
     import unexplained as ux
     from unexplained.explanations.files import find_explanation
-    from unexplained.record import require_writable
-    from unexplained.report import print_record, write_report
 
-    require_writable(report, "report")
-    require_writable(record, "record")
-    explanations = [e for name in names for e in find_explanation(name)]
-    OUT.print(f"[dim]cache: {cache_folder()}[/dim]", highlight=False)
-    subject = ux.load(model, accept_terms=accept_terms)
     documents, fit_documents, block = sizes
-    repeats = ux.text("repeats", subject, documents=16, fit_documents=32, block=block, seed=seed)
-    many = [
-        repeats
-        if name == "repeats"
-        else ux.text(
-            name, subject, documents=documents, fit_documents=fit_documents, block=block, seed=seed
-        )
-        for name in texts
-    ]
-    with Progress() as progress:
-        scores = ux.head_scores(
-            subject,
-            repeats,
-            twin=subject.twin(seed) if twin else None,
-            progress=lambda done, total: progress("scoring every head on repeats", done, total),
-        )
-        scores = ux.with_gains(
-            subject,
-            repeats,
-            scores,
-            top,
-            settings=ux.Settings(seed=seed),
-            folder=cache_folder() / "ledgers",
-            progress=lambda done, total: progress("ablating each head alone", done, total),
-        )
+    with writing(report, record) as made, Progress() as progress:
+        explanations = [e for name in names for e in find_explanation(name)]
+        OUT.print(f"[dim]cache: {cache_folder()}[/dim]", highlight=False)
+        subject = ux.load(model, accept_terms=accept_terms)
+
+        def read(name: str, documents: int, fit_documents: int) -> Text:
+            return ux.text(
+                name, subject, documents=documents, fit_documents=fit_documents, block=block,
+                seed=seed,
+            )  # fmt: skip
+
+        repeats = read("repeats", 16, 32)
+        many = [
+            repeats if name == "repeats" else read(name, documents, fit_documents) for name in texts
+        ]
+        scores = scored(subject, repeats, top, twin=twin, seed=seed, progress=progress)
         found = ux.assay(
             subject,
             heads or ux.strongest(scores, top),
@@ -153,10 +143,7 @@ def run_assay(
             settings=ux.Settings(seed=seed),
             twin=twin,
             singles=singles,
-            folder=cache_folder() / "ledgers",
+            folder=ledgers(None),
             say=progress,
         )
-    print_record(found, OUT)
-    found.save(record)
-    write_report(found, report)
-    OUT.print(f"Report: [bold]{report}[/bold]   Record: {record}   ({found.seconds:.0f} s)")
+        made.append(found)

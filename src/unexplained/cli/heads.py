@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from unexplained.cli.progress import Progress
-from unexplained.cli.shared import OUT, BlockSize, Documents, Model, Seed, Terms, app
-from unexplained.fetch import cache_folder
+from unexplained.cli.shared import OUT, BlockSize, Documents, Model, Seed, Terms, app, ledgers
+
+if TYPE_CHECKING:
+    from unexplained.record import HeadScore
+    from unexplained.subject import Subject
+    from unexplained.text import Text
+
+
+def scored(
+    subject: Subject, text: Text, ablate: int, *, twin: bool, seed: int, progress: Progress
+) -> tuple[HeadScore, ...]:
+    """Every head's scores, and what ablating the first so many loses of the gain in context."""
+    import unexplained as ux
+
+    scores = ux.head_scores(
+        subject, text, twin=subject.twin(seed) if twin else None,
+        progress=partial(progress, f"scoring every head on {text.name}"),
+    )  # fmt: skip
+    return ux.with_gains(
+        subject, text, scores, ablate, settings=ux.Settings(seed=seed), folder=ledgers(None),
+        progress=partial(progress, "ablating each head alone"),
+    )  # fmt: skip
 
 
 @app.command()
@@ -35,21 +56,7 @@ def heads(
     subject = ux.load(model, accept_terms=accept_terms)
     where = ux.text(text, subject, documents=documents, fit_documents=8, block=block, seed=seed)
     with Progress() as progress:
-        scores = ux.head_scores(
-            subject,
-            where,
-            twin=subject.twin(seed) if twin else None,
-            progress=lambda done, total: progress("scoring", done, total),
-        )
-        scores = ux.with_gains(
-            subject,
-            where,
-            scores,
-            ablate,
-            settings=ux.Settings(seed=seed),
-            folder=cache_folder() / "ledgers",
-            progress=lambda done, total: progress("ablating each head alone", done, total),
-        )
+        scores = scored(subject, where, ablate, twin=twin, seed=seed, progress=progress)
     table = Table(title=f"Share of attention on each rule's targets: {model} on {text}")
     columns = ["head", "induction", "previous token", "duplicate token", "twin: induction"]
     columns += ["gain in context lost (nats per token)"] * (ablate > 0)

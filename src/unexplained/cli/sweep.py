@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +27,9 @@ from unexplained.cli.shared import (
     read_text,
     writing,
 )
+
+if TYPE_CHECKING:
+    from unexplained.evaluate.evaluate import Workers
 
 
 class Method(StrEnum):
@@ -102,19 +107,24 @@ def sweep(
         described = {
             **asked, "sites": sites, "model": subject.fingerprint, "text": where.fingerprint,
         }  # fmt: skip
-        with run_folder(run, described):
+        with run_folder(run, described), _workers(workers, cluster) as who:
             found = ux.sweep(
                 subject, sites, where, **asked, method=method.value, sample=sample, keep=keep,
                 pairs=pairs, gated=gate and not swapped, settings=ux.Settings(seed=seed),
-                folder=ledgers(run), memory=memory * 1e9, say=progress,
-                **_workers(workers, cluster),
+                folder=ledgers(run), memory=memory * 1e9, say=progress, workers=who,
             )  # fmt: skip
         made.append(found)
 
 
-def _workers(count: int, cluster: str) -> dict[str, Any]:
+@contextmanager
+def _workers(count: int, cluster: str) -> Iterator[Workers]:
+    """This process, or workers on Ray that stay for the whole sweep."""
     if not count and not cluster:
-        return {}
+        from unexplained.evaluate.evaluate import in_process
+
+        yield in_process
+        return
     from unexplained.evaluate.cluster import ray_workers
 
-    return {"workers": ray_workers(address=cluster or None, workers=count or None)}
+    with ray_workers(address=cluster or None, workers=count or None) as found:
+        yield found

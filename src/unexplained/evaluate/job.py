@@ -195,7 +195,8 @@ class Unit:
 
     def _affordable(self, layers: Sequence[int]) -> Sequence[int]:
         stream = self.batch.tokens.numel() * self.subject.shape.width * self.job.item
-        return layers[: max(1, int(self.job.memory / 2 // stream))]
+        # A quarter: beside the streams of the first pass, those that are made again are held.
+        return layers[: max(1, int(self.job.memory / 4 // stream))]
 
     def resume(self, layer: int) -> Resume:
         """The point before a layer; streams that did not fit are made again from the last that did."""

@@ -65,6 +65,7 @@ class Store:
         """
         lock = FileLock(self.folder / ".lock", timeout=0, is_singleton=True)
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except Timeout:
             raise MeasurementError(
@@ -145,10 +146,10 @@ def run_folder(folder: Path | None, asked: Mapping[str, str]) -> Iterator[None]:
     describes = {**asked, "code": code_digest(), "torch": torch.__version__}
     store = Store(folder, describes)
     place = folder / "run.json"
-    if not place.exists():
-        text = json.dumps(describes, indent=1, sort_keys=True)
-        store._write(lambda path: path.write_text(text, encoding="utf-8"), place.name)
     with store.held():
+        if not place.exists():
+            text = json.dumps(describes, indent=1, sort_keys=True)
+            store._write(lambda path: path.write_text(text, encoding="utf-8"), place.name)
         try:
             found = dict(json.loads(place.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:

@@ -7,13 +7,13 @@ their leading space where they have one) and, if wanted, `labels` (an object of 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from unexplained.errors import TextError, near_matches
 from unexplained.text.behaviours import Contrast, Orbit
+from unexplained.text.lines import json_lines
 
 FIELDS = ("clean", "corrupted", "answer", "wrong")
 
@@ -85,17 +85,7 @@ def _require_one_orbit_each(orbits: list[Orbit]) -> None:
 
 def _contrasts(path: Path) -> list[tuple[Contrast, str]]:
     """Every line's contrast and the orbit's name, empty where none is given."""
-    found = []
-    for number, line in enumerate(_lines(path), start=1):
-        if not line.strip():
-            continue
-        where = f"Line {number} of '{path}'"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise TextError(where, f"it is not JSON ({error})") from error
-        found.append(_contrast(row, where))
-    return found
+    return [_contrast(row, where) for where, row in json_lines(path)]
 
 
 def _contrast(row: Any, where: str) -> tuple[Contrast, str]:
@@ -119,15 +109,3 @@ def _contrast(row: Any, where: str) -> tuple[Contrast, str]:
         raise TextError(where, "`orbit` is neither a string nor a whole number")
     clean, corrupted, answer, wrong = (fields[name] for name in FIELDS)
     return Contrast(clean, corrupted, answer, wrong, labels, where), str(orbit)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_bytes().decode("utf-8").removeprefix("\ufeff").split("\n")
-    except UnicodeDecodeError as error:
-        found = f"it is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}"
-        raise TextError(
-            f"The file '{path}'", found, "Convert it, for example with iconv."
-        ) from error
-    except OSError as error:
-        raise TextError(f"The file '{path}'", f"it cannot be read ({error.strerror})") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from unexplained.errors import TextError, near_matches
 from unexplained.text import corpora
 from unexplained.text.document import Corpus, Document, deduplicate, document
 from unexplained.text.draw import Parts, Request, draw
+from unexplained.text.lines import decoded, json_lines
 
 PASSAGE = 2000
 """A text file is cut between paragraphs into documents of at least so many characters."""
@@ -78,21 +78,8 @@ def _reader(path: Path) -> Reader:
     return reader
 
 
-def _decode(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise TextError(
-            f"The file '{path}'",
-            f"it is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}",
-            "Convert it, for example with iconv.",
-        ) from error
-    except OSError as error:
-        raise TextError(f"The file '{path}'", f"it cannot be read ({error.strerror})") from error
-
-
 def _txt(path: Path) -> tuple[list[str], str]:
-    text = _decode(path)
+    text = decoded(path)
     passages = [""]
     # At blank lines, or at every line's end in a file that has no blank line.
     for piece in re.split(_PARAGRAPH if _PARAGRAPH.search(text) else _LINE, text):
@@ -106,14 +93,7 @@ def _txt(path: Path) -> tuple[list[str], str]:
 
 def _jsonl(path: Path) -> tuple[list[str], str]:
     texts = []
-    for number, line in enumerate(_decode(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        asked = f"Line {number} of '{path}'"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise TextError(asked, f"it is not JSON ({error})") from error
+    for asked, row in json_lines(path):
         if not isinstance(row, dict) or not isinstance(row.get("text"), str):
             fields = ", ".join(row) if isinstance(row, dict) else type(row).__name__
             raise TextError(asked, f"it has no string field `text` (found: {fields or 'nothing'})")
