@@ -16,7 +16,7 @@ import unexplained as ux
 from unexplained.assays.ladder import induction_ladder
 from unexplained.bars import context_gain
 from unexplained.errors import ExplanationError, MeasurementError
-from unexplained.evaluate import Edited, Table, evaluate
+from unexplained.evaluate import Edited, Other, evaluate
 from unexplained.record import AssayRecord
 from unexplained.subject import Edit, Subject
 from unexplained.testbeds import half_induction, periodic, planted
@@ -163,7 +163,7 @@ def test_killed_and_resumed_is_the_uninterrupted_ledger_bit_for_bit(tmp_path: Pa
     half = Edited(
         "half", tuple(Edit(s, lambda x: x.value / 2) for s in subject.sites(site)), "half"
     )
-    asked = [half, *(Table(table.name, table) for table in ngrams(text))]
+    asked = [half, *(Other(table.name, table) for table in ngrams(text))]
     whole = evaluate(subject, text, asked, batch_tokens=128)
     seen: list[int] = []
 

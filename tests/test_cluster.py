@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from test_assay import halves, subject_of, texts_of
 from tiny import tiny_model, tiny_subject, tiny_tokenizer, tokens
 from unexplained.errors import MeasurementError, SubjectError
-from unexplained.evaluate import Condition, Edited, Table, evaluate, rayside, tray
+from unexplained.evaluate import AnotherModel, Condition, Edited, Other, evaluate, rayside, tray
 from unexplained.evaluate.cluster import RayWorkers, ray_workers
 from unexplained.evaluate.job import Task
 from unexplained.evaluate.shipping import Copy, pack, parts_of, unpack
@@ -95,7 +95,11 @@ def test_two_workers_give_the_ledger_of_one_process_bit_for_bit_under_the_same_n
     kept: RayWorkers, asked: tuple[Subject, Text], tmp_path: Path
 ) -> None:
     subject, text = asked
-    wanted = [*halves(subject), *(Table(table.name, table) for table in ngrams(text))]
+    wanted = [
+        *halves(subject),
+        *(Other(table.name, table) for table in ngrams(text)),
+        Other("weaker", AnotherModel(subject.twin(1))),
+    ]
     told: list[tuple[int, int]] = []
 
     def measure(folder: str, **settings: object) -> Ledger:

@@ -16,7 +16,7 @@ from unexplained.assays.provenance import found_again
 from unexplained.assays.verdict import cruxes_of, verdict_of
 from unexplained.bars import context_gain, damage, factors, measure_row
 from unexplained.errors import ExplanationError
-from unexplained.evaluate import Activations, Condition, Edited, Table, evaluate, observe
+from unexplained.evaluate import Activations, Condition, Edited, Other, evaluate, observe
 from unexplained.explanations import Explanation, Fitted, fit
 from unexplained.explanations.fit import sites_to_observe
 from unexplained.ledger import Ledger
@@ -139,7 +139,7 @@ def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[C
         fitted[primary.name].condition("direct, norm frozen"),
         Edited(f"{REFERENCE} (direct, norm frozen)", mean.edits, mean.fingerprint,
                "direct, norm frozen"),
-        *(Table(table.name, table) for table in tables),
+        *(Other(table.name, table) for table in tables),
     ]  # fmt: skip
     ledger = evaluate(
         subject,

@@ -9,7 +9,7 @@ from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import paired
 from unexplained.bars.recovered import INTACT
 from unexplained.errors import MeasurementError
-from unexplained.evaluate import evaluate
+from unexplained.evaluate.evaluate import evaluate
 from unexplained.ledger import ALL
 from unexplained.record import Number
 from unexplained.stats import SHARE, Settings, mean_per_token, written

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
+from unexplained.evaluate.score import Columns
 from unexplained.subject import Batch, Edit, Subject
 
 Effect = Literal["total", "direct", "direct, norm frozen"]
@@ -17,14 +18,14 @@ the final stream changes; with the final norm's scale frozen, direct effects add
 
 
 class Predictor(Protocol):
-    """A table of predictions that needs no model, such as a bigram table."""
+    """Whatever predicts the next token from the tokens before it."""
 
     @property
     def fingerprint(self) -> str:
         """Hash of everything that its predictions depend on."""
 
-    def log_probs(self, contexts: Tensor) -> Callable[[slice], Tensor]:
-        """Log probabilities after each of n tokens, (n, columns) for a slice of the vocabulary."""
+    def predict(self, batch: Batch, where: Tensor) -> Columns:
+        """Predictions at the n places that `where` (batch, position) marks, in its order."""
 
 
 @dataclass(frozen=True)
@@ -63,19 +64,41 @@ class Program:
 
 
 @dataclass(frozen=True)
-class Table:
-    """Predictions from a table."""
+class Other:
+    """Predictions of something else than the model: a table, a written program, another model."""
 
     name: str
-    table: Predictor
+    predictor: Predictor
 
     @property
     def fingerprint(self) -> str:
-        """The table's."""
-        return f"table {self.table.fingerprint}"
+        """The predictor's."""
+        return f"other {self.predictor.fingerprint}"
 
 
-Condition = Intact | Edited | Program | Table
+@dataclass(frozen=True)
+class AnotherModel:
+    """Another model with the same tokenizer as a predictor: a weaker one, a twin.
+
+    Its predictions are compared with the intact model's token by token, so `kl` and `agree` say
+    how far the two differ, not only how good each is.
+    """
+
+    subject: Subject
+
+    @property
+    def fingerprint(self) -> str:
+        """The model's."""
+        return f"model {self.subject.fingerprint}"
+
+    def predict(self, batch: Batch, where: Tensor) -> Columns:
+        """Run it on whole rows."""
+        there, subject = batch.on(self.subject.device), self.subject
+        normed = subject.run(there).normed[where.to(subject.device)]
+        return lambda columns: subject.logits(normed, columns).to(batch.tokens.device)
+
+
+Condition = Intact | Edited | Program | Other
 
 
 def key(condition: Condition) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from unexplained.errors import MeasurementError
 from unexplained.evaluate.batches import Plan, Scored, plan
-from unexplained.evaluate.conditions import Condition, Edited, Program, Table, digest, key
+from unexplained.evaluate.conditions import Condition, Edited, Other, Program, digest, key
 from unexplained.evaluate.rows import rows_of
 from unexplained.evaluate.score import Columns, Scores, margins, score
 from unexplained.ledger import Ledger
@@ -162,6 +162,7 @@ class Unit:
         self.whole = self.plan.batch(self.subject.device)
         self.batch: Batch = self.whole.since(self.layout.start)
         scored = self.plan.scored(self.subject.device)
+        self.everywhere = scored.where
         self.scored = Scored(scored.where[:, self.layout.start :], scored.targets, scored.wrong)
         self._kept: Pass | None = None
 
@@ -216,7 +217,7 @@ class Unit:
         """Measure some of the conditions, always with the intact model for comparison."""
         finals: dict[str, Tensor] = {}
         errors: dict[str, Tensor] = {}
-        tables: dict[str, Columns] = {}
+        others: dict[str, Columns] = {}
         where = self.scored.where
         finals |= self._totals([c for c in conditions if _is_total(c)])
         for condition in conditions:
@@ -227,9 +228,9 @@ class Unit:
                     finals[name], errors[name] = normed[where], direct.error[where]
                 case Program(name=name, run=run):
                     finals[name] = run(self.subject, self.whole)[:, -where.shape[1] :][where]
-                case Table(name=name, table=table):
-                    tables[name] = table.log_probs(self.batch.tokens[where])
-        scores = self._scores(finals, tables)
+                case Other(name=name, predictor=predictor):
+                    others[name] = predictor.predict(self.whole, self.everywhere)
+        scores = self._scores(finals, others)
         self._check(conditions, scores)
         asked = {condition.name: scores[condition.name] for condition in conditions}
         return rows_of(
@@ -263,7 +264,7 @@ class Unit:
             return normed.to(added.device)
 
     def _scores(
-        self, finals: Mapping[str, Tensor], tables: Mapping[str, Columns]
+        self, finals: Mapping[str, Tensor], others: Mapping[str, Columns]
     ) -> dict[str, Scores]:
         base, scored = self.intact.normed[self.scored.where], self.scored
         every: dict[str, Tensor] = {"intact": base, **finals}
@@ -272,11 +273,15 @@ class Unit:
             for name, normed in every.items():
                 logits_of = partial(self.subject.logits_of, normed)
                 margin[name] = margins(logits_of, scored.targets, scored.wrong)
+            for name, columns in others.items():
+                # One place for each pair: whole rows are small.
+                rows = columns(slice(0, self.subject.shape.vocabulary))
+                margin[name] = margins(partial(rows.gather, 1), scored.targets, scored.wrong)
         if self.job.measure == "margin":
             return {name: Scores(None, None, None, one) for name, one in margin.items()}
         found = score(
             self._columns(base),
-            {name: self._columns(normed) for name, normed in finals.items()} | dict(tables),
+            {name: self._columns(normed) for name, normed in finals.items()} | dict(others),
             scored.targets,
             self.subject.shape.vocabulary,
         )

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from unexplained.errors import TextError
 from unexplained.fetch import cache_folder, new_file
+from unexplained.subject import Batch
 from unexplained.text.build import Text
 
 LIMIT = 2_000_000
@@ -71,6 +72,10 @@ class NGram:
     """Token of each stored pair."""
     stored: Tensor
     """Natural log of the probability of each stored pair."""
+
+    def predict(self, batch: Batch, where: Tensor) -> Callable[[slice], Tensor]:
+        """Predictions at the places that `where` (batch, position) marks; see `log_probs`."""
+        return self.log_probs(batch.tokens[where])
 
     def log_probs(self, contexts: Tensor) -> Callable[[slice], Tensor]:
         """Predictions of the next token, to be asked for by slices of the vocabulary.
