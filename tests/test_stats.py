@@ -124,7 +124,7 @@ def test_fractions_beyond_0_and_1_are_not_clipped():
 def test_resamples_are_those_of_scipy():
     rng = np.random.default_rng(3)
     top, bottom = rng.normal(2, 1, 60), rng.normal(3, 1, 60)
-    ours = stats._resampled(Settings(resamples=500, seed=11), top, bottom)
+    ours = stats.resampled(Settings(resamples=500, seed=11), top, bottom)
     theirs = scipy.stats.bootstrap(
         (top, bottom),
         lambda a, b, axis: a.sum(axis) / b.sum(axis),
@@ -215,7 +215,7 @@ def test_the_ends_of_a_normal_bootstrap_distribution_are_those_of_the_t_interval
     for n in (5, 12, 200):
         grid = (np.arange(400_000) + 0.5) / 400_000
         distribution = scipy.stats.norm.ppf(grid) * math.sqrt((n - 1) / n)
-        low, high = stats._ends(distribution, 0.0, np.ones(n), 0.95)
+        low, high = stats.ends(distribution, 0.0, np.ones(n), 0.95)
         assert high == pytest.approx(scipy.stats.t.ppf(0.975, n - 1), rel=2e-3)
         assert low == pytest.approx(-high)
 
@@ -332,7 +332,7 @@ def test_resamples_without_a_positive_denominator_leave_both_ends_finite():
         bottom, tokens = rng.normal(2.3 / math.sqrt(30), 1, 30), np.full(30, 10)
         number = fraction(bottom + rng.normal(0, 1, 30), bottom, tokens, what="d", settings=PLAIN)
         if number.value is not None:
-            lost += int((stats._resampled(PLAIN, bottom)[0] <= 0).sum())
+            lost += int((stats.resampled(PLAIN, bottom)[0] <= 0).sum())
             assert math.isfinite(number.low) and math.isfinite(number.high)
     assert lost > 200, "no hard case was tried"
 
@@ -350,7 +350,7 @@ def test_a_denominator_that_vanishes_in_some_resamples_pushes_the_end_on_its_sid
     for _ in range(200):
         bottom, top = rng.normal(2.3 / math.sqrt(n), 1, n), sign * rng.uniform(5, 6, n)
         number = fraction(top, bottom, tokens, what="d", settings=PLAIN)
-        drawn_top, drawn_bottom = stats._resampled(PLAIN, top, bottom)
+        drawn_top, drawn_bottom = stats.resampled(PLAIN, top, bottom)
         vanished = int((drawn_bottom <= 0).sum())
         if number.value is None or not vanished:
             continue
@@ -362,8 +362,8 @@ def test_a_denominator_that_vanishes_in_some_resamples_pushes_the_end_on_its_sid
 
 
 def test_an_interval_is_never_short_of_its_value():
-    assert stats._ends(np.ones(100), 0.5, np.ones(9), 0.95) == (0.5, 1.0)
-    assert stats._ends(np.ones(100), 1.5, np.ones(9), 0.95) == (1.0, 1.5)
+    assert stats.ends(np.ones(100), 0.5, np.ones(9), 0.95) == (0.5, 1.0)
+    assert stats.ends(np.ones(100), 1.5, np.ones(9), 0.95) == (1.0, 1.5)
 
 
 def test_the_tokens_needed_are_never_fewer_than_there_are():
@@ -390,7 +390,7 @@ def test_resamples_without_tokens_of_the_kind_are_left_out():
     # Five documents of 400 have such tokens: some resamples draw none of them.
     tokens = np.zeros(400)
     tokens[:5] = 10
-    assert (stats._resampled(PLAIN, tokens)[0] == 0).any()
+    assert (stats.resampled(PLAIN, tokens)[0] == 0).any()
     number = mean_per_token(tokens * np.linspace(0, 1, 400), tokens, settings=PLAIN)
     assert number.low <= number.value <= number.high
 

@@ -81,15 +81,15 @@ def mean_per_token(
     >>> mean_per_token(losses, tokens, settings=Settings()).value
     2.0
     """
-    total, tokens = _checked(tokens, total=total)
+    total, tokens = checked(tokens, total=total)
     if not tokens.any():
         return Number(value=None, unit=unit, refused="there are no tokens here")
     value = float(total.sum() / tokens.sum())
     if np.count_nonzero(tokens) < FEWEST_DOCUMENTS:
         return Number(value=value, unit=unit)
-    drawn_total, drawn_tokens = _resampled(settings, total, tokens)
+    drawn_total, drawn_tokens = resampled(settings, total, tokens)
     some = drawn_tokens > 0
-    low, high = _ends(drawn_total[some] / drawn_tokens[some], value, tokens, settings.level)
+    low, high = ends(drawn_total[some] / drawn_tokens[some], value, tokens, settings.level)
     return Number(value=value, low=low, high=high, unit=unit)
 
 
@@ -102,7 +102,7 @@ def difference_per_token(
     >>> difference_per_token(a, b, tokens, settings=Settings()).value
     0.1
     """
-    a, b, tokens = _checked(tokens, a=a, b=b)
+    a, b, tokens = checked(tokens, a=a, b=b)
     return mean_per_token(a - b, tokens, settings=settings, unit=unit)
 
 
@@ -132,18 +132,18 @@ def difference_of_means(
     >>> difference_of_means(early, late, settings=Settings()).value
     1.0
     """
-    total, tokens = _checked(first[1], total=first[0])
-    other, others = _checked(second[1], total=second[0])
+    total, tokens = checked(first[1], total=first[0])
+    other, others = checked(second[1], total=second[0])
     if not (tokens.any() and others.any()):
         return Number(value=None, unit=unit, refused="there are no tokens in one of the two parts")
     value = float(total.sum() / tokens.sum() - other.sum() / others.sum())
     rarer = min(tokens, others, key=np.count_nonzero)
     if np.count_nonzero(rarer) < FEWEST_DOCUMENTS:
         return Number(value=value, unit=unit)
-    a, a_tokens, b, b_tokens = _resampled(settings, total, tokens, other, others)
+    a, a_tokens, b, b_tokens = resampled(settings, total, tokens, other, others)
     some = (a_tokens > 0) & (b_tokens > 0)
     drawn = a[some] / a_tokens[some] - b[some] / b_tokens[some]
-    low, high = _ends(drawn, value, rarer, settings.level)
+    low, high = ends(drawn, value, rarer, settings.level)
     return Number(value=value, low=low, high=high, unit=unit)
 
 
@@ -186,7 +186,7 @@ def fraction(
     >>> fraction(noise, noise, tokens, what="damage", settings=Settings()).refused
     'the denominator (damage) is 0 [−0.2, 0.28] nats per token, within noise of zero'
     """
-    numerator, denominator, tokens = _checked(tokens, numerator=numerator, denominator=denominator)
+    numerator, denominator, tokens = checked(tokens, numerator=numerator, denominator=denominator)
     size = mean_per_token(denominator, tokens, settings=settings, unit=unit)
     refusal = _refusal(size, denominator, tokens, what, settings.level, if_negative)
     identity = _identity(numerator, denominator)
@@ -196,14 +196,14 @@ def fraction(
         return identity
     if refusal is not None:
         return refusal
-    top, bottom, drawn_tokens = _resampled(settings, numerator, denominator, tokens)
+    top, bottom, drawn_tokens = resampled(settings, numerator, denominator, tokens)
     # A resample whose denominator is not positive counts as an infinite ratio. The low end of
     # the denominator is positive, so no more resamples are so than lie beyond either end of
     # this interval, and both ends are finite: Fieller's theorem, resampled.
     ratios = np.copysign(np.inf, top)
     np.divide(top, bottom, out=ratios, where=bottom > 0)
     value = float(numerator.sum() / denominator.sum())
-    low, high = _ends(ratios[drawn_tokens > 0], value, tokens, settings.level)
+    low, high = ends(ratios[drawn_tokens > 0], value, tokens, settings.level)
     return Number(value=value, low=low, high=high, unit=SHARE)
 
 
@@ -264,17 +264,17 @@ def p_value(total: np.ndarray, tokens: np.ndarray) -> float:
     Raises:
         MeasurementError: As for `mean_per_token`, or there are fewer than two documents.
     """
-    total, tokens = _checked(tokens, total=total)
+    total, tokens = checked(tokens, total=total)
     n = np.count_nonzero(tokens)
     if n < 2:
         raise MeasurementError("A p-value", f"it needs two documents and there are {n}")
-    mean, error = total.sum() / tokens.sum(), _standard_error(total, tokens)
+    mean, error = total.sum() / tokens.sum(), standard_error(total, tokens)
     if error == 0:
         return 1.0 if mean == 0 else 0.0
     return float(2 * stdtr(n - 1, -abs(mean) / error))
 
 
-def _standard_error(total: np.ndarray, tokens: np.ndarray) -> float:
+def standard_error(total: np.ndarray, tokens: np.ndarray) -> float:
     """Linearised standard error of sum(total) / sum(tokens), documents drawn independently."""
     n = np.count_nonzero(tokens)
     mean = total.sum() / tokens.sum()
@@ -282,7 +282,7 @@ def _standard_error(total: np.ndarray, tokens: np.ndarray) -> float:
     return float(math.sqrt(spread) / tokens.sum())
 
 
-def _checked(tokens: np.ndarray, **columns: np.ndarray) -> tuple[np.ndarray, ...]:
+def checked(tokens: np.ndarray, **columns: np.ndarray) -> tuple[np.ndarray, ...]:
     """The columns and the tokens as floats, in that order."""
     named = {**columns, "tokens": tokens}
     for name, column in named.items():
@@ -308,7 +308,7 @@ def _identity(numerator: np.ndarray, denominator: np.ndarray) -> Number | None:
 
 
 @lru_cache(maxsize=2)
-def _times_drawn(documents: int, resamples: int, seed: int) -> np.ndarray:
+def times_drawn(documents: int, resamples: int, seed: int) -> np.ndarray:
     """How often each document is in each resample: (resample, document).
 
     The draws are those of `scipy.stats.bootstrap(..., rng=seed)`. Keeping them turns every
@@ -322,14 +322,17 @@ def _times_drawn(documents: int, resamples: int, seed: int) -> np.ndarray:
     return drawn
 
 
-def _resampled(settings: Settings, *columns: np.ndarray) -> np.ndarray:
-    """Sum of each column in each resample: (column, resample)."""
-    drawn = _times_drawn(columns[0].size, settings.resamples, settings.seed)
+def resampled(settings: Settings, *columns: np.ndarray) -> np.ndarray:
+    """Sum of each column in each resample of the documents, (column, resample).
+
+    Columns that are resampled by one call, or by several with the same settings, are paired.
+    """
+    drawn = times_drawn(columns[0].size, settings.resamples, settings.seed)
     sums: np.ndarray = (drawn @ np.stack(columns, axis=1)).T
     return sums
 
 
-def _ends(
+def ends(
     distribution: np.ndarray, value: float, tokens: np.ndarray, level: float
 ) -> tuple[float, float]:
     """Ends of the expanded percentile interval: order statistics, never short of the value.
@@ -356,7 +359,7 @@ def _tokens_needed(total: np.ndarray, tokens: np.ndarray, level: float) -> int |
     mean = total.sum() / tokens.sum()
     if mean == 0:
         return None
-    error = _standard_error(total, tokens)
+    error = standard_error(total, tokens)
     reach = float(ndtri(1 - (1 - level) / 2) + ndtri(POWER))
     needed = float(tokens.sum() * (reach * error / abs(mean)) ** 2)
     if needed > MOST_TOKENS:

@@ -19,9 +19,9 @@ from unexplained.stats import (
     FEWEST_DOCUMENTS,
     NATS,
     Settings,
-    _checked,
-    _standard_error,
-    _times_drawn,
+    checked,
+    standard_error,
+    times_drawn,
 )
 
 CAUTION = 2.0
@@ -133,9 +133,9 @@ def with_control(
     >>> round(found.number.value, 9), round(found.beta, 9)  # 31 + 8 · 10 of 80 tokens
     (1.3875, 1.0)
     """
-    approx, tokens = _checked(tokens, approx=approx)
+    approx, tokens = checked(tokens, approx=approx)
     chosen = _places(chosen, tokens.size)
-    exact, own = _checked(tokens[chosen], exact=exact)
+    exact, own = checked(tokens[chosen], exact=exact)
     order = np.argsort(chosen)  # so that the order in which they were measured is nothing
     chosen, exact, own = chosen[order], exact[order], own[order]
     if not own.any():
@@ -156,7 +156,7 @@ def with_control(
         stands = Number(value=value, unit=unit)
         return Estimate(stands, weight, correlation, None, chosen.size, tokens.size)
     low, high, variance = _interval(here, there, value, settings)
-    plain = _standard_error(exact, own) ** 2
+    plain = standard_error(exact, own) ** 2
     return Estimate(
         number=Number(value=value, low=low, high=high, unit=unit),
         beta=weight,
@@ -250,14 +250,14 @@ def _interval(
     n, r = np.count_nonzero(tokens), np.count_nonzero(there[1])
     unseen = float(there[1].sum() / (there[1].sum() + tokens.sum()))
     mean = float(there[0].sum() / there[1].sum()) if r else 0.0
-    first = _standard_error(exact - unseen * (weighted - mean * weights), tokens) ** 2
+    first = standard_error(exact - unseen * (weighted - mean * weights), tokens) ** 2
     second = 0.0
     if r > 1:
         pull = unseen * float(weights.sum() / tokens.sum())
-        second = (pull * _standard_error(there[0], there[1])) ** 2
-    drawn = _times_drawn(tokens.size, settings.resamples, settings.seed) @ here.T
+        second = (pull * standard_error(there[0], there[1])) ** 2
+    drawn = times_drawn(tokens.size, settings.resamples, settings.seed) @ here.T
     # Another seed: the same one would pair off the two parts' documents.
-    apart = _times_drawn(there.shape[1], settings.resamples, settings.seed + 1) @ there.T
+    apart = times_drawn(there.shape[1], settings.resamples, settings.seed + 1) @ there.T
     some = drawn[:, 1] > 0
     ordered = np.sort(_controlled(drawn[some].T, apart[some].T))
     variance = first + second

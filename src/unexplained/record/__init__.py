@@ -25,6 +25,7 @@ from unexplained.record.assay import Row as Row
 from unexplained.record.assay import Stratum as Stratum
 from unexplained.record.assay import TextResult as TextResult
 from unexplained.record.assay import Token as Token
+from unexplained.record.bars import Bars as Bars
 from unexplained.record.base import FORMAT as FORMAT
 from unexplained.record.base import Number as Number
 from unexplained.record.base import Record as Record
@@ -34,6 +35,9 @@ from unexplained.record.circuit import CircuitRecord as CircuitRecord
 from unexplained.record.circuit import Curve as Curve
 from unexplained.record.circuit import EdgeScore as EdgeScore
 from unexplained.record.circuit import Point as Point
+from unexplained.record.compute import Explained as Explained
+from unexplained.record.compute import Scale as Scale
+from unexplained.record.compute import ShareKind as ShareKind
 from unexplained.record.sweep import Effect as Effect
 from unexplained.record.sweep import Estimation as Estimation
 from unexplained.record.sweep import Joint as Joint

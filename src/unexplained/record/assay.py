@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from unexplained.record.bars import Bars
 from unexplained.record.base import Frozen, Number, Record
+from unexplained.record.compute import Scale
 
 Kind = Literal["intact", "ablation", "explanation", "fitted", "baseline", "control", "twin"]
 Method = Literal["mech", "high-level", "internals", "black-box"]
@@ -143,6 +145,10 @@ class TextResult(Frozen):
     rows: tuple[Row, ...]
     factors: tuple[Factor, ...] = ()
     context: ContextGain | None = None
+    bars: tuple[Bars, ...] = ()
+    """Explanations and baselines held against every baseline and every weaker model."""
+    scale: Scale | None = None
+    """The same on the scale of training compute; null where no ladder has the model's tokenizer."""
     singles: tuple[Row, ...] = ()
     """Each head alone, where that was asked for."""
     examples: tuple[Example, ...] = ()

@@ -1,0 +1,235 @@
+"""One condition held against every bar: each baseline, and each rung of a ladder of weaker models.
+
+Which weaker models an explained model is worth is a matter of paired differences on the same
+tokens; nothing here is a pass mark.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypedDict
+
+import numpy as np
+
+from unexplained.bars.gap import Base, damage_from, gap_score, recovered_from, weak_share
+from unexplained.bars.measures import measure_of
+from unexplained.bars.paired import paired
+from unexplained.bars.recovered import INTACT, increase, loss
+from unexplained.bars.thresholds import distances, nines
+from unexplained.errors import MeasurementError
+from unexplained.ledger import ALL, Ledger
+from unexplained.record import Number
+from unexplained.record.bars import Bars, BaselineBar, Comparison, RungBar, Standing, Ties
+from unexplained.stats import Settings, difference_per_token
+
+BEYOND_EACH_END = 10
+"""Resamples that lie beyond each end of an adjusted interval, at least; more are drawn for it."""
+
+
+class Where(TypedDict):
+    """What all numbers of one table share."""
+
+    intact: str
+    stratum: tuple[str, str]
+    settings: Settings
+
+
+def ties_with(
+    ledger: Ledger,
+    condition: str,
+    rungs: Sequence[str],
+    *,
+    stratum: tuple[str, str] = ALL,
+    settings: Settings,
+) -> Ties:
+    """Which weaker models a condition cannot be told from, which it beats, which beat it.
+
+    Each comparison is the difference of two losses per token, paired by document. With K rungs each
+    interval is taken at 1 − (1 − level)/K, so that by Bonferroni's inequality all K hold the truth
+    at once with at least the level. This asks nothing of how the comparisons depend on each other,
+    nor that the ladder be in order, and is a little cautious for it. A difference below the floor of
+    `measure_of("loss")` is a tie however regular: it is rounding.
+
+    A tie is no proof of equality: on a short text everything ties. Read the interval's width.
+
+    Args:
+        ledger: Holds the condition and the rungs, on the same tokens.
+        condition: The model with explanations in it.
+        rungs: The weaker models' conditions, in any order.
+        stratum: Which tokens.
+        settings: Level of all comparisons together, resamples and seed.
+
+    Raises:
+        MeasurementError: There are no rungs or one twice, a condition or the stratum was not
+            measured, or on different tokens.
+    """
+    _some_once(f"The place of '{condition}' on a ladder", rungs)
+    read = paired(ledger, "loss", (condition, *rungs), stratum)
+    return _placed(condition, read.columns[0], rungs, read.columns[1:], read.tokens, settings)
+
+
+def ties_at(
+    ledger: Ledger,
+    share: float,
+    base: Base,
+    rungs: Sequence[str],
+    *,
+    intact: str = INTACT,
+    stratum: tuple[str, str] = ALL,
+    settings: Settings,
+) -> Ties:
+    """Where on a measured ladder an explanation that recovered `share` of a baseline would stand.
+
+    The calculator for claims such as "98% explained": L_base − f (L_base − L_full) compared with
+    each rung as in `ties_with`. At f = r of a rung the difference from it is 0. Its place follows
+    from losses alone; its interval supposes that the shortfall is spread over documents as the
+    baseline's damage is, and a real explanation's need not be.
+
+    Raises:
+        MeasurementError: As for `ties_with`.
+    """
+    name = f"{share:.6g} recovered of '{base}'"
+    _some_once(f"The place of {name} on a ladder", rungs)
+    named = (base,) if isinstance(base, str) else ()
+    read = paired(ledger, "loss", (intact, *rungs, *named), stratum)
+    whole = read.columns[0]
+    worst = read.columns[-1] if isinstance(base, str) else base.nats * read.tokens
+    losses = worst - share * (worst - whole)
+    return _placed(name, losses, rungs, read.columns[1 : len(rungs) + 1], read.tokens, settings)
+
+
+def bars_of(
+    ledger: Ledger,
+    condition: str,
+    baselines: Sequence[Base],
+    rungs: Sequence[str] = (),
+    *,
+    intact: str = INTACT,
+    stratum: tuple[str, str] = ALL,
+    settings: Settings,
+) -> Bars:
+    """Every bar for one condition: f against each baseline, gap score against each weaker model.
+
+    Beside them each weaker model's own r per baseline, which is where f would have to be to do as
+    well. A bigram table or a small model can be the condition: it scores high against an ablation
+    and not above 0 against the rungs.
+
+    Args:
+        ledger: Holds the condition, the intact model, and all that is named.
+        condition: What is held against the bars.
+        baselines: Conditions (ablations, unigram, bigram) or `Uniform(vocabulary)`.
+        rungs: Conditions of weaker models, in any order.
+        intact: The condition of the strong model.
+        stratum: Which tokens.
+        settings: Level, resamples and seed. Only the place among rungs is adjusted for their number.
+
+    Raises:
+        MeasurementError: There are no baselines, something is named twice, a condition or the
+            stratum was not measured, or on different tokens.
+    """
+    _some_once(f"The bars of '{condition}'", [str(base) for base in baselines], what="baseline")
+    here: Where = {"intact": intact, "stratum": stratum, "settings": settings}
+    ties = (
+        ties_with(ledger, condition, rungs, stratum=stratum, settings=settings) if rungs else None
+    )
+    ordered = [one.rung for one in ties.comparisons] if ties else []
+    return Bars(
+        condition=condition,
+        family=stratum[0],
+        label=stratum[1],
+        tokens=int(ledger.sums(condition, stratum).tokens.sum()),
+        loss=loss(ledger, condition, stratum=stratum, settings=settings),
+        baselines=tuple(_against_baseline(ledger, condition, base, here) for base in baselines),
+        rungs=tuple(_against_rung(ledger, condition, rung, baselines, here) for rung in ordered),
+        place=ties,
+    )
+
+
+def _against_baseline(ledger: Ledger, condition: str, base: Base, here: Where) -> BaselineBar:
+    share = recovered_from(ledger, condition, base, **here)
+    return BaselineBar(
+        baseline=str(base),
+        damage=damage_from(ledger, base, **here),
+        recovered=share,
+        distances=distances(share),
+        nines=nines(share),
+    )
+
+
+def _against_rung(
+    ledger: Ledger, condition: str, rung: str, baselines: Sequence[Base], here: Where
+) -> RungBar:
+    return RungBar(
+        rung=rung,
+        loss=loss(ledger, rung, stratum=here["stratum"], settings=here["settings"]),
+        gap=increase(ledger, rung, **here),
+        score=gap_score(ledger, condition, rung, **here),
+        share={str(base): weak_share(ledger, rung, base, **here) for base in baselines},
+    )
+
+
+def _placed(
+    condition: str,
+    losses: np.ndarray,
+    rungs: Sequence[str],
+    columns: Sequence[np.ndarray],
+    tokens: np.ndarray,
+    settings: Settings,
+) -> Ties:
+    """Compare one column of losses with each rung's, weakest rung first."""
+    tail = (1 - settings.level) / len(rungs)
+    resamples = max(settings.resamples, math.ceil(2 * BEYOND_EACH_END / tail))
+    each = replace(settings, level=1 - tail, resamples=resamples)
+    order = sorted(range(len(rungs)), key=lambda i: -columns[i].sum())
+    comparisons = []
+    for i in order:
+        difference = difference_per_token(losses, columns[i], tokens, settings=each)
+        same = np.array_equal(losses, columns[i])
+        comparisons.append(
+            Comparison(rung=rungs[i], difference=difference, standing=_standing(difference, same))
+        )
+    return Ties(
+        condition=condition,
+        comparisons=tuple(comparisons),
+        place=_place(comparisons),
+        level=settings.level,
+        each=each.level,
+    )
+
+
+def _standing(difference: Number, same: bool) -> Standing:
+    if difference.value is None or difference.low is None or difference.high is None:
+        return "ties" if same and difference.value is not None else "unknown"
+    if abs(difference.value) < measure_of("loss", pairs=False).floor:
+        return "ties"
+    if difference.high < 0:
+        return "beats"
+    return "loses" if difference.low > 0 else "ties"
+
+
+def _place(comparisons: Sequence[Comparison]) -> str:
+    """A few words for where the condition stands; the weakest rung comes first."""
+
+    def named(standing: Standing) -> list[str]:
+        return [one.rung for one in comparisons if one.standing == standing]
+
+    ties, beaten, better = named("ties"), named("beats"), named("loses")
+    if ties:
+        return "ties with " + " and ".join(ties)
+    if named("unknown"):
+        return "not placed: there is no interval"
+    if beaten and better:
+        return f"between {beaten[-1]} and {better[0]}"
+    return "above all" if beaten else "below all"
+
+
+def _some_once(asked: str, names: Sequence[str], *, what: str = "rung") -> None:
+    """Refuse an empty list and a name that is there twice."""
+    if not names:
+        raise MeasurementError(asked, f"no {what} was given", f"Name at least one {what}.")
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        found = f"'{twice[0]}' is there twice"
+        raise MeasurementError(asked, found, f"Name every {what} once.")

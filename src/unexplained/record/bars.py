@@ -1,0 +1,176 @@
+"""Bars for one condition, its place among weaker models, and where a gap between two models lives.
+
+No field says "pass": a bar has a distance, and people differ on which bar counts.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from unexplained.record.base import Frozen, Number
+
+Standing = Literal["beats", "ties", "loses", "unknown"]
+
+
+class BaselineBar(Frozen):
+    """A condition held against one baseline: uniform, unigram, bigram or an ablation."""
+
+    baseline: str
+    damage: Number
+    """L_base − L_full (nats per token): the denominator of `recovered` and of every rung's share."""
+    recovered: Number
+    """f = (L_base − L_sub)/(L_base − L_full)."""
+    distances: dict[str, Number] = Field(default_factory=dict)
+    """`recovered` minus each bar that was named in the debate (0.5, 0.8, …)."""
+    nines: Number
+    """−log10(1 − recovered)."""
+
+
+class RungBar(Frozen):
+    """A condition held against one weaker model."""
+
+    rung: str
+    loss: Number
+    """L_weak (nats per token)."""
+    gap: Number
+    """L_weak − L_full (nats per token): the denominator of `score`."""
+    score: Number
+    """(L_weak − L_sub)/(L_weak − L_full): share of the gap that the explained model keeps. 0 does as
+    well as the weaker model, below 0 worse."""
+    share: dict[str, Number] = Field(default_factory=dict)
+    """r = (L_base − L_weak)/(L_base − L_full) by baseline: the f that the weaker model itself has,
+    so the f below which the explained model is worse than it."""
+
+
+class Comparison(Frozen):
+    """A condition and one weaker model on the same tokens."""
+
+    rung: str
+    difference: Number
+    """L_sub − L_weak (nats per token), paired by document, at the level of each comparison."""
+    standing: Standing
+    """Of the condition: `beats` where its loss is lower for certain, `loses` where it is higher,
+    `ties` where the two cannot be told apart, `unknown` where there is no interval."""
+
+
+class Ties(Frozen):
+    """Which weaker models a condition cannot be told from."""
+
+    condition: str
+    comparisons: tuple[Comparison, ...]
+    """Weakest model first."""
+    place: str
+    """`between rung 2 and rung 3`, `ties with rung 3`, `below all`, …"""
+    level: float
+    """Chance, at least, that all intervals hold the truth at once."""
+    each: float
+    """Level of each interval: 1 − (1 − level) / number of comparisons (Bonferroni)."""
+
+    def rungs(self, standing: Standing) -> tuple[str, ...]:
+        """The weaker models towards which the condition stands so, weakest first."""
+        return tuple(one.rung for one in self.comparisons if one.standing == standing)
+
+
+class Bars(Frozen):
+    """All bars for one condition. No single one is a pass mark, and this type names none."""
+
+    condition: str
+    family: str
+    label: str
+    tokens: int
+    loss: Number
+    baselines: tuple[BaselineBar, ...]
+    rungs: tuple[RungBar, ...] = ()
+    """Weakest model first."""
+    place: Ties | None = None
+    """Null where no weaker models were given."""
+
+
+class GapPoint(Frozen):
+    """A point of a concentration curve."""
+
+    tokens: float
+    """Share of all tokens, those chosen first first."""
+    carries: Number
+    """Their share of the net gap; above 1 where the others give some of it back."""
+
+
+class NearZero(Frozen):
+    """Tokens that are all but certain, in the weaker and in the strong model."""
+
+    below: float
+    """Loss in nats that counts as near zero: 0.1 is a probability of 90%."""
+    weak: Number
+    strong: Number
+    more: Number
+    """Share in the strong model minus share in the weaker one, paired by document."""
+
+
+class Concentration(Frozen):
+    """How a gap per token, d = l_weak − l_strong, is spread over the tokens."""
+
+    strong: str
+    weak: str
+    chosen_by: tuple[str, str]
+    """The strong and the weaker model whose gap puts the tokens in order."""
+    own: bool
+    """Whether those are the scored models themselves: then everything from `curve` on is flattered
+    by noise."""
+    caution: str
+    documents: int
+    tokens: int
+    gap: Number
+    """Mean of d (nats per token)."""
+    gained: Number
+    """Mean over all tokens of d where it is positive, else 0 (nats per token)."""
+    given_back: Number
+    """Mean over all tokens of −d where d is negative, else 0 (nats per token)."""
+    worse: Number
+    """Share of tokens where the strong model has the higher loss, by more than rounding."""
+    near_zero: tuple[NearZero, ...]
+    curve: tuple[GapPoint, ...]
+    carrying: dict[str, Number]
+    """Smallest share of tokens that carries 0.5, 0.8 and 1 of the net gap."""
+    index: Number
+    """Twice the area between curve and diagonal: 0 where the order says nothing of the gap, near 1
+    where few tokens carry it; above 1 is possible where the others give some back."""
+    bounded: Number
+    """The same area relative to Σ|d| instead of Σd: between −1 and 1 whatever the signs."""
+    factor: Number
+    """mean(d·d′) / (mean d · mean d′), d′ the gap by which tokens were chosen: 1 for an even gap,
+    1/p where a share p of the tokens carries it evenly. Noise that the two do not share drops out."""
+    effective: Number
+    """1 / factor: the share of tokens that the gap is as concentrated as being carried by."""
+
+
+class CrucialPart(Frozen):
+    """A condition on some of the tokens."""
+
+    tokens: int
+    share: float
+    """Of all tokens."""
+    damage: Number
+    """L_abl − L_full on these tokens (nats per token)."""
+    carries: Number
+    """Their share of the damage on all tokens."""
+    recovered: Number
+    gap: Number | None = None
+    """L_weak − L_full on these tokens; null where no weaker model was given."""
+    score: Number | None = None
+    """(L_weak − L_sub)/(L_weak − L_full) on these tokens."""
+
+
+class OnCrucial(Frozen):
+    """A condition on crucial tokens and on the rest."""
+
+    condition: str
+    ablation: str
+    weak: str | None = None
+    says: str
+    """How the crucial tokens were chosen."""
+    chosen_by: tuple[str, ...]
+    """Conditions whose losses chose them; none of them is scored here."""
+    crucial: CrucialPart
+    rest: CrucialPart

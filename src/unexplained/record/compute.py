@@ -1,0 +1,99 @@
+"""Where losses stand on a scale of training compute. Three kinds of share, never mixed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from unexplained.record.base import Frozen, Number
+
+ShareKind = Literal["frontier", "own run", "annealed", "data"]
+"""`frontier`: C*(L_h)/C*(L_m), compute at which compute-optimal models reach the loss of the
+explained model, by that at which they reach the model's own. `own run`: share of the model's own
+training steps after which it was as good, its rate still high. `annealed`: share of its steps that
+take the same size there when the rate is brought to zero. `data`: the same from a surface
+L(N, D) fitted to other sizes too. They differ by orders of magnitude."""
+
+
+class RungPoint(Frozen):
+    """A model of the ladder on this text."""
+
+    name: str
+    rung: int
+    seed: int
+    compute: float
+    """Training FLOPs."""
+    parameters: int
+    tokens: int
+    """Tokens of training."""
+    loss: Number
+    """Nats per token on this text."""
+
+
+class CurvePoint(Frozen):
+    """The fitted curve at one compute."""
+
+    compute: float
+    loss: float
+    low: float
+    high: float
+
+
+class FittedLaw(Frozen):
+    """L(C) = E + A·C^(−α) through the rungs."""
+
+    floor: Number
+    """E (nats per token)."""
+    exponent: Number
+    """α."""
+    scale: float
+    """ln A, for C in FLOPs."""
+    least: float
+    """Smallest compute that it was fitted on (FLOPs)."""
+    greatest: float
+    noise: float
+    """Run-to-run spread of a loss, as a share of it."""
+    line: tuple[CurvePoint, ...]
+    """For drawing."""
+
+
+class Left(Frozen):
+    """One rung left out, and what the others say of it."""
+
+    rung: str
+    loss: Number
+    """As measured."""
+    predicted: Number
+    """By the curve through the other rungs (nats per token)."""
+    compute: float
+    equals: Number
+    """The compute that the other rungs' curve gives for its loss (FLOPs)."""
+    outside: bool
+    """It is the first or the last: the others have to be extrapolated."""
+
+
+class Explained(Frozen):
+    """One condition on the scale of compute."""
+
+    condition: str
+    loss: Number
+    equals: Number
+    """Compute at which the frontier reaches its loss (FLOPs)."""
+    shares: dict[ShareKind, Number]
+    """Share of the model's training compute that is explained, by kind."""
+    note: str = ""
+    """Extrapolated, beyond the floor, …"""
+
+
+class Scale(Frozen):
+    """The ladder on one text, and every condition's place on it."""
+
+    says: str
+    """What the ladder is and what the subject is on it."""
+    rungs: tuple[RungPoint, ...]
+    law: FittedLaw | None
+    refused: str = ""
+    """Why there is no curve."""
+    left: tuple[Left, ...] = ()
+    subject: Explained | None
+    """The intact model itself."""
+    explained: tuple[Explained, ...]
