@@ -35,6 +35,15 @@ class View:
         """(batch, position) int64; padding on the right is 0."""
         return self._read("tokens")
 
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are: told to programs that stand in for a whole model alone."""
+        raise ExplanationError(
+            f"Reading 'vocabulary' at {self._local.site}",
+            "only an explanation of a whole model, which gives logits, is told it",
+            'Give logits: @explanation(gives="logits", reads=["tokens"]).',
+        )
+
     def __getattr__(self, name: str) -> Tensor:
         if name.startswith("_"):
             raise AttributeError(name)
@@ -70,18 +79,25 @@ class Explanation:
     """The claim in English: the function's docstring."""
     function: Callable[[View], Tensor]
     gives: str
-    """Which value of the component it gives: `pattern`, `z`, `out`, `q`, `k`, `v` or `value`."""
+    """Which value of the component it gives: `pattern`, `z`, `out`, `q`, `k`, `v` or `value`; or,
+    of the model as a whole, `logits`."""
     reads: tuple[str, ...]
     rest: Rest
     method: Method
     source: Source
-    readout: Literal["none", "gate", "affine"] = "none"
-    """What is fitted on top, in closed form, on the fit part."""
+    readout: Literal["none", "gate", "affine", "calibrated"] = "none"
+    """What is fitted on top, on the fit part: in closed form, or, of a program, two numbers."""
     shuffled: bool = False
     """Computed on another document: the control."""
 
     def at(self, sites: str | Sequence[Site]) -> Claim:
         """The claim about these components, for example `strict_induction.at("L18.H6 L17.H3-5")`."""
+        if self.gives == "logits":
+            raise ExplanationError(
+                f"The program '{self.name}' at {sites}",
+                "it gives logits, so it stands in the place of the whole model",
+                "Use explanations.fit_program(explanation, text).condition() instead.",
+            )
         return Claim(self, sites if isinstance(sites, str) else tuple(sites))
 
     def with_rest(self, rest: Rest) -> Explanation:
@@ -101,6 +117,21 @@ class Explanation:
         """The same, through an affine map of z per head, fitted by ridge regression."""
         return self._with("affine", "affine", "Through a fitted affine map per head.")
 
+    def calibrated(self) -> Explanation:
+        """The same program, its confidence and a mix with the unigram table fitted.
+
+        For rules that speak with certainty: one miss would cost an infinite loss. The two numbers
+        and the table are fitted, and count in the description length.
+        """
+        if self.gives != "logits":
+            raise ExplanationError(
+                f"Calibrating '{self.name}'",
+                f"it gives '{self.gives}', and only logits can be calibrated",
+                "Use .gated() or .affine() on patterns and z.",
+            )
+        says = f"{self.says} Its confidence and a mix with the unigram table are fitted."
+        return replace(self, name=f"{self.name}, calibrated", says=says, readout="calibrated")
+
     def on_shuffled(self) -> Explanation:
         """The same, computed on another document: what the readout alone can recover."""
         return replace(
@@ -115,7 +146,9 @@ class Explanation:
             raise ExplanationError(
                 f"A fitted {readout} on '{self.name}'",
                 f"it gives '{self.gives}', and readouts are fitted on patterns and z",
-                "Give the head's pattern or z.",
+                "Use .calibrated() on a program."
+                if self.gives == "logits"
+                else "Give the head's pattern or z.",
             )
         return replace(
             self, name=f"{self.name}, {word}", says=f"{self.says} {says}", readout=readout
@@ -141,22 +174,30 @@ class Explanation:
                 not declare, or returned something that cannot stand in.
         """
         view = View(local, self.reads, elsewhere(self.reads, shape))
+        asked = f"The explanation '{self.name}' at {local.site}"
+        given = self.run(view, asked)
+        self._check(given, asked, local)
+        return given
+
+    def run(self, view: View, asked: str) -> Tensor:
+        """Evaluate the function on a view; `asked` says in errors what was wanted.
+
+        Raises:
+            ExplanationError: It raised, or returned something that is no tensor.
+        """
         try:
             given = self.function(view)
         except ExplanationError:
             raise
         except Exception as error:  # the user's own code may raise anything
             raise ExplanationError(
-                f"The explanation '{self.name}' at {local.site}",
-                f"it raised\n{own_lines(error, self.source.file)}",
+                asked, f"it raised\n{own_lines(error, self.source.file)}"
             ) from error
-        self._check(given, local)
-        return given
-
-    def _check(self, given: object, local: Local) -> None:
-        asked = f"The explanation '{self.name}' at {local.site}"
         if not isinstance(given, Tensor):
             raise ExplanationError(asked, f"it returned a {type(given).__name__}, not a tensor")
+        return given
+
+    def _check(self, given: Tensor, asked: str, local: Local) -> None:
         batch, length = local.tokens.shape
         wanted: tuple[int, ...] | None = (batch, length, length)
         if self.gives != "pattern":
@@ -214,7 +255,9 @@ def explanation(
 
     Args:
         gives: The value that it gives: a head's `pattern`, `z`, `out`, `q`, `k`, `v`, or `value`
-            for a component with one value (`L5.mlp`, `L5.N120`).
+            for a component with one value (`L5.mlp`, `L5.N120`); or `logits`, (batch, position,
+            vocabulary), for the token after each position: a program in the whole model's place
+            (`explanations.program`), which reads tokens alone.
         reads: What it reads: `tokens`, values of its own component (`pattern`, `q`, …), or
             addresses of earlier sites (`L3.resid_post`). An explanation that leans on the model's
             own values is a weaker one, and the report says so.
@@ -223,10 +266,11 @@ def explanation(
         name: Instead of the function's name with spaces.
 
     Raises:
-        ExplanationError: An unknown value, or a function without a docstring.
+        ExplanationError: An unknown value, a function without a docstring, or logits from
+            anything but tokens.
     """
     for label, values, known in (
-        ("gives", [gives], [*HEAD_VALUES, "value"]),
+        ("gives", [gives], [*HEAD_VALUES, "value", "logits"]),
         ("reads", [r for r in reads if "." not in r], [*HEAD_VALUES, "value", "tokens"]),
         ("rest", [rest], get_args(Rest)),
         ("method", [method], get_args(Method)),
@@ -236,6 +280,12 @@ def explanation(
                 raise ExplanationError(
                     f"{label}='{value}'", "there is no such value", near_matches(value, known)
                 )
+    if gives == "logits" and tuple(reads) != ("tokens",):
+        raise ExplanationError(
+            f"An explanation that gives logits and reads {', '.join(reads) or 'nothing'}",
+            "a program stands in the whole model's place only if it reads tokens and no more",
+            'Declare reads=["tokens"], or explain a component: give its pattern, z or value.',
+        )
 
     def make(function: Callable[[View], Tensor]) -> Explanation:
         title = name or function.__name__.replace("_", " ")
