@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sample_compute import repeats_bars, web_bars, web_scale
 from sample_rows import (
     HOSTILE_DOMAIN,
     HOSTILE_NAME,
@@ -134,6 +135,8 @@ def web_result() -> TextResult:
                 HOSTILE_NAME: refused("there are no tokens in one of the two parts", None),
             },
         ),
+        bars=web_bars(),
+        scale=web_scale(),
         singles=tuple(
             row(
                 f"L{layer}.H{head}",
@@ -213,6 +216,7 @@ def repeats_result() -> TextResult:
                 agreement=1,
             ),
         ),
+        bars=repeats_bars(),
     )
 
 

@@ -145,7 +145,15 @@ def nats_axis(numbers: Iterable[Number | None]) -> Axis:
     if high == low:
         high = low + 1.0
     margin = (high - low) * 0.04
-    low, high = low - margin * (low < 0), high + margin
+    return axis_over(low - margin * (low < 0), high + margin)
+
+
+def axis_over(low: float, high: float) -> Axis:
+    """An axis from one value to another, with round ticks.
+
+    >>> axis_over(2.9, 5.2).ticks
+    (3.0, 4.0, 5.0)
+    """
     step = _round_step((high - low) / 4)
     first, last = math.ceil(low / step), math.floor(high / step)
     return Axis(low, high, tuple(round(i * step, 12) for i in range(first, last + 1)))

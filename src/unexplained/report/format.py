@@ -7,6 +7,7 @@
 | shares | percent, by the same rule |
 | a number that was refused | the word `refused`, never 0 |
 | a magnitude of a million or more | 1.2 × 10⁶ |
+| training compute | 1.2 × 10⁶ at any size; a share of it keeps two digits of each end |
 
 A share that is not exactly 0 or 1 is never rounded to 0% or 100%.
 """
@@ -14,6 +15,7 @@ A share that is not exactly 0 or 1 is never rounded to 0% or 100%.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from unexplained.record import Number
@@ -90,6 +92,57 @@ def points(number: Number | None) -> Shown:
     return Shown(_signed(number.value * 100, places))
 
 
+def compute(number: Number | None) -> Shown:
+    """Write a compute in FLOPs, of which nothing is known but that it is above 0 at an open end.
+
+    >>> str(compute(Number(value=2.4e12, low=1.9e12, high=3.14e13)))
+    '2.4 × 10¹² [1.9 × 10¹², 3.1 × 10¹³]'
+    >>> str(compute(Number(value=2.4e12, high=3.14e13))), str(compute(Number(value=2.4e12, low=2e12)))
+    ('2.4 × 10¹² (0, 3.1 × 10¹³]', '2.4 × 10¹² [2.0 × 10¹², ∞)')
+    """
+    if number is None or number.value is None:
+        return show(number)
+    return _between(number, power)
+
+
+def portion(number: Number | None) -> Shown:
+    """Write a share that can be of any order of magnitude: two digits of each end, at least.
+
+    >>> str(portion(Number(value=3e-4, low=2e-5, high=0.0211)))
+    '0.030% [0.0020%, 2.1%]'
+    >>> str(portion(Number(value=0.447, low=0.312, high=0.561))), str(portion(Number(value=3e-9)))
+    ('45% [31%, 56%]', '3.0 × 10⁻⁷%')
+    """
+    if number is None or number.value is None:
+        return show(number)
+    width = _width(number, 100.0)
+    known = 0 if not width or not math.isfinite(width) else 1 - math.floor(math.log10(width))
+    return _between(number, lambda value: _percent(value, known))
+
+
+def power(value: float) -> str:
+    """Write a number with two digits and a power of ten.
+
+    >>> power(4.02e11), power(9.96e11), power(1e13), power(0.0)
+    ('4.0 × 10¹¹', '1.0 × 10¹²', '1.0 × 10¹³', '0')
+    """
+    if value == 0:
+        return "0"
+    if not math.isfinite(value):
+        return "not finite"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa} × {ten(int(exponent))}".replace("-", MINUS)
+
+
+def ten(exponent: int) -> str:
+    """Write a power of ten.
+
+    >>> ten(12), ten(-3)
+    ('10¹²', '10⁻³')
+    """
+    return "10" + str(exponent).translate(_SUPERSCRIPT)
+
+
 def refusal(number: Number) -> str:
     """Say why a number was refused and how many tokens it would take.
 
@@ -140,6 +193,31 @@ def tick(value: float, *, share: bool) -> str:
     """
     text = f"{value * 100:g}%" if share else f"{value:g}"
     return text.replace("-", MINUS)
+
+
+def _between(number: Number, write: Callable[[float], str]) -> Shown:
+    """A positive number and its ends, each written for itself."""
+    assert number.value is not None
+    value, low, high = write(number.value), number.low, number.high
+    if low is None and high is None:
+        return Shown(value)
+    start = "(0" if low is None else f"[{write(low)}"
+    return Shown(value, f"{start}, ∞)" if high is None else f"{start}, {write(high)}]")
+
+
+def _percent(value: float, known: int) -> str:
+    """A share in percent with so many decimals, and more where two digits take more."""
+    percent = value * 100
+    if percent in (0, 100) or not math.isfinite(percent):
+        return _fixed(percent, 0) + "%"
+    digits = 1 - math.floor(math.log10(abs(percent)))
+    places = max(known, digits, 0)
+    if digits > MOST_DECIMALS:
+        return power(percent) + "%"
+    places = min(places, MOST_DECIMALS)
+    while places < MOST_DECIMALS and round(percent, places) == 100:
+        places += 1
+    return _fixed(percent, places) + "%"
 
 
 def _width(number: Number, factor: float) -> float | None:

@@ -1,12 +1,12 @@
-"""One text's rows as a GitHub-flavoured table, for a README."""
+"""One text's rows, bars and compute as GitHub-flavoured tables, for a README."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from unexplained.record import Kind, Number, Row, TextResult
+from unexplained.report import compute, tables, visible, weaker
 from unexplained.report import format as fmt
-from unexplained.report import tables, visible
 
 _SPECIAL = str.maketrans(
     {
@@ -62,6 +62,54 @@ def markdown_table(
     for row in tables.in_order(text):
         if row.kind in kinds:
             lines.append(_line(_cells(row, against, family, labels)))
+    return "\n".join(lines)
+
+
+def markdown_compute(text: TextResult) -> str:
+    """The scale of training compute as a table: what each condition is as good as, and the shares.
+
+    Returns:
+        Lines of Markdown without a final newline; empty where the text has no such scale.
+    """
+    scale = text.scale
+    if scale is None:
+        return ""
+    headings = ["condition", "loss", "as good as, FLOPs"]
+    headings += [heading.lower() for _, heading, _ in weaker.SHARES] + ["note"]
+    lines = [_line(headings), _line(["---", *["---:"] * (len(headings) - 2), "---"])]
+    for one in compute.everyone(scale):
+        cells = [weaker.named(one, scale), str(fmt.show(one.loss)), str(fmt.compute(one.equals))]
+        cells += [str(fmt.portion(one.shares.get(kind))) for kind, _, _ in weaker.SHARES]
+        reason = one.equals.refused if one.equals.value is None else ""
+        note = reason or weaker.note(one, scale) or fmt.MISSING
+        lines.append(_line([_safe(cells[0]), *cells[1:], _safe(note)]))
+    return "\n".join([*lines, "", _safe(weaker.law(scale)) + "."])
+
+
+def markdown_bars(text: TextResult) -> str:
+    """The bars on all tokens as a table: place, fractions recovered and gap scores.
+
+    Weaker models have rows of their own, with their r in the place of the fraction recovered.
+
+    Returns:
+        Lines of Markdown without a final newline; empty where the text has none.
+    """
+    group = next((found for found in weaker.groups(text) if found.whole), None)
+    if group is None:
+        return ""
+    rungs = [one.rung for one in group.rungs]
+    headings = ["condition", "loss", "place"]
+    headings += [f"recovered against {name}" for name in group.baselines]
+    headings += [f"gap score against {name}" for name in rungs]
+    lines = [_line([_safe(heading) for heading in headings])]
+    lines.append(_line(["---", "---:", "---", *["---:"] * (len(headings) - 3)]))
+    by_name = {bars.condition: bars for bars in group.bars}
+    for line in group.lines:
+        scores = [None if line.rung else weaker.score(by_name[line.name], rung) for rung in rungs]
+        cells = [_safe(f"{line.name} (weaker model)" if line.rung else line.name)]
+        cells += [str(fmt.show(line.loss)), _safe(line.place or fmt.MISSING)]
+        cells += [_number(number, share=True) for number in (*line.recovered, *scores)]
+        lines.append(_line(cells))
     return "\n".join(lines)
 
 

@@ -14,7 +14,17 @@ from markupsafe import Markup
 
 from unexplained.errors import RecordError
 from unexplained.record import AssayRecord, CircuitRecord, Record, SweepRecord, write_whole
-from unexplained.report import charts, circuits, glossary, recovery, sweeps, tables, visible
+from unexplained.report import (
+    charts,
+    circuits,
+    compute,
+    glossary,
+    recovery,
+    sweeps,
+    tables,
+    visible,
+    weaker,
+)
 from unexplained.report import format as fmt
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -140,6 +150,7 @@ def environment() -> Environment:
     )
     templates.globals |= {"fmt": fmt, "charts": charts, "tables": tables}
     templates.globals |= {"sweeps": sweeps, "circuits": circuits, "recovery": recovery}
+    templates.globals |= {"compute": compute, "weaker": weaker}
     templates.filters |= {"token": visible.token, "signed": fmt.signed, "count": fmt.count}
     return templates
 

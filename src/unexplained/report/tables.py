@@ -12,7 +12,7 @@ from rich.text import Text
 
 from unexplained.record import AssayRecord, Factor, Number, Row, Stratum, TextResult
 from unexplained.report import format as fmt
-from unexplained.report import visible
+from unexplained.report import visible, weaker
 from unexplained.report.charts import GROUPS
 
 KIND_NAMES = {
@@ -75,6 +75,7 @@ def shown(text: TextResult, reference: str) -> Iterator[Number | None]:
         yield from (row.loss, row.increase, row.kl, row.agreement, row.variance, row.nines)
         yield from (*row.recovered.values(), *row.direct.values(), *row.bars.values())
     yield from (factor.recovered for factor in text.factors)
+    yield from weaker.numbers(text)
     for family in families(text):
         yield from (stratum.damage for stratum in family.columns)
         for _, numbers in family.rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from io import StringIO
 
 from rich.console import Console, Group
@@ -17,10 +18,11 @@ from unexplained.record import (
     Number,
     Record,
     Row,
+    Scale,
     SweepRecord,
     TextResult,
 )
-from unexplained.report import circuits, sweeps, tables, visible
+from unexplained.report import circuits, compute, sweeps, tables, visible, weaker
 from unexplained.report import format as fmt
 
 WIDEST = 120
@@ -100,6 +102,11 @@ def _text(text: TextResult, record: AssayRecord, width: int) -> Group:
         parts.append(_singles(text, record.reference))
     if text.context:
         parts.append(_plain(_gain(text, record.reference)))
+    if text.scale:
+        parts += _scale(text.scale, _notes(text, record.reference), record.level, width)
+    for group in weaker.groups(text):
+        if group.whole:
+            parts.append(_bars(group, _notes(text, record.reference)))
     for (reason, tokens), note in _notes(text, record.reference).items():
         number = Number(value=None, refused=reason, tokens_needed=tokens)
         parts.append(_plain(f"[{note}] {fmt.refusal(number)}", "dim"))
@@ -178,6 +185,56 @@ def _singles(text: TextResult, reference: str) -> Table:
     return table
 
 
+def _scale(scale: Scale, notes: tables.Notes, level: float, width: int) -> list[Text | Table]:
+    """What training compute would buy each loss, and what share that is of the model's."""
+    narrow = width < NARROW
+    table = tables.plain_table(
+        f"as good as a model trained with so many FLOPs [{fmt.tick(level, share=True)}], and shares"
+    )
+    table.add_column("condition", min_width=10, overflow="fold")
+    table.add_column("FLOPs", justify="right", no_wrap=True)
+    for _, heading, _ in weaker.SHARES:
+        table.add_column(heading.lower().removesuffix(" share"), justify="right", min_width=7)
+    for one in compute.everyone(scale):
+        shown = fmt.compute(one.equals)
+        words = shown.value if narrow else str(shown)
+        words += " *" * compute.extrapolated(one, scale.law)
+        table.add_row(
+            _plain(weaker.named(one, scale)),
+            _noted(one.equals, notes, words),
+            *(_portion(one.shares.get(kind), notes) for kind, _, _ in weaker.SHARES),
+            style="dim" if one is scale.subject else "",
+        )
+    far = any(compute.extrapolated(one, scale.law) for one in compute.everyone(scale))
+    lines = [weaker.law(scale), *["* extrapolated"] * far, weaker.held(scale)]
+    return [table, *(_plain(line, "dim") for line in lines if line)]
+
+
+def _bars(group: weaker.Group, notes: tables.Notes) -> Table:
+    """Where each condition stands among baselines and weaker models; the page has intervals."""
+    table = tables.plain_table("against baselines and weaker models; no bar is a pass mark")
+    table.add_column("condition", min_width=12, overflow="fold", ratio=3)
+    if group.rungs:
+        table.add_column("place", overflow="fold", ratio=3)
+    table.add_column("recovered against", overflow="fold", ratio=4)
+    if group.rungs:
+        table.add_column("gap score against", overflow="fold", ratio=4)
+
+    def several(items: Iterable[tuple[str, Number]]) -> Text:
+        cells = (Text.assemble(_plain(name), " ", _share_only(n, notes)) for name, n in items)
+        return Text(", ").join(cells)
+
+    for bars in group.bars:
+        cells = [_plain(bars.condition)]
+        if group.rungs:
+            cells.append(_plain(bars.place.place if bars.place else fmt.MISSING))
+        cells.append(several((one.baseline, one.recovered) for one in bars.baselines))
+        if group.rungs:
+            cells.append(several((one.rung, one.score) for one in bars.rungs))
+        table.add_row(*cells)
+    return table
+
+
 def _gain(text: TextResult, reference: str) -> str:
     """The gain in context in a line: the intact model's, and what ablation and claims lose of it."""
     context = text.context
@@ -226,6 +283,16 @@ def _share(number: Number | None, notes: tables.Notes, narrow: bool) -> Text:
     return _noted(number, notes, str(shown))
 
 
+def _share_only(number: Number, notes: tables.Notes) -> Text:
+    """A share without its interval, or `refused` with its note's number."""
+    return _noted(number, notes, fmt.show(number, share=True).value)
+
+
+def _portion(number: Number | None, notes: tables.Notes) -> Text:
+    """A share of any order of magnitude, without its interval."""
+    return _noted(number, notes, fmt.portion(number).value)
+
+
 def _noted(number: Number | None, notes: tables.Notes, words: str) -> Text:
     if number is None or number.value is not None:
         return _plain(words)
@@ -238,6 +305,7 @@ def _notes(text: TextResult, reference: str) -> tables.Notes:
     for row in tables.in_order(text):
         shown += [row.increase, row.recovered.get(reference), row.kl, row.agreement]
     shown += [row.recovered.get(reference) for row in text.singles]
+    shown += weaker.in_short(text)
     for family in _recurrence(text):
         shown += [stratum.damage for stratum in family.columns]
         shown += [number for _, numbers in _claims(family) for number in numbers]

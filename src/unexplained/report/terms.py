@@ -1,0 +1,106 @@
+"""The terms of weaker models and training compute."""
+
+from __future__ import annotations
+
+from unexplained.report.term import Term
+
+COMPUTE: tuple[Term, ...] = (
+    Term(
+        "annealed share",
+        "Share of its training steps that a model of the same size takes to reach a loss when its "
+        "learning rate is brought to zero at their end (share).",
+        ("annealed",),
+    ),
+    Term(
+        "as good as",
+        "The training compute at which a curve has a condition's loss, in FLOPs: what one would have "
+        "to train with to lose no more.",
+    ),
+    Term(
+        "data share",
+        "Share of its training tokens on which a model of the same size reaches a loss, from a "
+        "surface of loss over size and tokens (share).",
+    ),
+    Term(
+        "exponent α",
+        "How fast the loss falls with training compute: the part above the irreducible loss falls "
+        "as C^(−α).",
+        ("α", "exponent"),
+    ),
+    Term(
+        "extrapolated",
+        "Read off the curve beyond the compute of the least or greatest model that it was fitted "
+        "to: no model there says whether it holds.",
+        ("extrapolate", "extrapolation"),
+    ),
+    Term(
+        "fitted range",
+        "The training compute of the least and of the greatest model that a curve was fitted to "
+        "(FLOPs).",
+    ),
+    Term(
+        "FLOPs",
+        "Floating-point operations: single sums and products of numbers, the unit of training "
+        "compute. A product of matrices of n × m and m × k takes about 2nmk.",
+        ("FLOP",),
+    ),
+    Term(
+        "frontier share",
+        "Training compute at which models of the best size for it reach the explained model's loss, "
+        "divided by that at which they reach the intact model's (share).",
+        ("frontier",),
+    ),
+    Term(
+        "gap score",
+        "(loss of a weaker model − loss with the explanation) ÷ (loss of the weaker model − loss "
+        "intact). 100%: as good as the intact model. 0%: as good as the weaker one. Below 0%: worse "
+        "than it.",
+    ),
+    Term(
+        "irreducible loss E",
+        "The loss that a curve says no compute gets below (nats per token).",
+        ("irreducible loss", "floor"),
+    ),
+    Term(
+        "ladder",
+        "Models trained alike with more and more compute, to measure how good a given compute is.",
+    ),
+    Term(
+        "learning rate",
+        "How far a step of training moves the weights. A model is better at the end of a run that "
+        "brings it to zero than halfway through a run that does not.",
+    ),
+    Term(
+        "own r",
+        "Of a weaker model: the fraction recovered that it has itself as a stand-in for the intact "
+        "one, (loss of the baseline − its loss) ÷ (loss of the baseline − loss intact). An "
+        "explanation with a lower fraction does worse than it.",
+    ),
+    Term(
+        "own-run share",
+        "Share of the model's own training steps after which it reached a loss, its learning rate "
+        "still high (share).",
+        ("own run",),
+    ),
+    Term(
+        "run-to-run noise",
+        "How much the losses of models trained alike from other seeds differ (share of the loss).",
+    ),
+    Term(
+        "rung",
+        "One model of a ladder, or several that differ by nothing but their seed.",
+    ),
+    Term(
+        "training compute",
+        "The operations that training a model took, counted and not measured (FLOPs).",
+    ),
+    Term(
+        "uniform",
+        "The prediction that gives every token the same probability.",
+    ),
+    Term(
+        "weaker model",
+        "A smaller model, or one trained with less, with the same tokens: what it does is no "
+        "explanation, so an explanation that does worse has something left to explain.",
+    ),
+)
