@@ -1,6 +1,7 @@
 """A whole model explained by hand: a bigram table, and a copy of what came before.
 
     python examples/whole_model.py
+    unexplained rewrite rung-5 --program examples/whole_model.py
 
 A program in a whole model's place is a function from tokens to logits of the next token. This one
 claims that the model is two rules: copy what followed the current token earlier in the document;
@@ -44,6 +45,11 @@ def bigram_and_copy(table: NGram) -> Explanation:
         return ((1 - share) * bigram + COPY * copy).log()
 
     return bigram_and_strict_induction
+
+
+def for_text(text: Text) -> Explanation:
+    """The claim for any text: `unexplained rewrite` calls this with the one that it measures."""
+    return bigram_and_copy(ngrams(text)[2])
 
 
 def made_up_text(subject: ux.Subject, documents: int = 60) -> Text:

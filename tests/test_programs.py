@@ -607,3 +607,17 @@ def test_the_example_says_what_it_claims_and_beats_its_own_table(
     assert bigram + 0.2 < share(ledger, claim) < 1
     module.main()
     assert f"{share(ledger, claim):.3f} of what the model knows" in capsys.readouterr().out
+
+
+def test_a_file_can_make_its_program_for_the_text_that_is_measured(tmp_path: Path) -> None:
+    file = Path(__file__).parent.parent / "examples" / "whole_model.py"
+    subject = ux.load(planted("half_induction").model, tokenizer=planted("half_induction").tokenizer,
+                      device="cpu")  # fmt: skip
+    spec = importlib.util.spec_from_file_location("_example", file)
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    text = example.made_up_text(subject, 10)
+    (one,) = find_explanation(str(file), text)
+    assert (one.gives, one.name) == ("logits", "bigram and strict induction")
+    with pytest.raises(ExplanationError, match="no explanation"):
+        find_explanation(str(file))

@@ -12,7 +12,10 @@ from unexplained.assays.circuit import circuit as circuit
 from unexplained.assays.heads import head_scores as head_scores
 from unexplained.assays.heads import strongest as strongest
 from unexplained.assays.heads import with_gains as with_gains
+from unexplained.assays.rewrite import rewrite as rewrite
+from unexplained.assays.sizes import sizes as sizes
 from unexplained.assays.sweep import sweep as sweep
+from unexplained.assays.tasks import tasks as tasks
 from unexplained.errors import UnexplainedError as UnexplainedError
 from unexplained.evaluate import evaluate as evaluate
 from unexplained.explanations import LIBRARY as LIBRARY

@@ -47,6 +47,10 @@ class MeasurementError(UnexplainedError):
     """A measurement that gave NaN or infinity, or could not be kept on disk."""
 
 
+class CurveError(UnexplainedError):
+    """Points no scaling curve can be fitted to, or a question that a curve has no answer to."""
+
+
 class RecordError(UnexplainedError):
     """A record file that cannot be read."""
 

@@ -14,13 +14,14 @@ from unexplained.assays.examples import examples_of
 from unexplained.assays.ladder import Ladder, induction_ladder
 from unexplained.assays.provenance import found_again
 from unexplained.assays.verdict import cruxes_of, verdict_of
-from unexplained.bars import context_gain, damage, factors, measure_row
+from unexplained.bars import bars_of, context_gain, damage, factors, measure_row
 from unexplained.errors import ExplanationError
 from unexplained.evaluate import Activations, Condition, Edited, Other, evaluate, observe
 from unexplained.explanations import Explanation, Fitted, fit
 from unexplained.explanations.fit import sites_to_observe
+from unexplained.ladder.scale import is_rung, scale_of, weaker_models
 from unexplained.ledger import Ledger
-from unexplained.record import AssayRecord, Check, HeadScore, Kind, Method, Row, TextResult
+from unexplained.record import AssayRecord, Bars, Check, HeadScore, Kind, Method, Row, TextResult
 from unexplained.sites import Site
 from unexplained.stats import Settings
 from unexplained.subject import Subject
@@ -112,6 +113,13 @@ def _own_ladder(explanations: Sequence[Explanation]) -> Ladder:
     for name in names:
         if names.count(name) > 1:
             raise ExplanationError(f"The explanation '{name}'", "it is given twice")
+    whole = [explanation.name for explanation in explanations if explanation.gives == "logits"]
+    if whole:
+        raise ExplanationError(
+            f"The program '{whole[0]}' in an assay of components",
+            "it stands for the whole model, not for a component",
+            "Give it to `rewrite`: unexplained rewrite MODEL --program my.py.",
+        )
     if not explanations:
         raise ExplanationError("An assay", "no explanation was given", "Give at least one.")
     return Ladder(tuple(explanations), explanations[0])
@@ -140,6 +148,7 @@ def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[C
         Edited(f"{REFERENCE} (direct, norm frozen)", mean.edits, mean.fingerprint,
                "direct, norm frozen"),
         *(Other(table.name, table) for table in tables),
+        *(weaker := weaker_models(subject, text)),
     ]  # fmt: skip
     ledger = evaluate(
         subject,
@@ -158,6 +167,7 @@ def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[C
     checks = checks_of(text.name, rows, primary, ledger, REFERENCE)
     if twin:
         rows.append(_twin_row(job))
+    named = [e.name for e in ladder.explanations]
     reading = (
         factors(ledger, ladder.cells, REFERENCE, settings=job.settings) if ladder.cells else None
     )
@@ -174,10 +184,32 @@ def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[C
         damage={name: damage(ledger, name, settings=job.settings) for name in fills},
         rows=tuple(rows),
         factors=reading.table if reading else (),
+        bars=_bars(job, ledger, [*fills, *named], tables, weaker),
+        scale=scale_of(
+            ledger, subject, [*fills, *named, *(t.name for t in tables)], settings=job.settings
+        )
+        if weaker
+        else None,
         context=context_gain(ledger, [*fills, *fitted], settings=job.settings),
         singles=_single_rows(job, job.sites[:singles], activations),
         examples=examples_of(subject, text, ledger, primary.name, REFERENCE),
     ), checks
+
+
+def _bars(
+    job: _Job,
+    ledger: Ledger,
+    names: Sequence[str],
+    tables: Sequence[NGram],
+    weaker: Sequence[Other],
+) -> tuple[Bars, ...]:
+    """Ablations, explanations, tables and weaker models, each as an explanation, on every bar."""
+    rungs = [one.name for one in weaker if is_rung(one.name)]
+    baselines = [*(table.name for table in tables), REFERENCE]
+    return tuple(
+        bars_of(ledger, name, baselines, rungs, settings=job.settings)
+        for name in [*names, *(table.name for table in tables), *rungs]
+    )
 
 
 def _observe(job: _Job, subject: Subject, explanations: Sequence[Explanation]) -> Activations:

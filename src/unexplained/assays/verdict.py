@@ -30,18 +30,99 @@ def verdict_of(texts: Sequence[TextResult], primary: str, heads: int, reference:
 
 
 def cruxes_of(texts: Sequence[TextResult], primary: str, reference: str) -> tuple[Crux, ...]:
-    """Where the strict rule's number falls beside the dialogue's two guesses."""
-    if primary != "strict induction":
-        return ()
-    return tuple(
-        Crux(
-            speaker="Buck against Neel Nanda",
-            statement="strict induction explains less than 1% of such heads, or 10–20% of the loss",
-            bearing=f"on {text.name}: {percent(text.row(primary).recovered[reference])} of the "
-            f"loss against {reference} ablation",
-        )
-        for text in texts
+    """Which statements of the dialogue each text's numbers bear on, and how."""
+    found: list[Crux] = []
+    for text in texts:
+        if primary == "strict induction":
+            found.append(
+                Crux(
+                    speaker="Buck against Neel Nanda",
+                    statement="strict induction explains less than 1% of such heads, or 10–20% of "
+                    "the loss",
+                    bearing=f"on {text.name}: {percent(text.row(primary).recovered[reference])} of "
+                    f"the loss against {reference} ablation" + _of_compute(text, primary),
+                )
+            )
+        found += [*_easy_bar(text, reference), *_weaker(text), *_compute(text, primary)]
+    return tuple(found)
+
+
+def _of_compute(text: TextResult, primary: str) -> str:
+    share = _frontier(text, primary)
+    return "" if share is None else f"; the explained model keeps {percent(share)} of the compute"
+
+
+def _frontier(text: TextResult, condition: str) -> Number | None:
+    if text.scale is None:
+        return None
+    for one in text.scale.explained:
+        if one.condition == condition:
+            return one.shares.get("frontier")
+    return None
+
+
+def _easy_bar(text: TextResult, reference: str) -> list[Crux]:
+    """The bigram table on the mean bar and on the gap bar."""
+    bars = next((one for one in text.bars if one.condition == "bigram"), None)
+    if bars is None:
+        return []
+    mean = next((one.recovered for one in bars.baselines if one.baseline == reference), None)
+    unigram = next((one.recovered for one in bars.baselines if one.baseline == "unigram"), None)
+    gaps = [f"{percent(rung.score)} of the gap to {rung.rung}" for rung in bars.rungs]
+    said = f"on {text.name} a bigram table, which explains nothing of the model, scores "
+    said += ", ".join(
+        [
+            *([f"{percent(mean)} against {reference} ablation of the components"] if mean else []),
+            *([f"{percent(unigram)} against a unigram table"] if unigram else []),
+            *gaps[-1:],
+        ]
     )
+    return [
+        Crux(
+            speaker="Buck",
+            statement="very high proportions of loss explained even if you don't explain anything "
+            "about the parts of your model that are actually smart",
+            bearing=said,
+        )
+    ]
+
+
+def _weaker(text: TextResult) -> list[Crux]:
+    """How high the fraction of a weaker model is that is offered as an explanation."""
+    bars = next((one for one in text.bars if one.rungs), None)
+    if bars is None:
+        return []
+    said = [
+        f"{rung.rung} recovers {percent(rung.share['unigram'])} from unigram, "
+        f"{percent(rung.share['bigram'])} from bigram"
+        for rung in bars.rungs
+        if rung.gap.value is not None and rung.gap.value > 0 and "bigram" in rung.share
+    ]
+    if not said:
+        return []
+    return [
+        Crux(
+            speaker="Ryan Greenblatt",
+            statement="if you have <98% perf explained, then you degrade from GPT4 perf to GPT3.5 "
+            "perf",
+            bearing=f"the same on this ladder, on {text.name}: " + "; ".join(said),
+        )
+    ]
+
+
+def _compute(text: TextResult, primary: str) -> list[Crux]:
+    share = _frontier(text, primary)
+    if share is None:
+        return []
+    return [
+        Crux(
+            speaker="Ryan Greenblatt",
+            statement="look at the absolute loss and determine where this is on an overall "
+            "training compute scaling curve",
+            bearing=f"on {text.name} “{primary}” leaves {percent(share)} of the training compute "
+            "that the model's own loss is worth",
+        )
+    ]
 
 
 def percent(number: Number) -> str:

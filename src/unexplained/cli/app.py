@@ -9,9 +9,13 @@ import typer
 from rich.table import Table
 
 from unexplained.cli import assay as _assay  # noqa: F401  (registers its commands)
+from unexplained.cli import bars as _bars  # noqa: F401
 from unexplained.cli import circuit as _circuit  # noqa: F401
 from unexplained.cli import heads as _heads  # noqa: F401
+from unexplained.cli import ladder as _ladder  # noqa: F401
+from unexplained.cli import rewrite as _rewrite  # noqa: F401
 from unexplained.cli import sweep as _sweep  # noqa: F401
+from unexplained.cli import tasks as _tasks  # noqa: F401
 from unexplained.cli.shared import OUT, Terms
 from unexplained.cli.shared import app as app
 from unexplained.fetch import cache_folder

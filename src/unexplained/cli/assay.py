@@ -80,22 +80,43 @@ def demo(
     documents: Documents = 48,
     report: Report = Path("runs/demo.html"),
     record: RecordFile = Path("runs/demo.json"),
+    ladder: Annotated[
+        bool, typer.Option(help="Begin with a model of the ladder, which needs no download.")
+    ] = True,
+    real: Annotated[bool, typer.Option(help="Go on to SmolLM2-135M.")] = True,
 ) -> None:
-    """Assay the induction heads of a real model on real text: no argument needed."""
-    run_assay(
-        "smollm2-135m",
-        heads="",
-        top=5,
-        texts=["webmix", "repeats"],
-        names=[],
-        sizes=(documents, 64, 128),
-        singles=5,
-        twin=True,
-        seed=0,
-        report=report,
-        record=record,
-        accept_terms=False,
-    )
+    """Assay the induction heads of a small model of ours, then of a real one: no argument needed.
+
+    The first takes under a minute, needs nothing from a network, and is placed on the scale of
+    training compute by the ladder's rungs.
+    """
+    asked = {"heads": "", "names": [], "seed": 0, "accept_terms": False}
+    if ladder:
+        OUT.print("[bold]1[/bold]  A two-layer model of ours on Python's own texts: no download.")
+        run_assay(
+            "attention-2",
+            top=3,
+            texts=["pydocs", "repeats"],
+            sizes=(32, 32, 128),
+            singles=0,
+            twin=False,
+            report=report.with_stem(report.stem + "-ladder"),
+            record=record.with_stem(record.stem + "-ladder"),
+            **asked,  # type: ignore[arg-type]
+        )
+    if real:
+        OUT.print("[bold]2[/bold]  SmolLM2-135M on web text; fetched the first time.")
+        run_assay(
+            "smollm2-135m",
+            top=5,
+            texts=["webmix", "repeats"],
+            sizes=(documents, 64, 128),
+            singles=5,
+            twin=True,
+            report=report,
+            record=record,
+            **asked,  # type: ignore[arg-type]
+        )
 
 
 def run_assay(

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
+from unexplained.errors import MeasurementError
 from unexplained.evaluate.score import Columns
 from unexplained.subject import Batch, Edit, Subject
 
@@ -99,6 +100,26 @@ class AnotherModel:
 
 
 Condition = Intact | Edited | Program | Other
+
+
+def joint(name: str, parts: Sequence[Edited]) -> Edited:
+    """Several conditions' edits at once, in order.
+
+    Raises:
+        MeasurementError: Two of them edit the same site, or one is a direct effect.
+    """
+    sites = [edit.where for part in parts for edit in part.edits]
+    for part in parts:
+        if part.effect != "total":
+            raise MeasurementError(
+                f"The joint condition '{name}'", f"'{part.name}' is a direct effect"
+            )
+    for site in sites:
+        if sites.count(site) > 1:
+            raise MeasurementError(f"The joint condition '{name}'", f"two of its parts edit {site}")
+    edits = tuple(edit for part in parts for edit in part.edits)
+    mark = digest("joint", *(part.fingerprint for part in parts))
+    return Edited(name, edits, mark, after_prefix=all(part.after_prefix for part in parts))
 
 
 def key(condition: Condition) -> str:

@@ -9,10 +9,19 @@ from pathlib import Path
 from unexplained.errors import ExplanationError
 from unexplained.explanations.library import LIBRARY
 from unexplained.explanations.protocol import Explanation, own_lines
+from unexplained.text import Text
 
 
-def find_explanation(name: str) -> tuple[Explanation, ...]:
+FACTORY = "for_text"
+"""A function of this name in a file makes an explanation for a text, with a table of it for one."""
+
+
+def find_explanation(name: str, text: Text | None = None) -> tuple[Explanation, ...]:
     """Explanations by library name, or all of a file (`claims.py`), or one (`claims.py:name`).
+
+    Args:
+        name: What to find.
+        text: Given to the file's `for_text(text)`, if it has that function.
 
     Raises:
         ExplanationError: There is no such explanation or file, or the file raised.
@@ -20,7 +29,7 @@ def find_explanation(name: str) -> tuple[Explanation, ...]:
     path, _, wanted = name.partition(":")
     if not path.endswith(".py"):
         return (LIBRARY.get(name.replace(" ", "_").replace("-", "_")),)
-    found = _load(Path(path))
+    found = _load(Path(path), text)
     if not wanted:
         return tuple(found.values())
     if wanted not in found:
@@ -32,7 +41,7 @@ def find_explanation(name: str) -> tuple[Explanation, ...]:
     return (found[wanted],)
 
 
-def _load(path: Path) -> dict[str, Explanation]:
+def _load(path: Path, text: Text | None) -> dict[str, Explanation]:
     asked = f"The explanation file {path}"
     if not path.is_file():
         raise ExplanationError(asked, "there is no such file")
@@ -43,6 +52,9 @@ def _load(path: Path) -> dict[str, Explanation]:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
+        made = getattr(module, FACTORY, None)
+        if text is not None and callable(made):
+            setattr(module, f"{FACTORY}()", made(text))
     except ExplanationError:
         raise
     except Exception as error:  # the user's own code may raise anything

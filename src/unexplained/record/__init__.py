@@ -38,19 +38,25 @@ from unexplained.record.circuit import Point as Point
 from unexplained.record.compute import Explained as Explained
 from unexplained.record.compute import Scale as Scale
 from unexplained.record.compute import ShareKind as ShareKind
+from unexplained.record.rewrite import RewriteRecord as RewriteRecord
+from unexplained.record.rewrite import SizesRecord as SizesRecord
 from unexplained.record.sweep import Effect as Effect
 from unexplained.record.sweep import Estimation as Estimation
 from unexplained.record.sweep import Joint as Joint
 from unexplained.record.sweep import SweepRecord as SweepRecord
+from unexplained.record.tasks import TasksRecord as TasksRecord
 
-KINDS: dict[str, type[AssayRecord] | type[CircuitRecord] | type[SweepRecord]] = {
+KINDS: dict[str, type[Record]] = {
     "assay": AssayRecord,
     "circuit": CircuitRecord,
+    "rewrite": RewriteRecord,
+    "sizes": SizesRecord,
     "sweep": SweepRecord,
+    "tasks": TasksRecord,
 }
 
 
-def load_record(path: str | Path) -> AssayRecord | CircuitRecord | SweepRecord:
+def load_record(path: str | Path) -> Record:
     """Read a record file.
 
     Raises:

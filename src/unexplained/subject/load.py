@@ -20,6 +20,7 @@ from unexplained.subject.families import FAMILIES
 from unexplained.subject.packaged import PACKAGED, packaged_folder
 from unexplained.subject.precision import decide
 from unexplained.subject.quiet import quiet
+from unexplained.subject.shipped import TOKENIZER, shipped
 from unexplained.subject.subject import Subject
 
 Placement = Mapping[str, Any]
@@ -41,8 +42,9 @@ def load(
     """Open a model up.
 
     Args:
-        source: A packaged name (`unexplained models`), a folder with safetensors, a `.gguf` file,
-            a hub id, or a model already in memory (then give its tokenizer too).
+        source: A packaged name (`unexplained models`), a model of ours (`unexplained ladder`), a
+            folder with safetensors, a `.gguf` file, a hub id, or a model already in memory (then
+            give its tokenizer too).
         tokenizer: Use this one instead of the one that comes with the model.
         device: Where to run; the GPU if there is one.
         device_map: Instead of `device`: spread the model over several GPUs, as transformers
@@ -100,6 +102,11 @@ def _from_source(
     if source in PACKAGED:
         folder, notes = packaged_folder(source, accept_terms=accept)
         return *_read_folder(folder, tokenizer, dtype, placement), notes
+    if source in (ours := shipped()):
+        found = tokenizer or AutoTokenizer.from_pretrained(TOKENIZER, local_files_only=True)
+        return *_read_folder(ours[source], found, dtype, placement), [
+            "trained by us; ships with this package"
+        ]
     if path.suffix == ".gguf":
         if not path.is_file():
             raise SubjectError(f"The GGUF file {path}", "there is no such file")
@@ -182,7 +189,7 @@ def _read_hub(
         raise SubjectError(
             asked,
             "there is no packaged model, folder or file of that name",
-            near_matches(source, PACKAGED) + " A hub id has the form owner/name.",
+            near_matches(source, [*PACKAGED, *shipped()]) + " A hub id has the form owner/name.",
         )
     try:
         model = AutoModelForCausalLM.from_pretrained(

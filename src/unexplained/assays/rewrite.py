@@ -1,0 +1,324 @@
+"""`rewrite`: more and more of a model replaced by stated explanations, and what it is then worth.
+
+Components are replaced in random orders, not in the order of how well they are explained, so
+that the curve says what an arbitrary component's explanation is worth (Ryan Greenblatt: "explain
+arbitrary components of GPT2-medium enough to perform as well as GPT2-sm"). For every component the
+best of the library's rules is chosen by its loss alone on the fit part; mean ablation is among the
+choices, so an explanation is never worse there than none. MLPs have no stated explanation: where
+they are replaced it is by their mean, and the record says so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from unexplained.ablations import ABLATIONS
+from unexplained.assays.provenance import found_again
+from unexplained.bars import bars_of, increase, loss, recovered, ties_with
+from unexplained.errors import MeasurementError
+from unexplained.evaluate import Condition, Edited, Other, evaluate, joint, observe
+from unexplained.explanations import LIBRARY, Explanation, fit, fit_program
+from unexplained.explanations.fit import sites_to_observe
+from unexplained.ladder.scale import is_rung, scale_of
+from unexplained.ledger import Ledger
+from unexplained.record import Description, Number
+from unexplained.record.rewrite import BreakEven, Choice, ProgramRow, RewriteRecord, Step
+from unexplained.sites import Site
+from unexplained.stats import Settings
+from unexplained.subject import Subject
+from unexplained.text import Text
+from unexplained.text.ngrams import NGram, ngrams
+
+Say = Callable[[str, int, int], None]
+
+NONE = "mean"
+"""What stands for a component that no rule explains better than its mean does."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """For every component what goes in its place, and its mean."""
+
+    explained: Mapping[Site, Edited]
+    ablated: Mapping[Site, Edited]
+    choices: tuple[Choice, ...]
+    bits: int
+
+
+def rules() -> tuple[Explanation, ...]:
+    """The library's patterns that read tokens alone, with the rest on the mean and on the first."""
+    plain = [
+        one for one in LIBRARY.all().values() if one.gives == "pattern" and one.reads == ("tokens",)
+    ]
+    return tuple(variant for one in plain for variant in (one, one.with_rest("first")))
+
+
+def choose(
+    subject: Subject,
+    text: Text,
+    sites: Sequence[Site],
+    *,
+    explanations: Sequence[Explanation],
+    seed: int,
+    folder: Path | None = None,
+    say: Say = lambda what, done, total: None,
+) -> Chosen:
+    """The best explanation of every component by itself, by the loss on the fit part.
+
+    Raises:
+        MeasurementError: A loss is not finite.
+    """
+    heads = [site for site in sites if site.part == "H"]
+    observed = [
+        *(s for e in explanations for s in sites_to_observe(e, heads, subject.shape)),
+        *(site.component.at("z") if site.part == "H" else site for site in sites),
+    ]
+    activations = observe(subject, text, list(dict.fromkeys(observed)))
+    means = {
+        site: ABLATIONS.get(NONE).fit(activations, [site], seed).condition(f"{NONE} at {site}")
+        for site in sites
+    }
+    candidates: dict[Site, dict[str, Edited]] = {site: {NONE: means[site]} for site in sites}
+    bits = {NONE: 0}
+    for one in explanations:
+        for site in heads:
+            fitted = fit(one.at((site,)), subject.shape, activations, seed)
+            bits[one.name] = fitted.description.bits
+            condition = fitted.condition()
+            candidates[site][one.name] = Edited(
+                f"{one.name} at {site}", condition.edits, condition.fingerprint
+            )
+    conditions = [c for known in candidates.values() for c in known.values()]
+    ledger = evaluate(
+        subject, text, conditions, part="fit", folder=folder,
+        progress=lambda done, total: say("choosing explanations", done, total),
+    )  # fmt: skip
+    base = ledger.sums("intact").per_token()
+    best, choices = {}, []
+    for site, known in candidates.items():
+        costs = {name: ledger.sums(c.name).per_token() - base for name, c in known.items()}
+        name = min(costs, key=lambda name: costs[name])
+        best[site] = known[name]
+        choices.append(
+            Choice(site=str(site), explanation=name, increase=costs[name], mean=costs[NONE])
+        )
+    return Chosen(best, means, tuple(choices), sum(bits[c.explanation] for c in choices))
+
+
+def counts_of(components: int) -> tuple[int, ...]:
+    """How many are replaced: doubling, and all.
+
+    >>> counts_of(10)
+    (1, 2, 4, 8, 10)
+    """
+    found, now = [], 1
+    while now < components:
+        found.append(now)
+        now *= 2
+    return (*found, components)
+
+
+def rewrite(
+    subject: Subject,
+    text: Text,
+    sites: str = "L*.H*",
+    *,
+    weaker: Sequence[Other] = (),
+    explanations: Sequence[Explanation] | None = None,
+    programs: Sequence[Explanation] = (),
+    draws: int = 3,
+    settings: Settings = Settings(),  # noqa: B008  (frozen)
+    folder: Path | None = None,
+    say: Say = lambda what, done, total: None,
+) -> RewriteRecord:
+    """Replace random components by explanations, more and more of them.
+
+    Args:
+        subject: The model.
+        text: Where to measure; what is chosen and fitted is so on its fit part.
+        sites: The components that may be replaced: heads, and MLPs by their mean.
+        weaker: Models to compare with (`weaker_models`).
+        explanations: What may be put in a head's place; the library's rules if not given.
+        programs: Written programs, each offered in the place of the whole model.
+        draws: Random orders.
+        settings: Level, resamples and seed (which also draws the orders).
+        folder: Where finished batches are kept and found again.
+        say: Told about progress.
+
+    Raises:
+        MeasurementError: There is no component, or a loss is not finite.
+    """
+    started = time.perf_counter()
+    where = subject.sites(sites)
+    if not where:
+        raise MeasurementError(f"Rewriting '{sites}'", "there is no such component")
+    chosen = choose(subject, text, where, explanations=explanations or rules(),
+                    seed=settings.seed, folder=folder, say=say)  # fmt: skip
+    orders = _orders(where, draws, settings.seed)
+    tables = ngrams(text)
+    written = {
+        one: (fit_program(one, text, seed=settings.seed),
+              fit_program(one.on_shuffled(), text, seed=settings.seed))
+        for one in programs
+    }  # fmt: skip
+    conditions = [
+        *_steps(chosen, orders),
+        *(Other(t.name, t) for t in tables),
+        *weaker,
+        *(w.condition() for pair in written.values() for w in pair),
+    ]
+    ledger = evaluate(
+        subject, text, conditions, folder=folder,
+        progress=lambda done, total: say(f"rewriting on {text.name}", done, total),
+    )  # fmt: skip
+    names = [one.name for one in weaker if is_rung(one.name)]
+    whole = _name("explained", orders[0], len(where))
+    placed = [*([whole] if whole in ledger.conditions else []), *(t.name for t in tables),
+              *(one.name for one in programs)]  # fmt: skip
+    steps = _read(ledger, orders, names, settings)
+    losses = {name: loss(ledger, name, settings=settings) for name in names}
+    ordered = sorted(names, key=lambda name: -(losses[name].value or 0.0))
+    return RewriteRecord(
+        title=f"{subject.name} rewritten",
+        verdict=_verdict(steps, len(where), ledger, ordered, settings),
+        text=text.name,
+        text_fingerprint=text.fingerprint,
+        text_notes=text.notes,
+        documents=len(text.eval),
+        tokens=text.predicted,
+        components=len(where),
+        intact=loss(ledger, "intact", settings=settings),
+        tables={t.name: loss(ledger, t.name, settings=settings) for t in tables},
+        rungs={name: losses[name] for name in ordered},
+        choices=chosen.choices,
+        bits=chosen.bits,
+        steps=steps,
+        programs=tuple(
+            _program(
+                ledger, one, pair[0].description, pair[1].condition().name, tables, names, settings
+            )
+            for one, pair in written.items()
+        ),
+        scale=scale_of(ledger, subject, placed, settings=settings) if weaker else None,
+        break_even=tuple(_break_even(name, losses[name], steps, draws) for name in ordered),
+        itself={name: ties_with(ledger, name, names, settings=settings).place for name in ordered},
+        **found_again(subject, settings, started),
+    )
+
+
+def _program(
+    ledger: Ledger,
+    program: Explanation,
+    description: Description,
+    shuffled: str,
+    tables: Sequence[NGram],
+    weaker: Sequence[str],
+    settings: Settings,
+) -> ProgramRow:
+    bases = [table.name for table in tables]
+    return ProgramRow(
+        name=program.name,
+        says=program.says,
+        description=description,
+        bars=bars_of(ledger, program.name, bases, weaker, settings=settings),
+        shuffled=bars_of(ledger, shuffled, bases, weaker, settings=settings),
+    )
+
+
+def _orders(sites: Sequence[Site], draws: int, seed: int) -> list[list[Site]]:
+    rng = np.random.default_rng([seed, 9])
+    return [[sites[i] for i in rng.permutation(len(sites))] for _ in range(draws)]
+
+
+def _name(kind: str, order: Sequence[Site], count: int) -> str:
+    # By the components themselves: two orders share their last step, and are then one condition.
+    return f"{kind}: " + " ".join(sorted(map(str, order[:count])))
+
+
+def _steps(chosen: Chosen, orders: Sequence[Sequence[Site]]) -> list[Condition]:
+    found: dict[str, Condition] = {}
+    for order in orders:
+        for count in counts_of(len(order)):
+            some = sorted(order[:count], key=str)
+            for kind, parts in (("explained", chosen.explained), ("ablated", chosen.ablated)):
+                name = _name(kind, order, count)
+                if name not in found:
+                    found[name] = joint(name, [parts[site] for site in some])
+    # Where no rule beats the mean, the explained model is the ablated one: measure it once.
+    once: dict[str, Condition] = {}
+    for condition in found.values():
+        once.setdefault(condition.fingerprint, condition)
+    return list(once.values())
+
+
+def _read(
+    ledger: Ledger, orders: Sequence[Sequence[Site]], weaker: Sequence[str], settings: Settings
+) -> tuple[Step, ...]:
+    steps = []
+    for draw, order in enumerate(orders):
+        for count in counts_of(len(order)):
+            ablated = _name("ablated", order, count)
+            explained = _name("explained", order, count)
+            if explained not in ledger.conditions:
+                explained = ablated
+            elif ablated not in ledger.conditions:
+                ablated = explained
+            steps.append(
+                Step(
+                    draw=draw,
+                    count=count,
+                    explained=loss(ledger, explained, settings=settings),
+                    ablated=loss(ledger, ablated, settings=settings),
+                    recovered=recovered(ledger, explained, ablated, settings=settings),
+                    place=ties_with(ledger, explained, weaker, settings=settings)
+                    if weaker
+                    else None,
+                )
+            )
+    return tuple(steps)
+
+
+def _break_even(rung: str, own: Number, steps: Sequence[Step], draws: int) -> BreakEven:
+    """The last step before the model falls below a weaker one, in every order."""
+
+    def last(draw: int, standing: tuple[str, ...]) -> int:
+        best = 0
+        for step in steps:
+            if step.draw != draw or step.place is None:
+                continue
+            mine = next(c.standing for c in step.place.comparisons if c.rung == rung)
+            if mine not in standing:
+                break
+            best = step.count
+        return best
+
+    return BreakEven(
+        rung=rung,
+        loss=own,
+        counts=tuple(last(draw, ("beats", "ties")) for draw in range(draws)),
+        certain=tuple(last(draw, ("beats",)) for draw in range(draws)),
+    )
+
+
+def _verdict(
+    steps: Sequence[Step], components: int, ledger: Ledger, weaker: Sequence[str],
+    settings: Settings,
+) -> str:  # fmt: skip
+    whole = next(step for step in steps if step.count == components)
+    cost = (whole.explained.value or 0.0) - ledger.sums("intact").per_token()
+    said = (
+        f"With all {components} components replaced the loss rises by {cost:.3f} nats per token"
+        f" to {whole.explained.value:.3f}"
+    )
+    if whole.place is not None:
+        said += f"; among weaker models that is: {whole.place.place}"
+    bigram = increase(ledger, "bigram", settings=settings).value
+    if bigram is not None:
+        better = "below" if cost < bigram else "above"
+        said += f"; a bigram table's rise is {bigram:.3f}, so it is {better} that"
+    return said + "."

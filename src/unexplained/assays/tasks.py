@@ -1,0 +1,235 @@
+"""`tasks`: the same explanations on narrow tasks and on the full distribution.
+
+A commenter: "quality of their explanations on specific narrow tasks, full distribution performance
+doesn't matter"; Ryan Greenblatt's bar is accuracy against a weaker model's: "GPT4 gets 50% … GPT3.5
+gets 20%, if you could explain up to 40%". Explanations are chosen and fitted once, on the fit part
+of the first text, and then measured everywhere: what is task-good and globally bad shows as that.
+Components are replaced one after another, so that accuracy is seen against the fraction of loss
+recovered as an explanation gets worse (MISSION 16).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from unexplained.assays.provenance import found_again
+from unexplained.assays.rewrite import Chosen, Say, choose, counts_of, rules
+from unexplained.bars import loss, recovered
+from unexplained.bars.measures import measure_of
+from unexplained.bars.paired import paired
+from unexplained.errors import MeasurementError
+from unexplained.evaluate import Condition, Other, evaluate, joint
+from unexplained.explanations import Explanation
+from unexplained.ledger import ALL, Ledger
+from unexplained.record import Number
+from unexplained.record.tasks import Task, TaskPoint, TasksRecord, Weaker
+from unexplained.sites import Site
+from unexplained.stats import SHARE, Settings, fraction, mean_per_token
+from unexplained.subject import Subject
+from unexplained.text import Text
+
+Stratum = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A task: a text, whole or the tokens with one label."""
+
+    name: str
+    text: Text
+    says: str = ""
+    stratum: Stratum = ALL
+
+    @property
+    def column(self) -> str:
+        """The ledger's column of right predictions."""
+        return measure_of("accuracy", pairs=self.text.pairs).column
+
+
+def tasks(
+    subject: Subject,
+    asked: Sequence[Asked],
+    sites: str = "L*.H*",
+    *,
+    weaker: Sequence[Other] = (),
+    reference: str = "",
+    explanations: Sequence[Explanation] | None = None,
+    settings: Settings = Settings(),  # noqa: B008  (frozen)
+    folder: Path | None = None,
+    say: Say = lambda what, done, total: None,
+) -> TasksRecord:
+    """Measure the same explanations on every task.
+
+    Args:
+        subject: The model.
+        asked: The full distribution first; on its fit part everything is chosen and fitted.
+        sites: The components that are replaced, one after another in a random order.
+        weaker: Models to compare with, the weakest first.
+        reference: The one of them that accuracy is held against; the last if not given.
+        explanations: What may be put in a head's place; the library's rules if not given.
+        settings: Level, resamples and seed (which also draws the order).
+        folder: Where finished batches are kept and found again.
+        say: Told about progress.
+
+    Raises:
+        MeasurementError: There is no task or no component, two tasks share a name, or a loss is
+            not finite.
+    """
+    started = time.perf_counter()
+    names = [one.name for one in asked]
+    if not asked or len(set(names)) < len(names):
+        raise MeasurementError(f"The tasks {', '.join(names) or '(none)'}", "name each once")
+    where = subject.sites(sites)
+    chosen = choose(subject, asked[0].text, where, explanations=explanations or rules(),
+                    seed=settings.seed, folder=folder, say=say)  # fmt: skip
+    rng = np.random.default_rng([settings.seed, 10])
+    order = [where[i] for i in rng.permutation(len(where))]
+    conditions = [*_conditions(chosen, order).values(), *weaker]
+    held = reference or (weaker[-1].name if weaker else "")
+    ledgers: dict[str, Ledger] = {}
+    for one in asked:
+        if one.text.fingerprint not in ledgers:
+            ledgers[one.text.fingerprint] = evaluate(
+                subject, one.text, conditions, folder=folder,
+                progress=lambda done, total, n=one.text.name: say(f"measuring {n}", done, total),  # type: ignore[misc]
+            )  # fmt: skip
+    ladder = [one.name for one in weaker]
+    found = tuple(
+        _task(one, ledgers[one.text.fingerprint], order, ladder, held, settings) for one in asked
+    )
+    return TasksRecord(
+        title=f"Narrow tasks of {subject.name}",
+        verdict=_verdict(found, held),
+        components=len(order),
+        order=tuple(map(str, order)),
+        reference=held,
+        tasks=found,
+        **found_again(subject, settings, started),
+    )
+
+
+def _conditions(chosen: Chosen, order: Sequence[Site]) -> dict[str, Condition]:
+    """Every step explained and ablated, by name; two that are the same condition are one."""
+    once: dict[str, Condition] = {}
+    for count in counts_of(len(order)):
+        for kind, parts in (("explained", chosen.explained), ("ablated", chosen.ablated)):
+            condition = joint(_name(kind, count), [parts[site] for site in order[:count]])
+            once.setdefault(condition.fingerprint, condition)
+    return {condition.name: condition for condition in once.values()}
+
+
+def _name(kind: str, count: int) -> str:
+    return f"{kind}, {count} components"
+
+
+def _task(
+    one: Asked,
+    ledger: Ledger,
+    order: Sequence[Site],
+    weaker: Sequence[str],
+    reference: str,
+    settings: Settings,
+) -> Task:
+    def accuracy(condition: str) -> Number:
+        read = paired(ledger, one.column, (condition,), one.stratum)
+        return mean_per_token(read.columns[0], read.tokens, settings=settings, unit=SHARE)
+
+    def cost(condition: str) -> Number:
+        return loss(ledger, condition, stratum=one.stratum, settings=settings)
+
+    points = []
+    for count in counts_of(len(order)):
+        ablated, explained = _name("ablated", count), _name("explained", count)
+        known = ledger.conditions
+        explained = explained if explained in known else ablated
+        ablated = ablated if ablated in known else explained
+        points.append(
+            TaskPoint(
+                count=count,
+                loss=cost(explained),
+                recovered=recovered(
+                    ledger, explained, ablated, stratum=one.stratum, settings=settings
+                ),
+                accuracy=accuracy(explained),
+                gap=_gap(ledger, one, explained, reference, settings) if reference else None,
+            )
+        )
+    jump, at = _jump(ledger, one, weaker, settings)
+    last = _name("ablated", len(order))
+    return Task(
+        name=one.name,
+        says=one.says,
+        unit="pairs" if one.text.pairs else "tokens",
+        tokens=int(ledger.sums("intact", one.stratum).tokens.sum()),
+        intact=cost("intact"),
+        accuracy=accuracy("intact"),
+        ablated=accuracy(last if last in ledger.conditions else _name("explained", len(order))),
+        weaker=tuple(Weaker(name=n, loss=cost(n), accuracy=accuracy(n)) for n in weaker),
+        jump=jump,
+        jump_at=at,
+        points=tuple(points),
+    )
+
+
+def _gap(ledger: Ledger, one: Asked, explained: str, reference: str, settings: Settings) -> Number:
+    """(accuracy − weak) / (strong − weak): 0 does as well as the weaker model."""
+    read = paired(ledger, one.column, (explained, reference, "intact"), one.stratum)
+    mine, weak, strong = read.columns
+    return fraction(
+        mine - weak,
+        strong - weak,
+        read.tokens,
+        what=f"accuracy above '{reference}'",
+        unit=SHARE,
+        if_negative="the weaker model is right more often, so there is no gap to keep",
+        settings=settings,
+    )
+
+
+def _jump(
+    ledger: Ledger, one: Asked, weaker: Sequence[str], settings: Settings
+) -> tuple[Number, str]:
+    """The largest rise of accuracy between neighbours on the ladder, as a share of all of it.
+
+    Which step is the largest is chosen on the whole text; the interval resamples documents for
+    that step. Refused where the whole rise is not distinguishable from zero.
+    """
+    if len(weaker) < 2:
+        return Number(value=None, unit=SHARE, refused="it takes two weaker models"), ""
+    ladder = [*weaker, "intact"]
+    read = paired(ledger, one.column, tuple(ladder), one.stratum)
+    columns = np.stack(read.columns)
+    rises = np.diff(columns.sum(1))
+    at = int(rises.argmax())
+    between = f"{ladder[at]} and {'the model' if at == len(rises) - 1 else ladder[at + 1]}"
+    number = fraction(
+        columns[at + 1] - columns[at],
+        columns[-1] - columns[0],
+        read.tokens,
+        what="rise of accuracy along the ladder",
+        unit=SHARE,
+        if_negative="accuracy does not rise along the ladder",
+        settings=settings,
+    )
+    return number, between
+
+
+def _verdict(found: Sequence[Task], reference: str) -> str:
+    parts = []
+    for task in found:
+        whole = task.points[-1]
+        share = whole.recovered.value
+        said = f"on {task.name}, with all components replaced, "
+        said += "the fraction recovered is refused" if share is None else f"f = {share:.0%}"
+        if whole.accuracy.value is not None and task.accuracy.value is not None:
+            said += f" and {whole.accuracy.value:.1%} are right of {task.accuracy.value:.1%}"
+        weak = next((w.accuracy.value for w in task.weaker if w.name == reference), None)
+        if weak is not None:
+            said += f" ({reference}: {weak:.1%})"
+        parts.append(said)
+    return "; ".join(parts)[:1].upper() + "; ".join(parts)[1:] + "."

@@ -1,0 +1,105 @@
+"""`bars table`: the calculator of what share must be explained."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from unexplained.cli.shared import OUT, app
+
+bars_app = typer.Typer(help="Bars: what a fraction explained is worth in training compute.")
+app.add_typer(bars_app, name="bars", no_args_is_help=True)
+
+
+@bars_app.command("table")
+def table(
+    curve: Annotated[
+        list[str] | None, typer.Option(help="kaplan, cerebras, hoffmann, besiroglu; all if none.")
+    ] = None,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(help="A name (uniform, unigram, bigram, …) or name=nats, such as mine=7.2."),
+    ] = None,
+    strong: Annotated[float, typer.Option(help="FLOPs of the stronger model.")] = 0.0,
+    weak: Annotated[float, typer.Option(help="FLOPs of the weaker model.")] = 0.0,
+    fraction: Annotated[
+        list[float] | None, typer.Option(help="Fractions explained, for the compute left.")
+    ] = None,
+) -> None:
+    """Below which fraction explained a strong model falls to a weaker one, and what is left.
+
+    Without --strong and --weak the two are GPT-4 and GPT-3.5 by published estimates.
+    """
+    from unexplained.curves import CURVES, FRACTIONS, GPT_4, GPT_35
+    from unexplained.curves import table as rows_of
+    from unexplained.errors import CurveError, near_matches
+
+    for name in curve or []:
+        if name not in CURVES:
+            raise CurveError(f"The curve '{name}'", "none is published under that name",
+                             near_matches(name, CURVES))  # fmt: skip
+    curves = [CURVES[name] for name in curve or CURVES]
+    baselines = [_baseline(text) for text in baseline or ("uniform", "unigram", "bigram")]
+    fractions = fraction or list(FRACTIONS)
+    above, below = strong or GPT_4, weak or GPT_35
+    shown = Table(
+        title=f"From {above:.3g} to {below:.3g} FLOPs: the fraction explained that is needed "
+        "not to fall below the weaker model, and the share of compute left at other fractions"
+    )
+    shown.box, shown.padding = box.SIMPLE, (0, 1, 0, 0)
+    for column in ("curve", "baseline", "nats", "needed", *(f"{one:g}" for one in fractions)):
+        shown.add_column(column, justify="left" if column in ("curve", "baseline") else "right")
+    notes: dict[str, None] = {}
+    for row in rows_of(curves, baselines, strong=above, weak=below, fractions=fractions):
+        shown.add_row(
+            row.curve + ("*" if row.extrapolated else ""), row.baseline,
+            _said(row.apart.value), _said(row.needed.value),
+            *(_short(row.left[one].value) for one in fractions),
+        )  # fmt: skip
+        refused = [row.needed.refused, *(number.refused for number in row.left.values())]
+        notes |= dict.fromkeys(note for note in refused if note)
+    OUT.print(shown)
+    for note in notes:
+        OUT.print(f"– refused: {note}", highlight=False)
+    OUT.print(
+        "nats: the loss between the two. * extrapolated: a model lies beyond what the curve was fitted on. Published curves carry "
+        "no interval here, and their tokens and texts differ from each other's and from the "
+        "baselines': read the spread between rows as the least uncertainty there is.",
+        highlight=False,
+    )
+
+
+def _baseline(text: str):  # type: ignore[no-untyped-def]
+    """A named baseline, or `name=nats`."""
+    from unexplained.curves import BASELINES, Baseline
+    from unexplained.errors import CurveError, near_matches
+
+    if text in BASELINES:
+        return BASELINES[text]
+    name, found, value = text.partition("=")
+    try:
+        return Baseline(name, float(value))
+    except ValueError:
+        what = f"'{value}' is no number" if found else "there is none of that name"
+        raise CurveError(
+            f"The baseline '{text}'", what,
+            near_matches(name, BASELINES) + " Or write name=nats, such as mine=7.2.",
+        ) from None  # fmt: skip
+
+
+def _said(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _short(value: float | None) -> str:
+    """Two digits of a share, one with a power of ten where it is small.
+
+    >>> _short(0.27), _short(0.000081)
+    ('0.27', '8e-5')
+    """
+    if value is None:
+        return "–"
+    return f"{value:.2g}" if value >= 0.01 else f"{value:.0e}".replace("e-0", "e-")

@@ -1,0 +1,98 @@
+"""`rewrite` and `sizes`: whole models replaced by explanations, and the same over a ladder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unexplained.cli.progress import Progress
+from unexplained.cli.shared import (
+    BlockSize,
+    Documents,
+    FitDocuments,
+    Model,
+    RecordFile,
+    Report,
+    Run,
+    Seed,
+    Terms,
+    app,
+    ledgers,
+    writing,
+)
+
+
+@app.command()
+def rewrite(
+    model: Model,
+    sites: Annotated[
+        str, typer.Option(help='What may be replaced: "L*.H*", or with MLPs "L*.H* L*.mlp".')
+    ] = "L*.H*",
+    text: Annotated[str, typer.Option(help="webmix, pydocs, repeats, or a file.")] = "webmix",
+    program: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="my.py: a program for the whole model; may be given again."
+        ),
+    ] = None,
+    draws: Annotated[int, typer.Option(min=1, help="Random orders.")] = 3,
+    documents: Documents = 96,
+    fit_documents: FitDocuments = 64,
+    block: BlockSize = 128,
+    seed: Seed = 0,
+    report: Report = Path("rewrite.html"),
+    record: RecordFile = Path("rewrite.json"),
+    run: Run = None,
+    accept_terms: Terms = False,
+) -> None:
+    """Replace random components by stated explanations, until all are, beside weaker models.
+
+    For every head the best of the library's rules is chosen on the fit part; MLPs have no
+    stated explanation and are replaced by their mean.
+    """
+    import unexplained as ux
+    from unexplained.explanations.files import find_explanation
+    from unexplained.ladder.scale import weaker_models
+
+    with writing(report, record) as made, Progress() as progress:
+        subject = ux.load(model, accept_terms=accept_terms)
+        where = ux.text(text, subject, documents=documents, fit_documents=fit_documents,
+                        block=block, seed=seed)  # fmt: skip
+        programs = [one for name in program or [] for one in find_explanation(name, where)]
+        made.append(
+            ux.rewrite(subject, where, sites, weaker=weaker_models(subject, where),
+                       programs=programs, draws=draws,
+                       settings=ux.Settings(seed=seed), folder=ledgers(run), say=progress)
+        )  # fmt: skip
+
+
+@app.command()
+def sizes(
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Rungs of the ladder; all if none.")
+    ] = None,
+    text: Annotated[str, typer.Option(help="webmix, pydocs, repeats, or a file.")] = "webmix",
+    documents: Documents = 96,
+    fit_documents: FitDocuments = 64,
+    block: BlockSize = 128,
+    seed: Seed = 0,
+    report: Report = Path("sizes.html"),
+    record: RecordFile = Path("sizes.json"),
+    run: Run = None,
+) -> None:
+    """Explain every head of every rung by the same rules: is it easier or harder with size?"""
+    import unexplained as ux
+    from unexplained.ladder.catalogue import catalogue
+
+    known = catalogue()
+    names = models or [one.name for one in known.rungs() if not one.seed]
+    with writing(report, record) as made, Progress() as progress:
+        rungs = {ux.load(name): known.named(name).compute for name in names}
+        where = ux.text(text, next(iter(rungs)), documents=documents,
+                        fit_documents=fit_documents, block=block, seed=seed)  # fmt: skip
+        made.append(
+            ux.sizes(rungs, where, settings=ux.Settings(seed=seed), folder=ledgers(run),
+                     say=progress)
+        )  # fmt: skip

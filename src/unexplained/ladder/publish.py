@@ -1,0 +1,142 @@
+"""From finished runs to what ships: float16 checkpoints and `ladder.json`."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import LlamaForCausalLM
+
+from unexplained.errors import SubjectError
+from unexplained.ladder.catalogue import Catalogue, Role, Trained
+from unexplained.ladder.recipe import Recipe
+from unexplained.ladder.series import RUNGS, Plan, plans
+from unexplained.ladder.stream import Stream
+from unexplained.ladder.tokenizer import save_tokenizer
+from unexplained.ladder.train import COST
+from unexplained.record.base import write_whole
+from unexplained.subject.quiet import quiet
+from unexplained.text.corpora import webmix
+from unexplained.text.tokens import Tokens
+
+HELD_OUT_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A checkpoint of a run, before it is published."""
+
+    name: str
+    role: Role
+    folder: Path
+    step: int
+    plan: Plan
+
+
+def publish(
+    runs: Path, folder: Path, tokenizer: Any, data: Stream, say: Callable[[str], None]
+) -> Path:
+    """Write every finished run's checkpoints into `folder`; the path of its `ladder.json`.
+
+    Raises:
+        SubjectError: No run is finished.
+    """
+    made = [one for name, plan in plans().items() for one in _made(runs / name, plan)]
+    if not made:
+        raise SubjectError(f"The runs in {runs}", "none of them is finished", "Train some first.")
+    save_tokenizer(tokenizer, folder / "tokenizer")
+    found, first = [], json.loads((runs / made[0].plan.recipe.name / COST).read_text())
+    for one in made:
+        say(one.name)
+        found.append(_publish(one, runs, folder, data))
+    catalogue = Catalogue(
+        corpus=f"{webmix.PACKAGE}, fit part",
+        corpus_sha256=webmix.PACKAGE.sha256,
+        tokenizer=Tokens(_Bare(tokenizer)).fingerprint,  # type: ignore[arg-type]
+        versions={"python": platform.python_version(), "torch": first["torch"]}
+        | {name: version(name) for name in ("transformers", "tokenizers")},
+        machine={"processor": first["processor"], "threads": str(first["threads"])},
+        models=tuple(sorted(found, key=lambda one: (one.role, one.compute, one.seed))),
+    )
+    return write_whole(
+        folder / "ladder.json", catalogue.model_dump_json(indent=1) + "\n", "catalogue"
+    )
+
+
+@dataclass(frozen=True)
+class _Bare:
+    """As much of a subject as a tokenizer's fingerprint needs."""
+
+    tokenizer: Any
+
+
+def _made(run: Path, plan: Plan) -> list[_Made]:
+    if not (run / "final").is_dir():
+        return []
+    name, recipe = plan.recipe.name, plan.recipe
+    role: Role = "attention only" if not recipe.mlp else "rung"
+    if "-annealed-" in name:
+        role = "annealed"
+    found = [_Made(name, role, run / "final", recipe.steps, plan)]
+    for step in plan.checkpoints:
+        kind: Role = role if role == "attention only" else "checkpoint"
+        found.append(_Made(f"{name}-step-{step}", kind, run / f"step-{step}", step, plan))
+    return found
+
+
+def _publish(one: _Made, runs: Path, folder: Path, data: Stream) -> Trained:
+    recipe = one.plan.recipe
+    # Assembled beside its place: a checkpoint is there whole or not at all.
+    draft, place = folder / f".{one.name}.part", folder / one.name
+    shutil.rmtree(draft, ignore_errors=True)
+    with quiet():
+        model = LlamaForCausalLM.from_pretrained(one.folder, dtype=torch.float16)
+        model.save_pretrained(draft)
+    (draft / "generation_config.json").unlink(missing_ok=True)
+    shutil.rmtree(place, ignore_errors=True)
+    draft.replace(place)
+    cost = json.loads((runs / recipe.name / COST).read_text(encoding="utf-8"))
+    base = recipe.name.split("-seed-")[0].split("-annealed-")[0]
+    tokens = one.step * recipe.rows * (recipe.context - 1)
+    return Trained(
+        name=one.name,
+        role=one.role,
+        rung=next((i for i, rung in enumerate(RUNGS, start=1) if rung.name == base), 0),
+        seed=recipe.seed,
+        step=one.step,
+        steps=recipe.steps,
+        width=recipe.width,
+        layers=recipe.layers,
+        heads=recipe.heads,
+        parameters=sum(weight.numel() for weight in model.parameters()),
+        tokens=tokens,
+        compute=float(recipe.flops_per_token * tokens),
+        repeats=recipe.repeats,
+        held_out=held_out_loss(model.float(), recipe, data.held_out),
+        seconds=round(cost["seconds"], 1),
+        memory=cost["memory"],
+    )
+
+
+def held_out_loss(model: Any, recipe: Recipe, tokens: NDArray[np.int32]) -> float:
+    """Loss on the beginning of the documents kept back from training (nats per token)."""
+    length = recipe.context - 1
+    count = min(HELD_OUT_ROWS, len(tokens) // length)
+    rows = torch.zeros(count, recipe.context, dtype=torch.long)
+    rows[:, 1:] = torch.from_numpy(tokens[: count * length].astype(np.int64)).view(count, length)
+    total = 0.0
+    with torch.no_grad():
+        for batch in torch.split(rows, 32):
+            logits = model.eval()(batch[:, :-1], use_cache=False).logits.flatten(0, 1)
+            target = batch[:, 1:].flatten()
+            total += torch.nn.functional.cross_entropy(logits, target, reduction="sum").item()
+    return total / (count * length)

@@ -1,0 +1,70 @@
+"""Train several runs side by side, one thread each: tiny matrices gain nothing from more."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from unexplained.ladder.series import plan_of
+from unexplained.ladder.stream import fit_documents, stream
+from unexplained.ladder.tokenizer import save_tokenizer, train_tokenizer
+from unexplained.ladder.train import train
+
+Say = Callable[[str, int, int], None]
+"""Told a run's name, its step and its steps."""
+
+
+def tokenizer_of(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer of a folder of runs; learned from the fit part the first time."""
+    path = folder / "tokenizer"
+    if not (path / "tokenizer.json").is_file():
+        save_tokenizer(train_tokenizer(item.text for item in fit_documents()), path)
+    return PreTrainedTokenizerFast.from_pretrained(path)
+
+
+def train_runs(names: Sequence[str], folder: Path, *, jobs: int, say: Say) -> None:
+    """Train the named runs of the series to their end in `folder`; finished ones are kept.
+
+    Raises:
+        SubjectError: A name is unknown, a run's folder holds another recipe, or a loss is not
+            finite.
+    """
+    wanted = [plan_of(name).recipe.name for name in names]
+    stream(tokenizer_of(folder))  # so that it is encoded once and not by every process
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        told = manager.Queue()
+        futures = [pool.submit(_train, name, folder, told) for name in wanted]
+        while not all(future.done() for future in futures):
+            _pass_on(told, say)
+        _pass_on(told, say)
+        for future in futures:
+            future.result()
+
+
+def _pass_on(told: Any, say: Say) -> None:
+    try:
+        while True:
+            say(*told.get(timeout=0.5))
+    except Empty:
+        return
+
+
+def _train(name: str, folder: Path, told: Any) -> None:
+    torch.set_num_threads(1)
+    plan = plan_of(name)
+    tokens = stream(tokenizer_of(folder)).train
+    train(
+        plan.recipe,
+        tokens,
+        folder / name,
+        checkpoints=plan.checkpoints,
+        say=lambda step, loss: told.put((name, step, plan.recipe.steps)),
+    )

@@ -1,0 +1,64 @@
+"""The record of narrow tasks: the same explanation on each of them beside the full distribution."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from unexplained.record.base import Frozen, Number, Record
+
+
+class TaskPoint(Frozen):
+    """The model with so many components explained, on one task."""
+
+    count: int
+    loss: Number
+    recovered: Number
+    """f by loss, against the mean ablation of the same components, on this task."""
+    accuracy: Number
+    """Share of predictions that are right: top-1 on text, the answer preferred on pairs."""
+    gap: Number | None = None
+    """(accuracy − weak) / (strong − weak), against the reference weaker model."""
+
+
+class Weaker(Frozen):
+    """A weaker model on one task."""
+
+    name: str
+    loss: Number
+    accuracy: Number
+
+
+class Task(Frozen):
+    """One task: a text, or the tokens of one stratum of it."""
+
+    name: str
+    says: str
+    unit: str
+    """What `tokens` counts: predicted tokens, or pairs."""
+    tokens: int
+    intact: Number
+    """Loss of the intact model."""
+    accuracy: Number
+    ablated: Number
+    """Accuracy with all components mean-ablated."""
+    weaker: tuple[Weaker, ...]
+    """In the order of the ladder."""
+    jump: Number
+    """Largest rise of accuracy from one weaker model to the next, as a share of the whole rise
+    along them and up to the model: near 1 where the task appears all at once."""
+    jump_at: str
+    """Between which two."""
+    points: tuple[TaskPoint, ...]
+
+
+class TasksRecord(Record):
+    """The same explanations on narrow tasks and on the full distribution (MISSION 13–16)."""
+
+    kind: Literal["tasks"] = "tasks"
+    components: int
+    order: tuple[str, ...]
+    """In which the components are replaced."""
+    reference: str
+    """The weaker model that `gap` is against; empty where there is none."""
+    tasks: tuple[Task, ...]
+    """The full distribution first."""

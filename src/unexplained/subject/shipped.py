@@ -1,0 +1,17 @@
+"""Models that come with this package: the ladder, trained by us and small enough to ship.
+
+Each is an ordinary checkpoint folder (`config.json`, `model.safetensors` in float16) under
+`unexplained/models/`; they share one tokenizer, in the folder beside them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parent.parent / "models"
+TOKENIZER = FOLDER / "tokenizer"
+
+
+def shipped() -> dict[str, Path]:
+    """Name → checkpoint folder, sorted by name."""
+    return {path.parent.name: path.parent for path in sorted(FOLDER.glob("*/config.json"))}

@@ -1,0 +1,191 @@
+"""Training the ladder: costs counted by hand, rows from the step alone, killed runs resumed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from unexplained.errors import SubjectError
+from unexplained.ladder import train as training
+from unexplained.ladder.recipe import Recipe
+from unexplained.ladder.series import FACTOR, FIRST, RUNGS, SEEDED, plan_of, plans
+from unexplained.ladder.stream import rows
+from unexplained.ladder.tokenizer import train_tokenizer
+from unexplained.ladder.train import build, train
+
+TINY = Recipe(
+    "tiny", 16, 1, 2, steps=30, rows=4, rate=1e-2, warm_up=5, vocabulary=50, context=16, repeats=0.5
+)
+TOKENS = np.random.default_rng(0).integers(1, 50, 2000).astype(np.int32)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def test_flops_are_six_for_every_weight_in_a_matrix_and_attention_by_hand() -> None:
+    # One layer: 4 · 16² of attention, 3 · 16 · 48 of the MLP, 50 · 16 to unembed.
+    assert TINY.hidden == 48
+    assert TINY.matrices == 4 * 256 + 3 * 16 * 48 + 50 * 16
+    # Scores and mixing: 2 products of 2 · T/2 · d on average, three passes: 6 · T · d.
+    assert TINY.flops_per_token == 6 * TINY.matrices + 6 * 16 * 16
+    assert TINY.tokens == 30 * 4 * 15
+    assert TINY.compute == TINY.flops_per_token * TINY.tokens
+
+
+def test_flops_are_those_that_torch_counts() -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model = build(TINY)
+    batch = torch.zeros(4, 16, dtype=torch.long)
+    with FlopCounterMode(display=False) as counter:
+        model(batch, use_cache=False).logits.sum().backward()
+    # Torch does not count what the causal mask saves, nor attention's own products on every
+    # platform, so the matrices alone must be found, and no more than full attention besides.
+    counted = counter.get_total_flops() / batch.numel()
+    assert 6 * TINY.matrices <= counted + 2 * 50 * 16  # the embedding has no product to undo
+    assert counted <= 6 * TINY.matrices + 2 * 6 * 16 * 16
+
+
+def test_the_weights_in_matrices_are_those_of_the_model() -> None:
+    for recipe in (TINY, replace(TINY, mlp=False, tied=False, head_width=12)):
+        model = build(recipe)
+        mlp = {} if recipe.mlp else {n for n, _ in model.named_parameters() if ".mlp." in n}
+        found = sum(
+            weight.numel()
+            for name, weight in model.named_parameters()
+            if weight.ndim == 2 and name not in mlp and (recipe.tied or "embed" not in name)
+        )
+        assert found == recipe.matrices
+
+
+def test_the_rate_rises_stays_and_falls() -> None:
+    rates = [TINY.rate_at(step) for step in range(30)]
+    assert rates[:5] == pytest.approx([2e-3, 4e-3, 6e-3, 8e-3, 1e-2])
+    assert rates[5:21] == pytest.approx([1e-2] * 16)
+    assert all(a > b > 0 for a, b in zip(rates[20:], rates[21:], strict=False))
+
+
+def test_a_shorter_run_is_the_longer_one_up_to_its_own_decay() -> None:
+    short = replace(TINY, steps=10)
+    assert [short.rate_at(i) for i in range(7)] == [TINY.rate_at(i) for i in range(7)]
+    assert short.rate_at(8) < TINY.rate_at(8)
+    for step in range(10):
+        assert (rows(short, TOKENS, step) == rows(TINY, TOKENS, step)).all()
+
+
+def test_every_place_of_the_stream_is_trained_on_once_in_an_epoch() -> None:
+    plain = replace(TINY, repeats=0.0)
+    there = len(TOKENS) // 15
+    steps = range(there // 4)
+    seen = [tuple(row[1:]) for step in steps for row in rows(plain, TOKENS, step)]
+    whole = {tuple(TOKENS[i * 15 : i * 15 + 15]) for i in range(there)}
+    assert len(set(seen)) == len(seen) and set(seen) <= whole
+    assert all(rows(plain, TOKENS, step)[:, 0].max() == 0 for step in steps)
+
+
+def test_enriched_rows_repeat_a_segment_and_the_others_do_not() -> None:
+    found = rows(replace(TINY, context=96), np.arange(1, 2000, dtype=np.int32), 3)[:, 1:]
+    periods = [
+        next((p for p in range(8, 40) if (row[p:] == row[:-p]).all()), None) for row in found
+    ]
+    assert all(periods[:2]) and not any(periods[2:])
+
+
+def test_a_run_that_was_killed_ends_in_the_same_weights_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "KEEP_EVERY", 0.0)
+    whole = train(TINY, TOKENS, tmp_path / "whole", checkpoints=[10])
+
+    class Killed(Exception):
+        pass
+
+    keep = training._save
+
+    def killed(folder, model, optimizer, step, seconds):  # type: ignore[no-untyped-def]
+        keep(folder, model, optimizer, step, seconds)
+        if step in (9, 23):
+            raise Killed
+
+    monkeypatch.setattr(training, "_save", killed)
+    for _ in range(2):
+        with pytest.raises(Killed):
+            train(TINY, TOKENS, tmp_path / "killed", checkpoints=[10])
+    again = train(TINY, TOKENS, tmp_path / "killed", checkpoints=[10])
+    for name in ("final", "step-10"):
+        mine, its = (weights(folder.parent / name) for folder in (again, whole))
+        assert all(torch.equal(mine[key], its[key]) for key in its)
+    assert not (tmp_path / "killed" / training.STATE).exists()
+
+
+def test_it_learns_and_another_seed_learns_something_else(tmp_path: Path) -> None:
+    told: list[float] = []
+    plain, regular = replace(TINY, repeats=0.0), (np.arange(2000) * 3 % 49 + 1).astype(np.int32)
+    one = train(plain, regular, tmp_path / "0", say=lambda step, loss: told.append(loss))
+    other = train(replace(plain, seed=1), regular, tmp_path / "1")
+    assert told[-1] < 0.9 * np.log(50)
+    key = "model.layers.0.self_attn.q_proj.weight"
+    assert not torch.equal(weights(one)[key], weights(other)[key])
+
+
+def test_an_attention_only_model_has_mlps_of_zeros_from_first_to_last(tmp_path: Path) -> None:
+    done = train(replace(TINY, mlp=False, tied=False), TOKENS, tmp_path / "x")
+    mlps = {key: value for key, value in weights(done).items() if ".mlp." in key}
+    assert len(mlps) == 3 and not any(value.any() for value in mlps.values())
+
+
+def test_a_folder_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    train(replace(TINY, steps=1), TOKENS, tmp_path)
+    with pytest.raises(SubjectError, match="another recipe"):
+        train(replace(TINY, steps=2), TOKENS, tmp_path)
+
+
+def test_a_rate_that_blows_up_stops_by_name(tmp_path: Path) -> None:
+    with pytest.raises(SubjectError, match="Training tiny"):
+        train(replace(TINY, rate=1e38), TOKENS, tmp_path)
+
+
+def test_the_series_is_geometric_and_its_seeds_are_whole_runs() -> None:
+    for number, recipe in enumerate(RUNGS):
+        assert recipe.compute == pytest.approx(FIRST * FACTOR**number, rel=0.1)
+    known = plans()
+    assert {n for n in known if n.startswith("rung-1")} == {
+        "rung-1",
+        "rung-1-seed-1",
+        "rung-1-seed-2",
+    }
+    assert len([n for n in known if "seed" in n]) == 2 * SEEDED
+    costs = [plan.recipe.compute for plan in known.values()]
+    assert costs == sorted(costs, reverse=True)
+    with pytest.raises(SubjectError, match="Did you mean rung-1"):
+        plan_of("rung1")
+
+
+def test_the_tokenizer_begins_every_text_with_its_mark_and_loses_nothing() -> None:
+    tokenizer = train_tokenizer(["def f(x):\n    return x + 1\n", "Ünïcode, too. "] * 20, 300)
+    text = "def g(ü):\n\treturn 'né'  "
+    ids = tokenizer(text)["input_ids"]
+    assert ids[0] == tokenizer.bos_token_id == 0
+    assert tokenizer.decode(ids[1:]) == text
+
+
+def test_a_recipe_is_kept_beside_its_run(tmp_path: Path) -> None:
+    train(replace(TINY, steps=1), TOKENS, tmp_path)
+    kept = json.loads((tmp_path / "recipe.json").read_text())
+    assert Recipe(**kept) == replace(TINY, steps=1)
+    assert json.loads((tmp_path / training.COST).read_text())["seconds"] > 0

@@ -1,0 +1,210 @@
+"""Losses placed on a ladder that is planted: shares of compute whose right answers are known."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from test_gap import ledger_of
+from unexplained.curves import Curve, Surface
+from unexplained.errors import MeasurementError
+from unexplained.ladder import scale as room
+from unexplained.ladder.catalogue import Catalogue, Trained
+from unexplained.ladder.own import share_of_run
+from unexplained.ladder.scale import require_unseen, scale_of
+from unexplained.ledger import Ledger
+from unexplained.record.compute import Scale
+from unexplained.stats import Settings
+from unexplained.text import Block
+from unexplained.text.document import part
+
+SETTINGS = Settings(resamples=500)
+SURFACE = Surface("truth", 1.5, 60.0, 120.0, 0.3, 0.28)
+SIZES = (2e4, 5e4, 1.2e5, 3e5, 7e5, 1.6e6)
+DOCUMENTS = 60
+
+
+def trained(name: str, role: str, rung: int, n: float, d: float, seed: int = 0) -> Trained:
+    return Trained(
+        name=name, role=role, rung=rung, seed=seed, step=1, steps=1, width=1, layers=1, heads=1,
+        parameters=int(n), tokens=int(d), compute=6 * n * d, repeats=0.0, held_out=1.0,
+        seconds=1.0, memory=1,
+    )  # fmt: skip
+
+
+def data_of(n: float) -> float:
+    """The compute-optimal tokens for a size."""
+    g = room_balance()
+    return (n / g) ** (SURFACE.size_exponent / SURFACE.data_exponent) / g
+
+
+def room_balance() -> float:
+    a, b = SURFACE.size_exponent, SURFACE.data_exponent
+    return ((a * SURFACE.size_scale) / (b * SURFACE.data_scale)) ** (1 / (a + b))
+
+
+RUNGS = [
+    trained(f"rung-{i}" + (f"-seed-{seed}" if seed else ""), "rung", i, n, data_of(n), seed)
+    for i, n in enumerate(SIZES, start=1)
+    for seed in range(3 if i < 4 else 1)
+]
+TOP = RUNGS[-1]
+ANNEALED = [
+    trained(f"short-{i}", "annealed", 6, SIZES[-1], data_of(SIZES[-1]) * share)
+    for i, share in enumerate((1 / 16, 1 / 8, 1 / 4, 1 / 2))
+]
+CHECKPOINTS = [
+    trained(f"step-{i}", "checkpoint", 6, SIZES[-1], data_of(SIZES[-1]) * share)
+    for i, share in enumerate((1 / 16, 1 / 4, 1 / 2))
+]
+CATALOGUE = Catalogue(
+    corpus="planted", corpus_sha256="", tokenizer="t", versions={}, machine={},
+    models=(*RUNGS, *ANNEALED, *CHECKPOINTS),
+)  # fmt: skip
+
+
+def truth(one: Trained) -> float:
+    return SURFACE.loss(one.parameters, one.tokens) + (0.3 if one.role == "checkpoint" else 0.0)
+
+
+@pytest.fixture(autouse=True)
+def planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "catalogue", lambda: CATALOGUE)
+
+
+def ledger(seed: int, noise: float = 0.004, hard: float = 0.5, **others: float) -> Ledger:
+    """Losses of every model and of some conditions: documents are easy or hard for all alike."""
+    rng = np.random.default_rng(seed)
+    tokens = rng.integers(60, 128, DOCUMENTS)
+    easy = rng.normal(0, hard, DOCUMENTS)
+    means = {
+        one.name: truth(one) * np.exp(noise * rng.standard_normal()) for one in CATALOGUE.models
+    }
+    means["intact"] = means.pop(TOP.name)
+    means |= others
+
+    def of(mean: float) -> np.ndarray:
+        return tokens * (
+            mean + easy - np.average(easy, weights=tokens) + rng.normal(0, 0.02, DOCUMENTS)
+        )
+
+    return ledger_of({name: of(mean) for name, mean in means.items()}, tokens)
+
+
+def placed(found: Ledger, *conditions: str) -> Scale:
+    subject = SimpleNamespace(name=TOP.name)
+    return scale_of(found, subject, conditions, settings=SETTINGS)  # type: ignore[arg-type]
+
+
+def frontier() -> Curve:
+    return SURFACE.frontier()
+
+
+def test_a_loss_of_a_known_compute_is_placed_there() -> None:
+    half = frontier().loss(0.1 * TOP.compute)
+    scale = placed(ledger(0, hard=0.3, half=half), "half", "intact")
+    one, model = scale.explained
+    share = one.shares["frontier"]
+    assert share.low < 0.1 < share.high
+    assert share.high / share.low < 2
+    assert model.shares["frontier"].value == 1
+    assert (model.shares["frontier"].low, model.shares["frontier"].high) == (1, 1)
+    assert scale.law is not None and scale.law.floor.low <= SURFACE.floor <= scale.law.floor.high
+
+
+def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
+    # 60 ladders at 95%: fewer than 52 would be 5 standard errors short.
+    half = frontier().loss(0.1 * TOP.compute)
+    held = compute = 0
+    for seed in range(60):
+        one = placed(ledger(seed, half=half), "half").explained[0]
+        # What is measured of the top rung carries its own noise, so the share is of that loss.
+        held += one.shares["frontier"].low < 0.1 * 1.2 and one.shares["frontier"].high > 0.1 / 1.2
+        assert one.equals.value is not None
+        compute += one.equals.low < 0.1 * TOP.compute < one.equals.high
+    assert compute >= 52 and held >= 52
+
+
+def test_documents_that_are_hard_for_all_do_not_widen_the_share() -> None:
+    half = frontier().loss(0.1 * TOP.compute)
+    widths = []
+    for hard in (0.0, 1.0):
+        share = placed(ledger(1, hard=hard, half=half), "half").explained[0].shares["frontier"]
+        widths.append(np.log(share.high / share.low))
+    assert widths[1] < 1.6 * widths[0]
+
+
+def test_a_real_weaker_rung_returns_its_own_compute() -> None:
+    found = ledger(3)
+    for rung in ("rung-3", "rung-4", "rung-5"):
+        one = placed(found, rung).explained[0]
+        true = next(m.compute for m in RUNGS if m.name == rung)
+        assert one.equals.low < true < one.equals.high
+        assert one.shares["frontier"].low < true / TOP.compute < one.shares["frontier"].high
+
+
+def test_the_four_kinds_of_share_are_kept_apart() -> None:
+    # A loss that this size reaches on 1/8 of its data if annealed.
+    target = SURFACE.loss(SIZES[-1], data_of(SIZES[-1]) / 8)
+    shares = placed(ledger(4, noise=0.001, target=target), "target").explained[0].shares
+    assert shares["annealed"].value == pytest.approx(1 / 8, rel=0.1)
+    assert shares["data"].value == pytest.approx(1 / 8, rel=0.3)
+    assert shares["data"].low < 1 / 8 < shares["data"].high
+    # Unannealed it is 0.3 nats worse at every step, so it takes more of them.
+    assert shares["own run"].value > 1.5 * shares["annealed"].value
+    curve = frontier()
+    assert shares["frontier"].value == pytest.approx(
+        curve.compute(target) / curve.compute(truth(TOP)), rel=0.15
+    )
+    assert shares["frontier"].value != pytest.approx(shares["annealed"].value, rel=0.2)
+
+
+def test_below_the_floor_and_beyond_the_ladder_are_refused_by_name() -> None:
+    found = ledger(5, worse=truth(RUNGS[0]) + 1, better=SURFACE.floor / 2)
+    worse, better = placed(found, "worse", "better").explained
+    for one in (worse, better):
+        assert one.equals.value is None and one.equals.refused
+        assert one.shares["frontier"].value is None
+    assert "range" in worse.equals.refused
+    assert "floor" in better.equals.refused
+
+
+def test_rungs_whose_losses_do_not_fall_give_no_curve_and_say_which() -> None:
+    found = ledger(6, **{"rung-5": truth(RUNGS[0])})
+    scale = placed(found, "intact")
+    assert scale.law is None and "'4'" in scale.refused and "'5'" in scale.refused
+    few = found.only([c for c in found.conditions if c in ("intact", "rung-1", "step-0")])
+    scale = placed(few, "intact")
+    assert scale.law is None and "3" in scale.refused
+
+
+def test_the_run_of_a_model_is_read_where_it_first_was_as_good() -> None:
+    shares, losses = [0.01, 0.1, 1.0], [5.0, 4.0, 3.0]
+    draws = np.repeat(np.array(losses)[:, None], 50, axis=1)
+
+    def at(loss: float):
+        return share_of_run(shares, losses, draws, loss, np.full(50, loss), settings=SETTINGS)
+
+    assert at(4.0).value == pytest.approx(0.1)
+    assert at(4.5).value == pytest.approx(10**-1.5)
+    assert at(5.5).value is None and at(5.5).high == 0.01
+    assert at(2.9).value is None and at(2.9).low == 1.0
+    risen = share_of_run(shares, [5, 3.5, 4], np.array([[5.0], [3.5], [4.0]]), 3.5, np.array([3.5]),
+                         settings=SETTINGS)  # fmt: skip
+    assert risen.value == pytest.approx(0.1)
+
+
+def test_a_text_that_the_ladder_was_trained_on_is_refused() -> None:
+    ids = [f"{i:016x}" for i in range(40)]
+    fit = next(i for i in ids if part(i) == "fit")
+    unseen = next(i for i in ids if part(i) == "eval")
+
+    def text(*names: str):
+        blocks = tuple(Block(name, "x", np.arange(5, dtype=np.int32)) for name in names)
+        return SimpleNamespace(name="webmix", eval=blocks)
+
+    require_unseen(text(unseen))  # type: ignore[arg-type]
+    with pytest.raises(MeasurementError, match="1 of its 2 documents"):
+        require_unseen(text(unseen, fit))  # type: ignore[arg-type]
