@@ -361,8 +361,25 @@ def test_seeds_and_residuals_are_pooled_as_by_hand():
     assert fitted.run_to_run == pytest.approx(math.sqrt(within / 3), rel=1e-9)
     assert fitted.freedom == 2 + 3 and fitted.pooled
     assert fitted.noise == pytest.approx(math.sqrt(within / 5), rel=1e-6)
-    # The draws take σ² = squares / χ²(5), whose mean is 5; its standard error is sqrt(10 / 400).
-    assert (within / fitted.noise_draws**2).mean() == pytest.approx(5, abs=3 * math.sqrt(10 / 400))
+    # The draws take σ² = squares / χ²(5): mean 5, give or take sqrt(10 / 400), and variance 10.
+    drawn = within / fitted.noise_draws**2
+    assert drawn.mean() == pytest.approx(5, abs=3 * math.sqrt(10 / 400))
+    assert drawn.var() == pytest.approx(10, rel=0.5)
+
+
+def test_the_mean_of_nine_seeds_scatters_by_a_third_of_one():
+    compute = np.geomspace(1e16, 1e19, 5)
+    points = [
+        replace(one, loss=one.loss * math.exp(0.004 * seed), seed=seed)
+        for one in on(CURVES["cerebras"], compute)
+        for seed in range(-4, 5)
+    ]
+    fitted = fit_curve(points, FAST)
+    assert fitted.pooled and fitted.freedom == 2 + 5 * 8
+    floor, scale, alpha = fitted.draws.T
+    middle = np.log(floor + scale * compute[2] ** -alpha)
+    # A fitted value scatters less than the mean that was observed there: leverage is below 1.
+    assert 0.3 * fitted.noise / 3 < middle.std() < 1.05 * fitted.noise / 3
 
 
 def test_rungs_further_off_the_curve_than_their_seeds_are_not_pooled():

@@ -186,7 +186,15 @@ def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[C
         factors=reading.table if reading else (),
         bars=_bars(job, ledger, [*fills, *named], tables, weaker),
         scale=scale_of(
-            ledger, subject, [*fills, *named, *(t.name for t in tables)], settings=job.settings
+            ledger,
+            subject,
+            [
+                *fills,
+                *named,
+                *(t.name for t in tables),
+                *(w.name for w in weaker if is_rung(w.name)),
+            ],
+            settings=job.settings,
         )
         if weaker
         else None,

@@ -33,9 +33,7 @@ def rewrite(
     text: Annotated[str, typer.Option(help="webmix, pydocs, repeats, or a file.")] = "webmix",
     program: Annotated[
         list[str] | None,
-        typer.Option(
-            help="my.py: a program for the whole model; may be given again."
-        ),
+        typer.Option(help="my.py: a program for the whole model; may be given again."),
     ] = None,
     draws: Annotated[int, typer.Option(min=1, help="Random orders.")] = 3,
     documents: Documents = 96,

@@ -96,7 +96,13 @@ def fit_curve(
     degrees of freedom are those of residuals and seeds together (rungs − 3 and seeds − rungs), or
     of the residuals alone where they are too large for the seeds (`POOLED_ABOVE`).
 
-    COVERAGE
+    Measured on planted curves (`benchmarks/curve_coverage.py`; four laws, 5 to 8 rungs over 2 to 3
+    decades, 0.3% and 1% from run to run, 100 ladders each): 95% intervals held the loss between
+    rungs, and the compute of a loss, in 94.6% (24 worlds with one seed each, 91% to 97%), the share
+    of compute in 95.0%, the loss a decade beyond in 94.7%. With seeds 96.4%; with rungs off the
+    curve by 0.5% and seeds apart by 0.3%, 92.8%. In two worlds where these held 97% and 91%, the
+    estimated σ taken for the true one held 84% and 83%, residuals with random signs 81% and 78%,
+    and rungs drawn with replacement 78% and 86%.
 
     With three rungs and one seed each there is a curve through the points and no draws; three
     rungs with more seeds have the seeds' spread and no check of the law. The three numbers of the

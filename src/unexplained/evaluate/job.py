@@ -34,7 +34,7 @@ are held at once, and they are what a killed process may have to measure again."
 
 STACK = {"cpu": 384, "cuda": 32768}
 """Padded tokens that are worth running side by side. On two AVX2 cores, single heads on 8 pairs
-of which 5 positions run: see benchmarks/results/sweeps.json; a longer batch gains nothing."""
+of which 5 positions run (benchmarks/results/sweeps.json); the GPU's figure is not measured."""
 
 MEMORY = 4e9
 """Bytes of kept streams and final streams that a worker may hold."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unexplained.errors import TextError, near_matches
-from unexplained.text import corpora
+from unexplained.text import behaviours, corpora
 from unexplained.text.document import Corpus, Document, deduplicate, document
 from unexplained.text.draw import Parts, Request, draw
 from unexplained.text.lines import decoded, json_lines
@@ -43,8 +43,8 @@ def corpus(path: Path) -> Corpus:
         named = [name for name in corpora.names() if name != "files"]
         raise TextError(
             f"The text '{path}'",
-            "it is neither a corpus nor a path that exists",
-            near_matches(str(path), named),
+            "it is neither a corpus, a behaviour, nor a path that exists",
+            near_matches(str(path), [*named, *behaviours.described()]),
         )
     files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
     if not files:
