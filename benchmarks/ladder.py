@@ -16,7 +16,7 @@ from unexplained.assays.tasks import Asked
 from unexplained.explanations.files import find_explanation
 from unexplained.fetch import cache_folder
 from unexplained.ladder.catalogue import catalogue
-from unexplained.ladder.scale import is_rung, weaker_models
+from unexplained.ladder.scale import weaker_models
 from unexplained.record import AssayRecord, Record, TextResult
 
 HERE = Path(__file__).parent
@@ -76,8 +76,7 @@ def narrow(documents: int) -> Record:
         *(Asked(d, text, "a domain of webmix", ("domain", d)) for d in text.composition),
         Asked("repeats", repeats, "the second copy", ("copy", "second copy")),
     ]
-    weaker = [one for one in weaker_models(subject, text) if is_rung(one.name)]
-    return ux.tasks(subject, asked, weaker=weaker, folder=FOLDER)
+    return ux.tasks(subject, asked, weaker=weaker_models(subject, text), folder=FOLDER)
 
 
 PARTS: dict[str, Callable[[int], Record]] = {

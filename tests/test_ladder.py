@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,7 @@ def test_the_rate_rises_stays_and_falls() -> None:
     rates = [TINY.rate_at(step) for step in range(30)]
     assert rates[:5] == pytest.approx([2e-3, 4e-3, 6e-3, 8e-3, 1e-2])
     assert rates[5:21] == pytest.approx([1e-2] * 16)
-    assert all(a > b > 0 for a, b in zip(rates[20:], rates[21:], strict=False))
+    assert all(a > b > 0 for a, b in pairwise(rates[20:]))
 
 
 def test_a_shorter_run_is_the_longer_one_up_to_its_own_decay() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import types
 from collections.abc import Callable
@@ -24,8 +25,10 @@ from unexplained.explanations import Explanation, Written, explanation, fit_prog
 from unexplained.explanations.calibration import calibrate
 from unexplained.explanations.carried import tables_of
 from unexplained.explanations.description import PARAMETER_BITS
+from unexplained.explanations.files import find_explanation
 from unexplained.explanations.protocol import View
 from unexplained.ledger import Ledger
+from unexplained.testbeds import planted
 from unexplained.testbeds.losses import GAIN, RIGHT, SILENT, WRONG
 from unexplained.testbeds.texts import irregular, repeated, two_rules
 from unexplained.testbeds.vocabulary import BOS, FOLLOWED, VOCABULARY, WORDS

@@ -19,7 +19,7 @@ from unexplained.errors import ExplanationError
 from unexplained.evaluate import Activations, Condition, Edited, Other, evaluate, observe
 from unexplained.explanations import Explanation, Fitted, fit
 from unexplained.explanations.fit import sites_to_observe
-from unexplained.ladder.scale import is_rung, scale_of, weaker_models
+from unexplained.ladder.scale import scale_of, to_compare, weaker_models
 from unexplained.ledger import Ledger
 from unexplained.record import AssayRecord, Bars, Check, HeadScore, Kind, Method, Row, TextResult
 from unexplained.sites import Site
@@ -192,7 +192,7 @@ def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[C
                 *fills,
                 *named,
                 *(t.name for t in tables),
-                *(w.name for w in weaker if is_rung(w.name)),
+                *to_compare(weaker),
             ],
             settings=job.settings,
         )
@@ -212,7 +212,7 @@ def _bars(
     weaker: Sequence[Other],
 ) -> tuple[Bars, ...]:
     """Ablations, explanations, tables and weaker models, each as an explanation, on every bar."""
-    rungs = [one.name for one in weaker if is_rung(one.name)]
+    rungs = to_compare(weaker)
     baselines = [*(table.name for table in tables), REFERENCE]
     return tuple(
         bars_of(ledger, name, baselines, rungs, settings=job.settings)

@@ -24,7 +24,7 @@ from unexplained.errors import MeasurementError
 from unexplained.evaluate import Condition, Edited, Other, evaluate, joint, observe
 from unexplained.explanations import LIBRARY, Explanation, fit, fit_program
 from unexplained.explanations.fit import sites_to_observe
-from unexplained.ladder.scale import is_rung, scale_of
+from unexplained.ladder.scale import on_ladder, scale_of, to_compare
 from unexplained.ledger import Ledger
 from unexplained.record import Description, Number
 from unexplained.record.rewrite import BreakEven, Choice, ProgramRow, RewriteRecord, Step
@@ -176,7 +176,7 @@ def rewrite(
         subject, text, conditions, folder=folder,
         progress=lambda done, total: say(f"rewriting on {text.name}", done, total),
     )  # fmt: skip
-    names = [one.name for one in weaker if is_rung(one.name)]
+    names = to_compare(weaker)
     whole = _name("explained", orders[0], len(where))
     placed = [*([whole] if whole in ledger.conditions else []), *(t.name for t in tables),
               *(one.name for one in programs)]  # fmt: skip
@@ -204,7 +204,7 @@ def rewrite(
             )
             for one, pair in written.items()
         ),
-        scale=scale_of(ledger, subject, placed, settings=settings) if weaker else None,
+        scale=scale_of(ledger, subject, placed, settings=settings) if on_ladder(subject) else None,
         break_even=tuple(_break_even(name, losses[name], steps, draws) for name in ordered),
         itself={name: ties_with(ledger, name, names, settings=settings).place for name in ordered},
         **found_again(subject, settings, started),

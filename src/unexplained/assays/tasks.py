@@ -22,9 +22,10 @@ from unexplained.assays.rewrite import Chosen, Say, choose, counts_of, rules
 from unexplained.bars import loss, recovered
 from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import paired
-from unexplained.errors import MeasurementError
+from unexplained.errors import MeasurementError, near_matches
 from unexplained.evaluate import Condition, Other, evaluate, joint
 from unexplained.explanations import Explanation
+from unexplained.ladder.scale import to_compare
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
 from unexplained.record.tasks import Task, TaskPoint, TasksRecord, Weaker
@@ -69,8 +70,9 @@ def tasks(
         subject: The model.
         asked: The full distribution first; on its fit part everything is chosen and fitted.
         sites: The components that are replaced, one after another in a random order.
-        weaker: Models to compare with, the weakest first.
-        reference: The one of them that accuracy is held against; the last if not given.
+        weaker: Models to compare with; those that are no weaker on the first task by loss are
+            left out.
+        reference: The one of them that accuracy is held against; the strongest if not given.
         explanations: What may be put in a head's place; the library's rules if not given.
         settings: Level, resamples and seed (which also draws the order).
         folder: Where finished batches are kept and found again.
@@ -90,7 +92,6 @@ def tasks(
     rng = np.random.default_rng([settings.seed, 10])
     order = [where[i] for i in rng.permutation(len(where))]
     conditions = [*_conditions(chosen, order).values(), *weaker]
-    held = reference or (weaker[-1].name if weaker else "")
     ledgers: dict[str, Ledger] = {}
     for one in asked:
         if one.text.fingerprint not in ledgers:
@@ -98,7 +99,13 @@ def tasks(
                 subject, one.text, conditions, folder=folder,
                 progress=lambda done, total, n=one.text.name: say(f"measuring {n}", done, total),  # type: ignore[misc]
             )  # fmt: skip
-    ladder = [one.name for one in weaker]
+    ladder = _weaker(ledgers[asked[0].text.fingerprint], to_compare(weaker))
+    if reference and reference not in ladder:
+        raise MeasurementError(
+            f"'{reference}' as the weaker model", f"it is not weaker than {subject.name}",
+            near_matches(reference, ladder),
+        )  # fmt: skip
+    held = reference or (ladder[-1] if ladder else "")
     found = tuple(
         _task(one, ledgers[one.text.fingerprint], order, ladder, held, settings) for one in asked
     )
@@ -111,6 +118,13 @@ def tasks(
         tasks=found,
         **found_again(subject, settings, started),
     )
+
+
+def _weaker(ledger: Ledger, names: Sequence[str]) -> list[str]:
+    """Those with a higher loss than the model, the weakest first."""
+    losses = {name: ledger.sums(name).per_token() for name in (*names, "intact")}
+    below = [name for name in names if losses[name] > losses["intact"]]
+    return sorted(below, key=lambda name: -losses[name])
 
 
 def _conditions(chosen: Chosen, order: Sequence[Site]) -> dict[str, Condition]:
@@ -220,16 +234,26 @@ def _jump(
 
 
 def _verdict(found: Sequence[Task], reference: str) -> str:
-    parts = []
-    for task in found:
-        whole = task.points[-1]
-        share = whole.recovered.value
-        said = f"on {task.name}, with all components replaced, "
-        said += "the fraction recovered is refused" if share is None else f"f = {share:.0%}"
-        if whole.accuracy.value is not None and task.accuracy.value is not None:
-            said += f" and {whole.accuracy.value:.1%} are right of {task.accuracy.value:.1%}"
-        weak = next((w.accuracy.value for w in task.weaker if w.name == reference), None)
-        if weak is not None:
-            said += f" ({reference}: {weak:.1%})"
-        parts.append(said)
-    return "; ".join(parts)[:1].upper() + "; ".join(parts)[1:] + "."
+    """The full distribution, the narrow tasks at their extremes, and how many beat the weaker model."""
+    first, narrow = found[0], found[1:]
+    said = f"With all components replaced: on {first.name} {_said(first, reference)}"
+    known = [(task.points[-1].recovered.value, task) for task in narrow]
+    scored = sorted(((f, task) for f, task in known if f is not None), key=lambda one: one[0])
+    for f, task in dict.fromkeys([*scored[:1], *scored[-1:]]):
+        assert f is not None
+        said += f"; on {task.name} {_said(task, reference)}"
+    if reference and narrow:
+        better = [t for t in narrow if (gap := t.points[-1].gap) and (gap.low or 0.0) > 0]
+        said += f". It is right more often than {reference}, for certain, on {len(better)} of "
+        said += f"{len(narrow)} narrow tasks"
+    return said + "."
+
+
+def _said(task: Task, reference: str) -> str:
+    whole = task.points[-1]
+    share, right, of = whole.recovered.value, whole.accuracy.value, task.accuracy.value
+    said = "f is refused" if share is None else f"f = {share:.0%}"
+    if right is not None and of is not None:
+        said += f", right {right:.1%} of the time where the model is {of:.1%}"
+    weak = next((w.accuracy.value for w in task.weaker if w.name == reference), None)
+    return said + (f" and {reference} {weak:.1%}" if weak is not None else "")

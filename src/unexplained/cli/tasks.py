@@ -58,7 +58,7 @@ def tasks(
     """
     import unexplained as ux
     from unexplained.assays.tasks import Asked
-    from unexplained.ladder.scale import is_rung, trained_as, weaker_models
+    from unexplained.ladder.scale import weaker_models
 
     with writing(report, record) as made, Progress() as progress:
         subject = ux.load(model, accept_terms=accept_terms)
@@ -71,13 +71,7 @@ def tasks(
         names = task or [*(whole.composition if len(whole.composition) > 1 else ()), "repeats"]
         asked = [Asked(whole.name, whole, "the full distribution")]
         asked += [_task(name, whole, read) for name in names]
-        mine = trained_as(subject)
-        weaker = [
-            one
-            for one in weaker_models(subject, whole)
-            if is_rung(one.name)
-            and (mine is None or not mine.rung or one.name < f"rung-{mine.rung}")
-        ]
+        weaker = weaker_models(subject, whole)
         made.append(
             ux.tasks(subject, asked, sites, weaker=weaker, reference=weak,
                      settings=ux.Settings(seed=seed), folder=ledgers(run), say=progress)

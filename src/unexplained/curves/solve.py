@@ -35,6 +35,7 @@ class Solved(NamedTuple):
     """Weighted sum of squares of what is left of the log losses."""
 
 
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")
 def solve(
     log_losses: np.ndarray, log_compute: np.ndarray, weights: np.ndarray, *, steps: int = 34
 ) -> Solved:
@@ -45,6 +46,9 @@ def solve(
     runs; with five to eight rungs there is nothing to tell an outlier by.
 
     Data so wild that no curve is found give NaN: draws of a spread known from one degree of
+    freedom can be.
+
+    Data so wild that no curve is found give NaN: draws of a spread that is known from one degree of
     freedom can be.
 
     Args:

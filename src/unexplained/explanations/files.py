@@ -11,7 +11,6 @@ from unexplained.explanations.library import LIBRARY
 from unexplained.explanations.protocol import Explanation, own_lines
 from unexplained.text import Text
 
-
 FACTORY = "for_text"
 """A function of this name in a file makes an explanation for a text, with a table of it for one."""
 

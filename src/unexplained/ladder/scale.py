@@ -52,6 +52,12 @@ def is_rung(name: str) -> bool:
     return any(one.name == name and not one.seed for one in catalogue().rungs())
 
 
+def to_compare(models: Sequence[Other]) -> list[str]:
+    """Names of weaker models to set bars with: not seeds, checkpoints and shorter runs of rungs."""
+    known = {one.name for one in catalogue().models}
+    return [one.name for one in models if one.name not in known or is_rung(one.name)]
+
+
 def trained_as(subject: Subject) -> Trained | None:
     """What is known of a model that is itself of the ladder; None of any other."""
     known = {one.name: one for one in catalogue().models}

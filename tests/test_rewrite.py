@@ -1,0 +1,195 @@
+"""Rewriting, sizes and tasks on planted models, whose one head is known to do strict induction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import unexplained as ux
+from test_assay import make_text, own_cache, subject_of  # noqa: F401  (own_cache is a fixture)
+from test_gap import ledger_of
+from unexplained.assays.rewrite import _break_even, choose, counts_of, rules
+from unexplained.assays.sizes import ALL_ABLATED, ALL_EXPLAINED, slope_of
+from unexplained.assays.tasks import Asked
+from unexplained.errors import ExplanationError, MeasurementError
+from unexplained.evaluate import AnotherModel, Edited, Other, joint
+from unexplained.explanations import LIBRARY, explanation
+from unexplained.record import Number
+from unexplained.record.bars import Comparison, Ties
+from unexplained.record.rewrite import Step
+from unexplained.subject import Edit, Subject
+from unexplained.testbeds.texts import irregular, repeated
+from unexplained.text import Text
+
+SETTINGS = ux.Settings(resamples=200)
+TRUE = LIBRARY.get("strict_induction").with_rest("first")
+"""What the planted head does, exactly."""
+FALSE = LIBRARY.get("previous_token")
+
+
+@pytest.fixture
+def subject() -> Subject:
+    return subject_of("strict_induction")[0]
+
+
+@pytest.fixture
+def text(subject: Subject) -> Text:
+    rng = np.random.default_rng(0)
+    return make_text("repeated", subject, repeated(rng, 10, 12), repeated(rng, 10, 12))
+
+
+def weaker(subject: Subject) -> tuple[Other, ...]:
+    return tuple(Other(f"twin {i}", AnotherModel(subject.twin(i))) for i in (1, 2))
+
+
+def test_the_planted_head_is_given_the_rule_that_it_follows(subject: Subject, text: Text) -> None:
+    sites = subject.sites("L1.H0 L0.H1")
+    found = choose(subject, text, sites, explanations=[FALSE, TRUE], seed=0)
+    (planted,) = [c for c in found.choices if c.site == "L1.H0"]
+    assert planted.explanation == TRUE.name
+    assert planted.increase == pytest.approx(0, abs=1e-4) and planted.mean > 1
+    assert found.bits > 0
+
+
+def test_an_explanation_is_never_chosen_that_is_worse_than_the_mean_on_the_fit_part(
+    subject: Subject, text: Text
+) -> None:
+    found = choose(subject, text, subject.sites("L1.H0"), explanations=[FALSE], seed=0)
+    (one,) = found.choices
+    assert (one.explanation, one.increase) == ("mean", one.mean)
+    assert found.bits == 0
+    assert {e.reads for e in rules()} == {("tokens",)}
+
+
+def test_rewriting_the_planted_head_keeps_the_model_and_ablating_it_does_not(
+    subject: Subject, text: Text
+) -> None:
+    record = ux.rewrite(
+        subject, text, "L1.H0", weaker=weaker(subject), explanations=[TRUE], draws=2,
+        settings=SETTINGS,
+    )  # fmt: skip
+    for step in record.steps:
+        assert step.count == 1
+        assert step.recovered.value == pytest.approx(1, abs=1e-4)
+        assert step.ablated.value > step.explained.value + 1
+    for one in record.break_even:
+        assert one.counts == one.certain == (1, 1)
+    assert all(name in place for name, place in record.itself.items())
+    assert all(place.startswith("ties with") for place in record.itself.values())
+    assert record.scale is None
+    assert "all 1 components" in record.verdict
+
+
+def test_orders_share_their_last_step_and_nest(subject: Subject, text: Text) -> None:
+    record = ux.rewrite(subject, text, "L*.H*", draws=3, settings=SETTINGS)
+    last = {s.explained.value for s in record.steps if s.count == record.components}
+    assert len(last) == 1
+    assert [s.count for s in record.steps if s.draw == 0] == list(counts_of(record.components))
+
+
+def test_a_model_falls_below_a_rung_at_the_first_step_that_is_worse() -> None:
+    def step(count: int, standing: str) -> Step:
+        number = Number(value=1.0)
+        place = Ties(
+            condition="x", place="", level=0.95, each=0.95,
+            comparisons=(Comparison(rung="r", difference=number, standing=standing),),
+        )  # fmt: skip
+        return Step(draw=0, count=count, explained=number, ablated=number, recovered=number,
+                    place=place)  # fmt: skip
+
+    steps = [step(1, "beats"), step(2, "ties"), step(4, "loses"), step(8, "beats")]
+    found = _break_even("r", Number(value=2.0), steps, 1)
+    # What happens after it has fallen below does not count.
+    assert (found.counts, found.certain) == ((2,), (1,))
+
+
+def test_joint_conditions_are_refused_where_they_collide_or_are_direct() -> None:
+    from unexplained.sites import Site
+
+    edit = Edit(Site(0, "H", 0), lambda local: None)
+    one, two = Edited("a", (edit,), "a"), Edited("b", (edit,), "b")
+    with pytest.raises(MeasurementError, match="two of its parts edit"):
+        joint("both", [one, two])
+    with pytest.raises(MeasurementError, match="direct"):
+        joint("both", [Edited("a", (edit,), "a", "direct")])
+
+
+def test_a_whole_program_is_refused_where_a_component_is_meant(
+    subject: Subject, text: Text
+) -> None:
+    @explanation(gives="logits", reads=["tokens"])
+    def program(view):  # type: ignore[no-untyped-def]
+        """Nothing."""
+        return view.tokens
+
+    with pytest.raises(ExplanationError, match="rewrite"):
+        ux.assay(subject, "L1.H0", text, explanations=[program])
+
+
+def test_the_slope_over_sizes_by_hand() -> None:
+    tokens = [10] * 8
+
+    def one(explained: float) -> object:
+        rows = {ALL_EXPLAINED: explained, ALL_ABLATED: 3.0, "intact": 1.0}
+        return ledger_of({k: [10 * v] * 8 for k, v in rows.items()}, tokens)
+
+    # Recovered 0.8, 0.6, 0.4 at 10, 100, 1,000: −0.2 for ten times the compute.
+    found = slope_of([one(1.4), one(1.8), one(2.2)], [10.0, 100.0, 1000.0], SETTINGS)  # type: ignore[list-item]
+    assert found.value == pytest.approx(-0.2)
+    assert found.low == pytest.approx(-0.2) and found.high == pytest.approx(-0.2)
+
+
+def test_two_sizes_give_no_slope(subject: Subject, text: Text) -> None:
+    with pytest.raises(MeasurementError, match="it takes 3"):
+        ux.sizes({subject: 1.0, subject.twin(1): 2.0}, text)
+
+
+def test_a_task_that_only_the_model_can_do_appears_all_at_once(
+    subject: Subject, text: Text
+) -> None:
+    rng = np.random.default_rng(1)
+    plain = make_text("irregular", subject, irregular(rng, 10, 40), irregular(rng, 10, 40))
+    asked = [Asked("all", plain, "everything"), Asked("copying", text, "repeats")]
+    record = ux.tasks(subject, asked, "L1.H0", weaker=weaker(subject), explanations=[TRUE],
+                      settings=SETTINGS)  # fmt: skip
+    copying = record.tasks[1]
+    assert copying.accuracy.value > 0.4
+    assert max(w.accuracy.value for w in copying.weaker) < 0.1
+    assert copying.jump.value > 0.9 and copying.jump_at.endswith("the model")
+    (point,) = copying.points
+    # The true rule keeps loss and accuracy; ablation loses both.
+    assert point.recovered.value == pytest.approx(1, abs=1e-3)
+    assert point.accuracy.value == pytest.approx(copying.accuracy.value, abs=0.02)
+    assert point.gap.value == pytest.approx(1, abs=0.05)
+    assert copying.ablated.value < 0.1
+
+
+def test_an_explanation_that_is_good_on_the_task_alone_shows_as_that(
+    subject: Subject, text: Text
+) -> None:
+    # At the fixed distance of the copies: right on `repeated`, wrong where text is irregular.
+    @explanation(gives="pattern", reads=["tokens"])
+    def fixed_distance(view):  # type: ignore[no-untyped-def]
+        """Attend eleven positions back."""
+        n = view.tokens.shape[1]
+        pattern = view.tokens.new_zeros(*view.tokens.shape, n).float()
+        for i in range(11, n):
+            pattern[:, i, i - 11] = 1.0
+        return pattern
+
+    rng = np.random.default_rng(1)
+    broad = make_text("irregular", subject, irregular(rng, 10, 40), irregular(rng, 10, 40))
+    asked = [Asked("copying", text), Asked("all", broad)]
+    record = ux.tasks(subject, asked, "L1.H0", explanations=[fixed_distance], settings=SETTINGS)
+    copying, everything = (task.points[-1].recovered.value for task in record.tasks)
+    assert copying > 0.8 and everything < 0.5
+
+
+def test_tasks_are_named_once_and_a_stronger_model_is_no_reference(
+    subject: Subject, text: Text
+) -> None:
+    with pytest.raises(MeasurementError, match="once"):
+        ux.tasks(subject, [Asked("a", text), Asked("a", text)], "L1.H0")
+    with pytest.raises(MeasurementError, match="not weaker"):
+        ux.tasks(subject, [Asked("a", text)], "L1.H0", weaker=weaker(subject), reference="x",
+                 settings=SETTINGS)  # fmt: skip
