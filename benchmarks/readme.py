@@ -14,6 +14,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import readme_ladder as ladder
 import readme_sweeps as tables
 from unexplained.record import AssayRecord, CircuitRecord, TextResult, load_record
 from unexplained.report import format as fmt
@@ -127,6 +128,9 @@ def filled(readme: str) -> str:
         "matters": lambda: tables.matters_table(read("matters")),
         "circuit": lambda: tables.circuit_table(circuit_record(RESULTS / "circuit.json")),
         "sweeps": lambda: tables.peers_table(read("sweeps")),
+        "rungs": ladder.rungs_table,
+        "compute": ladder.compute_table,
+        "whole": ladder.whole_lines,
         "estimators": lambda: tables.estimators_table(read("sweeps")["W5"]),
     }
     for name, make in blocks.items():

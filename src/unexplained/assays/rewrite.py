@@ -305,6 +305,11 @@ def _break_even(rung: str, own: Number, steps: Sequence[Step], draws: int) -> Br
     )
 
 
+def _standing(place: str) -> str:
+    """A place as the rest of a sentence."""
+    return place if place.startswith(("ties", "not placed")) else f"is {place}"
+
+
 def _verdict(
     steps: Sequence[Step], components: int, ledger: Ledger, weaker: Sequence[str],
     settings: Settings,
@@ -316,9 +321,11 @@ def _verdict(
         f" to {whole.explained.value:.3f}"
     )
     if whole.place is not None:
-        said += f"; among weaker models that is: {whole.place.place}"
+        said += f", which among the weaker models {_standing(whole.place.place)}"
     bigram = increase(ledger, "bigram", settings=settings).value
     if bigram is not None:
-        better = "below" if cost < bigram else "above"
-        said += f"; a bigram table's rise is {bigram:.3f}, so it is {better} that"
+        better = "better" if cost < bigram else "worse"
+        said += (
+            f". A bigram table's rise is {bigram:.3f}: the explained model is {better} than that"
+        )
     return said + "."

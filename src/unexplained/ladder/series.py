@@ -71,7 +71,7 @@ ATTENTION_ONLY = tuple(
     )
     for layers in (2, 3)
 )
-GROWTH = (4000, 8000, 10_000, 12_000)
+GROWTH = (8000, 10_000)
 """Steps after which attention-only models are kept: induction heads grow between two of them."""
 
 

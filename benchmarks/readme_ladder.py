@@ -1,0 +1,173 @@
+"""The README's tables of the ladder, from the catalogue and the records of `ladder.py`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from unexplained.ladder.catalogue import Catalogue, Trained
+from unexplained.record import (
+    AssayRecord,
+    Number,
+    RewriteRecord,
+    SizesRecord,
+    TasksRecord,
+    TextResult,
+    load_record,
+)
+from unexplained.report import format as fmt
+
+RESULTS = Path(__file__).parent / "results"
+MODELS = Path(__file__).parent.parent / "src" / "unexplained" / "models" / "ladder.json"
+SHOWN = (
+    "mean",
+    "strict induction",
+    "long prefix induction",
+    "strict induction, gated",
+    "own attention on targets",
+    "bigram",
+    "unigram",
+)
+
+
+def rungs_table() -> str:
+    """What each rung is and what it reached."""
+    known = Catalogue(**json.loads(MODELS.read_text(encoding="utf-8")))
+    by_rung: dict[int, list[Trained]] = {}
+    for one in known.rungs():
+        by_rung.setdefault(one.rung, []).append(one)
+    lines = [
+        "| rung | layers × width | weights | tokens | FLOPs | loss on kept-back documents, by seed "
+        "| minutes | memory, MB |",
+        "|---|---|---:|---:|---:|---|---|---:|",
+    ]
+    for rung, runs in by_rung.items():
+        first = runs[0]
+        lines.append(
+            f"| `rung-{rung}` | {first.layers} × {first.width} | {first.parameters:,} "
+            f"| {first.tokens / 1e6:.2f}M | {fmt.compute(flops(first.compute))} "
+            f"| {', '.join(f'{run.held_out:.3f}' for run in runs)} "
+            f"| {', '.join(f'{run.seconds / 60:.1f}' for run in runs)} "
+            f"| {max(run.memory for run in runs) / 1e6:.0f} |"
+        )
+    attention = [one for one in known.models if one.role == "attention only"]
+    whole = sorted({one.name.split("-step-")[0]: one for one in attention}.values(),
+                   key=lambda one: one.name)  # fmt: skip
+    said = "; ".join(
+        f"`{one.name}`, {one.layers} layers × {one.width} without MLPs, {one.repeats:.0%} of its rows "
+        f"with repeats, {one.seconds / 60:.0f} minutes"
+        for one in attention
+        if one.step == one.steps
+    )
+    assert whole
+    lines.append(
+        f"\nOne thread each of {known.machine['processor']}, two to four runs at once on two cores that "
+        f"others used too, so minutes are upper bounds. Besides: {said}."
+    )
+    return "\n".join(lines)
+
+
+def compute_table() -> str:
+    """The induction rules on every bar, and the ladder foretold from itself."""
+    parts = []
+    for name in ("attention", "rung"):
+        record = load_record(RESULTS / f"ladder-{name}.json")
+        assert isinstance(record, AssayRecord)
+        parts.append(_bars(record, record.texts[0]))
+    assert isinstance(record, AssayRecord)
+    parts.append(_left(record.texts[0]))
+    return "\n\n".join(parts)
+
+
+def _bars(record: AssayRecord, text: TextResult) -> str:
+    assert text.scale is not None
+    places = {one.condition: one for one in text.scale.explained}
+    by_name = {one.condition: one for one in text.bars}
+    rung = _strongest(text)
+    lines = [
+        f"**`{record.subject}`**, heads {', '.join(f'`{site}`' for site in record.sites)}, on "
+        f"{text.name}: {text.tokens:,} tokens in {text.documents} documents.\n",
+        f"| in the heads' place | loss | recovered against mean | against unigram | gap to {rung} kept "
+        "| as good as | share of compute: frontier | data |",
+        "|---|---:|---:|---:|---:|---|---:|---:|",
+    ]
+    for name in SHOWN:
+        bars, place = by_name[name], places[name]
+        against = {one.baseline: one.recovered for one in bars.baselines}
+        gap = next(one.score for one in bars.rungs if one.rung == rung)
+        equals = (
+            "below the ladder" if place.equals.value is None else str(fmt.compute(place.equals))
+        )
+        lines.append(
+            f"| {name} | {fmt.show(bars.loss)} | {share(against['mean'])} | {share(against['unigram'])} "
+            f"| {share(gap)} | {equals} | {fmt.portion(place.shares['frontier'])} "
+            f"| {fmt.portion(place.shares['data'])} |"
+        )
+    return "\n".join(lines)
+
+
+def _strongest(text: TextResult) -> str:
+    """The strongest of the models that are weaker on this text."""
+    rungs = next(one.rungs for one in text.bars if one.rungs)
+    weaker = [one for one in rungs if (one.gap.low or 0.0) > 0]
+    return min(weaker, key=lambda one: one.loss.value or 0.0).rung
+
+
+def _left(text: TextResult) -> str:
+    assert text.scale is not None and text.scale.law is not None
+    lines = [
+        "Each rung foretold from the other five, on the same text:\n",
+        "| rung | loss | foretold | its FLOPs | FLOPs by its loss |",
+        "|---|---:|---|---:|---|",
+    ]
+    for one in text.scale.left:
+        lines.append(
+            f"| {one.rung}{', extrapolated' if one.outside else ''} | {one.loss.value:.3f} "
+            f"| {fmt.show(one.predicted)} | {fmt.compute(flops(one.compute))} "
+            f"| {fmt.compute(one.equals)} |"
+        )
+    return "\n".join(lines)
+
+
+def whole_lines() -> str:
+    """Rewriting, sizes and tasks in sentences."""
+    rewrite, sizes, tasks = (
+        load_record(RESULTS / f"ladder-{name}.json") for name in ("rewrite", "sizes", "tasks")
+    )
+    assert isinstance(rewrite, RewriteRecord)
+    assert isinstance(sizes, SizesRecord)
+    assert isinstance(tasks, TasksRecord)
+    said = [f"- `rewrite rung-6` (MISSION 10): {rewrite.verdict}"]
+    for one in rewrite.break_even:
+        counts = " or ".join(str(count) for count in sorted(set(one.counts)))
+        said.append(f"  - no worse than {one.rung} with {counts} of {rewrite.components} heads replaced "
+                    f"(by random order: {', '.join(map(str, one.counts))})")  # fmt: skip
+    for program in rewrite.programs:
+        against = {one.baseline: one.recovered for one in program.bars.baselines}
+        place = program.bars.place
+        said.append(
+            f"- A written program for the whole model (MISSION 9), “{program.name}”: loss "
+            f"{fmt.show(program.bars.loss)}, {share(against['unigram'])} of what the model knows beyond "
+            f"unigram, {share(against['bigram'])} beyond bigram; among the rungs: "
+            f"{place.place if place else '–'}; {program.description.bits:,} bits."
+        )
+    points = ", ".join(f"{one.rung} {share(one.recovered)}" for one in sizes.points)
+    said.append(f"- `sizes` (MISSION 11): {sizes.verdict} {points}.")
+    said.append(f"- `tasks attention-2` (MISSION 13–16): {tasks.verdict}")
+    last = tasks.tasks[-1]
+    curve = "; ".join(
+        f"{p.count} heads: f {share(p.recovered)}, right {share(p.accuracy)}" for p in last.points
+    )
+    said.append(f"  - on {last.name} accuracy falls while f is above 1: {curve}. Where the task appears: "
+                f"{share(last.jump)} of the rise between {last.jump_at}.")  # fmt: skip
+    return "\n".join(said)
+
+
+def share(number: Number) -> str:
+    """A share with its interval."""
+    return str(fmt.show(number, share=True)) if number.value is not None else "refused"
+
+
+def flops(value: float) -> Number:
+    """A counted number of operations."""
+    return Number(value=value, unit="FLOPs")
