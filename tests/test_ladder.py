@@ -11,14 +11,22 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from unexplained import head_scores
 from unexplained.errors import SubjectError
+from unexplained.evaluate import AnotherModel, Other, evaluate
 from unexplained.ladder import train as training
-from unexplained.ladder.recipe import Recipe
+from unexplained.ladder.catalogue import catalogue
+from unexplained.ladder.recipe import VOCABULARY, Recipe
 from unexplained.ladder.series import FACTOR, FIRST, RUNGS, SEEDED, plan_of, plans
 from unexplained.ladder.stream import rows
 from unexplained.ladder.tokenizer import train_tokenizer
 from unexplained.ladder.train import build, train
+from unexplained.subject import Subject, load
+from unexplained.subject.shipped import FOLDER, shipped
+from unexplained.text import Block, Text, document, text
+from unexplained.text.tokens import Tokens
 
 TINY = Recipe(
     "tiny", 16, 1, 2, steps=30, rows=4, rate=1e-2, warm_up=5, vocabulary=50, context=16, repeats=0.5
@@ -190,3 +198,50 @@ def test_a_recipe_is_kept_beside_its_run(tmp_path: Path) -> None:
     kept = json.loads((tmp_path / "recipe.json").read_text())
     assert Recipe(**kept) == replace(TINY, steps=1)
     assert json.loads((tmp_path / training.COST).read_text())["seconds"] > 0
+
+
+def test_what_ships_is_whole_and_loads_with_transformers_alone() -> None:
+    known = catalogue()
+    assert {one.name for one in known.models} == set(shipped())
+    for name in ("rung-1", "attention-2"):
+        model = AutoModelForCausalLM.from_pretrained(FOLDER / name)
+        assert sum(w.numel() for w in model.parameters()) == known.named(name).parameters
+    assert len(AutoTokenizer.from_pretrained(FOLDER / "tokenizer")) == VOCABULARY
+
+
+def test_the_catalogue_counts_what_the_recipes_say() -> None:
+    for one in catalogue().models:
+        plan = plan_of(one.name.split("-step-")[0])
+        assert (one.steps, one.seed) == (plan.recipe.steps, plan.recipe.seed)
+        share = one.step / one.steps
+        assert one.compute == pytest.approx(plan.recipe.compute * share, rel=1e-12)
+        assert one.step == one.steps or one.step in plan.checkpoints
+
+
+def test_the_losses_of_the_rungs_fall_on_text_that_they_never_saw() -> None:
+    first = load("rung-1", device="cpu")
+    text = pydocs_like(first)
+    conditions = [Other(n, AnotherModel(load(n, device="cpu"))) for n in ("rung-3", "rung-6")]
+    ledger = evaluate(first, text, conditions)
+    losses = [ledger.sums(name).per_token() for name in ("intact", "rung-3", "rung-6")]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[0] < np.log(VOCABULARY)
+
+
+def pydocs_like(subject: Subject) -> Text:
+    """Some of our own prose, cut as a text is."""
+    root = Path(__file__).parent.parent
+    pages = [p.read_text(encoding="utf-8") for p in sorted((root / "docs").rglob("*.md"))]
+    words = [document(page, "docs") for page in pages]
+    ids = Tokens(subject).encode([item.text for item in words])
+    blocks = tuple(Block(d.id, d.domain, i[:128]) for d, i in zip(words, ids, strict=True))
+    return Text("docs", blocks, (), lambda: iter(()), "p", 128, VOCABULARY, "f", (), {})
+
+
+def test_an_attention_only_model_grew_induction_heads_between_two_checkpoints() -> None:
+    scores = []
+    for name in ("attention-2-step-8000", "attention-2"):
+        subject = load(name, device="cpu")
+        repeats = text("repeats", subject, documents=4, fit_documents=1, block=96)
+        scores.append(max(score.induction for score in head_scores(subject, repeats)))
+    assert scores[0] < 0.1 and scores[1] > 0.5

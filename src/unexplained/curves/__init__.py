@@ -29,6 +29,7 @@ from unexplained.curves.place import (
 )
 from unexplained.curves.published import CEREBRAS_POINTS, CURVES, PF_DAY, SURFACES, published
 from unexplained.curves.rungs import LeftOut, leave_one_out
+from unexplained.curves.surface import fit_surface
 
 __all__ = [
     "BASELINES",
@@ -54,6 +55,7 @@ __all__ = [
     "compute_left",
     "compute_of",
     "fit_curve",
+    "fit_surface",
     "fraction_needed",
     "leave_one_out",
     "loss_at",

@@ -11,12 +11,16 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
-from unexplained.record import Explained, Number, Scale, TextResult
+from unexplained.record import Bars, Explained, Number, Scale
 from unexplained.record.compute import CurvePoint, FittedLaw, RungPoint
 from unexplained.report import format as fmt
 from unexplained.report import visible
 from unexplained.report.charts import Axis, axis_over
+from unexplained.report.placing import APART as APART
+from unexplained.report.placing import apart as _apart
+from unexplained.report.placing import finite as finite
 
 REACH = 1.0
 """Decades beyond the rungs at either end that the axis goes for the sake of a condition."""
@@ -24,12 +28,38 @@ MARGIN = 0.36
 """Decades beyond the outermost thing that the axis shows: two ticks at least, whatever there is."""
 HIGHER = 0.5
 """How far above and below the rungs' losses the other axis goes for it, in the rungs' height."""
-APART = 5.5
-"""Percent of the height between two names, where there is room."""
 SHORT = 18
 """Letters of a name in the margin; the list below has all."""
 STEPS = 24
 """Corners of the curve where it goes on beyond what the record draws."""
+
+
+class Kinded(Protocol):
+    """Whatever has a kind that gives it a colour."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of a row of an assay."""
+
+
+class Measured(Protocol):
+    """What was measured on one text: a text of an assay, or a whole rewriting."""
+
+    @property
+    def rows(self) -> Sequence[Kinded]:
+        """Conditions with their kinds."""
+
+    @property
+    def bars(self) -> tuple[Bars, ...]:
+        """Conditions held against baselines and weaker models."""
+
+    @property
+    def scale(self) -> Scale | None:
+        """Its place on training compute."""
 
 
 @dataclass(frozen=True)
@@ -130,11 +160,6 @@ class Plot:
         return round(100 * (self.y.high - loss) / (self.y.high - self.y.low), 2)
 
 
-def finite(number: Number) -> float | None:
-    """The value, where there is one that can be drawn."""
-    return number.value if number.value is not None and math.isfinite(number.value) else None
-
-
 def everyone(scale: Scale) -> tuple[Explained, ...]:
     """The intact model first, then all others."""
     return (*((scale.subject,) if scale.subject else ()), *scale.explained)
@@ -151,7 +176,7 @@ def unplaced(scale: Scale) -> tuple[Explained, ...]:
     return tuple(one for one in everyone(scale) if not _placeable(one))
 
 
-def plot(text: TextResult) -> Plot | None:
+def plot(text: Measured) -> Plot | None:
     """Place everything; None where no rung and no condition can be drawn."""
     scale = text.scale
     if scale is None:
@@ -343,21 +368,3 @@ def _letter(i: int) -> str:
     ['a', 'z', 'aa']
     """
     return (_letter(i // 26 - 1) if i >= 26 else "") + chr(ord("a") + i % 26)
-
-
-def _apart(heights: Sequence[float]) -> list[float]:
-    """Heights in ascending order, pushed apart as far as there is room.
-
-    >>> _apart([10.0, 11.0, 99.0, 100.0])
-    [10.0, 15.5, 94.5, 100.0]
-    """
-    gap = min(APART, 100 / max(len(heights) - 1, 1))
-    down: list[float] = []
-    for height in heights:
-        down.append(max(height, down[-1] + gap) if down else height)
-    last, found = 100.0, []
-    for height in reversed(down):
-        last = min(height, last)
-        found.append(round(last, 2))
-        last -= gap
-    return found[::-1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
 from io import StringIO
 
 from rich.console import Console, Group
@@ -18,19 +17,16 @@ from unexplained.record import (
     Number,
     Record,
     Row,
-    Scale,
     SweepRecord,
     TextResult,
 )
-from unexplained.report import circuits, compute, sweeps, tables, visible, weaker
+from unexplained.report import circuits, printed, sweeps, tables, visible, weaker
 from unexplained.report import format as fmt
 
 WIDEST = 120
 """Columns beyond which a table only gets harder to read."""
 LEAST = 72
 """Columns below which numbers would be cut off: a narrower terminal has to wrap the lines."""
-NARROW = 96
-"""Columns below which intervals go to a line of their own and some columns are left out."""
 STYLES = {"explanation": "bold", "fitted": "", "intact": "dim", "ablation": "dim"}
 
 
@@ -68,12 +64,12 @@ def print_record(record: Record, console: Console) -> None:
 
 def print_assay(record: AssayRecord, console: Console) -> None:
     """Print an assay: verdict, denominators, rows, controls."""
-    console.print(_plain(record.title, "dim"))
-    console.print(_plain(record.verdict, "bold"))
+    console.print(printed.plain(record.title, "dim"))
+    console.print(printed.plain(record.verdict, "bold"))
     failed = tables.failed(record)
     if failed:
         console.print(
-            _plain(
+            printed.plain(
                 f"{len(failed)} of {len(record.checks)} CONTROLS FAILED: {', '.join(failed)}",
                 "bold red",
             )
@@ -101,15 +97,15 @@ def _text(text: TextResult, record: AssayRecord, width: int) -> Group:
     if text.singles:
         parts.append(_singles(text, record.reference))
     if text.context:
-        parts.append(_plain(_gain(text, record.reference)))
+        parts.append(printed.plain(_gain(text, record.reference)))
     if text.scale:
-        parts += _scale(text.scale, _notes(text, record.reference), record.level, width)
+        parts += printed.scale(text.scale, _notes(text, record.reference), record.level, width)
     for group in weaker.groups(text):
         if group.whole:
-            parts.append(_bars(group, _notes(text, record.reference)))
+            parts.append(printed.bars(group, _notes(text, record.reference)))
     for (reason, tokens), note in _notes(text, record.reference).items():
         number = Number(value=None, refused=reason, tokens_needed=tokens)
-        parts.append(_plain(f"[{note}] {fmt.refusal(number)}", "dim"))
+        parts.append(printed.plain(f"[{note}] {fmt.refusal(number)}", "dim"))
     return Group(*parts)
 
 
@@ -122,15 +118,15 @@ def _damage(text: TextResult, reference: str) -> Table:
         notes = ["reference"] * (name == reference)
         notes += ["within noise of zero"] * tables.within_noise(damage)
         table.add_row(
-            _plain(name),
-            _noted(damage, _notes(text, reference), str(fmt.show(damage))),
-            _plain(", ".join(notes)),
+            printed.plain(name),
+            printed.noted(damage, _notes(text, reference), str(fmt.show(damage))),
+            printed.plain(", ".join(notes)),
         )
     return table
 
 
 def _rows(text: TextResult, record: AssayRecord, width: int) -> Table:
-    notes, narrow = _notes(text, record.reference), width < NARROW
+    notes, narrow = _notes(text, record.reference), width < printed.NARROW
     level = fmt.tick(record.level, share=True)
     table = tables.plain_table(
         f"increase and KL in nats per token; recovered against {record.reference} [{level}]"
@@ -144,28 +140,36 @@ def _rows(text: TextResult, record: AssayRecord, width: int) -> Table:
         table.add_column("agreement", justify="right", no_wrap=True)
     for row in tables.in_order(text):
         cells = [
-            _value(row.increase, notes),
-            _share(row.recovered.get(record.reference), notes, narrow),
-            _value(row.kl, notes),
+            printed.value(row.increase, notes),
+            printed.share(row.recovered.get(record.reference), notes, narrow),
+            printed.value(row.kl, notes),
         ]
         if not narrow:
             agreement = fmt.show(row.agreement, share=True).value
-            cells = [_plain(row.kind), *cells, _noted(row.agreement, notes, agreement)]
-        table.add_row(_plain(row.name), *cells, style=STYLES.get(row.kind, ""))
+            cells = [
+                printed.plain(row.kind),
+                *cells,
+                printed.noted(row.agreement, notes, agreement),
+            ]
+        table.add_row(printed.plain(row.name), *cells, style=STYLES.get(row.kind, ""))
     return table
 
 
 def _strata(text: TextResult, reference: str, width: int) -> Table:
-    notes, narrow = _notes(text, reference), width < NARROW
+    notes, narrow = _notes(text, reference), width < printed.NARROW
     family = _recurrence(text)[0]
     table = tables.plain_table(f"recovered against {reference}, by {family.name}")
     table.add_column("row", min_width=16, overflow="fold")
     for stratum in family.columns:
-        table.add_column(_plain(stratum.label), justify="right", overflow="fold")
-    table.add_row(_plain("tokens", "dim"), *(fmt.count(s.tokens) for s in family.columns))
-    table.add_row(_plain("damage", "dim"), *(_value(s.damage, notes) for s in family.columns))
+        table.add_column(printed.plain(stratum.label), justify="right", overflow="fold")
+    table.add_row(printed.plain("tokens", "dim"), *(fmt.count(s.tokens) for s in family.columns))
+    table.add_row(
+        printed.plain("damage", "dim"), *(printed.value(s.damage, notes) for s in family.columns)
+    )
     for row, numbers in _claims(family):
-        table.add_row(_plain(row.name), *(_share(number, notes, narrow) for number in numbers))
+        table.add_row(
+            printed.plain(row.name), *(printed.share(number, notes, narrow) for number in numbers)
+        )
     return table
 
 
@@ -178,60 +182,10 @@ def _singles(text: TextResult, reference: str) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in text.singles:
         table.add_row(
-            _plain(row.name),
-            _plain(str(fmt.show(row.damage.get(reference)))),
-            _share(row.recovered.get(reference), notes, False),
+            printed.plain(row.name),
+            printed.plain(str(fmt.show(row.damage.get(reference)))),
+            printed.share(row.recovered.get(reference), notes, False),
         )
-    return table
-
-
-def _scale(scale: Scale, notes: tables.Notes, level: float, width: int) -> list[Text | Table]:
-    """What training compute would buy each loss, and what share that is of the model's."""
-    narrow = width < NARROW
-    table = tables.plain_table(
-        f"as good as a model trained with so many FLOPs [{fmt.tick(level, share=True)}], and shares"
-    )
-    table.add_column("condition", min_width=10, overflow="fold")
-    table.add_column("FLOPs", justify="right", no_wrap=True)
-    for _, heading, _ in weaker.SHARES:
-        table.add_column(heading.lower().removesuffix(" share"), justify="right", min_width=7)
-    for one in compute.everyone(scale):
-        shown = fmt.compute(one.equals)
-        words = shown.value if narrow else str(shown)
-        words += " *" * compute.extrapolated(one, scale.law)
-        table.add_row(
-            _plain(weaker.named(one, scale)),
-            _noted(one.equals, notes, words),
-            *(_portion(one.shares.get(kind), notes) for kind, _, _ in weaker.SHARES),
-            style="dim" if one is scale.subject else "",
-        )
-    far = any(compute.extrapolated(one, scale.law) for one in compute.everyone(scale))
-    lines = [weaker.law(scale), *["* extrapolated"] * far, weaker.held(scale)]
-    return [table, *(_plain(line, "dim") for line in lines if line)]
-
-
-def _bars(group: weaker.Group, notes: tables.Notes) -> Table:
-    """Where each condition stands among baselines and weaker models; the page has intervals."""
-    table = tables.plain_table("against baselines and weaker models; no bar is a pass mark")
-    table.add_column("condition", min_width=12, overflow="fold", ratio=3)
-    if group.rungs:
-        table.add_column("place", overflow="fold", ratio=3)
-    table.add_column("recovered against", overflow="fold", ratio=4)
-    if group.rungs:
-        table.add_column("gap score against", overflow="fold", ratio=4)
-
-    def several(items: Iterable[tuple[str, Number]]) -> Text:
-        cells = (Text.assemble(_plain(name), " ", _share_only(n, notes)) for name, n in items)
-        return Text(", ").join(cells)
-
-    for bars in group.bars:
-        cells = [_plain(bars.condition)]
-        if group.rungs:
-            cells.append(_plain(bars.place.place if bars.place else fmt.MISSING))
-        cells.append(several((one.baseline, one.recovered) for one in bars.baselines))
-        if group.rungs:
-            cells.append(several((one.rung, one.score) for one in bars.rungs))
-        table.add_row(*cells)
     return table
 
 
@@ -261,42 +215,13 @@ def _checks(checks: tuple[Check, ...]) -> Table:
         found = fmt.show(check.found)
         words = f"refused: {fmt.refusal(check.found)}" if found.refused else str(found)
         table.add_row(
-            _plain(check.name),
-            _plain(check.text),
-            _plain(check.expected),
-            _plain(words),
-            _plain("holds", "green") if check.holds else _plain("FAILED", "bold red"),
+            printed.plain(check.name),
+            printed.plain(check.text),
+            printed.plain(check.expected),
+            printed.plain(words),
+            printed.plain("holds", "green") if check.holds else printed.plain("FAILED", "bold red"),
         )
     return table
-
-
-def _value(number: Number | None, notes: tables.Notes) -> Text:
-    """The value alone, or `refused` with its note's number."""
-    return _noted(number, notes, fmt.show(number).value)
-
-
-def _share(number: Number | None, notes: tables.Notes, narrow: bool) -> Text:
-    """A share with its interval, or `refused` with its note's number."""
-    shown = fmt.show(number, share=True)
-    if narrow and shown.interval:
-        return Text("\n").join((_plain(shown.value), _plain(shown.interval)))
-    return _noted(number, notes, str(shown))
-
-
-def _share_only(number: Number, notes: tables.Notes) -> Text:
-    """A share without its interval, or `refused` with its note's number."""
-    return _noted(number, notes, fmt.show(number, share=True).value)
-
-
-def _portion(number: Number | None, notes: tables.Notes) -> Text:
-    """A share of any order of magnitude, without its interval."""
-    return _noted(number, notes, fmt.portion(number).value)
-
-
-def _noted(number: Number | None, notes: tables.Notes, words: str) -> Text:
-    if number is None or number.value is not None:
-        return _plain(words)
-    return _plain(f"{words} [{notes[number.refused, number.tokens_needed]}]", "italic")
 
 
 def _notes(text: TextResult, reference: str) -> tables.Notes:
@@ -319,8 +244,3 @@ def _claims(family: tables.Family) -> list[tuple[Row, tuple[Number | None, ...]]
 
 def _recurrence(text: TextResult) -> list[tables.Family]:
     return [family for family in tables.families(text) if family.name == "recurrence"]
-
-
-def _plain(words: str, style: str = "") -> Text:
-    """Text as it is: no markup is read from it, and it cannot steer the terminal."""
-    return Text(visible.line(words).replace(fmt.MINUS, "-"), style=style)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from unexplained.record import Bars, Explained, Number, Scale, ShareKind, TextResult
+from unexplained.record import Bars, Explained, Number, Scale, ShareKind
 from unexplained.record.bars import Comparison, RungBar, Standing
 from unexplained.record.compute import Left
 from unexplained.report import compute
@@ -123,7 +123,7 @@ class Group:
         return next((one.damage for one in every if one.baseline == baseline), None)
 
 
-def groups(text: TextResult) -> tuple[Group, ...]:
+def groups(text: compute.Measured) -> tuple[Group, ...]:
     """The bars by the tokens that they are taken on, all tokens first."""
     found: dict[tuple[str, str], list[Bars]] = {}
     for bars in text.bars:
@@ -226,7 +226,7 @@ def held(scale: Scale) -> str:
     )
 
 
-def numbers(text: TextResult) -> Iterator[Number | None]:
+def numbers(text: compute.Measured) -> Iterator[Number | None]:
     """Every number that the page shows of bars and compute, in its order."""
     scale = text.scale
     if scale:
@@ -248,7 +248,7 @@ def numbers(text: TextResult) -> Iterator[Number | None]:
                 yield from (base.nines, *base.distances.values())
 
 
-def in_short(text: TextResult) -> Iterator[Number | None]:
+def in_short(text: compute.Measured) -> Iterator[Number | None]:
     """Every number of these that the terminal shows, in its order."""
     if text.scale:
         for one in compute.everyone(text.scale):

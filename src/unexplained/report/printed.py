@@ -1,0 +1,100 @@
+"""Cells, and the tables of bars and training compute, as the terminal has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.table import Table
+from rich.text import Text
+
+from unexplained.record import Number, Scale
+from unexplained.report import compute, tables, visible, weaker
+from unexplained.report import format as fmt
+
+NARROW = 96
+"""Columns below which intervals go to a line of their own and some columns are left out."""
+
+
+def value(number: Number | None, notes: tables.Notes) -> Text:
+    """The value alone, or `refused` with its note's number."""
+    return noted(number, notes, fmt.show(number).value)
+
+
+def share(number: Number | None, notes: tables.Notes, narrow: bool) -> Text:
+    """A share with its interval, or `refused` with its note's number."""
+    shown = fmt.show(number, share=True)
+    if narrow and shown.interval:
+        return Text("\n").join((plain(shown.value), plain(shown.interval)))
+    return noted(number, notes, str(shown))
+
+
+def share_only(number: Number, notes: tables.Notes) -> Text:
+    """A share without its interval, or `refused` with its note's number."""
+    return noted(number, notes, fmt.show(number, share=True).value)
+
+
+def portion(number: Number | None, notes: tables.Notes) -> Text:
+    """A share of any order of magnitude, without its interval."""
+    return noted(number, notes, fmt.portion(number).value)
+
+
+def noted(number: Number | None, notes: tables.Notes, words: str) -> Text:
+    """Words for a number; where it was refused, with its note's number."""
+    if number is None or number.value is not None:
+        return plain(words)
+    return plain(f"{words} [{notes[number.refused, number.tokens_needed]}]", "italic")
+
+
+def plain(words: str, style: str = "") -> Text:
+    """Text as it is: no markup is read from it, and it cannot steer the terminal."""
+    return Text(visible.line(words).replace(fmt.MINUS, "-"), style=style)
+
+
+def scale(ladder: Scale, notes: tables.Notes, level: float, width: int) -> list[Text | Table]:
+    """What training compute would buy each loss, and what share that is of the model's."""
+    narrow = width < NARROW
+    table = tables.plain_table(
+        f"as good as a model trained with so many FLOPs [{fmt.tick(level, share=True)}], and shares"
+    )
+    table.add_column("condition", min_width=10, overflow="fold")
+    table.add_column("FLOPs", justify="right", no_wrap=True)
+    for _, heading, _ in weaker.SHARES:
+        table.add_column(heading.lower().removesuffix(" share"), justify="right", min_width=7)
+    for one in compute.everyone(ladder):
+        shown = fmt.compute(one.equals)
+        words = shown.value if narrow else str(shown)
+        words += " *" * compute.extrapolated(one, ladder.law)
+        table.add_row(
+            plain(weaker.named(one, ladder)),
+            noted(one.equals, notes, words),
+            *(portion(one.shares.get(kind), notes) for kind, _, _ in weaker.SHARES),
+            style="dim" if one is ladder.subject else "",
+        )
+    far = any(compute.extrapolated(one, ladder.law) for one in compute.everyone(ladder))
+    lines = [weaker.law(ladder), *["* extrapolated"] * far, weaker.held(ladder)]
+    return [table, *(plain(line, "dim") for line in lines if line)]
+
+
+def bars(group: weaker.Group, notes: tables.Notes) -> Table:
+    """Where each condition stands among baselines and weaker models; the page has intervals."""
+    table = tables.plain_table("against baselines and weaker models; no bar is a pass mark")
+    table.add_column("condition", min_width=12, overflow="fold", ratio=3)
+    if group.rungs:
+        table.add_column("place", overflow="fold", ratio=3)
+    table.add_column("recovered against", overflow="fold", ratio=4)
+    if group.rungs:
+        table.add_column("gap score against", overflow="fold", ratio=4)
+
+    def several(items: Iterable[tuple[str, Number]]) -> Text:
+        cells = (Text.assemble(plain(name), " ", share_only(n, notes)) for name, n in items)
+        return Text(", ").join(cells)
+
+    for one in group.bars:
+        cells = [plain(one.condition)]
+        if group.rungs:
+            cells.append(plain(one.place.place if one.place else fmt.MISSING))
+        cells.append(several((base.baseline, base.recovered) for base in one.baselines))
+        if group.rungs:
+            cells.append(several((rung.rung, rung.score) for rung in one.rungs))
+        table.add_row(*cells)
+    return table
