@@ -9,6 +9,7 @@ record.report("induction.html")
 
 from unexplained.assays.assay import assay as assay
 from unexplained.assays.circuit import circuit as circuit
+from unexplained.assays.gap import gap as gap
 from unexplained.assays.heads import head_scores as head_scores
 from unexplained.assays.heads import strongest as strongest
 from unexplained.assays.heads import with_gains as with_gains

@@ -89,6 +89,20 @@ def weaker_models(subject: Subject, text: Text) -> tuple[Other, ...]:
     )
 
 
+def require_same_tokens(subject: Subject, other: Subject) -> None:
+    """Refuse two models whose tokens differ.
+
+    Raises:
+        MeasurementError: Their tokenizers are not the same.
+    """
+    if Tokens(subject).fingerprint != Tokens(other).fingerprint:
+        raise MeasurementError(
+            f"{other.name} beside {subject.name}",
+            "their tokenizers differ, so losses per token are of different tokens",
+            "Give a model with the same tokenizer; rungs of the ladder share one.",
+        )
+
+
 def require_unseen(text: Text) -> None:
     """Refuse a text with documents of the fit part: the ladder was trained on `webmix`'s.
 

@@ -1,0 +1,125 @@
+"""`gap`: where the gap between a model and a weaker one lives (MISSION 12).
+
+Neel Nanda: "it comes from a few crucial places where GPT-4 gets it right and GPT-3.5 gets it
+wrong", against a gap of one per cent everywhere. Tokens are put in order by the gap of a second pair
+of models, because in the order of their own losses chance differences look like concentration.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from unexplained.ablations import ABLATIONS
+from unexplained.assays.provenance import found_again
+from unexplained.bars import concentration, crucial, loss, recovered_on
+from unexplained.evaluate import AnotherModel, Condition, Other, evaluate, observe
+from unexplained.evaluate.evaluate import Progress
+from unexplained.explanations import LIBRARY, Explanation, fit
+from unexplained.explanations.fit import sites_to_observe
+from unexplained.ladder.scale import require_same_tokens
+from unexplained.record import Number
+from unexplained.record.gap import GapRecord
+from unexplained.stats import Settings
+from unexplained.subject import Subject
+from unexplained.text import Text
+
+INTACT, ABLATION = "intact", "mean"
+
+
+def gap(
+    subject: Subject,
+    weak: Subject,
+    text: Text,
+    *,
+    chosen_by: tuple[Subject, Subject],
+    sites: str = "",
+    explanations: Sequence[Explanation] | None = None,
+    share: float = 0.05,
+    settings: Settings = Settings(),  # noqa: B008  (frozen)
+    folder: Path | None = None,
+    progress: Progress = lambda done, total: None,
+) -> GapRecord:
+    """Measure how concentrated the gap to a weaker model is, and what is explained there.
+
+    Args:
+        subject: The strong model.
+        weak: A weaker one with the same tokenizer.
+        text: Where to measure.
+        chosen_by: A second strong and weak model, neither of them one of the first two: other
+            seeds, or other rungs. They put the tokens in order.
+        sites: Components to be explained on the crucial tokens; none if empty.
+        explanations: What is claimed of them; strict induction if not given.
+        share: Of all tokens, how many are crucial.
+        settings: Level, resamples and seed.
+        folder: Where finished batches are kept and found again.
+        progress: Told about finished work.
+
+    Raises:
+        MeasurementError: The models' tokenizers differ, or the second pair shares a model with the
+            first.
+    """
+    started = time.perf_counter()
+    for other in (weak, *chosen_by):
+        require_same_tokens(subject, other)
+    conditions: list[Condition] = [Other(one.name, AnotherModel(one)) for one in (weak, *chosen_by)]
+    claims = _claims(subject, text, sites, explanations, settings.seed) if sites else []
+    conditions += claims
+    ledger = evaluate(
+        subject, text, conditions, keep_tokens=[INTACT, *(c.name for c in conditions)],
+        folder=folder, progress=progress,
+    )  # fmt: skip
+    second = (chosen_by[0].name, chosen_by[1].name)
+    spread = concentration(ledger, INTACT, weak.name, chosen_by=second, settings=settings)
+    picked = crucial(ledger, *second, share=share)
+    explained = [c.name for c in claims if c.name != ABLATION]
+    return GapRecord(
+        title=f"Where the gap of {subject.name} to {weak.name} lives",
+        verdict=_verdict(spread.effective, subject.name, weak.name, spread.gap),
+        text=text.name,
+        text_fingerprint=text.fingerprint,
+        text_notes=text.notes,
+        documents=len(text.eval),
+        tokens=text.predicted,
+        weak=weak.name,
+        chosen_by=second,
+        strong_loss=loss(ledger, INTACT, settings=settings),
+        weak_loss=loss(ledger, weak.name, settings=settings),
+        spread=spread,
+        flattered=concentration(ledger, INTACT, weak.name, settings=settings),
+        sites=tuple(map(str, subject.sites(sites))) if sites else (),
+        on_crucial=tuple(
+            recovered_on(ledger, name, ABLATION, picked, weak=weak.name, settings=settings)
+            for name in explained
+        ),
+        **found_again(subject, settings, started),
+    )
+
+
+def _claims(
+    subject: Subject,
+    text: Text,
+    sites: str,
+    explanations: Sequence[Explanation] | None,
+    seed: int,
+) -> list[Condition]:
+    where = subject.sites(sites)
+    claimed = explanations or [LIBRARY.get("strict_induction")]
+    observed = [s for e in claimed for s in sites_to_observe(e, where, subject.shape)]
+    observed += [s.component.at("z") if s.part == "H" else s for s in where]
+    activations = observe(subject, text, list(dict.fromkeys(observed)))
+    mean = ABLATIONS.get(ABLATION).fit(activations, where, seed).condition()
+    fitted = [fit(e.at(where), subject.shape, activations, seed).condition() for e in claimed]
+    return [mean, *fitted]
+
+
+def _verdict(effective: Number, strong: str, weak: str, size: Number) -> str:
+    if effective.value is None or effective.low is None or effective.high is None:
+        return f"How the gap between {strong} and {weak} is spread is refused: {effective.refused}."
+    assert size.value is not None
+    return (
+        f"The gap of {size.value:.3f} nats per token between {strong} and {weak} is as concentrated "
+        f"as if {effective.value:.0%} [{effective.low:.0%}, {effective.high:.0%}] of the tokens "
+        "carried all of it evenly."
+    )

@@ -1,0 +1,66 @@
+"""`gap`: where the gap between a model and a weaker one lives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unexplained.cli.progress import Progress
+from unexplained.cli.shared import (
+    BlockSize,
+    Documents,
+    FitDocuments,
+    Model,
+    RecordFile,
+    Report,
+    Run,
+    Seed,
+    app,
+    ledgers,
+    writing,
+)
+
+
+@app.command()
+def gap(
+    model: Model = "rung-4",
+    weak: Annotated[str, typer.Option(help="A weaker model with the same tokenizer.")] = "rung-3",
+    by: Annotated[
+        tuple[str, str],
+        typer.Option(help="A second strong and weak model, which put the tokens in order."),
+    ] = ("rung-4-seed-1", "rung-3-seed-1"),
+    sites: Annotated[
+        str, typer.Option(help="Components to be explained on the crucial tokens.")
+    ] = "",
+    explanation: Annotated[
+        list[str] | None, typer.Option(help="A library name or my.py; strict induction if none.")
+    ] = None,
+    share: Annotated[float, typer.Option(help="Share of the tokens that are crucial.")] = 0.05,
+    text: Annotated[str, typer.Option(help="webmix, pydocs, repeats, or a file.")] = "webmix",
+    documents: Documents = 96,
+    fit_documents: FitDocuments = 64,
+    block: BlockSize = 128,
+    seed: Seed = 0,
+    report: Report = Path("gap.html"),
+    record: RecordFile = Path("gap.json"),
+    run: Run = None,
+) -> None:
+    """How concentrated the gap to a weaker model is: a few tokens, or a little everywhere."""
+    import unexplained as ux
+    from unexplained.explanations.files import find_explanation
+
+    with writing(report, record) as made, Progress() as progress:
+        subject = ux.load(model)
+        where = ux.text(text, subject, documents=documents, fit_documents=fit_documents,
+                        block=block, seed=seed)  # fmt: skip
+        claims = [one for name in explanation or [] for one in find_explanation(name, where)]
+        made.append(
+            ux.gap(
+                subject, ux.load(weak), where, chosen_by=(ux.load(by[0]), ux.load(by[1])),
+                sites=sites, explanations=claims or None, share=share,
+                settings=ux.Settings(seed=seed), folder=ledgers(run),
+                progress=lambda done, total: progress(f"measuring on {where.name}", done, total),
+            )
+        )  # fmt: skip
