@@ -18,7 +18,7 @@ class Trained(Frozen):
 
     name: str
     role: Role
-    """`rung`: trained to its compute-optimal point. `checkpoint`: the run of a rung, as it stood
+    """`rung`: trained near its compute-optimal point. `checkpoint`: the run of a rung, as it stood
     after some steps. `annealed`: a rung's size on less data, its rate brought to zero.
     `attention only`: without MLPs, on data enriched with repeats, no part of any curve."""
     rung: int

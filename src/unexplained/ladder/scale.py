@@ -191,7 +191,7 @@ def _says(subject: Subject, mine: Trained | None) -> str:
     known = catalogue()
     count = len({one.rung for one in known.rungs()})
     said = (
-        f"{count} rungs trained by us on {known.corpus}, each to its compute-optimal point, "
+        f"{count} rungs trained by us on {known.corpus}, each near its compute-optimal point, "
         "with the same tokenizer as the model"
     )
     if mine is None:

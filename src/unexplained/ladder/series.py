@@ -1,9 +1,8 @@
 """The recipes of the ladder: a geometric series of compute, and attention-only models beside it.
 
-Sizes follow from scans of several widths at equal compute (`benchmarks/isoflop.py`): about 15
-tokens for each weight, so that size and data grow together. The two-layer attention-only recipe is
-enriched with repeats: on natural text alone such a model grew no induction head in 4,000 large
-steps (docs/decisions/0003).
+Sizes are near what a scan of widths at equal compute finds best (`benchmarks/isoflop.py`,
+docs/ladder.md). The attention-only recipes are enriched with repeats: on natural text alone such a
+model grew no induction head in 4,000 large steps.
 """
 
 from __future__ import annotations
