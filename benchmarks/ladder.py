@@ -79,12 +79,22 @@ def narrow(documents: int) -> Record:
     return ux.tasks(subject, asked, weaker=weaker_models(subject, text), folder=FOLDER)
 
 
+def lives(documents: int) -> Record:
+    """Where the gap between two neighbouring rungs lives."""
+    strong, weak, *second = (
+        ux.load(n) for n in ("rung-4", "rung-3", "rung-4-seed-1", "rung-3-seed-1")
+    )
+    text = ux.text("webmix", strong, documents=documents, fit_documents=64)
+    return ux.gap(strong, weak, text, chosen_by=(second[0], second[1]), folder=FOLDER)
+
+
 PARTS: dict[str, Callable[[int], Record]] = {
     "attention": lambda documents: induction("attention-2", documents),
     "rung": lambda documents: induction("rung-6", documents),
     "rewrite": rewritten,
     "sizes": over_sizes,
     "tasks": narrow,
+    "gap": lives,
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from unexplained.ladder.catalogue import Catalogue, Trained
 from unexplained.record import (
     AssayRecord,
+    GapRecord,
     Number,
     RewriteRecord,
     SizesRecord,
@@ -134,6 +135,8 @@ def whole_lines() -> str:
     rewrite, sizes, tasks = (
         load_record(RESULTS / f"ladder-{name}.json") for name in ("rewrite", "sizes", "tasks")
     )
+    gap = load_record(RESULTS / "ladder-gap.json")
+    assert isinstance(gap, GapRecord)
     assert isinstance(rewrite, RewriteRecord)
     assert isinstance(sizes, SizesRecord)
     assert isinstance(tasks, TasksRecord)
@@ -160,6 +163,11 @@ def whole_lines() -> str:
     )
     said.append(f"  - on {last.name} accuracy falls while f is above 1: {curve}. Where the task appears: "
                 f"{share(last.jump)} of the rise between {last.jump_at}.")  # fmt: skip
+    said.append(
+        f"- `gap rung-4 --weak rung-3` (MISSION 12): {gap.verdict} Tokens are ordered by another pair of "
+        f"seeds; in the order of the two themselves it would be {share(gap.flattered.effective)}. On "
+        f"{share(gap.spread.worse)} of the tokens the larger model is the worse one."
+    )
     return "\n".join(said)
 
 

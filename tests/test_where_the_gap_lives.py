@@ -54,3 +54,9 @@ def test_models_of_other_tokens_are_refused() -> None:
     other = tiny_subject("llama")
     with pytest.raises(MeasurementError, match="tokenizers differ"):
         ux.gap(strong, other, pydocs_like(strong), chosen_by=(strong, strong))
+
+
+def test_a_pair_that_shares_a_model_with_the_scored_one_may_not_choose() -> None:
+    strong = rung("rung-3")
+    with pytest.raises(MeasurementError, match="chance would choose"):
+        ux.gap(strong, rung("rung-1"), pydocs_like(strong), chosen_by=(strong, rung("rung-2")))

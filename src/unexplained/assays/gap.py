@@ -14,6 +14,7 @@ from pathlib import Path
 from unexplained.ablations import ABLATIONS
 from unexplained.assays.provenance import found_again
 from unexplained.bars import concentration, crucial, loss, recovered_on
+from unexplained.errors import MeasurementError
 from unexplained.evaluate import AnotherModel, Condition, Other, evaluate, observe
 from unexplained.evaluate.evaluate import Progress
 from unexplained.explanations import LIBRARY, Explanation, fit
@@ -61,6 +62,13 @@ def gap(
             first.
     """
     started = time.perf_counter()
+    second = (chosen_by[0].name, chosen_by[1].name)
+    if shared := {subject.name, weak.name} & set(second):
+        raise MeasurementError(
+            f"{second[0]} and {second[1]} as the pair that chooses",
+            f"{shared.pop()} is also one of the pair that is scored: chance would choose",
+            "Give other seeds of the two, or other rungs.",
+        )
     for other in (weak, *chosen_by):
         require_same_tokens(subject, other)
     conditions: list[Condition] = [Other(one.name, AnotherModel(one)) for one in (weak, *chosen_by)]
@@ -70,7 +78,6 @@ def gap(
         subject, text, conditions, keep_tokens=[INTACT, *(c.name for c in conditions)],
         folder=folder, progress=progress,
     )  # fmt: skip
-    second = (chosen_by[0].name, chosen_by[1].name)
     spread = concentration(ledger, INTACT, weak.name, chosen_by=second, settings=settings)
     picked = crucial(ledger, *second, share=share)
     explained = [c.name for c in claims if c.name != ABLATION]
