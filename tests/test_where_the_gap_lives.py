@@ -53,7 +53,7 @@ def test_models_of_other_tokens_are_refused() -> None:
     strong = rung("rung-3")
     other = tiny_subject("llama")
     with pytest.raises(MeasurementError, match="tokenizers differ"):
-        ux.gap(strong, other, pydocs_like(strong), chosen_by=(strong, strong))
+        ux.gap(strong, other, pydocs_like(strong), chosen_by=(rung("rung-2"), rung("rung-1")))
 
 
 def test_a_pair_that_shares_a_model_with_the_scored_one_may_not_choose() -> None:
