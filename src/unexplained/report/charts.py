@@ -148,13 +148,13 @@ def nats_axis(numbers: Iterable[Number | None]) -> Axis:
     return axis_over(low - margin * (low < 0), high + margin)
 
 
-def axis_over(low: float, high: float) -> Axis:
-    """An axis from one value to another, with round ticks.
+def axis_over(low: float, high: float, pieces: int = 4) -> Axis:
+    """An axis from one value to another, with round ticks that cut it into about so many pieces.
 
     >>> axis_over(2.9, 5.2).ticks
     (3.0, 4.0, 5.0)
     """
-    step = _round_step((high - low) / 4)
+    step = _round_step((high - low) / pieces)
     first, last = math.ceil(low / step), math.floor(high / step)
     return Axis(low, high, tuple(round(i * step, 12) for i in range(first, last + 1)))
 

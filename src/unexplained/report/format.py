@@ -26,6 +26,8 @@ MISSING = "–"
 MINUS = "−"
 MOST_DECIMALS = 6
 HUGE = 1e6
+ROUNDING = 1e-12
+"""A width that is no more than this share of the value is none."""
 SMALL = 0.1
 """Below this, losses keep at least four decimals, so that a column of small damages lines up."""
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
@@ -242,7 +244,8 @@ def _signed(value: float, places: int) -> str:
 
 
 def _decimals(value: float, width: float | None, percent: bool) -> int:
-    if width is not None and width > 0 and math.isfinite(width):
+    # A width that is only rounding says nothing about digits.
+    if width is not None and ROUNDING * abs(value) < width < math.inf:
         places = 1 - math.floor(math.log10(width))
         if not percent:
             places = max(places, 4 if 0 < abs(value) < SMALL and width < SMALL else 2)

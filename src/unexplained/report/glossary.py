@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from unexplained.report.term import Term
-from unexplained.report.terms import COMPUTE
+from unexplained.report.terms import COMPUTE, WHOLE
+from unexplained.report.terms_gap import GAP
 
 TERMS: tuple[Term, ...] = (
     *COMPUTE,
+    *WHOLE,
+    *GAP,
     Term(
         "ablation",
         "Something that claims nothing, put in a component's place: zero, mean, resample and so "

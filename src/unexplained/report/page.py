@@ -13,13 +13,29 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from unexplained.errors import RecordError
-from unexplained.record import AssayRecord, CircuitRecord, Record, SweepRecord, write_whole
+from unexplained.record import (
+    AssayRecord,
+    CircuitRecord,
+    GapRecord,
+    Record,
+    RewriteRecord,
+    SizesRecord,
+    SweepRecord,
+    TasksRecord,
+    write_whole,
+)
 from unexplained.report import (
     charts,
     circuits,
     compute,
+    gaps,
     glossary,
+    narrow,
+    panels,
     recovery,
+    replacing,
+    rewrites,
+    sizes,
     sweeps,
     tables,
     visible,
@@ -51,18 +67,7 @@ def render(record: Record) -> str:
         RecordError: Nobody has said how this kind of record is drawn.
     """
     templates = environment()
-    if isinstance(record, AssayRecord):
-        body = _assay(record)
-    elif isinstance(record, SweepRecord):
-        body = templates.get_template("sweep.html.j2").render(
-            record=record, notes=sweeps.notes(record)
-        )
-    elif isinstance(record, CircuitRecord):
-        body = templates.get_template("circuit.html.j2").render(
-            record=record, notes=circuits.notes(record)
-        )
-    else:
-        raise RecordError(f"A page of a record of kind '{record.kind}'", "there is no such page")
+    body = _body(record)
     reproduce = templates.get_template("reproduce.html.j2").render(record=record)
     script = _asset("tokens.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -75,6 +80,36 @@ def render(record: Record) -> str:
         script=Markup(script),
         script_hash=digest,
     )
+
+
+def _body(record: Record) -> str:
+    """What the page of a kind of record has above its glossary."""
+    if isinstance(record, AssayRecord):
+        return _assay(record)
+    if isinstance(record, SweepRecord):
+        return _drawn("sweep", record, notes=sweeps.notes(record))
+    if isinstance(record, CircuitRecord):
+        return _drawn("circuit", record, notes=circuits.notes(record))
+    if isinstance(record, RewriteRecord):
+        return _drawn(
+            "rewrite",
+            record,
+            notes=rewrites.notes(record),
+            plot=replacing.plot(record),
+            whole=rewrites.measured(record),
+            told=record.text_notes,
+        )
+    if isinstance(record, SizesRecord):
+        return _drawn("sizes", record, notes=sizes.notes(record), plot=sizes.plot(record))
+    if isinstance(record, TasksRecord):
+        return _drawn("tasks", record, notes=narrow.notes(record), drawn=panels.panels(record))
+    if isinstance(record, GapRecord):
+        return _drawn("gap", record, notes=gaps.notes(record))
+    raise RecordError(f"A page of a record of kind '{record.kind}'", "there is no such page")
+
+
+def _drawn(kind: str, record: Record, **given: object) -> str:
+    return environment().get_template(f"{kind}.html.j2").render(record=record, **given)
 
 
 def _assay(record: AssayRecord) -> str:
@@ -151,6 +186,7 @@ def environment() -> Environment:
     templates.globals |= {"fmt": fmt, "charts": charts, "tables": tables}
     templates.globals |= {"sweeps": sweeps, "circuits": circuits, "recovery": recovery}
     templates.globals |= {"compute": compute, "weaker": weaker}
+    templates.globals |= {"rewrites": rewrites, "sizes": sizes, "narrow": narrow, "gaps": gaps}
     templates.filters |= {"token": visible.token, "signed": fmt.signed, "count": fmt.count}
     return templates
 

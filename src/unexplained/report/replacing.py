@@ -26,10 +26,12 @@ from unexplained.report.placing import (
 
 COLOURS = 4
 """Colours and shapes of random orders in the style sheet, before they come again."""
-ROOM = 0.6
+ROOM = 1.0
 """How far above and below the explained models the axis goes for what they are held against, in
 their own height."""
-LEAST = 0.5
+PIECES = 8
+"""Ticks on the axis of losses, about."""
+LEAST = 1.0
 """Nats per token that this is at least, so that what is near is seen where nothing changes."""
 
 
@@ -97,7 +99,9 @@ def plot(record: RewriteRecord) -> Plot | None:
         for i, draw in enumerate(draws)
     )
     inside = [item for item in held if 0 <= from_top(y, finite(item[2]) or 0.0) <= 100]
-    outside = tuple((name, number) for name, kind, number in held if (name, kind, number) not in inside)
+    outside = tuple(
+        (name, number) for name, kind, number in held if (name, kind, number) not in inside
+    )
     return Plot(x, y, orders, _levels(inside, y), outside)
 
 
@@ -114,14 +118,14 @@ def _losses(explained: Sequence[float], ablated: Sequence[float], held: Sequence
     """The explained models, and of the rest what is not far above or below them.
 
     >>> _losses([4.0, 5.0], [30.0], [3.5, 11.0, 5.4]).ticks
-    (3.5, 4.0, 4.5, 5.0, 5.5)
+    (3.5, 4.0, 4.5, 5.0)
     """
     low, high = min(explained), max(explained)
     room = max((high - low) * ROOM, LEAST)
     near = [v for v in (*ablated, *held) if low - room <= v <= high + room]
     low, high = min([low, *near]), max([high, *near])
     margin = (high - low) * 0.05 or 0.1
-    return axis_over(low - margin, high + margin)
+    return axis_over(low - margin, high + margin, PIECES)
 
 
 def _order(i: int, steps: Sequence[Step], x: Doublings, y: Axis) -> Order:
@@ -134,7 +138,12 @@ def _order(i: int, steps: Sequence[Step], x: Doublings, y: Axis) -> Order:
 
     def dots(of: Callable[[Step], Number], words: str) -> tuple[Spot, ...]:
         found = (
-            spot(x.at(s.count), of(s), y, f"{_said(s)} {words}: loss {fmt.show(of(s))}{_place(s, words)}")
+            spot(
+                x.at(s.count),
+                of(s),
+                y,
+                f"{_said(s)} {words}: loss {fmt.show(of(s))}{_place(s, words)}",
+            )
             for s in ordered
         )
         return tuple(one for one in found if one is not None)

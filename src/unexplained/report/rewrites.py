@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import batched
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.table import Table
 
 from unexplained.record import Bars, Explained, Number, RewriteRecord, Scale
 from unexplained.record.rewrite import BreakEven, Choice, ProgramRow, Step
-from unexplained.report import printed, tables, weaker
 from unexplained.report import format as fmt
+from unexplained.report import printed, tables, weaker
 
 MANY = 24
 """Components beyond which the page folds their list, and the terminal stops."""
@@ -96,9 +95,9 @@ def chosen(record: RewriteRecord) -> tuple[tuple[str, int], ...]:
     return tuple(Counter(choice.explanation for choice in record.choices).most_common())
 
 
-def gained(choice: Choice) -> Number:
-    """How much less a component costs with its explanation than with its mean."""
-    return Number(value=choice.mean - choice.increase, unit="nats per token")
+def saved(choice: Choice) -> float:
+    """How much less a component costs with its explanation than with its mean (nats per token)."""
+    return choice.mean - choice.increase
 
 
 def baselines(record: RewriteRecord) -> tuple[str, ...]:
@@ -144,7 +143,8 @@ def _plainly(record: RewriteRecord) -> Iterator[Number | None]:
 def print_rewrite(record: RewriteRecord, console: Console) -> None:
     """Print a rewriting: verdict, losses as more is replaced, break-even, programs, compute."""
     whole = measured(record)
-    numbered = tables.refusals((*_plainly(record), *weaker.in_short(whole)))
+    placed = weaker.in_short(replace(whole, bars=()))
+    numbered = tables.refusals((*_plainly(record), *placed))
     console.print(printed.plain(record.title, "dim"))
     console.print(printed.plain(record.verdict, "bold"))
     console.print()
@@ -158,8 +158,9 @@ def print_rewrite(record: RewriteRecord, console: Console) -> None:
         )
     )
     beside = max(1, (console.width - FIRST) // CELL)
-    for some in batched(draws(record), beside):
-        console.print(_steps(record, some, numbered))
+    every = draws(record)
+    for first in range(0, len(every), beside):
+        console.print(_steps(record, every[first : first + beside], numbered))
     if record.break_even:
         console.print(_break_even(record, numbered))
     console.print(_choices(record))

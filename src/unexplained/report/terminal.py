@@ -14,13 +14,28 @@ from unexplained.record import (
     AssayRecord,
     Check,
     CircuitRecord,
+    GapRecord,
     Number,
     Record,
+    RewriteRecord,
     Row,
+    SizesRecord,
     SweepRecord,
+    TasksRecord,
     TextResult,
 )
-from unexplained.report import circuits, printed, sweeps, tables, visible, weaker
+from unexplained.report import (
+    circuits,
+    gaps,
+    narrow,
+    printed,
+    rewrites,
+    sizes,
+    sweeps,
+    tables,
+    visible,
+    weaker,
+)
 from unexplained.report import format as fmt
 
 WIDEST = 120
@@ -58,6 +73,14 @@ def print_record(record: Record, console: Console) -> None:
         sweeps.print_sweep(record, console)
     elif isinstance(record, CircuitRecord):
         circuits.print_circuit(record, console)
+    elif isinstance(record, RewriteRecord):
+        rewrites.print_rewrite(record, console)
+    elif isinstance(record, SizesRecord):
+        sizes.print_sizes(record, console)
+    elif isinstance(record, TasksRecord):
+        narrow.print_tasks(record, console)
+    elif isinstance(record, GapRecord):
+        gaps.print_gap(record, console)
     else:
         raise RecordError(f"A table of a record of kind '{record.kind}'", "there is no such table")
 

@@ -1,4 +1,4 @@
-"""The terms of weaker models and training compute."""
+"""The terms of weaker models and training compute, of rewriting and of narrow tasks."""
 
 from __future__ import annotations
 
@@ -102,5 +102,62 @@ COMPUTE: tuple[Term, ...] = (
         "weaker model",
         "A smaller model, or one trained with less, with the same tokens: what it does is no "
         "explanation, so an explanation that does worse has something left to explain.",
+    ),
+)
+
+WHOLE: tuple[Term, ...] = (
+    Term(
+        "accuracy",
+        "Share of predictions that are right: the most probable next token on text, the preferred "
+        "answer on pairs of prompts.",
+    ),
+    Term(
+        "break-even",
+        "How many components can be replaced by explanations before the model is no better than a "
+        "weaker model.",
+    ),
+    Term(
+        "budget of explanation",
+        "The rules that may be put in a head's place; the best is chosen for every head on the fit "
+        "part.",
+    ),
+    Term("component", "A part of a model that is replaced as one: a head or an MLP."),
+    Term(
+        "description length",
+        "How many bits it takes to write an explanation down, its code and what was fitted.",
+    ),
+    Term(
+        "full distribution",
+        "All of a text, against one kind of it.",
+    ),
+    Term(
+        "gap score in accuracy",
+        "(accuracy explained − accuracy of a weaker model) ÷ (accuracy of the model − accuracy of "
+        "the weaker model). 0%: as good as the weaker model. 100%: as good as the model.",
+    ),
+    Term(
+        "narrow task",
+        "One kind of text, or one behaviour, measured by itself.",
+    ),
+    Term(
+        "random order",
+        "An order in which components are replaced that was drawn by chance, so that it does not "
+        "favour what is explained well.",
+    ),
+    Term(
+        "recovered by accuracy",
+        "(accuracy explained − accuracy with everything mean-ablated) ÷ (accuracy of the model − "
+        "accuracy with everything mean-ablated): what is left of accuracy on the scale of the "
+        "fraction recovered (share).",
+        ("by accuracy",),
+    ),
+    Term(
+        "slope",
+        "Change of the fraction recovered for ten times the training compute, by a straight line "
+        "through all sizes (share).",
+    ),
+    Term(
+        "written program",
+        "Code that predicts the next token with nothing of the model in it.",
     ),
 )
