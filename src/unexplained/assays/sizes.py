@@ -96,7 +96,7 @@ def sizes(
         text_fingerprint=text.fingerprint,
         documents=len(text.eval),
         tokens=text.predicted,
-        budget=f"the best of {NONE}, " + ", ".join(one.name for one in budget) + " for every head",
+        budget=f"for every head the best of: {NONE}; " + "; ".join(one.name for one in budget),
         points=tuple(points),
         slope=slope,
         **found_again(last, settings, started),
@@ -156,4 +156,4 @@ def _verdict(slope: Number, points: Sequence[SizePoint]) -> str:
         f"Under the same rules the fraction recovered changes by {slope.value:+.3f} "
         f"[{slope.low:+.3f}, {slope.high:+.3f}] for ten times the compute{span}: {way}, "
         "as far as this text and these runs can tell."
-    )
+    ).replace("-0.", "−0.")

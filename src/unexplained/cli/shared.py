@@ -87,7 +87,7 @@ def writing(report: Path, record: Path) -> Iterator[list[Record]]:
     made: list[Record] = []
     yield made
     (found,) = made
+    found.save(record)  # first, so that nothing later can lose what was measured
     print_record(found, OUT)
-    found.save(record)
     write_report(found, report)
     OUT.print(f"Report: [bold]{report}[/bold]   Record: {record}   ({found.seconds:.0f} s)")
