@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from unexplained.ladder.train import build, train
 from unexplained.subject import Subject, load
 from unexplained.subject.shipped import FOLDER, shipped
 from unexplained.text import Block, Text, document, text
+from unexplained.text.document import part
 from unexplained.text.tokens import Tokens
 
 TINY = Recipe(
@@ -234,7 +235,9 @@ def pydocs_like(subject: Subject) -> Text:
     pages = [p.read_text(encoding="utf-8") for p in sorted((root / "docs").rglob("*.md"))]
     words = [document(page, "docs") for page in pages]
     ids = Tokens(subject).encode([item.text for item in words])
-    blocks = tuple(Block(d.id, d.domain, i[:128]) for d, i in zip(words, ids, strict=True))
+    # Named so that they are of the eval part: the ladder was trained on documents of the fit part.
+    names = (n for n in map(str, count()) if part(n) == "eval")
+    blocks = tuple(Block(n, d.domain, i[:128]) for n, d, i in zip(names, words, ids, strict=False))
     return Text("docs", blocks, (), lambda: iter(()), "p", 128, VOCABULARY, "f", (), {})
 
 

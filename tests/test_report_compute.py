@@ -272,7 +272,7 @@ def test_every_term_of_the_section_is_in_the_glossary(record: AssayRecord) -> No
         (page.TEMPLATES / name).read_text(encoding="utf-8")
         for name in ("compute.html.j2", "bars.html.j2")
     )
-    for word in ("Gap score", "Irreducible loss", "Exponent", "Fitted range", "Run-to-run noise",
+    for word in ("Gap score", "Irreducible loss", "Exponent", "Fitted range", "Scatter about the curve",
                  "rung", "ladder", "FLOPs", "extrapolated", "nats per token", "own r"):  # fmt: skip
         assert word in source and glossary.used_in(word), word
     for _, heading, _ in weaker.SHARES:

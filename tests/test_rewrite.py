@@ -190,6 +190,16 @@ def test_tasks_are_named_once_and_a_stronger_model_is_no_reference(
 ) -> None:
     with pytest.raises(MeasurementError, match="once"):
         ux.tasks(subject, [Asked("a", text), Asked("a", text)], "L1.H0")
-    with pytest.raises(MeasurementError, match="not weaker"):
+    with pytest.raises(MeasurementError, match="not among the models"):
         ux.tasks(subject, [Asked("a", text)], "L1.H0", weaker=weaker(subject), reference="x",
                  settings=SETTINGS)  # fmt: skip
+    strong, (weak, _) = subject, weaker(subject)
+    with pytest.raises(MeasurementError, match="not weaker"):
+        ux.tasks(subject.twin(1), [Asked("a", text)], "L1.H0", reference="strong",
+                 weaker=[weak, Other("strong", AnotherModel(strong))], settings=SETTINGS)  # fmt: skip
+
+
+def test_sizes_go_by_compute_and_not_by_the_order_given(subject: Subject, text: Text) -> None:
+    models = [subject, subject.twin(1), subject.twin(2)]
+    with pytest.raises(MeasurementError, match="over 1 sizes"):
+        ux.sizes(dict.fromkeys(models, 5.0), text)

@@ -17,6 +17,7 @@ from unexplained.ladder.scale import require_unseen, scale_of
 from unexplained.ledger import Ledger
 from unexplained.record.compute import Scale
 from unexplained.stats import Settings
+from unexplained.subject.shipped import NOTE
 from unexplained.text import Block
 from unexplained.text.document import part
 
@@ -95,7 +96,7 @@ def ledger(seed: int, noise: float = 0.004, hard: float = 0.5, **others: float) 
 
 
 def placed(found: Ledger, *conditions: str) -> Scale:
-    subject = SimpleNamespace(name=TOP.name)
+    subject = SimpleNamespace(name=TOP.name, notes=(NOTE,))
     return scale_of(found, subject, conditions, settings=SETTINGS)  # type: ignore[arg-type]
 
 
@@ -212,3 +213,19 @@ def test_a_text_that_the_ladder_was_trained_on_is_refused() -> None:
     require_unseen(text(unseen))  # type: ignore[arg-type]
     with pytest.raises(MeasurementError, match="1 of its 2 documents"):
         require_unseen(text(unseen, fit))  # type: ignore[arg-type]
+
+
+def test_another_model_of_a_rungs_name_is_not_taken_for_it() -> None:
+    from unexplained.ladder.scale import trained_as
+
+    false = SimpleNamespace(name=TOP.name, notes=("read from the folder rung-6",))
+    true = SimpleNamespace(name=TOP.name, notes=(NOTE,))
+    assert trained_as(false) is None and trained_as(true) == TOP  # type: ignore[arg-type]
+
+
+def test_a_run_read_at_its_last_checkpoint_has_an_open_end() -> None:
+    shares, losses = [0.1, 0.5], [4.0, 3.0]
+    draws = np.repeat(np.array(losses)[:, None], 100, axis=1)
+    wanted = np.linspace(2.7, 3.3, 100)  # half of the draws are never as good
+    found = share_of_run(shares, losses, draws, 3.02, wanted, settings=SETTINGS)
+    assert found.high is None and found.low < found.value < 0.5

@@ -19,7 +19,7 @@ from unexplained.evaluate import AnotherModel, Condition, Other, evaluate, obser
 from unexplained.evaluate.evaluate import Progress
 from unexplained.explanations import LIBRARY, Explanation, fit
 from unexplained.explanations.fit import sites_to_observe
-from unexplained.ladder.scale import require_same_tokens
+from unexplained.ladder.scale import require_same_tokens, require_unseen_by
 from unexplained.record import Number
 from unexplained.record.gap import GapRecord
 from unexplained.stats import Settings
@@ -71,6 +71,7 @@ def gap(
         )
     for other in (weak, *chosen_by):
         require_same_tokens(subject, other)
+    require_unseen_by(subject, text)
     conditions: list[Condition] = [Other(one.name, AnotherModel(one)) for one in (weak, *chosen_by)]
     claims = _claims(subject, text, sites, explanations, settings.seed) if sites else []
     conditions += claims

@@ -84,11 +84,11 @@ def choose(
         for site in sites
     }
     candidates: dict[Site, dict[str, Edited]] = {site: {NONE: means[site]} for site in sites}
-    bits = {NONE: 0}
+    bits = {(site, NONE): 0 for site in sites}
     for one in explanations:
         for site in heads:
             fitted = fit(one.at((site,)), subject.shape, activations, seed)
-            bits[one.name] = fitted.description.bits
+            bits[site, one.name] = fitted.description.bits
             condition = fitted.condition()
             candidates[site][one.name] = Edited(
                 f"{one.name} at {site}", condition.edits, condition.fingerprint
@@ -107,7 +107,8 @@ def choose(
         choices.append(
             Choice(site=str(site), explanation=name, increase=costs[name], mean=costs[NONE])
         )
-    return Chosen(best, means, tuple(choices), sum(bits[c.explanation] for c in choices))
+    total = sum(bits[s, c.explanation] for s, c in zip(candidates, choices, strict=True))
+    return Chosen(best, means, tuple(choices), total)
 
 
 def counts_of(components: int) -> tuple[int, ...]:
@@ -157,7 +158,7 @@ def rewrite(
     where = subject.sites(sites)
     if not where:
         raise MeasurementError(f"Rewriting '{sites}'", "there is no such component")
-    chosen = choose(subject, text, where, explanations=explanations or rules(),
+    chosen = choose(subject, text, where, explanations=rules() if explanations is None else explanations,
                     seed=settings.seed, folder=folder, say=say)  # fmt: skip
     orders = _orders(where, draws, settings.seed)
     tables = ngrams(text)
@@ -178,7 +179,9 @@ def rewrite(
     )  # fmt: skip
     names = to_compare(weaker)
     whole = _name("explained", orders[0], len(where))
-    placed = [*([whole] if whole in ledger.conditions else []), *(t.name for t in tables),
+    if whole not in ledger.conditions:
+        whole = _name("ablated", orders[0], len(where))
+    placed = [whole, *(t.name for t in tables),
               *(one.name for one in programs)]  # fmt: skip
     steps = _read(ledger, orders, names, settings)
     losses = {name: loss(ledger, name, settings=settings) for name in names}

@@ -21,6 +21,7 @@ from unexplained.bars.paired import paired
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import evaluate, joint
 from unexplained.explanations import Explanation
+from unexplained.ladder.scale import require_same_tokens, require_unseen_by
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
 from unexplained.record.rewrite import SizePoint, SizesRecord
@@ -56,13 +57,18 @@ def sizes(
         MeasurementError: There are fewer than three rungs, or a loss is not finite.
     """
     started = time.perf_counter()
-    if len(rungs) < FEWEST:
+    different = len(set(rungs.values()))
+    if different < FEWEST:
         raise MeasurementError(
-            f"A slope over {len(rungs)} sizes", f"it takes {FEWEST}", "Give more rungs."
+            f"A slope over {different} sizes", f"it takes {FEWEST}", "Give more rungs."
         )
-    budget = tuple(explanations or rules())
+    budget = tuple(rules() if explanations is None else explanations)
+    ordered = sorted(rungs.items(), key=lambda item: item[1])
+    for subject, _ in ordered:
+        require_same_tokens(ordered[0][0], subject)
+        require_unseen_by(subject, text)
     points, ledgers = [], []
-    for subject, compute in rungs.items():
+    for subject, compute in ordered:
         where = subject.sites("L*.H*")
         chosen = choose(subject, text, where, explanations=budget, seed=settings.seed,
                         folder=folder, say=_named(say, subject.name))  # fmt: skip
@@ -88,7 +94,7 @@ def sizes(
             )
         )
     slope = slope_of(ledgers, [point.compute for point in points], settings)
-    last = list(rungs)[-1]
+    last = ordered[-1][0]
     return SizesRecord(
         title=f"The same budget of explanation, {points[0].rung} to {points[-1].rung}",
         verdict=_verdict(slope, points),

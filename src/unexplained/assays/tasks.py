@@ -25,7 +25,7 @@ from unexplained.bars.paired import paired
 from unexplained.errors import MeasurementError, near_matches
 from unexplained.evaluate import Condition, Other, evaluate, joint
 from unexplained.explanations import Explanation
-from unexplained.ladder.scale import to_compare
+from unexplained.ladder.scale import require_unseen_by, to_compare
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
 from unexplained.record.tasks import Task, TaskPoint, TasksRecord, Weaker
@@ -86,8 +86,10 @@ def tasks(
     names = [one.name for one in asked]
     if not asked or len(set(names)) < len(names):
         raise MeasurementError(f"The tasks {', '.join(names) or '(none)'}", "name each once")
+    for one in asked:
+        require_unseen_by(subject, one.text)
     where = subject.sites(sites)
-    chosen = choose(subject, asked[0].text, where, explanations=explanations or rules(),
+    chosen = choose(subject, asked[0].text, where, explanations=rules() if explanations is None else explanations,
                     seed=settings.seed, folder=folder, say=say)  # fmt: skip
     rng = np.random.default_rng([settings.seed, 10])
     order = [where[i] for i in rng.permutation(len(where))]
@@ -99,10 +101,15 @@ def tasks(
                 subject, one.text, conditions, folder=folder,
                 progress=lambda done, total, n=one.text.name: say(f"measuring {n}", done, total),  # type: ignore[misc]
             )  # fmt: skip
-    ladder = _weaker(ledgers[asked[0].text.fingerprint], to_compare(weaker))
+    named = [one.name for one in weaker if one.name == reference]
+    compared = dict.fromkeys([*to_compare(weaker), *named])
+    ladder = _weaker(ledgers[asked[0].text.fingerprint], list(compared))
     if reference and reference not in ladder:
+        found_as = (
+            f"it is not weaker than {subject.name}" if named else "it is not among the models"
+        )
         raise MeasurementError(
-            f"'{reference}' as the weaker model", f"it is not weaker than {subject.name}",
+            f"'{reference}' as the weaker model", found_as,
             near_matches(reference, ladder),
         )  # fmt: skip
     held = reference or (ladder[-1] if ladder else "")

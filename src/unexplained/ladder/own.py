@@ -54,18 +54,23 @@ def share_of_run(
     value = float(np.exp(_first(x, np.asarray(losses, float)[:, None], np.array([loss]))[0]))
     drawn = np.exp(_first(x, draws, loss_draws))
     low, high = ends(drawn, value, settings.level)
-    return Number(value=value, low=low, high=high, unit=SHARE)
+    # Draws beyond the first or the last checkpoint leave their end open.
+    return Number(value=value, low=low, high=high if np.isfinite(high) else None, unit=SHARE)
 
 
 def _first(x: np.ndarray, losses: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Where each column of falling losses first reaches what is wanted of it; the ends beyond."""
+    """Where each column of falling losses first reaches what is wanted of it.
+
+    Minus infinity where it is better from the first, infinity where it never is as good.
+    """
     best = np.minimum.accumulate(losses, axis=0)
     reached = best <= wanted
     at = np.where(reached.any(0), reached.argmax(0), len(x) - 1)
     before = np.maximum(at - 1, 0)
     columns = np.arange(losses.shape[1])
+    never, at_once = ~reached.any(0), best[0] < wanted
     upper, lower = best[before, columns], best[at, columns]
     span = np.where(upper > lower, upper - lower, 1.0)
     part = np.clip((upper - wanted) / span, 0.0, 1.0)
     found: np.ndarray = x[before] + part * (x[at] - x[before])
-    return found
+    return np.where(never, np.inf, np.where(at_once, -np.inf, found))

@@ -29,8 +29,9 @@ from unexplained.record.compute import (
     Scale,
     ShareKind,
 )
-from unexplained.stats import SHARE, Settings, resampled
+from unexplained.stats import FEWEST_DOCUMENTS, SHARE, Settings, resampled
 from unexplained.subject import Subject, load
+from unexplained.subject.shipped import NOTE
 from unexplained.text import Pair, Text
 from unexplained.text.document import part
 from unexplained.text.tokens import Tokens
@@ -61,7 +62,8 @@ def to_compare(models: Sequence[Other]) -> list[str]:
 def trained_as(subject: Subject) -> Trained | None:
     """What is known of a model that is itself of the ladder; None of any other."""
     known = {one.name: one for one in catalogue().models}
-    return known.get(subject.name)
+    # By where it came from, not by its name: another model can be in a folder called rung-6.
+    return known.get(subject.name) if NOTE in subject.notes else None
 
 
 def weaker_models(subject: Subject, text: Text) -> tuple[Other, ...]:
@@ -75,7 +77,7 @@ def weaker_models(subject: Subject, text: Text) -> tuple[Other, ...]:
     """
     if not on_ladder(subject):
         return ()
-    require_unseen(text)
+    require_unseen_by(subject, text)
     mine = trained_as(subject)
     known = catalogue()
     wanted = [*known.rungs(), *(one for one in known.models if one.role == "annealed")]
@@ -85,7 +87,7 @@ def weaker_models(subject: Subject, text: Text) -> tuple[Other, ...]:
     return tuple(
         Other(one.name, AnotherModel(load(one.name, device=device)))
         for one in wanted
-        if one.name != subject.name
+        if mine is None or one.name != mine.name
     )
 
 
@@ -101,6 +103,16 @@ def require_same_tokens(subject: Subject, other: Subject) -> None:
             "their tokenizers differ, so losses per token are of different tokens",
             "Give a model with the same tokenizer; rungs of the ladder share one.",
         )
+
+
+def require_unseen_by(subject: Subject, text: Text) -> None:
+    """`require_unseen` where the model shares the ladder's tokenizer: the ladder may be beside it.
+
+    Raises:
+        MeasurementError: The text has documents that the ladder was trained on.
+    """
+    if on_ladder(subject):
+        require_unseen(text)
 
 
 def require_unseen(text: Text) -> None:
@@ -157,7 +169,8 @@ def scale_of(
         for one in catalogue().rungs()
         if one.name in ledger.conditions or (mine is not None and one.name == mine.name)
     ]
-    names = {one.name: INTACT if one.name == subject.name else one.name for one in rungs}
+    own = "" if mine is None else mine.name
+    names = {one.name: INTACT if one.name == own else one.name for one in rungs}
     others = [c for c in ledger.conditions if c in known and c not in names]
     measured = _measure(ledger, [*names.values(), *others, INTACT, *conditions], settings)
     points = tuple(
@@ -174,9 +187,8 @@ def scale_of(
     except CurveError as error:
         return Scale(says=says, rungs=points, law=None, refused=str(error), subject=None,
                      explained=())  # fmt: skip
-    place = _Place(
-        ledger, fitted, _surfaces(known, names, measured, fitted), measured, mine, settings
-    )
+    surfaces = _surfaces(known, names | ({own: INTACT} if own else {}), measured, fitted)
+    place = _Place(ledger, fitted, surfaces, measured, mine, settings)
     return Scale(
         says=says,
         rungs=points,
@@ -318,8 +330,12 @@ class _Place:
         for kind, role in kinds:
             shares[kind] = self._of_run(name, role)
         shares["data"] = self._data(name)
+        if np.count_nonzero(self.measured.tokens) < FEWEST_DOCUMENTS:
+            shares = {kind: _without_ends(number) for kind, number in shares.items()}
         return Explained(
-            condition=name, loss=own, equals=found.explained.compute, shares=shares,
+            condition=name, loss=own, shares=shares,
+            equals=found.explained.compute if own.low is not None
+            else _without_ends(found.explained.compute),
             note=found.explained.note,
         )  # fmt: skip
 
@@ -348,31 +364,55 @@ class _Place:
             return _none("the model is no part of the surface L(N, D)")
         if not self.surfaces:
             return _none("too few runs for a surface L(N, D)")
+        sizes = [one for one in catalogue().models if one.role in ("rung", "annealed")]
+        if len({one.tokens for one in sizes if one.parameters == mine.parameters}) < 2:
+            return _none("extrapolated: no run of this size had less data")
         values, draws = self.measured.values, self.measured.draws
         value = _data_share(self.surfaces[0], mine, values[name], values[INTACT])
-        least = min(one.tokens for one in catalogue().models if one.role in ("rung", "annealed"))
-        if value is not None and value * mine.tokens < least:
-            return _none(f"extrapolated: no run has so little data (the least is {least:,} tokens)")
-        if value is None:
+        if not 0 < value < math.inf:
             return _none("by the surface L(N, D) no data take this size there, or any do")
-        found = [
-            _data_share(surface, mine, draws[name][i], draws[INTACT][i])
-            for i, surface in enumerate(self.surfaces[1:])
-        ]
-        sure = np.array([math.inf if one is None else one for one in found])
-        low, high = ends(sure, value, self.settings.level)
-        return Number(value=value, low=low, high=high if math.isfinite(high) else None, unit=SHARE)
+        least = min(one.tokens for one in sizes)
+        if self.surfaces[0].data_for(mine.parameters, values[name]) < least:
+            return _none(f"extrapolated: no run has so little data (the least is {least:,} tokens)")
+        found = np.array(
+            [
+                _data_share(surface, mine, draws[name][i], draws[INTACT][i])
+                for i, surface in enumerate(self.surfaces[1:])
+            ]
+        )
+        # A draw that says nothing counts against both ends.
+        low = ends(np.nan_to_num(found, nan=-math.inf, posinf=math.inf), value, self.settings.level)
+        high = ends(np.nan_to_num(found, nan=math.inf, posinf=math.inf), value, self.settings.level)
+        return Number(
+            value=value,
+            low=max(low[0], 0.0),
+            high=high[1] if math.isfinite(high[1]) else None,
+            unit=SHARE,
+        )
 
 
-def _data_share(surface: Surface, mine: Trained, explained: float, model: float) -> float | None:
-    """D at which this size reaches the loss, by D at which it reaches the model's own."""
+def _data_share(surface: Surface, mine: Trained, explained: float, model: float) -> float:
+    """D at which this size reaches the loss, by D at which it reaches the model's own.
+
+    Infinite where no data take it to the explained loss, 0 where none take it to the model's, NaN
+    where neither is reached.
+    """
+    there, whole = (_data_for(surface, mine, loss) for loss in (explained, model))
+    if math.isinf(there) and math.isinf(whole):
+        return math.nan
+    return 0.0 if math.isinf(whole) else there / whole if whole > 0 else math.nan
+
+
+def _data_for(surface: Surface, mine: Trained, loss: float) -> float:
     try:
-        there = surface.data_for(mine.parameters, explained)
-        whole = surface.data_for(mine.parameters, model)
+        return surface.data_for(mine.parameters, loss)
     except (CurveError, OverflowError, ZeroDivisionError):
-        return None
-    # A draw of the surface can be so steep that either is beyond what a float holds.
-    return there / whole if 0 < whole < math.inf and math.isfinite(there) else None
+        return math.inf
+
+
+def _without_ends(number: Number) -> Number:
+    """With too few documents a value stands without an interval, as everywhere."""
+    return number.model_copy(update={"low": None, "high": None})
 
 
 def _none(why: str) -> Number:

@@ -1,4 +1,4 @@
-"""Where losses stand on a scale of training compute. Three kinds of share, never mixed."""
+"""Where losses stand on a scale of training compute. Four kinds of share, never mixed."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ class FittedLaw(Frozen):
     """Smallest compute that it was fitted on (FLOPs)."""
     greatest: float
     noise: float
-    """Run-to-run spread of a loss, as a share of it."""
+    """Scatter of single runs about the curve, as a share of a loss: the seeds' own where the law fits,
+    mostly the law's misfit where it does not."""
     line: tuple[CurvePoint, ...]
     """For drawing."""
 

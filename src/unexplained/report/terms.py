@@ -83,8 +83,9 @@ COMPUTE: tuple[Term, ...] = (
         ("own run",),
     ),
     Term(
-        "run-to-run noise",
-        "How much the losses of models trained alike from other seeds differ (share of the loss).",
+        "scatter about the curve",
+        "How far single trained models are from the fitted curve, by chance and because the law does "
+        "not fit exactly (share of the loss).",
     ),
     Term(
         "rung",

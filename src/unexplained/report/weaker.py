@@ -179,7 +179,7 @@ def law(scale: Scale) -> str:
     fit = scale.law
     return (
         f"L(C) = E + A·C^(−α): E {fmt.show(fit.floor)} nats per token, α {fmt.show(fit.exponent)}; "
-        f"fitted from {fmt.power(fit.least)} to {fmt.power(fit.greatest)} FLOPs; run-to-run noise "
+        f"fitted from {fmt.power(fit.least)} to {fmt.power(fit.greatest)} FLOPs; scatter about the curve "
         f"{noise(scale)} of a loss"
     )
 

@@ -20,7 +20,7 @@ from unexplained.subject.families import FAMILIES
 from unexplained.subject.packaged import PACKAGED, packaged_folder
 from unexplained.subject.precision import decide
 from unexplained.subject.quiet import quiet
-from unexplained.subject.shipped import TOKENIZER, shipped
+from unexplained.subject.shipped import NOTE, TOKENIZER, shipped
 from unexplained.subject.subject import Subject
 
 Placement = Mapping[str, Any]
@@ -104,9 +104,7 @@ def _from_source(
         return *_read_folder(folder, tokenizer, dtype, placement), notes
     if source in (ours := shipped()):
         found = tokenizer or AutoTokenizer.from_pretrained(TOKENIZER, local_files_only=True)
-        return *_read_folder(ours[source], found, dtype, placement), [
-            "trained by us; ships with this package"
-        ]
+        return *_read_folder(ours[source], found, dtype, placement), [NOTE]
     if path.suffix == ".gguf":
         if not path.is_file():
             raise SubjectError(f"The GGUF file {path}", "there is no such file")

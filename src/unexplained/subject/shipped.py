@@ -11,6 +11,9 @@ from pathlib import Path
 FOLDER = Path(__file__).parent.parent / "models"
 TOKENIZER = FOLDER / "tokenizer"
 
+NOTE = "trained by us; ships with this package"
+"""What `load` notes of them, and of nothing else: a name alone proves nothing."""
+
 
 def shipped() -> dict[str, Path]:
     """Name → checkpoint folder, sorted by name."""
