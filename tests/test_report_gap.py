@@ -20,6 +20,12 @@ from unexplained.report import gaps, glossary, render, text_table
 from unexplained.report.terms_gap import GAP
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are as wide as the terminal; what they say here must not depend on whose it is."""
+    monkeypatch.setenv("COLUMNS", "120")
+
+
 @pytest.fixture
 def record() -> GapRecord:
     return sample_gap()

@@ -21,6 +21,12 @@ from unexplained.report import format as fmt
 from unexplained.report import placing, render, replacing, rewrites, sizes, text_table
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are as wide as the terminal; what they say here must not depend on whose it is."""
+    monkeypatch.setenv("COLUMNS", "120")
+
+
 @pytest.fixture(scope="module")
 def record() -> RewriteRecord:
     return sample_rewrite()

@@ -22,6 +22,12 @@ from unexplained.report import narrow, panels, render, text_table
 from unexplained.report.terms import WHOLE
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are as wide as the terminal; what they say here must not depend on whose it is."""
+    monkeypatch.setenv("COLUMNS", "120")
+
+
 @pytest.fixture(scope="module")
 def record() -> TasksRecord:
     return sample_tasks()
