@@ -177,7 +177,7 @@ MUTANTS = (
     Mutant("ladder/scale.py", 'if part(block.document) == "fit"]', "if False]",
            "test_scale.py::test_a_text_that_the_ladder_was_trained_on_is_refused"),
     Mutant("ladder/recipe.py", "return 6 * self.matrices + 6", "return 2 * self.matrices + 6",
-           "test_ladder.py::test_flops_are_those_that_torch_counts"),
+           "test_ladder.py::test_flops_are_six_for_every_weight_in_a_matrix_and_attention_by_hand"),
     Mutant("ladder/train.py", "moments.setdefault(int(place), {})[name] = file.get_tensor(key)",
            "moments.setdefault(int(place), {})[name] = 0 * file.get_tensor(key)",
            "test_ladder.py::test_a_run_that_was_killed_ends_in_the_same_weights_bit_for_bit"),

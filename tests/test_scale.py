@@ -199,6 +199,10 @@ def test_the_run_of_a_model_is_read_where_it_first_was_as_good() -> None:
     risen = share_of_run(shares, [5, 3.5, 4], np.array([[5.0], [3.5], [4.0]]), 3.5, np.array([3.5]),
                          settings=SETTINGS)  # fmt: skip
     assert risen.value == pytest.approx(0.1)
+    # From 5, by way of a worse 6, to 4: half of the way from 5.
+    worse = share_of_run(shares, [5, 6, 4], np.array([[5.0], [6.0], [4.0]]), 4.5, np.array([4.5]),
+                         settings=SETTINGS)  # fmt: skip
+    assert worse.value == pytest.approx(10**-0.5)
 
 
 def test_a_text_that_the_ladder_was_trained_on_is_refused() -> None:
