@@ -16,7 +16,7 @@ from unexplained.assays.tasks import Asked
 from unexplained.explanations.files import find_explanation
 from unexplained.fetch import cache_folder
 from unexplained.ladder.catalogue import catalogue
-from unexplained.ladder.scale import weaker_models
+from unexplained.ladder.conditions import weaker_models
 from unexplained.record import AssayRecord, Record, TextResult
 
 HERE = Path(__file__).parent

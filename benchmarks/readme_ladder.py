@@ -52,15 +52,12 @@ def rungs_table() -> str:
             f"| {max(run.memory for run in runs) / 1e6:.0f} |"
         )
     attention = [one for one in known.models if one.role == "attention only"]
-    whole = sorted({one.name.split("-step-")[0]: one for one in attention}.values(),
-                   key=lambda one: one.name)  # fmt: skip
     said = "; ".join(
         f"`{one.name}`, {one.layers} layers × {one.width} without MLPs, {one.repeats:.0%} of its rows "
         f"with repeats, {one.seconds / 60:.0f} minutes"
         for one in attention
         if one.step == one.steps
     )
-    assert whole
     lines.append(
         f"\nOne thread each of {known.machine['processor']}, two to four runs at once on two cores that "
         f"others used too, so minutes are upper bounds. Besides: {said}."
@@ -89,7 +86,7 @@ def _bars(record: AssayRecord, text: TextResult) -> str:
         f"**`{record.subject}`**, heads {', '.join(f'`{site}`' for site in record.sites)}, on "
         f"{text.name}: {text.tokens:,} tokens in {text.documents} documents.\n",
         f"| in the heads' place | loss | recovered against mean | against unigram | gap to {rung} kept "
-        "| as good as | share of compute: frontier | data |",
+        "| as good as | share of compute: frontier, by the law | between rungs |",
         "|---|---:|---:|---:|---:|---|---:|---:|",
     ]
     for name in SHOWN:
@@ -102,7 +99,7 @@ def _bars(record: AssayRecord, text: TextResult) -> str:
         lines.append(
             f"| {name} | {fmt.show(bars.loss)} | {share(against['mean'])} | {share(against['unigram'])} "
             f"| {share(gap)} | {equals} | {fmt.portion(place.shares['frontier'])} "
-            f"| {fmt.portion(place.shares['data'])} |"
+            f"| {fmt.portion(place.shares['between rungs'])} |"
         )
     return "\n".join(lines)
 

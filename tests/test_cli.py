@@ -13,6 +13,7 @@ from sample_record import sample_record
 from unexplained.cli.app import app
 from unexplained.errors import ExplanationError
 from unexplained.explanations.files import find_explanation
+from unexplained.record import RewriteRecord, load_record
 
 RUN = CliRunner()
 
@@ -41,10 +42,50 @@ def test_the_lists_name_what_there_is() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["assay", "demo", "sweep", "circuit", "behaviours", "heads", "report", "models", "texts"],
+    [
+        "assay",
+        "demo",
+        "sweep",
+        "circuit",
+        "behaviours",
+        "heads",
+        "report",
+        "models",
+        "texts",
+        "rewrite",
+        "sizes",
+        "tasks",
+        "gap",
+        "ladder",
+        "bars table",
+    ],
 )
 def test_every_command_explains_itself(command: str) -> None:
-    assert len(said(command, "--help")) > 300
+    assert len(said(*command.split(), "--help")) > 300
+
+
+def test_the_calculator_prints_the_published_cells() -> None:
+    # reference_numbers §4: Cerebras' law from unigram needs .983; at .98 it leaves .084.
+    row = next(r for r in said("bars", "table", "--curve", "cerebras", "--baseline", "unigram")
+               .splitlines() if "unigram" in r)  # fmt: skip
+    assert row.split()[:4] == ["cerebras*", "unigram", "0.109", "0.983"]
+    assert row.split()[6] == "0.084"
+
+
+def test_the_ladder_lists_what_ships() -> None:
+    listed = said("ladder")
+    assert all(f"rung-{i}" in listed for i in range(1, 7)) and "attention-2" in listed
+
+
+def test_a_model_of_the_ladder_is_rewritten_from_the_command_line(tmp_path: Path) -> None:
+    page, record = tmp_path / "page.html", tmp_path / "record.json"
+    words = said("rewrite", "rung-1", "--text", "repeats", "--documents", "6", "--fit-documents", "6",
+                 "--draws", "1", "--run", str(tmp_path / "run"), "--report", str(page),
+                 "--record", str(record))  # fmt: skip
+    assert "With all 4 components replaced" in " ".join(words.split())
+    found = load_record(record)
+    assert isinstance(found, RewriteRecord) and found.rungs["rung-6"].value is not None
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 def test_a_record_is_drawn_again(tmp_path: Path) -> None:
@@ -67,6 +108,9 @@ def test_a_record_is_drawn_again(tmp_path: Path) -> None:
         (("sweep", "smollm2-135m", "--record", "/proc/nope/x.json"), "it cannot be written"),
         (("circuit", "smollm2-135m", "--graph", "/proc/nope/x.json"), "it cannot be written"),
         (("assay", "smollm2-135m", "--explanation", "nowhere.py"), "there is no such file"),
+        (("rewrite", "rung-9"), "Did you mean rung-6"),
+        (("ladder", "train", "rung9"), "Did you mean rung-6"),
+        (("bars", "table", "--baseline", "mine=x"), "is no number"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_three_parts(

@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from unexplained import head_scores
 from unexplained.errors import SubjectError
 from unexplained.evaluate import AnotherModel, Other, evaluate
+from unexplained.ladder import publish as publishing
 from unexplained.ladder import train as training
-from unexplained.ladder.catalogue import catalogue
+from unexplained.ladder.catalogue import Catalogue, catalogue
+from unexplained.ladder.publish import held_out_loss, publish
 from unexplained.ladder.recipe import VOCABULARY, Recipe
-from unexplained.ladder.series import FACTOR, FIRST, RUNGS, SEEDED, plan_of, plans
-from unexplained.ladder.stream import rows
+from unexplained.ladder.series import FACTOR, FIRST, RUNGS, SEEDED, Plan, plan_of, plans
+from unexplained.ladder.stream import Stream, rows
 from unexplained.ladder.tokenizer import train_tokenizer
 from unexplained.ladder.train import build, train
 from unexplained.subject import Subject, load
@@ -248,3 +250,37 @@ def test_an_attention_only_model_grew_induction_heads_between_two_checkpoints() 
         repeats = text("repeats", subject, documents=4, fit_documents=1, block=96)
         scores.append(max(score.induction for score in head_scores(subject, repeats)))
     assert scores[0] < 0.1 and scores[1] > 0.5
+
+
+def test_the_loss_on_kept_back_documents_by_hand(tmp_path: Path) -> None:
+    model = LlamaForCausalLM.from_pretrained(train(TINY, TOKENS, tmp_path))
+    rows_ = [torch.tensor([0, *TOKENS[i * 15 : i * 15 + 15]]) for i in range(len(TOKENS) // 15)]
+    # Transformers' own loss, a row at a time: every row has as many predictions.
+    with torch.no_grad():
+        each = [float(model(row[None].long(), labels=row[None].long()).loss) for row in rows_]
+    assert held_out_loss(model, TINY, TOKENS) == pytest.approx(np.mean(each), rel=1e-5)
+
+
+def test_published_runs_are_checkpoints_that_any_tool_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "plans", lambda: {"tiny": Plan(TINY, (10,))})
+    runs, out = tmp_path / "runs", tmp_path / "models"
+    with pytest.raises(SubjectError, match="none of them is finished"):
+        publish(runs, out, None, Stream(TOKENS, TOKENS, "x"), print)
+    whole = train(TINY, TOKENS, runs / "tiny", checkpoints=[10])
+    tokenizer = train_tokenizer(["a b c d e"] * 9, 260)
+    told: list[str] = []
+    path = publish(runs, out, tokenizer, Stream(TOKENS, TOKENS, "x"), told.append)
+    assert told == ["tiny", "tiny-step-10"]
+    known = Catalogue(**json.loads(path.read_text()))
+    final, early = known.named("tiny"), known.named("tiny-step-10")
+    assert (final.step, early.step, final.steps) == (30, 10, 30)
+    assert early.compute * 3 == final.compute == TINY.compute
+    assert (final.role, early.role) == ("rung", "checkpoint")
+    kept, trained = weights(out / "tiny"), weights(whole)
+    assert all(torch.equal(kept[key], trained[key].half()) for key in trained)
+    model = AutoModelForCausalLM.from_pretrained(out / "tiny", dtype=torch.float32)
+    assert held_out_loss(model, TINY, TOKENS) == pytest.approx(final.held_out, rel=1e-6)
+    assert AutoTokenizer.from_pretrained(out / "tokenizer")("a")["input_ids"][0] == 0
+    assert publish(runs, out, tokenizer, Stream(TOKENS, TOKENS, "x"), told.append) == path

@@ -20,8 +20,15 @@ from test_planner import TEXT as PAIRS
 from tiny import tiny_subject
 from unexplained.bars import recovered
 from unexplained.errors import ExplanationError
-from unexplained.evaluate import Other, evaluate
-from unexplained.explanations import Explanation, Written, explanation, fit_program, patterns
+from unexplained.evaluate import Other, evaluate, observe
+from unexplained.explanations import (
+    Explanation,
+    Written,
+    explanation,
+    fit,
+    fit_program,
+    patterns,
+)
 from unexplained.explanations.calibration import calibrate
 from unexplained.explanations.carried import tables_of
 from unexplained.explanations.description import PARAMETER_BITS
@@ -624,3 +631,28 @@ def test_a_file_can_make_its_program_for_the_text_that_is_measured(tmp_path: Pat
     assert (one.gives, one.name) == ("logits", "bigram and strict induction")
     with pytest.raises(ExplanationError, match="no explanation"):
         find_explanation(str(file))
+
+
+def test_a_component_explanation_may_not_hold_what_its_length_does_not_count() -> None:
+    # An array in a closure would cost 0 bits, and another array give the same fingerprint: finished
+    # work of the one would be found for the other.
+    subject = tiny_subject("llama")
+    text = Text(**{**vars(PAIRS), "fit": PAIRS.eval})
+
+    def claim(held: object) -> Explanation:
+        @explanation(gives="pattern", reads=["tokens"])
+        def holding(view):  # type: ignore[no-untyped-def]
+            """Attend to the previous position."""
+            return patterns.previous(view.tokens) * float(held[0])  # type: ignore[index]
+
+        return holding
+
+    activations = observe(subject, text, subject.sites("L1.H0.z L1.H0.v"))
+    for held in (np.ones(1), types.SimpleNamespace()):
+        with pytest.raises(ExplanationError, match=r"The explanation 'holding'.*'held'"):
+            fit(claim(held).at("L1.H0"), subject.shape, activations, 0)
+    one, other = (
+        fit(claim(torch.tensor([value])).at("L1.H0"), subject.shape, activations, 0)
+        for value in (1.0, 0.5)
+    )
+    assert one.fingerprint != other.fingerprint

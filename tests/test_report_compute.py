@@ -125,7 +125,7 @@ def test_every_number_of_the_scale_stands_in_its_row(text: TextResult, section: 
         shown += [fmt.portion(number) for number in one.shares.values()]
         for item in shown:
             assert str(item) in row, (one.condition, item)
-        assert row.count(fmt.MISSING) == 4 - len(one.shares)
+        assert row.count(fmt.MISSING) == 5 - len(one.shares)
     assert "0.030% [0.010%, 0.090%]" in rows["strict induction"]
 
 
@@ -135,7 +135,7 @@ def test_each_kind_of_share_has_its_own_column_and_its_meaning(section: str) -> 
     for _, heading, meaning in weaker.SHARES:
         assert f"{heading} {meaning}" in words
         places.append(words.index(heading))
-    assert places == sorted(places) and len({m for _, _, m in weaker.SHARES}) == 4
+    assert places == sorted(places) and len({m for _, _, m in weaker.SHARES}) == 5
 
 
 def test_a_left_out_rung_is_covered_only_where_the_interval_holds_its_compute() -> None:
@@ -346,7 +346,7 @@ def test_the_terminal_has_it_in_short_and_cuts_no_number(
 
 def test_the_markdown_tables_have_the_same_cells_in_every_line(text: TextResult) -> None:
     for table, cells, lines in (
-        (markdown_compute(text).split("\n\n")[0], 8, 2 + 11),
+        (markdown_compute(text).split("\n\n")[0], 9, 2 + 11),
         (markdown_bars(text), 12, 2 + 4 + 6),
     ):
         split = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines()]
@@ -362,3 +362,27 @@ def test_the_markdown_tables_have_the_same_cells_in_every_line(text: TextResult)
 def test_the_examples_in_the_docstrings_hold(name: str) -> None:
     module = importlib.import_module(f"unexplained.report.{name}")
     assert doctest.testmod(module).failed == 0
+
+
+def test_the_terminal_leaves_out_a_kind_of_share_that_nobody_has_and_says_why(
+    monkeypatch: pytest.MonkeyPatch, record: AssayRecord
+) -> None:
+    text = record.texts[0]
+    scale = scale_of(text)
+    why = Number(value=None, unit="share", refused="no run was kept")
+    explained = tuple(
+        one.model_copy(update={"shares": {"frontier": one.shares["frontier"], "own run": why}})
+        for one in scale.explained
+        if "frontier" in one.shares
+    )
+    subject = scale.subject.model_copy(update={"shares": {"frontier": Number(value=1.0)}})
+    scale = scale.model_copy(update={"explained": explained, "subject": subject})
+    record = record.model_copy(update={"texts": (text.model_copy(update={"scale": scale}),)})
+    for width in ("80", "120"):
+        monkeypatch.setenv("COLUMNS", width)
+        words = " ".join(text_table(record).split())
+        assert "Own-run share: refused for all, no run was kept" in words
+        assert "own-run" not in words
+        # With one kind there is room for its intervals on any terminal.
+        drawn = [fmt.portion(one.shares["frontier"]).interval for one in explained]
+        assert all(interval in words for interval in drawn if interval) and any(drawn)

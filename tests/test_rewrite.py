@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
+
 import numpy as np
 import pytest
 
@@ -12,8 +15,8 @@ from unexplained.assays.rewrite import _break_even, choose, counts_of, rules
 from unexplained.assays.sizes import ALL_ABLATED, ALL_EXPLAINED, slope_of
 from unexplained.assays.tasks import Asked
 from unexplained.errors import ExplanationError, MeasurementError
-from unexplained.evaluate import AnotherModel, Edited, Other, joint
-from unexplained.explanations import LIBRARY, explanation
+from unexplained.evaluate import AnotherModel, Edited, Other, distinct, joint, observe
+from unexplained.explanations import LIBRARY, explanation, fit
 from unexplained.record import Number
 from unexplained.record.bars import Comparison, Ties
 from unexplained.record.rewrite import Step
@@ -48,7 +51,10 @@ def test_the_planted_head_is_given_the_rule_that_it_follows(subject: Subject, te
     (planted,) = [c for c in found.choices if c.site == "L1.H0"]
     assert planted.explanation == TRUE.name
     assert planted.increase == pytest.approx(0, abs=1e-4) and planted.mean > 1
-    assert found.bits > 0
+    by_itself = fit(TRUE.at("L1.H0"), subject.shape, observe(subject, text, subject.sites(
+        "L1.H0.z L1.H0.v")), 0).description.bits  # fmt: skip
+    alone = choose(subject, text, subject.sites("L1.H0"), explanations=[FALSE, TRUE], seed=0)
+    assert alone.bits == by_itself > 0
 
 
 def test_an_explanation_is_never_chosen_that_is_worse_than_the_mean_on_the_fit_part(
@@ -131,7 +137,8 @@ def test_the_slope_over_sizes_by_hand() -> None:
 
     def one(explained: float) -> object:
         rows = {ALL_EXPLAINED: explained, ALL_ABLATED: 3.0, "intact": 1.0}
-        return ledger_of({k: [10 * v] * 8 for k, v in rows.items()}, tokens)
+        ledger = ledger_of({k: [10 * v] * 8 for k, v in rows.items()}, tokens)
+        return ledger, ALL_EXPLAINED, ALL_ABLATED
 
     # Recovered 0.8, 0.6, 0.4 at 10, 100, 1,000: −0.2 for ten times the compute.
     found = slope_of([one(1.4), one(1.8), one(2.2)], [10.0, 100.0, 1000.0], SETTINGS)  # type: ignore[list-item]
@@ -203,3 +210,23 @@ def test_sizes_go_by_compute_and_not_by_the_order_given(subject: Subject, text: 
     models = [subject, subject.twin(1), subject.twin(2)]
     with pytest.raises(MeasurementError, match="over 1 sizes"):
         ux.sizes(dict.fromkeys(models, 5.0), text)
+
+
+def test_where_no_rule_is_better_than_the_mean_nothing_is_recovered_and_it_is_measured_once(
+    subject: Subject, text: Text
+) -> None:
+    record = ux.rewrite(subject, text, "L1.H0", explanations=[FALSE], draws=1, settings=SETTINGS)
+    (step,) = record.steps
+    assert step.explained == step.ablated and step.recovered.value == 0.0
+    tasks = ux.tasks(subject, [Asked("a", text)], "L1.H0", explanations=[FALSE], settings=SETTINGS)
+    assert tasks.tasks[0].points[0].accuracy == tasks.tasks[0].ablated
+    one, two = Edited("a", (), "same"), Edited("b", (), "same")
+    once, names = distinct([one, two, Edited("c", (), "other")])
+    assert [c.name for c in once] == ["a", "c"]
+    assert names == {"a": "a", "b": "a", "c": "c"}
+
+
+@pytest.mark.parametrize("room", ["assays.rewrite", "cli.bars", "ladder.own", "ladder.recipe"])
+def test_the_examples_in_the_docstrings_run(room: str) -> None:
+    done = doctest.testmod(importlib.import_module(f"unexplained.{room}"))
+    assert done.attempted and not done.failed

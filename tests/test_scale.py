@@ -10,10 +10,12 @@ import pytest
 from test_gap import ledger_of
 from unexplained.curves import Curve, Surface
 from unexplained.errors import MeasurementError
+from unexplained.ladder import conditions, data
 from unexplained.ladder import scale as room
 from unexplained.ladder.catalogue import Catalogue, Trained
+from unexplained.ladder.conditions import require_unseen
 from unexplained.ladder.own import share_of_run
-from unexplained.ladder.scale import require_unseen, scale_of
+from unexplained.ladder.scale import scale_of
 from unexplained.ledger import Ledger
 from unexplained.record.compute import Scale
 from unexplained.stats import Settings
@@ -73,7 +75,8 @@ def truth(one: Trained) -> float:
 @pytest.fixture(autouse=True)
 def planted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "catalogue", lambda: CATALOGUE)
-    monkeypatch.setattr(room, "SURFACES", 40)
+    monkeypatch.setattr(conditions, "catalogue", lambda: CATALOGUE)
+    monkeypatch.setattr(data, "SURFACES", 40)
 
 
 def ledger(seed: int, noise: float = 0.004, hard: float = 0.5, **others: float) -> Ledger:
@@ -119,14 +122,18 @@ def test_a_loss_of_a_known_compute_is_placed_there() -> None:
 def test_intervals_hold_the_truth_about_as_often_as_they_say(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(room, "SURFACES", 1)  # not looked at here, and slow
+    monkeypatch.setattr(data, "SURFACES", 1)  # not looked at here, and slow
     # 60 ladders at 95%: fewer than 52 would be 5 standard errors short.
     half = frontier().loss(0.1 * TOP.compute)
     held = compute = 0
     for seed in range(60):
-        one = placed(ledger(seed, half=half), "half").explained[0]
-        # What is measured of the top rung carries its own noise, so the share is of that loss.
-        held += one.shares["frontier"].low < 0.1 * 1.2 and one.shares["frontier"].high > 0.1 / 1.2
+        found = ledger(seed, half=half)
+        one = placed(found, "half").explained[0]
+        # The top rung as measured carries the noise of its run: the share is of that loss.
+        losses = (found.sums(name).per_token() for name in ("half", "intact"))
+        above, below = (frontier().compute(value) for value in losses)
+        share = one.shares["frontier"]
+        held += share.low < above / below < share.high
         assert one.equals.value is not None
         compute += one.equals.low < 0.1 * TOP.compute < one.equals.high
     assert compute >= 52 and held >= 52
@@ -220,7 +227,7 @@ def test_a_text_that_the_ladder_was_trained_on_is_refused() -> None:
 
 
 def test_another_model_of_a_rungs_name_is_not_taken_for_it() -> None:
-    from unexplained.ladder.scale import trained_as
+    from unexplained.ladder.conditions import trained_as
 
     false = SimpleNamespace(name=TOP.name, notes=("read from the folder rung-6",))
     true = SimpleNamespace(name=TOP.name, notes=(NOTE,))
@@ -233,3 +240,50 @@ def test_a_run_read_at_its_last_checkpoint_has_an_open_end() -> None:
     wanted = np.linspace(2.7, 3.3, 100)  # half of the draws are never as good
     found = share_of_run(shares, losses, draws, 3.02, wanted, settings=SETTINGS)
     assert found.high is None and found.low < found.value < 0.5
+
+
+def bent(rung: Trained) -> float:
+    """A loss that falls faster with more compute, as no E + A·C^(−α) with E ≥ 0 does."""
+    return 6.0 - 0.02 * np.log(rung.compute / RUNGS[0].compute) ** 1.6
+
+
+def test_where_the_law_cannot_bend_the_share_between_rungs_still_holds() -> None:
+    losses = {one.name: bent(one) for one in RUNGS if one.name != TOP.name}
+    # Half of the way in ln C from the fifth rung to the sixth.
+    fifth = next(one for one in RUNGS if one.rung == 5)
+    half = float(np.exp((np.log(bent(fifth)) + np.log(bent(TOP))) / 2))
+    found = ledger(0, noise=0.0, **losses, intact=bent(TOP), half=half)
+    (one,) = placed(found, "half").explained
+    truth_ = np.sqrt(fifth.compute / TOP.compute)
+    between, law = one.shares["between rungs"], one.shares["frontier"]
+    assert between.value == pytest.approx(truth_, rel=0.03)
+    assert between.low < truth_ < between.high
+    assert abs(np.log(law.value / truth_)) > 3 * abs(np.log(between.value / truth_))
+
+
+def test_between_rungs_agrees_with_the_law_where_the_law_holds_and_with_itself_exactly() -> None:
+    half = frontier().loss(0.1 * TOP.compute)
+    one, model = placed(ledger(0, noise=0.0, half=half), "half", "intact").explained
+    assert one.shares["between rungs"].value == pytest.approx(one.shares["frontier"].value, rel=0.1)
+    same = model.shares["between rungs"]
+    assert (same.value, same.low, same.high) == (1, 1, 1)
+
+
+def test_the_curve_that_is_drawn_is_the_law_with_its_numbers() -> None:
+    law = placed(ledger(0), "intact").law
+    assert law is not None
+    for point in law.line:
+        by_hand = law.floor.value + np.exp(law.scale) * point.compute**-law.exponent.value
+        assert point.loss == pytest.approx(by_hand, rel=1e-9)
+        assert point.low <= point.loss <= point.high
+    assert [law.line[0].compute, law.line[-1].compute] == pytest.approx([law.least, law.greatest])
+    assert law.least == RUNGS[0].compute and law.greatest == TOP.compute
+
+
+def test_a_data_share_is_given_only_for_a_size_that_was_trained_on_less_data() -> None:
+    fifth = next(one for one in RUNGS if one.rung == 5)
+    found = ledger(0)
+    # The fifth rung as the subject: no shorter runs are of its size.
+    subject = SimpleNamespace(name=fifth.name, notes=(NOTE,))
+    scale = scale_of(found, subject, ["intact"], settings=SETTINGS)  # type: ignore[arg-type]
+    assert "no run of this size" in scale.explained[0].shares["data"].refused

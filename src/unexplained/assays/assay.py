@@ -19,7 +19,8 @@ from unexplained.errors import ExplanationError
 from unexplained.evaluate import Activations, Condition, Edited, Other, evaluate, observe
 from unexplained.explanations import Explanation, Fitted, fit
 from unexplained.explanations.fit import sites_to_observe
-from unexplained.ladder.scale import scale_of, to_compare, weaker_models
+from unexplained.ladder.conditions import to_compare, weaker_models
+from unexplained.ladder.scale import scale_of
 from unexplained.ledger import Ledger
 from unexplained.record import AssayRecord, Bars, Check, HeadScore, Kind, Method, Row, TextResult
 from unexplained.sites import Site

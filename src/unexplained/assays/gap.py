@@ -19,7 +19,7 @@ from unexplained.evaluate import AnotherModel, Condition, Other, evaluate, obser
 from unexplained.evaluate.evaluate import Progress
 from unexplained.explanations import LIBRARY, Explanation, fit
 from unexplained.explanations.fit import sites_to_observe
-from unexplained.ladder.scale import require_same_tokens, require_unseen_by
+from unexplained.ladder.conditions import require_same_tokens, require_unseen_by
 from unexplained.record import Number
 from unexplained.record.gap import GapRecord
 from unexplained.stats import Settings
@@ -113,7 +113,7 @@ def _claims(
     seed: int,
 ) -> list[Condition]:
     where = subject.sites(sites)
-    claimed = explanations or [LIBRARY.get("strict_induction")]
+    claimed = [LIBRARY.get("strict_induction")] if explanations is None else explanations
     observed = [s for e in claimed for s in sites_to_observe(e, where, subject.shape)]
     observed += [s.component.at("z") if s.part == "H" else s for s in where]
     activations = observe(subject, text, list(dict.fromkeys(observed)))

@@ -21,10 +21,11 @@ from unexplained.ablations import ABLATIONS
 from unexplained.assays.provenance import found_again
 from unexplained.bars import bars_of, increase, loss, recovered, ties_with
 from unexplained.errors import MeasurementError
-from unexplained.evaluate import Condition, Edited, Other, evaluate, joint, observe
+from unexplained.evaluate import Condition, Edited, Other, distinct, evaluate, joint, observe
 from unexplained.explanations import LIBRARY, Explanation, fit, fit_program
 from unexplained.explanations.fit import sites_to_observe
-from unexplained.ladder.scale import on_ladder, scale_of, to_compare
+from unexplained.ladder.conditions import on_ladder, to_compare
+from unexplained.ladder.scale import scale_of
 from unexplained.ledger import Ledger
 from unexplained.record import Description, Number
 from unexplained.record.rewrite import BreakEven, Choice, ProgramRow, RewriteRecord, Step
@@ -158,8 +159,9 @@ def rewrite(
     where = subject.sites(sites)
     if not where:
         raise MeasurementError(f"Rewriting '{sites}'", "there is no such component")
-    chosen = choose(subject, text, where, explanations=rules() if explanations is None else explanations,
-                    seed=settings.seed, folder=folder, say=say)  # fmt: skip
+    claimed = rules() if explanations is None else explanations
+    chosen = choose(subject, text, where, explanations=claimed, seed=settings.seed,
+                    folder=folder, say=say)  # fmt: skip
     orders = _orders(where, draws, settings.seed)
     tables = ngrams(text)
     written = {
@@ -167,8 +169,10 @@ def rewrite(
               fit_program(one.on_shuffled(), text, seed=settings.seed))
         for one in programs
     }  # fmt: skip
+    # Where no rule beats the mean, the explained model is the ablated one: measured once.
+    steps_, measured = distinct(_steps(chosen, orders))
     conditions = [
-        *_steps(chosen, orders),
+        *steps_,
         *(Other(t.name, t) for t in tables),
         *weaker,
         *(w.condition() for pair in written.values() for w in pair),
@@ -178,12 +182,9 @@ def rewrite(
         progress=lambda done, total: say(f"rewriting on {text.name}", done, total),
     )  # fmt: skip
     names = to_compare(weaker)
-    whole = _name("explained", orders[0], len(where))
-    if whole not in ledger.conditions:
-        whole = _name("ablated", orders[0], len(where))
-    placed = [whole, *(t.name for t in tables),
-              *(one.name for one in programs)]  # fmt: skip
-    steps = _read(ledger, orders, names, settings)
+    whole = measured[_name("explained", orders[0], len(where))]
+    placed = [whole, *(t.name for t in tables), *(one.name for one in programs)]
+    steps = _read(ledger, orders, measured, names, settings)
     losses = {name: loss(ledger, name, settings=settings) for name in names}
     ordered = sorted(names, key=lambda name: -(losses[name].value or 0.0))
     return RewriteRecord(
@@ -252,25 +253,21 @@ def _steps(chosen: Chosen, orders: Sequence[Sequence[Site]]) -> list[Condition]:
                 name = _name(kind, order, count)
                 if name not in found:
                     found[name] = joint(name, [parts[site] for site in some])
-    # Where no rule beats the mean, the explained model is the ablated one: measure it once.
-    once: dict[str, Condition] = {}
-    for condition in found.values():
-        once.setdefault(condition.fingerprint, condition)
-    return list(once.values())
+    return list(found.values())
 
 
 def _read(
-    ledger: Ledger, orders: Sequence[Sequence[Site]], weaker: Sequence[str], settings: Settings
+    ledger: Ledger,
+    orders: Sequence[Sequence[Site]],
+    measured: Mapping[str, str],
+    weaker: Sequence[str],
+    settings: Settings,
 ) -> tuple[Step, ...]:
     steps = []
     for draw, order in enumerate(orders):
         for count in counts_of(len(order)):
-            ablated = _name("ablated", order, count)
-            explained = _name("explained", order, count)
-            if explained not in ledger.conditions:
-                explained = ablated
-            elif ablated not in ledger.conditions:
-                ablated = explained
+            ablated = measured[_name("ablated", order, count)]
+            explained = measured[_name("explained", order, count)]
             steps.append(
                 Step(
                     draw=draw,

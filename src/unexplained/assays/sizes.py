@@ -19,13 +19,13 @@ from unexplained.assays.rewrite import NONE, Say, choose, rules
 from unexplained.bars import damage, recovered
 from unexplained.bars.paired import paired
 from unexplained.errors import MeasurementError
-from unexplained.evaluate import evaluate, joint
+from unexplained.evaluate import distinct, evaluate, joint
 from unexplained.explanations import Explanation
-from unexplained.ladder.scale import require_same_tokens, require_unseen_by
+from unexplained.ladder.conditions import require_same_tokens, require_unseen_by
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
 from unexplained.record.rewrite import SizePoint, SizesRecord
-from unexplained.stats import Settings, ends, resampled
+from unexplained.stats import Settings, ends, resampled, written
 from unexplained.subject import Subject
 from unexplained.text import Text
 
@@ -72,25 +72,21 @@ def sizes(
         where = subject.sites("L*.H*")
         chosen = choose(subject, text, where, explanations=budget, seed=settings.seed,
                         folder=folder, say=_named(say, subject.name))  # fmt: skip
-        conditions = [
+        conditions, measured = distinct([
             joint(ALL_EXPLAINED, list(chosen.explained.values())),
             joint(ALL_ABLATED, list(chosen.ablated.values())),
-        ]
-        if conditions[0].fingerprint == conditions[1].fingerprint:
-            raise MeasurementError(
-                f"The budget on {subject.name}", "no rule is better than the mean for any head",
-                "Give other explanations.",
-            )  # fmt: skip
+        ])  # fmt: skip
         ledger = evaluate(subject, text, conditions, folder=folder)
-        ledgers.append(ledger)
+        explained, ablated = measured[ALL_EXPLAINED], measured[ALL_ABLATED]
+        ledgers.append((ledger, explained, ablated))
         points.append(
             SizePoint(
                 rung=subject.name,
                 compute=compute,
                 components=len(where),
                 bits=chosen.bits,
-                damage=damage(ledger, ALL_ABLATED, settings=settings),
-                recovered=recovered(ledger, ALL_EXPLAINED, ALL_ABLATED, settings=settings),
+                damage=damage(ledger, ablated, settings=settings),
+                recovered=recovered(ledger, explained, ablated, settings=settings),
             )
         )
     slope = slope_of(ledgers, [point.compute for point in points], settings)
@@ -113,15 +109,20 @@ def _named(say: Say, name: str) -> Say:
     return lambda what, done, total: say(f"{name}: {what}", done, total)
 
 
-def slope_of(ledgers: Sequence[Ledger], compute: Sequence[float], settings: Settings) -> Number:
+def slope_of(
+    ledgers: Sequence[tuple[Ledger, str, str]], compute: Sequence[float], settings: Settings
+) -> Number:
     """Least-squares slope of the fraction recovered over log10 of compute.
+
+    Each ledger with its explained and its ablated condition: the same one where no rule is better
+    than the mean for any head, and then nothing is recovered there.
 
     The interval resamples documents, the same ones in every rung; it knows nothing of how another
     training run of the same rungs would have come out.
     """
     columns, tokens = [], None
-    for ledger in ledgers:
-        read = paired(ledger, "loss", (ALL_EXPLAINED, ALL_ABLATED, "intact"), ALL)
+    for ledger, *names in ledgers:
+        read = paired(ledger, "loss", (*names, "intact"), ALL)
         explained, ablated, whole = read.columns
         columns += [ablated - explained, ablated - whole]
         tokens = read.tokens
@@ -153,13 +154,10 @@ def _verdict(slope: Number, points: Sequence[SizePoint]) -> str:
         "harder with size" if slope.high < 0 else "easier with size" if slope.low > 0 else "neither"
     )
     first, last = points[0].recovered.value, points[-1].recovered.value
-    span = (
-        ""
-        if first is None or last is None
-        else f" ({first:.0%} at the least, {last:.0%} at the most compute)"
-    )
+    span = ""
+    if first is not None and last is not None:
+        span = f" ({first:.0%} at the least, {last:.0%} at the most compute)"
     return (
-        f"Under the same rules the fraction recovered changes by {slope.value:+.3f} "
-        f"[{slope.low:+.3f}, {slope.high:+.3f}] for ten times the compute{span}: {way}, "
-        "as far as this text and these runs can tell."
-    ).replace("-0.", "−0.")
+        f"Under the same rules the fraction recovered changes by {written(slope, spec='+.3f')} for "
+        f"ten times the compute{span}: {way}, as far as this text and these runs can tell."
+    )

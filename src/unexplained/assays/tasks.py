@@ -11,7 +11,7 @@ recovered as an explanation gets worse (MISSION 16).
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +23,9 @@ from unexplained.bars import loss, recovered
 from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import paired
 from unexplained.errors import MeasurementError, near_matches
-from unexplained.evaluate import Condition, Other, evaluate, joint
+from unexplained.evaluate import Condition, Other, distinct, evaluate, joint
 from unexplained.explanations import Explanation
-from unexplained.ladder.scale import require_unseen_by, to_compare
+from unexplained.ladder.conditions import require_unseen_by, to_compare
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
 from unexplained.record.tasks import Task, TaskPoint, TasksRecord, Weaker
@@ -89,11 +89,13 @@ def tasks(
     for one in asked:
         require_unseen_by(subject, one.text)
     where = subject.sites(sites)
-    chosen = choose(subject, asked[0].text, where, explanations=rules() if explanations is None else explanations,
-                    seed=settings.seed, folder=folder, say=say)  # fmt: skip
+    claimed = rules() if explanations is None else explanations
+    chosen = choose(subject, asked[0].text, where, explanations=claimed, seed=settings.seed,
+                    folder=folder, say=say)  # fmt: skip
     rng = np.random.default_rng([settings.seed, 10])
     order = [where[i] for i in rng.permutation(len(where))]
-    conditions = [*_conditions(chosen, order).values(), *weaker]
+    steps, measured = distinct(_conditions(chosen, order))
+    conditions = [*steps, *weaker]
     ledgers: dict[str, Ledger] = {}
     for one in asked:
         if one.text.fingerprint not in ledgers:
@@ -114,7 +116,8 @@ def tasks(
         )  # fmt: skip
     held = reference or (ladder[-1] if ladder else "")
     found = tuple(
-        _task(one, ledgers[one.text.fingerprint], order, ladder, held, settings) for one in asked
+        _task(one, ledgers[one.text.fingerprint], len(order), measured, ladder, held, settings)
+        for one in asked
     )
     return TasksRecord(
         title=f"Narrow tasks of {subject.name}",
@@ -134,14 +137,13 @@ def _weaker(ledger: Ledger, names: Sequence[str]) -> list[str]:
     return sorted(below, key=lambda name: -losses[name])
 
 
-def _conditions(chosen: Chosen, order: Sequence[Site]) -> dict[str, Condition]:
-    """Every step explained and ablated, by name; two that are the same condition are one."""
-    once: dict[str, Condition] = {}
-    for count in counts_of(len(order)):
-        for kind, parts in (("explained", chosen.explained), ("ablated", chosen.ablated)):
-            condition = joint(_name(kind, count), [parts[site] for site in order[:count]])
-            once.setdefault(condition.fingerprint, condition)
-    return {condition.name: condition for condition in once.values()}
+def _conditions(chosen: Chosen, order: Sequence[Site]) -> list[Condition]:
+    """Every step, explained and ablated."""
+    return [
+        joint(_name(kind, count), [parts[site] for site in order[:count]])
+        for count in counts_of(len(order))
+        for kind, parts in (("explained", chosen.explained), ("ablated", chosen.ablated))
+    ]
 
 
 def _name(kind: str, count: int) -> str:
@@ -151,7 +153,8 @@ def _name(kind: str, count: int) -> str:
 def _task(
     one: Asked,
     ledger: Ledger,
-    order: Sequence[Site],
+    components: int,
+    measured: Mapping[str, str],
     weaker: Sequence[str],
     reference: str,
     settings: Settings,
@@ -164,11 +167,8 @@ def _task(
         return loss(ledger, condition, stratum=one.stratum, settings=settings)
 
     points = []
-    for count in counts_of(len(order)):
-        ablated, explained = _name("ablated", count), _name("explained", count)
-        known = ledger.conditions
-        explained = explained if explained in known else ablated
-        ablated = ablated if ablated in known else explained
+    for count in counts_of(components):
+        ablated, explained = (measured[_name(kind, count)] for kind in ("ablated", "explained"))
         points.append(
             TaskPoint(
                 count=count,
@@ -181,7 +181,6 @@ def _task(
             )
         )
     jump, at = _jump(ledger, one, weaker, settings)
-    last = _name("ablated", len(order))
     return Task(
         name=one.name,
         says=one.says,
@@ -189,7 +188,7 @@ def _task(
         tokens=int(ledger.sums("intact", one.stratum).tokens.sum()),
         intact=cost("intact"),
         accuracy=accuracy("intact"),
-        ablated=accuracy(last if last in ledger.conditions else _name("explained", len(order))),
+        ablated=accuracy(measured[_name("ablated", components)]),
         weaker=tuple(Weaker(name=n, loss=cost(n), accuracy=accuracy(n)) for n in weaker),
         jump=jump,
         jump_at=at,

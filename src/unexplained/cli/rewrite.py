@@ -52,7 +52,7 @@ def rewrite(
     """
     import unexplained as ux
     from unexplained.explanations.files import find_explanation
-    from unexplained.ladder.scale import weaker_models
+    from unexplained.ladder.conditions import weaker_models
 
     with writing(report, record) as made, Progress() as progress:
         subject = ux.load(model, accept_terms=accept_terms)

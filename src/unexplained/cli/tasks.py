@@ -58,7 +58,7 @@ def tasks(
     """
     import unexplained as ux
     from unexplained.assays.tasks import Asked
-    from unexplained.ladder.scale import weaker_models
+    from unexplained.ladder.conditions import weaker_models
 
     with writing(report, record) as made, Progress() as progress:
         subject = ux.load(model, accept_terms=accept_terms)

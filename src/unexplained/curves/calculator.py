@@ -14,7 +14,7 @@ import numpy as np
 
 from unexplained.curves.curve import Curve
 from unexplained.curves.fit import FittedCurve
-from unexplained.curves.place import NO_ERROR, Laws, _joined, _range, ends, laws_of
+from unexplained.curves.place import NO_ERROR, Laws, _joined, _range, laws_of, percentile_ends
 from unexplained.errors import CurveError
 from unexplained.record import Number
 from unexplained.stats import NATS, SHARE, Settings
@@ -227,6 +227,6 @@ def _refused(laws: Laws, baseline: Baseline, which: str, loss: float) -> Number:
 def _number(laws: Laws, value: float, draws: np.ndarray, unit: str) -> Number:
     if laws.certain:
         return Number(value=value, unit=unit)
-    low, high = ends(draws, value, laws.settings.level)
+    low, high = percentile_ends(draws, value, laws.settings.level)
     low_end = None if np.isinf(low) else low
     return Number(value=value, low=low_end, high=None if np.isinf(high) else high, unit=unit)

@@ -122,7 +122,7 @@ def loss_at(
         return Predicted(Number(value=None, unit=unit, refused=note), True, note)
     if laws.certain:
         return Predicted(Number(value=value, unit=unit), extrapolated, _joined(note, NO_ERROR))
-    low, high = ends(laws.losses(compute), value, laws.settings.level)
+    low, high = percentile_ends(laws.losses(compute), value, laws.settings.level)
     return Predicted(Number(value=value, low=low, high=high, unit=unit), extrapolated, note)
 
 
@@ -171,7 +171,7 @@ def compute_of(
     if losses.size == 1 and laws.certain:
         return Placed(Number(value=value, unit=FLOPS), extrapolated, note)
     (logs,) = laws.log_compute(losses)
-    low, high = _exponents(ends(logs, math.log(value), laws.settings.level))
+    low, high = _exponents(percentile_ends(logs, math.log(value), laws.settings.level))
     if high is None:
         note = _joined(note, "the loss is not distinguishable from the floor: no upper end")
     elif not extrapolated and (_range(laws.curve, low)[0] or _range(laws.curve, high)[0]):
@@ -237,21 +237,23 @@ def share(
     return Share(number, explained, model, extrapolated, note)
 
 
-def ends(draws: np.ndarray, value: float, level: float) -> tuple[float, float]:
-    """Percentile ends of draws, order statistics (infinities do not leak), never short of `value`."""
-    ordered = np.sort(draws)
-    last = ordered.size - 1
-    cut = math.floor((1 - level) / 2 * last)
-    return min(value, float(ordered[cut])), max(value, float(ordered[last - cut]))
+def percentile_ends(draws: np.ndarray, value: float, level: float) -> tuple[float, float]:
+    """Percentile ends of draws, order statistics, never short of `value`.
+
+    Infinities do not leak into their neighbours; a draw that says nothing (NaN) counts against both
+    ends.
+    """
+    cut = math.floor((1 - level) / 2 * (draws.size - 1))
+    low = np.sort(np.where(np.isnan(draws), -np.inf, draws))[cut]
+    high = np.sort(np.where(np.isnan(draws), np.inf, draws))[draws.size - 1 - cut]
+    return min(value, float(low)), max(value, float(high))
 
 
 def _ratio_ends(logs: list[np.ndarray], value: float, level: float) -> tuple[float, float]:
     above, below = logs
-    both = np.isinf(above) & np.isinf(below)
-    ratio = np.subtract(above, below, out=np.zeros_like(above), where=~both)
-    # Both losses at the floor of a draw: it says nothing, so it counts against both ends.
-    low = ends(np.where(both, -np.inf, ratio), math.log(value), level)[0]
-    return low, ends(np.where(both, np.inf, ratio), math.log(value), level)[1]
+    # Both losses at the floor of a draw, infinity less infinity: it says nothing.
+    with np.errstate(invalid="ignore"):
+        return percentile_ends(above - below, math.log(value), level)
 
 
 def _exponents(logs: tuple[float, float]) -> tuple[float, float | None]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unexplained.curves.fit import FEWEST_RUNGS, FittedCurve, Point, fit_curve, gathered
-from unexplained.curves.place import Placed, compute_of, ends, laws_of
+from unexplained.curves.place import Placed, compute_of, laws_of, percentile_ends
 from unexplained.errors import CurveError
 from unexplained.record import Number
 from unexplained.stats import Settings
@@ -74,7 +74,9 @@ def _left_out(
     predicted, own = Number(value=value, unit=unit), None
     if len(fitted.draws):
         scatter = _scatter(fitted, seeds)
-        low, high = ends(laws_of(fitted).losses(compute) * scatter, value, settings.level)
+        low, high = percentile_ends(
+            laws_of(fitted).losses(compute) * scatter, value, settings.level
+        )
         predicted = Number(value=value, low=low, high=high, unit=unit)
         own = loss * scatter
     placed = compute_of(fitted, Number(value=loss, unit=unit), draws=own, extrapolate=True)

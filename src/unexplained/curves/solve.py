@@ -45,9 +45,6 @@ def solve(
     factor. Hoffmann et al. (2203.15556, §3.3) used a Huber loss against outliers among hundreds of
     runs; with five to eight rungs there is nothing to tell an outlier by.
 
-    Data so wild that no curve is found give NaN: draws of a spread known from one degree of
-    freedom can be.
-
     Data so wild that no curve is found give NaN: draws of a spread that is known from one degree of
     freedom can be.
 

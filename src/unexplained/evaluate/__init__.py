@@ -8,5 +8,6 @@ from unexplained.evaluate.conditions import Edited as Edited
 from unexplained.evaluate.conditions import Intact as Intact
 from unexplained.evaluate.conditions import Other as Other
 from unexplained.evaluate.conditions import Program as Program
+from unexplained.evaluate.conditions import distinct as distinct
 from unexplained.evaluate.conditions import joint as joint
 from unexplained.evaluate.evaluate import evaluate as evaluate

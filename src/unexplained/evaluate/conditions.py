@@ -122,6 +122,15 @@ def joint(name: str, parts: Sequence[Edited]) -> Edited:
     return Edited(name, edits, mark, after_prefix=all(part.after_prefix for part in parts))
 
 
+def distinct(conditions: Sequence[Condition]) -> tuple[list[Condition], dict[str, str]]:
+    """Conditions that are the same under several names, once each; every name's measured one."""
+    once: dict[str, Condition] = {}
+    names: dict[str, str] = {}
+    for condition in conditions:
+        names[condition.name] = once.setdefault(key(condition), condition).name
+    return list(once.values()), names
+
+
 def key(condition: Condition) -> str:
     """Under which name a condition's measurements are kept: what it is, not what it is called."""
     effect = condition.effect if isinstance(condition, Edited) else ""

@@ -1,8 +1,8 @@
-"""What a program carries besides its code: it must be something that is counted.
+"""What an explanation carries besides its code: it must be something that is counted.
 
-A program could recover everything in a few bits by holding on to the model itself. Description
+An explanation could recover everything in a few bits by holding on to the model itself. Description
 lengths and fingerprints see code, tensors and plain data (`description`), and here also n-gram
-tables; whatever else a program names is refused. This guards against mistakes, not against
+tables; whatever else it names is refused. This guards against mistakes, not against
 somebody who hides things: Python has no walls.
 """
 
@@ -26,7 +26,7 @@ _PLAIN = (bool, int, float, complex, str, bytes, type(None), Tensor, torch.dtype
 
 
 def tables_of(explanation: Explanation) -> tuple[NGram, ...]:
-    """The n-gram tables that a program carries, each once.
+    """The n-gram tables that an explanation carries, each once.
 
     Raises:
         ExplanationError: It carries something that no description length counts: a model, an
@@ -38,7 +38,8 @@ def tables_of(explanation: Explanation) -> tuple[NGram, ...]:
             found[id(thing)] = thing
         elif not _counted(thing):
             raise ExplanationError(
-                f"The program '{explanation.name}'",
+                f"The {'program' if explanation.gives == 'logits' else 'explanation'} "
+                f"'{explanation.name}'",
                 f"it carries '{label}', a {type(thing).__module__}.{type(thing).__qualname__}, "
                 "which its description length would not count",
                 "Carry tensors, plain numbers, strings and lists of them, n-gram tables, and "

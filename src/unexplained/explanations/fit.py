@@ -11,6 +11,7 @@ from torch import Tensor
 from unexplained.evaluate import Activations, Edited
 from unexplained.evaluate.activations import local as recorded_local
 from unexplained.evaluate.conditions import Effect, digest, tensor_digest
+from unexplained.explanations.carried import tables_of
 from unexplained.explanations.description import PARAMETER_BITS
 from unexplained.explanations.protocol import Claim, Explanation, elsewhere
 from unexplained.record import Description
@@ -82,10 +83,11 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
         ExplanationError: The explanation raised or returned something that cannot stand in.
     """
     explanation, sites = claim.explanation, claim.sites(shape)
+    tables = tables_of(explanation)
     edits: list[Edit] = []
     tensors: list[Tensor] = []
     gates: dict[str, float] = {}
-    parameters = 0
+    parameters = sum(table.parameters for table in tables)
     for site in sites:
         say = _sayer(explanation, site, shape, activations, seed)
         if explanation.gives not in ("pattern", "z"):
@@ -113,6 +115,7 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
         *(explanation.gives, explanation.rest, explanation.readout, *explanation.reads),
         f"shuffled {seed} {activations.documents}" if explanation.shuffled else "",
         *map(str, sites),
+        *(table.fingerprint for table in tables),
         tensor_digest(tensors),
     )
     bits = Description(

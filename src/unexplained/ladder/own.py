@@ -1,4 +1,4 @@
-"""How far along its own training run a model was as good as it is when explained."""
+"""Shares read off measured losses, straight between neighbours: of a run, and between rungs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from unexplained.curves.place import ends
+from unexplained.curves.place import percentile_ends
 from unexplained.record import Number
 from unexplained.stats import SHARE, Settings
+
+ROUNDING = 1e-12
+"""A model that is itself a rung has that rung's loss, but for the last digits of a logarithm."""
 
 
 def share_of_run(
@@ -53,8 +56,56 @@ def share_of_run(
         )  # fmt: skip
     value = float(np.exp(_first(x, np.asarray(losses, float)[:, None], np.array([loss]))[0]))
     drawn = np.exp(_first(x, draws, loss_draws))
-    low, high = ends(drawn, value, settings.level)
+    low, high = percentile_ends(drawn, value, settings.level)
     # Draws beyond the first or the last checkpoint leave their end open.
+    return Number(value=value, low=low, high=high if np.isfinite(high) else None, unit=SHARE)
+
+
+def share_between_rungs(
+    compute: np.ndarray,
+    losses: np.ndarray,
+    draws: np.ndarray,
+    explained: tuple[float, np.ndarray],
+    model: tuple[float, np.ndarray],
+    *,
+    settings: Settings,
+) -> Number:
+    """The frontier share without a law: compute read straight between neighbouring rungs.
+
+    ln L goes straight in ln C from each rung to the next. Where a law fits, this and the law's share
+    agree; where they do not, the law is at fault. Its interval resamples documents and not runs: a
+    rung that came out lucky shifts it. Refused where a loss lies outside the rungs'.
+
+    Args:
+        compute: FLOPs of the rungs, ascending.
+        losses: Their losses, falling.
+        draws: The same in every resample, (rung, resample).
+        explained: The loss to be placed, and in every resample.
+        model: The same of the intact model.
+        settings: Level of the interval.
+
+    >>> flops, losses = np.array([1.0, 100.0]), np.array([4.0, 1.0])
+    >>> alike = np.array([2.0]), np.array([1.0])
+    >>> found = share_between_rungs(flops, losses, losses[:, None], (2.0, alike[0]),
+    ...                             (1.0, alike[1]), settings=Settings())
+    >>> round(found.value, 9)  # half of the way down in ln L: a tenth of the compute
+    0.1
+    """
+    x, log_losses, log_draws = np.log(compute), np.log(losses)[:, None], np.log(draws)
+    places: list[float] = []
+    for what, (loss, _) in (("explained", explained), ("model's", model)):
+        at = _first(x, log_losses, np.log([loss]))[0]
+        if np.isinf(at):
+            side = "worse than the smallest" if at < 0 else "better than the largest"
+            refused = f"the {what} loss is {side} rung's"
+            return Number(value=None, unit=SHARE, refused=refused)
+        places.append(at)
+    value = float(np.exp(places[0] - places[1]))
+    above, below = (_first(x, log_draws, np.log(drawn)) for _, drawn in (explained, model))
+    with np.errstate(invalid="ignore"):
+        drawn = np.exp(above - below)  # NaN where both are beyond the same end
+    drawn[explained[1] == model[1]] = 1.0
+    low, high = percentile_ends(drawn, value, settings.level)
     return Number(value=value, low=low, high=high if np.isfinite(high) else None, unit=SHARE)
 
 
@@ -64,11 +115,11 @@ def _first(x: np.ndarray, losses: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     Minus infinity where it is better from the first, infinity where it never is as good.
     """
     best = np.minimum.accumulate(losses, axis=0)
-    reached = best <= wanted
+    reached = best <= wanted + ROUNDING
     at = np.where(reached.any(0), reached.argmax(0), len(x) - 1)
     before = np.maximum(at - 1, 0)
     columns = np.arange(losses.shape[1])
-    never, at_once = ~reached.any(0), best[0] < wanted
+    never, at_once = ~reached.any(0), best[0] < wanted - ROUNDING
     upper, lower = best[before, columns], best[at, columns]
     span = np.where(upper > lower, upper - lower, 1.0)
     part = np.clip((upper - wanted) / span, 0.0, 1.0)

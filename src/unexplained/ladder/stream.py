@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,12 @@ def stream(tokenizer: Any) -> Stream:
         return Stream(data["train"], data["held_out"], name)
 
 
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, there: int) -> NDArray[np.int64]:
+    """The order of an epoch, drawn once and not at every step."""
+    return np.random.default_rng([seed, epoch]).permutation(there)
+
+
 def rows(recipe: Recipe, tokens: NDArray[np.int32], step: int) -> NDArray[np.int64]:
     """The rows of a step: a function of recipe and step alone, so a run can be taken up anywhere.
 
@@ -68,14 +75,10 @@ def rows(recipe: Recipe, tokens: NDArray[np.int32], step: int) -> NDArray[np.int
     length = recipe.context - 1
     there = len(tokens) // length
     first = step * recipe.rows
-    order = {
-        epoch: np.random.default_rng([recipe.seed, epoch]).permutation(there)
-        for epoch in {first // there, (first + recipe.rows - 1) // there}
-    }
     found = np.zeros((recipe.rows, recipe.context), dtype=np.int64)
     for place in range(recipe.rows):
         epoch, index = divmod(first + place, there)
-        start = order[epoch][index] * length
+        start = _order(recipe.seed, epoch, there)[index] * length
         found[place, 1:] = tokens[start : start + length]
     rng = np.random.default_rng([recipe.seed, 1, step])
     for place in range(round(recipe.repeats * recipe.rows)):

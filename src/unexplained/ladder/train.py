@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -126,9 +127,11 @@ STATE, COST = "state.safetensors", "cost.json"
 
 def _memory() -> int:
     """Greatest memory of this process so far (bytes)."""
-    import resource
+    import resource  # not on every system
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Kilobytes on Linux, bytes on macOS.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Tensor) -> Tensor:

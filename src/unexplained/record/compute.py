@@ -1,4 +1,4 @@
-"""Where losses stand on a scale of training compute. Four kinds of share, never mixed."""
+"""Where losses stand on a scale of training compute. Five kinds of share, never mixed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Literal
 
 from unexplained.record.base import Frozen, Number
 
-ShareKind = Literal["frontier", "own run", "annealed", "data"]
+ShareKind = Literal["frontier", "between rungs", "own run", "annealed", "data"]
 """`frontier`: C*(L_h)/C*(L_m), compute at which compute-optimal models reach the loss of the
-explained model, by that at which they reach the model's own. `own run`: share of the model's own
+explained model, by that at which they reach the model's own. `between rungs`: the same, read straight
+between neighbouring rungs and not off a law: where the two differ the law is at fault. `own run`: share of the model's own
 training steps after which it was as good, its rate still high. `annealed`: share of its steps that
 take the same size there when the rate is brought to zero. `data`: the same from a surface
 L(N, D) fitted to other sizes too. They differ by orders of magnitude."""
@@ -62,7 +63,7 @@ class Left(Frozen):
 
     rung: str
     loss: Number
-    """As measured."""
+    """As measured: the geometric mean over its seeds."""
     predicted: Number
     """By the curve through the other rungs (nats per token)."""
     compute: float

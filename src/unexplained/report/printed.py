@@ -14,6 +14,9 @@ from unexplained.report import format as fmt
 NARROW = 96
 """Columns below which intervals go to a line of their own and some columns are left out."""
 
+ROOM = 2
+"""Kinds of share whose intervals have room on a narrow terminal."""
+
 
 def value(number: Number | None, notes: tables.Notes) -> Text:
     """The value alone, or `refused` with its note's number."""
@@ -33,9 +36,14 @@ def share_only(number: Number, notes: tables.Notes) -> Text:
     return noted(number, notes, fmt.show(number, share=True).value)
 
 
-def portion(number: Number | None, notes: tables.Notes) -> Text:
-    """A share of any order of magnitude, without its interval."""
-    return noted(number, notes, fmt.portion(number).value)
+def portion(number: Number | None, notes: tables.Notes, interval: bool = True) -> Text:
+    """A share of any order of magnitude, its interval on a line of its own."""
+    shown = fmt.portion(number)
+    if shown.interval and not interval:
+        return plain(shown.value)
+    if shown.interval:
+        return Text("\n").join((plain(shown.value), plain(shown.interval)))
+    return noted(number, notes, str(shown))
 
 
 def noted(number: Number | None, notes: tables.Notes, words: str) -> Text:
@@ -58,20 +66,28 @@ def scale(ladder: Scale, notes: tables.Notes, level: float, width: int) -> list[
     )
     table.add_column("condition", min_width=10, overflow="fold")
     table.add_column("FLOPs", justify="right", no_wrap=True)
-    for _, heading, _ in weaker.SHARES:
+    kinds = weaker.shown_kinds(ladder)
+    room = not narrow or len(kinds) <= ROOM
+    for _, heading, _ in kinds:
         table.add_column(heading.lower().removesuffix(" share"), justify="right", min_width=7)
     for one in compute.everyone(ladder):
         shown = fmt.compute(one.equals)
-        words = shown.value if narrow else str(shown)
-        words += " *" * compute.extrapolated(one, ladder.law)
+        words = shown.value + " *" * compute.extrapolated(one, ladder.law)
+        words += f"\n{shown.interval}" if shown.interval and not narrow else ""
         table.add_row(
             plain(weaker.named(one, ladder)),
             noted(one.equals, notes, words),
-            *(portion(one.shares.get(kind), notes) for kind, _, _ in weaker.SHARES),
+            *(portion(one.shares.get(kind), notes, room) for kind, _, _ in kinds),
             style="dim" if one is ladder.subject else "",
         )
     far = any(compute.extrapolated(one, ladder.law) for one in compute.everyone(ladder))
     lines = [weaker.law(ladder), *["* extrapolated"] * far, weaker.held(ladder)]
+    lines += ["the page has the shares' intervals"] * (not room)
+    lines += [
+        f"{heading}: refused for all, {weaker.why_none(ladder, kind)}"
+        for kind, heading, _ in weaker.SHARES
+        if (kind, heading) not in [(k, h) for k, h, _ in kinds]
+    ]
     return [table, *(plain(line, "dim") for line in lines if line)]
 
 

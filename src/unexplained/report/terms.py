@@ -17,6 +17,11 @@ COMPUTE: tuple[Term, ...] = (
         "to train with to lose no more.",
     ),
     Term(
+        "between rungs",
+        "The frontier share with compute read straight between neighbouring rungs, in logarithms, "
+        "without a curve (share).",
+    ),
+    Term(
         "data share",
         "Share of its training tokens on which a model of the same size reaches a loss, from a "
         "surface of loss over size and tokens (share).",

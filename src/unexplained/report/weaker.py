@@ -21,6 +21,12 @@ SHARES: tuple[tuple[ShareKind, str, str], ...] = (
         "explained model, divided by that at which they reach the loss of the intact one.",
     ),
     (
+        "between rungs",
+        "Between rungs",
+        "The frontier share read straight between neighbouring rungs instead of off the curve. Where "
+        "the two differ, the curve is at fault. Its interval resamples documents and not runs.",
+    ),
+    (
         "own run",
         "Own-run share",
         "Share of the model's own training steps after which it was as good, its learning rate "
@@ -226,6 +232,24 @@ def held(scale: Scale) -> str:
     )
 
 
+def shown_kinds(scale: Scale) -> tuple[tuple[ShareKind, str, str], ...]:
+    """The kinds of share that some condition has: the terminal leaves the others out."""
+    return tuple(
+        entry
+        for entry in SHARES
+        if any(
+            (share := one.shares.get(entry[0])) is not None and share.value is not None
+            for one in compute.everyone(scale)
+        )
+    )
+
+
+def why_none(scale: Scale, kind: ShareKind) -> str:
+    """Why no condition has a share of a kind: the reasons, each once."""
+    found = (one.shares.get(kind) for one in compute.everyone(scale))
+    return "; ".join(dict.fromkeys(share.refused for share in found if share is not None))
+
+
 def numbers(text: compute.Measured) -> Iterator[Number | None]:
     """Every number that the page shows of bars and compute, in its order."""
     scale = text.scale
@@ -253,7 +277,7 @@ def in_short(text: compute.Measured) -> Iterator[Number | None]:
     if text.scale:
         for one in compute.everyone(text.scale):
             yield one.equals
-            yield from (one.shares.get(kind) for kind, _, _ in SHARES)
+            yield from (one.shares.get(kind) for kind, _, _ in shown_kinds(text.scale))
     for group in groups(text):
         if group.whole:
             for bars in group.bars:
