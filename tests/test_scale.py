@@ -14,9 +14,10 @@ from unexplained.ladder import conditions, data
 from unexplained.ladder import scale as room
 from unexplained.ladder.catalogue import Catalogue, Trained
 from unexplained.ladder.conditions import require_unseen
-from unexplained.ladder.own import share_of_run
+from unexplained.ladder.own import share_between_rungs, share_of_run
 from unexplained.ladder.scale import scale_of
 from unexplained.ledger import Ledger
+from unexplained.record import Number
 from unexplained.record.compute import Scale
 from unexplained.stats import Settings
 from unexplained.subject.shipped import NOTE
@@ -287,3 +288,26 @@ def test_a_data_share_is_given_only_for_a_size_that_was_trained_on_less_data() -
     subject = SimpleNamespace(name=fifth.name, notes=(NOTE,))
     scale = scale_of(found, subject, ["intact"], settings=SETTINGS)  # type: ignore[arg-type]
     assert "no run of this size" in scale.explained[0].shares["data"].refused
+
+
+def test_a_share_between_rungs_by_hand() -> None:
+    compute, losses = np.array([1.0, 10.0, 100.0]), np.array([4.0, 2.0, 1.0])
+    draws = np.repeat(losses[:, None], 100, axis=1)
+
+    def share(explained: float, model: float, drawn: tuple[float, float] | None = None) -> Number:
+        first, second = (np.full(100, loss) for loss in drawn or (explained, model))
+        return share_between_rungs(compute, losses, draws, (explained, first), (model, second),
+                                   settings=SETTINGS)  # fmt: skip
+
+    # The model half of the way from the second rung to the third in ln L, so in ln C.
+    assert share(2.0, np.sqrt(2)).value == pytest.approx(10**-0.5)
+    assert share(np.sqrt(8), 1.0).value == pytest.approx(10**-1.5)
+    # Draws of the model beyond the largest rung: its compute, and so the share, has no bound.
+    beyond = share(2.0, 1.0, (2.0, 0.9))
+    assert (beyond.low, beyond.high) == (0.0, pytest.approx(0.1))
+    # Both beyond it: nothing is known, unless the losses are the same.
+    unknown, same = share(1.5, 1.0, (0.95, 0.9)), share(1.5, 1.5, (0.9, 0.9))
+    assert (unknown.low, unknown.high) == (0.0, None)
+    assert (same.value, same.low, same.high) == (1, 1, 1)
+    assert "worse than the smallest" in share(4.1, 1.0).refused
+    assert "model's loss is better than the largest" in share(2.0, 0.9).refused

@@ -30,7 +30,7 @@ from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
 from unexplained.record.tasks import Task, TaskPoint, TasksRecord, Weaker
 from unexplained.sites import Site
-from unexplained.stats import SHARE, Settings, fraction, mean_per_token
+from unexplained.stats import SHARE, Settings, fraction, mean_per_token, written
 from unexplained.subject import Subject
 from unexplained.text import Text
 
@@ -258,7 +258,12 @@ def _verdict(found: Sequence[Task], reference: str) -> str:
 def _said(task: Task, reference: str) -> str:
     whole = task.points[-1]
     share, right, of = whole.recovered.value, whole.accuracy.value, task.accuracy.value
-    said = "f is refused" if share is None else f"f = {share:.0%}"
+    plain = Number(value=share)  # the interval stands in the table
+    said = (
+        "f is refused"
+        if share is None
+        else f"f = {written(plain, scale=100, spec='.0f', mark='%')}"
+    )
     if right is not None and of is not None:
         said += f", right {right:.1%} of the time where the model is {of:.1%}"
     weak = next((w.accuracy.value for w in task.weaker if w.name == reference), None)

@@ -17,6 +17,7 @@ from unexplained.cli.shared import (
     Report,
     Run,
     Seed,
+    TextName,
     app,
     ledgers,
     writing,
@@ -38,7 +39,7 @@ def gap(
         list[str] | None, typer.Option(help="A library name or my.py; strict induction if none.")
     ] = None,
     share: Annotated[float, typer.Option(help="Share of the tokens that are crucial.")] = 0.05,
-    text: Annotated[str, typer.Option(help="webmix, pydocs, repeats, or a file.")] = "webmix",
+    text: TextName = "webmix",
     documents: Documents = 96,
     fit_documents: FitDocuments = 64,
     block: BlockSize = 128,

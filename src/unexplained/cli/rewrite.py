@@ -18,6 +18,7 @@ from unexplained.cli.shared import (
     Run,
     Seed,
     Terms,
+    TextName,
     app,
     ledgers,
     writing,
@@ -30,7 +31,7 @@ def rewrite(
     sites: Annotated[
         str, typer.Option(help='What may be replaced: "L*.H*", or with MLPs "L*.H* L*.mlp".')
     ] = "L*.H*",
-    text: Annotated[str, typer.Option(help="webmix, pydocs, repeats, or a file.")] = "webmix",
+    text: TextName = "webmix",
     program: Annotated[
         list[str] | None,
         typer.Option(help="my.py: a program for the whole model; may be given again."),
@@ -71,7 +72,7 @@ def sizes(
     models: Annotated[
         list[str] | None, typer.Argument(help="Rungs of the ladder; all if none.")
     ] = None,
-    text: Annotated[str, typer.Option(help="webmix, pydocs, repeats, or a file.")] = "webmix",
+    text: TextName = "webmix",
     documents: Documents = 96,
     fit_documents: FitDocuments = 64,
     block: BlockSize = 128,

@@ -26,6 +26,7 @@ app = typer.Typer(
 OUT = Console()
 
 Model = Annotated[str, typer.Argument(help="Packaged name, folder, .gguf file or hub id.")]
+TextName = Annotated[str, typer.Option(help="webmix, pydocs, repeats, or a file.")]
 Documents = Annotated[int, typer.Option(min=1, help="Documents to measure on, one block each.")]
 FitDocuments = Annotated[int, typer.Option(min=1, help="Documents to fit means and maps on.")]
 BlockSize = Annotated[

@@ -106,7 +106,8 @@ def share_between_rungs(
         drawn = np.exp(above - below)  # NaN where both are beyond the same end
     drawn[explained[1] == model[1]] = 1.0
     low, high = percentile_ends(drawn, value, settings.level)
-    return Number(value=value, low=low, high=high if np.isfinite(high) else None, unit=SHARE)
+    open_end = None if not np.isfinite(high) else high
+    return Number(value=value, low=max(low, 0.0), high=open_end, unit=SHARE)
 
 
 def _first(x: np.ndarray, losses: np.ndarray, wanted: np.ndarray) -> np.ndarray:
