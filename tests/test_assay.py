@@ -244,7 +244,7 @@ def test_many_conditions_go_in_groups_that_change_no_bit_and_are_kept_one_by_one
     text = texts_of(subject)[1]
     asked = halves(subject)
     whole = evaluate(subject, text, asked)
-    monkeypatch.setattr(sys.modules["unexplained.evaluate.job"], "GROUP", 2)
+    monkeypatch.setattr(sys.modules["unexplained.evaluate.job"], "GROUP", {"cpu": 2})
     told: list[tuple[int, int]] = []
 
     def stop(done: int, total: int) -> None:

@@ -158,7 +158,7 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost_or_counted_twic
     kept: RayWorkers, asked: tuple[Subject, Text], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subject, text = asked
-    monkeypatch.setattr(sys.modules["unexplained.evaluate.job"], "GROUP", 2)
+    monkeypatch.setattr(sys.modules["unexplained.evaluate.job"], "GROUP", {"cpu": 2})
     rest = [one for one in halves(subject) if one.name != "L0.H1"]
     whole = evaluate(subject, text, [*rest, harmless(subject)], batch_tokens=BATCH)
     marker, told = tmp_path / "killed", []

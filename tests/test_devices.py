@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tiny import VOCABULARY, tiny_subject
 from unexplained.errors import SubjectError
-from unexplained.subject import Batch, Edit, Subject
+from unexplained.subject import Batch, Copy, Edit, Subject
 from unexplained.subject.gradients import record
 
 HERE, THERE = torch.device("cpu"), torch.device("meta")
@@ -68,7 +68,8 @@ def test_every_edit_stands_and_the_result_is_where_the_tokens_are(spread: Subjec
         )
         assert spread.run(some, [masked]).normed.device == HERE, site
     halved = Edit(spread.sites("L2.mlp")[0], lambda local: local.value * 0.5)
-    assert spread.run(some, resume=whole.resume(1), copies=[[halved]] * 2).normed.shape[0] == 6
+    joining = [Copy(whole.resume(layer), [halved]) for layer in (0, 1, 1, 2)]
+    assert spread.run(some, copies=joining).normed.shape[0] == 12
 
 
 def test_reads_and_direct_effects_cross_over(spread: Subject) -> None:

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tiny import CONFIGS, tiny_subject, tokens
-from unexplained.sites import Site
-from unexplained.subject import Batch, Edit, Subject
+from unexplained.errors import SiteError
+from unexplained.sites import FINAL_LAYER, Site
+from unexplained.subject import Batch, Copy, Edit, Subject
 
 START = 7
 
@@ -72,7 +73,7 @@ def test_conditions_side_by_side_are_the_conditions_one_at_a_time(
     batch = Batch.of(tokens())
     prefix = subject.prefix(batch.tokens[:, :start]) if start else None
     rest = batch.since(start)
-    base = subject.run(rest, prefix=prefix, keep_streams=[1])
+    base = subject.run(rest, prefix=prefix, keep_streams=[0, 1, 2])
     sets = [
         [halved_from(start, kind, i % 4)] for i, kind in enumerate(["q", "k", "v", "pattern", "z"])
     ]
@@ -90,9 +91,20 @@ def test_conditions_side_by_side_are_the_conditions_one_at_a_time(
             )
         ]
     ]
-    together = subject.run(rest, copies=sets, resume=base.resume(1)).normed
-    alone = [subject.run(rest, edits, resume=base.resume(1)).normed for edits in sets]
+    final = [Edit(Site(FINAL_LAYER, "final"), lambda x: x.value * 0.5)]
+    joining = [Copy(base.resume(0), sets[0])] + [Copy(base.resume(1), some) for some in sets]
+    joining += [Copy(base.resume(2), sets[8]), Copy(base.resume(2), []), Copy(base.resume(3), final)]
+    together = subject.run(rest, copies=joining).normed
+    alone = [subject.run(rest, copy.edits, resume=copy.resume).normed for copy in joining]
     assert float((together - torch.cat(alone)).abs().max()) < bound(base.normed)
+
+
+def test_a_copy_that_joins_after_its_own_edit_is_refused(subject: Subject) -> None:
+    batch = Batch.of(tokens())
+    base = subject.run(batch, keep_streams=[1, 2])
+    early, late = ([Edit(s, lambda x: x.value * 0.5)] for s in subject.sites("L1.mlp L2.mlp"))
+    with pytest.raises(SiteError, match="joins the pass at layer 2"):
+        subject.run(batch, copies=[Copy(base.resume(1), late), Copy(base.resume(2), early)])
 
 
 def test_a_query_sees_all_of_the_prefix_even_when_it_is_alone(subject: Subject) -> None:

@@ -21,14 +21,14 @@ from unexplained.evaluate.conditions import Condition, Edited, Other, Program, d
 from unexplained.evaluate.rows import rows_of
 from unexplained.evaluate.score import Columns, Scores, margins, score
 from unexplained.ledger import Ledger
-from unexplained.subject import Batch, Edit, Pass, Resume, Subject
+from unexplained.subject import Batch, Copy, Edit, Pass, Resume, Subject
 from unexplained.subject.edits import first_layer
 from unexplained.text import Text
 
 Measure = Literal["all", "margin"]
 """Everything that a ledger has, or of pairs the margin alone, which needs two columns of logits."""
 
-GROUP = 32
+GROUP = {"cpu": 32, "cuda": 256}
 """Conditions that go through the unembedding together and are kept together: their final streams
 are held at once, and they are what a killed process may have to measure again."""
 
@@ -111,8 +111,8 @@ class Job:
         changed = [c for c in self.conditions if isinstance(c, Edited | Program)]
         start = batch.shared if all(c.after_prefix for c in changed) else 0
         size = rows * (longest - start)
-        kind = self.subject.device.type
-        stack = max(1, STACK.get(kind, STACK["cuda"]) // size)
+        kind = self.subject.device.type if self.subject.device.type in STACK else "cuda"
+        stack = max(1, STACK[kind] // size)
         stream = size * self.subject.shape.width * self.item
         if self.memory < 4 * stream:
             raise MeasurementError(
@@ -121,12 +121,13 @@ class Job:
                 f"{4 * stream / 1e6:.1f} MB",
                 "Give that much, or measure with fewer tokens in a batch.",
             )
-        group = int(min(GROUP, self.memory / 2 // stream))
+        group = int(min(GROUP[kind], self.memory / 2 // stream))
+        stack = min(stack, group)
         names = [block.document for block in batch.blocks]
         # Side by side, low bits depend on the company, so another company is another unit.
-        company = digest(*map(key, self.ordered)) if stack > 1 else ""
+        company = digest(str(group), *map(key, self.ordered)) if stack > 1 else ""
         unit = digest(self.part, self.measure, str(start), str(stack), company, *names)
-        return Layout(start, min(stack, group), group, unit)
+        return Layout(start, stack, group, unit)
 
     @property
     def item(self) -> int:
@@ -239,21 +240,19 @@ class Unit:
         )  # fmt: skip
 
     def _totals(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:
-        """Final streams at the scored places; short batches of like conditions side by side."""
+        """Final streams at the scored places; short batches of several conditions side by side."""
         found: dict[str, Tensor] = {}
-        waiting = [c for c in conditions if isinstance(c, Edited)]
-        while waiting:
-            layer = self.job.start_layer(waiting[0])
-            run = [c for c in waiting if self.job.start_layer(c) == layer][: self.layout.stack]
-            waiting = [c for c in waiting if c not in run]
-            resume = self.resume(layer)
-            if len(run) == 1:
-                normed = self.subject.run(self.batch, run[0].edits, resume=resume).normed[None]
+        edited = [c for c in conditions if isinstance(c, Edited)]
+        for first in range(0, len(edited), self.layout.stack):
+            some = edited[first : first + self.layout.stack]
+            starts = [self.resume(self.job.start_layer(c)) for c in some]
+            if len(some) == 1:
+                normed = self.subject.run(self.batch, some[0].edits, resume=starts[0]).normed
             else:
-                copies = [c.edits for c in run]
-                normed = self.subject.run(self.batch, copies=copies, resume=resume).normed
-                normed = normed.view(len(run), -1, *normed.shape[1:])
-            found |= {c.name: one[self.scored.where] for c, one in zip(run, normed, strict=True)}
+                copies = [Copy(at, c.edits) for at, c in zip(starts, some, strict=True)]
+                normed = self.subject.run(self.batch, copies=copies).normed
+            normed = normed.view(len(some), -1, *normed.shape[1:])
+            found |= {c.name: one[self.scored.where] for c, one in zip(some, normed, strict=True)}
         return found
 
     def _direct(self, added: Tensor, frozen: bool) -> Tensor:

@@ -152,6 +152,6 @@ def _finite(value: Tensor) -> bool:
     return bool(torch.isfinite(value).all())
 
 
-def first_layer(edits: Sequence[Edit]) -> int:
+def first_layer(edits: Sequence[Edit], none: int = 0) -> int:
     """The first layer that any of the edits touches or reads; -1 stands for the embedding."""
-    return min((edit.first_layer for edit in edits), default=0)
+    return min((edit.first_layer for edit in edits), default=none)

@@ -3,8 +3,8 @@
 A decoder layer's arguments other than the stream (mask, rotary embeddings) do not depend on the
 stream, so they are captured once per batch; from a kept stream the later layers run alone and
 give the same bits as a whole pass. A condition so costs the layers after its first edit. Short
-batches run as several copies side by side, each under its own edits, and a beginning in which
-nothing is changed not at all (`Prefix`).
+batches run as several copies side by side, each under its own edits and each joining where its
+own kept stream ends, and a beginning in which nothing is changed not at all (`Prefix`).
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unexplained.errors import SiteError
 from unexplained.sites import Site
 from unexplained.subject.anatomy import Anatomy
 from unexplained.subject.attention import listener
-from unexplained.subject.edits import Batch, Edit
+from unexplained.subject.edits import Batch, Edit, first_layer
 from unexplained.subject.hooks import Placed, Running, first_of
 from unexplained.subject.prefix import Prefix
 
@@ -31,6 +32,15 @@ class Resume:
     layer: int
     stream: Tensor
     arguments: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...]
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy of the batch under edits of its own, in a pass of several (`run`)."""
+
+    resume: Resume
+    """Where it joins the pass."""
+    edits: Sequence[Edit]
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,7 @@ def run(
     direct: Sequence[Sequence[Edit]] = (),
     resume: Resume | None = None,
     prefix: Prefix | None = None,
-    copies: Sequence[Sequence[Edit]] = (),
+    copies: Sequence[Copy] = (),
 ) -> Pass:
     """Run one pass.
 
@@ -92,39 +102,39 @@ def run(
         direct: Groups of edits whose direct effect is measured without making them.
         resume: Start from here instead of from the tokens; nothing before it may be edited.
         prefix: What comes before the batch's first column; `resume` already carries its own.
-        copies: Several sets of edits, each on a copy of the batch of its own, in one pass from
-            `resume`: copy i is rows i·batch to (i + 1)·batch of what is returned. A copy's low
-            bits can depend on how many there are.
+        copies: In the place of `edits` and `resume`, several sets of edits, each on a copy of the
+            batch of its own, in one pass; copies that join at an earlier layer come first. Copy
+            i is rows i·batch to (i + 1)·batch of what is returned. Its low bits can depend on
+            the others.
 
     Raises:
         SiteError: A site that this model does not have, or that lies before `resume`.
     """
-    assert not copies or (resume is not None and not keep), "copies start from a kept stream"
     rows = batch.tokens.shape[0]
-    placed = [Placed(edit) for edit in edits] + [
-        Placed(edit, slice(i * rows, (i + 1) * rows))
-        for i, some in enumerate(copies)
-        for edit in some
-    ]
+    placed = [Placed(edit) for edit in edits]
+    for i, copy in enumerate(copies):
+        placed += [Placed(edit, slice(i * rows, (i + 1) * rows)) for edit in copy.edits]
+        # The embedding, -1, is seen before layer 0.
+        first = max(first_layer(copy.edits, none=copy.resume.layer), 0)
+        if first < copy.resume.layer:
+            raise SiteError(
+                f"An edit in layer {first}",
+                f"its copy joins the pass at layer {copy.resume.layer}, after it",
+            )
+    starts = [copy.resume for copy in copies] or ([] if resume is None else [resume])
     running = Running(anatomy, batch, placed, keep, set(keep_streams), direct)
-    running.check(-1 if resume is None else resume.layer)
+    running.check(starts[0].layer if starts else -1)
     token = listener.set(running)
     try:
-        with torch.no_grad(), running.hooked(every_layer=resume is None):
-            if resume is None:
+        with torch.no_grad(), running.hooked(every_layer=not starts):
+            if not starts:
                 before = None if prefix is None else prefix.cache
                 normed = anatomy.body(
                     input_ids=batch.tokens, past_key_values=before, use_cache=False
                 )[0]
             else:
-                running.arguments = list(resume.arguments)
-                stream = resume.stream
-                if copies:
-                    stream = stream.repeat(len(copies), 1, 1)
-                for layer in range(resume.layer, len(anatomy.layers)):
-                    args, kwargs = resume.arguments[layer]
-                    stream = first_of(anatomy.layers[layer](stream, *args, **kwargs))
-                normed = anatomy.final_norm(stream)
+                running.arguments = list(starts[0].arguments)
+                normed = anatomy.final_norm(_onwards(anatomy, starts))
     finally:
         listener.reset(token)
     where = batch.tokens.device
@@ -136,3 +146,17 @@ def run(
         running.streams,
         tuple(running.arguments),
     )
+
+
+def _onwards(anatomy: Anatomy, starts: Sequence[Resume]) -> Tensor:
+    """The final stream from kept ones, in their order; later ones join when it comes to them."""
+    stream: list[Tensor] = []
+    for layer in range(starts[0].layer, len(anatomy.layers) + 1):
+        here = anatomy.device(layer)
+        stream += [start.stream.to(here) for start in starts if start.layer == layer]
+        if len(stream) > 1:
+            stream = [torch.cat([part.to(here) for part in stream])]
+        if layer < len(anatomy.layers):
+            args, kwargs = starts[0].arguments[layer]
+            stream = [first_of(anatomy.layers[layer](stream[0], *args, **kwargs))]
+    return stream[0]

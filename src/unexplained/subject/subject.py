@@ -18,7 +18,7 @@ from unexplained.subject.anatomy import Anatomy
 from unexplained.subject.edits import Batch, Edit
 from unexplained.subject.precision import Precision
 from unexplained.subject.prefix import Prefix, run_prefix
-from unexplained.subject.run import Pass, Resume, run
+from unexplained.subject.run import Copy, Pass, Resume, run
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class Subject:
         direct: Sequence[Sequence[Edit]] = (),
         resume: Resume | None = None,
         prefix: Prefix | None = None,
-        copies: Sequence[Sequence[Edit]] = (),
+        copies: Sequence[Copy] = (),
     ) -> Pass:
         """One forward pass; see `unexplained.subject.run.run`."""
         with self.precision.applied():
