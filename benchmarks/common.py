@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import gc
 import platform
@@ -57,11 +58,12 @@ class Work:
 
     Args:
         small: A size for trying the script, not for timing: 3 heads, 2 documents of 32 tokens.
+        device: Where every tool runs.
     """
 
-    def __init__(self, small: bool = False) -> None:
-        self.small = small
-        self.subject = ux.load(MODEL)
+    def __init__(self, small: bool = False, device: str = "cpu") -> None:
+        self.small, self.device = small, torch.device(device)
+        self.subject = ux.load(MODEL, device=device)
         self.folder = packaged_folder(MODEL)[0]
         shape = self.subject.shape
         layers = range(1, shape.layers, 13) if small else range(0, shape.layers, 3)
@@ -75,9 +77,16 @@ class Work:
 
         In float64 it is the reference, and its norms, which would round to float32, are replaced.
         """
+        if dtype == torch.float32:
+            return copy.deepcopy(self._loaded).to(self.device)
         with quiet():
             model = AutoModelForCausalLM.from_pretrained(self.folder, dtype=dtype).eval()
-        return exact_norms(model) if dtype == torch.float64 else model
+        return exact_norms(model.to(self.device))
+
+    @cached_property
+    def _loaded(self) -> Any:
+        with quiet():
+            return AutoModelForCausalLM.from_pretrained(self.folder, dtype=torch.float32).eval()
 
     @cached_property
     def text(self) -> Text:
@@ -91,7 +100,7 @@ class Work:
     @cached_property
     def tokens(self) -> Tensor:
         """(document, position) int64."""
-        return torch.tensor(np.stack([block.tokens for block in self.text.eval])).long()
+        return self._ids([block.tokens for block in self.text.eval])
 
     @cached_property
     def recorded(self) -> Activations:
@@ -102,7 +111,10 @@ class Work:
     @cached_property
     def means(self) -> dict[tuple[int, int], Tensor]:
         """Each head's mean z, (head size,)."""
-        return {head: mean_of(self.recorded, self.site(*head)) for head in self.all_heads}
+        return {
+            head: mean_of(self.recorded, self.site(*head)).to(self.device)
+            for head in self.all_heads
+        }
 
     def site(self, layer: int, head: int) -> Site:
         """A head's z."""
@@ -119,17 +131,20 @@ class Work:
     @cached_property
     def clean(self) -> Tensor:
         """(pair, position) int64."""
-        return torch.tensor(np.stack([block.tokens for block in self.pairs.eval])).long()
+        return self._ids([block.tokens for block in self.pairs.eval])
 
     @cached_property
     def corrupted(self) -> Tensor:
         """(pair, position) int64."""
-        return torch.tensor(np.stack([pair.corrupted for pair in self._pairs])).long()
+        return self._ids([pair.corrupted for pair in self._pairs])
 
     @cached_property
     def answers(self) -> Tensor:
         """The right and the wrong name of every pair, (pair, 2) int64."""
-        return torch.tensor([[pair.answer, pair.wrong] for pair in self._pairs])
+        return self._ids([np.array([pair.answer, pair.wrong]) for pair in self._pairs])
+
+    def _ids(self, rows: Sequence[np.ndarray]) -> Tensor:
+        return torch.tensor(np.stack(rows)).long().to(self.device)
 
     @property
     def _pairs(self) -> list[Pair]:
@@ -224,7 +239,7 @@ def _differences(found: Sequence[Tensor], exact: Sequence[Tensor]) -> list[float
         if a.shape != b.shape:
             raise SystemExit(f"an answer has shape {tuple(a.shape)} instead of {tuple(b.shape)}")
     return [
-        float((a.double() - b).abs().max().nan_to_num(nan=float("inf")))
+        float((a.double().cpu() - b.cpu()).abs().max().nan_to_num(nan=float("inf")))
         for a, b in zip(found, exact, strict=True)
     ]
 
@@ -242,9 +257,17 @@ def tolerance(shape: Shape) -> float:
 def timed(tool: Tool) -> tuple[float, Any]:
     """Seconds of one run, and what it gave."""
     gc.collect()
+    finish()
     start = time.perf_counter()
     found = tool.run()
+    finish()
     return time.perf_counter() - start, found
+
+
+def finish() -> None:
+    """Wait for what a GPU still has to do."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def peak(subject: Any, size: int, ours: bool = True, repeats: int = 5) -> list[float]:
@@ -253,13 +276,15 @@ def peak(subject: Any, size: int, ours: bool = True, repeats: int = 5) -> list[f
     `ours` sends it where the engine sends its products; otherwise it is torch's default.
     """
     generator = torch.Generator().manual_seed(SEED)
-    x, w = torch.randn(2, size, size, generator=generator)
+    x, w = torch.randn(2, size, size, generator=generator).to(subject.device)
     found = []
     with subject.precision.applied() if ours else nullcontext():
         torch.nn.functional.linear(x, w)
         for _ in range(repeats):
+            finish()
             start = time.perf_counter()
             torch.nn.functional.linear(x, w)
+            finish()
             found.append(2 * size**3 / (time.perf_counter() - start))
     return found
 

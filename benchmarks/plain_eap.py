@@ -149,7 +149,7 @@ def attention(layer: Any, s: Sizes, read: Tensor, angles: tuple[Tensor, Tensor])
     v = project(2, attn.v_proj.weight, group)
     q, k = rotated(q, angles), rotated(k, angles)
     scores = q @ k.transpose(-1, -2) * s.size**-0.5
-    later = torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1)
+    later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
     z = scores.masked_fill(later, float("-inf")).softmax(-1) @ v
     output = attn.o_proj.weight.view(-1, s.heads, s.size).permute(1, 2, 0)
     return torch.bmm(z.flatten(1, 2), output).unflatten(1, z.shape[1:3])
@@ -157,7 +157,7 @@ def attention(layer: Any, s: Sizes, read: Tensor, angles: tuple[Tensor, Tensor])
 
 def rotations(model: Any, embedded: Tensor) -> tuple[Tensor, Tensor]:
     """Cosines and sines (position, half of a head), the model's own: they are part of it."""
-    places = torch.arange(embedded.shape[1])[None]
+    places = torch.arange(embedded.shape[1], device=embedded.device)[None]
     half = model.config.head_dim // 2
     cos, sin = model.model.rotary_emb(embedded, places)
     return cos[0, :, :half], sin[0, :, :half]
@@ -215,7 +215,7 @@ def scheme(model: Any, clean: Tensor, corrupted: Tensor, metric: Metric, steps: 
     """The same scores in the EAP-IG package's order of work; arguments as in `plain`."""
     s = sizes(model)
     change = outputs_of(model, corrupted).permute(1, 2, 0, 3).contiguous()
-    scores = torch.zeros(s.sources, s.destinations, dtype=change.dtype)
+    scores = change.new_zeros(s.sources, s.destinations)
 
     def watch(number: int, read: Tensor) -> None:
         layer, mlp = divmod(number, 2)
@@ -284,7 +284,7 @@ def far(found: Tensor, exact: Tensor) -> float:
 
 
 def _by_differences(model: Any, clean: Tensor, change: Tensor, metric: Metric, s: Sizes) -> Tensor:
-    found = torch.zeros(s.sources, s.destinations, dtype=change.dtype)
+    found = change.new_zeros(s.sources, s.destinations)
     embedded, small = model.get_input_embeddings()(clean).detach(), 1e-5
     for source, destination in s.edges().nonzero().tolist():
         layer, which = divmod(destination, 3 * s.heads + 1)

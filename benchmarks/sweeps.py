@@ -1,6 +1,7 @@
 """Sweeps, patches, attributions and reads of SmolLM2-135M: ours and the peers in turn.
 
     python benchmarks/sweeps.py --work W1 W2 W3 W4 W5 --rounds 3 [--out results/sweeps.json]
+    python benchmarks/sweeps.py --device cuda --work W1 W2 W3 W4 --out results/sweeps-gpu.json
 
 W1 mean-ablate every head on 8 x 128 tokens, loss; W2 patch every head's z from the corrupted prompt
 on 8 indirect-object pairs of 15 tokens (10 shared), logit difference; W3 EAP and EAP-IG (5 steps) on
@@ -11,7 +12,8 @@ model is made anew, and run once on one condition, before its clock starts, so t
 two copies are ever in memory. In W1 and W2 the peers measure one head in every third layer (a whole
 pass costs the same for every head) and ours all 270: seconds are per condition. Every answer is
 compared with that of plain hooks (W3: plain autograd) on a float64 model, and the script fails
-where one is further away than float32 explains. Peak memory is measured in a process of its own.
+where one is further away than float32 explains. Peak memory is measured in a process of its own;
+on a GPU by the allocator, in a first run, which is also a warm-up.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 import common
@@ -112,6 +115,8 @@ class Answers:
         self.differences: dict[str, list[float]] = {name: [] for name in names}
         self.relative: dict[str, list[float]] = {name: [] for name in names}
         self.cannot: dict[str, str] = {}
+        self.memory: dict[str, float] = {}
+        """On a GPU, megabytes that a run added at its peak."""
 
     def take(
         self, name: str, make: Callable[[Work], Tool], work: Work, exact: list[Tensor]
@@ -121,6 +126,8 @@ class Answers:
             return
         try:
             tool = make(work)
+            if work.device.type == "cuda" and name not in self.memory:
+                self.memory[name] = allocated(tool)
             seconds, found = common.timed(tool)
             tidy = tool.tidy(found)
         except Exception as error:
@@ -140,7 +147,7 @@ def measure(name: str, work: Work, rounds: int) -> dict[str, Any]:
     answers = Answers(list(sweep.tools))
     exact = sweep.exact(work)
     gc.collect()
-    size = 1024 if work.small else 4096
+    size = 1024 if work.small else 4096 if work.device.type == "cpu" else 8192
     peaks = common.peak(work.subject, size)
     for number in range(rounds):
         for tool, make in sweep.tools.items():
@@ -149,7 +156,7 @@ def measure(name: str, work: Work, rounds: int) -> dict[str, Any]:
             said = answers.cannot.get(tool) or f"{answers.seconds[tool][-1]:.3f} s"
             print(f"{name}, round {number + 1}: {tool}: {said}", flush=True)
     peaks += common.peak(work.subject, size)
-    memory = {
+    memory = answers.memory or {
         tool: peak_memory(name, tool, work.small)
         for tool in sweep.tools
         if tool not in answers.cannot
@@ -231,6 +238,14 @@ def row(tool: str, seconds: list[float], best: list[float], least: list[float]) 
     }
 
 
+def allocated(tool: Tool) -> float:
+    """Megabytes that a run adds to what is allocated on the GPU, at its peak."""
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    tool.run()
+    return (torch.cuda.max_memory_allocated() - before) / 1e6
+
+
 def peak_memory(name: str, tool: str, small: bool) -> float:
     """Megabytes that a run adds to the resident set of a fresh process, at its peak."""
     command = [sys.executable, __file__, "--memory", name, tool, *(["--small"] if small else [])]
@@ -274,6 +289,8 @@ def main() -> None:
     parser.add_argument("--work", nargs="+", default=["W1", "W2", "W3", "W4", "W5"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "sweeps.json")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--skip", nargs="+", default=[], help="tools that are left out")
     parser.add_argument("--small", action="store_true", help="a size to try the script at")
     parser.add_argument(
         "--memory", nargs=2, metavar=("WORK", "TOOL"), help="only print its peak MB"
@@ -283,7 +300,10 @@ def main() -> None:
         tell_memory(*asked.memory, asked.small)
         return
     kept = json.loads(asked.out.read_text(encoding="utf-8")) if asked.out.exists() else {}
-    work, fresh = Work(asked.small), {}
+    work, fresh = Work(asked.small, asked.device), {}
+    for sweep in SWEEPS.values():
+        for tool in asked.skip:
+            sweep.tools.pop(tool, None)
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     for name in chosen(asked.work):
         fresh[name] = (

@@ -96,7 +96,7 @@ class AnotherModel:
         """Run it on whole rows."""
         there, subject = batch.on(self.subject.device), self.subject
         normed = subject.run(there).normed[where.to(subject.device)]
-        return lambda columns: subject.logits(normed, columns).to(batch.tokens.device)
+        return lambda columns: subject.logits(normed, columns)
 
 
 Condition = Intact | Edited | Program | Other

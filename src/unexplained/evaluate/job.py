@@ -230,7 +230,7 @@ class Unit:
                 case Program(name=name, run=run):
                     finals[name] = run(self.subject, self.whole)[:, -where.shape[1] :][where]
                 case Other(name=name, predictor=predictor):
-                    others[name] = predictor.predict(self.whole, self.everywhere)
+                    others[name] = self._here(predictor.predict(self.whole, self.everywhere))
         scores = self._scores(finals, others)
         self._check(conditions, scores)
         asked = {condition.name: scores[condition.name] for condition in conditions}
@@ -288,6 +288,10 @@ class Unit:
             name: Scores(one.loss, one.kl, one.predicted, margin.get(name))
             for name, one in found.items()
         }
+
+    def _here(self, columns: Columns) -> Columns:
+        """A table or another model may give its columns on a device of its own."""
+        return lambda some: columns(some).to(self.scored.targets.device)
 
     def _columns(self, normed: Tensor) -> Columns:
         return lambda columns: self.subject.logits(normed, columns)
