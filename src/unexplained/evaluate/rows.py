@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unexplained.evaluate.batches import Plan
 from unexplained.evaluate.score import Scores
 from unexplained.ledger import ALL, COLUMNS, SCHEMA, TOKEN_SCHEMA, Ledger
+from unexplained.text import Block
 
 
 def rows_of(
@@ -33,61 +37,112 @@ def rows_of(
         labels: Of every block, stratum family → label of every scored token.
         keep_tokens: Conditions of which every token's loss is kept.
     """
-    counts = [len(block.targets) for block in plan.blocks]
-    ends = np.cumsum(counts)
-    masks = [_masks(some, count) for some, count in zip(labels, counts, strict=True)]
-    columns: dict[str, list[object]] = {field: [] for field in SCHEMA.names}
-    per_token: dict[str, list[object]] = {field: [] for field in TOKEN_SCHEMA.names}
-    for name, got in scores.items():
-        values = _values(got, errors.get(name), intact, targets)
-        for block, count, end, of_block in zip(plan.blocks, counts, ends, masks, strict=True):
-            here = slice(int(end) - count, int(end))
-            for (family, label), mask in of_block.items():
-                row: dict[str, object] = {
-                    "condition": name, "document": block.unit, "family": family, "label": label,
-                    "tokens": int(mask.sum()),
-                }  # fmt: skip
-                row |= {
-                    column: None if value is None else value[here][mask].sum()
-                    for column, value in values.items()
-                }
-                for field, entry in row.items():
-                    columns[field].append(entry)
-            if name in keep_tokens and got.loss is not None and got.predicted is not None:
-                kept = (name, block.unit, got.loss[here].tolist(), got.predicted[here].tolist())
-                for field, entry in zip(TOKEN_SCHEMA.names, kept, strict=True):
-                    per_token[field].append(entry)
-    return Ledger(pa.table(columns, SCHEMA), pa.table(per_token, TOKEN_SCHEMA))
+    strata = _Strata.of(plan.blocks, labels)
+    values = _values(scores, errors, intact, targets)
+    rows, names = len(strata.tokens), list(scores)
+    table: dict[str, pa.Array] = {
+        "condition": pa.array([name for name in names for _ in range(rows)], pa.string()),
+        "document": pa.array(strata.document * len(names), pa.string()),
+        "family": pa.array(strata.family * len(names), pa.string()),
+        "label": pa.array(strata.label * len(names), pa.string()),
+        "tokens": pa.array(np.tile(strata.tokens, len(names))),
+    }
+    for column in COLUMNS:
+        sums, missing = np.zeros((len(names), rows)), np.ones((len(names), rows), dtype=bool)
+        for i, name in enumerate(names):
+            if name in values[column]:
+                sums[i], missing[i] = strata.sums(values[column][name]), False
+        kind = SCHEMA.field(column).type
+        flat = sums.ravel().astype(kind.to_pandas_dtype())
+        table[column] = pa.array(flat, kind, mask=missing.ravel())
+    return Ledger(pa.table(table, SCHEMA), _kept(scores, values["loss"], plan.blocks, keep_tokens))
+
+
+@dataclass(frozen=True)
+class _Strata:
+    """The rows that every condition has in a batch, and which tokens each is about."""
+
+    document: list[str]
+    family: list[str]
+    label: list[str]
+    tokens: NDArray[np.int64]
+    """How many tokens a row has."""
+    members: NDArray[np.int64]
+    """The tokens of all rows, one row after another."""
+
+    @classmethod
+    def of(cls, blocks: Sequence[Block], labels: Sequence[Mapping[str, np.ndarray]]) -> _Strata:
+        """Every block's rows: all of its tokens, then each (family, label) that is not empty."""
+        document: list[str] = []
+        family: list[str] = []
+        label: list[str] = []
+        members: list[NDArray[np.int64]] = []
+        first = 0
+        for block, some in zip(blocks, labels, strict=True):
+            places = np.arange(first, first + len(block.targets))
+            first += len(places)
+            found = {ALL: places}
+            for name, values in some.items():
+                for one in dict.fromkeys(values.tolist()):
+                    found[name, one] = places[values == one]
+            document += [block.unit] * len(found)
+            family += [name for name, _ in found]
+            label += [one for _, one in found]
+            members += found.values()
+        counts = np.array([len(some) for some in members])
+        return cls(document, family, label, counts, np.concatenate(members))
+
+    def sums(self, values: np.ndarray) -> NDArray[np.float64]:
+        """Of one number per token, the sum of every row."""
+        row = np.repeat(np.arange(len(self.tokens)), self.tokens)
+        return np.asarray(np.bincount(row, values[self.members], len(self.tokens)), np.float64)
 
 
 def _values(
-    got: Scores, error: Tensor | None, intact: Tensor | None, targets: Tensor
-) -> dict[str, np.ndarray | None]:
-    """Every column of a ledger per token; None where it was not asked for."""
-    tensors = {
-        "loss": got.loss,
-        "kl": got.kl,
-        "agree": None
-        if got.predicted is None or intact is None
-        else got.predicted.eq(intact).long(),
-        "correct": None if got.predicted is None else got.predicted.eq(targets).long(),
-        "margin": got.margin,
-        "preferred": None if got.margin is None else (got.margin > 0).long(),
-        "error": error,
+    scores: Mapping[str, Scores],
+    errors: Mapping[str, Tensor],
+    intact: Tensor | None,
+    targets: Tensor,
+) -> dict[str, dict[str, np.ndarray]]:
+    """Of every column of a ledger, the conditions that have it, per token."""
+    predicted = {n: s.predicted for n, s in scores.items() if s.predicted is not None}
+    margins = {n: s.margin for n, s in scores.items() if s.margin is not None}
+    found: dict[str, Mapping[str, Tensor]] = {
+        "loss": {n: s.loss for n, s in scores.items() if s.loss is not None},
+        "kl": {n: s.kl for n, s in scores.items() if s.kl is not None},
+        "agree": {} if intact is None else {n: p.eq(intact) for n, p in predicted.items()},
+        "correct": {n: p.eq(targets) for n, p in predicted.items()},
+        "margin": margins,
+        "preferred": {n: m > 0 for n, m in margins.items()},
+        "error": {n: e for n, e in errors.items() if n in scores},
     }
-    assert tuple(tensors) == COLUMNS
-    return {name: None if value is None else _numpy(value) for name, value in tensors.items()}
+    assert tuple(found) == COLUMNS
+    return {column: _numpy(some) for column, some in found.items()}
 
 
-def _numpy(values: Tensor) -> np.ndarray:
-    wide = values.double() if values.is_floating_point() else values
-    return np.asarray(wide.cpu().numpy())
+def _numpy(values: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """In float64; what is on a GPU comes over in one piece."""
+    if not values:
+        return {}
+    whole = torch.stack(list(values.values())).double().cpu().numpy()
+    return dict(zip(values, whole, strict=True))
 
 
-def _masks(labels: Mapping[str, np.ndarray], count: int) -> dict[tuple[str, str], np.ndarray]:
-    """Which tokens of a block belong to each (family, label); empty ones are left out."""
-    masks = {ALL: np.ones(count, dtype=bool)}
-    for family, values in labels.items():
-        for label in dict.fromkeys(values.tolist()):
-            masks[family, label] = values == label
-    return masks
+def _kept(
+    scores: Mapping[str, Scores],
+    losses: Mapping[str, np.ndarray],
+    blocks: Sequence[Block],
+    wanted: Collection[str],
+) -> pa.Table:
+    """The rows per token of the conditions that are wanted."""
+    found: dict[str, list[object]] = {field: [] for field in TOKEN_SCHEMA.names}
+    ends = np.cumsum([len(block.targets) for block in blocks]).tolist()
+    for name, got in scores.items():
+        if name in wanted and name in losses and got.predicted is not None:
+            predicted = got.predicted.cpu().numpy()
+            for block, end in zip(blocks, ends, strict=True):
+                here = slice(end - len(block.targets), end)
+                row = (name, block.unit, losses[name][here].tolist(), predicted[here].tolist())
+                for field, entry in zip(TOKEN_SCHEMA.names, row, strict=True):
+                    found[field].append(entry)
+    return pa.table(found, TOKEN_SCHEMA)
