@@ -51,6 +51,8 @@ class Tool:
 
     run: Callable[[], Any]
     tidy: Callable[[Any], list[Tensor]] = lambda found: [found]
+    conditions: int | None = None
+    """How many conditions a run measures, where that is not what the work's peers measure."""
 
 
 class Work:

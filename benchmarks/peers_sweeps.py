@@ -226,7 +226,7 @@ def patch_skipping(work: Work, model: Any) -> Patch:
 
 
 def patch_invokes(work: Work, model: Any) -> Tool:
-    """Several heads side by side in one pass, as invokes of one trace."""
+    """Several heads side by side in one pass, as invokes of one trace; on a GPU all of them."""
     from nnsight import TransformersModel
 
     zs, size = _corrupted_z(work, model), model.config.head_dim
@@ -243,8 +243,14 @@ def patch_invokes(work: Work, model: Any) -> Tool:
                     found.append(wrapped.lm_head.output.save())
         return [logits[:, -1] for logits in found]
 
-    passed(work.heads[:1])
-    return Tool(lambda: torch.stack([work.margins(logits) for logits in passed(work.heads)]))
+    heads = work.heads if work.device.type == "cpu" else work.all_heads
+
+    def run() -> Tensor:
+        return torch.stack([work.margins(logits) for logits in passed(heads)])
+
+    passed(heads[:1])
+    every = heads is work.all_heads
+    return Tool(run, work.subset if every else lambda found: [found], len(heads))
 
 
 def patch_pyvene(work: Work, model: Any) -> Patch:

@@ -208,7 +208,7 @@ def plain(model: Any, clean: Tensor, corrupted: Tensor, metric: Metric, steps: i
         total = [a + b for a, b in zip(total, gradients, strict=True)] if total else [*gradients]
     rows = torch.cat([g if g.dim() == 4 else g[None] for g in total])
     scores = change.flatten(1) @ rows.flatten(1).T
-    return scores.masked_fill(~s.edges(), 0.0) / (max(steps, 1) * len(clean))
+    return scores.masked_fill(~s.edges().to(scores.device), 0.0) / (max(steps, 1) * len(clean))
 
 
 def scheme(model: Any, clean: Tensor, corrupted: Tensor, metric: Metric, steps: int = 0) -> Tensor:

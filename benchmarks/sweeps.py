@@ -117,6 +117,8 @@ class Answers:
         self.cannot: dict[str, str] = {}
         self.memory: dict[str, float] = {}
         """On a GPU, megabytes that a run added at its peak."""
+        self.conditions: dict[str, int] = {}
+        """Where a tool measured another number of them than the peers."""
 
     def take(
         self, name: str, make: Callable[[Work], Tool], work: Work, exact: list[Tensor]
@@ -129,6 +131,8 @@ class Answers:
             if work.device.type == "cuda" and name not in self.memory:
                 self.memory[name] = allocated(tool)
             seconds, found = common.timed(tool)
+            if tool.conditions is not None:
+                self.conditions[name] = tool.conditions
             tidy = tool.tidy(found)
         except Exception as error:
             # A peer that cannot do the work is a result; ours failing is not, unless unwritten.
@@ -179,8 +183,9 @@ def told(
     """A work's entry: settings, the machine's peak, a row for every tool."""
     theirs, mine = sweep.conditions(work)
     need = sweep.operations(work) / mine
+    counts = dict.fromkeys(sweep.tools, theirs) | answers.conditions | {OURS: mine}
     each = {
-        tool: [s / (mine if tool == OURS else theirs) for s in seconds]
+        tool: [s / counts[tool] for s in seconds]
         for tool, seconds in answers.seconds.items()
         if seconds
     }

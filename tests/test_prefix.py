@@ -93,7 +93,11 @@ def test_conditions_side_by_side_are_the_conditions_one_at_a_time(
     ]
     final = [Edit(Site(FINAL_LAYER, "final"), lambda x: x.value * 0.5)]
     joining = [Copy(base.resume(0), sets[0])] + [Copy(base.resume(1), some) for some in sets]
-    joining += [Copy(base.resume(2), sets[8]), Copy(base.resume(2), []), Copy(base.resume(3), final)]
+    joining += [
+        Copy(base.resume(2), sets[8]),
+        Copy(base.resume(2), []),
+        Copy(base.resume(3), final),
+    ]
     together = subject.run(rest, copies=joining).normed
     alone = [subject.run(rest, copy.edits, resume=copy.resume).normed for copy in joining]
     assert float((together - torch.cat(alone)).abs().max()) < bound(base.normed)

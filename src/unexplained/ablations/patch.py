@@ -20,7 +20,6 @@ def _from_partner(activations: Activations, site: Site) -> Callable[[Local], Ten
     def fill(local: Local) -> Tensor:
         batch = local.batch
         columns = slice(batch.start, batch.start + batch.tokens.shape[1])
-        rows = []
         for document in batch.documents:
             if document not in activations.places:
                 raise AblationError(
@@ -28,8 +27,14 @@ def _from_partner(activations: Activations, site: Site) -> Callable[[Local], Ten
                     "its corrupted prompt was not run",
                     "Patching is for texts of pairs, such as ioi; on running text use resample.",
                 )
-            number, row, _ = activations.places[document]
-            rows.append(activations.batches[number][1][site][row, columns])
+        places = [activations.places[document][:2] for document in batch.documents]
+        number, first = places[0]
+        if places == [(number, first + i) for i in range(len(places))]:
+            # Batched as they were recorded: one piece.
+            found = activations.batches[number][1][site][first : first + len(places), columns]
+            if found.shape[1] == local.value.shape[1]:
+                return found
+        rows = [activations.batches[number][1][site][row, columns] for number, row in places]
         short = local.value.shape[1]
         return torch.stack(
             [torch.cat([r, r.new_zeros(short - len(r), *r.shape[1:])]) for r in rows]

@@ -177,6 +177,11 @@ class Unit:
         }
 
     @cached_property
+    def places(self) -> Tensor:
+        """The scored places, counted through the batch row by row."""
+        return self.scored.where.flatten().nonzero()[:, 0]
+
+    @cached_property
     def starts(self) -> list[int]:
         """Layers where some condition begins."""
         layers = {self.job.start_layer(c) for c in self.job.conditions if isinstance(c, Edited)}
@@ -251,8 +256,8 @@ class Unit:
             else:
                 copies = [Copy(at, c.edits) for at, c in zip(starts, some, strict=True)]
                 normed = self.subject.run(self.batch, copies=copies).normed
-            normed = normed.view(len(some), -1, *normed.shape[1:])
-            found |= {c.name: one[self.scored.where] for c, one in zip(some, normed, strict=True)}
+            at_places = normed.view(len(some), -1, normed.shape[-1])[:, self.places]
+            found |= {c.name: one for c, one in zip(some, at_places, strict=True)}
         return found
 
     def _direct(self, added: Tensor, frozen: bool) -> Tensor:
@@ -269,9 +274,12 @@ class Unit:
         every: dict[str, Tensor] = {"intact": base, **finals}
         margin: dict[str, Tensor] = {}
         if scored.wrong is not None:
-            for name, normed in every.items():
-                logits_of = partial(self.subject.logits_of, normed)
-                margin[name] = margins(logits_of, scored.targets, scored.wrong)
+            for some in _together(list(every), self.layout.stack):
+                # One place for each pair: final streams are small.
+                normed = torch.cat([every[name] for name in some])
+                targets, wrong = (ids.repeat(len(some)) for ids in (scored.targets, scored.wrong))
+                both = margins(partial(self.subject.logits_of, normed), targets, wrong)
+                margin |= dict(zip(some, both.view(len(some), -1), strict=True))
             for name, columns in others.items():
                 # One place for each pair: whole rows are small.
                 rows = columns(slice(0, self.subject.shape.vocabulary))
@@ -297,14 +305,12 @@ class Unit:
         return lambda columns: self.subject.logits(normed, columns)
 
     def _check(self, conditions: Sequence[Condition], scores: Mapping[str, Scores]) -> None:
-        row = torch.repeat_interleave(
-            torch.arange(len(self.batch.documents), device=self.scored.where.device),
-            self.scored.where.sum(-1),
-        )
-        for condition in conditions:
-            bad = ~scores[condition.name].sound
-            if bool(bad.any()):
-                document = self.batch.documents[int(row[bad][0])]
+        sound = torch.stack([scores[condition.name].sound for condition in conditions]).all(-1)
+        for condition, all_sound in zip(conditions, sound.tolist(), strict=True):
+            if not all_sound:
+                bad = ~scores[condition.name].sound
+                place = int(self.places[bad.nonzero()[0, 0]])
+                document = self.batch.documents[place // self.scored.where.shape[1]]
                 edits = condition.edits if isinstance(condition, Edited) else ()
                 sites = ", ".join(str(edit.site) for edit in edits)
                 raise MeasurementError(
@@ -312,6 +318,10 @@ class Unit:
                     f"it is NaN or infinite in document {document}",
                     "What was finished is kept. Try float32, or look at the fitted values.",
                 )
+
+
+def _together(names: Sequence[str], count: int) -> list[Sequence[str]]:
+    return [names[i : i + count] for i in range(0, len(names), count)]
 
 
 def _is_total(condition: Condition) -> bool:
