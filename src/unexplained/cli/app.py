@@ -11,6 +11,7 @@ from rich.table import Table
 from unexplained.cli import assay as _assay  # noqa: F401  (registers its commands)
 from unexplained.cli import bars as _bars  # noqa: F401
 from unexplained.cli import circuit as _circuit  # noqa: F401
+from unexplained.cli import curve as _curve  # noqa: F401
 from unexplained.cli import gap as _gap  # noqa: F401
 from unexplained.cli import heads as _heads  # noqa: F401
 from unexplained.cli import ladder as _ladder  # noqa: F401

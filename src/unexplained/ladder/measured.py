@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from unexplained.stats import FEWEST_DOCUMENTS, Settings, resampled
 
 @dataclass(frozen=True)
 class Measured:
-    """Losses by condition (nats per token); in `draws` one for every resample, all paired."""
+    """Losses by condition (nats per token unless said); in `draws` one for every resample, all paired."""
 
     values: dict[str, float]
     draws: dict[str, np.ndarray]
@@ -30,10 +30,16 @@ class Measured:
         """
         once = list(dict.fromkeys(names))
         read = paired(ledger, "loss", tuple(once), ALL)
-        *rows, tokens = resampled(settings, *read.columns, read.tokens)
-        total = read.tokens.sum()
+        return cls.of_sums(dict(zip(once, read.columns, strict=True)), read.tokens, settings)
+
+    @classmethod
+    def of_sums(
+        cls, sums: Mapping[str, np.ndarray], sizes: np.ndarray, settings: Settings
+    ) -> Measured:
+        """From sums of losses by document, and what they are divided by: tokens or bytes."""
+        *rows, drawn = resampled(settings, *sums.values(), sizes)
         return cls(
-            {n: float(column.sum() / total) for n, column in zip(once, read.columns, strict=True)},
-            {name: row / tokens for name, row in zip(once, rows, strict=True)},
-            int(np.count_nonzero(read.tokens)) >= FEWEST_DOCUMENTS,
+            {name: float(column.sum() / sizes.sum()) for name, column in sums.items()},
+            {name: row / drawn for name, row in zip(sums, rows, strict=True)},
+            int(np.count_nonzero(sizes)) >= FEWEST_DOCUMENTS,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,30 +9,19 @@ import numpy as np
 
 from unexplained.bars import loss
 from unexplained.bars.recovered import INTACT
-from unexplained.curves import FittedCurve, Point, fit_curve, leave_one_out, loss_at, share
-from unexplained.curves.place import percentile_ends
+from unexplained.curves import FittedCurve, share
 from unexplained.errors import CurveError
 from unexplained.ladder.catalogue import Role, Trained, catalogue
 from unexplained.ladder.conditions import trained_as
 from unexplained.ladder.data import DataScale
+from unexplained.ladder.law import fit_rungs, law_of, left_out
 from unexplained.ladder.measured import Measured
 from unexplained.ladder.own import share_between_rungs, share_of_run
 from unexplained.ledger import Ledger
 from unexplained.record import Number
-from unexplained.record.compute import (
-    CurvePoint,
-    Explained,
-    FittedLaw,
-    Left,
-    RungPoint,
-    Scale,
-    ShareKind,
-)
+from unexplained.record.compute import Explained, RungPoint, Scale, ShareKind
 from unexplained.stats import SHARE, Settings
 from unexplained.subject import Subject
-
-LINE = 25
-"""Points at which the curve is kept for drawing."""
 
 
 def scale_of(
@@ -75,7 +63,7 @@ def scale_of(
     )  # fmt: skip
     says = _says(subject, mine)
     try:
-        fitted = _fit(rungs, names, measured, settings)
+        fitted = fit_rungs(rungs, names, measured, settings)
     except CurveError as error:
         return Scale(says=says, rungs=points, law=None, refused=str(error), subject=None,
                      explained=())  # fmt: skip
@@ -84,8 +72,8 @@ def scale_of(
     return Scale(
         says=says,
         rungs=points,
-        law=_law(fitted),
-        left=_left(rungs, names, measured, settings),
+        law=law_of(fitted),
+        left=left_out(rungs, names, measured, settings),
         subject=place.of(INTACT),
         explained=tuple(place.of(name) for name in conditions),
     )
@@ -103,79 +91,6 @@ def _says(subject: Subject, mine: Trained | None) -> str:
     if mine.role == "rung":
         return f"{said}; the model is rung {mine.rung} itself."
     return f"{said}; the model is ours too, but not a rung ({mine.role})."
-
-
-def _fit(
-    rungs: Sequence[Trained], names: Mapping[str, str], measured: Measured, settings: Settings
-) -> FittedCurve:
-    points = _points(rungs, names, measured)
-    shifts = {
-        str(rung): np.mean(
-            [
-                np.log(measured.draws[names[one.name]] / measured.values[names[one.name]])
-                for one in rungs
-                if one.rung == rung
-            ],
-            axis=0,
-        )
-        for rung in {one.rung for one in rungs}
-    }
-    return fit_curve(points, settings, name="ladder", shifts=shifts)
-
-
-def _points(rungs: Sequence[Trained], names: Mapping[str, str], measured: Measured) -> list[Point]:
-    return [
-        Point(one.compute, measured.values[names[one.name]], str(one.rung), one.seed)
-        for one in rungs
-    ]
-
-
-def _law(fitted: FittedCurve) -> FittedLaw:
-    curve = fitted.curve
-    assert curve.fitted is not None
-    least, greatest = curve.fitted
-    line = []
-    for compute in np.geomspace(least, greatest, LINE):
-        there = loss_at(fitted, float(compute), extrapolate=True).loss
-        value = curve.loss(float(compute))
-        low, high = (value if end is None else end for end in (there.low, there.high))
-        line.append(CurvePoint(compute=float(compute), loss=value, low=low, high=high))
-    return FittedLaw(
-        floor=_parameter(fitted, 0, curve.floor, curve.unit),
-        exponent=_parameter(fitted, 2, curve.exponent, ""),
-        scale=math.log(curve.scale),
-        least=least,
-        greatest=greatest,
-        noise=curve.spread,
-        line=tuple(line),
-    )
-
-
-def _parameter(fitted: FittedCurve, column: int, value: float, unit: str) -> Number:
-    if not len(fitted.draws):
-        return Number(value=value, unit=unit)
-    low, high = percentile_ends(fitted.draws[:, column], value, fitted.settings.level)
-    return Number(value=value, low=low, high=high, unit=unit)
-
-
-def _left(
-    rungs: Sequence[Trained], names: Mapping[str, str], measured: Measured, settings: Settings
-) -> tuple[Left, ...]:
-    try:
-        found = leave_one_out(_points(rungs, names, measured), settings)
-    except CurveError:
-        return ()
-    return tuple(
-        Left(
-            rung=f"rung {one.rung}",
-            loss=Number(value=one.loss, unit=one.predicted.unit),
-            predicted=one.predicted,
-            compute=one.compute,
-            equals=one.placed.compute,
-            outside=one.extrapolated,
-        )
-        for one in found
-    )
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ from unexplained.record.circuit import Point as Point
 from unexplained.record.compute import Explained as Explained
 from unexplained.record.compute import Scale as Scale
 from unexplained.record.compute import ShareKind as ShareKind
+from unexplained.record.family import FamilyRecord as FamilyRecord
 from unexplained.record.gap import GapRecord as GapRecord
 from unexplained.record.rewrite import RewriteRecord as RewriteRecord
 from unexplained.record.rewrite import SizesRecord as SizesRecord
@@ -50,6 +51,7 @@ from unexplained.record.tasks import TasksRecord as TasksRecord
 KINDS: dict[str, type[Record]] = {
     "assay": AssayRecord,
     "circuit": CircuitRecord,
+    "family": FamilyRecord,
     "gap": GapRecord,
     "rewrite": RewriteRecord,
     "sizes": SizesRecord,

@@ -25,9 +25,9 @@ class RungPoint(Frozen):
     """Training FLOPs."""
     parameters: int
     tokens: int
-    """Tokens of training."""
+    """Tokens of training; 0 where that is not known."""
     loss: Number
-    """Nats per token on this text."""
+    """On this text, in the scale's unit."""
 
 
 class CurvePoint(Frozen):
@@ -43,7 +43,7 @@ class FittedLaw(Frozen):
     """L(C) = E + A·C^(−α) through the rungs."""
 
     floor: Number
-    """E (nats per token)."""
+    """E, in the scale's unit."""
     exponent: Number
     """α."""
     scale: float
@@ -65,7 +65,7 @@ class Left(Frozen):
     loss: Number
     """As measured: the geometric mean over its seeds."""
     predicted: Number
-    """By the curve through the other rungs (nats per token)."""
+    """By the curve through the other rungs."""
     compute: float
     equals: Number
     """The compute that the other rungs' curve gives for its loss (FLOPs)."""
@@ -91,6 +91,8 @@ class Scale(Frozen):
 
     says: str
     """What the ladder is and what the subject is on it."""
+    unit: str = "nats per token"
+    """Of all losses; `bits per byte` where tokenizers differ."""
     rungs: tuple[RungPoint, ...]
     law: FittedLaw | None
     refused: str = ""

@@ -235,8 +235,9 @@ def _dot(rung: RungPoint, at: Plot) -> Dot:
         at.from_top(value),
         at.from_top(low),
         at.from_top(high),
-        f"{rung.name}: {fmt.power(rung.compute)} FLOPs, {fmt.count(rung.parameters)} parameters, "
-        f"{fmt.count(rung.tokens)} tokens; loss {fmt.show(loss)}",
+        f"{rung.name}: {fmt.power(rung.compute)} FLOPs, {fmt.count(rung.parameters)} parameters"
+        + (f", {fmt.count(rung.tokens)} tokens" if rung.tokens else "")
+        + f"; loss {fmt.show(loss)}",
     )
 
 

@@ -16,6 +16,7 @@ from unexplained.errors import RecordError
 from unexplained.record import (
     AssayRecord,
     CircuitRecord,
+    FamilyRecord,
     GapRecord,
     Record,
     RewriteRecord,
@@ -28,6 +29,7 @@ from unexplained.report import (
     charts,
     circuits,
     compute,
+    families,
     gaps,
     glossary,
     narrow,
@@ -101,6 +103,16 @@ def _body(record: Record) -> str:
         )
     if isinstance(record, SizesRecord):
         return _drawn("sizes", record, notes=sizes.notes(record), plot=sizes.plot(record))
+    if isinstance(record, FamilyRecord):
+        return _drawn(
+            "family",
+            record,
+            notes=families.notes(record),
+            ladder=record.scale,
+            plot=compute.plot(families.Shown(record.scale)),
+            anchor="family",
+            told=record.text_notes,
+        )
     if isinstance(record, TasksRecord):
         return _drawn("tasks", record, notes=narrow.notes(record), drawn=panels.panels(record))
     if isinstance(record, GapRecord):
@@ -187,6 +199,7 @@ def environment() -> Environment:
     templates.globals |= {"sweeps": sweeps, "circuits": circuits, "recovery": recovery}
     templates.globals |= {"compute": compute, "weaker": weaker}
     templates.globals |= {"rewrites": rewrites, "sizes": sizes, "narrow": narrow, "gaps": gaps}
+    templates.globals |= {"families": families}
     templates.filters |= {"token": visible.token, "signed": fmt.signed, "count": fmt.count}
     return templates
 

@@ -14,6 +14,7 @@ from unexplained.record import (
     AssayRecord,
     Check,
     CircuitRecord,
+    FamilyRecord,
     GapRecord,
     Number,
     Record,
@@ -26,6 +27,7 @@ from unexplained.record import (
 )
 from unexplained.report import (
     circuits,
+    families,
     gaps,
     narrow,
     printed,
@@ -77,6 +79,8 @@ def print_record(record: Record, console: Console) -> None:
         rewrites.print_rewrite(record, console)
     elif isinstance(record, SizesRecord):
         sizes.print_sizes(record, console)
+    elif isinstance(record, FamilyRecord):
+        families.print_family(record, console)
     elif isinstance(record, TasksRecord):
         narrow.print_tasks(record, console)
     elif isinstance(record, GapRecord):

@@ -184,7 +184,7 @@ def law(scale: Scale) -> str:
         return f"no curve: {scale.refused or 'no reason was recorded'}"
     fit = scale.law
     return (
-        f"L(C) = E + A·C^(−α): E {fmt.show(fit.floor)} nats per token, α {fmt.show(fit.exponent)}; "
+        f"L(C) = E + A·C^(−α): E {fmt.show(fit.floor)} {scale.unit}, α {fmt.show(fit.exponent)}; "
         f"fitted from {fmt.power(fit.least)} to {fmt.power(fit.greatest)} FLOPs; scatter about the curve "
         f"{noise(scale)} of a loss"
     )

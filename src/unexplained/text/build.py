@@ -99,7 +99,7 @@ class Text:
             self,
             eval=some,
             fit=fit,
-            fingerprint=_fingerprint(self.name, some, fit),
+            fingerprint=fingerprint_of(self.name, some, fit),
             composition=_composition(some),
         )
 
@@ -153,7 +153,7 @@ def text(
         pool_fingerprint=parts.pool_fingerprint,
         block=block,
         vocabulary=subject.shape.vocabulary,
-        fingerprint=_fingerprint(name, parts.eval, parts.fit),
+        fingerprint=fingerprint_of(name, parts.eval, parts.fit),
         notes=(tokens.note, *parts.notes),
         composition=_composition(parts.eval),
     )
@@ -163,7 +163,8 @@ def _composition(blocks: tuple[Block, ...]) -> dict[str, int]:
     return dict(Counter(block.domain for block in blocks))
 
 
-def _fingerprint(name: str, measured: tuple[Block, ...], fitted: tuple[Block, ...]) -> str:
+def fingerprint_of(name: str, measured: tuple[Block, ...], fitted: tuple[Block, ...]) -> str:
+    """Hash over a text's name, every block's document, domain and tokens, and the strata's version."""
     digest = hashlib.sha256(json.dumps([VERSION, name, len(measured), len(fitted)]).encode())
     for block in (*measured, *fitted):
         header = [block.document, block.domain, len(block.tokens), block.second_copy]

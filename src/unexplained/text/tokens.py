@@ -62,7 +62,7 @@ class Tokens:
         known = set(tokenizer.get_vocab().values())
         known -= {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
         ids = np.array(sorted(known), dtype=np.int64)
-        self._check(ids)
+        self.require_known(ids)
         return ids
 
     @property
@@ -80,7 +80,7 @@ class Tokens:
         """
         found = [np.array(ids, dtype=np.int32) for ids in self._ids(texts, special=True)]
         for ids in found:
-            self._check(ids)
+            self.require_known(ids)
         return found
 
     def encode_all(
@@ -97,7 +97,12 @@ class Tokens:
         ids: list[list[int]] = self.subject.tokenizer(texts, **asked)["input_ids"]
         return ids
 
-    def _check(self, ids: NDArray[Any]) -> None:
+    def require_known(self, ids: NDArray[Any]) -> None:
+        """Refuse ids that the model has no embedding for.
+
+        Raises:
+            TextError: There is one.
+        """
         highest = int(ids.max(initial=-1))
         if highest >= self.subject.shape.vocabulary:
             raise TextError(

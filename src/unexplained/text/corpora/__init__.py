@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from unexplained.errors import TextError, near_matches
+from unexplained.text.document import Corpus
 from unexplained.text.draw import Parts, Request
 
 
@@ -53,6 +54,27 @@ def parts_of(request: Request) -> tuple[str, Parts]:
     name = request.source if named else Path(request.source).name
     parts: Parts = _module(request.source if named else "files").parts(request)
     return name, parts
+
+
+def corpus_of(source: str) -> tuple[str, Corpus]:
+    """The name and the documents of the text that is asked for, before anybody cuts them.
+
+    Raises:
+        TextError: The source is neither a corpus nor a readable path, or has no documents (such
+            as `repeats`, which is made of a model's own tokens).
+    """
+    named = source in names()
+    name = source if named else Path(source).name
+    module = _module(source if named else "files")
+    make = getattr(module, "corpus", None)
+    if make is None:
+        raise TextError(
+            f"The documents of '{source}'",
+            "it is made of a model's tokens and has none",
+            "Give running text: webmix, pydocs or a file.",
+        )
+    corpus: Corpus = make() if named else make(Path(source))
+    return name, corpus
 
 
 def _module(name: str) -> ModuleType:

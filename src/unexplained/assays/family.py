@@ -1,0 +1,305 @@
+"""`family`: the curve of loss against training compute that a user measures, of any models.
+
+Pythia's suite, a laboratory's own checkpoints, models of several tokenizers: each is measured on
+the same characters, in bits per byte, and a law is fitted through those whose training compute is
+known. Others can be placed on it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unexplained.assays.provenance import found_again
+from unexplained.curves import FittedCurve, compute_of
+from unexplained.curves.fit import FEWEST_RUNGS
+from unexplained.errors import CurveError, MeasurementError, TextError
+from unexplained.evaluate import evaluate
+from unexplained.ladder.law import fit_rungs, law_of, left_out
+from unexplained.ladder.measured import Measured
+from unexplained.record import Number
+from unexplained.record.compute import Explained, RungPoint, Scale
+from unexplained.record.family import FamilyModel, FamilyRecord
+from unexplained.sites import Shape
+from unexplained.stats import Settings, ends
+from unexplained.subject import Subject
+from unexplained.text import Text
+from unexplained.text.alike import Alike, alike
+
+BITS = "bits per byte"
+
+Say = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model of a family.
+
+    Models are opened one after another, once for their tokenizers and once to be measured, so that
+    a whole suite need not fit into memory at once.
+    """
+
+    name: str
+    open: Callable[[], Subject]
+    compute: float | None = None
+    """FLOPs of training; None: only to be placed. Members of equal compute are runs of one rung."""
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What is kept of a model while others are open."""
+
+    name: str
+    tokenizer: object
+    shape: Shape
+    fingerprint: str
+    parameters: int
+    longest: int | None
+    """Positions that it has; None where its configuration does not say."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A member of known compute."""
+
+    name: str
+    rung: int
+    seed: int
+    compute: float
+
+
+def family(
+    members: Sequence[Member],
+    source: str,
+    *,
+    documents: int = 64,
+    characters: int = 600,
+    extrapolate: bool = False,
+    settings: Settings = Settings(),  # noqa: B008  (frozen)
+    folder: Path | None = None,
+    say: Say = lambda what, done, total: None,
+) -> FamilyRecord:
+    """Measure models of any tokenizers on the same characters and fit loss against compute.
+
+    What is scored is −log₂ p of the same characters for every model, each given what comes before
+    them in the document, divided by their UTF-8 bytes. Documents are resampled together in all
+    models. The curve is through this family on this text: another family's models, trained by
+    another recipe on other data, can be placed on it, and then the compute says "as good as a model
+    of *this* family trained with".
+
+    It misleads where a model has seen the text; where computes are given by different conventions
+    (6·N·D with or without embeddings); and, as every law, beyond its models.
+
+    Args:
+        members: At least three computes among them.
+        source: A corpus or a path.
+        documents: How many documents' beginnings.
+        characters: Greatest length of a beginning; of all models' contexts the shortest must hold it.
+        extrapolate: Place also what is beyond the family's own losses; it is marked.
+        settings: Level, resamples and seed (which also draws the documents).
+        folder: Where finished batches are kept and found again.
+        say: Told about progress.
+
+    Raises:
+        CurveError: There are fewer than three computes, or one is not positive and finite.
+        MeasurementError: Two members share a name; a text is longer than a context.
+        TextError: A tokenizer does not give the characters back.
+    """
+    started = time.perf_counter()
+    _check(members)
+    opened = []
+    for number, member in enumerate(members):
+        opened.append(_opened(member))
+        say("reading tokenizers", number + 1, len(members))
+    cut = alike(source, opened, documents=documents, characters=characters, seed=settings.seed)
+    _require_room(opened, cut)
+    sums: dict[str, NDArray[np.float64]] = {}
+    last: Subject | None = None
+    for number, (member, text) in enumerate(zip(members, cut.texts, strict=True)):
+        last = member.open()
+        sums[member.name] = _nats(last, text, cut.first[number], folder) / math.log(2)
+        say("measuring", number + 1, len(members))
+    assert last is not None
+    measured = Measured.of_sums(sums, cut.bytes, settings)
+    losses = {name: _number(measured, name, cut.bytes, settings) for name in sums}
+    scale = _scale(members, opened, measured, losses, settings, extrapolate=extrapolate)
+    models = tuple(
+        FamilyModel(
+            name=one.name, fingerprint=one.fingerprint, compute=member.compute,
+            parameters=one.parameters, vocabulary=one.shape.vocabulary,
+            tokens=(scored := _scored(text, first)),
+            nats_per_token=float(sums[one.name].sum() * math.log(2) / scored),
+            bits_per_byte=losses[one.name],
+        )
+        for one, member, text, first in zip(opened, members, cut.texts, cut.first, strict=True)
+    )  # fmt: skip
+    known = sorted((m for m in models if m.compute is not None), key=lambda m: m.compute or 0)
+    return FamilyRecord(
+        title=f"A family of {len(known)} models, in bits per byte of {cut.texts[0].name}",
+        verdict=_verdict(known, scale),
+        text=cut.texts[0].name,
+        text_notes=cut.notes,
+        text_fingerprints={
+            one.name: text.fingerprint for one, text in zip(opened, cut.texts, strict=True)
+        },
+        documents=len(cut.bytes),
+        bytes=int(cut.bytes.sum()),
+        models=(*known, *(m for m in models if m.compute is None)),
+        scale=scale,
+        **found_again(last, settings, started),
+    )
+
+
+def _check(members: Sequence[Member]) -> None:
+    names = [member.name for member in members]
+    for name in names:
+        if names.count(name) > 1:
+            raise MeasurementError(f"The model '{name}'", "it is given twice", "Give it once.")
+    for member in members:
+        if member.compute is not None and not 0 < member.compute < math.inf:
+            raise CurveError(
+                f"The training compute of {member.name}",
+                f"{member.compute:g} is not positive and finite",
+            )
+    different = len({member.compute for member in members if member.compute is not None})
+    if different < FEWEST_RUNGS:
+        raise CurveError(
+            f"A curve through models of {different} training computes",
+            f"it takes {FEWEST_RUNGS}",
+            "Give more models with what their training took.",
+        )
+
+
+def _opened(member: Member) -> _Opened:
+    subject = member.open()
+    config = subject.anatomy.model.config
+    return _Opened(
+        name=member.name,
+        tokenizer=subject.tokenizer,
+        shape=subject.shape,
+        fingerprint=subject.fingerprint,
+        parameters=sum(weight.numel() for weight in subject.anatomy.model.parameters()),
+        longest=getattr(config, "max_position_embeddings", None),
+    )
+
+
+def _require_room(opened: Sequence[_Opened], cut: Alike) -> None:
+    for one, text in zip(opened, cut.texts, strict=True):
+        if one.longest is not None and text.block > one.longest:
+            raise TextError(
+                f"The beginnings of {text.name} under the tokenizer of {one.name}",
+                f"the longest has {text.block} tokens and the model {one.longest} positions",
+                "Give fewer characters.",
+            )
+
+
+def _nats(
+    subject: Subject, text: Text, first: Sequence[int], folder: Path | None
+) -> NDArray[np.float64]:
+    """Loss of every document's stretch, summed (nats)."""
+    ledger = evaluate(subject, text, [], keep_tokens=["intact"], folder=folder)
+    rows = ledger.tokens
+    losses = dict(zip(rows["document"].to_pylist(), rows["loss"].to_pylist(), strict=True))
+    return np.array(
+        [sum(losses[block.document][start:]) for block, start in zip(text.eval, first, strict=True)]
+    )
+
+
+def _scored(text: Text, first: Sequence[int]) -> int:
+    return sum(len(b.targets) - start for b, start in zip(text.eval, first, strict=True))
+
+
+def _number(measured: Measured, name: str, sizes: NDArray[np.int64], settings: Settings) -> Number:
+    value = measured.values[name]
+    if not measured.enough:
+        return Number(value=value, unit=BITS)
+    low, high = ends(measured.draws[name], value, sizes, settings.level)
+    return Number(value=value, low=low, high=high, unit=BITS)
+
+
+def _scale(
+    members: Sequence[Member],
+    opened: Sequence[_Opened],
+    measured: Measured,
+    losses: dict[str, Number],
+    settings: Settings,
+    *,
+    extrapolate: bool,
+) -> Scale:
+    computes = sorted({m.compute for m in members if m.compute is not None})
+    seeds: dict[float, int] = {}
+    runs = []
+    for member in members:
+        if member.compute is not None:
+            seed = seeds.get(member.compute, 0)
+            seeds[member.compute] = seed + 1
+            runs.append(_Run(member.name, computes.index(member.compute) + 1, seed, member.compute))
+    runs.sort(key=lambda run: (run.rung, run.seed))
+    size = {one.name: one.parameters for one in opened}
+    points = tuple(
+        RungPoint(
+            name=run.name, rung=run.rung, seed=run.seed, compute=run.compute,
+            parameters=size[run.name], tokens=0, loss=losses[run.name],
+        )
+        for run in runs
+    )  # fmt: skip
+    says = "The rungs are the models that were given with their training compute."
+    names = {run.name: run.name for run in runs}
+    try:
+        fitted = fit_rungs(runs, names, measured, settings, name="family", unit=BITS)
+    except CurveError as error:
+        return Scale(says=says, unit=BITS, rungs=points, law=None, refused=str(error),
+                     subject=None, explained=())  # fmt: skip
+    return Scale(
+        says=says,
+        unit=BITS,
+        rungs=points,
+        law=law_of(fitted),
+        left=left_out(runs, names, measured, settings, unit=BITS),
+        subject=None,
+        explained=tuple(
+            _placed(member.name, fitted, measured, losses, extrapolate) for member in members
+            if member.compute is None
+        ),
+    )  # fmt: skip
+
+
+def _placed(
+    name: str,
+    fitted: FittedCurve,
+    measured: Measured,
+    losses: dict[str, Number],
+    extrapolate: bool,
+) -> Explained:
+    draws = measured.draws[name]
+    found = compute_of(fitted, losses[name], draws=draws, extrapolate=extrapolate)
+    return Explained(
+        condition=name, loss=losses[name], equals=found.compute, shares={}, note=found.note
+    )
+
+
+def _verdict(known: Sequence[FamilyModel], scale: Scale) -> str:
+    ends_ = known[0], known[-1]
+    said = (
+        f"From {ends_[0].name} to {ends_[1].name} the loss falls from "
+        f"{ends_[0].bits_per_byte.value:.3f} to {ends_[1].bits_per_byte.value:.3f} bits per byte"
+    )
+    if scale.law is None:
+        return f"{said}; no law was fitted."
+    held = [
+        left.equals.low <= left.compute <= (left.equals.high or math.inf)
+        for left in scale.left
+        if left.equals.value is not None and left.equals.low is not None
+    ]
+    if held:
+        said += (
+            f"; left out in turn, {sum(held)} of {len(scale.left)} rungs have their own compute in "
+            "the interval that the others give"
+        )
+    return said + "."

@@ -1,0 +1,209 @@
+"""The same stretch of characters under several tokenizers, so that losses can be compared by byte.
+
+Losses per token of different tokenizers are of different events. Their sums over the same
+characters are not: −log p of a stretch of text, given what comes before it, is one number whatever
+a model cuts it into. (A model could reach the same characters by other tokens too, so the sum is an
+upper bound, as everywhere.) The stretch begins where every tokenizer begins a token, some words
+into the document, so that nothing depends on who has a token for the beginning of a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unexplained.errors import TextError
+from unexplained.text.build import Text, fingerprint_of
+from unexplained.text.corpora import corpus_of
+from unexplained.text.document import Block, Document, order_key, part
+from unexplained.text.mixture import mixed
+from unexplained.text.tokens import Tokenized, Tokens
+
+OPENING = 64
+"""Characters at least that are read before the stretch begins."""
+
+TRIES = 24
+"""Beginnings that are tried in a document before it is passed over."""
+
+
+@dataclass(frozen=True, eq=False)
+class Alike:
+    """The same documents for several models."""
+
+    texts: tuple[Text, ...]
+    """One for each model; block i of all is of the same characters."""
+    first: tuple[tuple[int, ...], ...]
+    """For each model and block, how many targets come before the stretch."""
+    bytes: NDArray[np.int64]
+    """UTF-8 bytes of each block's stretch."""
+    notes: tuple[str, ...]
+
+
+def alike(
+    source: str,
+    models: Sequence[Tokenized],
+    *,
+    documents: int = 64,
+    characters: int = 600,
+    seed: int = 0,
+) -> Alike:
+    """Cut the beginnings of a source's eval documents for several tokenizers.
+
+    Args:
+        source: A corpus or a path, as for `text`.
+        models: Whose tokenizers.
+        documents: How many.
+        characters: Greatest length of a document's beginning; it ends at the end of a word.
+        seed: Which documents are drawn.
+
+    Raises:
+        TextError: There is no such text; its documents are too short; or a tokenizer does not
+            give the characters back (one that lowers letters, say), which is named.
+    """
+    if characters < 2 * OPENING or documents < 1:
+        raise TextError(
+            f"{documents} documents of {characters} characters",
+            f"the least are 1 and {2 * OPENING}, of which {OPENING} are only read",
+        )
+    name, corpus = corpus_of(source)
+    cutters = [_Cutter(model, Tokens(model)) for model in models]
+    there = [item for item in corpus.documents if part(item.id) == "eval"]
+    ordered = mixed(sorted(there, key=lambda item: order_key(item.id, seed)), corpus.weights)
+    found: list[tuple[Document, list[_Cut], int]] = []
+    short = 0
+    failed = dict.fromkeys((model.name for model in models), 0)
+    for item in ordered:
+        if len(found) == documents:
+            break
+        words = _beginning(item.text, characters)
+        if len(words) < 2 * OPENING:
+            short += 1
+            continue
+        begin, cuts = _first_shared(words, cutters, failed)
+        if cuts:
+            found.append((item, cuts, len(words[begin:].encode())))
+    _require_found(name, found, short, failed)
+    notes = [*corpus.notes]
+    if short:
+        notes.append(f"passed over for having under {2 * OPENING} characters: {short}.")
+    if lost := sum(failed.values()):
+        notes.append(f"passed over because a tokenizer does not give its characters back: {lost}.")
+    if len(found) < documents:
+        notes.append(f"{documents} documents were asked for and there are {len(found)}.")
+    return Alike(
+        texts=tuple(
+            _text(name, model, [(item, cuts[i]) for item, cuts, _ in found], notes)
+            for i, model in enumerate(models)
+        ),
+        first=tuple(tuple(cuts[i].first for _, cuts, _ in found) for i in range(len(models))),
+        bytes=np.array([size for _, _, size in found]),
+        notes=tuple(notes),
+    )
+
+
+def _beginning(text: str, characters: int) -> str:
+    """At most so many characters, up to the end of a word."""
+    if len(text) <= characters:
+        return text.rstrip()
+    return text[:characters].rsplit(None, 1)[0].rstrip() if " " in text[:characters] else ""
+
+
+def _beginnings(words: str) -> Iterator[int]:
+    """Places of single spaces between a letter or digit and another, some way in."""
+    tried = 0
+    for place in range(OPENING, len(words) - OPENING // 2):
+        around = words[place - 1], words[place], words[place + 1]
+        if around[1] == " " and around[0].isalnum() and around[2].isalnum():
+            tried += 1
+            if tried > TRIES:
+                return
+            yield place
+
+
+@dataclass(frozen=True)
+class _Cut:
+    tokens: NDArray[np.int32]
+    first: int
+    """How many targets come before the stretch."""
+
+
+@dataclass(frozen=True)
+class _Cutter:
+    model: Tokenized
+    tokens: Tokens
+
+    def cut(self, words: str, begin: int) -> _Cut | None:
+        """The tokens, if one begins at the place and they give both sides back."""
+        tokenizer = self.model.tokenizer
+        asked = {"add_special_tokens": False, "truncation": False, "verbose": False}
+        encoded = tokenizer(words, return_offsets_mapping=True, **asked)
+        ids = encoded["input_ids"]
+        before = sum(end <= begin for _, end in encoded["offset_mapping"])
+        sides = ((ids[:before], words[:begin]), (ids[before:], words[begin:]))
+        if not before or not all(self._gives(some, back) for some, back in sides):
+            return None
+        found = np.array([*self.tokens.prefix, *ids], dtype=np.int32)
+        self.tokens.require_known(found)
+        return _Cut(found, len(self.tokens.prefix) + before - 1)
+
+    def _gives(self, ids: Sequence[int], words: str) -> bool:
+        back: str = self.model.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
+        # Some decoders drop a space at the start; the token that it is part of is there.
+        return back == words or back == words.removeprefix(" ")
+
+
+def _first_shared(
+    words: str, cutters: Sequence[_Cutter], failed: dict[str, int]
+) -> tuple[int, list[_Cut]]:
+    """The first place where every tokenizer begins a token; none, and whose fault, if there is none."""
+    culprit = ""
+    for begin in _beginnings(words):
+        cuts: list[_Cut] = []
+        for cutter in cutters:
+            cut = cutter.cut(words, begin)
+            if cut is None:
+                culprit = cutter.model.name
+                break
+            cuts.append(cut)
+        else:
+            return begin, cuts
+    if culprit:
+        failed[culprit] += 1
+    return 0, []
+
+
+def _require_found(name: str, found: Sequence[object], short: int, failed: dict[str, int]) -> None:
+    worst = max(failed, key=lambda model: failed[model])
+    if failed[worst] > len(found):
+        raise TextError(
+            f"The characters of {name} under the tokenizer of {worst}",
+            f"it does not give them back in {failed[worst]} documents, and all do in {len(found)}",
+            "By byte only tokenizers can be compared that lose nothing of the text.",
+        )
+    if not found:
+        raise TextError(
+            f"The documents of {name}",
+            f"none of them can be cut: {short} are shorter than {2 * OPENING} characters",
+            "Give longer documents with spaces between words.",
+        )
+
+
+def _text(
+    name: str, model: Tokenized, cut: Iterable[tuple[Document, _Cut]], notes: Sequence[str]
+) -> Text:
+    blocks = tuple(Block(item.id, item.domain, one.tokens) for item, one in cut)
+    return Text(
+        name=name,
+        eval=blocks,
+        fit=(),
+        pool=lambda: iter(()),
+        pool_fingerprint="",
+        block=max(len(block.tokens) for block in blocks),
+        vocabulary=model.shape.vocabulary,
+        fingerprint=fingerprint_of(name, blocks, ()),
+        notes=tuple(notes),
+        composition={},
+    )

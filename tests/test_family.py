@@ -1,0 +1,205 @@
+"""Families of models by byte: uniform models by hand, real ones by plain Hugging Face, refusals."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+from typer.testing import CliRunner
+
+import unexplained as ux
+from tiny import _LLAMA
+from unexplained.assays.family import BITS, Member, family
+from unexplained.errors import CurveError, MeasurementError, TextError
+from unexplained.record import FamilyRecord, load_record
+from unexplained.report import text_table, write_report
+from unexplained.stats import Settings
+from unexplained.subject import Subject
+from unexplained.text.alike import OPENING, alike
+
+SETTINGS = Settings(resamples=200)
+WORDS = "the of and to in is it was for on that with as his they be at one have this from or had by"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNEXPLAINED_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def prose(tmp_path: Path) -> str:
+    """A file of passages, some with letters of several bytes."""
+    rng = np.random.default_rng(0)
+    words = [*WORDS.split(), "naïve", "größer", "数字", "don't"]
+    passages = [" ".join(rng.choice(words, 60)) + f" {i}." for i in range(80)]
+    path = tmp_path / "prose.txt"
+    path.write_text("\n\n".join(p + " " * 0 + "\n" + "x" * 1900 for p in passages), "utf-8")
+    return str(path)
+
+
+def tokenizer_of(merges: list[tuple[str, str]], lower: bool = False) -> PreTrainedTokenizerFast:
+    """Byte-level, with the 256 bytes and what the merges make."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {letter: i for i, letter in enumerate(alphabet)}
+    for a, b in merges:
+        vocabulary[a + b] = len(vocabulary)
+    made = Tokenizer(models.BPE(vocabulary, merges))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    if lower:
+        made.normalizer = normalizers.Replace("the", "THE")
+    return PreTrainedTokenizerFast(tokenizer_object=made)
+
+
+def uniform(name: str, merges: list[tuple[str, str]], *, lower: bool = False,
+            positions: int = 1024) -> Subject:  # fmt: skip
+    """A model whose every logit is 0."""
+    tokenizer = tokenizer_of(merges, lower)
+    settings = {"vocab_size": len(tokenizer), "max_position_embeddings": positions}
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **(_LLAMA | settings)))
+    torch.nn.init.zeros_(model.lm_head.weight)
+    return ux.load(model.eval(), tokenizer=tokenizer, device="cpu", name=name)
+
+
+MERGES = [("t", "h"), ("th", "e"), ("Ġ", "the"), ("Ġ", "o"), ("Ġo", "f"), ("n", "d"), ("Ã", "¯")]
+
+
+def test_uniform_models_have_the_bits_of_their_vocabularies(prose: str) -> None:
+    """log2 of the vocabulary, times tokens, over bytes: 8 for single bytes, by hand for merged ones."""
+    single, merged = uniform("bytes", []), uniform("merged", MERGES)
+    cut = alike(prose, [single, merged], documents=12, characters=300)
+    tokens = [
+        np.array([len(b.targets) - n for b, n in zip(text.eval, first, strict=True)])
+        for text, first in zip(cut.texts, cut.first, strict=True)
+    ]
+    assert tokens[0].tolist() == cut.bytes.tolist()
+    assert (tokens[1] < tokens[0]).all()
+    members = [Member(s.name, lambda s=s: s, c) for s, c in ((single, 1e3), (merged, 1e4))]
+    members.append(Member("again", lambda: single, 1e5))
+    record = family(members, prose, documents=12, characters=300, settings=SETTINGS)
+    by_name = {model.name: model for model in record.models}
+    assert by_name["bytes"].bits_per_byte.value == pytest.approx(8, abs=1e-5)
+    expected = math.log2(256 + len(MERGES)) * tokens[1].sum() / cut.bytes.sum()
+    assert by_name["merged"].bits_per_byte.value == pytest.approx(expected, abs=1e-5)
+    assert record.bytes == cut.bytes.sum()
+    # Equal losses at two computes: there is no law, and it says so.
+    assert record.scale.law is None and record.scale.refused
+
+
+def test_the_stretch_begins_where_both_begin_a_token_and_is_given_back(prose: str) -> None:
+    single, merged = uniform("bytes", []), uniform("merged", MERGES)
+    cut = alike(prose, [single, merged], documents=12, characters=300)
+    for i in range(len(cut.bytes)):
+        pieces = []
+        for subject, text, first in zip((single, merged), cut.texts, cut.first, strict=True):
+            ids = text.eval[i].tokens.tolist()
+            pieces.append([subject.tokenizer.decode(ids[: first[i] + 1]),
+                           subject.tokenizer.decode(ids[first[i] + 1 :])])  # fmt: skip
+        assert pieces[0] == pieces[1]
+        before, after = pieces[0]
+        assert len(before) >= OPENING and after.startswith(" ")
+        assert len(after.encode()) == cut.bytes[i]
+        assert len(before + after) <= 300
+
+
+RUNGS = ("rung-1", "rung-2", "rung-3", "rung-4")
+
+
+def test_a_real_family_is_what_hugging_face_says_one_document_at_a_time() -> None:
+    members = [Member(name, lambda name=name: ux.load(name, device="cpu"), 10.0**i)
+               for i, name in enumerate(RUNGS, start=11)]  # fmt: skip
+    members.append(Member("attention-2", lambda: ux.load("attention-2", device="cpu")))
+    record = family(members, "pydocs", documents=6, characters=300, settings=SETTINGS)
+    subject = ux.load("rung-2", device="cpu")
+    cut = alike("pydocs", [subject], documents=6, characters=300)
+    bits = 0.0
+    for block, first in zip(cut.texts[0].eval, cut.first[0], strict=True):
+        ids = torch.tensor(block.tokens[None].astype(np.int64))
+        with torch.no_grad():
+            logits = subject.anatomy.model(ids, use_cache=False).logits[0].double()
+        logs = logits.log_softmax(-1)[:-1].gather(1, ids[0, 1:, None])[:, 0]
+        bits -= float(logs[first:].sum()) / math.log(2)
+    found = {model.name: model for model in record.models}
+    assert found["rung-2"].bits_per_byte.value == pytest.approx(bits / cut.bytes.sum(), abs=1e-5)
+    losses = [found[name].bits_per_byte.value for name in RUNGS]
+    assert losses == sorted(losses, reverse=True)
+    assert record.scale.law is not None and record.scale.unit == BITS
+    (placed,) = record.scale.explained
+    assert placed.condition == "attention-2" and not placed.shares
+    assert [model.name for model in record.models] == [*RUNGS, "attention-2"]
+
+
+def test_equal_computes_are_runs_of_one_rung_and_an_own_rung_is_found_again(tmp_path: Path) -> None:
+    names = {"rung-1": 4e11, "rung-1-seed-1": 4e11, "rung-2": 1.2e12, "rung-3": 3.6e12}
+    members = [Member(n, lambda n=n: ux.load(n, device="cpu"), c) for n, c in names.items()]
+    members.append(Member("rung-2-seed-1", lambda: ux.load("rung-2-seed-1", device="cpu")))
+    record = family(members, "pydocs", documents=8, characters=300, settings=SETTINGS)
+    assert [(r.rung, r.seed) for r in record.scale.rungs] == [(1, 0), (1, 1), (2, 0), (3, 0)]
+    (placed,) = record.scale.explained
+    assert placed.equals.value == pytest.approx(1.2e12, rel=0.5)
+    saved = record.save(tmp_path / "r.json")
+    assert load_record(saved) == record and isinstance(load_record(saved), FamilyRecord)
+    page = write_report(record, tmp_path / "r.html").read_text("utf-8")
+    assert "rung-2-seed-1" in page and BITS in page
+    assert "rung-2-seed-1" in text_table(record)
+
+
+def test_what_is_beyond_the_family_is_refused_unless_asked_for() -> None:
+    computes = {"rung-3": 3.6e12, "rung-4": 1.1e13, "rung-5": 3.2e13, "rung-6": 9.7e13}
+    members = [Member(n, lambda n=n: ux.load(n, device="cpu"), c) for n, c in computes.items()]
+    members.append(Member("rung-1", lambda: ux.load("rung-1", device="cpu")))
+    asked = {"documents": 6, "characters": 300, "settings": SETTINGS}
+    (placed,) = family(members, "pydocs", **asked).scale.explained
+    assert placed.equals.value is None and "the curve's range" in placed.equals.refused
+    (placed,) = family(members, "pydocs", extrapolate=True, **asked).scale.explained
+    assert placed.equals.value < 3.6e12 and "extrapolated" in placed.note
+
+
+def test_a_tokenizer_that_loses_characters_is_refused_by_name(prose: str) -> None:
+    members = [Member(f"kept {i}", lambda: uniform("kept", []), 10.0**i) for i in range(3)]
+    members.append(Member("shouting", lambda: uniform("shouting", [], lower=True)))
+    with pytest.raises(TextError, match="tokenizer of shouting"):
+        family(members, prose, documents=8, characters=300, settings=SETTINGS)
+
+
+def test_bad_input_is_refused(prose: str) -> None:
+    same = uniform("same", [])
+    one = Member("one", lambda: same, 1.0)
+    with pytest.raises(MeasurementError, match="it is given twice"):
+        family([one, one], prose, settings=SETTINGS)
+    with pytest.raises(CurveError, match="not positive"):
+        family([Member("one", lambda: same, -1.0)], prose, settings=SETTINGS)
+    with pytest.raises(CurveError, match="of 2 training computes: it takes 3"):
+        family([one, Member("two", lambda: same, 2.0)], prose, settings=SETTINGS)
+    several = [Member(f"m{i}", lambda: same, 10.0**i) for i in range(3)]
+    with pytest.raises(TextError, match="made of a model's tokens"):
+        family(several, "repeats", settings=SETTINGS)
+    with pytest.raises(TextError, match="only read"):
+        family(several, prose, characters=100, settings=SETTINGS)
+    short = Member("short", lambda: uniform("short", [], positions=64))
+    with pytest.raises(TextError, match="64 positions"):
+        family([*several, short], prose, documents=6, characters=300, settings=SETTINGS)
+
+
+def test_the_command_line_reads_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from unexplained.cli.app import app
+    from unexplained.cli.curve import _named
+
+    assert _named("a=b=1e20") == ("a=b", 1e20)
+    assert _named("EleutherAI/pythia-70m=70e6x3e11") == ("EleutherAI/pythia-70m", 6 * 70e6 * 3e11)
+    assert _named("rung-3")[1] == pytest.approx(3.6e12, rel=0.05)
+    for wrong, said in (("pythia", "is not given"), ("a=many", "neither a number")):
+        with pytest.raises(CurveError, match=said):
+            _named(wrong)
+    monkeypatch.setenv("COLUMNS", "120")
+    asked = ["bars", "curve", "rung-1", "rung-2", "rung-3", "--text", "pydocs", "--documents", "6",
+             "--characters", "300", "--report", str(tmp_path / "c.html"), "--record",
+             str(tmp_path / "c.json"), "--place", "attention-2"]  # fmt: skip
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 0, done.output
+    assert "bits per byte" in done.output and (tmp_path / "c.html").exists()
