@@ -287,18 +287,20 @@ def _range(curve: Curve, compute: float | None) -> tuple[bool, str]:
     least, most = curve.fitted
     room = SLACK * curve.spread + 1e-9
     loss = curve.floor if math.isinf(compute) else curve.loss(max(compute, 1e-300))
-    where = f"the curve's range of {least:.3g} to {most:.3g} FLOPs"
-    if loss > curve.loss(least) * math.exp(room):
-        return (
-            True,
-            f"extrapolated: {compute:.3g} FLOPs are {least / compute:.3g} times below {where}",
-        )
-    if loss < curve.loss(most) * math.exp(-room):
-        return (
-            True,
-            f"extrapolated: {compute:.3g} FLOPs are {compute / most:.3g} times above {where}",
-        )
-    return False, ""
+    if least <= compute * (1 + 1e-9) and compute <= most * (1 + 1e-9):
+        return False, ""
+    below = compute < least
+    far = (
+        loss > curve.loss(least) * math.exp(room)
+        if below
+        else loss < curve.loss(most) * math.exp(-room)
+    )
+    times, side = (least / compute, "below") if below else (compute / most, "above")
+    said = "extrapolated" if far else "extrapolated by less than single runs scatter"
+    return far, (
+        f"{said}: {compute:.3g} FLOPs are {times:.3g} times {side} the curve's range of "
+        f"{least:.3g} to {most:.3g} FLOPs"
+    )
 
 
 def _drawn(

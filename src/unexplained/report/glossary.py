@@ -44,6 +44,11 @@ TERMS: tuple[Term, ...] = (
         ("bit",),
     ),
     Term(
+        "bits per byte",
+        "The loss in bits (nats divided by ln 2) of a stretch of text divided by its UTF-8 bytes: "
+        "the same unit whatever tokens a model cuts the text into.",
+    ),
+    Term(
         "black-box",
         "Method tag: looks at inputs and outputs only.",
     ),
