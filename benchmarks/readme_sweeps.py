@@ -31,9 +31,11 @@ def peers_table(found: dict[str, Any]) -> str:
             f"| {ours['greatest difference from float64']:.0e} {entry['unit']} |"
         )
     first = next(iter(found.values()))
+    machine = first["machine"]
+    place = machine.get("gpu", f"{machine['processor']}, {machine['threads']} threads")
     said = [
-        f"{first['machine']['processor']}, {first['machine']['threads']} threads, torch "
-        f"{first['versions']['torch']}; seconds are of the fastest round, per condition in W1 and W2. "
+        f"{place}, torch {first['versions']['torch']}; seconds are of the fastest round, per "
+        "condition in W1 and W2. "
         "Share of peak: the operations that the work needs over what the machine's measured peak "
         "would do in that time."
     ]
@@ -105,13 +107,18 @@ def matters_table(found: dict[str, Any]) -> str:
         f" ({', '.join(sorted(both))})" if both else ""
     )
     mlps = [f"{e.site} {fmt.show(e.change)}" for e in record.strongest if ".mlp" in e.site][:3]
-    assert record.estimation is not None
+    how = (
+        "Every component on every document."
+        if record.estimation is None
+        else record.estimation.says
+    )
+    place = record.machine.get("gpu", record.machine["processor"])
     return (
         f"> {record.verdict}\n\n"
         + "\n".join(lines)
-        + f"\n\n{record.tokens:,} tokens in {record.documents} documents. {record.estimation.says} "
+        + f"\n\n{record.tokens:,} tokens in {record.documents} documents. {how} "
         f"Of ten and ten, {shared}. The strongest MLPs: {'; '.join(mlps)}. "
-        f"{record.measured[:10]}, {record.seconds / 60:.0f} minutes."
+        f"{record.measured[:10]}, {record.seconds / 60:.1f} minutes on {place}."
     )
 
 

@@ -145,8 +145,10 @@ class Answers:
         self.relative[name].append(common.relative(tidy, exact))
 
 
-def measure(name: str, work: Work, rounds: int) -> dict[str, Any]:
-    """Every tool in turn, `rounds` times; then memory."""
+def measure(
+    name: str, work: Work, rounds: int, known: dict[str, float] | None = None
+) -> dict[str, Any]:
+    """Every tool in turn, `rounds` times; then memory, unless it is known."""
     sweep = SWEEPS[name]
     answers = Answers(list(sweep.tools))
     exact = sweep.exact(work)
@@ -160,11 +162,15 @@ def measure(name: str, work: Work, rounds: int) -> dict[str, Any]:
             said = answers.cannot.get(tool) or f"{answers.seconds[tool][-1]:.3f} s"
             print(f"{name}, round {number + 1}: {tool}: {said}", flush=True)
     peaks += common.peak(work.subject, size)
-    memory = answers.memory or {
-        tool: peak_memory(name, tool, work.small)
-        for tool in sweep.tools
-        if tool not in answers.cannot
-    }
+    memory = (
+        answers.memory
+        or known
+        or {
+            tool: peak_memory(name, tool, work.small)
+            for tool in sweep.tools
+            if tool not in answers.cannot
+        }
+    )
     about = {
         "measured peak, operations per second": statistics.median(peaks),
         "peaks before and after the rounds": peaks,
@@ -294,6 +300,9 @@ def main() -> None:
     parser.add_argument("--work", nargs="+", default=["W1", "W2", "W3", "W4", "W5"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "sweeps.json")
+    parser.add_argument(
+        "--known-memory", action="store_true", help="take peak memory from what --out has already"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--skip", nargs="+", default=[], help="tools that are left out")
     parser.add_argument("--small", action="store_true", help="a size to try the script at")
@@ -311,10 +320,12 @@ def main() -> None:
             sweep.tools.pop(tool, None)
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     for name in chosen(asked.work):
+        rows = kept.get(name, {}).get("rows", ()) if asked.known_memory else ()
+        known = {row["tool"]: row["peak memory, MB"] for row in rows if "peak memory, MB" in row}
         fresh[name] = (
             common.found_again(work.subject) | estimators.ours_w5(work)
             if name == "W5"
-            else measure(name, work, asked.rounds)
+            else measure(name, work, asked.rounds, known)
         )
         asked.out.write_text(json.dumps(kept | fresh, indent=1) + "\n", encoding="utf-8")
         for line in fresh[name].get("rows", ()):
