@@ -31,6 +31,29 @@ class Mutant:
 
 
 MUTANTS = (
+    # families by byte
+    Mutant("assays/family.py", "first[number], folder) / math.log(2)", "first[number], folder)",
+           "test_family.py::test_uniform_models_have_the_bits_of_their_vocabularies"),
+    Mutant("assays/family.py", "[start:]) for block, start", "[0:]) for block, start",
+           "test_family.py::test_uniform_models_have_the_bits_of_their_vocabularies"),
+    Mutant("text/alike.py", "len(self.tokens.prefix) + before - 1)", "len(self.tokens.prefix) + before)",
+           "test_family.py::test_the_stretch_begins_where_both_begin_a_token_and_is_given_back"),
+    Mutant("text/alike.py", "or not all(self._gives(some, back) for some, back in sides)", "",
+           "test_family.py::test_a_tokenizer_that_loses_characters_is_refused_by_name"),
+    Mutant("assays/family.py", "computes.index(member.compute) + 1, seed", "len(runs) + 1, seed",
+           "test_family.py::test_equal_computes_are_runs_of_one_rung_and_an_own_rung_is_found_again"),
+    # conditions side by side
+    Mutant("subject/run.py", "for start in starts if start.layer == layer]",
+           "for start in starts[::-1] if start.layer == layer]",
+           "test_prefix.py::test_conditions_side_by_side_are_the_conditions_one_at_a_time"),
+    Mutant("subject/run.py", "slice(i * rows, (i + 1) * rows)", "slice(0, rows)",
+           "test_prefix.py::test_conditions_side_by_side_are_the_conditions_one_at_a_time"),
+    Mutant("evaluate/rows.py", "first += len(places)", "first += 0",
+           "test_planner.py::test_patched_margins_and_losses_are_those_of_a_loop_over_prompts"),
+    Mutant("evaluate/job.py", "both.view(len(some), -1)", "both.view(len(some), -1).flip(0)",
+           "test_planner.py::test_patched_margins_and_losses_are_those_of_a_loop_over_prompts"),
+    Mutant("curves/place.py", '"extrapolated by less than single runs scatter"', '""',
+           "test_curves.py::test_a_loss_a_little_beyond_the_rungs_is_placed_and_marked"),
     # the numbers
     Mutant("bars/recovered.py", "worse - better,", "better - worse,",
            "test_bars.py::test_recovered_and_variance_by_hand"),

@@ -529,6 +529,17 @@ def test_a_lucky_last_rung_is_inside_its_curves_range():
     assert compute_of(replace(HAND, spread=0.004), lucky).extrapolated
 
 
+def test_a_loss_a_little_beyond_the_rungs_is_placed_and_marked():
+    """Less far than single runs scatter: it has a compute, and its note says that it lies beyond."""
+    near = compute_of(replace(HAND, spread=0.005), nats(HAND.loss(1.1e4)))
+    assert not near.extrapolated and near.compute.value == pytest.approx(1.1e4)
+    assert near.note.startswith(
+        "extrapolated by less than single runs scatter: 1.1e+04 FLOPs are 1.1"
+    )
+    assert "beyond" not in compute_of(HAND, nats(HAND.loss(1e4))).note
+    assert "extrapolated" not in compute_of(HAND, nats(HAND.loss(1e4))).note
+
+
 def test_units_refusals_and_bad_draws_are_not_mixed_up():
     with pytest.raises(CurveError, match="bits per byte"):
         compute_of(HAND, Number(value=0.7, unit="bits per byte"))

@@ -85,3 +85,18 @@ def test_reads_and_direct_effects_cross_over(spread: Subject) -> None:
 def test_gradients_are_refused_there(spread: Subject) -> None:
     with pytest.raises(SubjectError, match="on cpu, meta"):
         record(spread.anatomy, batch())
+
+
+def test_the_comparison_of_devices_asks_everything_and_can_fail() -> None:
+    """`elsewhere.py` is for machines with a GPU; here only that it still runs."""
+    import elsewhere
+
+    here = elsewhere.patched("llama", "cpu")
+    there = {name: values.copy() for name, values in here.items()}
+    assert elsewhere.far(here, there)[0] == 0
+    next(iter(there.values()))[0] += 10 * elsewhere.ALLOWED
+    assert elsewhere.far(here, there)[0] > elsewhere.ALLOWED
+    for what, ask in elsewhere.ONCE.items():
+        assert ask("cpu"), what
+    for what, ask in elsewhere.EVERY_FAMILY.items():
+        assert ask("gemma3", "cpu"), what
