@@ -159,6 +159,8 @@ def test_a_task_that_only_the_model_can_do_appears_all_at_once(
     asked = [Asked("all", plain, "everything"), Asked("copying", text, "repeats")]
     record = ux.tasks(subject, asked, "L1.H0", weaker=weaker(subject), explanations=[TRUE],
                       settings=SETTINGS)  # fmt: skip
+    assert record.texts == {one.name: one.text.fingerprint for one in asked}
+    assert set(record.others) == {one.name for one in weaker(subject)}
     copying = record.tasks[1]
     assert copying.accuracy.value > 0.4
     assert max(w.accuracy.value for w in copying.weaker) < 0.1

@@ -31,6 +31,9 @@ def test_in_their_own_order_the_gap_of_two_rungs_looks_more_concentrated(tmp_pat
     assert own.gap == honest.gap
     gap = record.weak_loss.value - record.strong_loss.value
     assert honest.gap.value == pytest.approx(gap, rel=1e-4)
+    others = {name: f"model {rung(name).fingerprint}" for name in (
+        "rung-1", "rung-3-seed-1", "rung-1-seed-1")}  # fmt: skip
+    assert record.others == others
     again = load_record(record.save(tmp_path / "gap.json"))
     assert isinstance(again, GapRecord) and again == record
 

@@ -72,7 +72,8 @@ def gap(
     for other in (weak, *chosen_by):
         require_same_tokens(subject, other)
     require_unseen_by(subject, text)
-    conditions: list[Condition] = [Other(one.name, AnotherModel(one)) for one in (weak, *chosen_by)]
+    others = [Other(one.name, AnotherModel(one)) for one in (weak, *chosen_by)]
+    conditions: list[Condition] = [*others]
     claims = _claims(subject, text, sites, explanations, settings.seed) if sites else []
     conditions += claims
     ledger = evaluate(
@@ -101,7 +102,7 @@ def gap(
             recovered_on(ledger, name, ABLATION, picked, weak=weak.name, settings=settings)
             for name in explained
         ),
-        **found_again(subject, settings, started),
+        **found_again(subject, settings, started, others),
     )
 
 

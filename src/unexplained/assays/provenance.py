@@ -7,6 +7,7 @@ import platform
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 
+from unexplained.evaluate import Other
 from unexplained.stats import Settings
 from unexplained.subject import Subject
 from unexplained.subject.precision import processor
@@ -45,12 +47,15 @@ def command() -> str:
     return shlex.join([program, *sys.argv[1:]])
 
 
-def found_again(subject: Subject, settings: Settings, started: float) -> dict[str, Any]:
+def found_again(
+    subject: Subject, settings: Settings, started: float, others: Sequence[Other] = ()
+) -> dict[str, Any]:
     """The fields of every record that say how to find it again; `started` by `perf_counter`."""
     return {
         "subject": subject.name,
         "subject_fingerprint": subject.fingerprint,
         "subject_notes": subject.notes,
+        "others": {other.name: other.predictor.fingerprint for other in others},
         "level": settings.level,
         "resamples": settings.resamples,
         "seed": settings.seed,

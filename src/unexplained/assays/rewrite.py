@@ -211,7 +211,7 @@ def rewrite(
         scale=scale_of(ledger, subject, placed, settings=settings) if on_ladder(subject) else None,
         break_even=tuple(_break_even(name, losses[name], steps, draws) for name in ordered),
         itself={name: ties_with(ledger, name, names, settings=settings).place for name in ordered},
-        **found_again(subject, settings, started),
+        **found_again(subject, settings, started, weaker),
     )
 
 

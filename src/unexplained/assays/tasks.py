@@ -122,11 +122,12 @@ def tasks(
     return TasksRecord(
         title=f"Narrow tasks of {subject.name}",
         verdict=_verdict(found, held),
+        texts={one.name: one.text.fingerprint for one in asked},
         components=len(order),
         order=tuple(map(str, order)),
         reference=held,
         tasks=found,
-        **found_again(subject, settings, started),
+        **found_again(subject, settings, started, weaker),
     )
 
 

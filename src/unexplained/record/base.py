@@ -13,7 +13,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from unexplained.errors import RecordError
 
@@ -53,6 +53,8 @@ class Record(Frozen):
     subject_fingerprint: str
     subject_notes: tuple[str, ...] = ()
     """Architecture, size, precision decision, tokenizer facts."""
+    others: dict[str, str] = Field(default_factory=dict)
+    """Other models that were given to be measured beside it, by name: their fingerprints."""
     level: float = 0.95
     resamples: int
     seed: int

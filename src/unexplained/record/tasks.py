@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from unexplained.record.base import Frozen, Number, Record
 
 
@@ -55,6 +57,8 @@ class TasksRecord(Record):
     """The same explanations on narrow tasks and on the full distribution (MISSION 13–16)."""
 
     kind: Literal["tasks"] = "tasks"
+    texts: dict[str, str] = Field(default_factory=dict)
+    """Of every task by name: the fingerprint of its text."""
     components: int
     order: tuple[str, ...]
     """In which the components are replaced."""
