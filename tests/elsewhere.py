@@ -39,7 +39,7 @@ from unexplained.testbeds import planted
 from unexplained.testbeds.texts import repeated
 
 SETTINGS = ux.Settings(resamples=200)
-WHERE = "L*.H* L*.mlp L1.H*.q L1.H*.k L1.H*.v L1.attn L2.resid_pre L1.N3"
+WHERE = "L*.H* L*.mlp L1.H*.q L1.H*.k L1.H*.v L1.attn L2.resid_pre L1.N3 final"
 Numbers = dict[str, np.ndarray]
 
 
@@ -205,10 +205,11 @@ def far(here: Numbers, there: Numbers) -> tuple[float, str]:
 
 
 def _off(a: np.ndarray, b: np.ndarray) -> float:
-    if a.shape != b.shape or (np.isnan(a) != np.isnan(b)).any():
+    if a.shape != b.shape or (np.isfinite(a) != np.isfinite(b)).any():
         return float("inf")
-    scale = max(1.0, float(np.nanmax(np.abs(a), initial=0)))
-    return float(np.nanmax(np.abs(a - b), initial=0)) / scale
+    there = np.isfinite(a)
+    scale = max(1.0, float(np.abs(a[there]).max(initial=0)))
+    return float(np.abs(a[there] - b[there]).max(initial=0)) / scale
 
 
 ALLOWED = 2e-4

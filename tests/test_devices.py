@@ -94,7 +94,7 @@ def test_the_comparison_of_devices_asks_everything_and_can_fail() -> None:
     here = elsewhere.patched("llama", "cpu")
     there = {name: values.copy() for name, values in here.items()}
     assert elsewhere.far(here, there)[0] == 0
-    next(iter(there.values()))[0] += 10 * elsewhere.ALLOWED
+    next(iter(there.values()))[0] += 1000 * elsewhere.ALLOWED
     assert elsewhere.far(here, there)[0] > elsewhere.ALLOWED
     for what, ask in elsewhere.ONCE.items():
         assert ask("cpu"), what

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
@@ -107,6 +107,56 @@ def test_the_stretch_begins_where_both_begin_a_token_and_is_given_back(prose: st
         assert len(before + after) <= 300
 
 
+def with_beginning() -> Subject:
+    """Byte-level, with a token before every text."""
+    subject = uniform("beginning", MERGES)
+    tokenizer = subject.tokenizer
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="th $A", special_tokens=[("th", tokenizer.convert_tokens_to_ids("th"))]
+    )
+    return subject
+
+
+def with_spaces_of_its_own(prose: str) -> Subject:
+    """Letter by letter, a space written ▁ and also put before every text, dropped in decoding."""
+    letters = sorted({*Path(prose).read_text("utf-8"), "▁"})
+    made = Tokenizer(models.BPE({letter: i for i, letter in enumerate(letters)}, []))
+    made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+    made.decoder = decoders.Metaspace(prepend_scheme="always")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made)
+    config = AutoConfig.for_model("llama", **(_LLAMA | {"vocab_size": len(letters)}))
+    model = AutoModelForCausalLM.from_config(config).eval()
+    return ux.load(model, tokenizer=tokenizer, device="cpu", name="spaces")
+
+
+def test_the_stretch_is_the_same_with_beginnings_and_with_spaces_of_its_own(prose: str) -> None:
+    plain, begun = uniform("bytes", []), with_beginning()
+    spaced = with_spaces_of_its_own(prose)
+    assert spaced.tokenizer.decode(spaced.tokenizer("of it")["input_ids"]) == "of it"
+    cut = alike(prose, [plain, begun, spaced], documents=12, characters=300)
+    rows = zip(*(text.eval for text in cut.texts), *cut.first, cut.bytes, strict=True)
+    for one, two, three, first, second, third, size in rows:
+        after = plain.tokenizer.decode(one.tokens[first + 1 :].tolist())
+        assert after.startswith(" ") and len(after.encode()) == size
+        assert begun.tokenizer.decode(two.tokens[second + 1 :].tolist()) == after
+        assert two.tokens[0] == begun.tokenizer.convert_tokens_to_ids("th")
+        letters = spaced.tokenizer.convert_ids_to_tokens(three.tokens[third + 1 :].tolist())
+        assert "".join(letters).replace("▁", " ") == after
+
+
+def test_words_that_a_tokenizer_takes_for_a_special_token_are_passed_over(tmp_path: Path) -> None:
+    text = " ".join(WORDS.split() * 4)
+    passages = [f"{i} {text}" + (" <|end|> of it" if i % 4 == 0 else "") + "\n" + "x" * 1900
+                for i in range(60)]  # fmt: skip
+    path = tmp_path / "marked.txt"
+    path.write_text("\n\n".join(passages), "utf-8")
+    plain, marked = uniform("plain", []), uniform("marked", [])
+    marked.tokenizer.add_special_tokens({"eos_token": "<|end|>"})
+    cut = alike(str(path), [plain, marked], documents=60, characters=500)
+    assert 0 < len(cut.bytes) < 20
+    assert any("begins no token" in note for note in cut.notes)
+
+
 RUNGS = ("rung-1", "rung-2", "rung-3", "rung-4")
 
 
@@ -126,6 +176,8 @@ def test_a_real_family_is_what_hugging_face_says_one_document_at_a_time() -> Non
         bits -= float(logs[first:].sum()) / math.log(2)
     found = {model.name: model for model in record.models}
     assert found["rung-2"].bits_per_byte.value == pytest.approx(bits / cut.bytes.sum(), abs=1e-5)
+    number = found["rung-2"].bits_per_byte
+    assert number.low < number.value < number.high
     losses = [found[name].bits_per_byte.value for name in RUNGS]
     assert losses == sorted(losses, reverse=True)
     assert record.scale.law is not None and record.scale.unit == BITS

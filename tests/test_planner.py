@@ -144,6 +144,40 @@ def test_streams_that_did_not_fit_are_made_again_bit_for_bit(
     assert [kept for kept in runs if kept] == [(0, 1), (2,)]
 
 
+def test_side_by_side_only_as_many_starts_are_held_as_the_budget_allows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Conditions of several layers share a pass only within one window of kept streams."""
+    subject = tiny_subject("llama")
+    joined: list[set[int]] = []
+    honest = type(subject).run
+
+    def seen(self, batch, edits=(), **options):
+        joined.append({copy.resume.layer for copy in options.get("copies", ())})
+        return honest(self, batch, edits, **options)
+
+    conditions = patches(subject, "L*.H* L2.resid_post final")
+    plenty = evaluate(subject, TEXT, conditions)
+    monkeypatch.setattr(type(subject), "run", seen)
+    stream = 6 * 8 * subject.shape.width * 4  # after a prefix of 4
+    scarce = evaluate(subject, TEXT, conditions, memory=4 * stream)
+    assert max(map(len, joined)) == 1
+    for condition in conditions:
+        one, other = (ledger.sums(condition.name).margin for ledger in (plenty, scarce))
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_a_value_at_the_end_that_is_a_view_can_be_patched(subject: Subject) -> None:
+    """A patch on prompts that share a beginning is a slice of what was recorded."""
+    text = text_of(*(one for one in PAIRS if one.shared == 7))
+    ledger = evaluate(subject, text, patches(subject, "final", text))
+    (site,) = subject.sites("final")
+    logits = [by_loop(subject, site, one) for one in text.eval]
+    margins = [float(x[p.answer] - x[p.wrong]) for x, p in zip(logits, text.eval, strict=True)]
+    found = ledger.sums("final").margin.sum()
+    assert found == pytest.approx(sum(margins), abs=4 * bound(torch.stack(logits)))
+
+
 def test_a_budget_that_is_too_small_says_what_it_takes() -> None:
     subject = tiny_subject("llama")
     with pytest.raises(MeasurementError, match=r"budget of 0\.0 MB.*6 x 8 tokens takes 0\.0 MB"):

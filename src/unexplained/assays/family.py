@@ -30,7 +30,7 @@ from unexplained.sites import Shape
 from unexplained.stats import Settings, ends
 from unexplained.subject import Subject
 from unexplained.text import Text
-from unexplained.text.alike import Alike, alike
+from unexplained.text.alike import Alike, alike, require_documents
 
 BITS = "bits per byte"
 
@@ -113,6 +113,7 @@ def family(
     """
     started = time.perf_counter()
     _check(members)
+    require_documents(source, documents, characters)
     opened = []
     for number, member in enumerate(members):
         opened.append(_opened(member))
@@ -122,6 +123,7 @@ def family(
     sums: dict[str, NDArray[np.float64]] = {}
     last: Subject | None = None
     for number, (member, text) in enumerate(zip(members, cut.texts, strict=True)):
+        last = None  # one model at a time
         last = member.open()
         sums[member.name] = _nats(last, text, cut.first[number], folder) / math.log(2)
         say("measuring", number + 1, len(members))
@@ -285,21 +287,22 @@ def _placed(
 
 
 def _verdict(known: Sequence[FamilyModel], scale: Scale) -> str:
-    ends_ = known[0], known[-1]
+    first, last = known[0], known[-1]
     said = (
-        f"From {ends_[0].name} to {ends_[1].name} the loss falls from "
-        f"{ends_[0].bits_per_byte.value:.3f} to {ends_[1].bits_per_byte.value:.3f} bits per byte"
+        f"{first.name} has {first.bits_per_byte.value:.3f} and {last.name} "
+        f"{last.bits_per_byte.value:.3f} bits per byte"
     )
     if scale.law is None:
         return f"{said}; no law was fitted."
     held = [
-        left.equals.low <= left.compute <= (left.equals.high or math.inf)
+        (left.equals.low or 0) <= left.compute <= (left.equals.high or math.inf)
         for left in scale.left
-        if left.equals.value is not None and left.equals.low is not None
+        if left.equals.value is not None
+        and not (left.equals.low is None and left.equals.high is None)
     ]
     if held:
         said += (
-            f"; left out in turn, {sum(held)} of {len(scale.left)} rungs have their own compute in "
-            "the interval that the others give"
+            f"; left out in turn, {sum(held)} of {len(held)} rungs have their own compute in the "
+            "interval that the others give"
         )
     return said + "."

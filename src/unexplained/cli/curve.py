@@ -71,8 +71,8 @@ def _named(asked: str) -> tuple[str, float]:
     from unexplained.errors import CurveError, SubjectError
     from unexplained.ladder.catalogue import catalogue
 
-    name, given, number = asked.rpartition("=")
-    if not given:
+    name, _, number = asked.rpartition("=")
+    if not name or Path(asked).exists():
         try:
             return asked, catalogue().named(asked).compute
         except SubjectError:
@@ -83,10 +83,13 @@ def _named(asked: str) -> tuple[str, float]:
             ) from None
     try:
         size, times, tokens = number.partition("x")
-        return name, 6 * float(size) * float(tokens) if times else float(number)
+        factors = [float(size), float(tokens)] if times else [float(number)]
+        if min(factors) <= 0:
+            raise ValueError
+        return name, 6 * factors[0] * factors[1] if times else factors[0]
     except ValueError:
         raise CurveError(
             f"The training compute of {name}",
-            f"'{number}' is neither a number nor two joined by x",
+            f"'{number}' is neither a number above 0 nor two joined by x",
             f"Write {name}=1e20, or {name}=70e6x300e9 for parameters and tokens.",
         ) from None

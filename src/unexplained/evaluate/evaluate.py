@@ -155,11 +155,16 @@ def _circumstances(
         "torch": torch.__version__,
         # Of whoever computes: the workers of a cluster have a number of their own.
         "threads": str(getattr(workers, "threads", torch.get_num_threads())),
-        "device": str(weight.device.type),
+        "device": _device(weight.device),
         "type": str(weight.dtype),
         "products": subject.precision.setting,
         "batch tokens": str(batch_tokens),
     }
+
+
+def _device(device: torch.device) -> str:
+    """Its kind, and of a GPU which one: cards differ in the last bits."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _in_order(ledger: Ledger, wanted: Sequence[Condition], blocks: Sequence[Block]) -> Ledger:

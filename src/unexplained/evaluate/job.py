@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,6 +24,8 @@ from unexplained.ledger import Ledger
 from unexplained.subject import Batch, Copy, Edit, Pass, Resume, Subject
 from unexplained.subject.edits import first_layer
 from unexplained.text import Text
+
+T = TypeVar("T")
 
 Measure = Literal["all", "margin"]
 """Everything that a ledger has, or of pairs the margin alone, which needs two columns of logits."""
@@ -59,6 +61,8 @@ class Layout:
     """Conditions side by side."""
     group: int
     """Conditions that are finished together."""
+    window: int
+    """Streams that are kept at once; conditions side by side begin within one window of layers."""
     unit: str
     """Under which name what is finished is kept."""
 
@@ -126,9 +130,11 @@ class Job:
         stack = min(stack, group)
         names = [block.document for block in batch.blocks]
         # Side by side, low bits depend on the company, so another company is another unit.
-        company = digest(str(group), *map(key, self.ordered)) if stack > 1 else ""
+        # A quarter: beside the streams of the first pass, those that are made again are held.
+        window = max(1, int(self.memory / 4 // stream))
+        company = digest(str(group), str(window), *map(key, self.ordered)) if stack > 1 else ""
         unit = digest(self.part, self.measure, str(start), str(stack), company, *names)
-        return Layout(start, stack, group, unit)
+        return Layout(start, stack, group, window, unit)
 
     @property
     def item(self) -> int:
@@ -166,7 +172,7 @@ class Unit:
         scored = self.plan.scored(self.subject.device)
         self.everywhere = scored.where
         self.scored = Scored(scored.where[:, self.layout.start :], scored.targets, scored.wrong)
-        self._kept: Pass | None = None
+        self._kept: tuple[int, Pass] | None = None
 
     @cached_property
     def directs(self) -> dict[str, tuple[Edit, ...]]:
@@ -196,29 +202,31 @@ class Unit:
             prefix = self.subject.prefix(self.whole.tokens[:, : self.layout.start])
         return self.subject.run(
             self.batch,
-            keep_streams=self._affordable(self.starts),
+            keep_streams=self.starts[: self.layout.window],
             direct=list(self.directs.values()),
             prefix=prefix,
         )
 
-    def _affordable(self, layers: Sequence[int]) -> Sequence[int]:
-        stream = self.batch.tokens.numel() * self.subject.shape.width * self.job.item
-        # A quarter: beside the streams of the first pass, those that are made again are held.
-        return layers[: max(1, int(self.job.memory / 4 // stream))]
-
     def resume(self, layer: int) -> Resume:
-        """The point before a layer; streams that did not fit are made again from the last that did."""
-        if layer == self.subject.shape.layers:
+        """The point before a layer; streams that did not fit are made again, a window at a time."""
+        number = self._window(layer)
+        if number == 0 or layer == self.subject.shape.layers:
             return self.intact.resume(layer)
-        kept = self._kept or self.intact
-        if not kept.has(layer):
-            earlier = [at for at in self.starts if kept.has(at) and at < layer]
-            base = kept.resume(earlier[-1]) if earlier else self.intact.resume(self.starts[0])
-            later = [at for at in self.starts if at >= layer]
-            kept = self._kept = self.subject.run(
-                self.batch, keep_streams=self._affordable(later), resume=base
-            )
-        return kept.resume(layer)
+        if self._kept is None or self._kept[0] != number:
+            # From the end of an earlier window, the nearest that is at hand.
+            near = self._kept is not None and self._kept[0] < number
+            before, base = self._kept if near and self._kept else (0, self.intact)
+            size = self.layout.window
+            here = base.resume(self.starts[size * (before + 1) - 1])
+            some = self.starts[size * number : size * (number + 1)]
+            self._kept = None
+            self._kept = number, self.subject.run(self.batch, keep_streams=some, resume=here)
+        return self._kept[1].resume(layer)
+
+    def _window(self, layer: int) -> int:
+        """In which window of kept streams a layer is; those that begin after all are in the last."""
+        place = self.starts.index(layer) if layer in self.starts else len(self.starts) - 1
+        return max(place, 0) // self.layout.window
 
     def measure(self, conditions: Sequence[Condition]) -> Ledger:
         """Measure some of the conditions, always with the intact model for comparison."""
@@ -249,15 +257,18 @@ class Unit:
         """Final streams at the scored places; short batches of several conditions side by side."""
         found: dict[str, Tensor] = {}
         edited = [c for c in conditions if isinstance(c, Edited)]
-        for first in range(0, len(edited), self.layout.stack):
-            some = edited[first : first + self.layout.stack]
+        windows: dict[int, list[Edited]] = {}
+        for condition in edited:
+            number = self._window(self.job.start_layer(condition))
+            windows.setdefault(number, []).append(condition)
+        for some in (s for all_ in windows.values() for s in _together(all_, self.layout.stack)):
             starts = [self.resume(self.job.start_layer(c)) for c in some]
             if len(some) == 1:
                 normed = self.subject.run(self.batch, some[0].edits, resume=starts[0]).normed
             else:
                 copies = [Copy(at, c.edits) for at, c in zip(starts, some, strict=True)]
                 normed = self.subject.run(self.batch, copies=copies).normed
-            at_places = normed.view(len(some), -1, normed.shape[-1])[:, self.places]
+            at_places = normed.reshape(len(some), -1, normed.shape[-1])[:, self.places]
             found |= {c.name: one for c, one in zip(some, at_places, strict=True)}
         return found
 
@@ -321,8 +332,9 @@ class Unit:
                 )
 
 
-def _together(names: Sequence[str], count: int) -> list[Sequence[str]]:
-    return [names[i : i + count] for i in range(0, len(names), count)]
+def _together(items: Sequence[T], count: int) -> list[Sequence[T]]:
+    """So many at a time, in order."""
+    return [items[i : i + count] for i in range(0, len(items), count)]
 
 
 def _is_total(condition: Condition) -> bool:

@@ -69,6 +69,8 @@ def print_family(record: FamilyRecord, console: Console) -> None:
         for one in scale.explained:
             if said := weaker.note(one, scale):
                 console.print(printed.plain(f"{one.condition}: {said}", "dim"))
+    for told in record.text_notes:
+        console.print(printed.plain(told, "dim"))
     for (reason, needed), note in numbered.items():
         number = Number(value=None, refused=reason, tokens_needed=needed)
         console.print(printed.plain(f"[{note}] {fmt.refusal(number)}", "dim"))

@@ -121,6 +121,8 @@ def run(
                 f"An edit in layer {first}",
                 f"its copy joins the pass at layer {copy.resume.layer}, after it",
             )
+    layers = [copy.resume.layer for copy in copies]
+    assert layers == sorted(layers), "copies that join at an earlier layer come first"
     starts = [copy.resume for copy in copies] or ([] if resume is None else [resume])
     running = Running(anatomy, batch, placed, keep, set(keep_streams), direct)
     running.check(starts[0].layer if starts else -1)

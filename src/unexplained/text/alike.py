@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,17 +64,13 @@ def alike(
         TextError: There is no such text; its documents are too short; or a tokenizer does not
             give the characters back (one that lowers letters, say), which is named.
     """
-    if characters < 2 * OPENING or documents < 1:
-        raise TextError(
-            f"{documents} documents of {characters} characters",
-            f"the least are 1 and {2 * OPENING}, of which {OPENING} are only read",
-        )
+    require_documents(source, documents, characters)
     name, corpus = corpus_of(source)
     cutters = [_Cutter(model, Tokens(model)) for model in models]
     there = [item for item in corpus.documents if part(item.id) == "eval"]
     ordered = mixed(sorted(there, key=lambda item: order_key(item.id, seed)), corpus.weights)
     found: list[tuple[Document, list[_Cut], int]] = []
-    short = 0
+    short = unbroken = 0
     failed = dict.fromkeys((model.name for model in models), 0)
     for item in ordered:
         if len(found) == documents:
@@ -82,15 +79,24 @@ def alike(
         if len(words) < 2 * OPENING:
             short += 1
             continue
-        begin, cuts = _first_shared(words, cutters, failed)
-        if cuts:
+        begin, cuts, culprit = _first_shared(words, cutters)
+        if culprit:
+            failed[culprit] += 1
+        elif not cuts:
+            unbroken += 1
+        else:
             found.append((item, cuts, len(words[begin:].encode())))
-    _require_found(name, found, short, failed)
+    _require_found(name, found, short, unbroken, failed)
     notes = [*corpus.notes]
     if short:
         notes.append(f"passed over for having under {2 * OPENING} characters: {short}.")
     if lost := sum(failed.values()):
-        notes.append(f"passed over because a tokenizer does not give its characters back: {lost}.")
+        notes.append(
+            "passed over because some tokenizer begins no token at a space between words, or does "
+            f"not give the characters back: {lost}."
+        )
+    if unbroken:
+        notes.append(f"passed over for having no space between two words: {unbroken}.")
     if len(found) < documents:
         notes.append(f"{documents} documents were asked for and there are {len(found)}.")
     return Alike(
@@ -108,7 +114,8 @@ def _beginning(text: str, characters: int) -> str:
     """At most so many characters, up to the end of a word."""
     if len(text) <= characters:
         return text.rstrip()
-    return text[:characters].rsplit(None, 1)[0].rstrip() if " " in text[:characters] else ""
+    pieces = text[:characters].rsplit(None, 1)
+    return pieces[0].rstrip() if len(pieces) > 1 else text[:characters]
 
 
 def _beginnings(words: str) -> Iterator[int]:
@@ -141,6 +148,8 @@ class _Cutter:
         asked = {"add_special_tokens": False, "truncation": False, "verbose": False}
         encoded = tokenizer(words, return_offsets_mapping=True, **asked)
         ids = encoded["input_ids"]
+        if not self.special.isdisjoint(ids):
+            return None  # words of the document that this tokenizer takes for a special token
         before = sum(end <= begin for _, end in encoded["offset_mapping"])
         sides = ((ids[:before], words[:begin]), (ids[before:], words[begin:]))
         if not before or not all(self._gives(some, back) for some, back in sides):
@@ -149,16 +158,23 @@ class _Cutter:
         self.tokens.require_known(found)
         return _Cut(found, len(self.tokens.prefix) + before - 1)
 
+    @cached_property
+    def special(self) -> frozenset[int]:
+        """Ids that no words should become."""
+        return frozenset(self.model.tokenizer.all_special_ids)
+
     def _gives(self, ids: Sequence[int], words: str) -> bool:
         back: str = self.model.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
         # Some decoders drop a space at the start; the token that it is part of is there.
         return back == words or back == words.removeprefix(" ")
 
 
-def _first_shared(
-    words: str, cutters: Sequence[_Cutter], failed: dict[str, int]
-) -> tuple[int, list[_Cut]]:
-    """The first place where every tokenizer begins a token; none, and whose fault, if there is none."""
+def _first_shared(words: str, cutters: Sequence[_Cutter]) -> tuple[int, list[_Cut], str]:
+    """The first place where every tokenizer begins a token.
+
+    Without one: the model that could not at the last place that was tried, or nobody where there
+    was no place to try.
+    """
     culprit = ""
     for begin in _beginnings(words):
         cuts: list[_Cut] = []
@@ -169,24 +185,40 @@ def _first_shared(
                 break
             cuts.append(cut)
         else:
-            return begin, cuts
-    if culprit:
-        failed[culprit] += 1
-    return 0, []
+            return begin, cuts, ""
+    return 0, [], culprit
 
 
-def _require_found(name: str, found: Sequence[object], short: int, failed: dict[str, int]) -> None:
+def require_documents(source: str, documents: int, characters: int) -> None:
+    """Refuse what cannot be cut before any model is opened.
+
+    Raises:
+        TextError: There is no such text, or too little of it is asked for.
+    """
+    if characters < 2 * OPENING or documents < 1:
+        raise TextError(
+            f"{documents} documents of {characters} characters",
+            f"the least are 1 and {2 * OPENING}, of which {OPENING} are only read",
+        )
+    corpus_of(source)
+
+
+def _require_found(
+    name: str, found: Sequence[object], short: int, unbroken: int, failed: dict[str, int]
+) -> None:
     worst = max(failed, key=lambda model: failed[model])
     if failed[worst] > len(found):
         raise TextError(
             f"The characters of {name} under the tokenizer of {worst}",
-            f"it does not give them back in {failed[worst]} documents, and all do in {len(found)}",
+            f"in {failed[worst]} documents it begins no token at a space between words, takes words "
+            f"for a special token, or does not give the characters back; {len(found)} can be cut",
             "By byte only tokenizers can be compared that lose nothing of the text.",
         )
     if not found:
         raise TextError(
             f"The documents of {name}",
-            f"none of them can be cut: {short} are shorter than {2 * OPENING} characters",
+            f"none of them can be cut: {short} are shorter than {2 * OPENING} characters and "
+            f"{unbroken} have no space between two words after {OPENING}",
             "Give longer documents with spaces between words.",
         )
 
