@@ -146,15 +146,15 @@ def test_the_stretch_is_the_same_with_beginnings_and_with_spaces_of_its_own(pros
 
 def test_words_that_a_tokenizer_takes_for_a_special_token_are_passed_over(tmp_path: Path) -> None:
     text = " ".join(WORDS.split() * 4)
-    passages = [f"{i} {text}" + (" <|end|> of it" if i % 4 == 0 else "") + "\n" + "x" * 1900
+    passages = [f"{i} {text}" + (" <|end|> of it" if i % 4 == 1 else "") + "\n" + "x" * 1900
                 for i in range(60)]  # fmt: skip
     path = tmp_path / "marked.txt"
     path.write_text("\n\n".join(passages), "utf-8")
     plain, marked = uniform("plain", []), uniform("marked", [])
     marked.tokenizer.add_special_tokens({"eos_token": "<|end|>"})
     cut = alike(str(path), [plain, marked], documents=60, characters=500)
-    assert 0 < len(cut.bytes) < 20
-    assert any("begins no token" in note for note in cut.notes)
+    assert len(cut.bytes) == 9
+    assert any(note.endswith("give the characters back: 6.") for note in cut.notes)
 
 
 RUNGS = ("rung-1", "rung-2", "rung-3", "rung-4")
