@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 import unexplained as ux
 from tiny import _LLAMA
-from unexplained.assays.family import BITS, Member, family
+from unexplained import Member, family
+from unexplained.assays.family import BITS
 from unexplained.errors import CurveError, MeasurementError, TextError
 from unexplained.record import FamilyRecord, load_record
 from unexplained.report import text_table, write_report

@@ -9,6 +9,8 @@ record.report("induction.html")
 
 from unexplained.assays.assay import assay as assay
 from unexplained.assays.circuit import circuit as circuit
+from unexplained.assays.family import Member as Member
+from unexplained.assays.family import family as family
 from unexplained.assays.gap import gap as gap
 from unexplained.assays.heads import head_scores as head_scores
 from unexplained.assays.heads import strongest as strongest
