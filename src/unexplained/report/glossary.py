@@ -45,7 +45,7 @@ TERMS: tuple[Term, ...] = (
     ),
     Term(
         "bits per byte",
-        "The loss in bits (nats divided by ln 2) of a stretch of text divided by its UTF-8 bytes: "
+        "The loss in bits (nats divided by ln 2) of a stretch of text divided by its bytes: "
         "the same unit whatever tokens a model cuts the text into.",
     ),
     Term(
