@@ -43,8 +43,7 @@ MUTANTS = (
     Mutant("assays/family.py", "computes.index(member.compute) + 1, seed", "len(runs) + 1, seed",
            "test_family.py::test_equal_computes_are_runs_of_one_rung_and_an_own_rung_is_found_again"),
     # conditions side by side
-    Mutant("subject/run.py", "for start in starts if start.layer == layer]",
-           "for start in starts[::-1] if start.layer == layer]",
+    Mutant("subject/run.py", "for part in stream])]", "for part in stream[::-1]])]",
            "test_prefix.py::test_conditions_side_by_side_are_the_conditions_one_at_a_time"),
     Mutant("subject/run.py", "slice(i * rows, (i + 1) * rows)", "slice(0, rows)",
            "test_prefix.py::test_conditions_side_by_side_are_the_conditions_one_at_a_time"),
