@@ -69,6 +69,8 @@ class _Strata:
     """How many tokens a row has."""
     members: NDArray[np.int64]
     """The tokens of all rows, one row after another."""
+    row: NDArray[np.int64]
+    """Which row each of those is of."""
 
     @classmethod
     def of(cls, blocks: Sequence[Block], labels: Sequence[Mapping[str, np.ndarray]]) -> _Strata:
@@ -90,12 +92,12 @@ class _Strata:
             label += [one for _, one in found]
             members += found.values()
         counts = np.array([len(some) for some in members])
-        return cls(document, family, label, counts, np.concatenate(members))
+        row = np.repeat(np.arange(len(counts)), counts)
+        return cls(document, family, label, counts, np.concatenate(members), row)
 
     def sums(self, values: np.ndarray) -> NDArray[np.float64]:
         """Of one number per token, the sum of every row."""
-        row = np.repeat(np.arange(len(self.tokens)), self.tokens)
-        return np.asarray(np.bincount(row, values[self.members], len(self.tokens)), np.float64)
+        return np.asarray(np.bincount(self.row, values[self.members], len(self.tokens)), np.float64)
 
 
 def _values(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from unexplained.errors import TextError
 from unexplained.text.build import Text, fingerprint_of
 from unexplained.text.corpora import corpus_of
-from unexplained.text.document import Block, Document, order_key, part
+from unexplained.text.document import Block, Corpus, Document, order_key, part
 from unexplained.text.mixture import mixed
 from unexplained.text.tokens import Tokenized, Tokens
 
@@ -64,8 +64,7 @@ def alike(
         TextError: There is no such text; its documents are too short; or a tokenizer does not
             give the characters back (one that lowers letters, say), which is named.
     """
-    require_documents(source, documents, characters)
-    name, corpus = corpus_of(source)
+    name, corpus = require_documents(source, documents, characters)
     cutters = [_Cutter(model, Tokens(model)) for model in models]
     there = [item for item in corpus.documents if part(item.id) == "eval"]
     ordered = mixed(sorted(there, key=lambda item: order_key(item.id, seed)), corpus.weights)
@@ -189,8 +188,8 @@ def _first_shared(words: str, cutters: Sequence[_Cutter]) -> tuple[int, list[_Cu
     return 0, [], culprit
 
 
-def require_documents(source: str, documents: int, characters: int) -> None:
-    """Refuse what cannot be cut before any model is opened.
+def require_documents(source: str, documents: int, characters: int) -> tuple[str, Corpus]:
+    """A text's name and documents; asked before any model is opened, it refuses what cannot be cut.
 
     Raises:
         TextError: There is no such text, or too little of it is asked for.
@@ -200,7 +199,7 @@ def require_documents(source: str, documents: int, characters: int) -> None:
             f"{documents} documents of {characters} characters",
             f"the least are 1 and {2 * OPENING}, of which {OPENING} are only read",
         )
-    corpus_of(source)
+    return corpus_of(source)
 
 
 def _require_found(
