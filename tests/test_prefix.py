@@ -34,6 +34,20 @@ def halved_from(start: int, kind: str, head: int = 2) -> Edit:
     return Edit(Site(1, "H", head, kind), halve)
 
 
+def test_the_beginning_of_a_pass_is_the_prefix_of_another(subject: Subject) -> None:
+    batch = Batch.of(tokens())
+    whole = subject.run(batch, keep_prefix=True)
+    alone = subject.prefix(batch.tokens[:, :START])
+    kept = whole.prefix(START)
+    assert kept.length == START
+    for one, other in zip(kept.cache.layers, alone.cache.layers, strict=True):
+        assert (one.keys - other.keys).abs().max() <= bound(other.keys)
+        assert (one.values - other.values).abs().max() <= bound(other.values)
+    rest = subject.run(batch.since(START), prefix=kept).normed
+    assert (rest - whole.normed[:, START:]).abs().max() <= bound(whole.normed)
+    assert kept.cache.layers[0].keys.shape[-2] == START, "a pass wrote to the prefix"
+
+
 def test_the_rest_of_a_prompt_after_its_prefix_is_the_whole_prompt(subject: Subject) -> None:
     batch = Batch.of(tokens())
     whole = subject.run(batch).normed

@@ -36,7 +36,7 @@ from unexplained.circuits.measures import Measure
 from unexplained.circuits.paths import Written, differences, readers, written
 from unexplained.evaluate.batches import Plan, Scored, plan
 from unexplained.evaluate.evaluate import Progress
-from unexplained.subject import Pass, Resume, Subject
+from unexplained.subject import Resume, Subject
 from unexplained.subject.gradients import Recording, record
 from unexplained.text import Block, Text
 
@@ -187,13 +187,16 @@ class _Work:
         whole, start = some.batch(subject.device), some.shared
         scored = some.scored(subject.device)
         self.clean = whole.since(start)
-        self.prefix = subject.prefix(whole.tokens[:, :start]) if start else None
         self.scored = Scored(scored.where[:, start:], scored.targets, scored.wrong)
-        assert self.clean.corrupted is not None
-        other = replace(self.clean, tokens=self.clean.corrupted)
-        self.corrupted = subject.run(
-            other, keep=written(graph.layers, graph.heads), keep_streams=[0], prefix=self.prefix
+        assert whole.corrupted is not None
+        # Its beginning is the clean prompts' too, so it is run only here.
+        corrupted = subject.run(
+            replace(whole, tokens=whole.corrupted),
+            keep=written(graph.layers, graph.heads),
+            keep_prefix=start > 0,
         )
+        self.prefix = corrupted.prefix(start) if start else None
+        self.corrupted = Written.of_pass(corrupted, graph, start)
         self.found = torch.zeros(
             len(some.blocks), *graph.real.shape, device=subject.device, dtype=torch.float64
         )
@@ -202,31 +205,30 @@ class _Work:
         """(pair, source, destination), float64; what is no edge holds anything."""
         if method == "eap-ig-activations":
             self._by_activations()
-            return self.found / self.steps
-        clean = record(self.subject.anatomy, self.clean, prefix=self.prefix)
-        sources = differences(
-            self.subject.anatomy, Written.of_tapes(clean.tapes), self._written(self.corrupted)
-        )
-        normed = clean.normed.detach()
-        start = clean.tapes[0].parts["stream"].detach()
-        self._add(clean, sources, 1, normed)  # the last step of the average is the clean prompt
-        if method == "eap":
-            return self.found
-        del clean
-        self._along(sources, start, normed, range(1, self.steps))
-        return self.found / self.steps
+            return self.found.div_(self.steps)
+        steps = 1 if method == "eap" else self.steps
+        chunks = list(self._chunks(range(steps, 0, -1)))
+        first = self._record(chunks[0], steps)
+        # The last step of the average, and the first here, is the clean prompt.
+        rows = slice(0, len(self.clean.tokens))
+        clean = Written.of_tapes(first.tapes, rows)
+        sources = differences(self.subject.anatomy, clean, self.corrupted)
+        normed = first.normed[rows].detach()
+        self._add(first, sources, len(chunks[0]), normed)
+        del first, clean
+        for some in chunks[1:]:
+            self._add(self._record(some, steps), sources, len(some), normed)
+        return self.found.div_(steps)
 
-    def _along(self, sources: Tensor, start: Tensor, normed: Tensor, ks: Sequence[int]) -> None:
-        """Steps of the average over embeddings."""
-        resume = self.corrupted.resume(0)
-        for some in self._chunks(ks):
-            away = torch.tensor([1 - k / self.steps for k in some]).to(start)
-            stream = start + away[:, None, None, None] * (resume.stream - start)
-            here = Resume(0, stream.flatten(0, 1), resume.arguments)
-            self._add(record(self.subject.anatomy, here), sources, len(some), normed)
+    def _record(self, ks: Sequence[int], steps: int) -> Recording:
+        """Points on the way from the corrupted prompts' embeddings to the clean ones'."""
+        away = torch.tensor([1 - k / steps for k in ks])[:, None, None, None]
 
-    def _written(self, done: Pass) -> Written:
-        return Written.of_pass(done, self.graph)
+        def points(clean: Tensor) -> Tensor:
+            return (clean + away.to(clean) * (self.corrupted.embed - clean)).flatten(0, 1)
+
+        anatomy = self.subject.anatomy
+        return record(anatomy, self.clean, prefix=self.prefix, points=points)
 
     def _chunks(self, ks: Sequence[int]) -> Iterator[Sequence[int]]:
         size = max(1, TAPE_TOKENS // self.clean.tokens.numel())
@@ -242,7 +244,7 @@ class _Work:
             keep_streams=range(graph.layers),
             prefix=self.prefix,
         )
-        sources = differences(anatomy, self._written(clean), self._written(self.corrupted))
+        sources = differences(anatomy, Written.of_pass(clean, graph), self.corrupted)
         for layer in range(-1, graph.layers):
             first = graph.sources_before(layer) if layer >= 0 else 0
             after = clean.resume(layer + 1)
@@ -260,7 +262,7 @@ class _Work:
         They write into the stream that `start` holds or, if `inside`, into the attention output
         of the layer there.
         """
-        moved = sources[which].sum(0)
+        moved = sources[:, which].sum(1)
         for some in self._chunks(range(1, self.steps + 1)):
             away = torch.tensor([1 - k / self.steps for k in some]).to(moved)
             push = (away[:, None, None, None] * moved).flatten(0, 1)
@@ -288,21 +290,22 @@ class _Work:
         )
         gradient = done.back(at_end)
         total = gradient.view(copies, -1, *gradient.shape[1:]).sum(0)
-        self._product(sources, total[None], len(graph.sources), len(graph.destinations) - 1, which)
+        last = len(graph.destinations) - 1
+        self._product(sources, total[:, None], len(graph.sources), last, which)
         each = 3 * graph.heads + 1
-        buffer = total.new_empty((0,))
+        buffer = total.new_empty((len(total), TOGETHER * each, *total.shape[1:]))
+        last = graph.layers - 1
         for tape in reversed(done.tapes):
             place = tape.layer % TOGETHER
-            if len(buffer) == 0:
-                last, buffer = tape.layer, total.new_empty(((place + 1) * each, *total.shape))
-            here = buffer[place * each : (place + 1) * each]
+            here = buffer[:, place * each : (place + 1) * each]
             gradient = readers(anatomy, tape, gradient, copies, here)
             tape.parts.clear()
             if place == 0 or tape is done.tapes[0]:
                 before = graph.sources_before(last) + (0 if graph.parallel else graph.heads)
                 column = graph.destinations_before(tape.layer)
-                self._product(sources, buffer[place * each :], before, column, which)
-                buffer = buffer[:0]
+                read = buffer[:, place * each : (last % TOGETHER + 1) * each]
+                self._product(sources, read, before, column, which)
+                last = tape.layer - 1
 
     def _product(
         self, sources: Tensor, read: Tensor, before: int, column: int, which: slice | None
@@ -311,9 +314,9 @@ class _Work:
         rows = slice(0, before) if which is None else slice(which.start, min(which.stop, before))
         if rows.start >= rows.stop:
             return
-        left = sources[rows].flatten(2).transpose(0, 1)
-        right = read.flatten(2).permute(1, 2, 0)
-        self.found[:, rows, column : column + len(read)] += torch.bmm(left, right)
+        columns = slice(column, column + read.shape[1])
+        for pair, left, right in zip(self.found, sources, read, strict=True):
+            pair[rows, columns] += left[rows].flatten(1) @ right.flatten(1).T
 
 
 @dataclass

@@ -45,41 +45,42 @@ class Written:
     """By layer, (batch, position, width)."""
 
     @classmethod
-    def of_pass(cls, done: Pass, graph: Graph) -> Written:
-        """From a pass that kept the sites of `written`."""
+    def of_pass(cls, done: Pass, graph: Graph, start: int = 0) -> Written:
+        """From a pass that kept the sites of `written`: positions from `start` on."""
         layers, heads = range(graph.layers), range(graph.heads)
+        values = {site: value[:, start:] for site, value in done.values.items()}
         z = [
-            torch.stack([done.values[Site(layer, "H", head, "z")] for head in heads], 2)
+            torch.stack([values[Site(layer, "H", head, "z")] for head in heads], 2)
             for layer in layers
         ]
-        mlp = [done.values[Site(layer, "mlp")] for layer in layers]
-        return cls(done.values[Site(-1, "embed")], z, mlp)
+        mlp = [values[Site(layer, "mlp")] for layer in layers]
+        return cls(values[Site(-1, "embed")], z, mlp)
 
     @classmethod
-    def of_tapes(cls, tapes: Sequence[Tape]) -> Written:
-        """From the tapes of a whole pass."""
+    def of_tapes(cls, tapes: Sequence[Tape], rows: slice) -> Written:
+        """From some rows of the tapes of a whole pass."""
         return cls(
-            tapes[0].parts["stream"].detach(),
-            [tape.parts["z"].detach() for tape in tapes],
-            [tape.parts["mlp"].detach() for tape in tapes],
+            tapes[0].parts["stream"][rows].detach(),
+            [tape.parts["z"][rows].detach() for tape in tapes],
+            [tape.parts["mlp"][rows].detach() for tape in tapes],
         )
 
 
 def differences(anatomy: Anatomy, clean: Written, corrupted: Written) -> Tensor:
     """What every source writes in the corrupted prompt less what it writes in the clean one.
 
-    (source, batch, position, width). An output layer's bias belongs to no head and cancels.
+    (batch, source, position, width). An output layer's bias belongs to no head and cancels.
     """
     batch, length, width = clean.embed.shape
     heads = anatomy.shape.heads
-    found = clean.embed.new_empty((1 + len(clean.z) * (heads + 1), batch, length, width))
-    torch.sub(corrupted.embed, clean.embed, out=found[0])
+    found = clean.embed.new_empty((batch, 1 + len(clean.z) * (heads + 1), length, width))
+    torch.sub(corrupted.embed, clean.embed, out=found[:, 0])
     for layer, (z, mlp) in enumerate(zip(clean.z, clean.mlp, strict=True)):
         first = 1 + layer * (heads + 1)
         moved = (corrupted.z[layer] - z).permute(2, 0, 1, 3).flatten(1, 2)
-        rows = found[first : first + heads].view(heads, batch * length, width)
-        torch.bmm(moved, anatomy.head_weights(layer), out=rows)
-        torch.sub(corrupted.mlp[layer], mlp, out=found[first + heads])
+        rows = moved @ anatomy.head_weights(layer)
+        found[:, first : first + heads] = rows.view(heads, batch, length, width).transpose(0, 1)
+        torch.sub(corrupted.mlp[layer], mlp, out=found[:, first + heads])
     return found
 
 
@@ -91,7 +92,7 @@ def readers(anatomy: Anatomy, tape: Tape, gradient: Tensor, copies: int, found: 
         tape: The layer, recorded on copies of a batch, one after another.
         gradient: At the stream after the layer, (copies · batch, position, width).
         copies: How many; the destinations' gradients are summed over them.
-        found: Where these go, (destination, batch, position, width), in the graph's order:
+        found: Where these go, (batch, destination, position, width), in the graph's order:
             queries, keys, values, MLP.
 
     Returns:
@@ -110,9 +111,10 @@ def readers(anatomy: Anatomy, tape: Tape, gradient: Tensor, copies: int, found: 
         weight = anatomy.projection_weight(layer, name) * frame[2]
         if anatomy.family.norm == "layer":
             weight = weight - weight.mean(-1, keepdim=True)
-        _through_weights(found[i * heads : (i + 1) * heads], small[name], weight, frame, copies)
+        here = found[:, i * heads : (i + 1) * heads]
+        _through_weights(here, small[name], weight, frame, copies)
     frame = anatomy.norm_frame(anatomy.mlp_norm(layer), tape.parts["mid"].detach())
-    _through_norm(anatomy, found[-1], got["mlp normed"], frame, copies)
+    _through_norm(anatomy, found[:, -1], got["mlp normed"], frame, copies)
     return got["stream"]
 
 
@@ -140,25 +142,25 @@ def _through_weights(
     """Carry gradients at heads' projected values through their weights and the norm.
 
     Args:
-        found: Where they go, (head, batch, position, width).
+        found: Where they go, (batch, head, position, width).
         gradient: (rows, position, head, size).
         weight: With the gain and without the mean, (head or key head, size, width).
         frame: Of the norm, see `Anatomy.norm_frame`.
         copies: Summed over; the products with the weights are done once for all of them.
     """
     centred, scale, _ = frame
-    heads, batch, length, width = found.shape
+    batch, heads, length, width = found.shape
     scaled = gradient * scale[..., None]
     group = heads // len(weight)
     read = (centred @ weight.flatten(0, 1).T).view(*centred.shape[:2], *weight.shape[:2])
     along = (scaled * read.repeat_interleave(group, -2)).sum(-1) * (scale**2 / width)
     total = scaled.view(copies, batch, length, heads, -1).sum(0)
     total = total.permute(2, 0, 1, 3).reshape(heads, batch * length, -1)
-    rows = found.view(heads, batch * length, width)
-    torch.bmm(total, weight.repeat_interleave(group, 0), out=rows)
-    back = along.view(copies, batch, length, heads).permute(0, 3, 1, 2)
+    rows = total @ weight.repeat_interleave(group, 0)
+    found.copy_(rows.view(heads, batch, length, width).transpose(0, 1))
+    back = along.view(copies, batch, length, heads).transpose(2, 3)
     for one, where in zip(back, centred.view(copies, batch, length, width), strict=True):
-        found.addcmul_(one[..., None], where, value=-1)
+        found.addcmul_(one[..., None], where[:, None], value=-1)
 
 
 def _through_norm(

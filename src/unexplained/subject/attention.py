@@ -15,6 +15,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from unexplained.subject.precision import fused
+
 NAME = "unexplained"
 
 STAGES = {"q": 0, "k": 0, "v": 1, "pattern": 2, "z": 3, "out": 4}
@@ -160,9 +162,10 @@ def _attention(
     if computing is not None:
         layer = int(module.layer_idx)  # type: ignore[arg-type]
         return computing.attend(layer, query, key, value, attention_mask, scaling), None
-    z, _ = sdpa_attention_forward(
-        module, query, key, value, attention_mask, scaling=scaling, **kwargs
-    )
+    with fused():
+        z, _ = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **kwargs
+        )
     running = listener.get()
     if running is not None:
         values = HeadValues(query, key, value, attention_mask, scaling, z)

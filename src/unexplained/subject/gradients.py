@@ -11,7 +11,7 @@ reads it, so that there is a gradient for the key as one query head alone sees i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from unexplained.subject.anatomy import Anatomy
 from unexplained.subject.attention import HeadValues, attender
 from unexplained.subject.edits import Batch
-from unexplained.subject.hooks import first_of
+from unexplained.subject.hooks import first_of, for_any_batch
+from unexplained.subject.precision import fused, fused_backward
 from unexplained.subject.prefix import Prefix
 from unexplained.subject.run import Resume
 
@@ -105,6 +106,7 @@ def record(
     start: Batch | Resume,
     *,
     prefix: Prefix | None = None,
+    points: Callable[[Tensor], Tensor] = lambda embedded: embedded,
     added: Mapping[int, Tensor] | None = None,
 ) -> Recording:
     """Run a pass and record every layer that runs.
@@ -113,10 +115,12 @@ def record(
         anatomy: The model.
         start: Tokens, or a kept stream with any number of rows.
         prefix: What comes before a batch's first column; a `Resume` carries its own.
+        points: What layer 0 reads in the place of the embedded batch (rows, position, width):
+            as many rows again as one likes.
         added: Layer → what is added to its attention output, (rows, position, width).
     """
     anatomy.require_one_device("A gradient")
-    with _recording(anatomy, added or {}) as recorder:
+    with _recording(anatomy, added or {}, points) as recorder:
         if isinstance(start, Batch):
             before = None if prefix is None else prefix.cache
             anatomy.body(input_ids=start.tokens, past_key_values=before, use_cache=False)
@@ -146,6 +150,7 @@ class _Recorder:
 
     anatomy: Anatomy
     added: Mapping[int, Tensor]
+    points: Callable[[Tensor], Tensor]
     tapes: dict[int, Tape] = field(default_factory=dict)
     stream: Tensor = field(default_factory=lambda: torch.empty(0))
     normed: Tensor = field(default_factory=lambda: torch.empty(0))
@@ -178,9 +183,11 @@ class _Recorder:
             if mask is None:
                 mask = torch.ones(length, before + length, dtype=torch.bool, device=query.device)
                 mask = mask.tril(before)[None, None]
-        z = nn.functional.scaled_dot_product_attention(
-            query, whole["k"], whole["v"], mask, is_causal=mask is None, scale=scaling
-        ).transpose(1, 2)
+        with fused():
+            attended = nn.functional.scaled_dot_product_attention(
+                query, whole["k"], whole["v"], mask, is_causal=mask is None, scale=scaling
+            )
+        z = fused_backward(attended).transpose(1, 2)
         self._open |= {"q": query, "key": own, "k": mine["k"], "v": mine["v"], "z": z}
         self._heads = HeadValues(
             query.detach(), key.detach(), value.detach(), mask, scaling, z.detach()
@@ -205,7 +212,7 @@ class _Recorder:
     def _on(self, layer: int) -> Iterator[Any]:
         anatomy = self.anatomy
         module = anatomy.layers[layer]
-        yield module.register_forward_pre_hook(self._begin, with_kwargs=True)
+        yield module.register_forward_pre_hook(self._begin(layer), with_kwargs=True)
         yield anatomy.projection(layer, "q").register_forward_hook(self._after("q projected"))
         yield anatomy.projection(layer, "k").register_forward_hook(self._after("k projected"))
         yield anatomy.head_output(layer).register_forward_hook(self._after("out"))
@@ -216,10 +223,15 @@ class _Recorder:
         yield anatomy.mlp_end(layer).register_forward_hook(self._after("mlp"))
         yield module.register_forward_hook(self._end(layer))
 
-    def _begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        leaf = args[0].detach().requires_grad_()
-        self._open = {"stream": leaf}
-        return (leaf, *args[1:]), kwargs
+    def _begin(self, layer: int) -> Any:
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            stream = self.points(args[0].detach()) if layer == 0 else args[0].detach()
+            leaf = stream.requires_grad_()
+            self._open = {"stream": leaf}
+            others, named = for_any_batch(args, kwargs)
+            return (leaf, *others), named
+
+        return hook
 
     def _before(self, name: PartName) -> Any:
         def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
@@ -260,8 +272,12 @@ class _Recorder:
 
 
 @contextmanager
-def _recording(anatomy: Anatomy, added: Mapping[int, Tensor]) -> Iterator[_Recorder]:
-    recorder = _Recorder(anatomy, added)
+def _recording(
+    anatomy: Anatomy,
+    added: Mapping[int, Tensor],
+    points: Callable[[Tensor], Tensor] = lambda embedded: embedded,
+) -> Iterator[_Recorder]:
+    recorder = _Recorder(anatomy, added, points)
     token = attender.set(recorder)
     try:
         with torch.enable_grad(), recorder.hooked():

@@ -143,7 +143,7 @@ class Running:
     def _before_layer(self, layer: int, module: nn.Module, *, record: bool) -> Any:
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if record:
-                self.arguments.append(_for_any_batch(args, kwargs))
+                self.arguments.append(for_any_batch(args, kwargs))
             # Before accelerate's own hook, which moves what comes from another device.
             stream = self._visit(layer, "resid_pre", args[0].to(self.anatomy.device(layer)))
             self.layer_input = stream
@@ -322,15 +322,13 @@ class Running:
                 group.raw = None
 
 
-def _for_any_batch(
+def for_any_batch(
     args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """A layer's other arguments, the mask cut to one row: no row has a mask of its own."""
-    rows = args[0].shape[0]
 
     def cut(value: Any) -> Any:
-        mask = isinstance(value, Tensor) and value.dim() == 4 and value.shape[0] == rows
-        return value[:1] if mask else value
+        return value[:1] if isinstance(value, Tensor) and value.dim() == 4 else value
 
     return tuple(map(cut, args[1:])), {name: cut(value) for name, value in kwargs.items()}
 

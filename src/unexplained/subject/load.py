@@ -81,7 +81,7 @@ def load(
     model.set_attn_implementation(NAME)  # type: ignore[operator]
     if len(_devices(model)) > 1:
         notes = [*notes, f"spread over {', '.join(_devices(model))}"]
-    precision = decide(where, cache_folder() / "precision.json")
+    precision = decide(where, cache_folder() / "products.json")
     size = sum(parameter.numel() for parameter in model.parameters())
     facts = (
         *notes,

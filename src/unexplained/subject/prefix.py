@@ -42,12 +42,16 @@ class Prefix:
     """How many positions."""
     cache: ReadOnlyCache
 
+    @classmethod
+    def of(cls, filled: DynamicCache, length: int) -> Prefix:
+        """The first positions of what a pass left in a cache."""
+        kept = [(x.keys[..., :length, :], x.values[..., :length, :]) for x in filled.layers]
+        return cls(length, ReadOnlyCache(kept))
+
 
 def run_prefix(anatomy: Anatomy, tokens: Tensor) -> Prefix:
     """Run (batch, position) tokens and keep the keys and values of every layer."""
     filled = DynamicCache()
     with torch.no_grad():
         anatomy.body(input_ids=tokens, past_key_values=filled, use_cache=True)
-    cache = ReadOnlyCache()
-    cache.layers = filled.layers
-    return Prefix(tokens.shape[1], cache)
+    return Prefix.of(filled, tokens.shape[1])
