@@ -31,6 +31,20 @@ class Mutant:
 
 
 MUTANTS = (
+    # the float32 product, and what edges take their passes from
+    Mutant("subject/precision.py", "other_error <= 4 * error", "other_error <= 1e9 * error",
+           "test_precision.py::test_what_rounds_to_bfloat16_is_not_taken_however_fast"),
+    Mutant("subject/precision.py", "    node = result.grad_fn", "    node = None",
+           "test_precision.py::test_a_gradient_goes_back_through_attention_on_torchs_own_product"),
+    Mutant("subject/precision.py", "fp32_precision = outside.pop()", "fp32_precision",
+           "test_precision.py::test_a_gradient_goes_back_through_attention_on_torchs_own_product"),
+    Mutant("subject/prefix.py", "(x.keys[..., :length, :]", "(x.keys[..., :length + 1, :]",
+           "test_prefix.py::test_the_beginning_of_a_pass_is_the_prefix_of_another"),
+    Mutant("circuits/edges.py", "rows = slice(0, len(self.clean.tokens))",
+           "rows = slice(-len(self.clean.tokens), None)",
+           "test_edges.py::test_integrated_over_inputs_the_edges_out_of_the_embedding_add_up_to_the_whole_change"),
+    Mutant("circuits/edges.py", "[1 - k / steps for k in ks]", "[k / steps for k in ks]",
+           "test_edges.py::test_one_step_is_the_clean_prompt"),
     # families by byte
     Mutant("assays/family.py", "first[number], folder) / math.log(2)", "first[number], folder)",
            "test_family.py::test_uniform_models_have_the_bits_of_their_vocabularies"),
@@ -205,8 +219,8 @@ MUTANTS = (
            "test_ladder.py::test_a_run_that_was_killed_ends_in_the_same_weights_bit_for_bit"),
     Mutant("evaluate/conditions.py", "if sites.count(site) > 1:", "if False:",
            "test_rewrite.py::test_joint_conditions_are_refused_where_they_collide_or_are_direct"),
-    Mutant("evaluate/job.py", "others[name] = predictor.predict(self.whole, self.everywhere)",
-           "others[name] = predictor.predict(self.whole, self.everywhere.roll(1, 1))",
+    Mutant("evaluate/job.py", "predictor.predict(self.whole, self.everywhere)",
+           "predictor.predict(self.whole, self.everywhere.roll(1, 1))",
            "test_others.py::test_another_model_is_measured_as_if_it_were_the_subject"),
     Mutant("assays/rewrite.py", "name = min(costs,", "name = max(costs,",
            "test_rewrite.py::test_the_planted_head_is_given_the_rule_that_it_follows"),

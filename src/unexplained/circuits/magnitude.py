@@ -35,7 +35,7 @@ def edge_sizes(
             Written.of_pass(subject.run(one, keep=keep), graph) for one in (batch, other)
         )
         moved = differences(subject.anatomy, clean, corrupted)
-        size = moved.pow(2).mean(-1) * batch.valid
-        total += size.sum((1, 2)).double().cpu().numpy()
+        size = moved.pow(2).mean(-1) * batch.valid[:, None]
+        total += size.sum((0, 2)).double().cpu().numpy()
         count += int(batch.valid.sum())
     return np.asarray(np.sqrt(total / count)[graph.ends[:, 0]])
