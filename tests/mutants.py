@@ -45,6 +45,8 @@ MUTANTS = (
            "test_edges.py::test_integrated_over_inputs_the_edges_out_of_the_embedding_add_up_to_the_whole_change"),
     Mutant("circuits/edges.py", "[1 - k / steps for k in ks]", "[k / steps for k in ks]",
            "test_edges.py::test_one_step_is_the_clean_prompt"),
+    Mutant("circuits/magnitude.py", " * batch.valid[:, None]", "",
+           "test_edges.py::test_sizes_of_what_sources_change_are_those_of_kept_outputs"),
     # families by byte
     Mutant("assays/family.py", "first[number], folder) / math.log(2)", "first[number], folder)",
            "test_family.py::test_uniform_models_have_the_bits_of_their_vocabularies"),

@@ -17,6 +17,7 @@ from unexplained.circuits import (
     EdgeScores,
     Graph,
     attribute_edges,
+    edge_sizes,
     load_mib,
     save_mib,
 )
@@ -492,3 +493,24 @@ def test_pairs_that_begin_alike_up_to_the_last_position_are_fine() -> None:
     scores = attribute_edges(subject, text_of(one))
     totals = np.nansum(scores.graph.matrix(scores.mean), axis=1)
     assert totals[1] == pytest.approx(node_total(subject, one, "a0.h0"), rel=1e-5)
+
+
+def test_sizes_of_what_sources_change_are_those_of_kept_outputs(subject: Subject) -> None:
+    """The second route: every source's own output, a pair at a time, without padding."""
+    shape, graph = subject.shape, Graph.of(subject.shape, parallel=subject.anatomy.parallel)
+    sites = [Site(-1, "embed")]
+    for layer in range(shape.layers):
+        sites += [Site(layer, "H", head, "out") for head in range(shape.heads)]
+        sites.append(Site(layer, "mlp"))
+    squares, count = np.zeros(len(sites)), 0
+    for block in TEXT.eval:
+        assert isinstance(block, Pair)
+        runs = [
+            subject.run(Batch.of(torch.tensor(row)[None]), keep=sites).values
+            for row in (block.tokens, block.corrupted)
+        ]
+        moved = [runs[1][site] - runs[0][site] for site in sites]
+        squares += [float(one.pow(2).mean(-1).sum()) for one in moved]
+        count += len(block.tokens)
+    found = edge_sizes(subject, TEXT)
+    np.testing.assert_allclose(found, np.sqrt(squares / count)[graph.ends[:, 0]], rtol=1e-6)
