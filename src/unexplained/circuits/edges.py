@@ -118,7 +118,7 @@ def attribute_edges(
         measure: What would change. `kl` is of the clean prompt's prediction from the patched
             one's; it has no gradient at the clean prompt, so not with `eap`.
         part: A circuit that is to be measured on the eval part must be found on the fit part.
-        batch_pairs: Pairs at a time. What is held grows with it.
+        batch_pairs: Pairs at a time. What is held grows with it and with the length of whole prompts.
         progress: Told (pairs done, pairs in all).
 
     Raises:
