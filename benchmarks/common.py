@@ -369,15 +369,16 @@ def ablating(work: Work) -> int:
 
 
 def patching(work: Work) -> int:
-    """W2: shared positions once; of the others one pass of each prompt, then every head's suffix.
+    """W2: every beginning and every prompt once, then every head's suffix.
 
     Two rows of the unembedding at the last position.
     """
     shape, rows = work.subject.shape, len(work.clean)
-    shared, rest = range(SHARED), range(SHARED, LENGTH)
+    rest = range(SHARED, LENGTH)
     one = operations(shape, rows, rest)
     return (
-        shape.layers * (operations(shape, rows, shared).layer + 2 * one.layer)
+        once(work, rows)
+        + shape.layers * one.layer
         + suffixes(shape, work.all_heads, one, rows * len(rest))
         + len(work.all_heads) * rows * 4 * shape.width
     )
@@ -390,12 +391,22 @@ def edges(shape: Shape) -> int:
     return heads + sum(sources + shape.heads for sources in before[:-1]) + before[-1]
 
 
+def once(work: Work, but: int) -> int:
+    """The pairs' beginnings and prompts once each, but for so many of the prompts."""
+    beginnings = len(work.clean[:, :SHARED].unique(dim=0))
+    prompts = len(torch.cat([work.clean, work.corrupted]).unique(dim=0))
+    shape, rest = work.subject.shape, range(SHARED, LENGTH)
+    prefix = operations(shape, beginnings, range(SHARED)).layer
+    return shape.layers * (prefix + operations(shape, prompts - but, rest).layer)
+
+
 def attributing(work: Work, steps: int) -> int:
     """W3: passes at the positions that differ, gradients of inputs, one product for all edges.
 
-    `steps` 0 is EAP: both prompts forward, the clean one backward. Otherwise EAP-IG: both ends and
-    the points between them forward (the last point is the clean prompt), all points backward. In
-    the backward pass the keys and values of every query head have a gradient of their own.
+    Every beginning and every prompt once: of a pair and its role-swap, each is the other's
+    corrupted prompt. `steps` 0 is EAP: both prompts forward, the clean one backward. Otherwise
+    EAP-IG: the points between both ends too (the last is the clean prompt), all points backward.
+    In the backward pass the keys and values of every query head have a gradient of their own.
     """
     shape, rows = work.subject.shape, len(work.clean)
     rest = range(SHARED, LENGTH)
@@ -405,8 +416,8 @@ def attributing(work: Work, steps: int) -> int:
     backward = gradients + 2 * one.scores + one.output + one.mlp
     points = max(steps, 1)
     return (
-        shape.layers * operations(shape, rows, range(SHARED)).layer
-        + shape.layers * ((points + 1) * one.layer + points * backward)
+        once(work, rows)
+        + shape.layers * points * (one.layer + backward)
         + 2 * edges(shape) * tokens * shape.width
     )
 

@@ -20,7 +20,8 @@ SAME = "plain hooks, same products"
 HOOKS, LENS, NNSIGHT = PEERS
 SKIP, INVOKES = f"{NNSIGHT}, skipping", f"{NNSIGHT}, invokes"
 PYVENE = "pyvene 0.1.8"
-DIAGNOSTIC = (SAME, "plain autograd, same products")
+AUTOGRAD, SCHEME = "plain autograd", "EAP-IG's order of work, written anew"
+DIAGNOSTIC = (SAME, f"{AUTOGRAD}, same products", f"{SCHEME}, same products")
 """Rows that no user of a peer would get without knowing about the setting."""
 
 

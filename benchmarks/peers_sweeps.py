@@ -30,6 +30,7 @@ from peers_reads import (
     NNSIGHT,
     PYVENE,
     SAME,
+    SCHEME,
     SKIP,
     bridged,
     intervenable,
@@ -305,7 +306,7 @@ def attribute(name: str, steps: int) -> Callable[[Work], Tool]:
 
     def make(work: Work) -> Tool:
         model = work.model().requires_grad_(False)
-        method = plain_eap.scheme if name == SCHEME else plain_eap.plain
+        method = plain_eap.scheme if name.startswith(SCHEME) else plain_eap.plain
         setting = work.subject.precision.applied if name in DIAGNOSTIC else nullcontext
 
         def metric(logits: Tensor) -> Tensor:
@@ -320,9 +321,6 @@ def attribute(name: str, steps: int) -> Callable[[Work], Tool]:
         return Tool(run)
 
     return make
-
-
-AUTOGRAD, SCHEME = "plain autograd", "EAP-IG's order of work, written anew"
 
 
 def attribute_exact(work: Work, steps: int) -> list[Tensor]:

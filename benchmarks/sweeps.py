@@ -66,7 +66,7 @@ def _heads(work: Work) -> tuple[int, int]:
 
 
 def _edges(steps: int) -> Sweep:
-    names = (peers.AUTOGRAD, peers.SCHEME, peers_reads.DIAGNOSTIC[1])
+    names = (peers_reads.AUTOGRAD, peers_reads.SCHEME, *peers_reads.DIAGNOSTIC[1:])
     tools = {name: peers.attribute(name, steps) for name in names}
     return Sweep(
         what=f"{f'EAP-IG (inputs), {steps} steps' if steps else 'EAP'}: all edges, 8 pairs",

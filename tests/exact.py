@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -23,6 +24,14 @@ def pair(number: int, length: int, shared: int) -> Pair:
     return Pair(
         f"p{number}", "made up", tokens, corrupted=corrupted, answer=int(answer),
         wrong=int(wrong), orbit=f"o{number // 2}", labels={},
+    )  # fmt: skip
+
+
+def swapped(one: Pair) -> Pair:
+    """The role-swap of a pair: each prompt is the other's corrupted one."""
+    return replace(
+        one, document=f"{one.document}, swapped", tokens=one.corrupted, corrupted=one.tokens,
+        answer=one.wrong, wrong=one.answer,
     )  # fmt: skip
 
 

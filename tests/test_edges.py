@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from exact import PAIRS, TEXT, batches, double_subject, margin, pair, text_of
+from exact import PAIRS, TEXT, batches, double_subject, margin, pair, swapped, text_of
 from tiny import CONFIGS, tiny_subject, tokens
 from unexplained.circuits import (
     CircuitError,
@@ -299,6 +299,27 @@ def test_one_pair_at_a_time_is_all_at_once(subject: Subject, method: Method) -> 
     whole = attribute_edges(subject, TEXT, method=method, steps=3, batch_pairs=5)
     np.testing.assert_allclose(one.mean, whole.mean, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(one.error, whole.error, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["eap", "eap-ig-inputs", "eap-ig-activations"])
+def test_of_a_pair_and_its_role_swap_every_prompt_is_run_once(
+    method: Method, subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside them a pair without a swap: alone, every corrupted prompt has a pass of its own."""
+    one, other = pair(2, 8, 0), pair(5, 8, 2)
+    text = text_of(one, swapped(other), swapped(one), pair(0, 8, 3), other)
+    alone = attribute_edges(subject, text, method=method, steps=3, batch_pairs=1)
+    ran = []
+    run = Subject.run
+
+    def counted(self: Subject, batch: Batch, *args, **kwargs):
+        ran.append(len(batch.tokens))
+        return run(self, batch, *args, **kwargs)
+
+    monkeypatch.setattr(Subject, "run", counted)
+    whole = attribute_edges(subject, text, method=method, steps=3, batch_pairs=5)
+    assert whole.mean == pytest.approx(alone.mean, rel=1e-9, abs=1e-12)
+    assert ran == [1] if method != "eap-ig-activations" else [1, 5]
 
 
 @pytest.mark.parametrize("method", ["eap", "eap-ig-inputs", "eap-ig-activations"])

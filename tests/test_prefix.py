@@ -34,18 +34,27 @@ def halved_from(start: int, kind: str, head: int = 2) -> Edit:
     return Edit(Site(1, "H", head, kind), halve)
 
 
-def test_the_beginning_of_a_pass_is_the_prefix_of_another(subject: Subject) -> None:
-    batch = Batch.of(tokens())
-    whole = subject.run(batch, keep_prefix=True)
-    alone = subject.prefix(batch.tokens[:, :START])
-    kept = whole.prefix(START)
-    assert kept.length == START
-    for one, other in zip(kept.cache.layers, alone.cache.layers, strict=True):
-        assert (one.keys - other.keys).abs().max() <= bound(other.keys)
-        assert (one.values - other.values).abs().max() <= bound(other.values)
-    rest = subject.run(batch.since(START), prefix=kept).normed
-    assert (rest - whole.normed[:, START:]).abs().max() <= bound(whole.normed)
-    assert kept.cache.layers[0].keys.shape[-2] == START, "a pass wrote to the prefix"
+def test_rows_that_begin_alike_are_run_once_and_keep_their_places(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, three = tokens()[:3]
+    assert len({tuple(row[:START].tolist()) for row in (one, two, three)}) == 3
+    batch = Batch.of(torch.stack([two, one, two, three, one]))
+    seen = []
+    body = subject.anatomy.body
+    hook = body.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append(len(kwargs["input_ids"])), with_kwargs=True
+    )
+    prefix = subject.prefix(batch.tokens[:, :START])
+    hook.remove()
+    assert seen == [3]
+    whole = subject.run(batch).normed[:, START:]
+    rest = subject.run(batch.since(START), prefix=prefix).normed
+    assert (rest - whole).abs().max() <= bound(whole)
+    some = torch.tensor([3, 0])
+    part = Batch.of(batch.tokens[some]).since(START)
+    rest = subject.run(part, prefix=prefix.rows(some)).normed
+    assert (rest - whole[some]).abs().max() <= bound(whole)
 
 
 def test_the_rest_of_a_prompt_after_its_prefix_is_the_whole_prompt(subject: Subject) -> None:

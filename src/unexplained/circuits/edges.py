@@ -22,7 +22,7 @@ cancels in the sum can be large at single positions. Check the edges that matter
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -36,7 +36,7 @@ from unexplained.circuits.measures import Measure
 from unexplained.circuits.paths import Written, differences, readers, written
 from unexplained.evaluate.batches import Plan, Scored, plan
 from unexplained.evaluate.evaluate import Progress
-from unexplained.subject import Resume, Subject
+from unexplained.subject import Batch, Resume, Subject
 from unexplained.subject.gradients import Recording, record
 from unexplained.text import Block, Text
 
@@ -118,7 +118,7 @@ def attribute_edges(
         measure: What would change. `kl` is of the clean prompt's prediction from the patched
             one's; it has no gradient at the clean prompt, so not with `eap`.
         part: A circuit that is to be measured on the eval part must be found on the fit part.
-        batch_pairs: Pairs at a time. What is held grows with it and with the length of whole prompts.
+        batch_pairs: Pairs at a time; what is held grows with it. Pairs and role-swaps stand side by side.
         progress: Told (pairs done, pairs in all).
 
     Raises:
@@ -177,7 +177,8 @@ class _Work:
     """One batch of pairs.
 
     Only positions from the first on at which the prompts differ are run: before it sources write
-    the same in both.
+    the same in both. A prompt is run once: of a pair and its role-swap, each is the other's
+    corrupted prompt.
     """
 
     def __init__(
@@ -185,21 +186,40 @@ class _Work:
     ) -> None:
         self.subject, self.graph, self.measure, self.steps = subject, graph, measure, steps
         whole, start = some.batch(subject.device), some.shared
-        scored = some.scored(subject.device)
         self.clean = whole.since(start)
+        scored = some.scored(subject.device)
         self.scored = Scored(scored.where[:, start:], scored.targets, scored.wrong)
+        self.prefix = subject.prefix(whole.tokens[:, :start]) if start else None
         assert whole.corrupted is not None
-        # Its beginning is the clean prompts' too, so it is run only here.
-        corrupted = subject.run(
-            replace(whole, tokens=whole.corrupted),
-            keep=written(graph.layers, graph.heads),
-            keep_prefix=start > 0,
-        )
-        self.prefix = corrupted.prefix(start) if start else None
-        self.corrupted = Written.of_pass(corrupted, graph, start)
+        same = (whole.corrupted[:, None] == whole.tokens).all(-1)
+        self.corrupted = same.int().argmax(-1)
+        alone = ~same.any(-1)
+        self.others = self._others(alone) if alone.any() else None
+        self.corrupted[alone] = len(same) + torch.arange(int(alone.sum()), device=same.device)
         self.found = torch.zeros(
             len(some.blocks), *graph.real.shape, device=subject.device, dtype=torch.float64
         )
+
+    def _others(self, which: Tensor) -> Written:
+        """What sources write in corrupted prompts that are no pair's clean one here."""
+        graph, clean = self.graph, self.clean
+        assert clean.corrupted is not None
+        rows = which.nonzero()[:, 0]
+        batch = Batch(
+            clean.corrupted[rows],
+            clean.valid[rows],
+            clean.rows[rows],
+            tuple(clean.documents[i] for i in rows.tolist()),
+            clean.start,
+        )
+        prefix = None if self.prefix is None else self.prefix.rows(rows)
+        keep = written(graph.layers, graph.heads)
+        return Written.of_pass(self.subject.run(batch, keep=keep, prefix=prefix), graph)
+
+    def _sources(self, clean: Written) -> Tensor:
+        """Corrupted less clean, of every source (pair, source, position, width)."""
+        corrupted = clean.then(self.others).rows(self.corrupted)
+        return differences(self.subject.anatomy, clean, corrupted)
 
     def scores(self, method: Method) -> Tensor:
         """(pair, source, destination), float64; what is no edge holds anything."""
@@ -211,11 +231,10 @@ class _Work:
         first = self._record(chunks[0], steps)
         # The last step of the average, and the first here, is the clean prompt.
         rows = slice(0, len(self.clean.tokens))
-        clean = Written.of_tapes(first.tapes, rows)
-        sources = differences(self.subject.anatomy, clean, self.corrupted)
+        sources = self._sources(Written.of_tapes(first.tapes, rows))
         normed = first.normed[rows].detach()
         self._add(first, sources, len(chunks[0]), normed)
-        del first, clean
+        del first
         for some in chunks[1:]:
             self._add(self._record(some, steps), sources, len(some), normed)
         return self.found.div_(steps)
@@ -225,7 +244,8 @@ class _Work:
         away = torch.tensor([1 - k / steps for k in ks])[:, None, None, None]
 
         def points(clean: Tensor) -> Tensor:
-            return (clean + away.to(clean) * (self.corrupted.embed - clean)).flatten(0, 1)
+            both = clean if self.others is None else torch.cat([clean, self.others.embed])
+            return (clean + away.to(clean) * (both[self.corrupted] - clean)).flatten(0, 1)
 
         anatomy = self.subject.anatomy
         return record(anatomy, self.clean, prefix=self.prefix, points=points)
@@ -237,14 +257,14 @@ class _Work:
 
     def _by_activations(self) -> None:
         """One group of sources after another, each with passes of its own."""
-        graph, anatomy = self.graph, self.subject.anatomy
+        graph = self.graph
         clean = self.subject.run(
             self.clean,
             keep=written(graph.layers, graph.heads),
             keep_streams=range(graph.layers),
             prefix=self.prefix,
         )
-        sources = differences(anatomy, Written.of_pass(clean, graph), self.corrupted)
+        sources = self._sources(Written.of_pass(clean, graph))
         for layer in range(-1, graph.layers):
             first = graph.sources_before(layer) if layer >= 0 else 0
             after = clean.resume(layer + 1)

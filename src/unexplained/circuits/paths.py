@@ -9,7 +9,7 @@ a vector a is P(r g a) − c (r²/width) (c · r g a), where P takes off the mea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -45,10 +45,9 @@ class Written:
     """By layer, (batch, position, width)."""
 
     @classmethod
-    def of_pass(cls, done: Pass, graph: Graph, start: int = 0) -> Written:
-        """From a pass that kept the sites of `written`: positions from `start` on."""
-        layers, heads = range(graph.layers), range(graph.heads)
-        values = {site: value[:, start:] for site, value in done.values.items()}
+    def of_pass(cls, done: Pass, graph: Graph) -> Written:
+        """From a pass that kept the sites of `written`."""
+        layers, heads, values = range(graph.layers), range(graph.heads), done.values
         z = [
             torch.stack([values[Site(layer, "H", head, "z")] for head in heads], 2)
             for layer in layers
@@ -63,6 +62,23 @@ class Written:
             tapes[0].parts["stream"][rows].detach(),
             [tape.parts["z"][rows].detach() for tape in tapes],
             [tape.parts["mlp"][rows].detach() for tape in tapes],
+        )
+
+    def then(self, other: Written | None) -> Written:
+        """These prompts and after them others."""
+        if other is None:
+            return self
+        return self._each(other, lambda mine, theirs: torch.cat([mine, theirs]))
+
+    def rows(self, which: Tensor) -> Written:
+        """Some of the prompts, in a new order."""
+        return self._each(self, lambda mine, _: mine[which])
+
+    def _each(self, other: Written, function: Callable[[Tensor, Tensor], Tensor]) -> Written:
+        return Written(
+            function(self.embed, other.embed),
+            list(map(function, self.z, other.z)),
+            list(map(function, self.mlp, other.mlp)),
         )
 
 
@@ -108,11 +124,9 @@ def readers(anatomy: Anatomy, tape: Tape, gradient: Tensor, copies: int, found: 
         "v": got["v"].transpose(1, 2),
     }
     for i, name in enumerate(small):
-        weight = anatomy.projection_weight(layer, name) * frame[2]
-        if anatomy.family.norm == "layer":
-            weight = weight - weight.mean(-1, keepdim=True)
         here = found[:, i * heads : (i + 1) * heads]
-        _through_weights(here, small[name], weight, frame, copies)
+        weight, layer_norm = anatomy.projection_weight(layer, name), anatomy.family.norm == "layer"
+        _through_weights(here, small[name], weight, frame, copies, layer_norm)
     frame = anatomy.norm_frame(anatomy.mlp_norm(layer), tape.parts["mid"].detach())
     _through_norm(anatomy, found[:, -1], got["mlp normed"], frame, copies)
     return got["stream"]
@@ -138,29 +152,34 @@ def _through_weights(
     weight: Tensor,
     frame: tuple[Tensor, Tensor, Tensor],
     copies: int,
+    layer_norm: bool,
 ) -> None:
     """Carry gradients at heads' projected values through their weights and the norm.
 
     Args:
         found: Where they go, (batch, head, position, width).
         gradient: (rows, position, head, size).
-        weight: With the gain and without the mean, (head or key head, size, width).
+        weight: (head or key head, size, width).
         frame: Of the norm, see `Anatomy.norm_frame`.
         copies: Summed over; the products with the weights are done once for all of them.
+        layer_norm: Whether it takes off the mean.
     """
-    centred, scale, _ = frame
+    centred, scale, gain = frame
     batch, heads, length, width = found.shape
+    shared, size, _ = weight.shape
     scaled = gradient * scale[..., None]
-    group = heads // len(weight)
-    read = (centred @ weight.flatten(0, 1).T).view(*centred.shape[:2], *weight.shape[:2])
-    along = (scaled * read.repeat_interleave(group, -2)).sum(-1) * (scale**2 / width)
-    total = scaled.view(copies, batch, length, heads, -1).sum(0)
-    total = total.permute(2, 0, 1, 3).reshape(heads, batch * length, -1)
-    rows = total @ weight.repeat_interleave(group, 0)
-    found.copy_(rows.view(heads, batch, length, width).transpose(0, 1))
-    back = along.view(copies, batch, length, heads).transpose(2, 3)
-    for one, where in zip(back, centred.view(copies, batch, length, width), strict=True):
-        found.addcmul_(one[..., None], where[:, None], value=-1)
+    read = (centred * gain) @ weight.flatten(0, 1).T
+    own = scaled.view(*scaled.shape[:2], shared, -1, size)
+    along = (own * read.view(*read.shape[:2], shared, 1, size)).sum(-1).flatten(2)
+    along = (along * (scale**2 / -width)).view(copies, batch, length, heads).transpose(2, 3)
+    # The heads that share a weight side by side: it is not repeated.
+    total = scaled.view(copies, batch, length, heads, size).sum(0).permute(2, 0, 1, 3)
+    rows = (total.reshape(shared, -1, size) @ weight).view(heads, batch, length, width)
+    torch.mul(rows.transpose(0, 1), gain, out=found)
+    if layer_norm:
+        found -= found.mean(-1, keepdim=True)
+    for one, where in zip(along, centred.view(copies, batch, length, width), strict=True):
+        found.addcmul_(one[..., None], where[:, None])
 
 
 def _through_norm(

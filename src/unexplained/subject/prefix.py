@@ -42,16 +42,20 @@ class Prefix:
     """How many positions."""
     cache: ReadOnlyCache
 
-    @classmethod
-    def of(cls, filled: DynamicCache, length: int) -> Prefix:
-        """The first positions of what a pass left in a cache."""
-        kept = [(x.keys[..., :length, :], x.values[..., :length, :]) for x in filled.layers]
-        return cls(length, ReadOnlyCache(kept))
+    def rows(self, which: Tensor) -> Prefix:
+        """The beginnings of some rows, (n,) indices."""
+        kept = [(layer.keys[which], layer.values[which]) for layer in self.cache.layers]
+        return Prefix(self.length, ReadOnlyCache(kept))
 
 
 def run_prefix(anatomy: Anatomy, tokens: Tensor) -> Prefix:
-    """Run (batch, position) tokens and keep the keys and values of every layer."""
+    """Run (batch, position) tokens and keep the keys and values of every layer.
+
+    Rows that are the same are run once: pairs and their role-swaps begin alike.
+    """
+    distinct, which = torch.unique(tokens, dim=0, return_inverse=True)
     filled = DynamicCache()
     with torch.no_grad():
-        anatomy.body(input_ids=tokens, past_key_values=filled, use_cache=True)
-    return Prefix.of(filled, tokens.shape[1])
+        anatomy.body(input_ids=distinct, past_key_values=filled, use_cache=True)
+    kept = [(layer.keys, layer.values) for layer in filled.layers]
+    return Prefix(tokens.shape[1], ReadOnlyCache(kept)).rows(which)

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from unexplained.errors import SiteError
 from unexplained.sites import Site
@@ -69,7 +68,6 @@ class Pass:
     direct: tuple[Direct, ...]
     _streams: dict[int, Tensor]
     _arguments: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...]
-    _cache: DynamicCache | None = None
 
     def has(self, layer: int) -> bool:
         """Whether the stream before that layer was kept."""
@@ -79,11 +77,6 @@ class Pass:
         """The point before a layer that was named in `keep_streams`, or after the last layer."""
         after_all = layer == len(self._arguments)
         return Resume(layer, self.stream if after_all else self._streams[layer], self._arguments)
-
-    def prefix(self, length: int) -> Prefix:
-        """Its first positions, for passes that begin alike (of a pass with `keep_prefix`)."""
-        assert self._cache is not None, "the pass was not run with keep_prefix"
-        return Prefix.of(self._cache, length)
 
 
 def run(
@@ -97,7 +90,6 @@ def run(
     resume: Resume | None = None,
     prefix: Prefix | None = None,
     copies: Sequence[Copy] = (),
-    keep_prefix: bool = False,
 ) -> Pass:
     """Run one pass.
 
@@ -114,7 +106,6 @@ def run(
             batch of its own, in one pass; copies that join at an earlier layer come first. Copy
             i is rows i·batch to (i + 1)·batch of what is returned. Its low bits can depend on
             the others.
-        keep_prefix: Keep keys and values for `Pass.prefix`; of a pass from tokens alone.
 
     Raises:
         SiteError: A site that this model does not have, or that lies before `resume`.
@@ -135,15 +126,13 @@ def run(
     starts = [copy.resume for copy in copies] or ([] if resume is None else [resume])
     running = Running(anatomy, batch, placed, keep, set(keep_streams), direct)
     running.check(starts[0].layer if starts else -1)
-    assert not keep_prefix or (prefix is None and not starts), "a prefix begins with tokens"
-    filled = DynamicCache() if keep_prefix else None
     token = listener.set(running)
     try:
         with torch.no_grad(), running.hooked(every_layer=not starts):
             if not starts:
-                before = filled if prefix is None else prefix.cache
+                before = None if prefix is None else prefix.cache
                 normed = anatomy.body(
-                    input_ids=batch.tokens, past_key_values=before, use_cache=keep_prefix
+                    input_ids=batch.tokens, past_key_values=before, use_cache=False
                 )[0]
             else:
                 running.arguments = list(starts[0].arguments)
@@ -158,7 +147,6 @@ def run(
         tuple(Direct(group.added, group.error) for group in running.groups),
         running.streams,
         tuple(running.arguments),
-        filled,
     )
 
 

@@ -71,7 +71,6 @@ class Subject:
         resume: Resume | None = None,
         prefix: Prefix | None = None,
         copies: Sequence[Copy] = (),
-        keep_prefix: bool = False,
     ) -> Pass:
         """One forward pass; see `unexplained.subject.run.run`."""
         with self.precision.applied():
@@ -85,7 +84,6 @@ class Subject:
                 resume=resume,
                 prefix=prefix,
                 copies=copies,
-                keep_prefix=keep_prefix,
             )
 
     def prefix(self, tokens: Tensor) -> Prefix:
