@@ -128,6 +128,7 @@ def filled(readme: str) -> str:
         "matters": lambda: tables.matters_table(read("matters")),
         "circuit": lambda: tables.circuit_table(circuit_record(RESULTS / "circuit.json")),
         "sweeps": lambda: tables.peers_table(read("sweeps")),
+        "sweeps on one thread": lambda: tables.peers_table(read("sweeps-one-thread")),
         "sweeps on a GPU": lambda: tables.peers_table(read("sweeps-gpu")),
         "rungs": ladder.rungs_table,
         "compute": ladder.compute_table,

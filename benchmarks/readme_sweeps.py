@@ -23,7 +23,7 @@ def peers_table(found: dict[str, Any]) -> str:
         rows = {row["tool"]: row for row in entry["rows"]}
         best, ours = rows[entry["best peer"]], rows["Unexplained"]
         lines.append(
-            f"| {name}: {entry['what']} | {best['tool']} | {best['fastest']:.3g} "
+            f"| {name.split()[0]}: {entry['what']} | {best['tool']} | {best['fastest']:.3g} "
             f"| {ours['fastest']:.3g} | {ours['times as fast, fastest rounds']:.1f} "
             f"| {ours['times as fast as the best peer']:.1f} "
             f"| {100 * ours['share of peak, fastest']:.0f}% | {best['peak memory, MB']:.0f} "
@@ -32,7 +32,9 @@ def peers_table(found: dict[str, Any]) -> str:
         )
     first = next(iter(found.values()))
     machine = first["machine"]
-    place = machine.get("gpu", f"{machine['processor']}, {machine['threads']} threads")
+    place = machine.get(
+        "gpu", f"{machine['processor']}, {counted(int(machine['threads']), 'thread')}"
+    )
     said = [
         f"{place}, torch {first['versions']['torch']}; seconds are of the fastest round, per "
         "condition in W1 and W2. "
@@ -50,11 +52,16 @@ def peers_table(found: dict[str, Any]) -> str:
             peak = entry["measured peak, operations per second"] / 1e9
             need = entry["operations needed for a condition"] / 1e9
             said.append(
-                f"- {name}: {len(entry['rows'][0]['rounds'])} rounds; {need:.3g} GFLOP needed"
+                f"- {name}: {counted(len(entry['rows'][0]['rounds']), 'round')}; {need:.3g} GFLOP needed"
                 f"{' per condition' if entry['conditions of ours'] > 1 else ''}, measured peak "
                 f"{peak:.0f} GFLOP/s; others: {', '.join(slower)}."
             )
     return "\n".join(lines) + "\n\n" + said[0] + "\n\n" + "\n".join(said[1:])
+
+
+def counted(number: int, noun: str) -> str:
+    """One thread, two threads."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def estimators_table(found: dict[str, Any]) -> str:

@@ -162,15 +162,12 @@ def measure(
             said = answers.cannot.get(tool) or f"{answers.seconds[tool][-1]:.3f} s"
             print(f"{name}, round {number + 1}: {tool}: {said}", flush=True)
     peaks += common.peak(work.subject, size)
-    memory = (
-        answers.memory
-        or known
-        or {
-            tool: peak_memory(name, tool, work.small)
-            for tool in sweep.tools
-            if tool not in answers.cannot
-        }
-    )
+    known = answers.memory or known or {}
+    memory = {
+        tool: known[tool] if tool in known else peak_memory(name, tool, work.small)
+        for tool in sweep.tools
+        if tool not in answers.cannot
+    }
     about = {
         "measured peak, operations per second": statistics.median(peaks),
         "peaks before and after the rounds": peaks,
