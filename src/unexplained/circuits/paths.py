@@ -1,8 +1,8 @@
 """What sources write and what destinations read, as gradients: the two sides of every edge.
 
-The input of a destination is the stream before its norm. A gradient at rotated queries, keys and
-values is carried to the outputs of their projections on the tape, and from there by hand: through
-the rows of the head's weights and through the norm. The norm maps x to c·r·g, with c the stream
+The input of a destination is the stream before its norm. A gradient at queries, keys and values is
+carried to the outputs of their projections on the tape, and from there by hand: through the rows of
+the head's weights and through the norm. The norm maps x to c·r·g, with c the stream
 (less its mean, in a layer norm), r one over its size and g the gain; its transposed derivative of
 a vector a is P(r g a) − c (r²/width) (c · r g a), where P takes off the mean in a layer norm.
 """
@@ -21,7 +21,7 @@ from unexplained.subject import Pass
 from unexplained.subject.anatomy import Anatomy, Projection
 from unexplained.subject.gradients import PartName, Tape
 
-WANTED: tuple[PartName, ...] = ("q", "k", "v", "mlp normed", "stream")
+WANTED: tuple[PartName, ...] = ("q projected", "k", "v", "mlp normed", "stream")
 
 
 def written(shape_layers: int, heads: int) -> list[Site]:
@@ -119,7 +119,7 @@ def readers(anatomy: Anatomy, tape: Tape, gradient: Tensor, copies: int, found: 
     heads = shape.heads
     frame = anatomy.norm_frame(anatomy.attention_norm(layer), tape.parts["stream"].detach())
     small: dict[Projection, Tensor] = {
-        "q": anatomy.projected("q", tape.carry("q", got["q"], "q projected")),
+        "q": anatomy.projected("q", got["q projected"]),
         "k": _keys(anatomy, tape, got["k"]),
         "v": got["v"].transpose(1, 2),
     }
