@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from sample_record import sample_record
 from unexplained.cli.app import app
+from unexplained.cli.progress import Progress
 from unexplained.errors import ExplanationError
 from unexplained.explanations.files import find_explanation
 from unexplained.record import RewriteRecord, load_record
@@ -31,6 +34,46 @@ def refused(*words: str) -> str:
     assert done.returncode == 2, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return " ".join(done.stderr.split())
+
+
+def test_a_run_folder_is_refused_to_another_command(tmp_path: Path) -> None:
+    files = ("--report", str(tmp_path / "o.html"), "--record", str(tmp_path / "o.json"))
+    where = ("--run", str(tmp_path / "run"), *files)
+    few = ("--text", "repeats", "--documents", "10", "--fit-documents", "2", "--block", "16")
+    said("sweep", "rung-1", "L0.H0", *few, *where)
+    told = refused("rewrite", "rung-2", *few, *where)
+    assert "command is sweep there and rewrite here" in told
+    assert "model is rung-1 there and rung-2 here" in told
+
+
+def test_behaviours_that_a_tokenizer_leaves_too_few_pairs_of_do_not_end_the_list() -> None:
+    told = said("behaviours", "rung-1", "--pairs", "8")
+    assert "too few" in told and "brackets" in told and "ioi" in told
+
+
+def test_progress_says_rate_and_time_left_however_long_a_step_takes() -> None:
+    now = [0.0]
+    lines, paces = io.StringIO(), []
+    plain = Progress(Console(file=lines, width=120), clock=lambda: now[0])
+    bars = Progress(Console(file=io.StringIO(), force_terminal=True), clock=lambda: now[0])
+    with bars:
+        for done in (320, 352, 384, 1600, 3200):
+            for one in (plain, bars):
+                one("sweeping", done, 3200)
+            paces.append(bars._bars.tasks[0].fields["pace"])
+            now[0] += 40.0
+    # 320 were there before; then 32 in 40 s, and a line at most once a minute.
+    assert lines.getvalue().splitlines() == [
+        "sweeping: 384 of 3,200, 1.25 s each, 59 min left",
+        "sweeping: done",
+    ]
+    assert paces == [
+        "",
+        "1.25 s each, 59 min left",
+        "1.25 s each, 59 min left",
+        "10.7 a second, 2 min left",
+        "",
+    ]
 
 
 def test_the_lists_name_what_there_is() -> None:

@@ -49,6 +49,10 @@ def test_a_component_that_nobody_checked_keeps_what_the_race_saw_and_no_p_value(
     assert race.estimation is not None and race.estimation.missed is not None
     assert race.estimation.missed.high is not None and race.estimation.missed.high > 0.5
     assert race.estimation.exact == 8 * 8 + 16 * 4
+    assert race.tested == len(race.effects) - len(alone)
+    assert f"of {race.tested} components ({len(alone)} more lost the race)" in race.verdict
+    largest = max((e for e in race.effects if e.q is not None), key=lambda e: abs(e.change.value))
+    assert f"largest effect measured is that of {largest.site}," in race.verdict
 
 
 def test_control_variates_give_the_exact_effects_within_their_intervals() -> None:

@@ -47,6 +47,11 @@ def test_a_run_folder_is_for_one_run_and_says_how_another_differs(tmp_path: Path
         run_folder(folder, {"model": "b", "text": "x"}),
     ):
         pass
+    with (
+        pytest.raises(MeasurementError, match=r"run: model is a there and c here\."),
+        run_folder(folder, {"model": "c", "weights": "w"}),
+    ):
+        pass
     (folder / "run.json").write_text("not json", encoding="utf-8")
     with (
         pytest.raises(MeasurementError, match="cannot be read"),

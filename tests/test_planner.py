@@ -180,8 +180,17 @@ def test_a_value_at_the_end_that_is_a_view_can_be_patched(subject: Subject) -> N
 
 def test_a_budget_that_is_too_small_says_what_it_takes() -> None:
     subject = tiny_subject("llama")
-    with pytest.raises(MeasurementError, match=r"budget of 0\.0 MB.*6 x 8 tokens takes 0\.0 MB"):
+    with pytest.raises(
+        MeasurementError, match=r"budget of 1e-06 GB.*6 x 8 tokens takes 2\.5e-05 GB"
+    ):
         evaluate(subject, TEXT, patches(subject, "L1.H0"), memory=1000)
+
+
+@pytest.mark.parametrize("memory", [0.0, -1e9, float("nan"), float("inf")])
+def test_what_is_no_amount_of_memory_is_refused(memory: float) -> None:
+    subject = tiny_subject("llama")
+    with pytest.raises(MeasurementError, match="no amount of memory"):
+        evaluate(subject, TEXT, patches(subject, "L1.H0"), memory=memory)
 
 
 def test_margins_of_running_text_and_patches_of_it_are_refused() -> None:

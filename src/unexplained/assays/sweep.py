@@ -196,9 +196,11 @@ def recorded(job: Sweeping, found: Swept, started: float) -> SweepRecord:
 
 
 def _verdict(effects: Sequence[Effect], job: Sweeping) -> str:
-    told = [effect for effect in effects if effect.q is not None and effect.q < RATE]
+    # What a race chose on flatters or slights: it has no q and is no effect measured.
+    tested = [effect for effect in effects if effect.q is not None]
+    told = [effect for effect in tested if (effect.q or 0) < RATE]
     up = sum((effect.change.value or 0) > 0 for effect in told)
-    worst = max(effects, key=lambda effect: abs(effect.change.value or 0))
+    worst = max(tested or effects, key=lambda effect: abs(effect.change.value or 0))
     what = "patching" if job.ablation == "patch" else f"{job.ablation} ablation"
     first = sum(effect.ranks is not None and effect.ranks[0] == 1 for effect in effects)
     size = f"{written(worst.change, spec='.2g')} {job.measure.unit}"
@@ -207,8 +209,11 @@ def _verdict(effects: Sequence[Effect], job: Sweeping) -> str:
     if first:
         surely = "surely the largest" if first == 1 else f"{first} components could be the largest"
         largest += f"; {surely}"
+    of = f"{len(tested)} components"
+    if len(tested) < len(effects):
+        of += f" ({len(effects) - len(tested)} more lost the race)"
     return (
-        f"On {job.text.name}, {what} of {len(told)} of {len(effects)} components is told from "
+        f"On {job.text.name}, {what} of {len(told)} of {of} is told from "
         f"no effect at a false discovery rate of {RATE:.0%}: {up} raise the {job.measure.name} and "
         f"{len(told) - up} lower it. {largest}."
     )

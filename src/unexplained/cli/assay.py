@@ -20,7 +20,7 @@ from unexplained.cli.shared import (
     Seed,
     Terms,
     app,
-    ledgers,
+    shared_ledgers,
     writing,
 )
 from unexplained.fetch import cache_folder
@@ -164,7 +164,7 @@ def run_assay(
             settings=ux.Settings(seed=seed),
             twin=twin,
             singles=singles,
-            folder=ledgers(None),
+            folder=shared_ledgers(),
             say=progress,
         )
         made.append(found)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from unexplained.cli.progress import Progress
@@ -20,7 +21,7 @@ from unexplained.cli.shared import (
     Seed,
     Terms,
     app,
-    ledgers,
+    kept,
     writing,
 )
 
@@ -41,6 +42,7 @@ Pairs = Annotated[int, typer.Option(min=2, help="Pairs to measure on, role-swaps
 
 @app.command()
 def circuit(
+    context: typer.Context,
     model: Model,
     text: Annotated[
         str, typer.Option(help="A behaviour such as ioi, or a .jsonl file of pairs.")
@@ -80,7 +82,7 @@ def circuit(
     if graph is not None:
         require_writable(graph, "graph")
     methods: list[Any] = [one.value for one in method or (Attribution.IG_INPUTS, Attribution.EAP)]
-    with writing(report, record) as made, Progress() as progress:
+    with writing(report, record) as made, Progress() as progress, kept(context, run) as folder:
         subject = ux.load(model, accept_terms=accept_terms)
         where = ux.pairs(text, subject, pairs=pairs, fit_pairs=fit_pairs, seed=seed)
 
@@ -92,7 +94,7 @@ def circuit(
         given = {path.name: load_mib(path, mine).scores for path in compare or ()}
         found = ux.circuit(
             subject, where, methods=methods, steps=steps, by="signed" if signed else "absolute",
-            draws=draws, given=given, gated=gate, settings=ux.Settings(seed=seed), folder=ledgers(run),
+            draws=draws, given=given, gated=gate, settings=ux.Settings(seed=seed), folder=folder,
             keep_scores=export, say=progress,
         )  # fmt: skip
         made.append(found)
@@ -110,6 +112,7 @@ def behaviours(
     """List the behaviours, and how often a model prefers the right answer."""
     import unexplained as ux
     from unexplained.assays.gate import gate as measured
+    from unexplained.errors import TextError
     from unexplained.report import format as fmt
     from unexplained.text.pairs import described
 
@@ -120,7 +123,11 @@ def behaviours(
     for name, says in described().items():
         row = [name, says]
         if subject is not None:
-            text = ux.pairs(name, subject, pairs=pairs, fit_pairs=2, seed=seed)
+            try:
+                text = ux.pairs(name, subject, pairs=pairs, fit_pairs=2, seed=seed)
+            except TextError as error:
+                table.add_row(*row, "–", "–", escape(f"too few pairs: {error.found.split(';')[0]}"))
+                continue
             found = measured(subject, text, settings=ux.Settings(seed=seed))
             row += [
                 str(fmt.show(found.accuracy)),

@@ -9,7 +9,7 @@ import typer
 
 from unexplained.cli.bars import bars_app
 from unexplained.cli.progress import Progress
-from unexplained.cli.shared import RecordFile, Report, Run, Seed, Terms, ledgers, writing
+from unexplained.cli.shared import RecordFile, Report, Run, Seed, Terms, kept, writing
 
 if TYPE_CHECKING:
     from unexplained.assays.family import Member
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 @bars_app.command("curve")
 def curve(
+    context: typer.Context,
     models: Annotated[
         list[str],
         typer.Argument(
@@ -48,11 +49,11 @@ def curve(
 
     members = [_member(asked, accept_terms, curve=True) for asked in models]
     members += [_member(asked, accept_terms, curve=False) for asked in place or []]
-    with writing(report, record) as made, Progress() as progress:
+    with writing(report, record) as made, Progress() as progress, kept(context, run) as folder:
         made.append(
             family(
                 members, text, documents=documents, characters=characters,
-                extrapolate=extrapolate, settings=Settings(seed=seed), folder=ledgers(run),
+                extrapolate=extrapolate, settings=Settings(seed=seed), folder=folder,
                 say=progress,
             )
         )  # fmt: skip

@@ -19,13 +19,14 @@ from unexplained.cli.shared import (
     Seed,
     TextName,
     app,
-    ledgers,
+    kept,
     writing,
 )
 
 
 @app.command()
 def gap(
+    context: typer.Context,
     model: Model = "rung-4",
     weak: Annotated[str, typer.Option(help="A weaker model with the same tokenizer.")] = "rung-3",
     by: Annotated[
@@ -52,7 +53,7 @@ def gap(
     import unexplained as ux
     from unexplained.explanations.files import find_explanation
 
-    with writing(report, record) as made, Progress() as progress:
+    with writing(report, record) as made, Progress() as progress, kept(context, run) as folder:
         subject = ux.load(model)
         where = ux.text(text, subject, documents=documents, fit_documents=fit_documents,
                         block=block, seed=seed)  # fmt: skip
@@ -61,7 +62,7 @@ def gap(
             ux.gap(
                 subject, ux.load(weak), where, chosen_by=(ux.load(by[0]), ux.load(by[1])),
                 sites=sites, explanations=claims or None, share=share,
-                settings=ux.Settings(seed=seed), folder=ledgers(run),
+                settings=ux.Settings(seed=seed), folder=folder,
                 progress=lambda done, total: progress(f"measuring on {where.name}", done, total),
             )
         )  # fmt: skip

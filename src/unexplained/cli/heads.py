@@ -9,7 +9,16 @@ import typer
 from rich.table import Table
 
 from unexplained.cli.progress import Progress
-from unexplained.cli.shared import OUT, BlockSize, Documents, Model, Seed, Terms, app, ledgers
+from unexplained.cli.shared import (
+    OUT,
+    BlockSize,
+    Documents,
+    Model,
+    Seed,
+    Terms,
+    app,
+    shared_ledgers,
+)
 
 if TYPE_CHECKING:
     from unexplained.record import HeadScore
@@ -28,7 +37,7 @@ def scored(
         progress=partial(progress, f"scoring every head on {text.name}"),
     )  # fmt: skip
     return ux.with_gains(
-        subject, text, scores, ablate, settings=ux.Settings(seed=seed), folder=ledgers(None),
+        subject, text, scores, ablate, settings=ux.Settings(seed=seed), folder=shared_ledgers(),
         progress=partial(progress, "ablating each head alone"),
     )  # fmt: skip
 

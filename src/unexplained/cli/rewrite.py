@@ -20,13 +20,14 @@ from unexplained.cli.shared import (
     Terms,
     TextName,
     app,
-    ledgers,
+    kept,
     writing,
 )
 
 
 @app.command()
 def rewrite(
+    context: typer.Context,
     model: Model,
     sites: Annotated[
         str, typer.Option(help='What may be replaced: "L*.H*", or with MLPs "L*.H* L*.mlp".')
@@ -55,7 +56,7 @@ def rewrite(
     from unexplained.explanations.files import find_explanation
     from unexplained.ladder.conditions import weaker_models
 
-    with writing(report, record) as made, Progress() as progress:
+    with writing(report, record) as made, Progress() as progress, kept(context, run) as folder:
         subject = ux.load(model, accept_terms=accept_terms)
         where = ux.text(text, subject, documents=documents, fit_documents=fit_documents,
                         block=block, seed=seed)  # fmt: skip
@@ -63,12 +64,13 @@ def rewrite(
         made.append(
             ux.rewrite(subject, where, sites, weaker=weaker_models(subject, where),
                        programs=programs, draws=draws,
-                       settings=ux.Settings(seed=seed), folder=ledgers(run), say=progress)
+                       settings=ux.Settings(seed=seed), folder=folder, say=progress)
         )  # fmt: skip
 
 
 @app.command()
 def sizes(
+    context: typer.Context,
     models: Annotated[
         list[str] | None, typer.Argument(help="Rungs of the ladder; all if none.")
     ] = None,
@@ -87,11 +89,11 @@ def sizes(
 
     known = catalogue()
     names = models or [one.name for one in known.rungs() if not one.seed]
-    with writing(report, record) as made, Progress() as progress:
+    with writing(report, record) as made, Progress() as progress, kept(context, run) as folder:
         rungs = {ux.load(name): known.named(name).compute for name in names}
         where = ux.text(text, next(iter(rungs)), documents=documents,
                         fit_documents=fit_documents, block=block, seed=seed)  # fmt: skip
         made.append(
-            ux.sizes(rungs, where, settings=ux.Settings(seed=seed), folder=ledgers(run),
+            ux.sizes(rungs, where, settings=ux.Settings(seed=seed), folder=folder,
                      say=progress)
         )  # fmt: skip

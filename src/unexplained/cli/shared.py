@@ -45,9 +45,38 @@ Run = Annotated[
 ]
 
 
-def ledgers(run: Path | None) -> Path:
-    """Where finished measurements are kept."""
-    return cache_folder() / "ledgers" if run is None else run
+_HOW = {"report", "record", "run", "workers", "cluster", "memory", "accept_terms", "graph"}
+"""Parameters that say where things go or who does the work, and not what is asked."""
+
+
+@contextmanager
+def kept(context: typer.Context, run: Path | None, **found: str) -> Iterator[Path]:
+    """Where finished measurements are kept; a folder that is named is for one run alone.
+
+    Args:
+        context: Of the command: what was asked for is written down in the folder.
+        run: The folder; None is the shared cache, which holds everything apart by itself.
+        found: What the command's parameters do not say, such as a model's fingerprint.
+
+    Raises:
+        MeasurementError: The folder holds another run (with the differences).
+    """
+    from unexplained.evaluate.store import run_folder
+
+    given = {k: _told(v) for k, v in context.params.items() if k not in _HOW}
+    asked = {"command": context.info_name or "", **given, **found}
+    with run_folder(run, asked):
+        yield shared_ledgers() if run is None else run
+
+
+def shared_ledgers() -> Path:
+    """Where finished measurements of all runs are kept."""
+    return cache_folder() / "ledgers"
+
+
+def _told(value: object) -> str:
+    some = value if isinstance(value, list | tuple) else [value]
+    return " ".join(str(getattr(one, "value", one)) for one in some)
 
 
 def read_text(

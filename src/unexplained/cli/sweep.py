@@ -23,7 +23,7 @@ from unexplained.cli.shared import (
     Seed,
     Terms,
     app,
-    ledgers,
+    kept,
     read_text,
     writing,
 )
@@ -42,6 +42,7 @@ class Method(StrEnum):
 
 @app.command()
 def sweep(
+    context: typer.Context,
     model: Model,
     sites: Annotated[
         str, typer.Argument(help='Components, e.g. "L*.H*", "L*.mlp L*.attn" or "L5.N0-99".')
@@ -92,7 +93,6 @@ def sweep(
     crash the same command goes on from there.
     """
     import unexplained as ux
-    from unexplained.evaluate.store import run_folder
 
     with writing(report, record) as made, Progress() as progress:
         subject = ux.load(model, accept_terms=accept_terms)
@@ -104,14 +104,12 @@ def sweep(
             "ablation": ablation or ("patch" if where.pairs else "mean"),
             "measure": measure or ("logit difference" if where.pairs else "loss"),
         }
-        described = {
-            **asked, "sites": sites, "model": subject.fingerprint, "text": where.fingerprint,
-        }  # fmt: skip
-        with run_folder(run, described), _workers(workers, cluster) as who:
+        finger = {"weights": subject.fingerprint, "words": where.fingerprint}
+        with kept(context, run, **finger) as folder, _workers(workers, cluster) as who:
             found = ux.sweep(
                 subject, sites, where, **asked, method=method.value, sample=sample, keep=keep,
                 pairs=pairs, gated=gate and not swapped, settings=ux.Settings(seed=seed),
-                folder=ledgers(run), memory=memory * 1e9, say=progress, workers=who,
+                folder=folder, memory=memory * 1e9, say=progress, workers=who,
             )  # fmt: skip
         made.append(found)
 

@@ -19,7 +19,7 @@ from unexplained.cli.shared import (
     Seed,
     Terms,
     app,
-    ledgers,
+    kept,
     read_text,
     writing,
 )
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def tasks(
+    context: typer.Context,
     model: Model,
     text: Annotated[
         str, typer.Option(help="The full distribution; explanations are chosen on its fit part.")
@@ -60,7 +61,7 @@ def tasks(
     from unexplained.assays.tasks import Asked
     from unexplained.ladder.conditions import weaker_models
 
-    with writing(report, record) as made, Progress() as progress:
+    with writing(report, record) as made, Progress() as progress, kept(context, run) as folder:
         subject = ux.load(model, accept_terms=accept_terms)
 
         def read(name: str) -> Text:
@@ -74,7 +75,7 @@ def tasks(
         weaker = weaker_models(subject, whole)
         made.append(
             ux.tasks(subject, asked, sites, weaker=weaker, reference=weak,
-                     settings=ux.Settings(seed=seed), folder=ledgers(run), say=progress)
+                     settings=ux.Settings(seed=seed), folder=folder, say=progress)
         )  # fmt: skip
 
 

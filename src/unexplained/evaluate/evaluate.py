@@ -8,6 +8,7 @@ and does that; here it is handed out, kept and put in order.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -82,6 +83,12 @@ def evaluate(
             f"The logit difference on {text.name}",
             "it is running text: nothing says which two words to compare",
             "Measure the loss, or use a text of pairs such as ioi.",
+        )
+    if not 0 < memory < math.inf:
+        raise MeasurementError(
+            f"A memory budget of {memory / 1e9:g} GB",
+            "it is no amount of memory",
+            "Give a number above 0 (--memory in GB; `memory` in bytes).",
         )
     job = Job(
         subject, text, part, tuple(wanted), frozenset(keep_tokens), measure, batch_tokens, memory

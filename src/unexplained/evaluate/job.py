@@ -121,10 +121,10 @@ class Job:
         stream = size * self.subject.shape.width * self.item
         if self.memory < 4 * stream:
             raise MeasurementError(
-                f"A memory budget of {self.memory / 1e6:.1f} MB",
+                f"A memory budget of {self.memory / 1e9:.2g} GB",
                 f"one condition on a batch of {rows} x {longest - start} tokens takes "
-                f"{4 * stream / 1e6:.1f} MB",
-                "Give that much, or measure with fewer tokens in a batch.",
+                f"{4 * stream / 1e9:.2g} GB",
+                "Give that much or more (--memory), or measure with fewer tokens in a batch.",
             )
         group = int(min(GROUP[kind], self.memory / 2 // stream))
         stack = min(stack, group)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
@@ -124,7 +125,8 @@ class Store:
             raise MeasurementError(
                 f"Keeping the measurement {name}",
                 f"it cannot be written ({error.strerror or error}); what was finished is kept",
-                f"Free some space or set UNEXPLAINED_CACHE (now writing under {self.folder.parent}).",
+                f"Free some space, or keep it elsewhere (now under {self.folder.parent}): a folder of "
+                "the run's own (--run), or UNEXPLAINED_CACHE for the shared one.",
             ) from error
 
 
@@ -143,7 +145,11 @@ def run_folder(folder: Path | None, asked: Mapping[str, str]) -> Iterator[None]:
     if folder is None:
         yield
         return
-    describes = {**asked, "code": code_digest(), "torch": torch.__version__}
+    describes = {
+        **asked,
+        "code": f"{version('unexplained')}, {code_digest()}",
+        "torch": torch.__version__,
+    }
     store = Store(folder, describes)
     place = folder / "run.json"
     with store.held():
@@ -157,9 +163,13 @@ def run_folder(folder: Path | None, asked: Mapping[str, str]) -> Iterator[None]:
                 f"The run folder {folder}", f"its run.json cannot be read ({error})",
                 "Name another folder.",
             ) from error  # fmt: skip
+        # Of another command nothing but what both have says anything.
+        names = found.keys() & describes.keys() or found.keys() | describes.keys()
+        if found.keys() != describes.keys() and all(found[n] == describes[n] for n in names):
+            names = found.keys() ^ describes.keys()
         differ = [
             f"{name} is {found.get(name, 'missing')} there and {describes.get(name, 'missing')} here"
-            for name in sorted({*found, *describes})
+            for name in sorted(names)
             if found.get(name) != describes.get(name)
         ]
         if differ:

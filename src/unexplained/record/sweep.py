@@ -103,6 +103,11 @@ class SweepRecord(Record):
         """Effects by size, either way, greatest first."""
         return tuple(sorted(self.effects, key=lambda e: -abs(e.change.value or 0.0)))
 
+    @property
+    def tested(self) -> int:
+        """How many components the correction is over: in a race, those that fresh documents measured."""
+        return sum(effect.q is not None for effect in self.effects)
+
     def told(self, effect: Effect) -> bool:
         """Whether a component is told from zero at the record's rate."""
         return effect.q is not None and effect.q < self.rate

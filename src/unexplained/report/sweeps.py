@@ -160,7 +160,7 @@ def print_sweep(record: SweepRecord, console: Console) -> None:
         )
     ranked = tables.plain_table(
         f"{record.text}: {fmt.count(record.tokens)} predictions in {record.documents} {kind}; "
-        f"{unit} [{level}]; q: corrected for {len(record.effects)} components; "
+        f"{unit} [{level}]; q: corrected for {record.tested} components; "
         "ranks: those not ruled out"
     )
     optional = [
