@@ -17,11 +17,13 @@ from unexplained.circuits import (
     EdgeScores,
     Graph,
     attribute_edges,
+    attribute_nodes,
     edge_sizes,
     load_mib,
     save_mib,
 )
 from unexplained.circuits.edges import Method
+from unexplained.errors import MeasurementError
 from unexplained.sites import Shape, Site
 from unexplained.subject import Batch, Edit, Resume, Subject
 from unexplained.text import Block, Pair
@@ -535,3 +537,12 @@ def test_sizes_of_what_sources_change_are_those_of_kept_outputs(subject: Subject
         count += len(block.tokens)
     found = edge_sizes(subject, TEXT)
     np.testing.assert_allclose(found, np.sqrt(squares / count)[graph.ends[:, 0]], rtol=1e-6)
+
+
+def test_half_precision_is_refused_where_its_rounding_is_of_the_size_of_effects() -> None:
+    subject = tiny_subject("llama")
+    subject.anatomy.model.bfloat16()
+    with pytest.raises(MeasurementError, match=r"Scores of edges of .* in bfloat16"):
+        attribute_edges(subject, TEXT)
+    with pytest.raises(MeasurementError, match=r"Attribution to nodes of .* in bfloat16"):
+        attribute_nodes(subject, TEXT, {})

@@ -124,6 +124,7 @@ def attribute_edges(
     Raises:
         CircuitError: The text has no pairs, the model's components do not add up in the stream
             (post-norms), or the measure has no gradient.
+        MeasurementError: The model is in half precision.
     """
     graph = Graph.of(subject.shape, parallel=subject.anatomy.parallel)
     blocks = text.eval if part == "eval" else text.fit
@@ -141,6 +142,7 @@ def attribute_edges(
 
 def _check(subject: Subject, text: Text, method: Method, measure: Measure, steps: int) -> None:
     family = subject.anatomy.family
+    subject.require_full_precision("Scores of edges")
     if not text.pairs:
         raise CircuitError(
             f"Scoring edges on {text.name}",

@@ -96,7 +96,9 @@ def attribute_nodes(
         CircuitError: A fill has no edit of its site; the margin of running text; `kl`, whose
             gradient at the intact model is zero; `atp*` in a model of one layer.
         SiteError: A site that the model does not have.
+        MeasurementError: The model is in half precision.
     """
+    subject.require_full_precision("Attribution to nodes")
     measure = measure or ("margin" if text.pairs else "loss")
     edits = {site: _edit(site, fill) for site, fill in fills.items()}
     if measure == "kl":

@@ -81,11 +81,17 @@ def load(
     model.set_attn_implementation(NAME)  # type: ignore[operator]
     if len(_devices(model)) > 1:
         notes = [*notes, f"spread over {', '.join(_devices(model))}"]
+    kind = next(model.parameters()).dtype
+    if torch.finfo(kind).bits < 32:
+        notes = [
+            *notes,
+            "in half precision: differences below 0.004 nats per token may be rounding",
+        ]
     precision = decide(where, cache_folder() / "products.json")
     size = sum(parameter.numel() for parameter in model.parameters())
     facts = (
         *notes,
-        f"{anatomy.family.name}, {size / 1e6:.1f}M parameters, {next(model.parameters()).dtype}",
+        f"{anatomy.family.name}, {size / 1e6:.1f}M parameters, {kind}",
         f"matrix products: {precision.setting} ({precision.why})",
     )
     return Subject(str(title), anatomy, found, precision, facts)

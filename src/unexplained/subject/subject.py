@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase
 
+from unexplained.errors import MeasurementError
 from unexplained.sites import Shape, Site, parse
 from unexplained.subject.anatomy import Anatomy
 from unexplained.subject.edits import Batch, Edit
@@ -55,6 +56,21 @@ class Subject:
             flat = tensor.detach().cpu().contiguous().flatten()
             digest.update(flat.view(torch.uint8).numpy().data)
         return digest.hexdigest()[:16]
+
+    def require_full_precision(self, what: str) -> None:
+        """Refuse half precision for effects of single components: its rounding is of their size.
+
+        Raises:
+            MeasurementError: The weights are not float32 or wider.
+        """
+        kind = next(self.anatomy.model.parameters()).dtype
+        if torch.finfo(kind).bits < 32:
+            raise MeasurementError(
+                f"{what} of {self.name} in {str(kind).removeprefix('torch.')}",
+                "in half precision the effect of a single head has moved by up to 0.004 nats per "
+                "token, where effects were −0.004 to 0.0185",
+                "Load it in float32.",
+            )
 
     def sites(self, text: str) -> tuple[Site, ...]:
         """Expand addresses such as `L18.H6 L17.H3-5` (SiteError where they do not exist)."""
