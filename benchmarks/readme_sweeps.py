@@ -55,6 +55,12 @@ def peers_table(found: dict[str, Any]) -> str:
                 f"- {name}: {counted(len(entry['rows'][0]['rounds']), 'round')}; {need:.3g} GFLOP needed"
                 f"{' per condition' if entry['conditions of ours'] > 1 else ''}, measured peak "
                 f"{peak:.0f} GFLOP/s; others: {', '.join(slower)}."
+                + (
+                    f" Peers measured {entry['conditions of peers']} of the "
+                    f"{entry['conditions of ours']} heads."
+                    if entry["conditions of ours"] > entry["conditions of peers"]
+                    else ""
+                )
             )
     return "\n".join(lines) + "\n\n" + said[0] + "\n\n" + "\n".join(said[1:])
 

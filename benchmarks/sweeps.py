@@ -10,7 +10,7 @@ the same pairs; W4 read every stream and every head's z on 8 x 128 tokens; W5 es
 Same model, tokens and values for every tool. Rounds go tool by tool in one process; each tool's
 model is made anew, and run once on one condition, before its clock starts, so that no more than
 two copies are ever in memory. In W1 and W2 the peers measure one head in every third layer (a whole
-pass costs the same for every head) and ours all 270: seconds are per condition. Every answer is
+pass costs the same for every head) and ours all 270 (or every so many): seconds are per condition. Every answer is
 compared with that of plain hooks (W3: plain autograd) on a float64 model, and the script fails
 where one is further away than float32 explains. Peak memory is measured in a process of its own;
 on a GPU by the allocator, in a first run, which is also a warm-up.
@@ -301,6 +301,7 @@ def main() -> None:
         "--known-memory", action="store_true", help="take peak memory from what --out has already"
     )
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--step", type=int, default=1, help="ours measures every so many heads")
     parser.add_argument("--skip", nargs="+", default=[], help="tools that are left out")
     parser.add_argument("--small", action="store_true", help="a size to try the script at")
     parser.add_argument(
@@ -311,7 +312,7 @@ def main() -> None:
         tell_memory(*asked.memory, asked.small)
         return
     kept = json.loads(asked.out.read_text(encoding="utf-8")) if asked.out.exists() else {}
-    work, fresh = Work(asked.small, asked.device), {}
+    work, fresh = Work(asked.small, asked.device, asked.step), {}
     for sweep in SWEEPS.values():
         for tool in asked.skip:
             sweep.tools.pop(tool, None)
