@@ -52,6 +52,11 @@ def test_a_run_folder_is_for_one_run_and_says_how_another_differs(tmp_path: Path
         run_folder(folder, {"model": "c", "weights": "w"}),
     ):
         pass
+    with (
+        pytest.raises(MeasurementError, match=r"run: seed is missing there and 1 here\."),
+        run_folder(folder, {"model": "a", "text": "x", "seed": "1"}),
+    ):
+        pass
     (folder / "run.json").write_text("not json", encoding="utf-8")
     with (
         pytest.raises(MeasurementError, match="cannot be read"),

@@ -149,6 +149,11 @@ def test_pairs_show_their_gate_their_shares_and_their_ranks(record: SweepRecord)
         assert "97% [88%, 100%]" in words and "orbits of pairs" in words and "31%" in words
         assert "2–9" in words and "logits per pair" in words
     assert "let go by the race" in render(pairs)
+    assert "over 2, those that a race kept or sampled" in page
+    assert "corrected for 2 components" in table
+    assert "over all 3" in words_of(
+        render(pairs.model_copy(update={"effects": record.effects[:3]}))
+    )
 
 
 def test_every_refused_number_leads_to_its_reason(record: SweepRecord) -> None:

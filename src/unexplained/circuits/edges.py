@@ -193,6 +193,7 @@ class _Work:
         self.scored = Scored(scored.where[:, start:], scored.targets, scored.wrong)
         self.prefix = subject.prefix(whole.tokens[:, :start]) if start else None
         assert whole.corrupted is not None
+        # Where each corrupted prompt is: a row of the clean ones or, after these, of the others.
         same = (whole.corrupted[:, None] == whole.tokens).all(-1)
         self.corrupted = same.int().argmax(-1)
         alone = ~same.any(-1)

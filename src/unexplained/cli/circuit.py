@@ -126,7 +126,8 @@ def behaviours(
             try:
                 text = ux.pairs(name, subject, pairs=pairs, fit_pairs=2, seed=seed)
             except TextError as error:
-                table.add_row(*row, "–", "–", escape(f"too few pairs: {error.found.split(';')[0]}"))
+                said = f"{error.asked}: {error.found.split(';')[0]}"
+                table.add_row(*row, "–", "–", escape(said))
                 continue
             found = measured(subject, text, settings=ux.Settings(seed=seed))
             row += [

@@ -163,14 +163,12 @@ def run_folder(folder: Path | None, asked: Mapping[str, str]) -> Iterator[None]:
                 f"The run folder {folder}", f"its run.json cannot be read ({error})",
                 "Name another folder.",
             ) from error  # fmt: skip
-        # Of another command nothing but what both have says anything.
-        names = found.keys() & describes.keys() or found.keys() | describes.keys()
-        if found.keys() != describes.keys() and all(found[n] == describes[n] for n in names):
-            names = found.keys() ^ describes.keys()
+        both = found.keys() & describes.keys()
+        # Of another command's options those that both have say enough.
+        names = {n for n in both if found[n] != describes[n]} or found.keys() ^ describes.keys()
         differ = [
             f"{name} is {found.get(name, 'missing')} there and {describes.get(name, 'missing')} here"
             for name in sorted(names)
-            if found.get(name) != describes.get(name)
         ]
         if differ:
             raise MeasurementError(
