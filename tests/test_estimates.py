@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 import unexplained as ux
 from test_assay import make_text, subject_of
 from test_sweep import GAIN, SETTINGS
+from unexplained.assays.sweep import _verdict
+from unexplained.bars.measures import measure_of
 from unexplained.errors import MeasurementError, TextError
-from unexplained.record import SweepRecord
+from unexplained.record import Effect, Number, SweepRecord
 from unexplained.testbeds.texts import repeated
 
 
@@ -51,8 +55,22 @@ def test_a_component_that_nobody_checked_keeps_what_the_race_saw_and_no_p_value(
     assert race.estimation.exact == 8 * 8 + 16 * 4
     assert race.tested == len(race.effects) - len(alone)
     assert f"of {race.tested} components ({len(alone)} more lost the race)" in race.verdict
-    largest = max((e for e in race.effects if e.q is not None), key=lambda e: abs(e.change.value))
-    assert f"largest effect measured is that of {largest.site}," in race.verdict
+
+
+def test_the_verdict_of_a_race_names_no_effect_that_only_the_choosing_documents_saw() -> None:
+    def effect(site: str, change: float, q: float | None) -> Effect:
+        number = Number(value=change, low=change, high=change, unit="nats per token")
+        measured = "fresh documents" if q is not None else "chosen on"
+        return Effect(site=site, change=number, p=q, q=q, measured=measured)
+
+    job = SimpleNamespace(
+        text=SimpleNamespace(name="made up"),
+        ablation="mean",
+        measure=measure_of("loss", pairs=False),
+    )
+    said = _verdict([effect("L0.H0", 0.1, 0.01), effect("L0.H1", 0.9, None)], job)
+    assert "1 of 1 components (1 more lost the race)" in said
+    assert "largest effect measured is that of L0.H0," in said
 
 
 def test_control_variates_give_the_exact_effects_within_their_intervals() -> None:
