@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tiny import VOCABULARY, tiny_subject
 from unexplained.subject import Batch, Subject
+from unexplained.subject.anatomy import Anatomy
 from unexplained.text import Block, Pair, Text
 
 
@@ -45,12 +46,13 @@ TEXT = text_of(*PAIRS)
 
 def double_subject(name: str) -> Subject:
     """A tiny model in float64 throughout; Hugging Face's RMS norms would round to float32."""
-    subject = tiny_subject(name)
-    subject.anatomy.model.double()
-    for module in subject.anatomy.model.modules():
+    opened = tiny_subject(name)
+    model = opened.anatomy.model.double()
+    for module in model.modules():
         if type(module).__name__.endswith("RMSNorm"):
             module.forward = types.MethodType(_rms, module)  # type: ignore[method-assign]
-    return subject
+    # `load` would refuse these norms: the changed model is made a subject by hand.
+    return Subject(opened.name, Anatomy.of(model), opened.tokenizer, opened.precision)
 
 
 def _rms(self: torch.nn.Module, x: Tensor) -> Tensor:

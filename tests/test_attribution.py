@@ -16,6 +16,7 @@ from unexplained.evaluate import observe
 from unexplained.sites import Site
 from unexplained.subject import Batch, Edit, Local, Subject
 from unexplained.subject.attention import HeadValues
+from unexplained.subject.run import run
 from unexplained.text import Block, Text
 
 EVERY = "embed final L*.resid_pre L*.resid_post L1.attn L2.attn L0.mlp L2.mlp L1.N3 L0.N7 L0.H1 "
@@ -228,7 +229,7 @@ def _contribution(subject: Subject, one: Block, site: Site, fill: Fill) -> float
         change["moved"] = (pattern - old) @ v
 
     anatomy = subject.anatomy
-    subject.run(batch, [Edit(where, look)])
+    run(anatomy, batch, [Edit(where, look)])  # a Subject refuses to run among others' hooks
     gradient = _gradient(subject, batch, one, where.at("z") if by_pattern else where)
     return float((change["moved"] * gradient).sum())
 

@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from tiny import VOCABULARY, tiny_subject
 from unexplained.errors import SubjectError
 from unexplained.subject import Batch, Copy, Edit, Subject
+from unexplained.subject.anatomy import Anatomy
 from unexplained.subject.gradients import record
 
 HERE, THERE = torch.device("cpu"), torch.device("meta")
@@ -24,8 +25,8 @@ HERE, THERE = torch.device("cpu"), torch.device("meta")
 @pytest.fixture(params=["llama", "gemma3", "gpt_neox"])
 def spread(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Subject]:
     """A tiny model whose last layer, norm and unembedding are elsewhere."""
-    subject = tiny_subject(request.param)
-    anatomy = subject.anatomy
+    opened = tiny_subject(request.param)
+    anatomy = Anatomy.of(opened.anatomy.model)
     # Whether a stand-in is finite cannot be asked.
     monkeypatch.setattr("unexplained.subject.edits._finite", lambda value: True)
     with FakeTensorMode():
@@ -35,7 +36,8 @@ def spread(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         for module in (*anatomy.layers, anatomy.final_norm, anatomy.unembed):
             device = next(module.parameters()).device
             add_hook_to_module(module, AlignDevicesHook(execution_device=device))
-        yield subject
+        # Not by `load`: it would read weights, and these have none.
+        yield Subject(opened.name, anatomy, opened.tokenizer, opened.precision)
 
 
 def place(module: torch.nn.Module, device: torch.device) -> None:

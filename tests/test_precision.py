@@ -60,8 +60,8 @@ def test_fused_attention_runs_on_torchs_own_product(monkeypatch: pytest.MonkeyPa
         seen.append(matmul.fp32_precision)
         return sdpa_attention_forward(*args, **kwargs)
 
-    monkeypatch.setattr("unexplained.subject.attention.sdpa_attention_forward", spy)
     subject = tiny_subject("llama")
+    monkeypatch.setattr("unexplained.subject.attention.sdpa_attention_forward", spy)
     object.__setattr__(subject, "precision", Precision("oneDNN", "forced"))
     subject.run(Batch.of(tokens()))
     assert seen == [TORCH] * subject.shape.layers

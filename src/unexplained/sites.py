@@ -48,6 +48,8 @@ class Shape:
     width: int
     neurons: int
     vocabulary: int
+    positions: int | None = None
+    """The most tokens that a pass may have, where that is limited (`families.positions`)."""
 
 
 @dataclass(frozen=True, order=True)

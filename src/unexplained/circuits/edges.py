@@ -37,6 +37,7 @@ from unexplained.circuits.paths import Written, differences, readers, written
 from unexplained.evaluate.batches import Plan, Scored, plan
 from unexplained.evaluate.evaluate import Progress
 from unexplained.subject import Batch, Resume, Subject
+from unexplained.subject.ambient import neutrally
 from unexplained.subject.gradients import Recording, record
 from unexplained.text import Block, Text
 
@@ -97,6 +98,7 @@ class EdgeScores:
         return int((key[last] - key[rest] <= 2 * noise).sum())
 
 
+@neutrally
 def attribute_edges(
     subject: Subject,
     text: Text,
@@ -131,7 +133,7 @@ def attribute_edges(
     _check(subject, text, method, measure, steps)
     sums = _Sums(graph, blocks)
     done = 0
-    with subject.precision.applied(), torch.no_grad():
+    with subject.undisturbed(), torch.no_grad():
         for some in _batches(blocks, batch_pairs):
             work = _Work(subject, graph, some, measure, steps)
             sums.add(some.blocks, work.scores(method))

@@ -43,7 +43,7 @@ def values(
     Raises:
         CircuitError: A margin of running text.
     """
-    with torch.no_grad(), subject.precision.applied():
+    with torch.no_grad(), subject.undisturbed():
         picked = normed[_where(normed, scored)]
         parts = _chunks(subject, picked, scored, measure, clean)
         return torch.cat([of(rows).double() for rows, of in parts])
@@ -59,7 +59,7 @@ def gradient(
     """
     where = _where(normed, scored)
     found = []
-    with torch.enable_grad(), subject.precision.applied():
+    with torch.enable_grad(), subject.undisturbed():
         for rows, of in _chunks(subject, normed.detach()[where], scored, measure, clean):
             leaf = rows.requires_grad_()
             found.append(torch.autograd.grad(of(leaf).sum(), leaf)[0])

@@ -39,6 +39,7 @@ from unexplained.evaluate.batches import Plan, Scored, plan
 from unexplained.evaluate.evaluate import Progress
 from unexplained.sites import FINAL_LAYER, Site
 from unexplained.subject import Edit, Local, Pass, Subject
+from unexplained.subject.ambient import neutrally
 from unexplained.subject.gradients import PartName, Tape, record_layer
 from unexplained.text import Text
 
@@ -68,6 +69,7 @@ class NodeScores:
     measure: Measure
 
 
+@neutrally
 def attribute_nodes(
     subject: Subject,
     text: Text,
@@ -114,7 +116,7 @@ def attribute_nodes(
     values = np.zeros((len(units), len(fills)))
     after = all(fill.after_prefix for fill in fills.values())
     plans = plan(blocks, batch_tokens)
-    with subject.precision.applied(), torch.no_grad():
+    with subject.undisturbed(), torch.no_grad():
         for number, some in enumerate(plans):
             work = _Work(subject, some, edits, measure, method, some.shared if after else 0)
             rows = work.attributions().numpy()

@@ -59,7 +59,8 @@ class Circuits:
 
     subject: Subject
     graph: Graph
-    _last: list[tuple[tuple[str, ...], Corrupted]] = field(default_factory=list)
+    _last: list[tuple[object, Batch, Corrupted]] = field(default_factory=list)
+    """The model's weights by their counters, the batch, and what was made of both."""
 
     def condition(self, name: str, edges: NDArray[np.bool_]) -> Program:
         """The model with only some edges (edge,) carrying what the circuit computes.
@@ -81,15 +82,22 @@ class Circuits:
 
         def run(subject: Subject, batch: Batch) -> Tensor:
             corrupted = self._corrupted(batch)
-            with torch.no_grad(), subject.precision.applied():
+            with torch.no_grad(), subject.undisturbed():
                 return _run(subject.anatomy, self.graph, kept, corrupted)
 
         return Program(name, run, digest("circuit", np.packbits(edges).tobytes()))
 
     def _corrupted(self, batch: Batch) -> Corrupted:
-        if not self._last or self._last[0][0] != batch.documents:
-            self._last[:] = [(batch.documents, _corrupted(self.subject, batch))]
-        return self._last[0][1]
+        counters = self.subject.counters()
+        if not self._last or self._last[0][0] != counters or not _same(self._last[0][1], batch):
+            self._last[:] = [(counters, batch, _corrupted(self.subject, batch))]
+        return self._last[0][2]
+
+
+def _same(one: Batch, other: Batch) -> bool:
+    """Whether two batches hold the same prompts; role-swapped, they have the same documents."""
+    assert one.corrupted is not None and other.corrupted is not None
+    return torch.equal(one.tokens, other.tokens) and torch.equal(one.corrupted, other.corrupted)
 
 
 def require_sums(anatomy: Anatomy) -> None:

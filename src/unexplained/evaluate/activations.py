@@ -16,6 +16,7 @@ from unexplained.evaluate.batches import plan
 from unexplained.evaluate.evaluate import BATCH_TOKENS, Progress
 from unexplained.sites import Site
 from unexplained.subject import Batch, Local, Subject
+from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
 
 MEMORY = 8e9
@@ -86,6 +87,7 @@ def local(site: Site, batch: Batch, values: dict[Site, Tensor]) -> Local:
     return Local(site.at("z") if site.part == "H" and not site.value else site, batch, own, values)
 
 
+@neutrally
 def observe(
     subject: Subject,
     text: Text,

@@ -19,11 +19,12 @@ import pyarrow as pa
 import torch
 
 from unexplained.errors import MeasurementError
-from unexplained.evaluate.conditions import Condition, Intact, key
+from unexplained.evaluate.conditions import AnotherModel, Condition, Intact, Other, key
 from unexplained.evaluate.job import MEMORY, Job, Measure, Task
 from unexplained.evaluate.store import Store, code_digest
 from unexplained.ledger import Ledger
 from unexplained.subject import Subject
+from unexplained.subject.ambient import neutrally
 from unexplained.text import Block, Text
 
 BATCH_TOKENS = 2048
@@ -43,6 +44,7 @@ def in_process(job: Job, tasks: Sequence[Task]) -> Iterator[tuple[Task, Ledger]]
         yield task, job.do(task)
 
 
+@neutrally
 def evaluate(
     subject: Subject,
     text: Text,
@@ -75,7 +77,9 @@ def evaluate(
     Raises:
         MeasurementError: Two conditions share a name; a number is NaN or infinite (which
             condition, site and document); a finished batch cannot be kept; the memory budget is
-            too small; another process is measuring into the same place.
+            too small; another process is measuring into the same place; somebody changed the
+            weights meanwhile.
+        SubjectError: The model has been changed since it was opened, other than in its weights.
     """
     wanted = _with_intact(conditions)
     if measure == "margin" and not text.pairs:
@@ -93,6 +97,12 @@ def evaluate(
     job = Job(
         subject, text, part, tuple(wanted), frozenset(keep_tokens), measure, batch_tokens, memory
     )
+    models = _models(job)
+    if folder is not None:
+        # What is kept is kept under what the models are now; afterwards counters are enough.
+        for model in models:
+            model.identify()
+    before = [model.counters() for model in models]
     store = (
         None
         if folder is None
@@ -106,6 +116,12 @@ def evaluate(
             progress(total, total)
         keys = {condition.name: key(condition) for condition in wanted}
         for task, fresh in workers(job, tasks):
+            if [model.counters() for model in models] != before:
+                raise MeasurementError(
+                    f"Measuring {subject.name} on {text.name}",
+                    "weights of it or of a model beside it were changed while it was measured",
+                    "What was finished before is kept. Measure again when nothing else trains it.",
+                )
             if store is not None:
                 names = {name: keys[name] for name in fresh.conditions}
                 store.save(job.layout(task.batch).unit, fresh, names)
@@ -114,6 +130,12 @@ def evaluate(
             progress(finished, total)
     parts = [ledger for _, ledger in sorted(done, key=lambda pair: pair[0])]
     return _in_order(Ledger.concat(parts), wanted, text.eval if part == "eval" else text.fit)
+
+
+def _models(job: Job) -> list[Subject]:
+    """The models whose predictions are measured."""
+    others = [c.predictor for c in job.conditions if isinstance(c, Other)]
+    return [job.subject, *(other.subject for other in others if isinstance(other, AnotherModel))]
 
 
 def _known(job: Job, store: Store | None) -> tuple[list[tuple[int, Ledger]], list[Task]]:

@@ -273,7 +273,7 @@ class Unit:
         return found
 
     def _direct(self, added: Tensor, frozen: bool) -> Tensor:
-        with torch.no_grad(), self.subject.precision.applied():
+        with torch.no_grad(), self.subject.undisturbed():
             if frozen:
                 return self.subject.anatomy.frozen_norm(self.intact.stream, added)
             normed: Tensor = self.subject.anatomy.final_norm(self.intact.stream + added)

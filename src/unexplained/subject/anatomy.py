@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from unexplained.errors import SubjectError
 from unexplained.sites import Shape
-from unexplained.subject.families import Family, family_of
+from unexplained.subject.families import Family, family_of, positions
 
 Projection = Literal["q", "k", "v"]
 
@@ -77,7 +77,23 @@ class Anatomy:
             width=width,
             neurons=self._inputs(self.neuron_output(0)),
             vocabulary=int(self._weight(self.unembed).shape[0]),
+            positions=positions(self.family, config),
         )
+
+    def require_positions(self, count: int) -> None:
+        """Refuse a pass of more tokens than the model has positions for.
+
+        Raises:
+            SubjectError: It has fewer.
+        """
+        most = self.shape.positions
+        if most is not None and count > most:
+            raise SubjectError(
+                f"A pass of {count} tokens",
+                f"this model ({type(self.model).__name__}) computes up to {most}: beyond, it has no "
+                "positions, or its rotary embeddings depend on the length of the prompt",
+                f"Use blocks or prompts of at most {most} tokens (--block {most}).",
+            )
 
     def head_output(self, layer: int) -> nn.Module:
         """The linear layer from all heads' z to the attention output."""

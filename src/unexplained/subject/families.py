@@ -48,6 +48,8 @@ class Family:
     """GPT-2's Conv1D keeps its weight as (input, output)."""
     parallel: Callable[[Any], bool] = lambda config: False
     """Whether attention and MLP read the same stream, so that there is no `resid_mid`."""
+    embedded_positions: bool = False
+    """Whether positions are looked up in a table, which ends somewhere."""
     unsupported: Callable[[Any], str] = lambda config: ""
     """Names a setting of the configuration that the engine would get wrong."""
 
@@ -59,8 +61,32 @@ def _gpt2_unsupported(config: Any) -> str:
     return ""
 
 
-def _softcap(config: Any) -> str:
-    return "attn_logit_softcapping" if getattr(config, "attn_logit_softcapping", None) else ""
+def _gemma3_unsupported(config: Any) -> str:
+    for setting in ("attn_logit_softcapping", "use_bidirectional_attention"):
+        if getattr(config, setting, None):
+            return setting
+    return ""
+
+
+def positions(family: Family, config: Any) -> int | None:
+    """The most tokens that a pass may have; None where there is no such limit.
+
+    A table of positions ends. Rotary embeddings that are rescaled with the length (`dynamic`,
+    `longrope`) are those of shorter passes up to a length that the configuration states; beyond
+    it a key depends on how long the prompt becomes, so beginnings could not be shared, and
+    `dynamic` ones depend on what was run before.
+    """
+    limits = [int(config.max_position_embeddings)] if family.embedded_positions else []
+    stated = getattr(config, "rope_parameters", None) or {}
+    by_layer_type = [value for value in stated.values() if isinstance(value, dict)]
+    for rotary in by_layer_type or [stated]:
+        kind = rotary.get("rope_type", "default")
+        if "dynamic" in kind:
+            # At its very limit it keeps what a longer pass, of whomever, left behind.
+            limits.append(int(config.max_position_embeddings) - 1)
+        if kind == "longrope":
+            limits.append(int(rotary["original_max_position_embeddings"]))
+    return min(limits, default=None)
 
 
 _LLAMA = Family("llama")
@@ -77,7 +103,7 @@ FAMILIES: dict[str, Family] = {
         mlp_norm="pre_feedforward_layernorm",
         mlp_post_norm="post_feedforward_layernorm",
         norm="rms, 1 + gain",
-        unsupported=_softcap,
+        unsupported=_gemma3_unsupported,
     ),
     "gpt2": Family(
         "gpt2",
@@ -93,6 +119,7 @@ FAMILIES: dict[str, Family] = {
         neuron_output="mlp.c_proj",
         norm="layer",
         transposed=True,
+        embedded_positions=True,
         unsupported=_gpt2_unsupported,
     ),
     "gpt_neox": Family(

@@ -122,6 +122,7 @@ def record(
     anatomy.require_one_device("A gradient")
     with _recording(anatomy, added or {}, points) as recorder:
         if isinstance(start, Batch):
+            anatomy.require_positions(start.start + start.tokens.shape[1])
             before = None if prefix is None else prefix.cache
             anatomy.body(input_ids=start.tokens, past_key_values=before, use_cache=False)
         else:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unexplained.errors import SiteError
+from unexplained.errors import MeasurementError, SiteError
 from unexplained.sites import FINAL_LAYER, Site
 from unexplained.subject.anatomy import Anatomy
 from unexplained.subject.attention import STAGES, HeadValues
@@ -73,6 +73,8 @@ class Running:
     arguments: list[tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
     stream: Tensor = field(default_factory=lambda: torch.empty(0))
     layer_input: Tensor = field(default_factory=lambda: torch.empty(0))
+    attended: list[int] = field(default_factory=list)
+    """The layers whose attention came by, in order."""
 
     def __post_init__(self) -> None:
         both = [placed.edit for placed in self.edits]
@@ -113,6 +115,21 @@ class Running:
                         "only components that add to the stream have one",
                         "Ask for the total effect.",
                     )
+
+    def check_attention(self, start: int) -> None:
+        """Refuse a pass in which a layer's attention was not ours: what was edited there was not.
+
+        Raises:
+            MeasurementError: Which layer's it was.
+        """
+        wanted = list(range(start, len(self.anatomy.layers)))
+        if self.attended != wanted:
+            raise MeasurementError(
+                f"A pass through layers {start} to {len(self.anatomy.layers) - 1}",
+                f"attention was computed by us in layers {self.attended}, and somewhere else in "
+                "the others",
+                "Something stands in the place of the model's own attention: load it again without.",
+            )
 
     # --- hooks --------------------------------------------------------------------------------
 
@@ -274,6 +291,7 @@ class Running:
 
     def on_attention(self, layer: int, values: HeadValues, z: Tensor) -> Tensor:
         """Called by the attention function: q, k, v, pattern and z of every head."""
+        self.attended.append(layer)
         whole = z
         for rows, here in _by_rows(self.places.get((layer, "attention"), ())):
             some = values if rows is None else values.rows(rows)

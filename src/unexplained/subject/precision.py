@@ -38,11 +38,11 @@ class Precision:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Use it inside the block; torch's global setting is put back afterwards."""
-        if self.setting == "default":
-            yield
-            return
-        with _setting(ONEDNN):
+        """Use it inside the block; torch's global setting is put back afterwards.
+
+        Whatever somebody else has set there (`torch.set_float32_matmul_precision`) does not count.
+        """
+        with _setting(TORCH if self.setting == "default" else ONEDNN):
             yield
 
 
@@ -148,7 +148,8 @@ def measure(width: int = 576) -> Precision:
     exact = x.double() @ w.double().T
     tries = []
     for _ in range(9):
-        theirs = _try(x, w, exact)
+        with _setting(TORCH):
+            theirs = _try(x, w, exact)
         with _setting(ONEDNN):
             tries.append((*theirs, *_try(x, w, exact)))
     seconds, error, other_seconds, other_error = map(statistics.median, zip(*tries, strict=True))

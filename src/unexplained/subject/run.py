@@ -126,6 +126,7 @@ def run(
     starts = [copy.resume for copy in copies] or ([] if resume is None else [resume])
     running = Running(anatomy, batch, placed, keep, set(keep_streams), direct)
     running.check(starts[0].layer if starts else -1)
+    anatomy.require_positions(batch.start + batch.tokens.shape[1])
     token = listener.set(running)
     try:
         with torch.no_grad(), running.hooked(every_layer=not starts):
@@ -139,6 +140,7 @@ def run(
                 normed = anatomy.final_norm(_onwards(anatomy, starts))
     finally:
         listener.reset(token)
+    running.check_attention(starts[0].layer if starts else 0)
     where = batch.tokens.device
     return Pass(
         running.stream.to(where),

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase
 
-from unexplained.errors import MeasurementError
+from unexplained.errors import MeasurementError, SubjectError
 from unexplained.sites import Shape, Site, parse
+from unexplained.subject.ambient import alone
 from unexplained.subject.anatomy import Anatomy
+from unexplained.subject.attention import NAME
 from unexplained.subject.edits import Batch, Edit
+from unexplained.subject.lent import Lent
+from unexplained.subject.live import Opened, counters, fingerprint
 from unexplained.subject.precision import Precision
 from unexplained.subject.prefix import Prefix, run_prefix
 from unexplained.subject.run import Copy, Pass, Resume, run
@@ -24,7 +28,10 @@ from unexplained.subject.run import Copy, Pass, Resume, run
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """The model under study. Made by `load`; measuring never writes to it."""
+    """The model under study. Made by `load`; measuring never writes to it.
+
+    Passes come one at a time: a second thread waits for the first.
+    """
 
     name: str
     anatomy: Anatomy
@@ -32,6 +39,53 @@ class Subject:
     precision: Precision
     notes: tuple[str, ...] = ()
     """Where it came from and what was decided on loading; printed with every record."""
+    lent: Lent | None = None
+    """How the model was before it was opened, if somebody else has it too."""
+    _known: list[tuple[object, str]] = field(default_factory=list, repr=False)
+    """The last fingerprint, and the weights' counters when it was taken."""
+    _closed: list[bool] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        self.opened  # noqa: B018  (remembered from now on)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Elsewhere it is opened anew: modules have other identities there, and nobody lent it."""
+        parts = (self.name, self.anatomy, self.tokenizer, self.precision, self.notes)
+        return Subject, parts
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the model back as it was: its attention, its mode, its device. Nothing runs after."""
+        if not self._closed:
+            self._closed.append(True)
+            if self.lent is not None:
+                self.lent.give_back()
+
+    @cached_property
+    def opened(self) -> Opened:
+        """The model's modules and settings when it was opened."""
+        return Opened.of(self.anatomy.model)
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Surroundings of a pass: nobody else's settings, no other thread, the model as opened.
+
+        Raises:
+            SubjectError: Somebody has changed the model other than in its weights, or closed it.
+            MeasurementError: Torch's default type is not float32.
+        """
+        with alone(), self.precision.applied():
+            if self._closed:
+                raise SubjectError(
+                    f"A pass of {self.name}", "it has been closed", "Load it again (ux.load)."
+                )
+            self.opened.require_same(self.name)
+            yield
 
     @property
     def shape(self) -> Shape:
@@ -44,18 +98,24 @@ class Subject:
         weight = self.anatomy.model.get_input_embeddings().weight  # type: ignore[operator]
         return torch.device(weight.device)
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """First 16 hex digits of the SHA-256 of configuration and weights."""
-        digest = hashlib.sha256()
-        config: Any = self.anatomy.model.config
-        kept = {k: v for k, v in config.to_diff_dict().items() if not k.startswith(_VOLATILE)}
-        digest.update(repr(sorted(kept.items(), key=str)).encode())
-        for name, tensor in sorted(self.anatomy.model.state_dict().items()):
-            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            flat = tensor.detach().cpu().contiguous().flatten()
-            digest.update(flat.view(torch.uint8).numpy().data)
-        return digest.hexdigest()[:16]
+        """Hash of everything that its predictions depend on (`live.fingerprint`).
+
+        Taken anew where torch counts a change of the weights; `identify` always takes it anew.
+        """
+        if self._known and self._known[0][0] == self.counters():
+            return self._known[0][1]
+        return self.identify()
+
+    def identify(self) -> str:
+        """The fingerprint of the model as it is now, read from its weights."""
+        self._known[:] = [(self.counters(), fingerprint(self.anatomy.model))]
+        return self._known[0][1]
+
+    def counters(self) -> object:
+        """What torch counts of writes to the weights: equal as long as none has been changed."""
+        return counters(self.anatomy.model)
 
     def require_full_precision(self, what: str) -> None:
         """Refuse half precision for effects of single components: its rounding is of their size.
@@ -89,7 +149,7 @@ class Subject:
         copies: Sequence[Copy] = (),
     ) -> Pass:
         """One forward pass; see `unexplained.subject.run.run`."""
-        with self.precision.applied():
+        with self.undisturbed():
             return run(
                 self.anatomy,
                 batch,
@@ -104,7 +164,7 @@ class Subject:
 
     def prefix(self, tokens: Tensor) -> Prefix:
         """Run the beginning (batch, position) that passes share; give it to `run`."""
-        with self.precision.applied():
+        with self.undisturbed():
             return run_prefix(self.anatomy, tokens)
 
     def logits(self, normed: Tensor, columns: slice = slice(None)) -> Tensor:
@@ -112,12 +172,12 @@ class Subject:
 
         Ask for few positions or few columns at a time: together they are large.
         """
-        with torch.no_grad(), self.precision.applied():
+        with alone(), torch.no_grad(), self.precision.applied():
             return self.anatomy.logits(normed, columns)
 
     def logits_of(self, normed: Tensor, ids: Tensor) -> Tensor:
         """Logits of every row (n, width) for columns of its own, (n, k) ids -> (n, k)."""
-        with torch.no_grad(), self.precision.applied():
+        with alone(), torch.no_grad(), self.precision.applied():
             return self.anatomy.logits_of(normed, ids)
 
     def twin(self, seed: int) -> Subject:
@@ -126,21 +186,22 @@ class Subject:
         The weights are drawn by the architecture's own initialisation, so the twin is an
         untrained model, not a shuffled one.
         """
-        with _seeded(seed):
-            config: Any = self.anatomy.model.config
+        config: Any = copy.deepcopy(self.anatomy.model.config)
+        with alone(), _seeded(seed):
             model = AutoModelForCausalLM.from_config(
-                config, dtype=next(self.anatomy.model.parameters()).dtype
+                config,
+                dtype=next(self.anatomy.model.parameters()).dtype,
+                attn_implementation=NAME,
             )
         return replace(
             self,
             name=f"{self.name}, random weights (seed {seed})",
             anatomy=Anatomy.of(model.to(self.device).eval()),
             notes=(f"initialised at random with seed {seed}, never trained",),
+            lent=None,
+            _known=[],
+            _closed=[],
         )
-
-
-_VOLATILE = ("_name_or_path", "transformers_version", "dtype", "architectures", "_attn")
-"""Configuration entries that say where a copy came from, not what it computes."""
 
 
 @contextmanager

@@ -1,0 +1,238 @@
+"""Models from where they are kept: a folder with safetensors, a GGUF file, the hub.
+
+What is read is what is there: a weight that a checkpoint lacks would be drawn at random, one
+that the model does not know would be dropped, and transformers' report of both is easily missed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+
+from unexplained.errors import SubjectError, near_matches
+from unexplained.subject.families import FAMILIES
+from unexplained.subject.gguf_file import require_read, require_whole
+from unexplained.subject.packaged import PACKAGED
+from unexplained.subject.shipped import shipped
+
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+HUB_SECONDS = 10.0
+"""How long the hub has for its first answer; afterwards transformers tries again by itself."""
+
+
+@dataclass(frozen=True)
+class How:
+    """How a model is to be read."""
+
+    tokenizer: PreTrainedTokenizerBase | None
+    """In the place of its own."""
+    dtype: torch.dtype
+    placement: Mapping[str, Any]
+    """What transformers is told besides: `device_map` where one was asked for."""
+
+
+Read = tuple[nn.Module, PreTrainedTokenizerBase]
+
+
+def read_folder(folder: Path, how: How) -> Read:
+    """The model and the tokenizer of a folder.
+
+    Raises:
+        SubjectError: What is missing, damaged, unknown or pickled.
+    """
+    asked = f"The model folder {folder}"
+    files = sorted(file.name for file in folder.iterdir())
+    if "config.json" not in files:
+        ggufs = [file for file in files if file.endswith(".gguf")]
+        raise SubjectError(
+            asked,
+            f"it has no config.json (it has: {', '.join(files[:6]) or 'nothing'})",
+            f"Give the file itself: {folder / ggufs[0]}" if ggufs else "Is it a model folder?",
+        )
+    if not any(file.endswith(".safetensors") for file in files):
+        pickles = [file for file in files if file.endswith(PICKLES)]
+        raise SubjectError(
+            asked,
+            f"its weights are pickled ({pickles[0]}), and reading a pickle can run any code"
+            if pickles
+            else "it has no weights in safetensors",
+            "Convert them where you trust them: AutoModelForCausalLM.from_pretrained(folder)"
+            ".save_pretrained(new_folder).",
+        )
+    _require_config(asked, folder / "config.json")
+    return _model(asked, folder, how, local_files_only=True), _tokenizer(
+        asked, folder, how, local_files_only=True
+    )
+
+
+def _require_config(asked: str, path: Path) -> None:
+    """Refuse a config.json that transformers would stumble over, before anything is read."""
+    try:
+        config = json.loads(path.read_bytes().decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SubjectError(
+            asked,
+            f"its config.json is not JSON in plain UTF-8 ({_first_line(error)})",
+            "Is the file whole? Save it without a byte-order mark.",
+        ) from error
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    if not isinstance(kind, str):
+        raise SubjectError(
+            asked, "its config.json names no model_type", "Is it the configuration of a model?"
+        )
+    if kind not in FAMILIES:
+        raise SubjectError(
+            asked,
+            f"its architecture '{kind}' is not in the table of families",
+            f"{near_matches(kind, FAMILIES)} A new one needs an entry in subject/families.py.",
+        )
+
+
+def read_gguf(path: Path, how: How) -> Read:
+    """The model and the tokenizer of a GGUF file.
+
+    Raises:
+        SubjectError: It is part of a model, or says something that would not be read.
+    """
+    asked = f"The GGUF file {path}"
+    if not path.is_file():
+        raise SubjectError(asked, "there is no such file")
+    require_whole(path)
+    model = _model(asked, path.parent, how, gguf_file=path.name, local_files_only=True)
+    require_read(path, model)
+    extra = {"gguf_file": path.name, "local_files_only": True}
+    return model, _tokenizer(asked, path.parent, how, **extra)
+
+
+def read_hub(source: str, how: How) -> Read:
+    """The model and the tokenizer of a hub id.
+
+    Raises:
+        SubjectError: It is a path that does not exist, or the hub does not have it.
+    """
+    asked = f"The model '{source}'"
+    if source.startswith((".", "/", "~")) or source.count("/") != 1 or "\\" in source:
+        known = [*PACKAGED, *shipped()]
+        raise SubjectError(
+            asked,
+            "there is no packaged model, folder or file of that name",
+            (near_matches(source, known) if "/" not in source else "Check the path.")
+            + " A hub id has the form owner/name.",
+        )
+    extra = {"local_files_only": _only_here(asked, source)}
+    return _model(asked, source, how, **extra), _tokenizer(asked, source, how, **extra)
+
+
+def _only_here(asked: str, source: str) -> bool:
+    """Whether the hub cannot be reached but the model has been fetched before.
+
+    Asked once, with a limit: transformers would try again for half a minute.
+    """
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    try:
+        HfApi().model_info(source, timeout=HUB_SECONDS)
+    except Exception as error:  # of whichever client the hub's library uses
+        here = isinstance(try_to_load_from_cache(source, "config.json"), str)
+        if here and getattr(error, "response", None) is None:
+            return True
+        raise SubjectError(
+            asked,
+            f"it is no folder here, and the hub did not give it ({_first_line(error)})",
+            "Check the id and the network, or use a packaged model: " + ", ".join(PACKAGED) + ".",
+        ) from error
+    return False
+
+
+def _model(asked: str, source: str | Path, how: How, **extra: Any) -> nn.Module:
+    """A model whose every weight was read, and whose every file was used."""
+    with _named(asked, "the model", how.placement):
+        model, report = AutoModelForCausalLM.from_pretrained(
+            source,
+            dtype=how.dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **extra,
+            **how.placement,
+        )
+    _require_all(asked, report)
+    found: nn.Module = model
+    return found
+
+
+def _require_all(asked: str, report: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint that is not exactly the model's weights."""
+    wrong = [
+        f"{len(names)} tensors {what} ({_some(names)})"
+        for key, what in (
+            ("missing_keys", "of the model are missing"),
+            ("unexpected_keys", "are none of the model's"),
+            ("mismatched_keys", "have another shape than the model's"),
+        )
+        if (names := sorted(str(name) for name in report.get(key) or ()))
+    ]
+    if errors := report.get("error_msgs"):
+        wrong.append(str(errors[0]))
+    if wrong:
+        raise SubjectError(
+            asked,
+            "its weights are not those of its configuration: " + "; ".join(wrong),
+            "What is missing would be drawn at random. Save the model again with "
+            "save_pretrained, without wrappers such as torch.compile or peft.",
+        )
+
+
+def _tokenizer(asked: str, source: str | Path, how: How, **extra: Any) -> PreTrainedTokenizerBase:
+    if how.tokenizer is not None:
+        return how.tokenizer
+    with _named(asked, "its tokenizer", {}):
+        found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            source, trust_remote_code=False, **extra
+        )
+    return found
+
+
+@contextmanager
+def _named(asked: str, what: str, placement: Mapping[str, Any]) -> Iterator[None]:
+    """Whatever is wrong with somebody's files, say in which of them and what to do."""
+    try:
+        yield
+    except (SubjectError, MemoryError):
+        raise
+    except Exception as error:  # files of others may be wrong in any way
+        if placement and isinstance(error, RuntimeError | AssertionError | ValueError):
+            _cannot_place(asked, placement, error)
+        raise SubjectError(
+            asked,
+            f"{what} cannot be read ({type(error).__name__}: {_first_line(error)})",
+            "Give one that fits as tokenizer=…."
+            if what == "its tokenizer"
+            else "Is every file whole, and of one model?",
+        ) from error
+
+
+def _cannot_place(asked: str, placement: Mapping[str, Any], error: Exception) -> NoReturn:
+    raise SubjectError(
+        f"{asked} under device_map={placement['device_map']!r}",
+        f"it cannot be put there ({_first_line(error)})",
+        "Is every file whole, and the device_map right? Name devices that are there, or leave it "
+        "to `auto`.",
+    ) from error
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
