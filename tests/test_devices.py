@@ -27,8 +27,9 @@ def spread(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     """A tiny model whose last layer, norm and unembedding are elsewhere."""
     opened = tiny_subject(request.param)
     anatomy = Anatomy.of(opened.anatomy.model)
-    # Whether a stand-in is finite cannot be asked.
+    # Of a stand-in neither its values nor whether they are finite can be asked.
     monkeypatch.setattr("unexplained.subject.edits._finite", lambda value: True)
+    monkeypatch.setattr(Anatomy, "require_tokens", lambda self, tokens: None)
     with FakeTensorMode():
         place(anatomy.model, HERE)
         for module in (*anatomy.layers[2:], anatomy.final_norm, anatomy.unembed):

@@ -131,6 +131,7 @@ def attribute_edges(
     graph = Graph.of(subject.shape, parallel=subject.anatomy.parallel)
     blocks = text.eval if part == "eval" else text.fit
     _check(subject, text, method, measure, steps)
+    subject.require_sound()
     sums = _Sums(graph, blocks)
     done = 0
     with subject.undisturbed(), torch.no_grad():

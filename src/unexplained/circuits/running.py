@@ -29,7 +29,7 @@ from unexplained.evaluate.conditions import digest
 from unexplained.sites import Site
 from unexplained.subject import Batch, Pass, Subject
 from unexplained.subject.anatomy import Anatomy, Projection
-from unexplained.subject.hooks import first_of
+from unexplained.subject.hooks import first_of, own_hook, passing
 
 PARTS: tuple[Projection, ...] = ("q", "k", "v")
 
@@ -210,8 +210,9 @@ class _Layer:
 
         anatomy = self.anatomy
         with _hooked(
-            anatomy.mlp_norm(self.layer).register_forward_pre_hook(replace),
-            anatomy.mlp_end(self.layer).register_forward_hook(catch),
+            self,
+            anatomy.mlp_norm(self.layer).register_forward_pre_hook(own_hook(self, replace)),
+            anatomy.mlp_end(self.layer).register_forward_hook(own_hook(self, catch)),
         ):
             self._call(arguments)
         return caught[0]
@@ -250,8 +251,13 @@ class _Layer:
         where: dict[nn.Module, list[Projection]] = {}
         for part in PARTS:
             where.setdefault(anatomy.projection(self.layer, part), []).append(part)
-        handles = [module.register_forward_hook(put(parts)) for module, parts in where.items()]
-        with _hooked(*handles, anatomy.head_output(self.layer).register_forward_pre_hook(catch)):
+        handles = [
+            module.register_forward_hook(own_hook(self, put(parts)))
+            for module, parts in where.items()
+        ]
+        end = anatomy.head_output(self.layer)
+        handles.append(end.register_forward_pre_hook(own_hook(self, catch)))
+        with _hooked(self, *handles):
             self._call(arguments)
         z: Tensor = caught[0]
         return z
@@ -266,9 +272,10 @@ class _Layer:
 
 
 @contextmanager
-def _hooked(*handles: Any) -> Iterator[None]:
+def _hooked(owner: object, *handles: Any) -> Iterator[None]:
     try:
-        yield
+        with passing(owner):
+            yield
     finally:
         for handle in handles:
             handle.remove()

@@ -102,6 +102,7 @@ def observe(
     Raises:
         MeasurementError: The values would not fit in memory, or one of them is not finite.
     """
+    subject.require_sound()
     blocks = text.fit if part == "fit" else text.eval
     plans = plan(blocks, batch_tokens)
     kept: list[tuple[Batch, dict[Site, Tensor]]] = []

@@ -90,7 +90,7 @@ class AnotherModel:
     @property
     def fingerprint(self) -> str:
         """The model's."""
-        return f"model {self.subject.fingerprint}"
+        return f"model {self.subject.remembered}"
 
     def predict(self, batch: Batch, where: Tensor) -> Columns:
         """Run it on whole rows."""

@@ -98,10 +98,11 @@ def evaluate(
         subject, text, part, tuple(wanted), frozenset(keep_tokens), measure, batch_tokens, memory
     )
     models = _models(job)
-    if folder is not None:
-        # What is kept is kept under what the models are now; afterwards counters are enough.
-        for model in models:
-            model.identify()
+    for model in models:
+        model.require_sound()
+        if folder is not None:
+            # Kept under what the models are now; until the end counters are enough.
+            model.fingerprint  # noqa: B018
     before = [model.counters() for model in models]
     store = (
         None
@@ -178,7 +179,7 @@ def _circumstances(
 ) -> dict[str, str]:
     weight = next(subject.anatomy.model.parameters())
     return {
-        "model": subject.fingerprint,
+        "model": subject.remembered,
         "text": text.fingerprint,
         "code": code_digest(),
         "torch": torch.__version__,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedModel
 
 from unexplained.errors import SubjectError
 from unexplained.subject.families import family_of
-from unexplained.subject.live import global_hooks, interferes
+from unexplained.subject.live import ADAPTERS, compiled, described, global_hooks, interferes
 
 MERGE = "Merge the adapter into the weights first (peft: model.merge_and_unload())."
 PLAIN = "Give the model as transformers makes it (AutoModelForCausalLM.from_pretrained)."
@@ -37,13 +37,15 @@ def require_plain(model: nn.Module) -> None:
     _require_class(model)
     _require_weights(model)
     assert isinstance(model, PreTrainedModel)
-    _require_tree(model, _blank(model))
+    blank = _blank(model)
+    _require_modules(model, blank)
     if everywhere := global_hooks():
         raise SubjectError(_asked(model), everywhere, "Remove it while measuring.")
     for name, module in model.named_modules():
         if found := interferes(module) or _replaced(module):
             where = f"its module '{name}' {found}" if name else f"it {found}"
             raise SubjectError(_asked(model), where, "Take that away and load it again.")
+    _require_shapes(model, blank)
 
 
 def _asked(model: nn.Module) -> str:
@@ -58,12 +60,14 @@ def _require_class(model: nn.Module) -> None:
             "it is compiled, and a compiled model runs past hooks",
             "Give the model before torch.compile (compiled._orig_mod).",
         )
-    if hasattr(model, "peft_config") or _adapted(type(model)):
+    if hasattr(model, "peft_config") or type(model).__module__.split(".")[0] in ADAPTERS:
         raise SubjectError(asked, "it carries an adapter beside its weights", MERGE)
     if not isinstance(model, PreTrainedModel):
         raise SubjectError(asked, "it is no model of transformers", PLAIN)
-    family_of(model)
+    family = family_of(model)
     config: Any = model.config
+    if not len(list(model.get_submodule(family.layers).children())):
+        raise SubjectError(asked, "it has no layers", "Give a model with at least one.")
     expected = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     if not _same_forward(type(model), expected):
         raise SubjectError(
@@ -77,15 +81,12 @@ def _require_weights(model: nn.Module) -> None:
     """Refuse weights that are not there, not numbers of one floating type, or cannot be watched."""
     asked = _asked(model)
     weights = dict(model.named_parameters())
+    for name, buffer in model.named_buffers():
+        if buffer.device.type == "meta":
+            _refuse_absent(asked, f"its buffer '{name}'")
     for name, weight in weights.items():
         if weight.device.type == "meta":
-            raise SubjectError(
-                asked,
-                f"its weight '{name}' has no values here (device 'meta'): weights that were not "
-                "loaded, or are kept elsewhere until they are needed, cannot be read",
-                "Load all of it; with a device_map, use more or larger GPUs, or "
-                "dtype=torch.bfloat16.",
-            )
+            _refuse_absent(asked, f"its weight '{name}'")
         if not weight.dtype.is_floating_point or torch.finfo(weight.dtype).bits < 16:
             raise SubjectError(
                 asked,
@@ -114,6 +115,15 @@ def _require_weights(model: nn.Module) -> None:
         )
 
 
+def _refuse_absent(asked: str, what: str) -> NoReturn:
+    raise SubjectError(
+        asked,
+        f"{what} has no values here (device 'meta'): weights that were not loaded, or are kept "
+        "elsewhere until they are needed, cannot be read",
+        "Load all of it; with a device_map, use more or larger GPUs, or dtype=torch.bfloat16.",
+    )
+
+
 def _blank(model: PreTrainedModel) -> nn.Module:
     """A model of the same configuration without values."""
     config: Any = copy.deepcopy(model.config)
@@ -131,8 +141,8 @@ def _blank(model: PreTrainedModel) -> nn.Module:
     return blank
 
 
-def _require_tree(model: nn.Module, blank: nn.Module) -> None:
-    """Refuse another tree of modules, or weights of other names or shapes, than the blank one's."""
+def _require_modules(model: nn.Module, blank: nn.Module) -> None:
+    """Refuse other modules than the blank one's."""
     mine, right = dict(model.named_modules()), dict(blank.named_modules())
     for name, module in mine.items():
         if name not in right:
@@ -145,9 +155,16 @@ def _require_tree(model: nn.Module, blank: nn.Module) -> None:
             f"its configuration makes modules that it does not have ({_some(missing)})",
             "Change the configuration with the model, or give the whole model.",
         )
+
+
+def _require_shapes(model: nn.Module, blank: nn.Module) -> None:
+    """Refuse weights of other names or shapes than the blank one's."""
     shapes = {name: tuple(w.shape) for name, w in model.named_parameters(remove_duplicate=False)}
     wanted = {name: tuple(w.shape) for name, w in blank.named_parameters(remove_duplicate=False)}
+    # A bias where there was none changes what is computed and not where it is.
+    extra = {n for n in shapes.keys() - wanted.keys() if n.endswith(".bias")}
     differ = [n for n in sorted(shapes | wanted) if shapes.get(n) != wanted.get(n)]
+    differ = [n for n in differ if n not in extra]
     if differ:
         first = differ[0]
         raise SubjectError(
@@ -159,19 +176,13 @@ def _require_tree(model: nn.Module, blank: nn.Module) -> None:
 
 
 def _refuse(model: nn.Module, name: str, module: nn.Module, found: str) -> None:
-    kind, do = type(module), PLAIN
-    if hasattr(module, "_orig_mod"):
-        found, do = "is compiled, and a compiled module runs past hooks", "Give it uncompiled."
-    elif hasattr(module, "base_layer") or _adapted(kind) or "lora" in name.lower():
-        found, do = f"{found}: an adapter", MERGE
+    what, do = described(module), PLAIN
+    if "adapter" in what or "lora" in name.lower():
+        do = MERGE
     elif hasattr(module, "parametrizations"):
-        found = f"{found}: its weights are parametrised"
+        what = f"{what} with parametrised weights"
         do = "Make that permanent (torch.nn.utils.parametrize.remove_parametrizations)."
-    raise SubjectError(_asked(model), f"its module '{name}', a {kind.__name__}, {found}", do)
-
-
-def _adapted(kind: type) -> bool:
-    return kind.__module__.split(".")[0] in ("peft", "adapters")
+    raise SubjectError(_asked(model), f"its module '{name}', {what}, {found}", do)
 
 
 def _same_forward(kind: type, expected: type) -> bool:
@@ -188,7 +199,7 @@ def _same_forward(kind: type, expected: type) -> bool:
 def _replaced(module: nn.Module) -> str:
     """Whether a forward is not its class's own; empty if it is."""
     if "forward" in vars(module) and "_hf_hook" not in vars(module):
-        return "has been given another forward"
+        return f"has been given another forward{compiled(vars(module)['forward'])}"
     kind = type(module)
     owner = next(base for base in kind.__mro__ if "forward" in vars(base))
     home = getattr(sys.modules.get(owner.__module__), "__file__", None)

@@ -1,8 +1,8 @@
 """Torch's state around a measurement: what is set outside must not move a number inside.
 
-Autocast, inference mode, a default device and low-precision products are properties of a thread or
-of the whole process, set by whoever called us. They are put aside for the time that something is
-computed, and a default type other than float32, which is everybody's, is refused by name.
+Autocast, inference mode, a default type or device and low-precision products are properties of a
+thread or of the whole process, set by whoever called us. They are put aside for the time that
+something is computed.
 
 One lock for all passes: hooks stand on modules that every thread sees, and torch's product
 setting is the process's.
@@ -17,8 +17,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import torch
-
-from unexplained.errors import MeasurementError
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,21 +27,18 @@ LOCK = threading.RLock()
 
 _KINDS = ("cpu", "cuda")
 
+_ATTENTION: tuple[Callable[[], bool], ...] = (
+    torch.backends.cuda.math_sdp_enabled,
+    torch.backends.cuda.flash_sdp_enabled,
+    torch.backends.cuda.mem_efficient_sdp_enabled,
+)
+_KERNELS = [SDPBackend.MATH, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]
+"""Kernels of fused attention, which torch chooses from where nobody forbids it."""
+
 
 @contextmanager
 def neutral() -> Iterator[None]:
-    """Compute inside as if nobody had set anything; what was set is back afterwards.
-
-    Raises:
-        MeasurementError: Torch's default type is not float32.
-    """
-    if torch.get_default_dtype() != torch.float32:
-        kind = str(torch.get_default_dtype()).removeprefix("torch.")
-        raise MeasurementError(
-            "A measurement",
-            f"torch's default type is {kind} and the engine computes in the model's own",
-            "torch.set_default_dtype(torch.float32) first; a model's type is chosen at load.",
-        )
+    """Compute inside as if nobody had set anything; what was set is back afterwards."""
     with ExitStack() as aside:
         if torch.is_inference_mode_enabled():
             aside.enter_context(torch.inference_mode(False))
@@ -52,7 +48,33 @@ def neutral() -> Iterator[None]:
                 aside.enter_context(torch.autocast(kind, enabled=False))
         if torch.get_default_device().type != "cpu":
             aside.enter_context(torch.device("cpu"))
+        if _float32_by_default.depth or torch.get_default_dtype() != torch.float32:
+            aside.enter_context(_float32_by_default)
         yield
+
+
+class _Float32ByDefault:
+    """Torch's default type is the process's: the first who comes sets it, the last puts it back."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self._before = torch.float32
+
+    def __enter__(self) -> None:
+        with LOCK:
+            if self.depth == 0:
+                self._before = torch.get_default_dtype()
+                torch.set_default_dtype(torch.float32)
+            self.depth += 1
+
+    def __exit__(self, *error: object) -> None:
+        with LOCK:
+            self.depth -= 1
+            if self.depth == 0:
+                torch.set_default_dtype(self._before)
+
+
+_float32_by_default = _Float32ByDefault()
 
 
 def neutrally(function: Callable[P, R]) -> Callable[P, R]:
@@ -68,15 +90,14 @@ def neutrally(function: Callable[P, R]) -> Callable[P, R]:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Neutral surroundings, no other thread in a pass, and float32 products on GPUs in float32."""
-    with LOCK, neutral():
+    """Neutral surroundings, no other thread in a pass, and torch's own kernels in full float32."""
+    with LOCK, neutral(), ExitStack() as aside:
+        if not all(enabled() for enabled in _ATTENTION):
+            kernels: Any = sdpa_kernel
+            aside.enter_context(kernels(_KERNELS))
         products: Any = torch.backends.cuda.matmul
         before = products.fp32_precision
-        if before == "ieee" or not torch.cuda.is_available():
-            yield
-            return
-        products.fp32_precision = "ieee"
-        try:
-            yield
-        finally:
-            products.fp32_precision = before
+        if before != "ieee" and torch.cuda.is_available():
+            products.fp32_precision = "ieee"
+            aside.callback(setattr, products, "fp32_precision", before)
+        yield

@@ -95,6 +95,21 @@ class Anatomy:
                 f"Use blocks or prompts of at most {most} tokens (--block {most}).",
             )
 
+    def require_tokens(self, tokens: Tensor) -> None:
+        """Refuse tokens that the model has no embedding for.
+
+        Raises:
+            SubjectError: There are such.
+        """
+        rows = self.shape.vocabulary
+        if tokens.numel() and (int(tokens.min()) < 0 or int(tokens.max()) >= rows):
+            strange = tokens[(tokens < 0) | (tokens >= rows)]
+            raise SubjectError(
+                f"The token {int(strange[0])}",
+                f"the model embeds {rows:,} tokens, numbered 0 to {rows - 1:,}",
+                "Is the text cut by this model's tokenizer, without tokens added to it since?",
+            )
+
     def head_output(self, layer: int) -> nn.Module:
         """The linear layer from all heads' z to the attention output."""
         return self.layers[layer].get_submodule(self.family.head_output)

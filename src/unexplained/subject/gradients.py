@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from unexplained.subject.anatomy import Anatomy
 from unexplained.subject.attention import HeadValues, attender
 from unexplained.subject.edits import Batch
-from unexplained.subject.hooks import first_of, for_any_batch
+from unexplained.subject.hooks import first_of, for_any_batch, own_hook, passing
 from unexplained.subject.precision import fused, fused_backward
 from unexplained.subject.prefix import Prefix
 from unexplained.subject.run import Resume
@@ -123,6 +123,7 @@ def record(
     with _recording(anatomy, added or {}, points) as recorder:
         if isinstance(start, Batch):
             anatomy.require_positions(start.start + start.tokens.shape[1])
+            anatomy.require_tokens(start.tokens)
             before = None if prefix is None else prefix.cache
             anatomy.body(input_ids=start.tokens, past_key_values=before, use_cache=False)
         else:
@@ -202,10 +203,11 @@ class _Recorder:
             handle for layer in range(len(self.anatomy.layers)) for handle in self._on(layer)
         ]
         norm = self.anatomy.final_norm
-        handles.append(norm.register_forward_pre_hook(self._before_norm))
-        handles.append(norm.register_forward_hook(self._after_norm))
+        handles.append(norm.register_forward_pre_hook(own_hook(self, self._before_norm)))
+        handles.append(norm.register_forward_hook(own_hook(self, self._after_norm)))
         try:
-            yield
+            with passing(self):
+                yield
         finally:
             for handle in handles:
                 handle.remove()
@@ -213,16 +215,26 @@ class _Recorder:
     def _on(self, layer: int) -> Iterator[Any]:
         anatomy = self.anatomy
         module = anatomy.layers[layer]
-        yield module.register_forward_pre_hook(self._begin(layer), with_kwargs=True)
-        yield anatomy.projection(layer, "q").register_forward_hook(self._after("q projected"))
-        yield anatomy.projection(layer, "k").register_forward_hook(self._after("k projected"))
-        yield anatomy.head_output(layer).register_forward_hook(self._after("out"))
-        yield anatomy.attention_end(layer).register_forward_hook(self._attention_end(layer))
-        yield anatomy.mlp_norm(layer).register_forward_pre_hook(self._before("mid"))
-        yield anatomy.mlp_norm(layer).register_forward_hook(self._after("mlp normed"))
-        yield anatomy.neuron_output(layer).register_forward_pre_hook(self._before("neurons"))
-        yield anatomy.mlp_end(layer).register_forward_hook(self._after("mlp"))
-        yield module.register_forward_hook(self._end(layer))
+        yield module.register_forward_pre_hook(own_hook(self, self._begin(layer)), with_kwargs=True)
+        yield anatomy.projection(layer, "q").register_forward_hook(
+            own_hook(self, self._after("q projected"))
+        )
+        yield anatomy.projection(layer, "k").register_forward_hook(
+            own_hook(self, self._after("k projected"))
+        )
+        yield anatomy.head_output(layer).register_forward_hook(own_hook(self, self._after("out")))
+        yield anatomy.attention_end(layer).register_forward_hook(
+            own_hook(self, self._attention_end(layer))
+        )
+        yield anatomy.mlp_norm(layer).register_forward_pre_hook(own_hook(self, self._before("mid")))
+        yield anatomy.mlp_norm(layer).register_forward_hook(
+            own_hook(self, self._after("mlp normed"))
+        )
+        yield anatomy.neuron_output(layer).register_forward_pre_hook(
+            own_hook(self, self._before("neurons"))
+        )
+        yield anatomy.mlp_end(layer).register_forward_hook(own_hook(self, self._after("mlp")))
+        yield module.register_forward_hook(own_hook(self, self._end(layer)))
 
     def _begin(self, layer: int) -> Any:
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,8 +19,46 @@ from torch import Tensor, nn
 from unexplained.errors import MeasurementError, SiteError
 from unexplained.sites import FINAL_LAYER, Site
 from unexplained.subject.anatomy import Anatomy
-from unexplained.subject.attention import STAGES, HeadValues
+from unexplained.subject.attention import STAGES, HeadValues, attender, listener
 from unexplained.subject.edits import Batch, Edit, Local, Lookup
+
+_running: ContextVar[object | None] = ContextVar("running", default=None)
+"""Whose pass this thread is in."""
+
+
+@contextmanager
+def passing(owner: object) -> Iterator[None]:
+    """A pass of whoever it is: only inside do the hooks act that `own_hook` made for it."""
+    token = _running.set(owner)
+    try:
+        yield
+    finally:
+        _running.reset(token)
+
+
+def own_hook(owner: object, hook: Callable[..., Any]) -> Callable[..., Any]:
+    """A hook for one pass alone.
+
+    Hooks stand on modules, and somebody else may call those meanwhile: another thread, the owner
+    of the model, an edit that runs it.
+    """
+
+    def ours(*seen: Any) -> Any:
+        return hook(*seen) if _running.get() is owner else None
+
+    return ours
+
+
+@contextmanager
+def _aside() -> Iterator[None]:
+    """While code of others runs inside a pass: what it calls is no part of the pass."""
+    variables: tuple[ContextVar[Any], ...] = (_running, listener, attender)
+    tokens = [variable.set(None) for variable in variables]
+    try:
+        yield
+    finally:
+        for variable, token in zip(variables, tokens, strict=True):
+            variable.reset(token)
 
 
 def first_of(output: Any) -> Tensor:
@@ -145,11 +184,13 @@ class Running:
             if here:
                 handles.extend(self._inside_layer(layer, module, here))
         norm = self.anatomy.final_norm
-        handles.append(norm.register_forward_pre_hook(self._take_stream))
+        handles.append(norm.register_forward_pre_hook(own_hook(self, self._take_stream)))
         if (FINAL_LAYER, "final") in places:
-            handles.append(norm.register_forward_hook(self._plain(FINAL_LAYER, "final")))
+            final = own_hook(self, self._plain(FINAL_LAYER, "final"))
+            handles.append(norm.register_forward_hook(final))
         try:
-            yield
+            with passing(self):
+                yield
         finally:
             for handle in handles:
                 handle.remove()
@@ -168,20 +209,26 @@ class Running:
                 self.streams[layer] = stream
             return (stream, *args[1:]), kwargs
 
-        return module.register_forward_pre_hook(hook, with_kwargs=True)
+        return module.register_forward_pre_hook(own_hook(self, hook), with_kwargs=True)
 
     def _inside_layer(self, layer: int, module: nn.Module, here: set[str]) -> Iterator[Any]:
         anatomy = self.anatomy
         if here & {"out"}:
-            yield anatomy.head_output(layer).register_forward_hook(self._outs(layer))
+            yield anatomy.head_output(layer).register_forward_hook(
+                own_hook(self, self._outs(layer))
+            )
         if here & {"attn", "resid_mid"} or (self.groups and anatomy.family.attention_post_norm):
-            yield anatomy.attention_end(layer).register_forward_hook(self._attention_end(layer))
+            yield anatomy.attention_end(layer).register_forward_hook(
+                own_hook(self, self._attention_end(layer))
+            )
         if "neurons" in here:
-            yield anatomy.neuron_output(layer).register_forward_pre_hook(self._neurons(layer))
+            yield anatomy.neuron_output(layer).register_forward_pre_hook(
+                own_hook(self, self._neurons(layer))
+            )
         if here & {"mlp"} or (self.groups and anatomy.family.mlp_post_norm):
-            yield anatomy.mlp_end(layer).register_forward_hook(self._mlp_end(layer))
+            yield anatomy.mlp_end(layer).register_forward_hook(own_hook(self, self._mlp_end(layer)))
         if "resid_post" in here:
-            yield module.register_forward_hook(self._plain(layer, "resid_post"))
+            yield module.register_forward_hook(own_hook(self, self._plain(layer, "resid_post")))
 
     def _plain(self, layer: int, place: str) -> Callable[..., Any]:
         def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
@@ -268,7 +315,9 @@ class Running:
     def _edited(self, placed: Placed, value: Tensor) -> Tensor:
         """The value with the edit's rows replaced; the very same tensor where it only looked."""
         here = _some(value, placed.rows)
-        new = placed.edit(self._local(placed, _only(here)))
+        local = self._local(placed, _only(here))
+        with _aside():
+            new = placed.edit(local)
         if new is None:
             return value
         if placed.rows is None:
@@ -319,7 +368,9 @@ class Running:
                 return values.get(head, "z") @ self.anatomy.head_weight(layer, head)
             return values.get(head, name)
 
-        new = placed.edit(self._local(placed, own))
+        local = self._local(placed, own)
+        with _aside():
+            new = placed.edit(local)
         if new is not None:
             values.set(head, placed.edit.where.value, new)
 

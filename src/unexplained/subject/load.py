@@ -133,10 +133,10 @@ def _from_source(source: str, how: How, accept: bool) -> tuple[Read, list[str]]:
     if source in (ours := shipped()):
         own = how.tokenizer or AutoTokenizer.from_pretrained(TOKENIZER, local_files_only=True)
         return read_folder(ours[source], How(own, how.dtype, how.placement)), [NOTE]
-    if path.suffix == ".gguf":
-        return read_gguf(path, how), [f"dequantised from {path.name}"]
     if path.is_dir():
         return read_folder(path, how), [f"read from the folder {path.name}"]
+    if path.suffix == ".gguf":
+        return read_gguf(path, how), [f"dequantised from {path.name}"]
     if path.exists():
         raise SubjectError(
             f"The model '{source}'",

@@ -54,6 +54,7 @@ def run_prefix(anatomy: Anatomy, tokens: Tensor) -> Prefix:
     Rows that are the same are run once: pairs and their role-swaps begin alike.
     """
     anatomy.require_positions(tokens.shape[1])
+    anatomy.require_tokens(tokens)
     distinct, which = torch.unique(tokens, dim=0, return_inverse=True)
     filled = DynamicCache()
     with torch.no_grad():

@@ -18,12 +18,19 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from unexplained.errors import SubjectError, near_matches
+from unexplained.subject.checkpoint import idle, require_tensors
 from unexplained.subject.families import FAMILIES
 from unexplained.subject.gguf_file import require_read, require_whole
 from unexplained.subject.packaged import PACKAGED
 from unexplained.subject.shipped import shipped
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+_COUNTS = (
+    "num_attention_heads", "n_head", "num_hidden_layers", "n_layer", "hidden_size", "n_embd",
+    "vocab_size",
+)  # fmt: skip
+"""Entries of a configuration that count something that a model must have."""
 
 HUB_SECONDS = 10.0
 """How long the hub has for its first answer; afterwards transformers tries again by itself."""
@@ -52,12 +59,14 @@ def read_folder(folder: Path, how: How) -> Read:
     asked = f"The model folder {folder}"
     files = sorted(file.name for file in folder.iterdir())
     if "config.json" not in files:
+        _refuse_adapters(asked, files)
         ggufs = [file for file in files if file.endswith(".gguf")]
         raise SubjectError(
             asked,
             f"it has no config.json (it has: {', '.join(files[:6]) or 'nothing'})",
             f"Give the file itself: {folder / ggufs[0]}" if ggufs else "Is it a model folder?",
         )
+    _refuse_adapters(asked, files)
     if not any(file.endswith(".safetensors") for file in files):
         pickles = [file for file in files if file.endswith(PICKLES)]
         raise SubjectError(
@@ -69,9 +78,19 @@ def read_folder(folder: Path, how: How) -> Read:
             ".save_pretrained(new_folder).",
         )
     _require_config(asked, folder / "config.json")
+    require_tensors(asked, folder)
     return _model(asked, folder, how, local_files_only=True), _tokenizer(
         asked, folder, how, local_files_only=True
     )
+
+
+def _refuse_adapters(asked: str, files: list[str]) -> None:
+    if "adapter_config.json" in files:
+        raise SubjectError(
+            asked,
+            "it holds an adapter (adapter_config.json), which is not part of the model's weights",
+            "Merge it into the weights first (peft: model.merge_and_unload().save_pretrained).",
+        )
 
 
 def _require_config(asked: str, path: Path) -> None:
@@ -95,6 +114,18 @@ def _require_config(asked: str, path: Path) -> None:
             f"its architecture '{kind}' is not in the table of families",
             f"{near_matches(kind, FAMILIES)} A new one needs an entry in subject/families.py.",
         )
+    if quantised := config.get("quantization_config"):
+        method = quantised.get("quant_method", "?") if isinstance(quantised, dict) else quantised
+        raise SubjectError(
+            asked,
+            f"its weights are quantised (quant_method '{method}')",
+            "Dequantise it first (model.dequantize(), then save_pretrained), or use the original.",
+        )
+    for name in _COUNTS:
+        if name in config and not (isinstance(config[name], int) and config[name] > 0):
+            raise SubjectError(
+                asked, f"its config.json says {name}: {config[name]!r}", "It must be 1 or more."
+            )
 
 
 def read_gguf(path: Path, how: How) -> Read:
@@ -120,7 +151,7 @@ def read_hub(source: str, how: How) -> Read:
         SubjectError: It is a path that does not exist, or the hub does not have it.
     """
     asked = f"The model '{source}'"
-    if source.startswith((".", "/", "~")) or source.count("/") != 1 or "\\" in source:
+    if source.startswith((".", "/", "~")) or source.strip("/").count("/") != 1 or "\\" in source:
         known = [*PACKAGED, *shipped()]
         raise SubjectError(
             asked,
@@ -162,6 +193,7 @@ def _model(asked: str, source: str | Path, how: How, **extra: Any) -> nn.Module:
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # so that they are named, and refused
             **extra,
             **how.placement,
         )
@@ -179,7 +211,7 @@ def _require_all(asked: str, report: Mapping[str, Any]) -> None:
             ("unexpected_keys", "are none of the model's"),
             ("mismatched_keys", "have another shape than the model's"),
         )
-        if (names := sorted(str(name) for name in report.get(key) or ()))
+        if (names := sorted(str(name) for name in report.get(key) or () if not idle(str(name))))
     ]
     if errors := report.get("error_msgs"):
         wrong.append(str(errors[0]))
@@ -214,7 +246,7 @@ def _named(asked: str, what: str, placement: Mapping[str, Any]) -> Iterator[None
             _cannot_place(asked, placement, error)
         raise SubjectError(
             asked,
-            f"{what} cannot be read ({type(error).__name__}: {_first_line(error)})",
+            f"{what} cannot be read ({type(error).__name__}: {_shortened(error)})",
             "Give one that fits as tokenizer=…."
             if what == "its tokenizer"
             else "Is every file whole, and of one model?",
@@ -232,6 +264,11 @@ def _cannot_place(asked: str, placement: Mapping[str, Any], error: Exception) ->
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+
+
+def _shortened(error: BaseException) -> str:
+    said = " ".join(str(error).split())
+    return said if len(said) <= 300 else f"{said[:300]}…"
 
 
 def _first_line(error: BaseException) -> str:

@@ -131,6 +131,7 @@ def run(
     try:
         with torch.no_grad(), running.hooked(every_layer=not starts):
             if not starts:
+                anatomy.require_tokens(batch.tokens)
                 before = None if prefix is None else prefix.cache
                 normed = anatomy.body(
                     input_ids=batch.tokens, past_key_values=before, use_cache=False

@@ -19,11 +19,13 @@ from unexplained.subject.ambient import alone
 from unexplained.subject.anatomy import Anatomy
 from unexplained.subject.attention import NAME
 from unexplained.subject.edits import Batch, Edit
+from unexplained.subject.families import family_of
 from unexplained.subject.lent import Lent
-from unexplained.subject.live import Opened, counters, fingerprint
+from unexplained.subject.live import Opened, counters, fingerprint, switches
 from unexplained.subject.precision import Precision
 from unexplained.subject.prefix import Prefix, run_prefix
 from unexplained.subject.run import Copy, Pass, Resume, run
+from unexplained.subject.trial import require_reproduced
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +45,13 @@ class Subject:
     """How the model was before it was opened, if somebody else has it too."""
     _known: list[tuple[object, str]] = field(default_factory=list, repr=False)
     """The last fingerprint, and the weights' counters when it was taken."""
+    _tried: list[object] = field(default_factory=list, repr=False)
+    """The settings with which the engine was last tried."""
     _closed: list[bool] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
         self.opened  # noqa: B018  (remembered from now on)
+        self._tried[:] = [switches(self.anatomy.model)]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Elsewhere it is opened anew: modules have other identities there, and nobody lent it."""
@@ -77,7 +82,6 @@ class Subject:
 
         Raises:
             SubjectError: Somebody has changed the model other than in its weights, or closed it.
-            MeasurementError: Torch's default type is not float32.
         """
         with alone(), self.precision.applied():
             if self._closed:
@@ -100,22 +104,39 @@ class Subject:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of everything that its predictions depend on (`live.fingerprint`).
+        """Hash of everything that predictions depend on, of the model as it is now.
 
-        Taken anew where torch counts a change of the weights; `identify` always takes it anew.
+        Every weight is read for it: a third of a second for 135M (`live.fingerprint`).
         """
-        if self._known and self._known[0][0] == self.counters():
-            return self._known[0][1]
-        return self.identify()
-
-    def identify(self) -> str:
-        """The fingerprint of the model as it is now, read from its weights."""
         self._known[:] = [(self.counters(), fingerprint(self.anatomy.model))]
         return self._known[0][1]
+
+    @property
+    def remembered(self) -> str:
+        """The last fingerprint, as long as torch has counted no write to the weights since."""
+        known = self._known
+        return known[0][1] if known and known[0][0] == self.counters() else self.fingerprint
 
     def counters(self) -> object:
         """What torch counts of writes to the weights: equal as long as none has been changed."""
         return counters(self.anatomy.model)
+
+    def require_sound(self) -> None:
+        """What has been changed since it was opened must not make the engine wrong.
+
+        Called before anything is measured. Weights may change. Where a setting has, of the
+        configuration or a module, the engine is tried on the model again.
+
+        Raises:
+            SubjectError: It has been closed, something stands in the way, or the engine does not
+                reproduce what it is now.
+        """
+        with self.undisturbed():
+            now = switches(self.anatomy.model)
+            if now != self._tried[0]:
+                family_of(self.anatomy.model)
+                require_reproduced(self.anatomy)
+                self._tried[:] = [now]
 
     def require_full_precision(self, what: str) -> None:
         """Refuse half precision for effects of single components: its rounding is of their size.
@@ -200,6 +221,7 @@ class Subject:
             notes=(f"initialised at random with seed {seed}, never trained",),
             lent=None,
             _known=[],
+            _tried=[],
             _closed=[],
         )
 

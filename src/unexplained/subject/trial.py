@@ -40,6 +40,13 @@ def require_reproduced(anatomy: Anatomy) -> None:
     """
     tokens = _tokens(anatomy)
     alone = _by_itself(anatomy, tokens)
+    if bool(alone.isnan().any()) or bool((alone == torch.inf).any()):
+        kind = str(alone.dtype).removeprefix("torch.")
+        raise SubjectError(
+            f"A model of type '{anatomy.family.name}' ({type(anatomy.model).__name__})",
+            f"its logits are NaN or infinite on a few tokens (weights in {kind})",
+            "In half precision large values overflow: load it in float32. Else look at its weights.",
+        )
     middle = anatomy.shape.layers // 2
     batch = Batch.of(tokens)
     whole = run(anatomy, batch, keep=_watched(anatomy), keep_streams=[middle])
@@ -58,10 +65,11 @@ def _laws(anatomy: Anatomy, whole: Pass, alone: Tensor, batch: Batch, middle: in
     bits = torch.finfo(alone.dtype).bits
 
     def near(what: str, found: Tensor, right: Tensor) -> str:
-        if not bool(torch.isfinite(right).all()):
-            return f"{what}: its own are NaN or infinite"
-        scale = float(right.abs().max())
-        apart = float((found.to(right.device) - right).abs().max())
+        found, ruled_out = found.to(right.device), right == -torch.inf
+        if not torch.equal(found == -torch.inf, ruled_out):
+            return f"{what} (tokens that it rules out are others)"
+        right, found = right.masked_fill(ruled_out, 0), found.masked_fill(ruled_out, 0)
+        scale, apart = float(right.abs().max()), float((found - right).abs().max())
         return "" if apart <= NEAR[bits] * scale else f"{what} ({apart:.2g} apart of {scale:.2g})"
 
     with torch.no_grad():
@@ -75,7 +83,7 @@ def _laws(anatomy: Anatomy, whole: Pass, alone: Tensor, batch: Batch, middle: in
         other[0, last:] = batch.tokens[1, last:]
         other[1] = batch.tokens[1].flip(0)
         changed = run(anatomy, Batch.of(other)).normed
-        what = "a token changes predictions before it, or in another row"
+        what = "it is not causal: a token changes predictions before it, or in another row"
         yield near(what, changed[0, :last], whole.normed[0, :last])
         again = run(anatomy, batch, resume=whole.resume(middle)).normed
         yield near("its later layers alone give another output", again, whole.normed)
