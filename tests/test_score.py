@@ -121,7 +121,7 @@ def test_words_that_are_ruled_out_add_nothing_and_ruled_out_by_one_alone_are_inf
 
 
 def test_the_divergence_of_a_masked_word_by_hand():
-    """p = (¾, ¼, 0), q = (½, ¼, ¼): ¾ log 3⁄2 + ¼ log 1 = 0.3041."""
+    """Of p = (¾, ¼, 0) and q = (½, ¼, ¼): ¾ log 3⁄2 + ¼ log 1 = 0.3041."""
     p = torch.tensor([[0.75, 0.25, 0.0]]).log()
     q = torch.tensor([[0.5, 0.25, 0.25]]).log()
     found = score(of(p), {"q": of(q)}, torch.tensor([0]), 3)["q"]
