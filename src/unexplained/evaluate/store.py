@@ -51,7 +51,7 @@ class Store:
     def open(cls, root: Path, describes: Mapping[str, str]) -> Store:
         """The store for these circumstances under `root`, made if it is not there."""
         text = json.dumps(dict(describes), indent=1, sort_keys=True)
-        store = cls(root / digest(text), dict(describes))
+        store = cls(Path(root) / digest(text), dict(describes))
         store._write(lambda path: path.write_text(text, encoding="utf-8"), "measured.json")
         return store
 
@@ -133,6 +133,19 @@ class Store:
                 f"Free some space, or keep it elsewhere (now under {self.folder.parent}): a folder of "
                 "the run's own (--run), or UNEXPLAINED_CACHE for the shared one.",
             ) from error
+
+
+def require_folder(folder: Path | None) -> None:
+    """Find out before anything is measured that what is finished cannot be kept there.
+
+    Raises:
+        MeasurementError: It cannot.
+    """
+    if folder is not None:
+        store, name = Store(Path(folder), {}), f".asked-{os.getpid()}"
+        store._write(lambda path: path.touch(), name)
+        with suppress(OSError):
+            (store.folder / name).unlink()
 
 
 @contextmanager
