@@ -5,6 +5,7 @@ The models here cannot be run at all: an embedding that is called fails the test
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -334,8 +335,17 @@ def test_what_can_be_measured_gets_as_far_as_the_model(
 ) -> None:
     """Else the refusals above would say nothing."""
     monkeypatch.setenv("UNEXPLAINED_CACHE", str(tmp_path))
+    words = {}
+    if function == "family":
+        prose = [
+            f"{i} words of a text that is long enough to be cut: {'so it is, ' * 30}"
+            for i in range(30)
+        ]
+        place = tmp_path / "prose.jsonl"
+        place.write_text("\n".join(json.dumps({"text": text}) for text in prose), encoding="utf-8")
+        words["source"] = str(place)
     with pytest.raises(WasRun):
-        asked_of(function)
+        asked_of(function, **words)
 
 
 @pytest.mark.parametrize(
