@@ -188,7 +188,7 @@ def require_donors(text: Text, *, within: bool = False) -> None:
             f"Donors for the documents of {text.name}",
             f"a document of {max(longest, lengths[0])} tokens has no other of the fit part as long "
             f"(the {len(lengths)} there have {lengths[-1]} to {lengths[0]})",
-            "Use more fit documents (fit_documents) or shorter blocks.",
+            "Use more fit documents (fit_documents=…) or shorter blocks (block=…).",
         )
 
 

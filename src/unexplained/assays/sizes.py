@@ -69,11 +69,7 @@ def sizes(
                 "Give FLOPs: about 6 times parameters times tokens.",
             )
     require_once("model", [subject.name for subject in rungs])
-    different = len(set(rungs.values()))
-    if different < FEWEST:
-        raise MeasurementError(
-            f"A slope over {different} sizes", f"it takes {FEWEST}", "Give more rungs."
-        )
+    require_computes(list(rungs.values()))
     budget = tuple(rules() if explanations is None else explanations)
     ordered = sorted(rungs.items(), key=lambda item: item[1])
     for subject, _ in ordered:
@@ -116,6 +112,19 @@ def sizes(
         slope=slope,
         **found_again(last, settings, started),
     )
+
+
+def require_computes(computes: Sequence[float]) -> None:
+    """Refuse too few sizes for a slope.
+
+    Raises:
+        MeasurementError: There are fewer than three different ones.
+    """
+    different = len(set(computes))
+    if different < FEWEST:
+        raise MeasurementError(
+            f"A slope over {different} sizes", f"it takes {FEWEST}", "Give more rungs."
+        )
 
 
 def _named(say: Say, name: str) -> Say:
