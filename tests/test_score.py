@@ -160,3 +160,33 @@ def test_a_margin_that_is_infinite_is_not_sound_however_finite_the_loss():
     one = torch.ones(2, dtype=torch.float64)
     found = module.Scores(one, one * 0, None, torch.tensor([1.0, torch.inf], dtype=torch.float64))
     assert found.sound.tolist() == [True, False]
+
+
+def test_a_gradient_of_the_divergence_is_finite_where_words_are_ruled_out(monkeypatch):
+    """The same words masked in both: value and gradient are those of the other words alone."""
+    from tiny import tiny_subject
+    from unexplained.circuits.measures import gradient, values
+    from unexplained.evaluate.batches import Scored
+    from unexplained.subject.anatomy import Anatomy
+
+    subject = tiny_subject("llama")
+    generator = torch.Generator().manual_seed(4)
+    normed, clean = torch.randn(2, 1, 3, 32, generator=generator)
+    scored = Scored(torch.ones(1, 3, dtype=torch.bool), torch.tensor([5, 6, 7]), None)
+    whole = Anatomy.logits
+    rest = [word for word in range(61) if word not in (3, 40)]
+
+    def masked(self, rows, columns=slice(None)):
+        logits = whole(self, rows, columns).clone()
+        logits[..., [3, 40]] = -torch.inf
+        return logits
+
+    with torch.enable_grad():
+        rows = normed[0].clone().requires_grad_()
+        log_p = whole(subject.anatomy, clean[0])[:, rest].log_softmax(-1)
+        log_q = whole(subject.anatomy, rows)[:, rest].log_softmax(-1)
+        kl = (log_p.exp() * (log_p - log_q)).sum(-1)
+        (expected,) = torch.autograd.grad(kl.sum(), rows)
+    monkeypatch.setattr(Anatomy, "logits", masked)
+    torch.testing.assert_close(values(subject, normed, scored, "kl", clean).float(), kl.detach())
+    torch.testing.assert_close(gradient(subject, normed, scored, "kl", clean)[0], expected)

@@ -18,7 +18,6 @@ from unexplained.errors import (
     SiteError,
     TextError,
     require_count,
-    require_once,
 )
 from unexplained.evaluate import Other
 from unexplained.evaluate.evaluate import require_tokens as require_tokens
@@ -252,7 +251,9 @@ def require_assay(
     ladder = induction_ladder() if explanations is None else _own_ladder(explanations)
     if not texts:
         raise MeasurementError("An assay", "no text was given", "Give at least one.")
-    require_once("text with the fingerprint", [text.fingerprint for text in texts])
+    for text in texts:
+        if sum(other.fingerprint == text.fingerprint for other in texts) > 1:
+            raise MeasurementError(f"The text '{text.name}'", "it is given twice", "Give it once.")
     where = components(subject, sites, heads=True)
     everything = (*ladder.explanations, *controls_of(ladder.primary))
     require_standing(everything, where, subject)

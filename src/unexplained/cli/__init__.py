@@ -22,19 +22,26 @@ def main() -> None:
         app()
     except UnexplainedError as error:
         options = options_of(sys.argv[1:])
-        asked, found, do = (
-            in_options(part, options) for part in (error.asked, error.found, error.do)
-        )
-        ERRORS.print(Text(f"{asked}:", style="bold red"))
-        ERRORS.print(Text(f"  {found}."))
-        if do:
-            ERRORS.print(Text(f"  → {do}", style="green"))
+        _tell(*(in_options(part, options) for part in (error.asked, error.found, error.do)))
+        sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A name that no room looked at closely: too long, say, or below a closed folder.
+        _tell(f"The path '{error.filename}'", error.strerror or str(error), "")
         sys.exit(2)
     except KeyboardInterrupt:
         ERRORS.print(
             Text("Stopped. What was measured is kept: the same command goes on from there.")
         )
         sys.exit(130)
+
+
+def _tell(asked: str, found: str, do: str) -> None:
+    ERRORS.print(Text(f"{asked}:", style="bold red"))
+    ERRORS.print(Text(f"  {found}."))
+    if do:
+        ERRORS.print(Text(f"  → {do}", style="green"))
 
 
 def options_of(words: Sequence[str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from unexplained.cli.shared import (
     Terms,
     kept,
     require_models,
+    require_texts,
     writing,
 )
 
@@ -59,6 +60,7 @@ def curve(
     members = [_member(asked, accept_terms, curve=True) for asked in models]
     members += [_member(asked, accept_terms, curve=False) for asked in place or []]
     with writing(report, record) as made, Progress() as progress, kept(context, run) as folder:
+        require_texts(text)
         require_models(*(member.name for member in members))
         made.append(
             family(

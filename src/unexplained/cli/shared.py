@@ -155,7 +155,12 @@ def require_texts(*names: str, pairs: bool | None = False) -> None:
                 near_matches(name, described()),
             )
         if name not in corpora() and not _exists(name):
-            corpus_of(name)  # which says so
+            try:
+                corpus_of(name)  # which says so
+            except OSError as error:
+                raise TextError(
+                    f"The text '{name}'", f"it cannot be read ({error.strerror})"
+                ) from None
 
 
 def _exists(name: str) -> bool:
@@ -171,13 +176,19 @@ def require_models(*names: str) -> None:
     Raises:
         SubjectError: There is no packaged model, folder or file of that name, and it is no hub id.
     """
+    from unexplained.errors import SubjectError
     from unexplained.subject import PACKAGED, load
     from unexplained.subject.shipped import shipped
 
     for name in names:
         known = name in PACKAGED or name in shipped() or "/" in name
         if not known and not _exists(name):
-            load(name)  # which says so
+            try:
+                load(name)  # which says so
+            except OSError as error:
+                raise SubjectError(
+                    f"The model '{name}'", f"it cannot be read ({error.strerror})"
+                ) from None
 
 
 def require_explanations(*names: str) -> None:

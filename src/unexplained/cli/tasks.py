@@ -76,7 +76,8 @@ def tasks(
 
         components(subject, sites)
         whole = read(text)
-        names = task or [*(whole.composition if len(whole.composition) > 1 else ()), "repeats"]
+        domains = list(whole.composition) if len(whole.composition) > 1 else []
+        names = task or [*domains, *(["repeats"] if text != "repeats" else [])]
         asked = [Asked(whole.name, whole, "the full distribution")]
         asked += [_task(name, whole, read) for name in names]
         weaker = weaker_models(subject, whole)
