@@ -98,6 +98,24 @@ def test_a_resampled_site_keeps_the_first_token_and_takes_the_rest_from_one_dono
         assert donors[0] == donors[1] and len(donors[0]) == 1 and donors[0] != [block.document]
 
 
+def test_a_resampled_pattern_is_the_donors_as_far_as_the_document_goes_however_it_was_padded(
+    subject: Subject, text: Text
+) -> None:
+    (site,) = subject.sites("L1.H2.pattern")
+    (edit,) = ABLATIONS.get("resample").fit(recorded(subject, text, [site]), [site], 3).edits
+    for block in text.fit[1:]:
+        length = len(block.tokens)
+        put = filled(subject, block, edit)
+        donors = [
+            other.document
+            for other in text.fit
+            if len(other.tokens) >= length
+            and torch.allclose(put[1:], alone(subject, other, site)[1:length, :length], atol=1e-6)
+        ]
+        assert len(donors) == 1 and donors != [block.document]
+        torch.testing.assert_close(put.sum(-1), torch.ones(length))
+
+
 def test_zeros_are_zeros(subject: Subject, text: Text) -> None:
     sites = list(subject.sites(WHERE))
     for edit in ABLATIONS.get("zero").fit(Activations(()), sites, 0).edits:

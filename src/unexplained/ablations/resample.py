@@ -25,7 +25,11 @@ def from_donors(activations: Activations, site: Site, seed: int) -> Callable[[Lo
             number, at = activations.donor(document, length, seed)
             # The first token stays: its value is nearly the same in every document, and heads
             # that rest on it would otherwise be hurt by something that is no information.
-            new[row, 1:length] = activations.batches[number][1][site][at, 1:length]
+            donor = activations.batches[number][1][site][at, 1:length]
+            if site.value == "pattern":  # its columns are positions too, as many as in its batch
+                new[row, 1:length, :length] = donor[:, :length]
+            else:
+                new[row, 1:length] = donor
         return new
 
     return fill

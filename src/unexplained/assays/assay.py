@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from unexplained.ablations import ABLATIONS, Fill
-from unexplained.assays.controls import IDENTITY, NOTHING, checks_of
+from unexplained.assays.asked import TWIN_DOCUMENTS, require_assay
+from unexplained.assays.controls import IDENTITY, NOTHING, checks_of, controls_of
 from unexplained.assays.examples import examples_of
-from unexplained.assays.ladder import Ladder, induction_ladder
+from unexplained.assays.ladder import Ladder
 from unexplained.assays.provenance import found_again
 from unexplained.assays.verdict import cruxes_of, verdict_of
 from unexplained.bars import bars_of, context_gain, damage, factors, measure_row
-from unexplained.errors import ExplanationError
 from unexplained.evaluate import Activations, Condition, Edited, Other, evaluate, observe
 from unexplained.explanations import Explanation, Fitted, fit
 from unexplained.explanations.fit import sites_to_observe
@@ -35,7 +35,6 @@ Say = Callable[[str, int, int], None]
 REFERENCE = "mean"
 """The ablation that strata, bars and nines are measured against; the others are printed too."""
 
-TWIN_DOCUMENTS = 16
 SINGLE_DOCUMENTS = 32
 
 
@@ -81,13 +80,14 @@ def assay(
         say: Told about progress.
 
     Raises:
-        ExplanationError: An explanation cannot stand in.
         MeasurementError: A loss is not finite, or a finished batch cannot be kept.
+        UnexplainedError: As in `require_assay`, before anything is run.
     """
     started = time.perf_counter()
-    ladder = induction_ladder() if explanations is None else _own_ladder(explanations)
-    where = subject.sites(sites)
     many = [texts] if isinstance(texts, Text) else list(texts)
+    ladder, where = require_assay(
+        subject, sites, many, explanations=explanations, twin=twin, singles=singles, folder=folder
+    )
     results: list[TextResult] = []
     checks: list[Check] = []
     for text in many:
@@ -109,29 +109,10 @@ def assay(
     )
 
 
-def _own_ladder(explanations: Sequence[Explanation]) -> Ladder:
-    names = [explanation.name for explanation in explanations]
-    for name in names:
-        if names.count(name) > 1:
-            raise ExplanationError(f"The explanation '{name}'", "it is given twice")
-    whole = [explanation.name for explanation in explanations if explanation.gives == "logits"]
-    if whole:
-        raise ExplanationError(
-            f"The program '{whole[0]}' in an assay of components",
-            "it stands for the whole model, not for a component",
-            "Give it to `rewrite`: unexplained rewrite MODEL --program my.py.",
-        )
-    if not explanations:
-        raise ExplanationError("An assay", "no explanation was given", "Give at least one.")
-    return Ladder(tuple(explanations), explanations[0])
-
-
 def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[Check]]:
     ladder, text, subject = job.ladder, job.text, job.subject
     primary = ladder.primary
-    controls: tuple[Explanation, ...] = (primary.on_shuffled(), IDENTITY, NOTHING)
-    if primary.gives in ("pattern", "z"):
-        controls = (*controls, primary.affine().on_shuffled())
+    controls = controls_of(primary)
     everything = (*ladder.explanations, *controls)
     activations = _observe(job, subject, everything)
     fills = _fills(activations, job)

@@ -13,25 +13,34 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 
+from unexplained.assays.asked import require_folder, require_tokens
 from unexplained.assays.gate import gate, require_behaviour
 from unexplained.assays.provenance import found_again
 from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import Paired, paired
 from unexplained.bars.recovered import INTACT
-from unexplained.circuits.edges import By, EdgeScores, Method, attribute_edges
+from unexplained.circuits.edges import By, EdgeScores, Method, attribute_edges, require_edges
 from unexplained.circuits.graph import CircuitError, Graph
 from unexplained.circuits.magnitude import edge_sizes
 from unexplained.circuits.running import Circuits, require_sums
+from unexplained.errors import (
+    MeasurementError,
+    TextError,
+    near_matches,
+    require_choice,
+    require_count,
+    require_once,
+)
 from unexplained.evaluate import Condition, evaluate
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import CircuitRecord, Curve, EdgeScore, Number, Point
-from unexplained.stats import Settings, fraction, mean_per_token, written
+from unexplained.stats import FEWEST_DOCUMENTS, Settings, fraction, mean_per_token, written
 from unexplained.subject import Subject
 from unexplained.text import Text
 
@@ -120,18 +129,27 @@ def circuit(
         say: Told about progress.
 
     Raises:
-        CircuitError: The text has no pairs, or the model's components do not add up.
-        MeasurementError: The model does not have the behaviour.
+        CircuitError: The text has no pairs, the model's components do not add up, or given scores
+            are of another model.
+        TextError: There are too few pairs for the gate, or they are of another model's tokens.
+        MeasurementError: There is no such method, or a number is out of bounds; the model is in
+            half precision; it does not have the behaviour. All but the last before anything is run.
     """
     started = time.perf_counter()
     graph = Graph.of(subject.shape, parallel=subject.anatomy.parallel)
+    _require_numbers(methods, steps, by, sizes, draws)
+    _require_given(given, graph, methods)
+    for method in methods:
+        require_edges(subject, text, method, "margin", steps)
     require_sums(subject.anatomy)
-    if not text.pairs:
-        raise CircuitError(
-            f"A circuit on {text.name}",
-            "it is running text, not pairs of prompts",
-            "Use a behaviour, such as ioi.",
+    require_tokens(subject, text, "eval", "fit")
+    if gated and len(text.units) < FEWEST_DOCUMENTS:
+        raise TextError(
+            f"A circuit on {len(text.units)} pairs of {text.name}, each with its role-swap",
+            f"it takes {FEWEST_DOCUMENTS} to tell whether the model has the behaviour",
+            f"Ask for {2 * FEWEST_DOCUMENTS} prompts at least (pairs), or for no gate.",
         )
+    require_folder(folder)
     found = gate(subject, text, settings=settings, folder=folder)
     if gated:
         require_behaviour(found, subject, text)
@@ -172,6 +190,37 @@ def circuit(
     )
 
 
+def _require_numbers(
+    methods: Sequence[str], steps: int, by: str, sizes: Sequence[float], draws: int
+) -> None:
+    for method in methods:
+        require_choice("methods", method, SAYS)
+    require_once("method", methods)
+    if not methods:
+        raise MeasurementError("A circuit by no method", "there is nothing to order edges by",
+                               near_matches("", SAYS))  # fmt: skip
+    require_choice("by", by, get_args(By))
+    require_count("steps", steps, least=1)
+    require_count("draws", draws, least=1)
+    if not sizes or not all(0 < share <= 1 for share in sizes):
+        raise MeasurementError(
+            f"Circuits of the sizes {', '.join(map(str, sizes)) or '(none)'}",
+            "sizes are shares of all edges, above 0 and at most 1",
+            "Write 0.05 for 5%.",
+        )
+
+
+def _require_given(
+    given: Mapping[str, NDArray[np.float64]], graph: Graph, methods: Sequence[str]
+) -> None:
+    for name, values in given.items():
+        if values.shape != (graph.edges,):
+            raise CircuitError(
+                f"The scores '{name}'", f"there are {values.shape} for {graph.edges:,} edges"
+            )
+    require_once("order of edges", [*methods, *given, "magnitude", "random"])
+
+
 def _measured(
     subject: Subject,
     text: Text,
@@ -208,10 +257,6 @@ def _given(scores: Mapping[str, NDArray[np.float64]], graph: Graph, by: By) -> l
     """Orders from elsewhere; edges without a score come last."""
     orders = []
     for name, values in scores.items():
-        if values.shape != (graph.edges,):
-            raise CircuitError(
-                f"The scores '{name}'", f"there are {values.shape} for {graph.edges:,} edges"
-            )
         key = np.nan_to_num(np.abs(values) if by == "absolute" else values, nan=-np.inf)
         says = "as scored in that file"
         orders.append(Order(name, says, "attribution", (np.argsort(-key, kind="stable"),)))

@@ -29,6 +29,14 @@ IDENTITY: Explanation = _identity
 NOTHING: Explanation = _nothing
 
 
+def controls_of(primary: Explanation) -> tuple[Explanation, ...]:
+    """The controls of a claim: on another document, the component itself, nothing at all."""
+    controls = (primary.on_shuffled(), IDENTITY, NOTHING)
+    if primary.gives in ("pattern", "z"):
+        return (*controls, primary.affine().on_shuffled())
+    return controls
+
+
 def checks_of(
     text: str, rows: Sequence[Row], primary: Explanation, ledger: Ledger, reference: str
 ) -> list[Check]:

@@ -25,19 +25,16 @@ from unexplained.sites import Site
 from unexplained.stats import FEWEST_DOCUMENTS, SHARE
 from unexplained.text import Text
 
+GRADIENTS: dict[str, Literal["margin", "loss"]] = {"logit difference": "margin", "loss": "loss"}
+"""Measures that attribution can tell of, and what it calls them."""
+
 CHECKED = 20
 """Rejected components that are measured on fresh documents to bound what was missed."""
 
 
 def control_variates(job: Sweeping, sample: int, pairs: int) -> Swept:
-    """Exact effects on `sample` documents drawn at random, attribution on all.
-
-    Raises:
-        TextError: There are not so many documents, or too few for two halves.
-        CircuitError: The measure has no gradient.
-    """
+    """Exact effects on `sample` documents drawn at random, attribution on all."""
     units, sites = sorted(job.text.units), job.sites
-    _enough(job, sample, 2 * FEWEST_DOCUMENTS)
     chosen = at_random(sample, len(units), seed=job.settings.seed)
     part = job.text.only({units[i] for i in chosen})
     ledger, (choosing, second) = _halved(job, part, sites)
@@ -62,13 +59,8 @@ def control_variates(job: Sweeping, sample: int, pairs: int) -> Swept:
 
 
 def race(job: Sweeping, sample: int, keep: int, pairs: int) -> Swept:
-    """All components on the first `sample` documents, the possible `keep` strongest on the rest.
-
-    Raises:
-        TextError: There are not so many documents, or too few are left.
-    """
+    """All components on the first `sample` documents, the possible `keep` strongest on the rest."""
     units, sites = job.text.units, job.sites
-    _enough(job, sample, FEWEST_DOCUMENTS)
     few, rest = job.text.only(set(units[:sample])), job.text.only(set(units[sample:]))
     first = job.measured(few, [(site,) for site in sites], f"the race's first {sample} documents")
     found = changes(first, sites, job.measure)
@@ -93,7 +85,22 @@ def race(job: Sweeping, sample: int, keep: int, pairs: int) -> Swept:
     return Swept(effects, ledger, *joints, sample, len(rest.units), done)
 
 
-def _enough(job: Sweeping, sample: int, least: int) -> None:
+def require_sample(job: Sweeping, method: str, sample: int) -> None:
+    """Refuse a cheaper method that cannot come to numbers, before anything is run.
+
+    Raises:
+        TextError: There are not so many documents, or too few are left, or for two halves.
+        MeasurementError: Control variates of a measure without a gradient.
+    """
+    least = FEWEST_DOCUMENTS
+    if method == "control variates":
+        least *= 2
+        if job.measure.name not in GRADIENTS:
+            raise MeasurementError(
+                f"Control variates for the {job.measure.name}",
+                "attribution needs a measure with a gradient at the intact model",
+                f"Use one of {', '.join(GRADIENTS)}, or another method.",
+            )
     units = len(job.text.units)
     if not least <= sample <= units - FEWEST_DOCUMENTS:
         raise TextError(
@@ -124,15 +131,8 @@ def _tokens(job: Sweeping, units: Sequence[str]) -> np.ndarray:
 def _attributed(job: Sweeping, sites: Sequence[Site], units: Sequence[str]) -> np.ndarray:
     """AtP of every component, (component, document)."""
     fills = {site: job.kind.fit(job.recorded, (site,), job.settings.seed) for site in sites}
-    names: dict[str, Literal["margin", "loss"]] = {"logit difference": "margin", "loss": "loss"}
-    if job.measure.name not in names:
-        raise MeasurementError(
-            f"Control variates for the {job.measure.name}",
-            "attribution needs a measure with a gradient at the intact model",
-            f"Use one of {', '.join(names)}, or another method.",
-        )
     found = attribute_nodes(
-        job.subject, job.text, fills, measure=names[job.measure.name],
+        job.subject, job.text, fills, measure=GRADIENTS[job.measure.name],
         progress=lambda done, total: job.say("attribution on all documents", done, total),
     )  # fmt: skip
     order = [found.documents.index(unit) for unit in units]

@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from unexplained.assays.asked import require_folder
 from unexplained.assays.provenance import found_again
 from unexplained.curves import FittedCurve, compute_of
 from unexplained.curves.fit import FEWEST_RUNGS
-from unexplained.errors import CurveError, MeasurementError, TextError
+from unexplained.errors import CurveError, MeasurementError, TextError, require_count
 from unexplained.evaluate import evaluate
 from unexplained.ladder.law import fit_rungs, law_of, left_out
 from unexplained.ladder.measured import Measured
@@ -113,6 +114,9 @@ def family(
     """
     started = time.perf_counter()
     _check(members)
+    require_count("documents", documents, least=1)
+    require_count("characters", characters, least=1)
+    require_folder(folder)
     require_documents(source, documents, characters)
     opened = []
     for number, member in enumerate(members):

@@ -12,9 +12,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unexplained.ablations import ABLATIONS
+from unexplained.assays.asked import (
+    TAKEN,
+    components,
+    require_claims,
+    require_donors,
+    require_folder,
+    require_standing,
+    require_tokens,
+)
 from unexplained.assays.provenance import found_again
 from unexplained.bars import concentration, crucial, loss, recovered_on
-from unexplained.errors import MeasurementError
+from unexplained.errors import MeasurementError, require_once
 from unexplained.evaluate import AnotherModel, Condition, Other, evaluate, observe
 from unexplained.evaluate.evaluate import Progress
 from unexplained.explanations import LIBRARY, Explanation, fit
@@ -22,6 +31,7 @@ from unexplained.explanations.fit import sites_to_observe
 from unexplained.ladder.conditions import require_same_tokens, require_unseen_by
 from unexplained.record import Number
 from unexplained.record.gap import GapRecord
+from unexplained.sites import Site
 from unexplained.stats import Settings
 from unexplained.subject import Subject
 from unexplained.text import Text
@@ -58,10 +68,17 @@ def gap(
         progress: Told about finished work.
 
     Raises:
-        MeasurementError: The models' tokenizers differ, or the second pair shares a model with the
-            first.
+        MeasurementError: The models' tokenizers differ, or two of the four are one model; the share
+            is not between 0 and 1.
+        ExplanationError: One cannot stand at a component.
+        SiteError: A component does not exist.
+        TextError: The text is of other models' tokens. All before anything is run.
     """
     started = time.perf_counter()
+    if not 0 < share < 1:
+        raise MeasurementError(
+            f"share={share}", "a share of the tokens lies between 0 and 1", "Write 0.05 for 5%."
+        )
     second = (chosen_by[0].name, chosen_by[1].name)
     if shared := {subject.name, weak.name} & set(second):
         raise MeasurementError(
@@ -69,12 +86,28 @@ def gap(
             f"{shared.pop()} is also one of the pair that is scored: chance would choose",
             "Give other seeds of the two, or other rungs.",
         )
+    _require_apart((subject, weak), chosen_by)
+    claimed = [LIBRARY.get("strict_induction")] if explanations is None else explanations
+    where = components(subject, sites) if sites else ()
+    if sites:
+        require_claims(claimed)
+        require_once(
+            "condition", [*TAKEN, ABLATION, weak.name, *second, *(e.name for e in claimed)]
+        )
+        require_standing(claimed, where, subject)
+        if any(one.shuffled for one in claimed):
+            require_donors(text, within=True)
+    if len(where) == 1:
+        subject.require_full_precision("The effect of a single component")
     for other in (weak, *chosen_by):
         require_same_tokens(subject, other)
+        require_tokens(other, text, "eval")
+    require_tokens(subject, text, "eval", *(["fit"] if sites else []))
     require_unseen_by(subject, text)
+    require_folder(folder)
     others = [Other(one.name, AnotherModel(one)) for one in (weak, *chosen_by)]
     conditions: list[Condition] = [*others]
-    claims = _claims(subject, text, sites, explanations, settings.seed) if sites else []
+    claims = _claims(subject, text, where, claimed, settings.seed) if sites else []
     conditions += claims
     ledger = evaluate(
         subject, text, conditions, keep_tokens=[INTACT, *(c.name for c in conditions)],
@@ -97,7 +130,7 @@ def gap(
         weak_loss=loss(ledger, weak.name, settings=settings),
         spread=spread,
         flattered=concentration(ledger, INTACT, weak.name, settings=settings),
-        sites=tuple(map(str, subject.sites(sites))) if sites else (),
+        sites=tuple(map(str, where)),
         on_crucial=tuple(
             recovered_on(ledger, name, ABLATION, picked, weak=weak.name, settings=settings)
             for name in explained
@@ -106,15 +139,26 @@ def gap(
     )
 
 
+def _require_apart(scored: tuple[Subject, Subject], chooses: tuple[Subject, Subject]) -> None:
+    """Refuse four models of which two are one, whatever they are called."""
+    known: dict[str, Subject] = {}
+    for one in (*scored, *chooses):
+        other = known.setdefault(one.fingerprint, one)
+        if other is not one or [m.name for m in (*scored, *chooses)].count(one.name) > 1:
+            raise MeasurementError(
+                f"{other.name} and {one.name}",
+                "they are one model, or have one name: a gap is between two",
+                "Give four models: a strong and a weaker one, and other seeds or rungs to choose.",
+            )
+
+
 def _claims(
     subject: Subject,
     text: Text,
-    sites: str,
-    explanations: Sequence[Explanation] | None,
+    where: Sequence[Site],
+    claimed: Sequence[Explanation],
     seed: int,
 ) -> list[Condition]:
-    where = subject.sites(sites)
-    claimed = [LIBRARY.get("strict_induction")] if explanations is None else explanations
     observed = [s for e in claimed for s in sites_to_observe(e, where, subject.shape)]
     observed += [s.component.at("z") if s.part == "H" else s for s in where]
     activations = observe(subject, text, list(dict.fromkeys(observed)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor
 
 from unexplained.ablations import ABLATIONS, value_site
+from unexplained.assays.asked import components, require_folder, require_tokens
 from unexplained.bars import context_gain
+from unexplained.errors import MeasurementError, require_count
 from unexplained.evaluate import evaluate, observe
 from unexplained.evaluate.batches import plan
 from unexplained.evaluate.evaluate import BATCH_TOKENS, Progress
@@ -58,7 +61,20 @@ def head_scores(
         twin: A random-weight model of the same shape, scored beside it.
         batch_tokens: Padded tokens per batch.
         progress: Told about every finished batch.
+
+    Raises:
+        MeasurementError: The twin is of other sizes, or a pattern is not finite.
+        TextError: The text has no documents, or is of another model's tokens.
     """
+    require_count("batch_tokens", batch_tokens, least=1)
+    require_tokens(subject, text, "eval")
+    if twin is not None:
+        if twin.shape != subject.shape:
+            raise MeasurementError(
+                f"{twin.name} as the twin of {subject.name}", "its sizes are others",
+                "Make it of the model: subject.twin(seed).",
+            )  # fmt: skip
+        require_tokens(twin, text, "eval")
     scores = _scores(subject, text, batch_tokens, progress)
     other = _scores(twin, text, batch_tokens, progress) if twin is not None else None
     shape = subject.shape
@@ -77,7 +93,12 @@ def head_scores(
 
 
 def strongest(scores: Sequence[HeadScore], count: int) -> str:
-    """The sites of the heads with the highest induction scores, as one address."""
+    """The sites of the heads with the highest induction scores, as one address.
+
+    Raises:
+        MeasurementError: None is asked for.
+    """
+    require_count("count", count, least=1)
     return " ".join(score.site for score in scores[:count])
 
 
@@ -104,11 +125,21 @@ def with_gains(
         settings: Level, resamples and seed.
         folder: Where finished batches are kept and found again.
         progress: Told about every finished batch.
+
+    Raises:
+        MeasurementError: The count is below 0, the model is in half precision, a loss is not
+            finite, or what is finished cannot be kept.
+        SiteError: A head is not of this model.
+        TextError: A part has no documents, or the text is of another model's tokens.
     """
+    require_count("count", count, least=0)
     chosen = [score.site for score in scores[:count]]
     if not chosen:
         return tuple(scores)
-    sites = subject.sites(" ".join(chosen))
+    sites = components(subject, " ".join(chosen), heads=True)
+    subject.require_full_precision("The gain in context of single heads")
+    require_tokens(subject, text, "eval", "fit")
+    require_folder(folder)
     recorded = observe(subject, text, [value_site(site) for site in sites])
     mean = ABLATIONS.get("mean")
     conditions = [mean.fit(recorded, [site], settings.seed).condition(str(site)) for site in sites]
@@ -149,6 +180,11 @@ def _watcher(
     def watch(local: Local) -> None:
         for rule, mask in masks.items():
             attention = float((local.value * mask).sum())
+            if not math.isfinite(attention):
+                raise MeasurementError(
+                    f"The attention of {local.site}", "it is NaN or infinite",
+                    "Load the model in float32.",
+                )  # fmt: skip
             totals[rule].attention[local.site.layer, local.site.index] += attention
 
     return watch

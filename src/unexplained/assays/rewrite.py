@@ -18,9 +18,19 @@ from pathlib import Path
 import numpy as np
 
 from unexplained.ablations import ABLATIONS
+from unexplained.assays.asked import (
+    TAKEN,
+    components,
+    require_claims,
+    require_donors,
+    require_folder,
+    require_others,
+    require_standing,
+    require_tokens,
+)
 from unexplained.assays.provenance import found_again
 from unexplained.bars import bars_of, increase, loss, recovered, ties_with
-from unexplained.errors import MeasurementError
+from unexplained.errors import ExplanationError, require_count, require_once
 from unexplained.evaluate import Condition, Edited, Other, distinct, evaluate, joint, observe
 from unexplained.explanations import LIBRARY, Explanation, fit, fit_program
 from unexplained.explanations.fit import sites_to_observe
@@ -112,6 +122,34 @@ def choose(
     return Chosen(best, means, tuple(choices), total)
 
 
+def require_choosing(
+    subject: Subject,
+    text: Text,
+    sites: str,
+    explanations: Sequence[Explanation],
+    folder: Path | None,
+) -> tuple[Site, ...]:
+    """The components among whose explanations can be chosen; refused before anything is run.
+
+    Raises:
+        SiteError: A component does not exist, or is one value of a head.
+        ExplanationError: One cannot stand at a head, or two share a name.
+        MeasurementError: The model is in half precision; what is finished cannot be kept.
+        TextError: A part has no documents, or the text is of another model's tokens.
+    """
+    require_claims(explanations)
+    where = components(subject, sites)
+    require_standing(explanations, [site for site in where if site.part == "H"], subject)
+    if any(one.name == NONE for one in explanations):
+        raise ExplanationError(f"The explanation '{NONE}'", "that name stands for mean ablation")
+    subject.require_full_precision("Choosing an explanation of every component")
+    require_tokens(subject, text, "eval", "fit")
+    if any(one.shuffled for one in explanations):
+        require_donors(text, within=True)
+    require_folder(folder)
+    return where
+
+
 def counts_of(components: int) -> tuple[int, ...]:
     """How many are replaced: doubling, and all.
 
@@ -153,13 +191,22 @@ def rewrite(
         say: Told about progress.
 
     Raises:
-        MeasurementError: There is no component, or a loss is not finite.
+        ExplanationError: One cannot stand where it is to, two share a name, or a program gives no
+            logits.
+        MeasurementError: A number is out of bounds, two models share a name, or the model is in
+            half precision; a loss is not finite. All but the last before anything is run.
+        UnexplainedError: As in `require_choosing`.
     """
     started = time.perf_counter()
-    where = subject.sites(sites)
-    if not where:
-        raise MeasurementError(f"Rewriting '{sites}'", "there is no such component")
+    require_count("draws", draws, least=1)
+    require_claims(programs, program=True)
+    written_names = [name for one in programs for name in (one.name, one.on_shuffled().name)]
+    require_once("prediction", [*TAKEN, *written_names])
+    require_others(weaker, [*TAKEN, *written_names])
     claimed = rules() if explanations is None else explanations
+    where = require_choosing(subject, text, sites, claimed, folder)
+    if programs:
+        require_donors(text)
     chosen = choose(subject, text, where, explanations=claimed, seed=settings.seed,
                     folder=folder, say=say)  # fmt: skip
     orders = _orders(where, draws, settings.seed)

@@ -9,12 +9,14 @@ from itertools import combinations
 from pathlib import Path
 
 from unexplained.ablations import ABLATIONS, Ablation, record_for
+from unexplained.assays.asked import existing, require_fill, require_folder, require_tokens
 from unexplained.assays.effects import joint, name_of
 from unexplained.assays.gate import gate, require_behaviour
 from unexplained.bars.measures import Measure
 from unexplained.errors import TextError
-from unexplained.evaluate import Activations, Condition, evaluate
-from unexplained.evaluate.evaluate import Workers
+from unexplained.evaluate import Activations, Condition, Edited, evaluate
+from unexplained.evaluate.evaluate import BATCH_TOKENS, Workers, require_memory
+from unexplained.evaluate.job import Job
 from unexplained.ledger import Ledger
 from unexplained.record import Effect, Estimation, Joint
 from unexplained.sites import Site
@@ -50,7 +52,7 @@ class Sweeping:
     @cached_property
     def sites(self) -> tuple[Site, ...]:
         """The components."""
-        return self.subject.sites(self.asked)
+        return existing(self.subject, self.asked)
 
     @property
     def kind(self) -> Ablation:
@@ -65,16 +67,35 @@ class Sweeping:
             partial(self.say, f"reading what '{self.ablation}' is fitted on"),
         )  # fmt: skip
 
-    def require_sound(self, *, gated: bool) -> None:
-        """Check what was asked for before anything long is run; see `sweep` for what is refused."""
-        _ = self.kind, self.sites  # raises where there are none of that name
+    def require_possible(self) -> None:
+        """Check what was asked for before anything is run; see `sweep` for what is refused."""
+        _ = self.kind  # raises where there is none of that name
+        require_memory(self.memory)
+        require_fill(self.ablation, self.sites, self.text)
         self.subject.require_full_precision("A sweep")
+        require_tokens(self.subject, self.text, "eval", "fit")
         if len(self.text.units) < FEWEST:
             raise TextError(
                 f"A sweep over {len(self.text.units)} documents",
                 "the strongest components are chosen on one half and reported on the other",
                 f"Use at least {FEWEST} documents (of pairs: twice as many, each with its swap).",
             )
+        self._require_room()
+        require_folder(self.folder)
+
+    def _require_room(self) -> None:
+        """Refuse a budget of memory that does not hold one component on one batch."""
+        stand_in = Edited("any", (), "any", after_prefix=self.ablation == "patch")
+        for part in (self.text, *self.text.halves()):
+            job = Job(
+                self.subject, part, "eval", (stand_in,), frozenset(), self.measure.needs,
+                BATCH_TOKENS, self.memory,
+            )  # fmt: skip
+            for number in range(len(job.plans)):
+                job.layout(number)
+
+    def require_behaviour(self, *, gated: bool) -> None:
+        """Run the intact model on pairs, and refuse a behaviour that it does not have."""
         if self.text.pairs and gated:
             found = gate(self.subject, self.text, settings=self.settings, folder=self.folder)
             require_behaviour(found, self.subject, self.text)

@@ -8,6 +8,7 @@ logarithm of training compute.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from unexplained.assays.provenance import found_again
-from unexplained.assays.rewrite import NONE, Say, choose, rules
+from unexplained.assays.rewrite import NONE, Say, choose, require_choosing, rules
 from unexplained.bars import damage, recovered
 from unexplained.bars.paired import paired
-from unexplained.errors import MeasurementError
+from unexplained.errors import MeasurementError, require_once
 from unexplained.evaluate import distinct, evaluate, joint
 from unexplained.explanations import Explanation
 from unexplained.ladder.conditions import require_same_tokens, require_unseen_by
@@ -32,6 +33,7 @@ from unexplained.text import Text
 ALL_EXPLAINED, ALL_ABLATED = "all heads explained", "all heads ablated"
 SLOPE = "share per tenfold compute"
 FEWEST = 3
+HEADS = "L*.H*"
 
 
 def sizes(
@@ -54,22 +56,29 @@ def sizes(
         say: Told about progress.
 
     Raises:
-        MeasurementError: There are fewer than three rungs, or a loss is not finite.
+        MeasurementError: There are fewer than three rungs, two share a name, a compute is not
+            positive and finite, or a loss is not finite.
+        UnexplainedError: As in `require_choosing`, of any rung, before anything is run.
     """
     started = time.perf_counter()
-    different = len(set(rungs.values()))
-    if different < FEWEST:
-        raise MeasurementError(
-            f"A slope over {different} sizes", f"it takes {FEWEST}", "Give more rungs."
-        )
+    for subject, compute in rungs.items():
+        if not 0 < compute < math.inf:
+            raise MeasurementError(
+                f"The training compute of {subject.name}",
+                f"{compute:g} is not positive and finite",
+                "Give FLOPs: about 6 times parameters times tokens.",
+            )
+    require_once("model", [subject.name for subject in rungs])
+    require_computes(list(rungs.values()))
     budget = tuple(rules() if explanations is None else explanations)
     ordered = sorted(rungs.items(), key=lambda item: item[1])
     for subject, _ in ordered:
+        require_choosing(subject, text, HEADS, budget, folder)
         require_same_tokens(ordered[0][0], subject)
         require_unseen_by(subject, text)
     points, ledgers = [], []
     for subject, compute in ordered:
-        where = subject.sites("L*.H*")
+        where = subject.sites(HEADS)
         chosen = choose(subject, text, where, explanations=budget, seed=settings.seed,
                         folder=folder, say=_named(say, subject.name))  # fmt: skip
         conditions, measured = distinct([
@@ -103,6 +112,19 @@ def sizes(
         slope=slope,
         **found_again(last, settings, started),
     )
+
+
+def require_computes(computes: Sequence[float]) -> None:
+    """Refuse too few sizes for a slope.
+
+    Raises:
+        MeasurementError: There are fewer than three different ones.
+    """
+    different = len(set(computes))
+    if different < FEWEST:
+        raise MeasurementError(
+            f"A slope over {different} sizes", f"it takes {FEWEST}", "Give more rungs."
+        )
 
 
 def _named(say: Say, name: str) -> Say:

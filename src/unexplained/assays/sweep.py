@@ -9,17 +9,18 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from unexplained.assays.effects import changes, corrected, shares
-from unexplained.assays.estimates import control_variates, race
+from unexplained.assays.estimates import control_variates, race, require_sample
 from unexplained.assays.provenance import found_again
 from unexplained.assays.running import Say, Sweeping, Swept, together
 from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import paired
 from unexplained.bars.recovered import INTACT, kl
+from unexplained.errors import require_choice, require_count
 from unexplained.estimators import rank_intervals
 from unexplained.evaluate import evaluate
 from unexplained.evaluate.evaluate import Workers, in_process
@@ -29,6 +30,9 @@ from unexplained.record import Effect, Number, SweepRecord
 from unexplained.stats import Settings, mean_per_token, written
 from unexplained.subject import Subject
 from unexplained.text import Text
+
+Method = Literal["exact", "control variates", "race"]
+METHODS = get_args(Method)
 
 RATE = 0.05
 """False discovery rate at which a component is told from zero."""
@@ -41,7 +45,7 @@ def sweep(
     *,
     ablation: str = "mean",
     measure: str = "loss",
-    method: Literal["exact", "control variates", "race"] = "exact",
+    method: Method = "exact",
     sample: int | None = None,
     keep: int = 20,
     pairs: int = 5,
@@ -81,18 +85,28 @@ def sweep(
 
     Raises:
         SiteError: A component does not exist.
+        AblationError: There is no such ablation, or it cannot be fitted at a component.
         TextError: The text has too few documents to choose on one half and report on the other,
-            or no pairs to patch.
-        MeasurementError: A number is not finite; what is finished cannot be kept; the model does
-            not have the behaviour.
+            or no pairs to patch, or is of another model's tokens.
+        MeasurementError: There is no such measure or method, or a number is out of bounds; a
+            number is not finite; what is finished cannot be kept; the model does not have the
+            behaviour. All but the last three before anything is run.
     """
     started = time.perf_counter()
+    require_choice("method", method, METHODS)
+    require_count("keep", keep, least=1)
+    require_count("pairs", pairs, least=0)
+    if sample is not None:
+        require_count("sample", sample, least=1)
     job = Sweeping(
         subject, sites, text, ablation, measure_of(measure, pairs=text.pairs), settings, folder,
         workers, memory, say,
     )  # fmt: skip
-    job.require_sound(gated=gated)
     some = max(len(text.units) // 4, 2) if sample is None else sample
+    job.require_possible()
+    if method != "exact":
+        require_sample(job, method, some)
+    job.require_behaviour(gated=gated)
     if method == "control variates":
         found = control_variates(job, some, pairs)
     elif method == "race":

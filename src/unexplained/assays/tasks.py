@@ -17,8 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
+from unexplained.assays.asked import TAKEN, require_labels, require_others, require_tokens
 from unexplained.assays.provenance import found_again
-from unexplained.assays.rewrite import Chosen, Say, choose, counts_of, rules
+from unexplained.assays.rewrite import (
+    Chosen,
+    Say,
+    choose,
+    counts_of,
+    require_choosing,
+    rules,
+)
 from unexplained.bars import loss, recovered
 from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import paired
@@ -79,17 +87,28 @@ def tasks(
         say: Told about progress.
 
     Raises:
-        MeasurementError: There is no task or no component, two tasks share a name, or a loss is
-            not finite.
+        MeasurementError: There is no task, two tasks or models share a name, the reference is not
+            among the models, or a loss is not finite.
+        TextError: A task has no tokens of its stratum, or is of another model's tokens.
+        UnexplainedError: As in `require_choosing`. All but what is not finite before anything is
+            run.
     """
     started = time.perf_counter()
     names = [one.name for one in asked]
     if not asked or len(set(names)) < len(names):
         raise MeasurementError(f"The tasks {', '.join(names) or '(none)'}", "name each once")
+    require_others(weaker, TAKEN)
+    if reference and reference not in (models := [one.name for one in weaker]):
+        raise MeasurementError(
+            f"'{reference}' as the weaker model", "it is not among the models",
+            near_matches(reference, models),
+        )  # fmt: skip
+    claimed = rules() if explanations is None else explanations
+    where = require_choosing(subject, asked[0].text, sites, claimed, folder)
     for one in asked:
         require_unseen_by(subject, one.text)
-    where = subject.sites(sites)
-    claimed = rules() if explanations is None else explanations
+        require_tokens(subject, one.text, "eval")
+        require_labels(one.text, one.stratum)
     chosen = choose(subject, asked[0].text, where, explanations=claimed, seed=settings.seed,
                     folder=folder, say=say)  # fmt: skip
     rng = np.random.default_rng([settings.seed, 10])
@@ -107,11 +126,8 @@ def tasks(
     compared = dict.fromkeys([*to_compare(weaker), *named])
     ladder = _weaker(ledgers[asked[0].text.fingerprint], list(compared))
     if reference and reference not in ladder:
-        found_as = (
-            f"it is not weaker than {subject.name}" if named else "it is not among the models"
-        )
         raise MeasurementError(
-            f"'{reference}' as the weaker model", found_as,
+            f"'{reference}' as the weaker model", f"it is not weaker than {subject.name}",
             near_matches(reference, ladder),
         )  # fmt: skip
     held = reference or (ladder[-1] if ladder else "")

@@ -130,7 +130,7 @@ def attribute_edges(
     """
     graph = Graph.of(subject.shape, parallel=subject.anatomy.parallel)
     blocks = text.eval if part == "eval" else text.fit
-    _check(subject, text, method, measure, steps)
+    require_edges(subject, text, method, measure, steps)
     subject.require_sound()
     sums = _Sums(graph, blocks)
     done = 0
@@ -143,7 +143,10 @@ def attribute_edges(
     return sums.finished(method, measure)
 
 
-def _check(subject: Subject, text: Text, method: Method, measure: Measure, steps: int) -> None:
+def require_edges(
+    subject: Subject, text: Text, method: Method, measure: Measure, steps: int
+) -> None:
+    """Refuse what cannot be scored, before anything is run; see `attribute_edges`."""
     family = subject.anatomy.family
     subject.require_full_precision("Scores of edges")
     if not text.pairs:

@@ -105,7 +105,8 @@ def _chunks(
             assert intact is not None
             with torch.no_grad():
                 base = _log_softmax(anatomy.logits(intact[here]))
-            return (base.exp() * (base - log_p)).sum(-1)
+            # A word that the intact model rules out (−∞) adds nothing: p log p is 0 there.
+            return (base.exp() * (base - log_p).masked_fill(base == -torch.inf, 0.0)).sum(-1)
 
         return of
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -19,13 +21,56 @@ def main() -> None:
     try:
         app()
     except UnexplainedError as error:
-        ERRORS.print(Text(f"{error.asked}:", style="bold red"))
-        ERRORS.print(Text(f"  {error.found}."))
-        if error.do:
-            ERRORS.print(Text(f"  → {error.do}", style="green"))
+        options = options_of(sys.argv[1:])
+        _tell(*(in_options(part, options) for part in (error.asked, error.found, error.do)))
+        sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A name that no room looked at closely: too long, say, or below a closed folder.
+        _tell(f"The path '{error.filename}'", error.strerror or str(error), "")
         sys.exit(2)
     except KeyboardInterrupt:
         ERRORS.print(
             Text("Stopped. What was measured is kept: the same command goes on from there.")
         )
         sys.exit(130)
+
+
+def _tell(asked: str, found: str, do: str) -> None:
+    ERRORS.print(Text(f"{asked}:", style="bold red"))
+    ERRORS.print(Text(f"  {found}."))
+    if do:
+        ERRORS.print(Text(f"  → {do}", style="green"))
+
+
+def options_of(words: Sequence[str]) -> dict[str, str]:
+    """Every parameter of the command that some words call, with the option that sets it."""
+    import typer.main
+
+    from unexplained.cli.app import app
+
+    command = typer.main.get_command(app)
+    for word in words:
+        command = getattr(command, "commands", {}).get(word, command)
+    return {
+        parameter.name: parameter.opts[0]
+        for parameter in command.params
+        if parameter.name and parameter.param_type_name == "option"
+    }
+
+
+def in_options(text: str, options: dict[str, str]) -> str:
+    """What an error says, with the command line's options where it names Python's parameters.
+
+    >>> in_options("fit_pairs=3: use steps=5 or more", {"fit_pairs": "--fit-pairs"})
+    '--fit-pairs 3: use steps=5 or more'
+    """
+
+    def option(match: re.Match[str]) -> str:
+        name = match["name"]
+        # Python takes several where the command line takes one, again and again.
+        found = options.get(name) or options.get(name.removesuffix("s"))
+        return f"{found} {match['value']}" if found else match[0]
+
+    return re.sub(r"(?<![\w-])(?P<name>[a-z_]+)=(?P<value>'[^']*'|[^\s,;:()]+)", option, text)

@@ -107,9 +107,11 @@ def report(
     out: Annotated[Path, typer.Option(help="Where the HTML page goes.")] = Path("report.html"),
 ) -> None:
     """Draw a record as a page again."""
-    from unexplained.record import load_record
+    from unexplained.record import load_record, require_apart, require_writable
     from unexplained.report import print_record, write_report
 
+    require_apart({"record": record, "report": out})
+    require_writable(out, "report")
     found = load_record(record)
     print_record(found, OUT)
     OUT.print(f"Report: [bold]{write_report(found, out)}[/bold]")

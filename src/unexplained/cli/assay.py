@@ -20,6 +20,8 @@ from unexplained.cli.shared import (
     Seed,
     Terms,
     app,
+    require_outputs,
+    require_texts,
     shared_ledgers,
     writing,
 )
@@ -47,7 +49,7 @@ def assay(
     documents: Documents = 96,
     fit_documents: FitDocuments = 64,
     block: BlockSize = 128,
-    singles: Annotated[int, typer.Option(help="Components measured alone as well.")] = 5,
+    singles: Annotated[int, typer.Option(min=0, help="Components measured alone as well.")] = 5,
     twin: Annotated[bool, typer.Option(help="Run the random-weight twin.")] = True,
     seed: Seed = 0,
     report: Report = Path("report.html"),
@@ -90,6 +92,11 @@ def demo(
     The first takes under a minute, needs nothing from a network, and is placed on the scale of
     training compute by the ladder's rungs.
     """
+    require_outputs(report=report, record=record)
+    beside = [path.with_stem(path.stem + "-ladder") for path in (report, record)]
+    require_outputs(
+        report=report, record=record, ladder_report=beside[0], ladder_record=beside[1]
+    )  # fmt: skip
     asked = {"heads": "", "names": [], "seed": 0, "accept_terms": False}
     if ladder:
         OUT.print("[bold]1[/bold]  A two-layer model of ours on Python's own texts: no download.")
@@ -100,8 +107,8 @@ def demo(
             sizes=(32, 32, 128),
             singles=0,
             twin=False,
-            report=report.with_stem(report.stem + "-ladder"),
-            record=record.with_stem(record.stem + "-ladder"),
+            report=beside[0],
+            record=beside[1],
             **asked,  # type: ignore[arg-type]
         )
     if real:
@@ -136,13 +143,18 @@ def run_assay(
 ) -> None:
     """Load, find, measure, print and write."""
     import unexplained as ux
+    from unexplained.assays.asked import components, require_assay
     from unexplained.explanations.files import find_explanation
 
     documents, fit_documents, block = sizes
     with writing(report, record) as made, Progress() as progress:
         explanations = [e for name in names for e in find_explanation(name)]
+        require_texts(*texts)
         OUT.print(f"[dim]cache: {cache_folder()}[/dim]", highlight=False)
         subject = ux.load(model, accept_terms=accept_terms)
+
+        if heads:
+            components(subject, heads, heads=True)
 
         def read(name: str, documents: int, fit_documents: int) -> Text:
             return ux.text(
@@ -154,6 +166,11 @@ def run_assay(
         many = [
             repeats if name == "repeats" else read(name, documents, fit_documents) for name in texts
         ]
+        # Of heads that are still to be found, any will do to ask whether explanations can stand there.
+        require_assay(
+            subject, heads or "L*.H*", many, explanations=explanations or None, twin=twin,
+            singles=singles, folder=shared_ledgers(),
+        )  # fmt: skip
         scores = scored(subject, repeats, top, twin=twin, seed=seed, progress=progress)
         found = ux.assay(
             subject,

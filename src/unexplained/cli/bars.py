@@ -23,10 +23,11 @@ def table(
         list[str] | None,
         typer.Option(help="A name (uniform, unigram, bigram, …) or name=nats, such as mine=7.2."),
     ] = None,
-    strong: Annotated[float, typer.Option(help="FLOPs of the stronger model.")] = 0.0,
-    weak: Annotated[float, typer.Option(help="FLOPs of the weaker model.")] = 0.0,
+    strong: Annotated[float, typer.Option(min=0, help="FLOPs of the stronger model.")] = 0.0,
+    weak: Annotated[float, typer.Option(min=0, help="FLOPs of the weaker model.")] = 0.0,
     fraction: Annotated[
-        list[float] | None, typer.Option(help="Fractions explained, for the compute left.")
+        list[float] | None,
+        typer.Option(min=0, max=1, help="Fractions explained, for the compute left."),
     ] = None,
 ) -> None:
     """Below which fraction explained a strong model falls to a weaker one, and what is left.

@@ -22,6 +22,7 @@ from unexplained.cli.shared import (
     Terms,
     app,
     kept,
+    require_texts,
     writing,
 )
 
@@ -77,12 +78,19 @@ def circuit(
     """
     import unexplained as ux
     from unexplained.circuits import Graph, load_mib, save_mib
-    from unexplained.record import require_writable
+    from unexplained.errors import require_once
 
-    if graph is not None:
-        require_writable(graph, "graph")
     methods: list[Any] = [one.value for one in method or (Attribution.IG_INPUTS, Attribution.EAP)]
-    with writing(report, record) as made, Progress() as progress, kept(context, run) as folder:
+    with (
+        writing(report, record, graph=graph) as made,
+        Progress() as progress,
+        kept(context, run) as folder,
+    ):
+        require_once("method", methods)
+        require_once("graph file", [path.name for path in compare or ()])
+        require_texts(text, pairs=True)
+        for path in compare or ():
+            _require_file(path)
         subject = ux.load(model, accept_terms=accept_terms)
         where = ux.pairs(text, subject, pairs=pairs, fit_pairs=fit_pairs, seed=seed)
 
@@ -98,6 +106,13 @@ def circuit(
             keep_scores=export, say=progress,
         )  # fmt: skip
         made.append(found)
+
+
+def _require_file(path: Path) -> None:
+    from unexplained.circuits.graph import CircuitError
+
+    if not path.is_file():
+        raise CircuitError(f"The graph file {path}", "there is no such file")
 
 
 @app.command()

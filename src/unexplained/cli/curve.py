@@ -9,7 +9,17 @@ import typer
 
 from unexplained.cli.bars import bars_app
 from unexplained.cli.progress import Progress
-from unexplained.cli.shared import RecordFile, Report, Run, Seed, Terms, kept, writing
+from unexplained.cli.shared import (
+    RecordFile,
+    Report,
+    Run,
+    Seed,
+    Terms,
+    kept,
+    require_models,
+    require_texts,
+    writing,
+)
 
 if TYPE_CHECKING:
     from unexplained.assays.family import Member
@@ -30,7 +40,7 @@ def curve(
     ] = None,
     text: Annotated[str, typer.Option(help="webmix, pydocs, or a file of yours.")] = "webmix",
     documents: Annotated[int, typer.Option(min=1, help="Beginnings of so many documents.")] = 64,
-    characters: Annotated[int, typer.Option(help="Greatest length of a beginning.")] = 600,
+    characters: Annotated[int, typer.Option(min=128, help="Greatest length of a beginning.")] = 600,
     extrapolate: Annotated[
         bool, typer.Option("--extrapolate", help="Place also beyond the models; it is marked.")
     ] = False,
@@ -50,6 +60,8 @@ def curve(
     members = [_member(asked, accept_terms, curve=True) for asked in models]
     members += [_member(asked, accept_terms, curve=False) for asked in place or []]
     with writing(report, record) as made, Progress() as progress, kept(context, run) as folder:
+        require_texts(text)
+        require_models(*(member.name for member in members))
         made.append(
             family(
                 members, text, documents=documents, characters=characters,

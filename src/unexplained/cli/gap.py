@@ -20,6 +20,9 @@ from unexplained.cli.shared import (
     TextName,
     app,
     kept,
+    require_explanations,
+    require_models,
+    require_texts,
     writing,
 )
 
@@ -39,7 +42,9 @@ def gap(
     explanation: Annotated[
         list[str] | None, typer.Option(help="A library name or my.py; strict induction if none.")
     ] = None,
-    share: Annotated[float, typer.Option(help="Share of the tokens that are crucial.")] = 0.05,
+    share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the tokens that are crucial.")
+    ] = 0.05,
     text: TextName = "webmix",
     documents: Documents = 96,
     fit_documents: FitDocuments = 64,
@@ -51,16 +56,25 @@ def gap(
 ) -> None:
     """How concentrated the gap to a weaker model is: a few tokens, or a little everywhere."""
     import unexplained as ux
+    from unexplained.assays.asked import components
+    from unexplained.errors import require_once
     from unexplained.explanations.files import find_explanation
 
     with writing(report, record) as made, Progress() as progress, kept(context, run) as folder:
-        subject = ux.load(model)
+        require_once("model", [model, weak, *by])
+        require_texts(text)
+        require_explanations(*(explanation or ()))
+        require_models(model, weak, *by)
+        subject, weaker = ux.load(model), ux.load(weak)
+        second = ux.load(by[0]), ux.load(by[1])
+        if sites:
+            components(subject, sites)
         where = ux.text(text, subject, documents=documents, fit_documents=fit_documents,
                         block=block, seed=seed)  # fmt: skip
         claims = [one for name in explanation or [] for one in find_explanation(name, where)]
         made.append(
             ux.gap(
-                subject, ux.load(weak), where, chosen_by=(ux.load(by[0]), ux.load(by[1])),
+                subject, weaker, where, chosen_by=second,
                 sites=sites, explanations=claims or None, share=share,
                 settings=ux.Settings(seed=seed), folder=folder,
                 progress=lambda done, total: progress(f"measuring on {where.name}", done, total),

@@ -17,6 +17,7 @@ from unexplained.cli.shared import (
     Seed,
     Terms,
     app,
+    require_texts,
     shared_ledgers,
 )
 
@@ -50,10 +51,13 @@ def heads(
     ),
     documents: Documents = 16,
     block: BlockSize = 128,
-    show: Annotated[int, typer.Option(help="How many heads to list.")] = 20,
+    show: Annotated[int, typer.Option(min=1, help="How many heads to list.")] = 20,
     twin: Annotated[bool, typer.Option(help="Score the random-weight twin as well.")] = True,
     ablate: Annotated[
-        int, typer.Option(help="Mean-ablate the first so many, each alone: gain in context lost.")
+        int,
+        typer.Option(
+            min=0, help="Mean-ablate the first so many, each alone: gain in context lost."
+        ),
     ] = 0,
     seed: Seed = 0,
     accept_terms: Terms = False,
@@ -62,6 +66,7 @@ def heads(
     import unexplained as ux
     from unexplained.report import format as fmt
 
+    require_texts(text)
     subject = ux.load(model, accept_terms=accept_terms)
     where = ux.text(text, subject, documents=documents, fit_documents=8, block=block, seed=seed)
     with Progress() as progress:

@@ -21,6 +21,8 @@ from unexplained.cli.shared import (
     TextName,
     app,
     kept,
+    require_explanations,
+    require_texts,
     writing,
 )
 
@@ -53,11 +55,15 @@ def rewrite(
     stated explanation and are replaced by their mean.
     """
     import unexplained as ux
+    from unexplained.assays.asked import components
     from unexplained.explanations.files import find_explanation
     from unexplained.ladder.conditions import weaker_models
 
     with writing(report, record) as made, Progress() as progress, kept(context, run) as folder:
+        require_texts(text)
+        require_explanations(*(program or ()))
         subject = ux.load(model, accept_terms=accept_terms)
+        components(subject, sites)
         where = ux.text(text, subject, documents=documents, fit_documents=fit_documents,
                         block=block, seed=seed)  # fmt: skip
         programs = [one for name in program or [] for one in find_explanation(name, where)]
@@ -85,12 +91,17 @@ def sizes(
 ) -> None:
     """Explain every head of every rung by the same rules: is it easier or harder with size?"""
     import unexplained as ux
+    from unexplained.assays.sizes import require_computes
+    from unexplained.errors import require_once
     from unexplained.ladder.catalogue import catalogue
 
     known = catalogue()
     names = models or [one.name for one in known.rungs() if not one.seed]
     with writing(report, record) as made, Progress() as progress, kept(context, run) as folder:
-        rungs = {ux.load(name): known.named(name).compute for name in names}
+        require_texts(text)
+        require_once("model", names)
+        require_computes(computes := [known.named(name).compute for name in names])
+        rungs = {ux.load(name): compute for name, compute in zip(names, computes, strict=True)}
         where = ux.text(text, next(iter(rungs)), documents=documents,
                         fit_documents=fit_documents, block=block, seed=seed)  # fmt: skip
         made.append(

@@ -28,11 +28,18 @@ OUT = Console()
 Model = Annotated[str, typer.Argument(help="Packaged name, folder, .gguf file or hub id.")]
 TextName = Annotated[str, typer.Option(help="webmix, pydocs, repeats, or a file.")]
 Documents = Annotated[int, typer.Option(min=1, help="Documents to measure on, one block each.")]
+SweepDocuments = Annotated[
+    int,
+    typer.Option(
+        min=10,
+        help="Documents to measure on: half choose the strongest, the other half reports on them.",
+    ),
+]
 FitDocuments = Annotated[int, typer.Option(min=1, help="Documents to fit means and maps on.")]
 BlockSize = Annotated[
     int, typer.Option("--block", min=2, help="Greatest number of tokens in a block.")
 ]
-Seed = Annotated[int, typer.Option(help="Draws documents, donors and the twin's weights.")]
+Seed = Annotated[int, typer.Option(min=0, help="Draws documents, donors and the twin's weights.")]
 Terms = Annotated[bool, typer.Option("--accept-terms", help="Accept the model's licence terms.")]
 Report = Annotated[Path, typer.Option(help="Where the HTML page goes.")]
 RecordFile = Annotated[Path, typer.Option("--record", help="Where the JSON goes.")]
@@ -97,23 +104,116 @@ def is_pairs(name: str) -> bool:
     from unexplained.text.pairs import described
 
     path = Path(name)
-    if name in described() or path.suffix != ".jsonl" or not path.is_file():
+    if name in described() or path.suffix != ".jsonl" or not _exists(name) or not path.is_file():
         return name in described()
     with path.open(encoding="utf-8", errors="replace") as lines:
         return '"corrupted"' in lines.readline()
 
 
+def require_outputs(**paths: Path | None) -> None:
+    """Refuse files that cannot be written, or are one file, before anything else is done.
+
+    Args:
+        paths: What is written there, such as `report`, and the path; None where nothing is.
+
+    Raises:
+        RecordError: One cannot be written, or two are the same.
+    """
+    from unexplained.record import require_apart, require_writable
+
+    require_apart({what.replace("_", " "): path for what, path in paths.items()})
+    for what, path in paths.items():
+        if path is not None:
+            require_writable(path, what.replace("_", " "))
+
+
+def require_texts(*names: str, pairs: bool | None = False) -> None:
+    """Refuse names of no text, before a model is loaded.
+
+    Args:
+        names: What was asked for.
+        pairs: Whether behaviours and files of pairs are wanted: not, alone, or (None) as well.
+
+    Raises:
+        TextError: There is no such text.
+    """
+    from unexplained.errors import TextError, near_matches
+    from unexplained.text.corpora import corpus_of
+    from unexplained.text.corpora import names as corpora
+    from unexplained.text.pairs import described
+
+    for name in names:
+        if pairs is not False and is_pairs(name):
+            continue
+        if pairs:
+            file = Path(name).suffix.lower() == ".jsonl" and Path(name).is_file()
+            if file:
+                continue
+            raise TextError(
+                f"The behaviour '{name}'",
+                "there is none of that name, and it is not a .jsonl file of pairs",
+                near_matches(name, described()),
+            )
+        if name not in corpora() and not _exists(name):
+            try:
+                corpus_of(name)  # which says so
+            except OSError as error:
+                raise TextError(
+                    f"The text '{name}'", f"it cannot be read ({error.strerror})"
+                ) from None
+
+
+def _exists(name: str) -> bool:
+    try:
+        return Path(name).exists()
+    except OSError:  # a name that is too long, or below a folder that one may not enter
+        return False
+
+
+def require_models(*names: str) -> None:
+    """Refuse names of no model, before another one is loaded.
+
+    Raises:
+        SubjectError: There is no packaged model, folder or file of that name, and it is no hub id.
+    """
+    from unexplained.errors import SubjectError
+    from unexplained.subject import PACKAGED, load
+    from unexplained.subject.shipped import shipped
+
+    for name in names:
+        known = name in PACKAGED or name in shipped() or "/" in name
+        if not known and not _exists(name):
+            try:
+                load(name)  # which says so
+            except OSError as error:
+                raise SubjectError(
+                    f"The model '{name}'", f"it cannot be read ({error.strerror})"
+                ) from None
+
+
+def require_explanations(*names: str) -> None:
+    """Refuse names of no explanation and files that are not there, before a model is loaded.
+
+    Raises:
+        ExplanationError: There is none.
+    """
+    from unexplained.explanations.files import find_explanation
+
+    for name in names:
+        path = name.partition(":")[0]
+        if not path.endswith(".py") or not Path(path).is_file():
+            find_explanation(name)
+
+
 @contextmanager
-def writing(report: Path, record: Path) -> Iterator[list[Record]]:
+def writing(report: Path, record: Path, **more: Path | None) -> Iterator[list[Record]]:
     """Find out before a measurement that its files can be written; afterwards print and write.
 
     Put the record into the list that is given.
     """
-    from unexplained.record import require_writable
     from unexplained.report import print_record, write_report
 
-    require_writable(report, "report")
-    require_writable(record, "record")
+    require_outputs(report=report, record=record, **more)
     made: list[Record] = []
     yield made
     (found,) = made

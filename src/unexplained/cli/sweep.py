@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from unexplained.cli.progress import Progress
 from unexplained.cli.shared import (
     BlockSize,
-    Documents,
     FitDocuments,
     Gate,
     Model,
@@ -21,10 +20,13 @@ from unexplained.cli.shared import (
     Report,
     Run,
     Seed,
+    SweepDocuments,
     Terms,
     app,
+    is_pairs,
     kept,
     read_text,
+    require_texts,
     writing,
 )
 
@@ -58,17 +60,22 @@ def sweep(
     measure: Annotated[
         str, typer.Option(help="loss, KL, accuracy; of pairs logit difference.")
     ] = "",
-    documents: Documents = 32,
+    documents: SweepDocuments = 32,
     fit_documents: FitDocuments = 32,
     block: BlockSize = 128,
     method: Annotated[
         Method, typer.Option(help="Exact, or cheaper with a stated error.")
     ] = Method.EXACT,
     sample: Annotated[
-        int | None, typer.Option(help="Documents on which a cheaper method measures everything.")
+        int | None,
+        typer.Option(min=5, help="Documents on which a cheaper method measures everything."),
     ] = None,
-    keep: Annotated[int, typer.Option(help="How many of the strongest a race looks for.")] = 20,
-    pairs: Annotated[int, typer.Option(help="Of how many of the strongest to take pairs.")] = 5,
+    keep: Annotated[
+        int, typer.Option(min=1, help="How many of the strongest a race looks for.")
+    ] = 20,
+    pairs: Annotated[
+        int, typer.Option(min=0, help="Of how many of the strongest to take pairs.")
+    ] = 5,
     swapped: Annotated[
         bool, typer.Option(help="Run the corrupted prompts: what patching brings back.")
     ] = False,
@@ -77,7 +84,7 @@ def sweep(
         float,
         typer.Option(help="Gigabytes of streams that may be held; the rest is computed again."),
     ] = 4.0,
-    workers: Annotated[int, typer.Option(help="Processes on Ray; 0 is this one.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes on Ray; 0 is this one.")] = 0,
     cluster: Annotated[str, typer.Option(help="Address of a Ray cluster.")] = "",
     run: Run = None,
     seed: Seed = 0,
@@ -93,8 +100,25 @@ def sweep(
     crash the same command goes on from there.
     """
     import unexplained as ux
+    from unexplained.ablations import ABLATIONS
+    from unexplained.bars.measures import measure_of
+    from unexplained.evaluate.evaluate import require_memory
+    from unexplained.evaluate.store import require_folder
 
     with writing(report, record) as made, Progress() as progress:
+        require_texts(text, pairs=None)
+        if ablation:
+            ABLATIONS.get(ablation)
+        if measure:
+            measure_of(measure, pairs=is_pairs(text))
+        if (swapped or ablation == "patch") and not is_pairs(text):
+            _needs_pairs("--swapped" if swapped else "--ablation patch", text)
+        require_memory(memory * 1e9)
+        require_folder(run)
+        if workers or cluster:
+            from unexplained.evaluate.rayside import import_ray
+
+            import_ray()
         subject = ux.load(model, accept_terms=accept_terms)
         where = read_text(
             text, subject, documents=documents, fit_documents=fit_documents, block=block, seed=seed
@@ -112,6 +136,16 @@ def sweep(
                 folder=folder, memory=memory * 1e9, say=progress, workers=who,
             )  # fmt: skip
         made.append(found)
+
+
+def _needs_pairs(option: str, text: str) -> NoReturn:
+    from unexplained.errors import TextError
+
+    raise TextError(
+        f"{option} on {text}",
+        "it is running text, not pairs of prompts",
+        "Use a behaviour, such as ioi.",
+    )
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from unexplained.cli.shared import (
     app,
     kept,
     read_text,
+    require_texts,
     writing,
 )
 
@@ -58,18 +59,25 @@ def tasks(
     Without --task: every domain of the text, and repeated random tokens.
     """
     import unexplained as ux
+    from unexplained.assays.asked import components
     from unexplained.assays.tasks import Asked
+    from unexplained.ladder.catalogue import catalogue
     from unexplained.ladder.conditions import weaker_models
 
     with writing(report, record) as made, Progress() as progress, kept(context, run) as folder:
+        require_texts(text)
+        if weak:
+            catalogue().named(weak)
         subject = ux.load(model, accept_terms=accept_terms)
 
         def read(name: str) -> Text:
             return read_text(name, subject, documents=documents, fit_documents=fit_documents,
                              block=block, seed=seed)  # fmt: skip
 
+        components(subject, sites)
         whole = read(text)
-        names = task or [*(whole.composition if len(whole.composition) > 1 else ()), "repeats"]
+        domains = list(whole.composition) if len(whole.composition) > 1 else []
+        names = task or [*domains, *(["repeats"] if text != "repeats" else [])]
         asked = [Asked(whole.name, whole, "the full distribution")]
         asked += [_task(name, whole, read) for name in names]
         weaker = weaker_models(subject, whole)

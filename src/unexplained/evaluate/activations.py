@@ -113,7 +113,12 @@ def observe(
         values = {site: value.clone() for site, value in values.items()}
         for site, value in values.items():
             if not bool(torch.isfinite(value).all()):
-                raise MeasurementError(f"Reading {site}", "the model has NaN or infinity there")
+                kind = str(value.dtype).removeprefix("torch.")
+                raise MeasurementError(
+                    f"Reading {site}",
+                    f"the model has NaN or infinity there, in {kind}",
+                    "Load it in float32: float16 ends at 65,504." if kind == "float16" else "",
+                )
         size += sum(value.nbytes for value in values.values())
         if size > MEMORY:
             raise MeasurementError(

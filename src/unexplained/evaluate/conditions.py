@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import torch
 from torch import Tensor
 
 from unexplained.errors import MeasurementError
@@ -151,5 +152,7 @@ def tensor_digest(tensors: Sequence[Tensor]) -> str:
     parts: list[str | bytes] = []
     for tensor in tensors:
         parts.append(f"{tuple(tensor.shape)}{tensor.dtype}")
-        parts.append(tensor.detach().cpu().contiguous().numpy().tobytes())
+        # As bytes: numpy has no bfloat16.
+        flat = tensor.detach().cpu().contiguous().flatten()
+        parts.append(flat.view(torch.uint8).numpy().tobytes())
     return digest(*parts)

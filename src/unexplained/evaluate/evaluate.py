@@ -11,15 +11,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from numbers import Real
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
 import torch
 
-from unexplained.errors import MeasurementError
-from unexplained.evaluate.conditions import AnotherModel, Condition, Intact, Other, key
+from unexplained.errors import MeasurementError, TextError, require_choice, require_count
+from unexplained.evaluate.conditions import (
+    AnotherModel,
+    Condition,
+    Edited,
+    Intact,
+    Other,
+    key,
+)
 from unexplained.evaluate.job import MEMORY, Job, Measure, Task
 from unexplained.evaluate.store import Store, code_digest
 from unexplained.ledger import Ledger
@@ -78,22 +86,21 @@ def evaluate(
         MeasurementError: Two conditions share a name; a number is NaN or infinite (which
             condition, site and document); a finished batch cannot be kept; the memory budget is
             too small; another process is measuring into the same place; somebody changed the
-            weights meanwhile.
+            weights meanwhile; there is no such part, measure or condition to keep tokens of.
         SubjectError: The model has been changed since it was opened, other than in its weights.
+        SiteError: A condition edits or reads a site that the model does not have.
+        TextError: The part has no documents, or the text is of another model's tokens.
     """
     wanted = _with_intact(conditions)
+    _require_asked(subject, text, wanted, part, measure, keep_tokens := tuple(keep_tokens))
+    require_count("batch_tokens", batch_tokens, least=1)
     if measure == "margin" and not text.pairs:
         raise MeasurementError(
             f"The logit difference on {text.name}",
             "it is running text: nothing says which two words to compare",
             "Measure the loss, or use a text of pairs such as ioi.",
         )
-    if not 0 < memory < math.inf:
-        raise MeasurementError(
-            f"A memory budget of {memory / 1e9:g} GB",
-            "it is no amount of memory",
-            "Give a number above 0 (--memory in GB; `memory` in bytes).",
-        )
+    require_memory(memory)
     job = Job(
         subject, text, part, tuple(wanted), frozenset(keep_tokens), measure, batch_tokens, memory
     )
@@ -137,6 +144,67 @@ def _models(job: Job) -> list[Subject]:
     """The models whose predictions are measured."""
     others = [c.predictor for c in job.conditions if isinstance(c, Other)]
     return [job.subject, *(other.subject for other in others if isinstance(other, AnotherModel))]
+
+
+def require_memory(memory: float) -> None:
+    """Refuse what is no amount of memory.
+
+    Raises:
+        MeasurementError: It is none.
+    """
+    if isinstance(memory, bool) or not isinstance(memory, Real) or not 0 < memory < math.inf:
+        gigabytes = f"{memory / 1e9:g} GB" if isinstance(memory, Real) else repr(memory)
+        raise MeasurementError(
+            f"A memory budget of {gigabytes}",
+            "it is no amount of memory",
+            "Give a number above 0 (--memory in GB; `memory` in bytes).",
+        )
+
+
+def _require_asked(
+    subject: Subject,
+    text: Text,
+    wanted: Sequence[Condition],
+    part: str,
+    measure: str,
+    keep_tokens: Sequence[str],
+) -> None:
+    """Refuse what cannot be measured, before anything is run or kept."""
+    require_choice("part", part, ("eval", "fit"))
+    require_choice("measure", measure, get_args(Measure))
+    for name in keep_tokens:
+        require_choice("keep_tokens", name, [condition.name for condition in wanted])
+    for condition in wanted:
+        if isinstance(condition, Edited):
+            for edit in condition.edits:
+                for site in (edit.where, *edit.reads):
+                    subject.sites(str(site))
+    require_tokens(subject, text, part)
+
+
+def require_tokens(subject: Subject, text: Text, *parts: str) -> None:
+    """Refuse a text without documents in a part that is run, or one of another model's tokens.
+
+    Raises:
+        TextError: It is one.
+    """
+    blocks: list[Block] = []
+    for part in parts:
+        blocks += (here := text.eval if part == "eval" else text.fit)
+        if not here:
+            raise TextError(
+                f"The {part} part of {text.name}", "it has no documents", "Ask for some there."
+            )
+    highest = max(
+        max(int(block.tokens.max()), int(block.targets.max(initial=0))) for block in blocks
+    )
+    if highest >= subject.shape.vocabulary:
+        raise TextError(
+            f"{text.name} for {subject.name}",
+            f"it has the token {highest} and the model embeds {subject.shape.vocabulary:,}: it was "
+            "made with another model's tokenizer",
+            "Make the text with this model: text(source, subject).",
+        )
 
 
 def _known(job: Job, store: Store | None) -> tuple[list[tuple[int, Ledger]], list[Task]]:

@@ -37,10 +37,9 @@ class Scores:
 
     @property
     def sound(self) -> Tensor:
-        """Which tokens have finite numbers."""
-        first = self.margin if self.loss is None else self.loss
-        assert first is not None
-        return torch.isfinite(first)
+        """Which tokens have finite numbers, every one that was asked for."""
+        given = [one for one in (self.loss, self.kl, self.margin) if one is not None]
+        return torch.isfinite(torch.stack(given)).all(0)
 
 
 class _Softmax:
@@ -59,10 +58,12 @@ class _Softmax:
         here, where = logits.max(-1)
         higher = here > self.highest
         now = torch.where(higher, here, self.highest)
-        shrink = (self.highest - now).exp_().double()
+        # Where all that was seen is ruled out (−∞), −∞ less −∞ would be no number.
+        base = now.masked_fill(now == -torch.inf, 0.0)
+        shrink = (self.highest - base).exp_().double()
         self.predicted = torch.where(higher, where + start, self.predicted)
         self.highest = now
-        exponentials = (logits - now[:, None]).exp_()
+        exponentials = (logits - base[:, None]).exp_()
         self.total = self.total * shrink + exponentials.sum(-1)
         place = self.targets - start
         inside = (place >= 0) & (place < logits.shape[-1])
@@ -109,23 +110,49 @@ def score(
     Returns:
         Scores for every condition and, under the name `intact`, for the intact model. KL is
         sum_w p(w) log p(w)/q(w) with p the intact model; the intact model's own is exactly 0.
+        Logits may be −∞: a word with p(w) = 0 adds 0 to the KL, and one that only the condition
+        rules out makes it infinite, as it makes the loss of a target.
     """
     base = _Softmax(targets)
     running = {name: _Softmax(targets) for name in conditions}
     # Σ exp(z_p − max) (z_p − z_q): the difference is small where KL is, p·z_p and p·z_q are not.
     apart = {name: torch.zeros_like(base.total) for name in conditions}
+    missing = {name: torch.zeros_like(base.total, dtype=torch.bool) for name in conditions}
     width = BLOCK.get(targets.device.type, BLOCK["cuda"])
     for start in range(0, vocabulary, width):
         columns = slice(start, min(start + width, vocabulary))
         whole = intact(columns).float()
         weights, shrink = base.see(whole, start)
+        moved = {}
         for name, columns_of in conditions.items():
             logits = columns_of(columns).float()
             running[name].see(logits, start)
-            moved = torch.sub(whole, logits).mul_(weights).sum(-1)
-            apart[name] = apart[name] * shrink + moved
+            moved[name] = torch.sub(whole, logits).mul_(weights).sum(-1)
+        # Looked for once a block, in sums: a pass over the columns would slow every sweep.
+        if moved and not torch.isfinite(torch.stack(list(moved.values()))).all():
+            for name, columns_of in conditions.items():
+                logits = columns_of(columns).float()
+                moved[name], none = _ruled_out(whole, logits, weights, moved[name])
+                missing[name] |= none
+        for name, change in moved.items():
+            apart[name] = apart[name] * shrink + change
     scores = {"intact": Scores(base.loss, torch.zeros_like(base.loss), base.predicted)}
     for name, state in running.items():
         kl = apart[name] / base.total + (state.normaliser - base.normaliser)
+        kl = kl.masked_fill(missing[name], torch.inf)
         scores[name] = Scores(state.loss, kl, state.predicted)
     return scores
+
+
+def _ruled_out(
+    whole: Tensor, logits: Tensor, weights: Tensor, moved: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Σ weight (z_p − z_q) of a block where some logits are −∞, and in which rows the KL is infinite.
+
+    A row without a −∞ keeps the number that it has, so that its bits do not depend on the others.
+    """
+    nothing, never = whole == -torch.inf, logits == -torch.inf
+    change = (whole.double() - logits.double()).masked_fill_(nothing | never, 0.0)
+    careful = change.mul_(weights).sum(-1)
+    some = (nothing | never).any(-1)
+    return torch.where(some, careful, moved), (never & ~nothing).any(-1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -51,7 +51,7 @@ class Store:
     def open(cls, root: Path, describes: Mapping[str, str]) -> Store:
         """The store for these circumstances under `root`, made if it is not there."""
         text = json.dumps(dict(describes), indent=1, sort_keys=True)
-        store = cls(root / digest(text), dict(describes))
+        store = cls(Path(root) / digest(text), dict(describes))
         store._write(lambda path: path.write_text(text, encoding="utf-8"), "measured.json")
         return store
 
@@ -64,9 +64,9 @@ class Store:
         Raises:
             MeasurementError: Another process holds it.
         """
-        lock = FileLock(self.folder / ".lock", timeout=0, is_singleton=True)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder / ".lock", timeout=0, is_singleton=True)
             lock.acquire()
         except Timeout:
             raise MeasurementError(
@@ -74,9 +74,11 @@ class Store:
                 "another process is measuring the same model on the same text into it",
                 "Wait for it, or give this one another folder.",
             ) from None
-        except OSError as error:
+        except (OSError, ValueError, NotImplementedError) as error:
             raise MeasurementError(
-                f"Measuring into {self.folder}", f"it cannot be locked ({error.strerror or error})"
+                f"Measuring into {self.folder}",
+                f"it cannot be locked ({getattr(error, 'strerror', None) or error})",
+                "Name a folder that you may write to (--run), or set UNEXPLAINED_CACHE to one.",
             ) from error
         try:
             yield
@@ -120,14 +122,30 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
             write(staged)  # type: ignore[operator]
             os.replace(staged, self.folder / name)
-        except OSError as error:
-            staged.unlink(missing_ok=True)
+        except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+            # Where nothing can be written, nothing can be cleaned up either.
+            with suppress(OSError, ValueError):
+                staged.unlink()
+            why = getattr(error, "strerror", None) or error
             raise MeasurementError(
                 f"Keeping the measurement {name}",
-                f"it cannot be written ({error.strerror or error}); what was finished is kept",
+                f"it cannot be written ({why}); what was finished is kept",
                 f"Free some space, or keep it elsewhere (now under {self.folder.parent}): a folder of "
                 "the run's own (--run), or UNEXPLAINED_CACHE for the shared one.",
             ) from error
+
+
+def require_folder(folder: Path | None) -> None:
+    """Find out before anything is measured that what is finished cannot be kept there.
+
+    Raises:
+        MeasurementError: It cannot.
+    """
+    if folder is not None:
+        store, name = Store(Path(folder), {}), f".asked-{os.getpid()}"
+        store._write(lambda path: path.touch(), name)
+        with suppress(OSError):
+            (store.folder / name).unlink()
 
 
 @contextmanager

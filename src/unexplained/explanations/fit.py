@@ -135,20 +135,20 @@ def _sayer(
     another document as it is would be no control.
     """
     if not explanation.shuffled:
-        return lambda local: explanation(local, shape)
+        return lambda local: explanation(_wide(local), shape)
     known: dict[int, Tensor] = {}
 
     def of_donor(number: int) -> Tensor:
         if number not in known:
             batch, values = activations.batches[number]
             mixed = replace(batch, tokens=_out_of_order(batch, seed))
-            known[number] = explanation(recorded_local(site, mixed, values), shape)
+            known[number] = explanation(_wide(recorded_local(site, mixed, values)), shape)
         return known[number]
 
     def say(local: Local) -> Tensor:
         batch = local.batch
         width = batch.tokens.shape[1] if explanation.gives == "pattern" else local.value.shape[2]
-        said = local.own("v").new_zeros(*batch.tokens.shape, width)
+        said = _wide(local).own("v").new_zeros(*batch.tokens.shape, width)
         for row, (document, length) in enumerate(
             zip(batch.documents, batch.valid.sum(-1).tolist(), strict=True)
         ):
@@ -158,6 +158,25 @@ def _sayer(
         return said
 
     return say
+
+
+def _wide_type(kind: torch.dtype) -> torch.dtype:
+    return torch.promote_types(kind, torch.float32)
+
+
+def _wide(local: Local) -> Local:
+    """The same with values of half precision as float32: 1e-30 is 0 in float16, and 0/0 no number.
+
+    What comes of it is given back in the model's type by the edit.
+    """
+
+    def wide(value: Tensor) -> Tensor:
+        return value.to(_wide_type(value.dtype))
+
+    if local.value.dtype == _wide_type(local.value.dtype):
+        return local
+    sites = {site: wide(value) for site, value in local._elsewhere.items()}
+    return replace(local, _own=lambda name: wide(local.own(name)), _elsewhere=sites)
 
 
 def _out_of_order(batch: Batch, seed: int) -> Tensor:
@@ -175,7 +194,9 @@ def _out_of_order(batch: Batch, seed: int) -> Tensor:
 def _said_z(
     explanation: Explanation, say: Callable[[Local], Tensor], mean: Tensor, local: Local
 ) -> tuple[Tensor, Tensor]:
-    """The z that the explanation says, and the rest that it is mixed with."""
+    """The z that the explanation says, and the rest that it is mixed with, in float32 at least."""
+    local = _wide(local)
+    mean = mean.to(_wide_type(mean.dtype))
     if explanation.gives == "z":
         said = say(local)
         return said, mean.expand_as(said)
@@ -192,6 +213,7 @@ def _through(
         z, rest = _said_z(explanation, say, readout.mean, local)
         if readout.gate is not None:
             z = rest + readout.gate * (z - rest)
+        z = z.to(_wide_type(z.dtype))
         if readout.matrix is not None and readout.bias is not None:
             z = z @ readout.matrix + readout.bias
         return z
@@ -215,7 +237,8 @@ def _fit_readout(
     if explanation.readout == "gate":
         return Readout(mean, gate=_least_squares_gate(x - base, y - base))
     matrix, bias = ridge(x, y)
-    return Readout(mean, matrix=matrix.to(z.dtype), bias=bias.to(z.dtype))
+    kind = _wide_type(z.dtype)
+    return Readout(mean, matrix=matrix.to(kind), bias=bias.to(kind))
 
 
 def _least_squares_gate(x: Tensor, y: Tensor) -> float:

@@ -29,6 +29,7 @@ from unexplained.record.bars import Bars as Bars
 from unexplained.record.base import FORMAT as FORMAT
 from unexplained.record.base import Number as Number
 from unexplained.record.base import Record as Record
+from unexplained.record.base import require_apart as require_apart
 from unexplained.record.base import require_writable as require_writable
 from unexplained.record.base import write_whole as write_whole
 from unexplained.record.circuit import CircuitRecord as CircuitRecord
@@ -72,7 +73,9 @@ def load_record(path: str | Path) -> Record:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RecordError(asked, "there is no such file") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except OSError as error:
+        raise RecordError(asked, f"it cannot be read ({error.strerror or error})") from None
+    except (ValueError, RecursionError) as error:
         raise RecordError(asked, f"it is not JSON ({error})") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         found = data.get("format") if isinstance(data, dict) else None

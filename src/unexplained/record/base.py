@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -91,13 +93,14 @@ def write_whole(path: Path, text: str, what: str) -> Path:
     Raises:
         RecordError: It cannot be written there.
     """
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    # Not made of the file's own name: that may be as long as a name can be.
+    part = path.parent / f".{uuid.uuid4().hex}.part"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, encoding="utf-8")
         part.replace(path)
-    except OSError as error:
-        with suppress(OSError):
+    except (OSError, ValueError) as error:
+        with suppress(OSError, ValueError):
             part.unlink()
         raise _unwritable(path, what, error) from None
     return path
@@ -111,17 +114,43 @@ def require_writable(path: Path, what: str) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with suppress(FileNotFoundError):
+            mode = path.stat().st_mode
+            if stat.S_ISDIR(mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if not stat.S_ISREG(mode):
+                raise OSError(errno.EINVAL, "It is a device or a pipe")
         with tempfile.TemporaryFile(dir=path.parent):
             pass
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _unwritable(path, what, error) from None
 
 
-def _unwritable(path: Path, what: str, error: OSError) -> RecordError:
+def require_apart(paths: Mapping[str, Path | None]) -> None:
+    """Refuse two outputs of one name: the second would replace the first.
+
+    Args:
+        paths: What is written there, such as `report` → its path; None where nothing is.
+
+    Raises:
+        RecordError: Two are the same file.
+    """
+    known: dict[str, str] = {}
+    for what, path in paths.items():
+        if path is None:
+            continue
+        other = known.setdefault(os.path.realpath(path), what)
+        if other != what:
+            raise RecordError(
+                f"The {other} and the {what}",
+                f"both would be {path}",
+                "Give each a file of its own.",
+            )
+
+
+def _unwritable(path: Path, what: str, error: OSError | ValueError) -> RecordError:
     return RecordError(
         f"The {what} {path}",
-        f"it cannot be written ({error.strerror})",
+        f"it cannot be written ({getattr(error, 'strerror', None) or error})",
         "Give the path of a file in a folder that you may write to.",
     )

@@ -145,7 +145,13 @@ class Edit:
             )
         if not _finite(new):
             raise MeasurementError(f"An edit of {self.site}", "its value has NaN or infinity in it")
-        return new.to(old.dtype)
+        if new.dtype != old.dtype and not _finite(new := new.to(old.dtype)):
+            raise MeasurementError(
+                f"An edit of {self.site}",
+                f"its value is beyond the range of {str(old.dtype).removeprefix('torch.')}",
+                "Load the model in float32.",
+            )
+        return new
 
 
 def _finite(value: Tensor) -> bool:

@@ -128,7 +128,8 @@ class Running:
             _Group(
                 _by_place([Placed(edit) for edit in group]),
                 like.new_zeros(shape),
-                like.new_zeros(shape[:2]),
+                # Squares of half precision leave its range.
+                like.new_zeros(shape[:2], dtype=_wide(like.dtype)),
             )
             for group in self.direct
         ]
@@ -375,7 +376,7 @@ class Running:
             values.set(head, placed.edit.where.value, new)
 
     def _add(self, group: _Group, layer: int, added: Tensor, post_norm: bool | None = None) -> None:
-        group.error += added.pow(2).sum(-1).to(group.error.device)
+        group.error += added.to(_wide(added.dtype)).pow(2).sum(-1).to(group.error.device)
         if bool(self.anatomy.family.attention_post_norm) if post_norm is None else post_norm:
             group.raw = added if group.raw is None else group.raw + added
         else:
@@ -389,6 +390,10 @@ class Running:
                 moved = norm.forward(args[0] + group.raw) - norm.forward(args[0])
                 group.added += moved.to(group.added.device)
                 group.raw = None
+
+
+def _wide(kind: torch.dtype) -> torch.dtype:
+    return torch.promote_types(kind, torch.float32)
 
 
 def for_any_batch(

@@ -8,7 +8,6 @@ Neither can be known in advance, so both are measured, once per process, against
 from __future__ import annotations
 
 import json
-import os
 import platform
 import statistics
 import time
@@ -20,6 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from unexplained.errors import RecordError
+from unexplained.record import write_whole
 
 ONEDNN = "bf16"
 """The value of `torch.backends.mkldnn.matmul.fp32_precision` that makes torch call oneDNN."""
@@ -110,19 +112,24 @@ def decide(device: str, remembered: Path) -> Precision:
     if _matmul() is None:
         return Precision("default", "this torch cannot send float32 products to oneDNN")
     key = f"{processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    try:
-        known = json.loads(remembered.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        known = {}
-    if key in known:
-        return Precision(**known[key])
+    known = _remembered(remembered)
+    match known.get(key):
+        case {"setting": "default" | "oneDNN" as setting, "why": str(why)}:
+            return Precision(setting, why)
     decision = measure()
-    with suppress(OSError):
-        remembered.parent.mkdir(parents=True, exist_ok=True)
-        staged = remembered.with_suffix(f".{os.getpid()}")
-        staged.write_text(json.dumps(known | {key: asdict(decision)}, indent=1), encoding="utf-8")
-        staged.replace(remembered)
+    with suppress(RecordError):
+        text = json.dumps(known | {key: asdict(decision)}, indent=1)
+        write_whole(remembered, text, "choice of the float32 product")
     return decision
+
+
+def _remembered(path: Path) -> dict[str, Any]:
+    """What was decided before; nothing where the file is missing, damaged or cannot be read."""
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 def processor() -> str:
