@@ -19,7 +19,7 @@ import pyarrow as pa
 import torch
 
 from unexplained.errors import MeasurementError
-from unexplained.evaluate.conditions import Condition, Intact, key
+from unexplained.evaluate.conditions import Condition, Intact, key, now
 from unexplained.evaluate.job import MEMORY, Job, Measure, Task
 from unexplained.evaluate.store import Store, code_digest
 from unexplained.ledger import Ledger
@@ -133,7 +133,8 @@ def _known(job: Job, store: Store | None) -> tuple[list[tuple[int, Ledger]], lis
 
 
 def _with_intact(conditions: Sequence[Condition]) -> list[Condition]:
-    wanted: list[Condition] = [Intact(), *(c for c in conditions if not isinstance(c, Intact))]
+    changing = (now(c) for c in conditions if not isinstance(c, Intact))
+    wanted: list[Condition] = [Intact(), *changing]
     names = [condition.name for condition in wanted]
     for name in names:
         if names.count(name) > 1:

@@ -1,0 +1,567 @@
+"""What an explanation depends on: it is counted in fingerprint and length, or refused by name."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import enum
+import functools
+import importlib
+import sys
+import types
+import typing
+from collections import OrderedDict, defaultdict, deque, namedtuple
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import unexplained as ux
+from unexplained.errors import ExplanationError
+from unexplained.explanations import LIBRARY, Explanation, explanation
+from unexplained.explanations.carried import counted
+from unexplained.explanations.description import source_of
+from unexplained.explanations.walk import carried
+
+RULE = "def rule(tokens):\n    return tokens * {}\n"
+"""A helper; the number says which."""
+
+HELPERS = {
+    "own/__init__.py": "",
+    "own/deep/__init__.py": "",
+    "own/deep/rules.py": RULE.format(2),
+    "own/table.py": "NUMBERS = [1, 2, 3]\n",
+    "flat.py": RULE.format(2),
+    "shapes.py": (
+        "import functools\nimport torch\n"
+        "def rule(tokens, factor=1):\n    return tokens * factor * 2\n"
+        "def loud(f):\n    @functools.wraps(f)\n    def wrapper(tokens):\n        return f(tokens) + 0\n"
+        "    return wrapper\n"
+        "class Plain:\n    scale = 3\n    def rule(self, tokens):\n        return self.inner(tokens)\n"
+        "    def inner(self, tokens):\n        return rule(tokens) * self.scale\n"
+        "    @staticmethod\n    def fixed(tokens):\n        return rule(tokens)\n"
+        "    @classmethod\n    def of_class(cls, tokens):\n        return rule(tokens) * cls.scale\n"
+        "    @property\n    def ready(self):\n        return rule(torch.ones(1))\n"
+        "    def __call__(self, tokens):\n        return rule(tokens)\n"
+        "class Child(Plain):\n    pass\n"
+        "OBJECT = Plain()\nCHILD = Child()\n"
+        "class Space:\n    obj = Plain()\n"
+        "BOUND = OBJECT.rule\nSTATIC = Plain.fixed\nOF_CLASS = Plain.of_class\n"
+        "PARTIAL = functools.partial(rule, factor=1)\n"
+        "NESTED = functools.partial(functools.partial(rule), factor=1)\n"
+        "LAMBDAS = {'a': [lambda tokens: rule(tokens)], 'b': None}\n"
+        "DECORATED = loud(rule)\n"
+        "@torch.no_grad()\ndef quiet(tokens):\n    return rule(tokens)\n"
+        "@functools.singledispatch\ndef other(tokens):\n    return rule(tokens)\n"
+        "def maker():\n    def inner(tokens):\n        return rule(tokens)\n    return inner\n"
+        "MADE = maker()\n"
+        "def default(tokens, f=rule):\n    return f(tokens)\n"
+        "def keyword(tokens, *, f=rule):\n    return f(tokens)\n"
+        "def nested(tokens):\n    def once(x):\n        return [rule(y) for y in x]\n    return once(tokens)[0]\n"
+        "def body(tokens):\n    class Here:\n        value = rule(tokens)\n    return Here.value\n"
+        "def later(tokens):\n    from shapes import rule as r\n    return r(tokens)\n"
+        "def chosen(tokens):\n    import shapes\n    return getattr(shapes, 'rule')(tokens)\n"
+        "rule.extra = rule\n"
+    ),
+}
+
+REACHED = {
+    "a.b.rule": "import own.deep.rules\n\ndef use(t):\n    return own.deep.rules.rule(t)",
+    "a module under another name": "import own.deep.rules as r\n\ndef use(t):\n    return r.rule(t)",
+    "from a package": "from own.deep import rules\n\ndef use(t):\n    return rules.rule(t)",
+    "imported inside": "def use(t):\n    from own.deep.rules import rule\n    return rule(t)",
+    "imported inside, by path": "def use(t):\n    import own.deep.rules\n    return own.deep.rules.rule(t)",
+    "imported inside, renamed": "def use(t):\n    import own.deep.rules as q\n    return q.rule(t)",
+    "imported inside, a nested function": (
+        "def use(t):\n    from own.deep import rules\n    def g(x):\n        return rules.rule(x)\n    return g(t)"
+    ),
+    "getattr with a constant": "import own.deep.rules\n\ndef use(t):\n    return getattr(own.deep.rules, 'rule')(t)",
+    "getattr with a default": "import flat\n\ndef use(t):\n    return getattr(flat, 'rule', None)(t)",
+    "an alias made outside": "import flat\nR = flat.rule\n\ndef use(t):\n    return R(t)",
+}  # fmt: skip
+
+SHAPES = {
+    name: f"import shapes\n\ndef use(t):\n    return shapes.{call}"
+    for name, call in {
+        "an object's method": "OBJECT.rule(t)",
+        "an object called": "OBJECT(t)",
+        "a property": "OBJECT.ready",
+        "an inherited method": "CHILD.rule(t)",
+        "an object in a class": "Space.obj.rule(t)",
+        "a static method": "Plain.fixed(t)",
+        "a class method": "Plain.of_class(t)",
+        "a class made there": "Plain().rule(t)",
+        "a bound method": "BOUND(t)",
+        "a static method by itself": "STATIC(t)",
+        "a bound class method": "OF_CLASS(t)",
+        "partial": "PARTIAL(t)",
+        "partial of partial": "NESTED(t)",
+        "a lambda in a list in a dict": "LAMBDAS['a'][0](t)",
+        "a decorated function": "DECORATED(t)",
+        "decorated by a library": "quiet(t)",
+        "dispatched by a library": "other.__wrapped__(t)",
+        "a closure": "MADE(t)",
+        "a default": "default(t)",
+        "a keyword-only default": "keyword(t)",
+        "a nested function": "nested(t)",
+        "a class body": "body(t)",
+        "an import inside a helper": "later(t)",
+        "getattr inside a helper": "chosen(t)",
+        "a function's attribute": "default.__call__(t)",
+    }.items()
+}
+
+
+@pytest.fixture
+def helpers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Writes helper modules and gives `use` of a text of code, freshly imported."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    known = set(sys.modules)
+
+    def make(code: str, factor: int = 2) -> Callable[..., Any]:
+        for name in set(sys.modules) - known:
+            if name.partition(".")[0] in ("own", "flat", "shapes", "user"):
+                del sys.modules[name]
+        for file, text in {**HELPERS, "user.py": code}.items():
+            path = tmp_path / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text.replace("* 2", f"* {factor}"))
+        importlib.invalidate_caches()
+        sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
+        module = importlib.import_module("user")
+        sys.dont_write_bytecode = before
+        return module.use
+
+    yield make
+    for name in set(sys.modules) - known:
+        if name.partition(".")[0] in ("own", "flat", "shapes", "user"):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("how", [*REACHED, *SHAPES])
+def test_a_helper_counts_however_it_is_reached(helpers: Any, how: str) -> None:
+    code = {**REACHED, **SHAPES}[how]
+    first = carried(helpers(code))
+    assert first.refused == []
+    # The helper's own line is in what is priced, and another helper is another explanation.
+    assert "* 2" in source_of(helpers(code)).text
+    other = carried(helpers(code, factor=5))
+    again = carried(helpers(code))
+    assert first.fingerprint == again.fingerprint != other.fingerprint
+
+
+def test_a_rule_costs_the_same_by_whatever_path_it_is_called() -> None:
+    library = LIBRARY.get("strict_induction")
+
+    @explanation(gives="pattern", reads=["tokens"])
+    def strict_induction(view):  # type: ignore[no-untyped-def]
+        """Attend as the library's rule does."""
+        return ux.patterns.evenly(ux.patterns.after_earlier_occurrence(view.tokens))
+
+    # By hand: three more characters `ux.` twice, and the same helpers.
+    assert abs(strict_induction.source.bits - library.source.bits) <= 8 * 6
+    assert library.source.bits == 2672
+
+
+NUMBERS = torch.linspace(-1, 1, 5_000)
+PLAIN: list[float] = NUMBERS.tolist()
+
+
+@dataclasses.dataclass
+class Settings:
+    """Fields of a user's own."""
+
+    weights: Any
+    name: str = "x"
+
+
+Pair = namedtuple("Pair", "first second")
+
+
+class Slotted:
+    """No dictionary."""
+
+    __slots__ = ("weights",)
+
+    def __init__(self, weights: Any) -> None:
+        self.weights = weights
+
+
+class Listed(list):  # type: ignore[type-arg]
+    """A list of one's own."""
+
+
+class Choice(enum.Enum):
+    """Numbers under names."""
+
+    FIRST = 1
+    SECOND = 2
+
+
+def objects(thing: Any) -> Any:
+    """An array of Python's objects."""
+    made = np.empty(2, dtype=object)
+    made[0] = thing
+    return made
+
+
+HOLDERS: dict[str, Callable[[Any], Any]] = {
+    "itself": lambda numbers: numbers,
+    "list": lambda numbers: [numbers],
+    "tuple": lambda numbers: (numbers,),
+    "dict": lambda numbers: {"a": numbers},
+    "dict in a list": lambda numbers: [{"a": [numbers]}],
+    "ordered": lambda numbers: OrderedDict(a=numbers),
+    "defaultdict": lambda numbers: defaultdict(list, a=numbers),
+    "deque": lambda numbers: deque([numbers]),
+    "mapping proxy": lambda numbers: types.MappingProxyType({"a": numbers}),
+    "dataclass": lambda numbers: Settings(numbers),
+    "named tuple": lambda numbers: Pair(numbers, 1),
+    "slots": lambda numbers: Slotted(numbers),
+    "list of one's own": lambda numbers: Listed([numbers]),
+    "partial": lambda numbers: functools.partial(max, numbers),
+    "object array": lambda numbers: objects(numbers),
+}
+KINDS: dict[str, Callable[[list[float]], Any]] = {
+    "tensor": torch.tensor,
+    "array": lambda numbers: np.array(numbers, dtype=np.float32),
+    "wide array": np.array,
+    "list": list,
+    "tuple": tuple,
+    "parameter": lambda numbers: torch.nn.Parameter(torch.tensor(numbers)),
+    "columns": lambda numbers: torch.tensor(numbers).view(50, -1).T,
+    "rows of a list": lambda numbers: [numbers[i : i + 50] for i in range(0, len(numbers), 50)],
+}
+
+
+def holding(held: Any) -> Callable[..., Any]:
+    """In a closure."""
+
+    def use(view):  # type: ignore[no-untyped-def]
+        return view.tokens * len(held)
+
+    return use
+
+
+def by_default(held: Any) -> Callable[..., Any]:
+    def use(view, values=held):  # type: ignore[no-untyped-def]
+        return view.tokens * len(values)
+
+    return use
+
+
+def by_keyword(held: Any) -> Callable[..., Any]:
+    def use(view, *, values=held):  # type: ignore[no-untyped-def]
+        return view.tokens * len(values)
+
+    return use
+
+
+def by_global(held: Any) -> Callable[..., Any]:
+    space: dict[str, Any] = {"HELD": held}
+    exec("def use(view):\n    return view.tokens * len(HELD)", space)
+    made: Callable[..., Any] = space["use"]
+    return made
+
+
+WAYS = (holding, by_default, by_keyword, by_global)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_two_values_that_differ_in_the_middle_are_two_explanations(
+    way: Callable[[Any], Callable[..., Any]], holder: str
+) -> None:
+    changed = NUMBERS.clone()
+    changed[2_500] += 1
+    put = HOLDERS[holder]
+    one, same, other = (carried(way(put(v))) for v in (NUMBERS, NUMBERS.clone(), changed))
+    assert one.refused == []
+    assert one.fingerprint == same.fingerprint != other.fingerprint
+    # 32 bits for each number, wherever it is: a float32 tensor's are all exactly that.
+    beside = {"named tuple": 32}.get(holder, 0)
+    assert one.bits == 32 * len(NUMBERS) + beside
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_numbers_cost_the_same_in_whatever_they_are_held(
+    kind: str, way: Callable[[Any], Callable[..., Any]]
+) -> None:
+    as_tensor, other = source_of(way(NUMBERS)), source_of(way(KINDS[kind](PLAIN)))
+    assert other.held == as_tensor.held == 32 * len(NUMBERS)
+    assert other.bits == as_tensor.bits
+
+
+@pytest.mark.parametrize(
+    ("numbers", "bits"),
+    [
+        ([0.5, 0.25], 64), ([0.1], 64), ([True, False, True], 3), ([7, -(2**31)], 64),
+        ([2**31], 64), ([2**200], 7 * 32), ([1 + 2j], 64), ([float("nan"), float("inf")], 64),
+        ([b"abc"], 24), (np.zeros(4, np.uint8), 128), (torch.zeros(3, dtype=torch.bool), 3),
+        (torch.zeros(2, dtype=torch.bfloat16), 64), (torch.zeros(2, dtype=torch.complex64), 128),
+        (torch.tensor([1, 2**40]), 96), (torch.tensor([0.1, 0.5], dtype=torch.float64), 96),
+        ({3: 4}, 64), ({1, 2, 3}, 96), ([[0.1] * 20, [1] * 20, [True] * 20], 20 * (64 + 32 + 1)),
+    ],
+)  # fmt: skip
+def test_numbers_cost_what_was_worked_out_by_hand(numbers: Any, bits: int) -> None:
+    assert carried(holding(numbers)).bits == bits
+
+
+def test_a_long_text_is_charged_whole() -> None:
+    words = "".join(np.random.default_rng(0).choice(list("abcdefghijklmnop"), 4_000))
+    for held in (words, [words], {"a": words}, Settings(1, words)):
+        # Sixteen letters at random: 4 bits each, as deflate finds too.
+        assert 16_000 < source_of(holding(held)).bits < 19_500
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}), ([1], (1,)), (1, True), (1, 1.0), ([1], [1.0]),
+        (torch.zeros(2), torch.zeros(2, 1)), (torch.zeros(2), torch.zeros(2, dtype=torch.int32)),
+        ([[1], [2]], [[1, 2], []]), (["a b"], ["a", "b"]), (0.0, -0.0), (None, "None"),
+        (Choice.FIRST, Choice.SECOND), (Decimal("1.0"), Decimal("1.00")), (range(3), range(4)),
+        (torch.float32, torch.float64), (np.float32(1), np.float64(1)), (slice(1), slice(2)),
+    ],
+)  # fmt: skip
+def test_values_that_are_told_apart_by_python_are_told_apart(one: Any, other: Any) -> None:
+    assert carried(holding(one)).refused == carried(holding(other)).refused == []
+    assert carried(holding(one)).fingerprint != carried(holding(other)).fingerprint
+
+
+def test_a_fingerprint_does_not_depend_on_the_order_of_a_set_or_on_where_things_lie() -> None:
+    words = [f"w{i}" for i in range(50)]
+    one, other = (carried(holding({*some})).fingerprint for some in (words, words[::-1]))
+    assert one == other
+    assert (
+        carried(holding(Settings([1]))).fingerprint == carried(holding(Settings([1]))).fingerprint
+    )
+    held = [{"b", "a"}, Settings([1.5]), Choice.FIRST, lambda x: x in {"p", "q"}, object(), max]
+    marks = [str(mark) for mark in carried(holding(held)).marks]
+    assert not any(" at 0x" in mark or str(id(thing)) in mark for mark in marks for thing in held)
+
+
+def test_layout_and_prose_are_not_in_a_fingerprint_and_code_and_constants_are() -> None:
+    def made(body: str) -> str:
+        space: dict[str, Any] = {}
+        exec(f"def use(view):\n{body}", space)
+        return carried(space["use"]).fingerprint
+
+    plain = made("    return view.tokens * 2")
+    assert plain == made("    'A claim.'\n    # a word\n\n    return (view.tokens\n        * 2)")
+    assert plain != made("    return view.tokens * 3")
+    assert made("    return 'a'") != made("    return 'b'")
+    assert made("    return lambda x: 2") != made("    return lambda x: 3")
+
+
+def test_lambdas_of_one_line_are_priced_apart() -> None:
+    first, second = (lambda t: t * 2), (lambda t: t + t + t + t + t)
+    assert source_of(first).text == "lambda t: t * 2"
+    assert source_of(second).text == "lambda t: t + t + t + t + t"
+
+
+class Computed:
+    """Gives whatever it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        return len(name)
+
+
+def test_an_object_that_computes_its_attributes_counts_with_what_computes_them() -> None:
+    thing = Computed()
+
+    def use(view):  # type: ignore[no-untyped-def]
+        return view.tokens * thing.anything
+
+    assert "return len(name)" in source_of(use).text
+
+
+NAME = "rule"
+OPEN = open
+LINES = iter([1, 2, 3])
+
+
+def _cached(x: int) -> int:
+    return x
+
+
+CACHED = functools.lru_cache(_cached)
+
+
+def eval_(view):  # type: ignore[no-untyped-def]
+    return eval("view.tokens")
+
+
+def exec_(view):  # type: ignore[no-untyped-def]
+    exec("x = 1")
+
+
+def globals_(view):  # type: ignore[no-untyped-def]
+    return globals()["PLAIN"]
+
+
+def import_(view):  # type: ignore[no-untyped-def]
+    return __import__("os")
+
+
+def importlib_(view):  # type: ignore[no-untyped-def]
+    return importlib.import_module("flat").rule(view)
+
+
+def computed(view):  # type: ignore[no-untyped-def]
+    return getattr(torch, NAME)(view)
+
+
+def handed_on(view):  # type: ignore[no-untyped-def]
+    return list(map(getattr, [torch], [NAME]))
+
+
+def opened(view):  # type: ignore[no-untyped-def]
+    return open("x").read()
+
+
+def opened_under_another_name(view):  # type: ignore[no-untyped-def]
+    return OPEN("x").read()
+
+
+def torch_load(view):  # type: ignore[no-untyped-def]
+    return torch.load("x")
+
+
+def numpy_load(view):  # type: ignore[no-untyped-def]
+    return np.load("x")
+
+
+def numpy_loadtxt(view):  # type: ignore[no-untyped-def]
+    return np.loadtxt("x")
+
+
+def by_path(view):  # type: ignore[no-untyped-def]
+    return Path("x").read_text()
+
+
+def ctypes_(view):  # type: ignore[no-untyped-def]
+    import ctypes
+
+    return ctypes.CDLL("x")
+
+
+def environment(view):  # type: ignore[no-untyped-def]
+    import os
+
+    return os.environ["X"]
+
+
+def clock(view):  # type: ignore[no-untyped-def]
+    from time import time
+
+    return time()
+
+
+def chance(view):  # type: ignore[no-untyped-def]
+    import random
+
+    return random.random()
+
+
+def numpy_chance(view):  # type: ignore[no-untyped-def]
+    return np.random.rand.__call__(3)
+
+
+def module_as_value(view):  # type: ignore[no-untyped-def]
+    return vars_of(tiny)
+
+
+def vars_of(thing):  # type: ignore[no-untyped-def]
+    return thing.tokens()
+
+
+def writes_a_global(view):  # type: ignore[no-untyped-def]
+    global NAME
+    NAME = "x"
+
+
+def writes_to_a_module(view):  # type: ignore[no-untyped-def]
+    tiny.VOCABULARY = 3
+
+
+def through_globals(view):  # type: ignore[no-untyped-def]
+    return vars_of.__globals__["PLAIN"]
+
+
+def through_frames(view):  # type: ignore[no-untyped-def]
+    return view.frame.f_back
+
+
+def an_iterator(view):  # type: ignore[no-untyped-def]
+    return next(LINES)
+
+
+def a_cache(view):  # type: ignore[no-untyped-def]
+    return CACHED(3)
+
+
+def loads_a_model(view):  # type: ignore[no-untyped-def]
+    return ux.load("rung-5")
+
+
+import tiny  # noqa: E402  (a module of one's own)
+
+REFUSED = {
+    eval_: "eval", exec_: "exec", globals_: "globals", import_: "__import__",
+    importlib_: "importlib", computed: "getattr", handed_on: "getattr", opened: "open",
+    opened_under_another_name: "OPEN", torch_load: "torch.load", numpy_load: "np.load",
+    numpy_loadtxt: "np.loadtxt", by_path: "Path", ctypes_: "ctypes", environment: "os.environ",
+    clock: "time", chance: "random", numpy_chance: "np.random.rand", module_as_value: "tiny",
+    writes_a_global: "NAME", writes_to_a_module: "tiny.VOCABULARY",
+    through_globals: "__globals__", through_frames: "f_back", an_iterator: "LINES",
+    a_cache: "CACHED", loads_a_model: "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("function", REFUSED, ids=lambda function: function.__name__)
+def test_what_cannot_be_followed_is_refused_by_name(function: Callable[..., Any]) -> None:
+    function.__doc__ = "A claim."
+    claim = explanation(gives="pattern", reads=["tokens"])(function)
+    with pytest.raises(ExplanationError, match=f"'{claim.written}'.*carries '{REFUSED[function]}"):
+        counted(claim)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        torch.nn.Linear(2, 2), np.random.default_rng(0), torch.Generator(), iter([1]), object,
+        (i for i in range(3)), types.SimpleNamespace(a=1), sys, Path("x"), contextlib.ExitStack(),
+        torch.zeros(2).to_sparse(), torch.zeros(2, device="meta"), type(torch), sys.stdout,
+        memoryview(b"x"), functools.cmp_to_key(max), typing, torch.jit.script(torch.nn.ReLU()),
+    ],
+    ids=lambda held: type(held).__name__,
+)  # fmt: skip
+def test_what_has_a_state_of_its_own_is_refused_wherever_it_is_held(held: Any) -> None:
+    words = held is object or held is typing or held is type(torch)
+    for holder in HOLDERS.values():
+        for way in (holding, by_default):
+            assert bool(carried(way(holder(held))).refused) is not words
+
+
+def test_ordinary_code_is_not_refused() -> None:
+    @explanation(gives="pattern", reads=["tokens"])
+    def ordinary(view):  # type: ignore[no-untyped-def]
+        """Uses much of the language."""
+        from math import pi
+
+        seed = torch.Generator().manual_seed(0)
+        noise = torch.rand(3, generator=seed) + np.random.default_rng(0).random() * pi
+        names = sorted({str(x): hasattr(view, "tokens") for x in range(3)}, key=str.upper)
+        with torch.no_grad(), contextlib.suppress(ValueError):
+            words = np.add.reduce(np.arange(3)) + sum(len(name) for name in names)
+        found = torch.nn.functional.one_hot(view.tokens, 9) @ torch.ones(9, 9, dtype=torch.long)
+        return found + noise[0] + words + getattr(view, "tokens")[0, 0] + np.pi + np.float32(2)
+
+    assert counted(ordinary).refused == []
