@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 import unexplained as ux
 from unexplained.errors import ExplanationError
-from unexplained.explanations import LIBRARY, Explanation, explanation
+from unexplained.explanations import LIBRARY, explanation
 from unexplained.explanations.carried import counted
 from unexplained.explanations.description import source_of
 from unexplained.explanations.walk import carried
@@ -562,6 +561,6 @@ def test_ordinary_code_is_not_refused() -> None:
         with torch.no_grad(), contextlib.suppress(ValueError):
             words = np.add.reduce(np.arange(3)) + sum(len(name) for name in names)
         found = torch.nn.functional.one_hot(view.tokens, 9) @ torch.ones(9, 9, dtype=torch.long)
-        return found + noise[0] + words + getattr(view, "tokens")[0, 0] + np.pi + np.float32(2)
+        return found + noise[0] + words + view.tokens[0, 0] + np.pi + np.float32(2)
 
     assert counted(ordinary).refused == []
