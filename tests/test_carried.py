@@ -422,7 +422,7 @@ def handed_on(view):  # type: ignore[no-untyped-def]
 
 
 def opened(view):  # type: ignore[no-untyped-def]
-    return open("x").read()
+    return open("x").read()  # noqa: PTH123
 
 
 def opened_under_another_name(view):  # type: ignore[no-untyped-def]
@@ -516,7 +516,7 @@ REFUSED = {
     eval_: "eval", exec_: "exec", globals_: "globals", import_: "__import__",
     importlib_: "importlib", computed: "getattr", handed_on: "getattr", opened: "open",
     opened_under_another_name: "OPEN", torch_load: "torch.load", numpy_load: "np.load",
-    numpy_loadtxt: "np.loadtxt", by_path: "Path", ctypes_: "ctypes", environment: "os.environ",
+    numpy_loadtxt: "np.loadtxt", by_path: "Path", ctypes_: "ctypes", environment: "os'",
     clock: "time", chance: "random", numpy_chance: "np.random.rand", module_as_value: "tiny",
     writes_a_global: "NAME", writes_to_a_module: "tiny.VOCABULARY",
     through_globals: "__globals__", through_frames: "f_back", an_iterator: "LINES",
@@ -564,3 +564,209 @@ def test_ordinary_code_is_not_refused() -> None:
         return found + noise[0] + words + view.tokens[0, 0] + np.pi + np.float32(2)
 
     assert counted(ordinary).refused == []
+
+
+# Members of each kind that were thought of afterwards
+
+
+def other_ways(rule: Callable[..., Any], extra: Any) -> dict[str, Callable[..., Any]]:
+    """Functions that reach a rule, or a value, by ways of their own."""
+
+    def tagged(view):  # type: ignore[no-untyped-def]
+        return view.tokens * len(tagged.extra)  # type: ignore[attr-defined]
+
+    tagged.extra = extra  # type: ignore[attr-defined]
+    tensor = torch.zeros(3)
+    tensor.extra = extra  # type: ignore[attr-defined]
+
+    @dataclasses.dataclass(slots=True)
+    class Fielded:
+        weights: Any = extra
+
+    @dataclasses.dataclass
+    class Factory:
+        weights: Any = dataclasses.field(default_factory=lambda: rule)
+
+    class Meta(type):
+        def __getattr__(cls, name: str) -> Any:
+            return rule
+
+    class Strange(metaclass=Meta):
+        pass
+
+    class Described:
+        def __get__(self, thing: Any, kind: Any) -> Any:
+            return rule
+
+    class Owner:
+        rule = Described()
+
+    class Cached:
+        @functools.cached_property
+        def rule(self) -> Any:
+            return rule
+
+        half = functools.partialmethod(lambda self, by, x: rule(x) * by, 0.5)
+
+    class Context:
+        def __enter__(self) -> Any:
+            return rule
+
+        def __exit__(self, *args: object) -> None:
+            pass
+
+    owner, cached = Owner(), Cached()
+    table = {"by name": {"rules": (rule,)}}
+    return {
+        "an attribute of itself": tagged,
+        "an attribute of a tensor": lambda view: view.tokens * len(tensor.extra),  # type: ignore
+        "a default of a field with slots": lambda view: Fielded().weights,
+        "what makes a field": lambda view: Factory().weights(view),
+        "a class of a class": lambda view: Strange.anything(view),
+        "a descriptor": lambda view: owner.rule(view),
+        "a cached property": lambda view: cached.rule(view),
+        "a partial method": lambda view: cached.half(view),
+        "a context": lambda view: [r(view) for r in [Context().__enter__()]],
+        "a tuple in a dict in a dict": lambda view: table["by name"]["rules"][0](view),
+        "a chain of maps": lambda view: functools.reduce(lambda x, f: f(x), (rule, rule), view),
+        "a conditional": lambda view: (rule if view else len)(view),
+        "a generator": lambda view: next(rule(x) for x in [view]),
+        "a class made as it runs": lambda view: type("X", (), {"f": staticmethod(rule)}).f(view),
+        "a walrus": lambda view: (r := rule) and r(view),
+        "a default in a lambda": lambda view, r=rule: r(view),
+        "a method of a list": lambda view: [rule].__getitem__(0)(view),
+    }
+
+
+@pytest.mark.parametrize("way", other_ways(abs, None))
+def test_a_rule_counts_by_ways_that_were_thought_of_later(way: str) -> None:
+    def two(x: Any) -> Any:
+        return x * 2
+
+    def same(x: Any) -> Any:
+        return x * 2
+
+    def five(x: Any) -> Any:
+        return x * 5
+
+    found = [carried(other_ways(rule, (rule,))[way]) for rule in (two, same, five)]
+    assert [one.refused for one in found] == [[], [], []]
+    assert found[0].fingerprint == found[1].fingerprint != found[2].fingerprint
+    assert "return x * 2" in source_of(other_ways(two, (two,))[way]).text
+
+
+def test_a_wrapper_of_ones_own_counts_though_it_takes_over_the_name_of_a_librarys_function() -> None:
+    @functools.wraps(torch.nn.functional.relu)
+    def wrapper(x: Any) -> Any:
+        return x * 77
+
+    assert "x * 77" in source_of(lambda view: wrapper(view.tokens)).text
+
+
+def test_a_module_of_ones_own_under_the_name_of_pythons_counts(helpers: Any) -> None:
+    code = "import own.table as statistics\n\ndef use(t):\n    return statistics.NUMBERS[0] * t"
+    assert carried(helpers(code)).bits == 3 * 32
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import flat\n\ndef use(t):\n    r = flat\n    return r.rule(t)",
+        "import flat\n\ndef use(t, r=flat):\n    return r.rule(t)",
+        "import flat\nALL = {'a': flat}\n\ndef use(t):\n    return ALL['a'].rule(t)",
+        "import flat\n\ndef use(t):\n    return flat.__dict__['rule'](t) or vars(flat)",
+        "import flat\n\ndef use(t):\n    return getattr(flat, 'ru' + t)(t)",
+        "def use(t):\n    import flat\n    return [getattr(flat, n)(t) for n in t]",
+        "import operator\nimport flat\n\ndef use(t):\n    return operator.attrgetter('rule')(flat)(t)",
+        "import flat\n\ndef use(t):\n    flat.rule = None\n    return t",
+        "def use(t):\n    import not_there\n    return not_there.rule(t)",
+        "import builtins\n\ndef use(t):\n    return builtins.eval('t')",
+        "def use(t):\n    return __builtins__['eval']('t')",
+        "from os import path\n\ndef use(t):\n    return path.exists('x')",
+        "import io\n\ndef use(t):\n    return io.open('x')",
+        "import sys\n\ndef use(t):\n    return sys.modules['flat'].rule(t)",
+        "import sys\n\ndef use(t):\n    return sys._getframe(1)",
+        "import torch\n\ndef use(t):\n    return torch.hub.load('a', 'b')",
+        "import torch\n\ndef use(t):\n    return torch.jit.load('a')",
+        "import numpy\n\ndef use(t):\n    return numpy.memmap('a')",
+        "import transformers\n\ndef use(t):\n    return transformers.AutoModel.from_pretrained('a')",
+        "import datetime\n\ndef use(t):\n    return datetime.datetime.now()",
+        "import re\nP = re.compile('a')\nM = P.finditer('aa')\n\ndef use(t):\n    return next(M)",
+        "import threading\nX = threading.local()\n\ndef use(t):\n    return X.a",
+        "import numpy as np\nR = np.random.RandomState(0)\n\ndef use(t):\n    return R.rand()",
+        "import numpy as np\nRAND = np.random.rand\n\ndef use(t):\n    return RAND()",
+        "import random\nR = random.Random(0)\n\ndef use(t):\n    return R.random()",
+        "import array\nA = array.array('d', [1])\n\ndef use(t):\n    return A[0]",
+        "import numpy as np\nA = np.ma.array([1])\n\ndef use(t):\n    return A[0]",
+        "import numpy as np\nA = np.zeros(2, [('a', object)])\n\ndef use(t):\n    return A[0]",
+        "class C:\n    n = 0\nc = C()\n\ndef use(t):\n    global c\n    c = C()\n    return t",
+    ],
+)  # fmt: skip
+def test_what_cannot_be_followed_is_refused_in_forms_that_were_thought_of_later(
+    helpers: Any, code: str
+) -> None:
+    assert carried(helpers(code)).refused != []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"a": [(1, {"b": torch.zeros(3)})]}, {"a": [(1, {"b": torch.ones(3)})]}),
+        (np.array(["a", "b"]), np.array(["a", "c"])),
+        (np.array(["2020-01-01"], "M8[D]"), np.array(["2020-01-02"], "M8[D]")),
+        (np.zeros(2, [("a", "f4")]), np.ones(2, [("a", "f4")])),
+        ({frozenset({1, 2})}, {frozenset({1, 3})}), (Listed([1]), Listed([2])),
+        (torch.zeros(2, 2).T, torch.zeros(2, 2).T + torch.eye(2)),
+        (torch.tensor([1 + 2j]).conj(), torch.tensor([1 + 2j])),
+        (torch.full((2,), 1.0, dtype=torch.bfloat16), torch.full((2,), 2.0, dtype=torch.bfloat16)),
+        (Settings(Settings(Settings(1))), Settings(Settings(Settings(2)))),
+        (bytearray(b"a"), bytearray(b"b")), (Pair(1, 2), Pair(1, 3)), (len, max),
+        (functools.partial(max, 1), functools.partial(max, 2)), (str.upper, str.lower),
+        (torch.relu, torch.sigmoid), (np.add, np.multiply), ([1, 2].count, [1, 3].count),
+    ],
+)  # fmt: skip
+def test_values_in_other_holders_are_told_apart(one: Any, other: Any) -> None:
+    found = [carried(holding(held)) for held in (one, other)]
+    assert found[0].refused == found[1].refused == []
+    assert found[0].fingerprint != found[1].fingerprint
+
+
+def test_a_thing_that_holds_itself_is_followed_once() -> None:
+    held: list[Any] = [1.5]
+    held.append(held)
+    assert carried(holding(held)).bits == 32
+    thing = Settings([0.5])
+    thing.name = thing  # type: ignore[assignment]
+    assert carried(holding(thing)).bits == 32
+
+
+def test_what_is_nested_without_end_is_refused() -> None:
+    held: list[Any] = []
+    for _ in range(100_000):
+        held = [held]
+    assert carried(holding(held)).refused
+    while held:  # so that it is taken apart without recursion
+        held = held[0]
+
+
+def test_a_name_that_is_made_later_counts_from_then_on() -> None:
+    space: dict[str, Any] = {}
+    exec("def use(view):\n    return later(view)", space)
+    before = carried(space["use"]).fingerprint
+    exec("def later(view):\n    return 1", space)
+    after = carried(space["use"]).fingerprint
+    exec("def later(view):\n    return 2", space)
+    assert len({before, after, carried(space["use"]).fingerprint}) == 3
+
+
+def test_a_file_that_changed_after_it_was_imported_prices_what_runs(tmp_path: Path) -> None:
+    path = tmp_path / "rules.py"
+    path.write_text("def use(view):\n    return view.tokens * 2\n")
+    space: dict[str, Any] = {}
+    exec(compile(path.read_text(), str(path), "exec", dont_inherit=True), space)
+    path.write_text("def use(view):\n    return view.tokens * 3\n")
+    assert "* 3" not in source_of(space["use"]).text
+    fresh: dict[str, Any] = {}
+    exec(compile(path.read_text(), str(path), "exec", dont_inherit=True), fresh)
+    assert source_of(fresh["use"]).text == "def use(view):\n    return view.tokens * 3"
+    assert carried(space["use"]).fingerprint != carried(fresh["use"]).fingerprint

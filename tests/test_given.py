@@ -110,7 +110,7 @@ def test_writing_to_what_is_given_changes_nothing(name: str, effect: Any, tmp_pa
         assert losses(before, one) == losses(after, other)
     # and in what is kept
     assert losses(measured(*tables, folder=tmp_path), "other") == losses(before, "other")
-    subject, text = bench()
+    _, text = bench()
     assert all(int(block.tokens.max()) > 5 for block in text.eval)
 
 
@@ -145,7 +145,7 @@ def test_a_program_that_writes_to_its_tokens_moves_no_other_row() -> None:
         view.tokens.fill_(5)
         return scores + torch.nn.functional.one_hot(view.tokens, view.vocabulary)
 
-    subject, text = bench()
+    _, text = bench()
     program = fit_program(claim_of(writer, gives="logits"), text)
     tokens = torch.tensor([[3, 9, 9, 20], [1, 1, 2, 2]])
     kept = tokens.clone()
@@ -319,7 +319,7 @@ def test_a_program_is_what_it_holds_when_it_is_measured(kind: str, tmp_path: Pat
     claim = explanation(gives="logits", reads=["tokens"], name="claim")(
         _said(lambda view: function(view).sum(-1, keepdim=True) * torch.arange(VOCABULARY) / 9)
     )
-    subject, text = bench()
+    _, text = bench()
     program = fit_program(claim, text)
     calibrated = fit_program(claim.calibrated(), text)
     first = losses(measured(program.condition(), folder=tmp_path), "claim")

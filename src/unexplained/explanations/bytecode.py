@@ -159,7 +159,8 @@ class _Reader:
         else:
             after = len(self.steps)
         constant = self.steps[after].argval if after < len(self.steps) else None
-        if not isinstance(constant, str) or self.steps[after].opname != "LOAD_CONST":
+        plain = isinstance(constant, str) and self.steps[after].opname == "LOAD_CONST"
+        if not plain or not self._called(after + 1):
             self._add(Named(named.place, named.path, computed=True))
             return at
         self._add(named)
@@ -170,6 +171,13 @@ class _Reader:
                 named, after = self._attributes(named, after + 1)
             self._add(named)
         return after
+
+    def _called(self, at: int) -> bool:
+        """Whether `getattr` is called here, at once or with a plain default, not with a sum."""
+        if self.steps[at].opname in _GLOBAL | _FREE | _FAST | {"LOAD_CONST", "LOAD_SMALL_INT"}:
+            chain = self._chain(at)
+            at = at + 1 if chain is None else chain[1]
+        return self.steps[at].opname == "CALL"
 
     def _import(self, at: int) -> int:
         """`import a.b as c` and `from a import b`: from here on a name stands for what it names."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import functools
 import inspect
 import types
-from collections import OrderedDict, defaultdict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
@@ -28,7 +29,7 @@ WORDS = (
 """Words of the language: they hold nothing."""
 WRITTEN = (range, slice, Decimal, Fraction, Pattern)
 """Values that their written form tells apart."""
-MAPPINGS = (dict, OrderedDict, defaultdict, types.MappingProxyType)
+MAPPINGS = (dict, Counter, OrderedDict, defaultdict, types.MappingProxyType)
 SEQUENCES = (list, tuple, deque, torch.Size)
 SETS = (set, frozenset)
 BASES = (int, float, complex, str, bytes, tuple, list, dict, set, frozenset)
@@ -63,12 +64,17 @@ def state_of(thing: Any) -> list[tuple[str, Any]]:
 
 def entries_of(kind: type) -> Iterator[tuple[str, Any]]:
     """What is defined in a class by name, code and data; not what Python keeps there for itself."""
-    made = "__dataclass_fields__" in vars(kind)
+    made = vars(kind).get("__dataclass_fields__", {})
+    for field in made.values():
+        # With slots a default is nowhere else, and what makes one is called by generated code.
+        yield field.name, None if field.default is dataclasses.MISSING else field.default
+        if field.default_factory is not dataclasses.MISSING:
+            yield field.name, field.default_factory
     for name, content in vars(kind).items():
         slot = isinstance(content, types.MemberDescriptorType | types.GetSetDescriptorType)
         if slot or name in _OWN_AFFAIRS or (name, content) == ("__hash__", None):
             continue
-        if not (made and is_generated(content)):
+        if name not in made and not (made and is_generated(content)):
             yield from ((name, piece) for piece in pieces_of(content))
 
 

@@ -66,12 +66,12 @@ def denied(thing: Any) -> str | None:
     """Why an explanation may not name something of Python or a library; None if it may."""
     if isinstance(thing, types.FunctionType) and not is_library(thing):
         return None
+    module = name = str(getattr(thing, "__name__", ""))
     if isinstance(thing, type | types.FunctionType) or is_compiled(thing):
         owner = getattr(thing, "__self__", None)
         module = str(getattr(thing, "__module__", 0) or getattr(owner, "__module__", 0) or "")
         name = getattr(thing, "__qualname__", "")
     elif isinstance(thing, types.ModuleType):
-        name = module = thing.__name__
         if thing is builtins:
             return "Python's own namespace, through which anything can be reached"
     else:
@@ -119,8 +119,8 @@ def is_library(thing: Any) -> bool:
             file = thing.__globals__.get("__file__") or ""
         return file.startswith("<frozen") or _installed(file)
     if isinstance(thing, types.ModuleType):
-        file = getattr(thing, "__file__", None)
-        return _installed(file) if file else _of_library(thing.__name__)
+        of_module = getattr(thing, "__file__", None)
+        return _installed(of_module) if of_module else _of_library(thing.__name__)
     if is_compiled(thing) and not getattr(thing, "__module__", None):
         owner = getattr(thing, "__self__", None) or getattr(thing, "__objclass__", None)
         return is_library(owner if isinstance(owner, type) else type(owner))

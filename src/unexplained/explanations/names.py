@@ -16,7 +16,7 @@ from typing import Any
 
 from unexplained.explanations.bytecode import Named
 from unexplained.explanations.kinds import MISSING, is_plain
-from unexplained.explanations.language import PACKAGE, is_library, root_of
+from unexplained.explanations.language import PACKAGE, denied, is_library, root_of
 
 Refuse = Callable[[str, str], None]
 """Called with a name and what is wrong with it."""
@@ -82,6 +82,8 @@ def _attribute(label: str, thing: Any, name: str, refuse: Refuse) -> Any:
 
 
 def _of_module(label: str, module: types.ModuleType, name: str, refuse: Refuse) -> Any:
+    if denied(module) is not None:
+        return MISSING  # so that it is refused as a whole
     if is_library(module):
         return getattr(module, name, MISSING)
     if name in vars(module):

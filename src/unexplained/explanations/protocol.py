@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import torch
@@ -101,6 +102,11 @@ class Explanation:
     def source(self) -> Source:
         """Its code with all that it names or holds, as that is now."""
         return source_of(self.function)
+
+    @cached_property
+    def _may_change(self) -> bool:
+        """Whether it holds anything that it could write to: most rules are code alone."""
+        return carried(self.function, quick=True).changeable
 
     @property
     def called(self) -> str:
@@ -206,7 +212,7 @@ class Explanation:
             ExplanationError: It raised, returned something that is no tensor, or changed what it
                 holds, so that its next answer would depend on this one.
         """
-        before = carried(self.function, quick=True)
+        before = carried(self.function, quick=True) if self._may_change else None
         try:
             given = self.function(view)
         except ExplanationError:
@@ -215,7 +221,7 @@ class Explanation:
             raise ExplanationError(
                 asked, f"it raised\n{own_lines(error, _file(self.function))}"
             ) from error
-        if before.changeable and (name := before.changed(carried(self.function, quick=True))):
+        if before and (name := before.changed(carried(self.function, quick=True))):
             raise ExplanationError(
                 asked,
                 f"it changed '{name}' while it ran, which it names or holds",
@@ -337,7 +343,7 @@ def _file(function: Callable[..., Any]) -> str:
     return "" if code is None else code.co_filename
 
 
-def own_lines(error: Exception, file: str) -> str:
+def own_lines(error: BaseException, file: str) -> str:
     """The traceback from the user's first line on; all of it if none is theirs."""
     frames = traceback.extract_tb(error.__traceback__)
     # A file that does not parse has no line of its own in the traceback: the error names it.

@@ -15,23 +15,8 @@ import torch
 from torch import Tensor
 
 from unexplained.evaluate.conditions import digest
-from unexplained.explanations import prices
+from unexplained.explanations import kinds, prices
 from unexplained.explanations.bytecode import Named, parts, reading
-from unexplained.explanations.kinds import (
-    BASES,
-    FRAMES,
-    MAPPINGS,
-    MISSING,
-    SCALARS,
-    SEQUENCES,
-    SETS,
-    WORDS,
-    WRITTEN,
-    entries_of,
-    is_plain,
-    place_in_set,
-    state_of,
-)  # fmt: skip
 from unexplained.explanations.language import (
     PACKAGE,
     denied,
@@ -168,6 +153,7 @@ class _Walk:
             self.found.marks.append(f"default {where}")
             self.value(f"default {where}", value)
             self.flush(f"default {where}")
+        self.noted(label, function)
 
     def borrowed(self, label: str, function: types.FunctionType) -> None:
         """A library's function: its name, and what it was given to call (as decorators are)."""
@@ -175,9 +161,21 @@ class _Walk:
         for name, content in cells(function):
             kind = type(content)
             held = isinstance(content, types.MethodType) and is_library(content.__func__)
-            if content is not MISSING and (not is_library(kind) or is_plain(content)) and not held:
+            if (
+                content is not kinds.MISSING
+                and (not is_library(kind) or kinds.is_plain(content))
+                and not held
+            ):
                 self.value(f"{label}.{name}", content)
                 self.flush(name)
+
+    def noted(self, label: str, thing: Any) -> None:
+        """Attributes that were put on a function or a tensor."""
+        for name, content in vars(thing).items():
+            self.found.changeable = True
+            self.found.marks.append(f"attribute {name}")
+            self.value(f"{label}.{name}", content)
+            self.flush(f"{label}.{name}")
 
     def named(self, named: Named, function: types.FunctionType) -> None:
         """A name that the function's code reads."""
@@ -186,7 +184,7 @@ class _Walk:
         if thing is getattr:
             if named.computed:
                 self.refuse("getattr", "with a name that is only computed as it runs")
-        elif thing is not MISSING:
+        elif thing is not kinds.MISSING:
             self.value(label, thing)
             self.flush(label)
 
@@ -194,9 +192,9 @@ class _Walk:
 
     def value(self, label: str, thing: Any) -> None:
         """Whatever a name stands for."""
-        if type(thing) in SCALARS:
+        if type(thing) in kinds.SCALARS:
             self.scalar(thing)
-        elif thing is MISSING:
+        elif thing is kinds.MISSING:
             self.found.marks.append("not bound")
         elif (why := denied(thing)) is not None:
             self.refuse(label, why)
@@ -229,7 +227,7 @@ class _Walk:
             self.builtin(label, thing)
         elif isinstance(thing, functools.partial):
             self.found.marks.append("partial")
-            self.inside(label, [thing.func, *thing.args, thing.keywords])
+            self.inside(label, [thing.func, *thing.args, thing.keywords, vars(thing)])
         elif isinstance(thing, staticmethod | classmethod):
             self.found.marks.append(kind.__name__)
             self.value(label, thing.__func__)
@@ -241,12 +239,12 @@ class _Walk:
             self.found.changeable |= kind is bytearray
             self.found.marks += [kind.__name__, bytes(thing)]
             self.charge(1, 8 * len(thing))
-        elif kind in (*MAPPINGS, *SEQUENCES, *SETS):
+        elif kind in (*kinds.MAPPINGS, *kinds.SEQUENCES, *kinds.SETS):
             self.container(label, thing)
-        elif kind in WORDS or root_of(kind.__module__) == "typing":
+        elif kind in kinds.WORDS or root_of(kind.__module__) == "typing":
             word = kind.__name__ if kind is object else repr(thing)
             self.found.marks.append(f"{kind.__name__} {word}")
-        elif kind in WRITTEN:
+        elif kind in kinds.WRITTEN:
             self.found.marks.append(f"{kind.__name__} {thing!r}")
             self.write(repr(thing))
         elif isinstance(thing, NGram):
@@ -267,9 +265,9 @@ class _Walk:
         self.found.marks.append(f"{kind.__name__} {len(thing)}")
         if isinstance(thing, defaultdict):
             self.value(label, thing.default_factory)
-        if kind in SETS:
-            self.inside(label, sorted(thing, key=place_in_set))
-        elif kind in MAPPINGS:
+        if kind in kinds.SETS:
+            self.inside(label, sorted(thing, key=kinds.place_in_set))
+        elif kind in kinds.MAPPINGS:
             self.inside(label, [item for pair in thing.items() for item in pair])
         else:
             plain = prices.uniform(thing)
@@ -284,6 +282,7 @@ class _Walk:
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type == "meta":
             self.refuse(label, "a tensor whose numbers cannot be read")
             return
+        self.noted(label, tensor)
         self.found.marks.append(f"tensor {tuple(tensor.shape)} {tensor.dtype} {tensor.device}")
         if self.quick and not tensor.is_inference():
             self.found.marks.append(f"{id(tensor)} {tensor.data_ptr()} {tensor._version}")
@@ -298,8 +297,10 @@ class _Walk:
         self.found.changeable = True
         array = np.asarray(array)
         self.found.marks.append(f"array {array.shape} {array.dtype.str}")
-        if array.dtype.kind == "O":
-            self.inside(label, array.flat)
+        if array.dtype.kind in "OUS":
+            self.inside(label, array.ravel().tolist())
+        elif array.dtype.hasobject:
+            self.refuse(label, "an array whose fields hold objects")
         elif array.dtype.kind in "biufc":
             self.found.marks.append(array.tobytes())
             self.charge(array.size, prices.bits_in(array))
@@ -354,6 +355,7 @@ class _Walk:
             return
         if self.again(kind):
             return
+        self.found.changeable = True
         names = " ".join(vars(kind).get("__annotations__", ()))
         bases = ", ".join(base.__name__ for base in kind.__bases__)
         self.found.marks += [f"class {bases}", names, repr(vars(kind).get("__dataclass_params__"))]
@@ -363,7 +365,7 @@ class _Walk:
             self.value(label, type(kind))
         for base in kind.__bases__:
             self.value(label, base)
-        for name, piece in entries_of(kind):
+        for name, piece in kinds.entries_of(kind):
             self.found.marks.append(f"attribute {name}")
             self.value(f"{label}.{name}", piece)
             self.flush(f"{label}.{name}")
@@ -376,8 +378,8 @@ class _Walk:
         if isinstance(thing, Explanation):
             self.value(label, thing.function)
             return
-        frames = [c for c in kind.__mro__ if is_library(c) and c not in BASES]
-        foreign = [c for c in frames if c.__name__ not in FRAMES]
+        frames = [c for c in kind.__mro__ if is_library(c) and c not in kinds.BASES]
+        foreign = [c for c in frames if c.__name__ not in kinds.FRAMES]
         if foreign or root_of(kind.__module__) == PACKAGE or is_library(kind):
             self.refuse(label, f"a {kind.__module__}.{kind.__qualname__}, "
                         "which its description length would not count")  # fmt: skip
@@ -385,14 +387,14 @@ class _Walk:
         self.found.changeable = True
         self.found.marks.append("object")
         self.kind(label, kind)
-        base = next((base for base in BASES if isinstance(thing, base)), None)
+        base = next((base for base in kinds.BASES if isinstance(thing, base)), None)
         if base in (list, tuple, set, frozenset, dict):
             plain = base.items(thing) if base is dict else base.__iter__(thing)  # type: ignore
             self.inside(label, list(plain))
         elif base is not None:
             self.found.marks.append(base.__repr__(thing))
             self.write(base.__repr__(thing))
-        for name, content in state_of(thing):
+        for name, content in kinds.state_of(thing):
             self.found.marks.append(f"holds {name}")
             self.depth += 1
             self.value(f"{label}.{name}", content)
