@@ -25,6 +25,7 @@ from unexplained.errors import ExplanationError
 from unexplained.explanations import LIBRARY, explanation
 from unexplained.explanations.carried import counted
 from unexplained.explanations.description import source_of
+from unexplained.explanations.files import find_explanation
 from unexplained.explanations.walk import carried
 
 RULE = "def rule(tokens):\n    return tokens * {}\n"
@@ -273,13 +274,14 @@ WAYS = (holding, by_default, by_keyword, by_global)
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
 @pytest.mark.parametrize("holder", HOLDERS)
+@pytest.mark.parametrize("kind", ["tensor", "list"])
 def test_two_values_that_differ_in_the_middle_are_two_explanations(
-    way: Callable[[Any], Callable[..., Any]], holder: str
+    way: Callable[[Any], Callable[..., Any]], holder: str, kind: str
 ) -> None:
     changed = NUMBERS.clone()
     changed[2_500] += 1
-    put = HOLDERS[holder]
-    one, same, other = (carried(way(put(v))) for v in (NUMBERS, NUMBERS.clone(), changed))
+    put, some = HOLDERS[holder], (NUMBERS, NUMBERS.clone(), changed)
+    one, same, other = (carried(way(put(KINDS[kind](v.tolist())))) for v in some)
     assert one.refused == []
     assert one.fingerprint == same.fingerprint != other.fingerprint
     # 32 bits for each number, wherever it is: a float32 tensor's are all exactly that.
@@ -655,7 +657,9 @@ def test_a_rule_counts_by_ways_that_were_thought_of_later(way: str) -> None:
     assert "return x * 2" in source_of(other_ways(two, (two,))[way]).text
 
 
-def test_a_wrapper_of_ones_own_counts_though_it_takes_over_the_name_of_a_librarys_function() -> None:
+def test_a_wrapper_of_ones_own_counts_though_it_takes_over_the_name_of_a_librarys_function() -> (
+    None
+):
     @functools.wraps(torch.nn.functional.relu)
     def wrapper(x: Any) -> Any:
         return x * 77
@@ -770,3 +774,17 @@ def test_a_file_that_changed_after_it_was_imported_prices_what_runs(tmp_path: Pa
     exec(compile(path.read_text(), str(path), "exec", dont_inherit=True), fresh)
     assert source_of(fresh["use"]).text == "def use(view):\n    return view.tokens * 3"
     assert carried(space["use"]).fingerprint != carried(fresh["use"]).fingerprint
+
+
+def test_an_explanation_file_is_refused_before_a_model_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "claims.py"
+    path.write_text(
+        "import unexplained as ux\nimport torch\nMODEL = torch.nn.Linear(2, 2)\n"
+        "@ux.explanation(gives='pattern', reads=['tokens'])\n"
+        "def mine(view):\n    'A claim.'\n    return MODEL(view.tokens)\n"
+    )
+    with pytest.raises(ExplanationError, match=r"'mine'.*carries 'MODEL', a torch.nn.*Linear"):
+        find_explanation(str(path))
+    path.write_text("import sys\nsys.exit(0)\n")
+    with pytest.raises(ExplanationError, match=r"(?s)raised.*SystemExit"):
+        find_explanation(str(path))

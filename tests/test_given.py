@@ -19,6 +19,7 @@ from unexplained.errors import ExplanationError
 from unexplained.evaluate import Condition, Edited, evaluate, observe
 from unexplained.evaluate.conditions import joint, key, now
 from unexplained.explanations import Explanation, Fitted, explanation, fit, fit_program
+from unexplained.explanations.calibration import Calibration
 from unexplained.explanations.fit import sites_to_observe
 from unexplained.ledger import Ledger
 from unexplained.subject import Batch, Subject
@@ -158,17 +159,30 @@ def test_a_program_that_writes_to_its_tokens_moves_no_other_row() -> None:
     assert torch.allclose(said.gather(1, tokens.view(-1, 1)), 2 - normal)
 
 
-class Kept:
-    """Things of one's own that hold something."""
+def test_what_is_returned_may_be_written_to_again_for_the_next_head() -> None:
+    buffer = torch.zeros(6, 12, 8)
 
-    def __init__(self) -> None:
-        self.tensor, self.array = torch.ones(3), np.ones(3)
-        self.list, self.dict = [1.0, 1.0], {"a": 1.0}
-        self.table = ngram(count([np.arange(VOCABULARY, dtype=np.int32)], VOCABULARY), 1)
-        self.object = Holder()
+    def reusing(view: Any) -> Any:
+        buffer.data.copy_(view.z * 0.5)  # past the count of writes
+        return buffer
 
-    def get(self) -> float:
-        return 1.0
+    def fresh(view: Any) -> Any:
+        return view.z * 0.5
+
+    found = [
+        measured(
+            fitted(claim_of(one, "z", gives="z"), "L1.H0 L1.H1").condition(),
+        )
+        for one in (reusing, fresh)
+    ]
+    assert losses(found[0], "reusing") == losses(found[1], "fresh")
+
+
+def test_writing_to_predictions_does_not_change_the_table_that_they_come_from() -> None:
+    table = ngram(count([np.arange(VOCABULARY, dtype=np.int32)], VOCABULARY), 1)
+    before = table.lower.clone()
+    Calibration(1.0, 1.0, table).log_probs(torch.zeros(1, VOCABULARY)).fill_(3.0)
+    assert torch.equal(table.lower, before)
 
 
 @dataclasses.dataclass

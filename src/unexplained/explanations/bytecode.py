@@ -129,6 +129,8 @@ class _Reader:
         """A name and its attributes that begin at a step, and where they end."""
         step = self.steps[at]
         name = step.argval if step.opname in _GLOBAL | _FREE | _FAST else None
+        if step.opname in _FAST and name in (*self.code.co_cellvars, *self.code.co_freevars):
+            return None  # the cell itself, handed to a nested function
         known = None if name is None else self.imported.get(name)
         if known is None and name in self.code.co_freevars:
             known = self.outside.get(name)

@@ -217,7 +217,7 @@ class Explanation:
             given = self.function(view)
         except ExplanationError:
             raise
-        except Exception as error:  # the user's own code may raise anything
+        except (Exception, SystemExit) as error:  # the user's own code may raise anything
             raise ExplanationError(
                 asked, f"it raised\n{own_lines(error, _file(self.function))}"
             ) from error
