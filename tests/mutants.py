@@ -265,7 +265,7 @@ MUTANTS = (
            "test_programs.py::test_a_component_explanation_may_not_hold_what_its_length_does_not_count"),
     Mutant("explanations/bytecode.py", "while at < len(self.steps) and self.steps[at].opname in _ATTRIBUTE:", "while False:",
            "test_carried.py::test_a_helper_counts_however_it_is_reached"),
-    Mutant("explanations/bytecode.py", "if not plain or not self._called(after + 1):", "if not plain:",
+    Mutant("explanations/bytecode.py", "if not isinstance(constant, str) or not self._called(after + 1):", "if not isinstance(constant, str):",
            "test_carried.py::test_what_cannot_be_followed_is_refused_in_forms_that_were_thought_of_later"),
     Mutant("explanations/bytecode.py", 'self.imported[step.argval] = Named("import", item, level)', "pass",
            "test_carried.py::test_a_helper_counts_however_it_is_reached"),

@@ -7,6 +7,7 @@ import dataclasses
 import enum
 import functools
 import importlib
+import random
 import sys
 import types
 import typing
@@ -534,10 +535,19 @@ def test_what_cannot_be_followed_is_refused_by_name(function: Callable[..., Any]
         counted(claim)
 
 
+class OwnModel(torch.nn.Linear):
+    """A model under a name of one's own."""
+
+
+class Dice(random.Random):
+    """A generator under a name of one's own."""
+
+
 @pytest.mark.parametrize(
     "held",
     [
-        torch.nn.Linear(2, 2), np.random.default_rng(0), torch.Generator(), iter([1]), object,
+        torch.nn.Linear(2, 2), OwnModel(2, 2), Dice(0), np.random.default_rng(0), torch.Generator(),
+        iter([1]), object,
         (i for i in range(3)), types.SimpleNamespace(a=1), sys, Path("x"), contextlib.ExitStack(),
         torch.zeros(2).to_sparse(), torch.zeros(2, device="meta"), type(torch), sys.stdout,
         memoryview(b"x"), functools.cmp_to_key(max), typing, torch.jit.script(torch.nn.ReLU()),

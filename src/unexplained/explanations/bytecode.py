@@ -160,9 +160,9 @@ class _Reader:
             after = self._attributes(named, at + 1)[1]
         else:
             after = len(self.steps)
-        constant = self.steps[after].argval if after < len(self.steps) else None
-        plain = isinstance(constant, str) and self.steps[after].opname == "LOAD_CONST"
-        if not plain or not self._called(after + 1):
+        step = self.steps[min(after, len(self.steps) - 1)]
+        constant = step.argval if step.opname == "LOAD_CONST" else None
+        if not isinstance(constant, str) or not self._called(after + 1):
             self._add(Named(named.place, named.path, computed=True))
             return at
         self._add(named)
