@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import torch
@@ -71,11 +71,13 @@ class Other:
 
     name: str
     predictor: Predictor
+    mark: str = ""
+    """The predictor's fingerprint when it was last looked at."""
 
     @property
     def fingerprint(self) -> str:
         """The predictor's."""
-        return f"other {self.predictor.fingerprint}"
+        return f"other {self.mark or self.predictor.fingerprint}"
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,24 @@ class AnotherModel:
 
 
 Condition = Intact | Edited | Program | Other
+
+
+def now(condition: Condition) -> Condition:
+    """The condition, named by what it depends on at this moment: values may have been changed since.
+
+    Raises:
+        UnexplainedError: Something was fitted to what is no longer so.
+    """
+    if isinstance(condition, Other):
+        return replace(condition, mark=condition.predictor.fingerprint)
+    if not isinstance(condition, Edited):
+        return condition
+    standing = dict.fromkeys(edit.standing for edit in condition.edits if edit.standing is not None)
+    if not standing:
+        return condition
+    return replace(
+        condition, fingerprint=digest(condition.fingerprint, *(one() for one in standing))
+    )
 
 
 def joint(name: str, parts: Sequence[Edited]) -> Edited:

@@ -27,6 +27,7 @@ from unexplained.evaluate.conditions import (
     Intact,
     Other,
     key,
+    now,
 )
 from unexplained.evaluate.job import MEMORY, Job, Measure, Task
 from unexplained.evaluate.store import Store, code_digest
@@ -224,7 +225,8 @@ def _known(job: Job, store: Store | None) -> tuple[list[tuple[int, Ledger]], lis
 
 
 def _with_intact(conditions: Sequence[Condition]) -> list[Condition]:
-    wanted: list[Condition] = [Intact(), *(c for c in conditions if not isinstance(c, Intact))]
+    changing = (now(c) for c in conditions if not isinstance(c, Intact))
+    wanted: list[Condition] = [Intact(), *changing]
     names = [condition.name for condition in wanted]
     for name in names:
         if names.count(name) > 1:

@@ -53,7 +53,7 @@ class Calibration:
         """
         own = (self.sharpness * logits).log_softmax(-1)
         if self.mix == 1:
-            return self.unigram.lower.expand_as(own)
+            return self.unigram.lower.expand_as(own).clone()  # of the table, whoever writes to it
         return torch.logaddexp(own + math.log1p(-self.mix), self.unigram.lower + math.log(self.mix))
 
 

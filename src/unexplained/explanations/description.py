@@ -1,29 +1,28 @@
-"""How long an explanation is: bits of code and of fitted numbers (docs/description-length.md).
+"""How long an explanation is: bits of code and of the numbers in it (docs/description-length.md).
 
 Code counts as the deflated size of its syntax without comments, docstrings and layout, together
 with every helper that it calls, ours included: a rule is not short because its length is elsewhere.
+What belongs to it is found by `carried`; here it is written down and priced.
 """
 
 from __future__ import annotations
 
 import ast
-import hashlib
-import inspect
-import sysconfig
-import textwrap
+import copy
+import linecache
 import types
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import lru_cache
 from typing import Any
 
-from torch import Tensor
+from unexplained.explanations.bytecode import parts
+from unexplained.explanations.prices import NUMBER_BITS
+from unexplained.explanations.walk import Carried, carried
 
-PARAMETER_BITS = 32
+PARAMETER_BITS = NUMBER_BITS
 """Bits charged for one fitted number: it is stored and used as float32."""
-
-_NO_CODE = (lambda: None).__code__
 
 
 @dataclass(frozen=True)
@@ -31,90 +30,89 @@ class Source:
     """A function's code and its helpers', in a form that layout does not change."""
 
     text: str
-    file: str
+    held: int
+    """Bits of the numbers that they hold."""
+    fingerprint: str
+    """Of everything that is computed: code, and the values that it names or holds."""
 
     @property
     def bits(self) -> int:
-        """Deflated size in bits."""
+        """Deflated size of the text, and the price of the numbers, in bits."""
         raw = zlib.compressobj(9, zlib.DEFLATED, -15)
-        return 8 * len(raw.compress(self.text.encode()) + raw.flush())
-
-    @property
-    def fingerprint(self) -> str:
-        """First 16 hex digits of its SHA-256."""
-        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+        return 8 * len(raw.compress(self.text.encode()) + raw.flush()) + self.held
 
 
 def source_of(function: Callable[..., Any]) -> Source:
-    """The source of a function, of the functions that it calls by name, and the data it carries.
+    """A function with everything that it names or holds, as it is now.
 
     Functions of installed libraries (torch, numpy) are the language, not the claim: they are not
-    counted. A function without source (typed at a prompt, built-in) counts by its bytecode.
+    counted. A function without source (typed at a prompt, made by code) counts by its bytecode.
     """
-    found: dict[str, str] = {}
-    _collect(function, found)
-    return Source("\n".join(found.values()), getattr(function, "__code__", _NO_CODE).co_filename)
+    return written(carried(function))
 
 
-def _collect(function: Callable[..., Any], found: dict[str, str]) -> None:
-    name = f"{function.__module__}.{function.__qualname__}"
-    if name in found:
-        return
-    found[name] = ""
+def written(found: Carried) -> Source:
+    """What a walk found, written down."""
+    pieces = [one if isinstance(one, str) else _text(one) for one in found.written]
+    return Source("\n".join(pieces), found.bits, found.fingerprint)
+
+
+@lru_cache(maxsize=4096)
+def _text(code: types.CodeType) -> str:
+    """A function's code written out again; its bytecode where the source is not at hand."""
+    for stale in (False, True):
+        # The file may have changed since it was read, or since it was imported.
+        if stale:
+            linecache.checkcache(code.co_filename)
+        found = _syntax("".join(linecache.getlines(code.co_filename)), code)
+        if found is not None:
+            return ast.unparse(_bare(copy.deepcopy(found)))
+    return " ".join(part.hex() if isinstance(part, bytes) else part for part in parts(code))
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> tuple[ast.Module, frozenset[types.CodeType]] | None:
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError):
-        found[name] = repr(getattr(function, "__code__", _NO_CODE).co_code)
-        return
-    found[name] = ast.unparse(_bare(tree))
-    for label, thing in [*_named(tree, function), *_carried(function)]:
-        if isinstance(thing, types.FunctionType):
-            if not _is_library(thing):
-                _collect(thing, found)
-        elif isinstance(thing, Tensor):
-            found[f"{name} {label}"] = thing.detach().cpu().contiguous().numpy().tobytes().hex()
-        elif isinstance(thing, (bool, int, float, str, bytes, tuple, list, dict, set, frozenset)):
-            found[f"{name} {label}"] = f"{label} = {thing!r}"
+        tree = ast.parse(text)
+        return tree, frozenset(_codes(compile(text, "", "exec", dont_inherit=True)))
+    except (SyntaxError, ValueError):
+        return None
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _codes(constant)
+
+
+def _syntax(text: str, code: types.CodeType) -> ast.Module | None:
+    """The part of a file that became this very code, if it did."""
+    parsed = _parsed(text)
+    if parsed is None or code not in parsed[1]:
+        return None
+    spans = set(code.co_positions())
+    for node in ast.walk(parsed[0]):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
+            if (first, node.name) == (code.co_firstlineno, code.co_name):
+                return ast.Module([node], [])
+        elif isinstance(node, ast.Lambda) and code.co_name == "<lambda>":
+            body = node.body
+            span = (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset)
+            if node.lineno == code.co_firstlineno and span in spans:
+                return ast.Module([ast.Expr(node)], [])
+    return None
 
 
 def _bare(tree: ast.Module) -> ast.Module:
     """Without docstrings, decorators and annotations."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             node.decorator_list, node.returns = [], None
-            for argument in (*node.args.args, *node.args.kwonlyargs):
-                argument.annotation = None
+            for argument in ast.walk(node.args):
+                if isinstance(argument, ast.arg):
+                    argument.annotation = None
             if ast.get_docstring(node, clean=False) is not None:
                 node.body = node.body[1:] or [ast.Pass()]
     return tree
-
-
-def _named(tree: ast.Module, function: Callable[..., Any]) -> list[tuple[str, object]]:
-    """The globals that the code names, directly or as `module.name`."""
-    names = getattr(function, "__globals__", {})
-    found: dict[str, object] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id in names:
-            found[node.id] = names[node.id]
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            owner = names.get(node.value.id)
-            if isinstance(owner, types.ModuleType):
-                found[f"{node.value.id}.{node.attr}"] = getattr(owner, node.attr, None)
-    return list(found.items())
-
-
-def _carried(function: Callable[..., Any]) -> list[tuple[str, object]]:
-    """Values in the function's closure and defaults."""
-    code = getattr(function, "__code__", _NO_CODE)
-    cells = getattr(function, "__closure__", None) or ()
-    closed = zip(code.co_freevars, (cell.cell_contents for cell in cells), strict=True)
-    defaults = getattr(function, "__defaults__", None) or ()
-    return [*closed, *((f"default {i}", value) for i, value in enumerate(defaults))]
-
-
-def _is_library(function: types.FunctionType) -> bool:
-    """Whether a function belongs to the language and its libraries rather than to the claim."""
-    if function.__module__.split(".")[0] == __name__.split(".")[0]:
-        return False
-    file = Path(function.__code__.co_filename)
-    return "site-packages" in file.parts or file.is_relative_to(sysconfig.get_paths()["stdlib"])

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from unexplained.errors import ExplanationError
+from unexplained.explanations.carried import counted
 from unexplained.explanations.library import LIBRARY
 from unexplained.explanations.protocol import Explanation, own_lines
 from unexplained.text import Text
@@ -23,7 +24,8 @@ def find_explanation(name: str, text: Text | None = None) -> tuple[Explanation, 
         text: Given to the file's `for_text(text)`, if it has that function.
 
     Raises:
-        ExplanationError: There is no such explanation or file, or the file raised.
+        ExplanationError: There is no such explanation or file, the file raised, or one
+            depends on what no description length counts.
     """
     path, _, wanted = name.partition(":")
     if not path.endswith(".py"):
@@ -56,9 +58,11 @@ def _load(path: Path, text: Text | None) -> dict[str, Explanation]:
             setattr(module, f"{FACTORY}()", made(text))
     except ExplanationError:
         raise
-    except Exception as error:  # the user's own code may raise anything
+    except (Exception, SystemExit) as error:  # the user's own code may raise anything
         raise ExplanationError(asked, f"it raised\n{own_lines(error, str(path))}") from error
     found = {k: v for k, v in vars(module).items() if isinstance(v, Explanation)}
     if not found:
         raise ExplanationError(asked, "it has no explanation", "Mark one with @explanation(…).")
+    for one in found.values():
+        counted(one)  # before a model is opened
     return found

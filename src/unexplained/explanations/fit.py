@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from unexplained.errors import ExplanationError
 from unexplained.evaluate import Activations, Edited
 from unexplained.evaluate.activations import local as recorded_local
 from unexplained.evaluate.conditions import Effect, digest, tensor_digest
-from unexplained.explanations.carried import tables_of
-from unexplained.explanations.description import PARAMETER_BITS
+from unexplained.explanations.carried import counted
+from unexplained.explanations.description import PARAMETER_BITS, written
 from unexplained.explanations.protocol import Claim, Explanation, elsewhere
 from unexplained.record import Description
 from unexplained.sites import HEAD_VALUES, Shape, Site
@@ -46,14 +47,60 @@ class Fitted:
     sites: tuple[Site, ...]
     edits: tuple[Edit, ...]
     fingerprint: str
-    description: Description
+    parameters: int
+    """How many numbers were fitted."""
     gates: dict[str, float]
     """The fitted scalar of every head, if there is one."""
+
+    @property
+    def description(self) -> Description:
+        """How long it is: code, and 32 bits for every number that was fitted or is in a table."""
+        return describe(self.explanation, self.parameters)
 
     def condition(self, effect: Effect = "total") -> Edited:
         """The model with the explanation in the components' place."""
         suffix = "" if effect == "total" else f" ({effect})"
         return Edited(self.explanation.name + suffix, self.edits, self.fingerprint, effect)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What an explanation in a component's place depends on at the moment when it is asked."""
+
+    explanation: Explanation
+    made: str
+    """The same when it was fitted."""
+
+    def __call__(self) -> str:
+        """The fingerprint now.
+
+        Raises:
+            ExplanationError: It depends on something that is not counted, or something was fitted
+                to it, or read of it, that has changed since.
+        """
+        now = counted(self.explanation).fingerprint
+        if now != self.made and (self.explanation.readout != "none" or self.explanation.shuffled):
+            raise ExplanationError(
+                self.explanation.called,
+                "what it names or holds has changed since it was fitted",
+                "Fit it again.",
+            )
+        return now
+
+
+def describe(explanation: Explanation, parameters: int) -> Description:
+    """The length of an explanation to which so many numbers were fitted.
+
+    Raises:
+        ExplanationError: It carries something that no description length counts.
+    """
+    found = counted(explanation)
+    parameters += sum(table.parameters for table in found.tables)
+    return Description(
+        code_bits=written(found).bits,
+        parameters=parameters,
+        parameter_bits=parameters * PARAMETER_BITS,
+    )
 
 
 def sites_to_observe(explanation: Explanation, sites: Sequence[Site], shape: Shape) -> list[Site]:
@@ -80,19 +127,20 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
         seed: Draws the donors of a shuffled explanation.
 
     Raises:
-        ExplanationError: The explanation raised or returned something that cannot stand in.
+        ExplanationError: The explanation raised, returned something that cannot stand in, or
+            carries what no description length counts.
     """
     explanation, sites = claim.explanation, claim.sites(shape)
-    tables = tables_of(explanation)
+    standing = Standing(explanation, counted(explanation).fingerprint)
     edits: list[Edit] = []
     tensors: list[Tensor] = []
     gates: dict[str, float] = {}
-    parameters = sum(table.parameters for table in tables)
+    parameters = 0
     for site in sites:
         say = _sayer(explanation, site, shape, activations, seed)
         if explanation.gives not in ("pattern", "z"):
             where = site if site.part != "H" else site.component.at(explanation.gives)
-            edits.append(Edit(where, say, elsewhere(explanation.reads, shape)))
+            edits.append(Edit(where, say, elsewhere(explanation.reads, shape), standing))
             continue
         readout = _fit_readout(explanation, site, say, activations)
         tensors += readout.tensors
@@ -108,22 +156,17 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
                 site.component.at("z"),
                 _through(explanation, say, readout),
                 elsewhere(explanation.reads, shape),
+                standing,
             )
         )
     mark = digest(
-        explanation.source.fingerprint,
+        standing.made,
         *(explanation.gives, explanation.rest, explanation.readout, *explanation.reads),
         f"shuffled {seed} {activations.documents}" if explanation.shuffled else "",
         *map(str, sites),
-        *(table.fingerprint for table in tables),
         tensor_digest(tensors),
     )
-    bits = Description(
-        code_bits=explanation.source.bits,
-        parameters=parameters,
-        parameter_bits=parameters * PARAMETER_BITS,
-    )
-    return Fitted(explanation, sites, tuple(edits), mark, bits, gates)
+    return Fitted(explanation, sites, tuple(edits), mark, parameters, gates)
 
 
 def _sayer(

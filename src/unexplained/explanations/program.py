@@ -26,13 +26,13 @@ from unexplained.evaluate.conditions import digest
 from unexplained.evaluate.evaluate import BATCH_TOKENS
 from unexplained.evaluate.score import Columns
 from unexplained.explanations.calibration import Calibration, calibrate
-from unexplained.explanations.carried import tables_of
-from unexplained.explanations.description import PARAMETER_BITS
+from unexplained.explanations.carried import counted
+from unexplained.explanations.fit import Standing, describe
 from unexplained.explanations.protocol import TOLERANCE, Explanation, View
 from unexplained.record import Description
 from unexplained.subject import Batch
 from unexplained.text import Text
-from unexplained.text.ngrams import NGram, ngrams
+from unexplained.text.ngrams import ngrams
 
 FIT_NUMBERS = 200_000_000
 """Logits that a calibration is fitted on and that are held at once, 800 MB: of a vocabulary of
@@ -56,9 +56,9 @@ class TokenView(View):
 
     def _read(self, name: str) -> Tensor:
         if name == "tokens":
-            return self._tokens
+            return self._tokens.clone()
         raise ExplanationError(
-            f"Reading '{name}' in the program '{self._name}'",
+            f"Reading '{name}' in {self._name[:1].lower()}{self._name[1:]}",
             "a program in the whole model's place sees tokens and vocabulary, and no more",
         )
 
@@ -129,7 +129,7 @@ class Written:
     donors: Donors | None = None
 
     def __post_init__(self) -> None:
-        asked = f"The program '{self.explanation.name}'"
+        asked = self.explanation.called
         if self.explanation.gives != "logits":
             raise ExplanationError(
                 asked,
@@ -143,19 +143,21 @@ class Written:
                 "what is fitted on the fit part, or read from it, is not what it asks for",
                 "Make it with fit_program(explanation, text).",
             )
-        assert self.tables is not None  # looked for now, so that what is not counted is refused
+        assert self._standing.made  # looked for now, so that what is not counted is refused
 
     @cached_property
-    def tables(self) -> tuple[NGram, ...]:
-        """The n-gram tables that the program's code carries."""
-        return tables_of(self.explanation)
+    def _standing(self) -> Standing:
+        return Standing(self.explanation, counted(self.explanation).fingerprint)
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """Of its code, what that carries, what was fitted, and what a shuffled one reads."""
+        """Of its code, what that carries now, what was fitted, and what a shuffled one reads.
+
+        Raises:
+            ExplanationError: What it carries has changed since something was fitted to it.
+        """
         return digest(
-            *("program", self.explanation.source.fingerprint, str(self.vocabulary)),
-            *(table.fingerprint for table in self.tables),
+            *("program", self._standing(), str(self.vocabulary)),
             "" if self.calibration is None else self.calibration.fingerprint,
             "" if self.donors is None else self.donors.fingerprint,
         )
@@ -163,14 +165,8 @@ class Written:
     @property
     def description(self) -> Description:
         """How long it is: code, and 32 bits for every number of a calibration or a table."""
-        parameters = sum(table.parameters for table in self.tables)
-        if self.calibration is not None:
-            parameters += self.calibration.parameters
-        return Description(
-            code_bits=self.explanation.source.bits,
-            parameters=parameters,
-            parameter_bits=parameters * PARAMETER_BITS,
-        )
+        fitted = self.calibration
+        return describe(self.explanation, 0 if fitted is None else fitted.parameters)
 
     def condition(self, name: str | None = None) -> Other:
         """The program in the whole model's place, by its own name unless another is given."""
@@ -212,7 +208,7 @@ class Written:
         if not bool(close.all()):
             position = int(close.all(-1).logical_not().nonzero()[0])
             raise ExplanationError(
-                f"The program '{self.explanation.name}' on document {document}",
+                f"{self.explanation.called} on document {document}",
                 f"its prediction at position {position} changes when the tokens from position "
                 f"{cut} on are cut off",
                 "At each position read only the tokens up to it, not how many follow, and draw "
@@ -270,9 +266,9 @@ def _read(donors: Donors | None, document: str, tokens: Tensor) -> Tensor:
 
 def _logits(explanation: Explanation, tokens: Tensor, vocabulary: int) -> Tensor:
     """What a program gives for one document, (position, vocabulary) float32, checked."""
-    asked = f"The program '{explanation.name}'"
+    asked = explanation.called
     with torch.no_grad():
-        given = explanation.run(TokenView(explanation.name, tokens[None], vocabulary), asked)
+        given = explanation.run(TokenView(asked, tokens[None], vocabulary), asked)
     wanted = (1, len(tokens), vocabulary)
     if tuple(given.shape) != wanted:
         raise ExplanationError(

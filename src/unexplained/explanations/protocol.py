@@ -5,13 +5,15 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from functools import cached_property
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from unexplained.errors import ExplanationError, near_matches
 from unexplained.explanations.description import Source, source_of
+from unexplained.explanations.walk import carried
 from unexplained.record import Method
 from unexplained.sites import HEAD_VALUES, Shape, Site, parse
 from unexplained.subject import Local
@@ -25,7 +27,11 @@ TOLERANCE = 1e-4
 
 
 class View:
-    """What an explanation's function sees. Reading what was not declared is an error."""
+    """What an explanation's function sees. Reading what was not declared is an error.
+
+    What is read is a copy, so that writing to it changes nothing else: not the tokens of other
+    conditions, nor values that the model or another head computes with.
+    """
 
     def __init__(self, local: Local, reads: Sequence[str], elsewhere: Sequence[Site]) -> None:
         self._local, self._reads, self._elsewhere = local, tuple(reads), tuple(elsewhere)
@@ -54,12 +60,13 @@ class View:
         self._declared(address)
         for site in self._elsewhere:
             if str(site) == address:
-                return self._local.elsewhere(site)
+                return self._local.elsewhere(site).clone()
         raise ExplanationError(f"Reading '{address}'", "it is no site of another component")
 
     def _read(self, name: str) -> Tensor:
         self._declared(name)
-        return self._local.tokens if name == "tokens" else self._local.own(name)
+        read = self._local.tokens if name == "tokens" else self._local.own(name)
+        return read.clone()
 
     def _declared(self, name: str) -> None:
         if name not in self._reads:
@@ -84,17 +91,35 @@ class Explanation:
     reads: tuple[str, ...]
     rest: Rest
     method: Method
-    source: Source
+    written: str
+    """The name that its author gave it; `name` goes on to say which variant it is."""
     readout: Literal["none", "gate", "affine", "calibrated"] = "none"
     """What is fitted on top, on the fit part: in closed form, or, of a program, two numbers."""
     shuffled: bool = False
     """Computed on another document: the control."""
 
+    @property
+    def source(self) -> Source:
+        """Its code with all that it names or holds, as that is now."""
+        return source_of(self.function)
+
+    @cached_property
+    def _may_change(self) -> bool:
+        """Whether it holds anything that it could write to: most rules are code alone."""
+        return carried(self.function, quick=True).changeable
+
+    @property
+    def called(self) -> str:
+        """How errors name it: as its author did, and which of its variants it is."""
+        kind = "program" if self.gives == "logits" else "explanation"
+        variant = "" if self.name == self.written else f" in its variant '{self.name}'"
+        return f"The {kind} '{self.written}'{variant}"
+
     def at(self, sites: str | Sequence[Site]) -> Claim:
         """The claim about these components, for example `strict_induction.at("L18.H6 L17.H3-5")`."""
         if self.gives == "logits":
             raise ExplanationError(
-                f"The program '{self.name}' at {sites}",
+                f"{self.called} at {sites}",
                 "it gives logits, so it stands in the place of the whole model",
                 "Use explanations.fit_program(explanation, text).condition() instead.",
             )
@@ -125,7 +150,7 @@ class Explanation:
         """
         if self.gives != "logits":
             raise ExplanationError(
-                f"Calibrating '{self.name}'",
+                f"{self.called}, calibrated",
                 f"it gives '{self.gives}', and only logits can be calibrated",
                 "Use .gated() or .affine() on patterns and z.",
             )
@@ -144,7 +169,7 @@ class Explanation:
     def _with(self, readout: Literal["gate", "affine"], word: str, says: str) -> Explanation:
         if self.gives not in ("pattern", "z"):
             raise ExplanationError(
-                f"A fitted {readout} on '{self.name}'",
+                f"{self.called} with a fitted {readout}",
                 f"it gives '{self.gives}', and readouts are fitted on patterns and z",
                 "Use .calibrated() on a program."
                 if self.gives == "logits"
@@ -174,25 +199,35 @@ class Explanation:
                 not declare, or returned something that cannot stand in.
         """
         view = View(local, self.reads, elsewhere(self.reads, shape))
-        asked = f"The explanation '{self.name}' at {local.site}"
+        asked = f"{self.called} at {local.site}"
         given = self.run(view, asked)
         self._check(given, asked, local)
-        return given
+        # A copy: the function may keep what it returned, and write its next answer there.
+        return given.clone()
 
     def run(self, view: View, asked: str) -> Tensor:
         """Evaluate the function on a view; `asked` says in errors what was wanted.
 
         Raises:
-            ExplanationError: It raised, or returned something that is no tensor.
+            ExplanationError: It raised, returned something that is no tensor, or changed what it
+                holds, so that its next answer would depend on this one.
         """
+        before = carried(self.function, quick=True) if self._may_change else None
         try:
             given = self.function(view)
         except ExplanationError:
             raise
-        except Exception as error:  # the user's own code may raise anything
+        except (Exception, SystemExit) as error:  # the user's own code may raise anything
             raise ExplanationError(
-                asked, f"it raised\n{own_lines(error, self.source.file)}"
+                asked, f"it raised\n{own_lines(error, _file(self.function))}"
             ) from error
+        if before and (name := before.changed(carried(self.function, quick=True))):
+            raise ExplanationError(
+                asked,
+                f"it changed '{name}' while it ran, which it names or holds",
+                "Copy what is to be written to, or make it inside the function: what an "
+                "explanation says may depend only on what it is given.",
+            )
         if not isinstance(given, Tensor):
             raise ExplanationError(asked, f"it returned a {type(given).__name__}, not a tensor")
         return given
@@ -288,22 +323,27 @@ def explanation(
         )
 
     def make(function: Callable[[View], Tensor]) -> Explanation:
-        title = name or function.__name__.replace("_", " ")
-        says = " ".join((function.__doc__ or "").split())
+        named: Any = getattr(function, "func", function)  # of a partial
+        title = name or getattr(named, "__name__", type(named).__name__).replace("_", " ")
+        says = " ".join((named.__doc__ or "").split())
         if not says:
             raise ExplanationError(
                 f"The explanation '{title}'",
                 "its function has no docstring",
                 "Say the claim in English there: the report prints it.",
             )
-        return Explanation(
-            title, says, function, gives, tuple(reads), rest, method, source_of(function)
-        )
+        return Explanation(title, says, function, gives, tuple(reads), rest, method, title)
 
     return make
 
 
-def own_lines(error: Exception, file: str) -> str:
+def _file(function: Callable[..., Any]) -> str:
+    """Where a function's own code is, or its wrapper's."""
+    code = next((one for one in carried(function).written if not isinstance(one, str)), None)
+    return "" if code is None else code.co_filename
+
+
+def own_lines(error: BaseException, file: str) -> str:
     """The traceback from the user's first line on; all of it if none is theirs."""
     frames = traceback.extract_tb(error.__traceback__)
     # A file that does not parse has no line of its own in the traceback: the error names it.

@@ -115,6 +115,8 @@ class Edit:
     function: Callable[[Local], Tensor | None]
     reads: tuple[Site, ...] = ()
     """Sites elsewhere that it reads; values of its own component need no entry."""
+    standing: Callable[[], str] | None = None
+    """Tells what the function depends on at this moment, where that may change."""
 
     @property
     def where(self) -> Site:
