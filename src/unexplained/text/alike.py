@@ -143,13 +143,10 @@ class _Cutter:
 
     def cut(self, words: str, begin: int) -> _Cut | None:
         """The tokens, if one begins at the place and they give both sides back."""
-        tokenizer = self.model.tokenizer
-        asked = {"add_special_tokens": False, "truncation": False, "verbose": False}
-        encoded = tokenizer(words, return_offsets_mapping=True, **asked)
-        ids = encoded["input_ids"]
+        ids, places = self.tokens.pieces(words)
         if not self.special.isdisjoint(ids):
             return None  # words of the document that this tokenizer takes for a special token
-        before = sum(end <= begin for _, end in encoded["offset_mapping"])
+        before = sum(end <= begin for _, end in places)
         sides = ((ids[:before], words[:begin]), (ids[before:], words[begin:]))
         if not before or not all(self._gives(some, back) for some, back in sides):
             return None

@@ -11,10 +11,12 @@ no part of a behaviour; it can still make the margin large on one half and small
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +24,10 @@ from numpy.typing import NDArray
 from unexplained.errors import TextError, near_matches
 from unexplained.text import behaviours
 from unexplained.text.behaviours import Contrast, Orbit, described, files
-from unexplained.text.build import Text
+from unexplained.text.build import Text, require_number, require_source
 from unexplained.text.document import Pair, Part, order_key, part
 from unexplained.text.draw import require_disjoint
+from unexplained.text.lines import printable
 from unexplained.text.tokens import Tokenized, Tokens
 
 __all__ = ["described", "pairs"]
@@ -45,6 +48,7 @@ class _Cut:
 
     id: str
     pairs: tuple[Pair, ...]
+    part: Literal["", "eval", "fit"] = ""
 
     @property
     def prompts(self) -> set[bytes]:
@@ -57,15 +61,24 @@ class _Cut:
 
 
 def pairs(
-    behaviour: str, subject: Tokenized, *, pairs: int = 64, fit_pairs: int = 64, seed: int = 0
+    behaviour: str | os.PathLike[str],
+    subject: Tokenized,
+    *,
+    pairs: int = 64,
+    fit_pairs: int | None = None,
+    seed: int = 0,
 ) -> Text:
     """Make a text of prompt pairs.
 
-    Orbits fall into the eval part (a fifth) or the fit part by their hash, which depends on
-    neither the model nor the seed. Those that the tokenizer does not cut as needed are passed
-    over and counted in the notes: a word must be one token after both prompts, and the prompts of
-    a pair equally long. The draw takes kinds of labels in turn, so templates are equally frequent
-    as long as there are enough of each; a pair and its role-swap stand side by side.
+    Orbits of a behaviour fall into the eval part (a fifth) or the fit part by their hash, which
+    depends on neither the model nor the seed. Of a file all are measured, unless its lines say
+    which `part` they are of, or pairs to fit on are asked for: then the hash decides there too.
+
+    Orbits that the tokenizer does not cut as needed are passed over and counted in the notes: a
+    word must be one token after both prompts, and the prompts of a pair equally long. The draw
+    takes kinds of labels in turn, so templates are equally frequent as long as there are enough of
+    each; a pair and its role-swap stand side by side. A special token that a prompt spells out is
+    that token, as chat prompts want, and the notes say so.
 
     The pool for n-gram counts has every prompt of the fit part, drawn or not, with its answer.
 
@@ -76,35 +89,43 @@ def pairs(
         behaviour: A name (`described()` lists them) or the path of a `.jsonl` file
             (`behaviours/files.py`). A name wins over a path.
         subject: The model whose tokenizer cuts the prompts.
-        pairs: How many pairs to measure on, role-swaps included: an even number, or one less.
-        fit_pairs: How many pairs to fit on.
+        pairs: How many pairs to measure on, role-swaps included: an even number, or one less. Of
+            a file that has fewer, all.
+        fit_pairs: How many pairs to fit on; 0 where nothing is fitted, as in patching. None is 64
+            of a behaviour, and of a file those whose lines say so.
         seed: Which orbits of a part are drawn.
 
     Raises:
-        TextError: There is no such behaviour or file, fewer pairs than asked for, or fewer than
-            two are asked for; the tokenizer belongs to another model; or a line of a file is no
-            pair.
+        TextError: There is no such behaviour or file; a behaviour has fewer pairs than asked for, a
+            file none, or fewer than two are asked for; the tokenizer belongs to another model; or
+            a line of a file is no pair.
     """
-    notes = [_evenly("pairs", pairs), _evenly("fit_pairs", fit_pairs)]
-    name, orbits, more = _orbits(behaviour)
+    name = require_source("The behaviour", behaviour)
+    notes = [_evenly("pairs", pairs), _evenly("fit_pairs", 64 if fit_pairs is None else fit_pairs)]
+    require_number("seed", seed, 0)
+    source = _orbits(name)
+    marked = any(orbit.part for orbit in source.orbits)
+    asked: dict[Part, int] = {"eval": pairs, "fit": 64 if fit_pairs is None else fit_pairs}
+    if source.own and fit_pairs is None and not marked:
+        asked["fit"] = 0
     tokens = Tokens(subject)
-    cut, passed = _cut_all(tokens, orbits, name)
+    cut, passed = _cut_all(tokens, source.orbits, source.name)
     halves: dict[Part, list[_Cut]] = {"eval": [], "fit": []}
     for orbit in cut:
-        halves[part(orbit.id)].append(orbit)
+        everything = source.own and not asked["fit"]
+        halves[orbit.part or ("eval" if everything else part(orbit.id))].append(orbit)
     measured = set().union(*(orbit.prompts for orbit in halves["eval"]))
     apart = [orbit for orbit in halves["fit"] if not orbit.prompts & measured]
     passed += [(SHARED, "")] * (len(halves["fit"]) - len(apart))
     halves["fit"] = apart
-    _require_enough(behaviour, halves, {"eval": pairs, "fit": fit_pairs}, passed)
-    drawn = _draw(halves["eval"], pairs, seed), _draw(halves["fit"], fit_pairs, seed)
+    _require_enough(name, halves, asked, passed, own=source.own)
+    drawn = _draw(halves["eval"], pairs, seed), _draw(apart, asked["fit"], seed)
     require_disjoint(*drawn)
-    notes += [*_reasons(passed), *_about(*drawn)]
-    for which, some, asked in zip(("eval", "fit"), drawn, (pairs, fit_pairs), strict=True):
-        if len(some) < asked - asked % 2:
-            notes.append(f"{which}: whole orbits make {len(some)} pairs of the {asked} asked for.")
+    notes += [*_spelt(tokens, source.orbits), *_reasons(passed), *_about(*drawn)]
+    for which, some in zip(halves, drawn, strict=True):
+        notes.append(_fewer(which, halves[which], some, asked[which]))
     whole = Text(
-        name=name,
+        name=source.name,
         eval=drawn[0],
         fit=drawn[1],
         pool=lambda: _pool(apart),
@@ -112,7 +133,7 @@ def pairs(
         block=max(len(pair.tokens) for half in drawn for pair in half),
         vocabulary=subject.shape.vocabulary,
         fingerprint="",
-        notes=(tokens.note, *more, *(note for note in notes if note)),
+        notes=(*tokens.notes, *source.notes, *(note for note in notes if note)),
         composition={},
     )
     # `first` works out the fingerprint and the composition, here of all blocks.
@@ -120,21 +141,57 @@ def pairs(
 
 
 def _evenly(name: str, asked: int) -> str:
-    """What to note about a number of pairs; two is the least."""
-    if asked < 2:
-        raise TextError(f"A text with {name}={asked}", "the least is 2: a pair and its role-swap")
+    """What to note about a number of pairs; two is the least, or none to fit on."""
+    require_number(name, asked, 0 if name == "fit_pairs" else 2)
+    if asked == 1:
+        raise TextError(
+            f"A text with {name}={asked} (--{name.replace('_', '-')})",
+            "the least is 2, a pair and its role-swap, or 0 where nothing is fitted",
+        )
     return f"{name}={asked} is odd, and role-swaps stay together: {asked - 1}." if asked % 2 else ""
 
 
-def _orbits(behaviour: str) -> tuple[str, list[Orbit], tuple[str, ...]]:
-    """The name, the orbits and what to note about them."""
+def _fewer(which: Part, there: list[_Cut], drawn: tuple[Pair, ...], asked: int) -> str:
+    """What to note where fewer pairs are drawn than asked for."""
+    whole = sum(len(orbit.pairs) for orbit in there)
+    if len(drawn) >= asked - asked % 2:
+        return ""
+    if len(drawn) == whole:
+        return f"{which}: {asked} pairs were asked for, role-swaps included, and there are {whole}."
+    return f"{which}: whole orbits make {len(drawn)} pairs of the {asked} asked for."
+
+
+def _spelt(tokens: Tokens, orbits: list[Orbit]) -> list[str]:
+    """What to note about special tokens that prompts or words spell out."""
+    found = Counter(
+        token
+        for orbit in orbits
+        for contrast in orbit.contrasts
+        for token in tokens.spelt(f"{contrast.clean}{contrast.answer}")
+    )
+    if not found:
+        return []
+    named = ", ".join(f"{token} in {count}" for token, count in found.most_common(5))
+    return [f"Pairs that spell a special token, which is read as that token: {named}."]
+
+
+@dataclass(frozen=True)
+class _Source:
+    name: str
+    orbits: list[Orbit]
+    notes: tuple[str, ...] = ()
+    own: bool = False
+    """The user's, and not one of ours."""
+
+
+def _orbits(behaviour: str) -> _Source:
     if behaviour in described():
-        return behaviour, list(behaviours.orbits(behaviour)), ()
+        return _Source(behaviour, list(behaviours.orbits(behaviour)))
     path = Path(behaviour)
     if path.suffix.lower() == ".jsonl":
-        return path.name, *files.read(path)
+        return _Source(printable(path.name), *files.read(path), own=True)
     raise TextError(
-        f"The behaviour '{behaviour}'",
+        f"The behaviour '{printable(behaviour)}'",
         "there is none of that name, and it is not a .jsonl file of pairs",
         near_matches(behaviour, described()),
     )
@@ -143,11 +200,13 @@ def _orbits(behaviour: str) -> tuple[str, list[Orbit], tuple[str, ...]]:
 def _cut_all(tokens: Tokens, orbits: list[Orbit], domain: str) -> tuple[list[_Cut], list[_Passed]]:
     """The orbits whose every pair can be cut, and those that cannot be."""
     strings = sorted({text for orbit in orbits for text in _strings(orbit)})
-    encoded = dict(zip(strings, tokens.encode(strings), strict=True))
+    encoded = dict(zip(strings, tokens.encode(strings, spelt=True), strict=True))
     found: list[_Cut] = []
     passed: list[_Passed] = []
     taken: set[tuple[bytes, bytes, int, int]] = set()
     for orbit in orbits:
+        for contrast in orbit.contrasts:
+            _require_one_start(tokens, contrast, encoded[contrast.clean])
         made = [_pair(encoded, contrast, orbit, domain) for contrast in orbit.contrasts]
         here = [pair for pair in made if isinstance(pair, Pair)]
         keys = {_key(pair) for pair in here}
@@ -158,8 +217,20 @@ def _cut_all(tokens: Tokens, orbits: list[Orbit], domain: str) -> tuple[list[_Cu
             passed.append((REPEATED, where))
         else:
             taken |= keys
-            found.append(_Cut(orbit.id, tuple(here)))
+            found.append(_Cut(orbit.id, tuple(here), orbit.part))
     return found, passed
+
+
+def _require_one_start(tokens: Tokens, contrast: Contrast, ids: NDArray[np.int32]) -> None:
+    """Refuse a line that writes the token which the tokenizer puts first, and so has it twice."""
+    size = len(tokens.prefix)
+    if contrast.where and size and tuple(ids[size : 2 * size].tolist()) == tokens.prefix:
+        raise TextError(
+            contrast.where,
+            f"its prompt begins with {tokens.subject.tokenizer.decode(list(tokens.prefix))}, which "
+            "the tokenizer adds by itself",
+            "Leave it out.",
+        )
 
 
 def _strings(orbit: Orbit) -> Iterator[str]:
@@ -229,23 +300,36 @@ def _draw(orbits: list[_Cut], asked: int, seed: int) -> tuple[Pair, ...]:
 
 
 def _require_enough(
-    behaviour: str, halves: dict[Part, list[_Cut]], asked: dict[Part, int], passed: list[_Passed]
+    behaviour: str,
+    halves: dict[Part, list[_Cut]],
+    asked: dict[Part, int],
+    passed: list[_Passed],
+    *,
+    own: bool,
 ) -> None:
+    """Refuse a part with nothing in it; of a behaviour, also one with less than was asked for."""
     sizes = {which: [len(orbit.pairs) for orbit in half] for which, half in halves.items()}
     there = {which: sum(some) for which, some in sizes.items()}
+    wanted = [which for which in halves if asked[which]]
     if all(
-        there[which] >= asked[which] - asked[which] % 2 and min(sizes[which]) <= asked[which]
-        for which in halves
+        (own or there[which] >= asked[which] - asked[which] % 2)
+        and min(sizes[which], default=asked[which] + 1) <= asked[which]
+        for which in wanted
     ):
         return
     smallest = max(min(some, default=2) for some in sizes.values())
+    what = f"{asked['eval']} pairs to measure and {asked['fit']} to fit of '{printable(behaviour)}'"
+    split = " (a fifth to measure, by hash)" if asked["fit"] and not own else ""
     raise TextError(
-        f"{asked['eval']} pairs to measure and {asked['fit']} to fit of '{behaviour}'",
-        f"there are {there['eval']} and {there['fit']} (a fifth to measure, by hash), in orbits of "
+        what,
+        f"there are {there['eval']} and {there['fit']}{split}, in orbits of "
         f"{smallest} or more" + "".join(f"; {reason[:-1]}" for reason in _reasons(passed)),
-        f"Ask for pairs={there['eval']} and fit_pairs={there['fit']} at most."
-        if all(there.values())
-        else "Give more pairs, of words that this tokenizer has: 60 or more fill both parts.",
+        f"Ask for pairs={there['eval']} and fit_pairs={there['fit']} at most (--pairs and "
+        f"--fit-pairs; --documents and --fit-documents count a pair with its role-swap as one: "
+        f"{there['eval'] // 2} and {there['fit'] // 2})."
+        if all(there[which] for which in wanted)
+        else "Give more pairs, of words that this tokenizer has: of 60 or more a fifth to measure "
+        'is there, by hash; or mark lines with "part": "eval" and "part": "fit".',
     )
 
 

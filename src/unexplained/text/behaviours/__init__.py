@@ -16,7 +16,7 @@ import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import ModuleType
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 T = TypeVar("T")
 
@@ -34,6 +34,8 @@ class Contrast:
     """Stratum family → label of the clean prompt."""
     where: str = ""
     """The file and line that it was read from; empty for one of ours."""
+    part: Literal["", "eval", "fit"] = ""
+    """Given by the user; empty where it was not."""
 
     @property
     def id(self) -> str:
@@ -62,6 +64,8 @@ class Orbit:
     contrasts: tuple[Contrast, ...]
     name: str = ""
     """Given by the user; empty where the contents name it."""
+    part: Literal["", "eval", "fit"] = ""
+    """Given by the user; empty where the hash decides."""
 
     @property
     def id(self) -> str:
