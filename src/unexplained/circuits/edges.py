@@ -127,7 +127,7 @@ def attribute_edges(
         MeasurementError: The model is in half precision.
     """
     graph = Graph.of(subject.shape, parallel=subject.anatomy.parallel)
-    blocks = text.eval if part == "eval" else text.fit
+    blocks = text.blocks(part, "Attribution to edges")
     _check(subject, text, method, measure, steps)
     sums = _Sums(graph, blocks)
     done = 0

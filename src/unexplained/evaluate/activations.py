@@ -100,7 +100,7 @@ def observe(
     Raises:
         MeasurementError: The values would not fit in memory, or one of them is not finite.
     """
-    blocks = text.fit if part == "fit" else text.eval
+    blocks = text.blocks(part, "What is fitted to the model's values")
     plans = plan(blocks, batch_tokens)
     kept: list[tuple[Batch, dict[Site, Tensor]]] = []
     size = 0

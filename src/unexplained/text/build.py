@@ -188,7 +188,7 @@ def text(
     )
 
 
-def require_number(name: str, value: object, least: int) -> None:
+def require_number(name: str, value: object, least: int, because: str = "") -> None:
     """Refuse what is no whole number, or too small a one, before anything is read.
 
     Raises:
@@ -198,7 +198,7 @@ def require_number(name: str, value: object, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TextError(asked, "that is no whole number", f"The least is {least}.")
     if value < least:
-        raise TextError(asked, f"the least is {least}")
+        raise TextError(asked, f"the least is {least}" + (f": {because}" if because else ""))
 
 
 def require_source(what: str, source: object) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from unexplained.errors import TextError
 from unexplained.text.document import Block, Corpus, Document, Part, order_key, part
+from unexplained.text.lines import printable
 from unexplained.text.mixture import mixed
 from unexplained.text.tokens import Tokens
 
@@ -136,7 +137,7 @@ def _take(
             blocks.append(block)
             spelling.update(tokens.spelt(item.text))
     if not blocks:
-        _raise_empty(request, which, len(corpus.documents), len(ordered), passed)
+        _raise_empty(request, which, corpus, len(ordered), passed)
     notes = [f"{which}: passed over for {why}: {count}." for why, count in passed.items()]
     if spelling:
         notes.append(
@@ -161,32 +162,25 @@ def _scarce(blocks: list[Block], part: list[Document], weights: dict[str, float]
 
 
 def _raise_empty(
-    request: Request, which: Part, total: int, there: int, passed: Counter[str]
+    request: Request, which: Part, corpus: Corpus, there: int, passed: Counter[str]
 ) -> None:
-    asked = f"The {which} part of '{request.source}'"
-    share = "a fifth" if which == "eval" else "four fifths"
-    found = f"{there or 'none'} of {total} document{'s' * (total != 1)} fall in it"
-    found += f" ({share} do, by hash)"
-    if not there:
-        raise TextError(
-            asked,
-            found,
-            f"Give {ENOUGH} documents or more, which fill both parts. {WHAT_A_DOCUMENT_IS}",
-        )
+    total = len(corpus.documents)
+    share = "a fifth does" if which == "eval" else "four fifths do"
+    found = f"of {total} document{'s' * (total != 1)} {there or 'none'} fall in it"
+    found += f" ({share}, by hash)"
     found += "".join(f"; passed over for {why}: {count}" for why, count in passed.items())
-    if passed[REPEATED] == max(passed.values()):
-        raise TextError(
-            asked,
-            f"{found}; its documents begin alike, with the same {request.block} tokens",
-            "Blocks are cut from the beginning: take away what all documents begin with, or ask "
-            "for a block that is longer than that (block=…; --block).",
-        )
-    if passed[SPECIAL] == max(passed.values()):
-        raise TextError(
-            asked, found, "This tokenizer cannot read them as text: take the special tokens out."
-        )
-    raise TextError(
-        asked,
-        found,
-        f"Give longer documents, or a smaller block (block=…; --block). {WHAT_A_DOCUMENT_IS}",
-    )
+    if corpus.near:
+        found += f"; left out before, for beginning like others: {corpus.near}"
+    worst = max(passed, key=lambda why: passed[why], default="")
+    alike = "Blocks are cut from the beginning: take away what all documents begin with"
+    if worst == REPEATED:
+        alike += f", or ask for blocks longer than that (block={request.block} now; --block)"
+    if worst == REPEATED or corpus.near >= total:
+        do = f"{alike}."
+    elif worst == SPECIAL:
+        do = "Take the special tokens out of the text, or use another tokenizer."
+    elif worst:
+        do = "Give longer documents, or a smaller block (block=…; --block)."
+    else:
+        do = f"Give {ENOUGH} documents or more, which fill both parts. {WHAT_A_DOCUMENT_IS}"
+    raise TextError(f"The {which} part of '{printable(request.source)}'", found, do)

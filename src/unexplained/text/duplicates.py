@@ -146,7 +146,8 @@ def _chosen(shared: _Shared, most: NDArray[np.float64]) -> NDArray[np.bool_]:
     # whose opening does not have it, for each of them it is counted as seen.
     holder, times_there = np.full(size, -1), np.zeros(size, dtype=np.int64)
     starts = np.flatnonzero(np.diff(shared.text, prepend=-1))
-    for start, stop in zip(starts, np.append(starts[1:], len(shared.text)), strict=True):
+    stops = np.append(starts[1:], len(shared.text))[: len(starts)]
+    for start, stop in zip(starts, stops, strict=True):
         text, runs, times = shared.text[start], shared.run[start:stop], shared.times[start:stop]
         held = holder[runs] >= 0
         own = int(times[held].sum())

@@ -142,12 +142,9 @@ def pairs(
 
 def _evenly(name: str, asked: int) -> str:
     """What to note about a number of pairs; two is the least, or none to fit on."""
-    require_number(name, asked, 0 if name == "fit_pairs" else 2)
-    if asked == 1:
-        raise TextError(
-            f"A text with {name}={asked} (--{name.replace('_', '-')})",
-            "the least is 2, a pair and its role-swap, or 0 where nothing is fitted",
-        )
+    if name == "fit_pairs" and asked == 0:
+        return ""
+    require_number(name, asked, 2, "a pair and its role-swap")
     return f"{name}={asked} is odd, and role-swaps stay together: {asked - 1}." if asked % 2 else ""
 
 
