@@ -21,7 +21,17 @@ from unexplained.sites import Shape
 from unexplained.subject import Subject, load
 from unexplained.subject.packaged import packaged_folder
 from unexplained.text import Pair, Text, behaviours
-from unexplained.text.behaviours import Contrast, Orbit, Side, couples, deck, exchange, files
+from unexplained.text.behaviours import (
+    RULES,
+    Contrast,
+    Orbit,
+    Side,
+    couples,
+    deck,
+    exchange,
+    files,
+    right,
+)
 from unexplained.text.document import part
 from unexplained.text.pairs import described, pairs
 
@@ -171,6 +181,101 @@ def test_the_docstring_asks_for_the_first_argument_that_it_has_not_described():
             assert contrast.answer == f" {arguments[place]}"
             assert contrast.wrong == f" {arguments[place + 1]}"
             assert all(f" {argument}" in body for argument in arguments[:place])
+
+
+# --- rules that do less than the behaviour ------------------------------------------------------
+
+GOOD_RULES = {
+    "agreement": {"plural if any noun is": 3 / 4},
+    "antonyms": {},
+    "brackets": {
+        "a bracket that is not closed": (5 + 1 / 2) / 6,
+        "the word that the prompt does not have last": 3 / 4,
+        "the word that the prompt has less often": 3 / 4,
+        "the bracket that was opened first": 4 / 6,
+        "the bracket that was opened last": 4 / 6,
+    },
+    "capital_of": {},
+    "city_country": {},
+    "docstring": {
+        "the word that the prompt has first": 1,
+        "the word that the prompt does not have last": 1,
+        "not the last argument": 3 / 4,
+    },
+    "greater_than": {"the higher digit where the examples go up, whatever year is asked about": 1},
+    "ioi": {
+        "the word that the prompt does not have last": 1,
+        "the word that the prompt has less often": 1,
+    },
+}
+"""By counting the kinds of prompts: of six templates of brackets the first one opened is right in
+four, and so on."""
+
+
+@every_behaviour
+def test_the_rules_that_are_right_in_over_60_percent_are_those_that_the_wording_lets_through(name):
+    contrasts = [c for orbit in behaviours.orbits(name) for c in orbit.contrasts]
+    shares = {says: right(rule, contrasts) for says, rule in behaviours.shortcuts(name).items()}
+    good = {says: share for says, share in shares.items() if share > 0.6}
+    assert good == pytest.approx(GOOD_RULES[name], abs=0.01)
+
+
+def test_the_rules_of_single_behaviours_by_a_second_route():
+    every = {n: [c for o in behaviours.orbits(n) for c in o.contrasts] for n in described()}
+
+    def share(name: str, hits: Sequence[float]) -> float:
+        assert len(hits) == len(every[name])
+        return sum(hits) / len(hits)
+
+    # The higher word is right exactly where the first example goes up; the year is not looked at.
+    years = [[int(y) for y in _numbers(c.clean)[:2]] for c in every["greater_than"]]
+    up = [later > earlier for earlier, later in years]
+    higher = [int(c.answer) > int(c.wrong) for c in every["greater_than"]]
+    assert up == higher
+    # The last argument but one, taken out of the signature by hand.
+    found = [c.clean.split(")")[0].split(", ")[-2] for c in every["docstring"]]
+    hits = [(f" {a}" == c.answer) + (f" {a}" not in (c.answer, c.wrong)) / 2
+            for a, c in zip(found, every["docstring"], strict=True)]  # fmt: skip
+    assert share("docstring", hits) == pytest.approx(0.5, abs=0.01)
+    # The nearest noun's number is the subject's in one of the two prompts.
+    last = [c.clean.endswith("s") for c in every["agreement"]]
+    hits = [p == (c.answer in (" are", " were", " have"))
+            for p, c in zip(last, every["agreement"], strict=True)]  # fmt: skip
+    assert share("agreement", hits) == 0.5
+    # Of three brackets' worth of letters: the last one opened, closed or not.
+    closing = {"(": ")", "[": "]", "{": "}"}
+    opened = [[x for x in c.clean if x in closing][-1] for c in every["brackets"]]
+    hits = [closing[o] == c.answer for o, c in zip(opened, every["brackets"], strict=True)]
+    assert share("brackets", hits) == pytest.approx(4 / 6, abs=0.01)
+
+
+def test_a_rule_of_no_preference_is_right_in_half_and_a_word_in_another_is_not_there():
+    swap = exchange(Side("cat cats", "cat", {}), Side("dog", "at", {})).contrasts
+    assert right(lambda prompt, word: 0, swap) == 0.5
+    first = RULES["the word that the prompt has first"]
+    assert first("cats at", "at") == -5 and first("cats", "at") == -np.inf
+    assert RULES["the word that the prompt has more often"]("(a) b)", ")") == 2
+
+
+def test_the_notes_name_good_rules_and_say_so_where_there_is_none(tmp_path):
+    told = pairs("ioi", toy_of("ioi"), pairs=8, fit_pairs=2).notes
+    assert any(
+        note.startswith("Simple rules that are right in over 60% of the eval pairs: ")
+        and "does not have last: 100%" in note
+        for note in told
+    )
+    none = f"Of {len(RULES)} simple rules none is right in over 60% of the eval pairs."
+    assert none in pairs("capital_of", toy_of("capital_of"), pairs=60).notes
+    rows = [row(i, clean=f"n{i} b{i} a{i} to", corrupted=f"n{i} a{i} b{i} to") for i in range(9)]
+    own = pairs(write(tmp_path / "mine.jsonl", rows), speaker()).notes
+    assert any("the word that the prompt has last: 100%" in note for note in own)
+
+
+def test_half_of_the_signatures_have_an_argument_after_the_two():
+    seen = Counter(
+        c.labels["arguments after"] for o in behaviours.orbits("docstring") for c in o.contrasts
+    )
+    assert set(seen) == {"0", "1"} and abs(seen["0"] - seen["1"]) < 0.02 * seen.total()
 
 
 def _numbers(text: str) -> list[str]:
@@ -527,13 +632,17 @@ def test_only_whole_parts_are_taken_and_an_orbit_in_both_is_refused(tmp_path):
     with pytest.raises(TextError, match=r"there are 0 and 24.*\"part\": \"eval\""):
         pairs(path, speaker())
     rows = [row(0, orbit="one", part="fit"), row(1, orbit="one")]
-    with pytest.raises(TextError, match="Line 2 .*of the part 'eval'.*Line 1 .* is of 'fit'"):
+    with pytest.raises(TextError, match=r"Line 2 .*of the part 'eval'.*Line 1 .* is of 'fit'"):
         pairs(write(tmp_path / "mine.jsonl", rows), speaker())
 
 
 def test_what_is_too_much_is_said_in_pythons_words_and_the_commands(capitals):
-    there = [2 * [part(o.id) for o in behaviours.orbits("capital_of")].count(w) for w in ("eval", "fit")]
-    says = rf"pairs={there[0]} and fit_pairs={there[1]} at most .*--documents.*: {there[0] // 2} and"
+    there = [
+        2 * [part(o.id) for o in behaviours.orbits("capital_of")].count(w) for w in ("eval", "fit")
+    ]
+    says = (
+        rf"pairs={there[0]} and fit_pairs={there[1]} at most .*--documents.*: {there[0] // 2} and"
+    )
     with pytest.raises(TextError, match=says):
         pairs("capital_of", capitals, pairs=9000)
     with pytest.raises(TextError, match=r"fit_pairs=1 \(--fit-pairs\)"):

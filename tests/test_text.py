@@ -380,7 +380,9 @@ def test_a_parquet_file_of_another_shape_is_refused(tmp_path):
 
 def test_documents_that_are_all_too_short_are_an_error(lines):
     lines.write_text("".join(json.dumps({"text": f"short {i}"}) + "\n" for i in range(50)))
-    with pytest.raises(TextError, match="12 fall in it .*having under 32 tokens: 12[.] Give longer"):
+    with pytest.raises(
+        TextError, match=r"12 fall in it .*having under 32 tokens: 12[.] Give longer"
+    ):
         text(str(lines), toy())
 
 
@@ -488,9 +490,7 @@ def words_of(count: int) -> Toy:
     ids = {word: i for i, word in enumerate(["?", "<end>", *(f"w{i}" for i in range(count))])}
     backend = Tokenizer(models.WordLevel(ids, unk_token="?"))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend, unk_token="?", eos_token="<end>"
-    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="?", eos_token="<end>")
     return Toy(tokenizer, Shape(1, 1, 1, 4, 4, 4, len(ids)))
 
 
@@ -570,13 +570,20 @@ def test_documents_that_all_begin_alike_are_told_so_and_not_to_be_more(tmp_path)
     path = tmp_path / "code.jsonl"
     rows = [f"{header} {sentence(i)}" for i in range(100)]
     path.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
-    with pytest.raises(TextError, match="beginning like others: 99. .*take away what all") as caught:
+    with pytest.raises(
+        TextError, match=r"beginning like others: 99. .*take away what all"
+    ) as caught:
         text(str(path), toy())
     assert "Give 30" not in str(caught.value)
     # Too short a header for that, but longer than the block.
-    rows = [f"{header[:60]} {sentence(i)} " + " ".join(f"{i}x{j}" for j in range(200)) for i in range(100)]
+    rows = [
+        f"{header[:60]} {sentence(i)} " + " ".join(f"{i}x{j}" for j in range(200))
+        for i in range(100)
+    ]
     path.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
-    with pytest.raises(TextError, match=r"having the tokens of another block: \d+. .*blocks longer"):
+    with pytest.raises(
+        TextError, match=r"having the tokens of another block: \d+. .*blocks longer"
+    ):
         text(str(path), toy(), block=50)
     assert len(text(str(path), toy(), documents=9, block=80).eval) == 9
 

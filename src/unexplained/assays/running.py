@@ -75,6 +75,8 @@ class Sweeping:
                 "the strongest components are chosen on one half and reported on the other",
                 f"Use at least {FEWEST} documents (of pairs: twice as many, each with its swap).",
             )
+        if self.kind.fits_on == "fit":
+            self.text.blocks("fit", f"{self.ablation.capitalize()} ablation")
         if self.text.pairs and gated:
             found = gate(self.subject, self.text, settings=self.settings, folder=self.folder)
             require_behaviour(found, self.subject, self.text)

@@ -16,15 +16,15 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unexplained.errors import TextError, near_matches
 from unexplained.text import behaviours
-from unexplained.text.behaviours import Contrast, Orbit, described, files
+from unexplained.text.behaviours import Orbit, described, files
 from unexplained.text.build import Text, require_number, require_source
+from unexplained.text.cutting import Cut, Passed, cut_all
 from unexplained.text.document import Pair, Part, order_key, part
 from unexplained.text.draw import require_disjoint
 from unexplained.text.lines import printable
@@ -32,32 +32,10 @@ from unexplained.text.tokens import Tokenized, Tokens
 
 __all__ = ["described", "pairs"]
 
-NOT_ONE = "for a word that is not one token after its prompt"
-LENGTHS = "for prompts of unequal length"
-SAME = "for prompts or words that are the same tokens"
-REPEATED = "for having the tokens of another"
 SHARED = "for sharing a prompt with the eval part"
 
-_Passed = tuple[str, str]
-"""Why an orbit was passed over, and the line of a file that it is from."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Cut:
-    """An orbit in a model's tokens."""
-
-    id: str
-    pairs: tuple[Pair, ...]
-    part: Literal["", "eval", "fit"] = ""
-
-    @property
-    def prompts(self) -> set[bytes]:
-        return {ids.tobytes() for pair in self.pairs for ids in (pair.tokens, pair.corrupted)}
-
-    @property
-    def kind(self) -> str:
-        """What orbits are balanced over: all labels of all pairs."""
-        return repr(sorted(sorted(pair.labels.items()) for pair in self.pairs))
+GOOD = 0.6
+"""A rule that does less than the behaviour asks for is named where it is right more often."""
 
 
 def pairs(
@@ -109,19 +87,13 @@ def pairs(
     if source.own and fit_pairs is None and not marked:
         asked["fit"] = 0
     tokens = Tokens(subject)
-    cut, passed = _cut_all(tokens, source.orbits, source.name)
-    halves: dict[Part, list[_Cut]] = {"eval": [], "fit": []}
-    for orbit in cut:
-        everything = source.own and not asked["fit"]
-        halves[orbit.part or ("eval" if everything else part(orbit.id))].append(orbit)
-    measured = set().union(*(orbit.prompts for orbit in halves["eval"]))
-    apart = [orbit for orbit in halves["fit"] if not orbit.prompts & measured]
-    passed += [(SHARED, "")] * (len(halves["fit"]) - len(apart))
-    halves["fit"] = apart
+    halves, passed = _halves(tokens, source, fits=asked["fit"] > 0)
+    apart = halves["fit"]
     _require_enough(name, halves, asked, passed, own=source.own)
     drawn = _draw(halves["eval"], pairs, seed), _draw(apart, asked["fit"], seed)
     require_disjoint(*drawn)
     notes += [*_spelt(tokens, source.orbits), *_reasons(passed), *_about(*drawn)]
+    notes.append(_shortcuts(source, {pair.document for pair in drawn[0]}))
     for which, some in zip(halves, drawn, strict=True):
         notes.append(_fewer(which, halves[which], some, asked[which]))
     whole = Text(
@@ -140,6 +112,46 @@ def pairs(
     return whole.first(len(drawn[0]), len(drawn[1]))
 
 
+def left_by_tokenizer(behaviour: str, subject: Tokenized) -> tuple[int, tuple[str, ...]]:
+    """How many pairs there are to measure, and what to note about those that are passed over.
+
+    Raises:
+        TextError: There is no such behaviour or file, or it cannot be read.
+    """
+    halves, passed = _halves(Tokens(subject), _orbits(behaviour), fits=False)
+    return sum(len(orbit.pairs) for orbit in halves["eval"]), tuple(_reasons(passed))
+
+
+def _halves(
+    tokens: Tokens, source: _Source, *, fits: bool
+) -> tuple[dict[Part, list[Cut]], list[Passed]]:
+    """Both parts, and the orbits that are in neither.
+
+    The user's own are all measured unless some are to be fitted on, or say that they are.
+    """
+    cut, passed = cut_all(tokens, source.orbits, source.name)
+    halves: dict[Part, list[Cut]] = {"eval": [], "fit": []}
+    for orbit in cut:
+        by_hash = fits or not source.own
+        halves[orbit.part or (part(orbit.id) if by_hash else "eval")].append(orbit)
+    measured = set().union(*(orbit.prompts for orbit in halves["eval"]))
+    apart = [orbit for orbit in halves["fit"] if not orbit.prompts & measured]
+    passed += [(SHARED, "")] * (len(halves["fit"]) - len(apart))
+    return {**halves, "fit": apart}, passed
+
+
+def _shortcuts(source: _Source, measured: set[str]) -> str:
+    """What to note about rules that do less than the behaviour asks for."""
+    contrasts = [one for orbit in source.orbits for one in orbit.contrasts if one.id in measured]
+    rules = behaviours.shortcuts(source.name if not source.own else "")
+    shares = {says: behaviours.right(rule, contrasts) for says, rule in rules.items()}
+    good = sorted((says for says in shares if shares[says] > GOOD), key=lambda says: -shares[says])
+    if not good:
+        return f"Of {len(rules)} simple rules none is right in over {GOOD:.0%} of the eval pairs."
+    named = "; ".join(f"{says}: {shares[says]:.0%}" for says in good)
+    return f"Simple rules that are right in over {GOOD:.0%} of the eval pairs: {named}."
+
+
 def _evenly(name: str, asked: int) -> str:
     """What to note about a number of pairs; two is the least, or none to fit on."""
     if name == "fit_pairs" and asked == 0:
@@ -148,7 +160,7 @@ def _evenly(name: str, asked: int) -> str:
     return f"{name}={asked} is odd, and role-swaps stay together: {asked - 1}." if asked % 2 else ""
 
 
-def _fewer(which: Part, there: list[_Cut], drawn: tuple[Pair, ...], asked: int) -> str:
+def _fewer(which: Part, there: list[Cut], drawn: tuple[Pair, ...], asked: int) -> str:
     """What to note where fewer pairs are drawn than asked for."""
     whole = sum(len(orbit.pairs) for orbit in there)
     if len(drawn) >= asked - asked % 2:
@@ -194,94 +206,7 @@ def _orbits(behaviour: str) -> _Source:
     )
 
 
-def _cut_all(tokens: Tokens, orbits: list[Orbit], domain: str) -> tuple[list[_Cut], list[_Passed]]:
-    """The orbits whose every pair can be cut, and those that cannot be."""
-    strings = sorted({text for orbit in orbits for text in _strings(orbit)})
-    encoded = dict(zip(strings, tokens.encode(strings, spelt=True), strict=True))
-    found: list[_Cut] = []
-    passed: list[_Passed] = []
-    taken: set[tuple[bytes, bytes, int, int]] = set()
-    for orbit in orbits:
-        for contrast in orbit.contrasts:
-            _require_one_start(tokens, contrast, encoded[contrast.clean])
-        made = [_pair(encoded, contrast, orbit, domain) for contrast in orbit.contrasts]
-        here = [pair for pair in made if isinstance(pair, Pair)]
-        keys = {_key(pair) for pair in here}
-        where = orbit.contrasts[0].where
-        if reasons := [reason for reason in made if isinstance(reason, str)]:
-            passed.append((reasons[0], where))
-        elif len(keys) < len(here) or keys & taken:
-            passed.append((REPEATED, where))
-        else:
-            taken |= keys
-            found.append(_Cut(orbit.id, tuple(here), orbit.part))
-    return found, passed
-
-
-def _require_one_start(tokens: Tokens, contrast: Contrast, ids: NDArray[np.int32]) -> None:
-    """Refuse a line that writes the token which the tokenizer puts first, and so has it twice."""
-    size = len(tokens.prefix)
-    if contrast.where and size and tuple(ids[size : 2 * size].tolist()) == tokens.prefix:
-        raise TextError(
-            contrast.where,
-            f"its prompt begins with {tokens.subject.tokenizer.decode(list(tokens.prefix))}, which "
-            "the tokenizer adds by itself",
-            "Leave it out.",
-        )
-
-
-def _strings(orbit: Orbit) -> Iterator[str]:
-    for contrast in orbit.contrasts:
-        for prompt in (contrast.clean, contrast.corrupted):
-            yield from (prompt, prompt + contrast.answer, prompt + contrast.wrong)
-
-
-def _pair(
-    encoded: dict[str, NDArray[np.int32]], contrast: Contrast, orbit: Orbit, domain: str
-) -> Pair | str:
-    """The pair in tokens, or why it is passed over; a file's line is told instead."""
-    clean, corrupted = encoded[contrast.clean], encoded[contrast.corrupted]
-    if len(clean) != len(corrupted):
-        if contrast.where:
-            raise TextError(
-                contrast.where,
-                f"its prompts have {len(clean)} and {len(corrupted)} tokens",
-                "Activations are exchanged position by position: use words of equally many tokens.",
-            )
-        return LENGTHS
-    ids = []
-    for word in (contrast.answer, contrast.wrong):
-        # The same token after either prompt: it is also asked for after the corrupted one.
-        after = {_word(encoded, prompt, word) for prompt in (contrast.clean, contrast.corrupted)}
-        if len(after) > 1 or None in after:
-            return NOT_ONE
-        ids += [number for number in after if number is not None]
-    if np.array_equal(clean, corrupted) or ids[0] == ids[1]:
-        return SAME
-    return Pair(
-        contrast.id,
-        domain,
-        clean,
-        corrupted=corrupted,
-        answer=ids[0],
-        wrong=ids[1],
-        orbit=orbit.id,
-        labels=contrast.labels,
-    )
-
-
-def _word(encoded: dict[str, NDArray[np.int32]], prompt: str, word: str) -> int | None:
-    """The token that a word is after a prompt; None where it is several or changes the prompt's."""
-    before, whole = encoded[prompt], encoded[prompt + word]
-    one = len(before) > 0 and len(whole) == len(before) + 1 and np.array_equal(whole[:-1], before)
-    return int(whole[-1]) if one else None
-
-
-def _key(pair: Pair) -> tuple[bytes, bytes, int, int]:
-    return pair.tokens.tobytes(), pair.corrupted.tobytes(), pair.answer, pair.wrong
-
-
-def _draw(orbits: list[_Cut], asked: int, seed: int) -> tuple[Pair, ...]:
+def _draw(orbits: list[Cut], asked: int, seed: int) -> tuple[Pair, ...]:
     """Whole orbits with at most so many pairs, kinds of labels in turn."""
     ordered = sorted(orbits, key=lambda orbit: order_key(orbit.id, seed))
     turns: Counter[str] = Counter()
@@ -298,9 +223,9 @@ def _draw(orbits: list[_Cut], asked: int, seed: int) -> tuple[Pair, ...]:
 
 def _require_enough(
     behaviour: str,
-    halves: dict[Part, list[_Cut]],
+    halves: dict[Part, list[Cut]],
     asked: dict[Part, int],
-    passed: list[_Passed],
+    passed: list[Passed],
     *,
     own: bool,
 ) -> None:
@@ -330,7 +255,7 @@ def _require_enough(
     )
 
 
-def _reasons(passed: list[_Passed]) -> list[str]:
+def _reasons(passed: list[Passed]) -> list[str]:
     """What to note about orbits that were passed over; of a file, the first line."""
     notes = []
     for why, count in Counter(why for why, _ in passed).items():
@@ -358,20 +283,20 @@ def _about(measured: tuple[Pair, ...], fitted: tuple[Pair, ...]) -> list[str]:
     return notes
 
 
-def _by_orbit(blocks: tuple[Pair, ...]) -> list[_Cut]:
-    orbits: dict[str, _Cut] = {}
+def _by_orbit(blocks: tuple[Pair, ...]) -> list[Cut]:
+    orbits: dict[str, Cut] = {}
     for pair in blocks:
-        known = orbits.get(pair.orbit, _Cut(pair.orbit, ()))
+        known = orbits.get(pair.orbit, Cut(pair.orbit, ()))
         orbits[pair.orbit] = replace(known, pairs=(*known.pairs, pair))
     return list(orbits.values())
 
 
-def _pool(orbits: list[_Cut]) -> Iterator[NDArray[np.int32]]:
+def _pool(orbits: list[Cut]) -> Iterator[NDArray[np.int32]]:
     for orbit in orbits:
         for pair in orbit.pairs:
             yield np.append(pair.tokens, np.int32(pair.answer))
 
 
-def _fingerprint(tokens: Tokens, orbits: list[_Cut]) -> str:
+def _fingerprint(tokens: Tokens, orbits: list[Cut]) -> str:
     ids = " ".join(pair.document for orbit in orbits for pair in orbit.pairs)
     return hashlib.sha256(f"pairs {tokens.fingerprint} {ids}".encode()).hexdigest()

@@ -15,11 +15,11 @@ import hashlib
 import importlib
 import json
 import math
-import os
 import pkgutil
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from types import ModuleType
 from typing import Literal, TypeVar
 
@@ -51,9 +51,11 @@ def _often(prompt: str, word: str) -> float:
 
 def _ending(prompt: str, word: str) -> float:
     """The longest run of letters that ends both the word and some word of the prompt."""
-    letters = word.strip()
-    ends = (len(os.path.commonprefix([letters[::-1], other[::-1]])) for other in prompt.split())
-    return max(ends, default=0)
+    ends = (
+        takewhile(lambda two: two[0] == two[1], zip(word[::-1], other[::-1], strict=False))
+        for other in prompt.split()
+    )
+    return max((len(list(end)) for end in ends), default=0)
 
 
 RULES: dict[str, Rule] = {

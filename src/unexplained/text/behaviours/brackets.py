@@ -34,12 +34,13 @@ NAMES = words("items values data result list names words pairs keys parts rows g
 _OPENS = {closes: opens for opens, closes in KINDS.values()}
 
 SHORTCUTS: dict[str, Rule] = {
-    "the bracket that was opened first": lambda prompt, word: -prompt.index(_OPENS[word])
-    if _OPENS[word] in prompt
-    else -math.inf,
+    "the bracket that was opened first": lambda prompt, word: (
+        -prompt.index(_OPENS[word]) if _OPENS[word] in prompt else -math.inf
+    ),
     "the bracket that was opened last": lambda prompt, word: prompt.rfind(_OPENS[word]),
-    "a bracket that is not closed": lambda prompt, word: prompt.count(_OPENS[word])
-    - prompt.count(word),
+    "a bracket that is not closed": lambda prompt, word: (
+        prompt.count(_OPENS[word]) - prompt.count(word)
+    ),
 }
 
 

@@ -76,7 +76,7 @@ def corpus(path: Path) -> Corpus:
             f"{near} of {len(documents)} documents left out: with them more than {SHARE:.0%} of "
             f"the runs of {WINDOW} words in the first {OPENING} of some document would be in others."
         )
-    weights = dict(Counter(item.domain for item in kept))
+    weights: dict[str, float] = dict(Counter(item.domain for item in kept))
     return Corpus(kept, weights, tuple(notes), near)
 
 
