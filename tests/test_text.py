@@ -26,6 +26,7 @@ from unexplained.text import Block, Text, document, draw, text
 from unexplained.text.corpora import described, files, names, pydocs, webmix
 from unexplained.text.document import part
 from unexplained.text.draw import require_disjoint
+from unexplained.text.lines import require_regular
 from unexplained.text.tokens import Tokens
 
 BOS = 256
@@ -420,13 +421,19 @@ def test_what_names_no_text_is_refused_and_not_taken_for_the_folder_one_is_in(so
         text(source, toy())
 
 
+@pytest.mark.parametrize("name", ["pipe.jsonl", "pipe.parquet", "pipe.txt"])
+def test_a_pipe_is_refused_at_once(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(TextError, match="a pipe"):
+        require_regular(tmp_path / name)  # before the call that would wait for a writer
+    with pytest.raises(TextError, match="a pipe"):
+        text(str(tmp_path / name), toy())
+
+
 def test_what_is_no_file_is_refused_and_nobody_waits(tmp_path):
-    os.mkfifo(tmp_path / "pipe.jsonl")
-    os.mkfifo(tmp_path / "pipe.parquet")
     (tmp_path / "folder.jsonl").mkdir()
-    for name, says in (("pipe.jsonl", "a pipe"), ("pipe.parquet", "a pipe"), ("a\0b", "neither")):
-        with pytest.raises(TextError, match=says):
-            text(str(tmp_path / name), toy())
+    with pytest.raises(TextError, match="neither"):
+        text(str(tmp_path / "a\0b"), toy())
     with pytest.raises(TextError, match=r"no \.txt file"):
         text(tmp_path / "folder.jsonl", toy())
     with pytest.raises(TextError, match="neither a corpus"):
