@@ -402,6 +402,12 @@ def test_an_odd_number_is_rounded_down_and_said_so(capitals):
     assert any("fit_pairs=5 is odd" in note for note in found.notes)
 
 
+@pytest.mark.parametrize("asked", [{"pairs": 4.0}, {"fit_pairs": 0.0}, {"fit_pairs": False}])
+def test_numbers_of_pairs_that_are_not_whole_are_refused(capitals, asked):
+    with pytest.raises(TextError, match="no whole number"):
+        pairs("capital_of", capitals, **asked)
+
+
 @pytest.mark.parametrize("asked", [{"pairs": 1}, {"pairs": 0}, {"fit_pairs": -2}])
 def test_fewer_than_two_pairs_are_refused(capitals, asked):
     with pytest.raises(TextError, match="least is 2"):
@@ -534,6 +540,7 @@ BAD = {
     "Line 2 .*not an object of strings": row(1, labels={"k": 1}),
     "Line 2 .*neither a string nor a whole number": row(1, orbit=[1]),
     "Line 2 .*found: nothing": [1, 2],
+    "Line 2 .*It is running text": {"text": "a document"},
     "Line 2 .*`part` is 'test'.*'eval'": row(1, part="test"),
     "Line 2 .*`part` is None": row(1, part=None),
 }

@@ -23,7 +23,7 @@ from unexplained import fetch
 from unexplained.errors import TextError
 from unexplained.sites import Shape
 from unexplained.text import Block, Text, document, draw, text
-from unexplained.text.corpora import described, files, names, pydocs, webmix
+from unexplained.text.corpora import corpus_of, described, files, names, pydocs, webmix
 from unexplained.text.document import part
 from unexplained.text.draw import require_disjoint
 from unexplained.text.lines import require_regular
@@ -377,6 +377,37 @@ def test_a_parquet_file_of_another_shape_is_refused(tmp_path):
     pq.write_table(pa.table({"text": [1]}), path)
     with pytest.raises(TextError, match="holds int64, not strings"):
         text(str(path), toy())
+
+
+def test_categories_and_views_of_strings_are_strings_too(tmp_path, lines):
+    column = pa.array([sentence(i) for i in range(200)])
+    plain = text(str(lines), toy())
+    for number, kind in enumerate((column.dictionary_encode(), column.cast(pa.string_view()))):
+        path = tmp_path / f"{number}.parquet"
+        pq.write_table(pa.table({"text": kind}), path)
+        found = text(str(path), toy())
+        assert [b.tokens.tolist() for b in found.eval] == [b.tokens.tolist() for b in plain.eval]
+
+
+def test_every_kind_of_line_end_ends_a_line(tmp_path):
+    paragraphs = [(sentence(i) + " ") * 9 for i in range(500)]
+    counts = []
+    for name, end in (("unix", "\n"), ("windows", "\r\n"), ("old", "\r")):
+        (tmp_path / f"{name}.txt").write_bytes(end.join(paragraphs).encode())
+        counts.append(len(corpus_of(str(tmp_path / f"{name}.txt"))[1].documents))
+    assert counts == [125] * 3  # four paragraphs of over 500 characters each
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [("ioi", r"it is a behaviour, .*pairs\('ioi'"), ("pairs.jsonl", r"with pairs\(…\)")],
+)
+def test_pairs_where_running_text_belongs_are_told_apart(tmp_path, monkeypatch, source, says):
+    monkeypatch.chdir(tmp_path)
+    row = {"clean": "a", "corrupted": "b", "answer": "c", "wrong": "d"}
+    Path("pairs.jsonl").write_text(json.dumps(row))
+    with pytest.raises(TextError, match=says):
+        text(source, toy())
 
 
 def test_documents_that_are_all_too_short_are_an_error(lines):

@@ -73,7 +73,8 @@ class Sweeping:
             raise TextError(
                 f"A sweep over {len(self.text.units)} documents",
                 "the strongest components are chosen on one half and reported on the other",
-                f"Use at least {FEWEST} documents (of pairs: twice as many, each with its swap).",
+                f"Use at least {FEWEST} documents (--documents {FEWEST}; in Python documents={FEWEST}, or "
+                f"of pairs pairs={2 * FEWEST}, since each has its role-swap).",
             )
         if self.kind.fits_on == "fit":
             self.text.blocks("fit", f"{self.ablation.capitalize()} ablation")

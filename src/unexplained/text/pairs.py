@@ -155,6 +155,7 @@ def _shortcuts(source: _Source, measured: set[str]) -> str:
 def _evenly(name: str, asked: int) -> str:
     """What to note about a number of pairs; two is the least, or none to fit on."""
     if name == "fit_pairs" and asked == 0:
+        require_number(name, asked, 0)
         return ""
     require_number(name, asked, 2, "a pair and its role-swap")
     return f"{name}={asked} is odd, and role-swaps stay together: {asked - 1}." if asked % 2 else ""
@@ -250,8 +251,11 @@ def _require_enough(
         f"--fit-pairs; --documents and --fit-documents count a pair with its role-swap as one: "
         f"{there['eval'] // 2} and {there['fit'] // 2})."
         if all(there[which] for which in wanted)
-        else "Give more pairs, of words that this tokenizer has: of 60 or more a fifth to measure "
-        'is there, by hash; or mark lines with "part": "eval" and "part": "fit".',
+        else 'Give more pairs, of words that this tokenizer has, or mark lines with "part": "eval" '
+        'and "part": "fit": by hash 60 pairs or more fill both parts.'
+        if own
+        else "Use a behaviour whose words this tokenizer has: `unexplained behaviours MODEL` tries "
+        "them all.",
     )
 
 

@@ -70,12 +70,13 @@ class Tokens:
 
     @cached_property
     def _around(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        plain = self._ids(["a"], special=False)[0]
-        whole = self._ids(["a"], special=True)[0]
-        for start in range(len(whole) - len(plain) + 1):
-            stop = start + len(plain)
-            if plain and whole[start:stop] == plain:
-                return tuple(whole[:start]), tuple(whole[stop:])
+        probes = ["a", "0", "the", "。"]  # a tokenizer may drop what it does not know
+        both = (self._ids(probes, special=special) for special in (False, True))
+        for plain, whole in zip(*both, strict=True):
+            for start in range(len(whole) - len(plain) + 1):
+                stop = start + len(plain)
+                if plain and whole[start:stop] == plain:
+                    return tuple(whole[:start]), tuple(whole[stop:])
         return (), ()
 
     @cached_property

@@ -115,7 +115,8 @@ def _contrast(row: Any, where: str) -> tuple[Contrast, str]:
     for name in FIELDS:
         if not isinstance(fields.get(name), str) or not fields[name]:
             there = ", ".join(fields) or "nothing"
-            raise TextError(where, f"it has no string field `{name}` (found: {there})")
+            do = "It is running text: read it with text(…)." if "text" in fields else ""
+            raise TextError(where, f"it has no string field `{name}` (found: {there})", do)
     for name in fields:
         if name not in known:
             raise TextError(where, f"it has a field `{name}`", near_matches(name, known))

@@ -87,6 +87,13 @@ def _require_there(path: Path) -> None:
         raise TextError(
             f"The text '{printable(str(path))}'", f"it cannot be looked at ({error.strerror})"
         ) from error
+    if not there and str(path) in behaviours.described():
+        raise TextError(
+            f"The text '{path}'",
+            "it is a behaviour, pairs of prompts and no running text",
+            f"Read it with pairs('{path}', …), or give it to a command that takes behaviours (sweep, "
+            "circuit, tasks).",
+        )
     if not there:
         named = [name for name in corpora.names() if name != "files"]
         raise TextError(
@@ -95,6 +102,8 @@ def _require_there(path: Path) -> None:
             near_matches(str(path), [*named, *behaviours.described()]),
         )
 
+
+_STRINGS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 
 Reader = Callable[[Path], tuple[list[str], str]]
 
@@ -113,6 +122,8 @@ def _reader(path: Path) -> Reader:
 
 def _txt(path: Path) -> tuple[list[str], str]:
     text = decoded(path)
+    if "\n" not in text:
+        text = text.replace("\r", "\n")  # the line ends of old Macintoshes
     passages = [""]
     # At blank lines, or at every line's end in a file that has no blank line.
     for piece in re.split(_PARAGRAPH if _PARAGRAPH.search(text) else _LINE, text):
@@ -129,7 +140,14 @@ def _jsonl(path: Path) -> tuple[list[str], str]:
     for where, row in json_lines(path):
         if not isinstance(row, dict) or not isinstance(row.get("text"), str):
             fields = ", ".join(row) if isinstance(row, dict) else type(row).__name__
-            raise TextError(where, f"it has no string field `text` (found: {fields or 'nothing'})")
+            raise TextError(
+                where,
+                f"it has no string field `text` (found: {fields or 'nothing'})",
+                "These are pairs of prompts: read them with pairs(…), or give the file to a command "
+                "that takes behaviours (sweep, circuit, tasks)."
+                if isinstance(row, dict) and {"clean", "corrupted"} <= row.keys()
+                else "",
+            )
         require_unicode(where, "`text`", row["text"])
         texts.append(row["text"])
     return texts, ""
@@ -147,7 +165,8 @@ def _parquet(path: Path) -> tuple[list[str], str]:
         raise TextError(asked, f"it is not a Parquet file ({error})") from error
     except OSError as error:
         raise TextError(asked, f"it cannot be read ({error.strerror})") from error
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not any(is_kind(kind) for is_kind in _STRINGS):
         raise TextError(asked, f"its column `text` holds {column.type}, not strings")
     texts = [text for text in column.to_pylist() if text is not None]
     missing = len(column) - len(texts)
