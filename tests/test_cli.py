@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,9 +17,10 @@ from typer.testing import CliRunner
 from sample_record import sample_record
 from unexplained.cli.app import app
 from unexplained.cli.progress import Progress
-from unexplained.errors import ExplanationError
+from unexplained.cli.shared import is_pairs
+from unexplained.errors import ExplanationError, TextError
 from unexplained.explanations.files import find_explanation
-from unexplained.record import RewriteRecord, load_record
+from unexplained.record import RewriteRecord, SweepRecord, load_record
 
 RUN = CliRunner()
 
@@ -49,6 +53,49 @@ def test_a_run_folder_is_refused_to_another_command(tmp_path: Path) -> None:
 def test_behaviours_that_a_tokenizer_leaves_too_few_pairs_of_do_not_end_the_list() -> None:
     told = said("behaviours", "rung-1", "--pairs", "8")
     assert all(name in told for name in ("agreement", "antonyms", "brackets", "ioi"))
+    assert "tokenization leaves no pairs: Orbits passed over" in " ".join(
+        told.replace("│", " ").split()
+    )
+
+
+def own_pairs(path: Path, count: int) -> Path:
+    """Pairs of words that every rung has: letters."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    rows = [{"clean": f"{a} {b} {a}", "corrupted": f"{b} {b} {a}", "answer": f" {b}", "wrong": f" {a}"}
+            for a, b in pairwise(letters)]  # fmt: skip
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows[:count]))
+    return path
+
+
+def test_a_sweep_over_twelve_pairs_of_ones_own_needs_no_counting(tmp_path: Path) -> None:
+    mine = str(own_pairs(tmp_path / "mine.jsonl", 12))
+    files = ("--report", str(tmp_path / "o.html"), "--record", str(tmp_path / "o.json"))
+    said("sweep", "rung-1", "L0.H0", "--text", mine, "--no-gate", *files)
+    record = load_record(tmp_path / "o.json")
+    assert isinstance(record, SweepRecord)
+    assert (record.documents, record.fit_documents, record.tokens) == (12, 0, 24)
+    told = " ".join(record.text_notes)
+    assert "eval: 64 pairs were asked for, role-swaps included, and there are 24." in told
+
+
+def test_a_file_is_one_of_pairs_by_the_fields_of_its_first_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    for first, pairs in (
+        ('{"clean": "a", "corrupted": "b"}', True),
+        ('\ufeff\n\n{"answer": "a"}', True),
+        ('{"text": "the \\"corrupted\\" files"}', False),
+        ('{"text": "x", "corrupted": "no"}', False),
+        ('["corrupted"]', False),
+        ("", False),
+    ):
+        path.write_text(first + "\n", encoding="utf-8")
+        assert is_pairs(str(path)) is pairs
+    assert is_pairs("ioi") and not is_pairs("webmix") and not is_pairs("x" * 5000)
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    assert not is_pairs(str(tmp_path / "pipe.jsonl"))
+    path.write_bytes(b"\xff")
+    with pytest.raises(TextError, match="not UTF-8"):
+        is_pairs(str(path))
 
 
 def test_progress_says_rate_and_time_left_however_long_a_step_takes() -> None:

@@ -24,6 +24,7 @@ from unexplained.report import text_table, write_report
 from unexplained.stats import Settings
 from unexplained.subject import Subject
 from unexplained.text.alike import OPENING, alike
+from unexplained.text.document import document, part
 
 SETTINGS = Settings(resamples=200)
 WORDS = "the of and to in is it was for on that with as his they be at one have this from or had by"
@@ -147,17 +148,23 @@ def test_the_stretch_is_the_same_with_beginnings_and_with_spaces_of_its_own(pros
         assert "".join(letters).replace("▁", " ") == after
 
 
-def test_words_that_a_tokenizer_takes_for_a_special_token_are_passed_over(tmp_path: Path) -> None:
-    text = " ".join(WORDS.split() * 4)
-    passages = [f"{i} {text}" + (" <|end|> of it" if i % 4 == 1 else "") + "\n" + "x" * 1900
+def test_a_special_token_that_a_document_spells_is_its_letters_for_every_tokenizer(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(1)
+    passages = [" ".join(rng.choice(WORDS.split(), 60)) + f" {i} <|end|> of it\n" + "x" * 1900
                 for i in range(60)]  # fmt: skip
     path = tmp_path / "marked.txt"
     path.write_text("\n\n".join(passages), "utf-8")
     plain, marked = uniform("plain", []), uniform("marked", [])
     marked.tokenizer.add_special_tokens({"eos_token": "<|end|>"})
     cut = alike(str(path), [plain, marked], documents=60, characters=500)
-    assert len(cut.bytes) == 9
-    assert any(note.endswith("give the characters back: 6.") for note in cut.notes)
+    there = sum(part(document(passage, "").id) == "eval" for passage in passages)
+    assert len(cut.bytes) == there > 5
+    for one, other in zip(*(text.eval for text in cut.texts), strict=True):
+        assert one.tokens.tolist() == other.tokens.tolist()
+        assert "<|end|>" in plain.tokenizer.decode(other.tokens.tolist())
+        assert marked.tokenizer.eos_token_id not in other.tokens
 
 
 RUNGS = ("rung-1", "rung-2", "rung-3", "rung-4")

@@ -16,11 +16,22 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from unexplained.errors import TextError
+from unexplained.explanations.program import Donors
 from unexplained.sites import Shape
 from unexplained.subject import Subject, load
 from unexplained.subject.packaged import packaged_folder
 from unexplained.text import Pair, Text, behaviours
-from unexplained.text.behaviours import Contrast, Orbit, Side, couples, deck, exchange, files
+from unexplained.text.behaviours import (
+    RULES,
+    Contrast,
+    Orbit,
+    Side,
+    couples,
+    deck,
+    exchange,
+    files,
+    right,
+)
 from unexplained.text.document import part
 from unexplained.text.pairs import described, pairs
 
@@ -172,6 +183,101 @@ def test_the_docstring_asks_for_the_first_argument_that_it_has_not_described():
             assert all(f" {argument}" in body for argument in arguments[:place])
 
 
+# --- rules that do less than the behaviour ------------------------------------------------------
+
+GOOD_RULES = {
+    "agreement": {"plural if any noun is": 3 / 4},
+    "antonyms": {},
+    "brackets": {
+        "a bracket that is not closed": (5 + 1 / 2) / 6,
+        "the word that the prompt does not have last": 3 / 4,
+        "the word that the prompt has less often": 3 / 4,
+        "the bracket that was opened first": 4 / 6,
+        "the bracket that was opened last": 4 / 6,
+    },
+    "capital_of": {},
+    "city_country": {},
+    "docstring": {
+        "the word that the prompt has first": 1,
+        "the word that the prompt does not have last": 1,
+        "not the last argument": 3 / 4,
+    },
+    "greater_than": {"the higher digit where the examples go up, whatever year is asked about": 1},
+    "ioi": {
+        "the word that the prompt does not have last": 1,
+        "the word that the prompt has less often": 1,
+    },
+}
+"""By counting the kinds of prompts: of six templates of brackets the first one opened is right in
+four, and so on."""
+
+
+@every_behaviour
+def test_the_rules_that_are_right_in_over_60_percent_are_those_that_the_wording_lets_through(name):
+    contrasts = [c for orbit in behaviours.orbits(name) for c in orbit.contrasts]
+    shares = {says: right(rule, contrasts) for says, rule in behaviours.shortcuts(name).items()}
+    good = {says: share for says, share in shares.items() if share > 0.6}
+    assert good == pytest.approx(GOOD_RULES[name], abs=0.01)
+
+
+def test_the_rules_of_single_behaviours_by_a_second_route():
+    every = {n: [c for o in behaviours.orbits(n) for c in o.contrasts] for n in described()}
+
+    def share(name: str, hits: Sequence[float]) -> float:
+        assert len(hits) == len(every[name])
+        return sum(hits) / len(hits)
+
+    # The higher word is right exactly where the first example goes up; the year is not looked at.
+    years = [[int(y) for y in _numbers(c.clean)[:2]] for c in every["greater_than"]]
+    up = [later > earlier for earlier, later in years]
+    higher = [int(c.answer) > int(c.wrong) for c in every["greater_than"]]
+    assert up == higher
+    # The last argument but one, taken out of the signature by hand.
+    found = [c.clean.split(")")[0].split(", ")[-2] for c in every["docstring"]]
+    hits = [(f" {a}" == c.answer) + (f" {a}" not in (c.answer, c.wrong)) / 2
+            for a, c in zip(found, every["docstring"], strict=True)]  # fmt: skip
+    assert share("docstring", hits) == pytest.approx(0.5, abs=0.01)
+    # The nearest noun's number is the subject's in one of the two prompts.
+    last = [c.clean.endswith("s") for c in every["agreement"]]
+    hits = [p == (c.answer in (" are", " were", " have"))
+            for p, c in zip(last, every["agreement"], strict=True)]  # fmt: skip
+    assert share("agreement", hits) == 0.5
+    # Of three brackets' worth of letters: the last one opened, closed or not.
+    closing = {"(": ")", "[": "]", "{": "}"}
+    opened = [[x for x in c.clean if x in closing][-1] for c in every["brackets"]]
+    hits = [closing[o] == c.answer for o, c in zip(opened, every["brackets"], strict=True)]
+    assert share("brackets", hits) == pytest.approx(4 / 6, abs=0.01)
+
+
+def test_a_rule_of_no_preference_is_right_in_half_and_a_word_in_another_is_not_there():
+    swap = exchange(Side("cat cats", "cat", {}), Side("dog", "at", {})).contrasts
+    assert right(lambda prompt, word: 0, swap) == 0.5
+    first = RULES["the word that the prompt has first"]
+    assert first("cats at", "at") == -5 and first("cats", "at") == -np.inf
+    assert RULES["the word that the prompt has more often"]("(a) b)", ")") == 2
+
+
+def test_the_notes_name_good_rules_and_say_so_where_there_is_none(tmp_path):
+    told = pairs("ioi", toy_of("ioi"), pairs=8, fit_pairs=2).notes
+    assert any(
+        note.startswith("Simple rules that are right in over 60% of the eval pairs: ")
+        and "does not have last: 100%" in note
+        for note in told
+    )
+    none = f"Of {len(RULES)} simple rules none is right in over 60% of the eval pairs."
+    assert none in pairs("capital_of", toy_of("capital_of"), pairs=60).notes
+    rows = [row(i, clean=f"n{i} b{i} a{i} to", corrupted=f"n{i} a{i} b{i} to") for i in range(9)]
+    own = pairs(write(tmp_path / "mine.jsonl", rows), speaker()).notes
+    assert any("the word that the prompt has last: 100%" in note for note in own)
+
+
+def test_half_of_the_signatures_have_an_argument_after_the_two():
+    seen = Counter(
+        c.labels["arguments after"] for o in behaviours.orbits("docstring") for c in o.contrasts
+    )
+    assert set(seen) == {"0", "1"} and abs(seen["0"] - seen["1"]) < 0.02 * seen.total()
+
+
 def _numbers(text: str) -> list[str]:
     return "".join(letter if letter.isdigit() else " " for letter in text).split()
 
@@ -294,6 +400,12 @@ def test_an_odd_number_is_rounded_down_and_said_so(capitals):
     assert (len(found.eval), len(found.fit)) == (6, 4)
     assert any("pairs=7 is odd" in note for note in found.notes)
     assert any("fit_pairs=5 is odd" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("asked", [{"pairs": 4.0}, {"fit_pairs": 0.0}, {"fit_pairs": False}])
+def test_numbers_of_pairs_that_are_not_whole_are_refused(capitals, asked):
+    with pytest.raises(TextError, match="no whole number"):
+        pairs("capital_of", capitals, **asked)
 
 
 @pytest.mark.parametrize("asked", [{"pairs": 1}, {"pairs": 0}, {"fit_pairs": -2}])
@@ -428,6 +540,9 @@ BAD = {
     "Line 2 .*not an object of strings": row(1, labels={"k": 1}),
     "Line 2 .*neither a string nor a whole number": row(1, orbit=[1]),
     "Line 2 .*found: nothing": [1, 2],
+    "Line 2 .*It is running text": {"text": "a document"},
+    "Line 2 .*`part` is 'test'.*'eval'": row(1, part="test"),
+    "Line 2 .*`part` is None": row(1, part=None),
 }
 
 
@@ -455,7 +570,15 @@ def test_a_pair_in_two_orbits_is_an_error(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(b"", "empty"), (b"{", "Line 1 .*not JSON"), (b"\xff", "not UTF-8: byte 0 is 0xff")],
+    [
+        (b"", "empty"),
+        (b"{", "Line 1 .*not JSON"),
+        (b"\xff", "not UTF-8: byte 0 is 0xff"),
+        ("{}".encode("utf-16"), "begins like UTF-16"),
+        (b'{"orbit": 1' + b"0" * 5000 + b"}", "Line 1 .*not JSON"),
+        (b"[" * 100_000, "Line 1 .*not JSON"),
+        (b'{"clean": "a\x00"}', "zero byte"),
+    ],
 )
 def test_a_file_that_is_no_jsonl_says_so(tmp_path, content, says):
     path = tmp_path / "mine.jsonl"
@@ -469,12 +592,128 @@ def test_a_file_that_is_not_there_says_so(tmp_path):
         pairs(str(tmp_path / "none.jsonl"), speaker())
 
 
-def test_too_few_pairs_in_a_file_say_how_many_there_are(tmp_path):
+def test_twelve_pairs_of_ones_own_are_all_measured(tmp_path):
+    path = write(tmp_path / "mine.jsonl", [row(i) for i in range(12)])
+    text = pairs(path, speaker())
+    assert (len(text.eval), len(text.fit), len(text.units)) == (24, 0, 12)
+    assert "eval: 64 pairs were asked for, role-swaps included, and there are 24." in text.notes
+    assert [*text.pool()] == []
+    for refused in (
+        lambda: text.blocks("fit", "Mean ablation"),
+        lambda: Donors.of(text, 0),
+    ):
+        with pytest.raises(TextError, match=r"fit part, and there is nothing .*\"part\": \"fit\""):
+            refused()
+
+
+def test_a_file_is_split_by_hash_where_pairs_to_fit_on_are_asked_for(tmp_path):
     path = write(tmp_path / "mine.jsonl", [row(i) for i in range(100)])
     found, _ = files.read(Path(path))
     there = 2 * sum(part(orbit.id) == "eval" for orbit in found)
-    with pytest.raises(TextError, match=f"there are {there} and {200 - there} .*pairs={there} "):
-        pairs(path, speaker(), pairs=150)
+    text = pairs(path, speaker(), pairs=150, fit_pairs=60)
+    assert (len(text.eval), len(text.fit)) == (there, 60)
+    assert f"eval: 150 pairs were asked for, role-swaps included, and there are {there}." in (
+        text.notes
+    )
+    whole = pairs(path, speaker(), pairs=150, fit_pairs=0)
+    assert (len(whole.eval), len(whole.fit)) == (150, 0)
+
+
+def test_a_files_lines_say_which_part_they_are_of(tmp_path):
+    rows = [row(i, **({"part": "fit"} if i % 3 == 0 else {})) for i in range(30)]
+    rows[1] = row(1, part="eval")
+    path = write(tmp_path / "mine.jsonl", rows)
+    for asked in ({}, {"fit_pairs": 20}, {"fit_pairs": 64}):
+        text = pairs(path, speaker(), **asked)
+        words = {w: i for w, i in speaker().tokenizer.get_vocab().items()}
+        fit = {words[f"a{i}"] for i in range(0, 30, 3)} | {words[f"b{i}"] for i in range(0, 30, 3)}
+        assert {p.answer for p in text.fit} == fit
+        assert len(text.eval) == 40 and not {p.answer for p in text.eval} & fit
+    assert len(pairs(path, speaker(), fit_pairs=6).fit) == 6
+    only = pairs(path, speaker(), fit_pairs=0)
+    assert (len(only.eval), len(only.fit)) == (40, 0)
+
+
+def test_only_whole_parts_are_taken_and_an_orbit_in_both_is_refused(tmp_path):
+    path = write(tmp_path / "mine.jsonl", [row(i, part="fit") for i in range(12)])
+    with pytest.raises(TextError, match=r"there are 0 and 24.*\"part\": \"eval\""):
+        pairs(path, speaker())
+    rows = [row(0, orbit="one", part="fit"), row(1, orbit="one")]
+    with pytest.raises(TextError, match=r"Line 2 .*of the part 'eval'.*Line 1 .* is of 'fit'"):
+        pairs(write(tmp_path / "mine.jsonl", rows), speaker())
+
+
+def test_what_is_too_much_is_said_in_pythons_words_and_the_commands(capitals):
+    there = [
+        2 * [part(o.id) for o in behaviours.orbits("capital_of")].count(w) for w in ("eval", "fit")
+    ]
+    says = (
+        rf"pairs={there[0]} and fit_pairs={there[1]} at most .*--documents.*: {there[0] // 2} and"
+    )
+    with pytest.raises(TextError, match=says):
+        pairs("capital_of", capitals, pairs=9000)
+    with pytest.raises(TextError, match=r"fit_pairs=1 \(--fit-pairs\)"):
+        pairs("capital_of", capitals, fit_pairs=1)
+
+
+# --- tokenizers that add at the end, special tokens that are spelt ------------------------------
+
+
+def closing(words: Sequence[str]) -> Toy:
+    """A tokenizer that puts <bos> at the start and <eos> at the end of every text."""
+    made = toy(["<eos>", *words], bos=True)
+    backend = made.tokenizer.backend_tokenizer
+    backend.add_special_tokens(["<bos>", "<eos>"])
+    backend.post_processor = processors.TemplateProcessing(
+        single="<bos> $A <eos>", special_tokens=[("<bos>", 1), ("<eos>", 2)]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, unk_token="?", bos_token="<bos>", eos_token="<eos>"
+    )
+    return Toy(tokenizer, made.shape)
+
+
+def test_a_tokenizer_that_closes_every_text_gives_the_pairs_of_one_that_does_not(tmp_path):
+    path = write(tmp_path / "mine.jsonl", [row(i) for i in range(20)])
+    words = [f"{letter}{i}" for letter in "nab" for i in range(20)] + ["says", "yes", "no", "to"]
+    plain, closed = toy(["<eos>", *words], bos=True), closing(words)
+    one, other = pairs(path, plain), pairs(path, closed)
+    assert contents(one) == contents(other) and len(one.eval) == 40
+    assert "The tokenizer adds <eos> at the end of every text; it is left off here." in other.notes
+    assert not any("not one token" in note for note in other.notes)
+
+
+def test_a_special_token_that_a_prompt_spells_is_that_token_and_said(tmp_path):
+    """As in the prompts of a chat; in running text it would be letters."""
+    words = [f"{letter}{i}" for letter in "nab" for i in range(20)] + ["says", "yes", "no", "to"]
+    closed = closing(words)
+    rows = [row(i, clean=f"n{i} <eos> yes to", corrupted=f"n{i} <eos> no to") for i in range(5)]
+    text = pairs(write(tmp_path / "mine.jsonl", rows), closed)
+    assert {int(p.tokens[2]) for p in text.eval} == {2}
+    said = "Pairs that spell a special token, which is read as that token: <eos> in 10."
+    assert said in text.notes
+    twice = [row(0, clean="<bos> n0 says yes to", corrupted="<bos> n0 says no to")]
+    with pytest.raises(TextError, match=r"Line 1 .*begins with <bos>, which the tokenizer adds"):
+        pairs(write(tmp_path / "mine.jsonl", twice), closed)
+
+
+HALF = "\ud83d"
+HALVES = {
+    "`clean`": {"clean": f"n1 says {HALF} to"},
+    "`corrupted`": {"corrupted": HALF},
+    "`answer`": {"answer": f" {HALF}"},
+    "`wrong`": {"wrong": f" {HALF}"},
+    "`kind`": {"labels": {"kind": HALF}},
+    "field's name": {"labels": {HALF: "x"}},
+    "`orbit`": {"orbit": HALF},
+}
+
+
+@pytest.mark.parametrize("field", HALVES)
+def test_half_a_character_in_a_pair_is_refused_with_its_line_and_field(tmp_path, field):
+    path = write(tmp_path / "mine.jsonl", [row(0), row(1, **HALVES[field])])
+    with pytest.raises(TextError, match=f"Line 2 .*of (a )?{field} is a lone surrogate"):
+        pairs(path, speaker())
 
 
 # --- the real tokenizer -------------------------------------------------------------------------

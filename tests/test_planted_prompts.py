@@ -20,6 +20,7 @@ from test_planted_pairs import (
     zeroed,
 )
 from unexplained.assays.circuit import circuit as measure_circuit
+from unexplained.assays.gate import gate
 from unexplained.circuits import attribute_edges, edge_sizes
 from unexplained.errors import SubjectError, TextError
 from unexplained.evaluate import evaluate
@@ -70,7 +71,7 @@ def test_the_bias_vanishes_when_balanced_and_shows_at_full_size_on_a_half(
     named: tuple[Subject, Text],
 ) -> None:
     _, text = named
-    whole = swept("name_bias", text, ablation="zero", measure="logit difference")
+    whole = swept("name_bias", text, ablation="zero", measure="logit difference", gated=False)
     expected = {"L0.H0": -8.0, "L1.H0": -8.0}
     for site, change in alone(whole).items():
         assert change == pytest.approx(expected.get(site, 0), abs=1e-3)
@@ -90,7 +91,9 @@ def test_patching_never_sees_a_constant_and_sees_recency_only_on_a_half(
     named: tuple[Subject, Text],
 ) -> None:
     _, text = named
-    whole = alone(swept("name_bias", text, ablation="patch", measure="logit difference"))
+    whole = alone(swept(
+        "name_bias", text, ablation="patch", measure="logit difference", gated=False,
+    ))  # fmt: skip
     assert whole["L1.H0"] == pytest.approx(-16, abs=1e-3)
     assert whole["L1.H2"] == pytest.approx(0, abs=1e-3)
     assert whole["L1.H3"] == pytest.approx(0, abs=1e-3)
@@ -102,6 +105,18 @@ def test_patching_never_sees_a_constant_and_sees_recency_only_on_a_half(
         changes = alone(half)
         assert changes["L1.H2"] == pytest.approx(0, abs=1e-3)
         assert changes["L1.H3"] == pytest.approx(sign * 8, abs=1e-3)
+
+
+def test_the_gate_sees_that_a_bias_decides_in_one_role(named: tuple[Subject, Text]) -> None:
+    """Margins are 8 ± 6 ± 4: of those with the favourite as the wrong word half are −2."""
+    subject, text = named
+    found = gate(subject, text, settings=SETTINGS)
+    assert {role.says: role.accuracy.value for role in found.roles} == {
+        "favourite answer": 1.0,
+        "favourite wrong": 0.5,
+    }
+    assert found.accuracy.value == 0.75 and found.margin.value == pytest.approx(8, abs=1e-3)
+    assert not found.passed and found.fails == "not told from chance in favourite wrong"
 
 
 def test_in_the_loss_a_bias_does_not_cancel(named: tuple[Subject, Text]) -> None:

@@ -6,6 +6,7 @@ import bisect
 import csv
 import io
 import json
+import os
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -21,10 +22,11 @@ from transformers import PreTrainedTokenizerFast
 from unexplained import fetch
 from unexplained.errors import TextError
 from unexplained.sites import Shape
-from unexplained.text import Block, Text, document, text
-from unexplained.text.corpora import described, names, pydocs, webmix
+from unexplained.text import Block, Text, document, draw, text
+from unexplained.text.corpora import corpus_of, described, files, names, pydocs, webmix
 from unexplained.text.document import part
 from unexplained.text.draw import require_disjoint
+from unexplained.text.lines import require_regular
 from unexplained.text.tokens import Tokens
 
 BOS = 256
@@ -198,7 +200,8 @@ def test_exact_repeats_are_left_out_and_counted(lines):
 
 def test_documents_that_begin_alike_do_not_give_the_same_block_twice(lines):
     rows = [
-        {"text": "The same beginning of forty characters, then " + sentence(i)} for i in range(90)
+        {"text": "The same beginning of forty characters, then " + sentence(i)}
+        for i in range(500, 590)
     ]
     lines.write_text(lines.read_text() + "".join(json.dumps(row) + "\n" for row in rows))
     found = text(str(lines), toy(), documents=1000, fit_documents=1000, block=36)
@@ -315,8 +318,8 @@ def test_a_long_text_file_becomes_passages_that_join_to_the_whole(tmp_path):
 
 
 def test_a_folder_is_read_with_a_domain_for_each_file(tmp_path):
-    for name in ("one", "two"):
-        body = "\n\n".join(f"{name}: " + sentence(i) * 3 for i in range(400))
+    for first, name in ((0, "one"), (1000, "two")):
+        body = "\n\n".join(f"{name}: " + sentence(first + i) * 3 for i in range(400))
         (tmp_path / f"{name}.txt").write_text(body)
     (tmp_path / "not_read.md").write_text("x")
     assert text(str(tmp_path), toy(), documents=6).composition == {"one.txt": 3, "two.txt": 3}
@@ -339,7 +342,7 @@ def test_parquet_and_jsonl_of_the_same_texts_are_the_same_blocks(tmp_path, lines
         (
             "alone.txt",
             b"Only a single document, long enough for a block. " * 5,
-            "it is empty: of 1",
+            "of 1 document none fall in it .*Give 30 documents or more.*of a .txt a passage",
         ),
         ("bad.jsonl", b'{"text": "a"}\n\n{"text": ', "Line 3 .* not JSON"),
         (
@@ -348,7 +351,12 @@ def test_parquet_and_jsonl_of_the_same_texts_are_the_same_blocks(tmp_path, lines
             "no string field `text` .found: body, title",
         ),
         ("list.jsonl", b"[1]", "found: list"),
-        ("half.jsonl", b'{"text": "\\ud800"}', "lone surrogate"),
+        ("half.jsonl", b'{"text": "\\ud800"}', "Line 1 .*`text` is a lone surrogate"),
+        ("wide.txt", "text".encode("utf-16"), "0xff, and it begins like UTF-16.*-f UTF-16"),
+        ("unmarked.txt", "text".encode("utf-16-le"), "character 1 is a zero byte"),
+        ("zero.jsonl", b'{"text": "a\x00b"}', "character 11 is a zero byte"),
+        ("deep.jsonl", b"[" * 100_000, "Line 1 .*not JSON"),
+        ("mark.txt", b"\xef\xbb\xbf", "it is empty. A document is"),
         ("not.parquet", b"PAR?", "not a Parquet file"),
         ("book.pdf", b"%PDF", "'.pdf' files are not read"),
     ],
@@ -371,9 +379,42 @@ def test_a_parquet_file_of_another_shape_is_refused(tmp_path):
         text(str(path), toy())
 
 
+def test_categories_and_views_of_strings_are_strings_too(tmp_path, lines):
+    column = pa.array([sentence(i) for i in range(200)])
+    plain = text(str(lines), toy())
+    for number, kind in enumerate((column.dictionary_encode(), column.cast(pa.string_view()))):
+        path = tmp_path / f"{number}.parquet"
+        pq.write_table(pa.table({"text": kind}), path)
+        found = text(str(path), toy())
+        assert [b.tokens.tolist() for b in found.eval] == [b.tokens.tolist() for b in plain.eval]
+
+
+def test_every_kind_of_line_end_ends_a_line(tmp_path):
+    paragraphs = [(sentence(i) + " ") * 9 for i in range(500)]
+    counts = []
+    for name, end in (("unix", "\n"), ("windows", "\r\n"), ("old", "\r")):
+        (tmp_path / f"{name}.txt").write_bytes(end.join(paragraphs).encode())
+        counts.append(len(corpus_of(str(tmp_path / f"{name}.txt"))[1].documents))
+    assert counts == [125] * 3  # four paragraphs of over 500 characters each
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [("ioi", r"it is a behaviour, .*pairs\('ioi'"), ("pairs.jsonl", r"with pairs\(…\)")],
+)
+def test_pairs_where_running_text_belongs_are_told_apart(tmp_path, monkeypatch, source, says):
+    monkeypatch.chdir(tmp_path)
+    row = {"clean": "a", "corrupted": "b", "answer": "c", "wrong": "d"}
+    Path("pairs.jsonl").write_text(json.dumps(row))
+    with pytest.raises(TextError, match=says):
+        text(source, toy())
+
+
 def test_documents_that_are_all_too_short_are_an_error(lines):
     lines.write_text("".join(json.dumps({"text": f"short {i}"}) + "\n" for i in range(50)))
-    with pytest.raises(TextError, match="has 32 tokens"):
+    with pytest.raises(
+        TextError, match=r"12 fall in it .*having under 32 tokens: 12[.] Give longer"
+    ):
         text(str(lines), toy())
 
 
@@ -388,6 +429,219 @@ def test_an_unknown_source_names_its_near_match(tmp_path):
 def test_sizes_that_make_no_text_are_refused(lines, wrong):
     with pytest.raises(TextError, match="the least is"):
         text(str(lines), toy(), **wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"documents": 2.0}, r"documents=2.0 .--documents.: that is no whole number"),
+        ({"fit_documents": True}, "fit_documents=True .--fit-documents.: that is no whole"),
+        ({"block": "128"}, "block='128' .--block.: that is no whole number"),
+        ({"seed": -1}, "seed=-1 .--seed.: the least is 0"),
+        ({"seed": None}, "seed=None"),
+    ],
+)
+def test_arguments_are_checked_before_anything_is_read(wrong, says):
+    with pytest.raises(TextError, match=says):
+        text("not there", toy(), **wrong)
+
+
+@pytest.mark.parametrize("source", ["", None, 3, b"webmix"])
+def test_what_names_no_text_is_refused_and_not_taken_for_the_folder_one_is_in(source):
+    with pytest.raises(TextError, match="neither a name nor a path"):
+        text(source, toy())
+
+
+@pytest.mark.parametrize("name", ["pipe.jsonl", "pipe.parquet", "pipe.txt"])
+def test_a_pipe_is_refused_at_once(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(TextError, match="a pipe"):
+        require_regular(tmp_path / name)  # before the call that would wait for a writer
+    with pytest.raises(TextError, match="a pipe"):
+        text(str(tmp_path / name), toy())
+
+
+def test_what_is_no_file_is_refused_and_nobody_waits(tmp_path):
+    (tmp_path / "folder.jsonl").mkdir()
+    with pytest.raises(TextError, match="neither"):
+        text(str(tmp_path / "a\0b"), toy())
+    with pytest.raises(TextError, match=r"no \.txt file"):
+        text(tmp_path / "folder.jsonl", toy())
+    with pytest.raises(TextError, match="neither a corpus"):
+        text(str(tmp_path / "none" / "text.txt"), toy())
+    with pytest.raises(TextError, match="cannot be looked at"):
+        text("x" * 5000, toy())
+
+
+def test_a_file_whose_name_is_no_text_is_named_all_the_same(tmp_path):
+    name = os.fsdecode(b"caf\xe9.jsonl")
+    rows = [json.dumps({"text": sentence(i)}) for i in range(60)]
+    (tmp_path / name).write_text("\n".join(rows))
+    found = text(str(tmp_path / name), toy(), documents=2, fit_documents=2)
+    assert set(found.composition) == {"caf\\udce9.jsonl"} and found.name.isprintable()
+    (tmp_path / name).write_text("{")
+    with pytest.raises(TextError, match="udce9") as caught:
+        text(str(tmp_path / name), toy())
+    str(caught.value).encode()
+
+
+def marked(*tokens: str, vocabulary: int = 300) -> Toy:
+    """The bytes' tokenizer with some special tokens, and one that is added and not special."""
+    made = toy(vocabulary=vocabulary)
+    made.tokenizer.add_special_tokens({"additional_special_tokens": list(tokens)})
+    made.tokenizer.add_tokens(["<tool>"])
+    return made
+
+
+def test_a_special_token_that_a_document_spells_is_its_letters(lines):
+    rows = [sentence(i) for i in range(200)]
+    rows[5:105] = [row.replace("squared", "<|end|> squared <tool>") for row in rows[5:105]]
+    lines.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
+    subject = marked("<|end|>")
+    found = text(str(lines), subject, documents=200, fit_documents=200, block=90)
+    special = subject.tokenizer.convert_tokens_to_ids("<|end|>")
+    spelling = 0
+    for block in (*found.eval, *found.fit):
+        assert special not in block.tokens
+        spelling += "<|end|>" in subject.tokenizer.decode(block.tokens.tolist())
+    assert spelling == 100
+    assert not any(special in ids for ids in found.pool())
+    measured = sum("<|end|>" in subject.tokenizer.decode(b.tokens.tolist()) for b in found.eval)
+    said = f"eval: documents that spell a special token, which is read as its letters: <|end|> in {measured}."
+    assert said in found.notes
+    # What is added to the vocabulary and is not special is an ordinary word of it.
+    tool = subject.tokenizer.convert_tokens_to_ids("<tool>")
+    assert sum(tool in b.tokens for b in (*found.eval, *found.fit)) == 100
+
+
+def test_asking_for_letters_leaves_the_users_tokenizer_as_it_was(lines):
+    subject = marked("<|end|>")
+    backend = subject.tokenizer.backend_tokenizer
+    assert not backend.encode_special_tokens
+    before = backend.encode("a<|end|>").ids
+    text(str(lines), subject, documents=3, fit_documents=3)
+    assert not backend.encode_special_tokens and backend.encode("a<|end|>").ids == before
+
+
+def words_of(count: int) -> Toy:
+    """One token for each word, `<end>` among them as a word and as a special token."""
+    ids = {word: i for i, word in enumerate(["?", "<end>", *(f"w{i}" for i in range(count))])}
+    backend = Tokenizer(models.WordLevel(ids, unk_token="?"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="?", eos_token="<end>")
+    return Toy(tokenizer, Shape(1, 1, 1, 4, 4, 4, len(ids)))
+
+
+def test_a_tokenizer_without_letters_for_a_special_token_passes_such_documents_over(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [" ".join(f"w{i}" for i in rng.integers(0, 400, 40)) for _ in range(100)]
+    spelling = [row.replace(" ", " <end> ", 1) for row in rows[:50]]
+    path = tmp_path / "words.jsonl"
+    both = spelling + rows[50:]
+    path.write_text("".join(json.dumps({"text": row}) + "\n" for row in both))
+    found = text(str(path), words_of(400), documents=100, fit_documents=100)
+    passed = [part(document(row, "").id) for row in spelling].count("eval")
+    assert (
+        f"eval: passed over for spelling a special token that the tokenizer does not read as "
+        f"text: {passed}." in found.notes
+    )
+    assert len(found.eval) + len(found.fit) == 50
+    assert not any(1 in ids for ids in found.pool())
+    path.write_text("".join(json.dumps({"text": row}) + "\n" for row in spelling))
+    with pytest.raises(TextError, match="Take the special tokens out"):
+        text(str(path), words_of(400))
+
+
+def test_a_token_at_the_end_of_every_text_is_left_off_and_noted(lines):
+    closed = toy(bos=True)
+    closed.tokenizer.add_special_tokens({"eos_token": "<eos>"})
+    closed.tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<bos> $A <eos>", special_tokens=[("<bos>", BOS), ("<eos>", 257)]
+    )
+    closed = Toy(closed.tokenizer, replace(closed.shape, vocabulary=258))
+    one, other = (text(str(lines), subject, block=200) for subject in (toy(bos=True), closed))
+    assert contents(one) == contents(other)
+    assert "The tokenizer adds <eos> at the end of every text; it is left off here." in other.notes
+    same = zip(one.pool(), other.pool(), strict=True)
+    assert all(np.array_equal(ids, others) for ids, others in same)
+
+
+def runs_of_signs() -> Toy:
+    """Bytes, and one token for every run of 2, 4, …, 1,024 equal signs."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary, merges = {c: i for i, c in enumerate(letters)}, []
+    for power in range(10):
+        merges.append(("=" * 2**power, "=" * 2**power))
+        vocabulary["=" * 2 ** (power + 1)] = len(vocabulary)
+    backend = Tokenizer(models.BPE(vocabulary, merges))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    return Toy(PreTrainedTokenizerFast(tokenizer_object=backend), Shape(1, 1, 1, 4, 4, 4, 300))
+
+
+@pytest.mark.parametrize("signs", [0, 30, 1024, 6000, 60_000])
+def test_a_long_run_of_one_letter_gives_the_block_that_the_whole_document_has(tmp_path, signs):
+    subject = runs_of_signs()
+    rows = [sentence(i) + "=" * signs + sentence(i + 500) * 4 for i in range(40)]
+    path = tmp_path / "rules.jsonl"
+    path.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
+    found = text(str(path), subject, documents=9, fit_documents=9)
+    whole = {document(row, "").id: subject.tokenizer(row)["input_ids"][:128] for row in rows}
+    for block in (*found.eval, *found.fit):
+        assert block.tokens.tolist() == whole[block.document] and len(block.tokens) == 128
+
+
+def test_of_an_ordinary_document_no_more_is_read_than_before():
+    asked = []
+
+    class Counting(Tokens):
+        def encode(self, texts, **more):
+            asked.extend(map(len, texts))
+            return super().encode(texts, **more)
+
+    documents = [document(sentence(i) * 400, "x") for i in range(5)]
+    assert len(list(Counting(toy()).openings(documents, 128))) == 5
+    assert asked == [32 * 128] * 5
+
+
+def test_documents_that_all_begin_alike_are_told_so_and_not_to_be_more(tmp_path):
+    header = " ".join(f"licence{i}" for i in range(150))
+    path = tmp_path / "code.jsonl"
+    rows = [f"{header} {sentence(i)}" for i in range(100)]
+    path.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
+    with pytest.raises(
+        TextError, match=r"beginning like others: 99. .*take away what all"
+    ) as caught:
+        text(str(path), toy())
+    assert "Give 30" not in str(caught.value)
+    # Too short a header for that, but longer than the block.
+    rows = [
+        f"{header[:60]} {sentence(i)} " + " ".join(f"{i}x{j}" for j in range(200))
+        for i in range(100)
+    ]
+    path.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
+    with pytest.raises(
+        TextError, match=r"having the tokens of another block: \d+. .*blocks longer"
+    ):
+        text(str(path), toy(), block=50)
+    assert len(text(str(path), toy(), documents=9, block=80).eval) == 9
+
+
+def test_near_duplicates_are_left_out_of_a_file_before_it_is_split_and_counted(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [" ".join(f"w{i}" for i in rng.integers(0, 9999, 60)) for _ in range(90)]
+    again = [f"Again, {row}." for row in rows[:30]]
+    path = tmp_path / "twice.jsonl"
+    path.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows + again))
+    found = text(str(path), toy(), documents=200, fit_documents=200)
+    assert {b.document for b in (*found.eval, *found.fit)} == {document(r, "").id for r in rows}
+    assert any(note.startswith("30 of 120 documents left out") for note in found.notes)
+
+
+def test_what_a_document_is_stands_where_it_is_asked_for():
+    for says in (text.__doc__, files.__doc__, draw.WHAT_A_DOCUMENT_IS):
+        said = " ".join((says or "").split())
+        assert ".jsonl" in said and "passage" in said and "2,000 characters" in said
+    assert files.PASSAGE == 2000
 
 
 def test_a_block_too_short_to_repeat_is_refused():

@@ -1,20 +1,43 @@
-"""Whether the model has the behaviour that a text of pairs is about, before anything is said of it."""
+"""Whether the model has the behaviour that a text of pairs is about, before anything is said of it.
+
+In both roles apart: a model that always goes up is right in half of the pairs without comparing
+anything, and with a little noise more often than chance in all of them together.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from unexplained.bars.measures import measure_of
-from unexplained.bars.paired import paired
 from unexplained.bars.recovered import INTACT
 from unexplained.errors import MeasurementError
 from unexplained.evaluate.evaluate import evaluate
-from unexplained.ledger import ALL
+from unexplained.ledger import Sums
 from unexplained.record import Number
 from unexplained.stats import SHARE, Settings, mean_per_token, written
 from unexplained.subject import Subject
-from unexplained.text import Text
+from unexplained.text import Pair, Text
+
+CHANCE = 0.5
+
+
+@dataclass(frozen=True)
+class Role:
+    """The pairs of all orbits whose words have the same parts: one half of a text."""
+
+    says: str
+    """What tells them apart, such as `direction up`, if anything does."""
+    pairs: int
+    accuracy: Number
+
+    @property
+    def passed(self) -> bool:
+        """The whole interval of the accuracy is above chance."""
+        return self.accuracy.low is not None and self.accuracy.low > CHANCE
 
 
 @dataclass(frozen=True)
@@ -25,39 +48,118 @@ class Gate:
     """How often it prefers the answer; by chance 0.5."""
     margin: Number
     """Logit of the answer minus logit of the wrong one (logits per pair)."""
-    passed: bool
-    """The whole interval of the accuracy is above chance."""
+    roles: tuple[Role, ...]
+    """The accuracy in each role apart."""
+
+    @property
+    def passed(self) -> bool:
+        """In every role the whole interval of the accuracy is above chance."""
+        return all(role.passed for role in self.roles)
+
+    @property
+    def fails(self) -> str:
+        """Where it is not told from chance; empty where it passed."""
+        failed = [role.says for role in self.roles if not role.passed]
+        if len(failed) == len(self.roles):
+            return "not told from chance"
+        return f"not told from chance in {' and '.join(failed)}" if failed else ""
 
 
 def gate(subject: Subject, text: Text, *, settings: Settings, folder: Path | None = None) -> Gate:
-    """Measure how well the intact model does on pairs.
+    """Measure how well the intact model does on pairs, in each role apart.
 
     Every pair counts with its role-swap, so a preference for one of the two words gives exactly
-    one half. With fewer documents than an interval takes, nobody passes.
+    one half; one that holds for one role alone is seen there. With fewer documents than an
+    interval takes, nobody passes.
     """
-    ledger = evaluate(subject, text, [], measure="margin", folder=folder)
+    halves = roles(text)
+    read = [
+        evaluate(subject, half, [], measure="margin", folder=folder).sums(INTACT)
+        for _, half in halves
+    ]
 
-    def mean(column: str, unit: str) -> Number:
-        read = paired(ledger, column, (INTACT,), ALL)
-        return mean_per_token(read.columns[0], read.tokens, settings=settings, unit=unit)
+    def mean(column: str, unit: str, *some: Sums) -> Number:
+        values, tokens = _by_unit([one.documents for one in some],
+                                  [getattr(one, column) for one in some],
+                                  [one.tokens for one in some])  # fmt: skip
+        return mean_per_token(values, tokens, settings=settings, unit=unit)
 
-    accuracy = mean("preferred", SHARE)
-    margin = mean("margin", measure_of("logit difference", pairs=True).unit)
-    return Gate(accuracy, margin, accuracy.low is not None and accuracy.low > 0.5)
+    unit = measure_of("logit difference", pairs=True).unit
+    return Gate(
+        mean("preferred", SHARE, *read),
+        mean("margin", unit, *read),
+        tuple(
+            Role(says, len(half.eval), mean("preferred", SHARE, sums))
+            for (says, half), sums in zip(halves, read, strict=True)
+        ),
+    )
+
+
+def roles(text: Text) -> list[tuple[str, Text]]:
+    """The pairs that have the roles in which an orbit first shows its words, and the others.
+
+    One text alone where no words change places.
+    """
+    first: dict[str, set[tuple[int, int]]] = {}
+    sides: tuple[list[Pair], list[Pair]] = ([], [])
+    for pair in text.eval:
+        if not isinstance(pair, Pair):
+            continue
+        known = first.setdefault(pair.orbit, set())
+        swapped = (pair.wrong, pair.answer) in known
+        if not swapped:
+            known.add((pair.answer, pair.wrong))
+        sides[swapped].append(pair)
+    names = _told_apart(*sides)
+    return [
+        (name, text.keeping({pair.document for pair in some}))
+        for name, some in zip(names, sides, strict=True)
+        if some
+    ]
+
+
+def _told_apart(one: Sequence[Pair], other: Sequence[Pair]) -> tuple[str, str]:
+    """The label that all pairs of one role have and none of the other, if there is such a one."""
+    for family in one[0].labels if one and other else ():
+        here, there = ({pair.labels.get(family) for pair in some} for some in (one, other))
+        if len(here) == len(there) == 1 and here != there:
+            return f"{family} {here.pop()}", f"{family} {there.pop()}"
+    return "the first role", "the other role"
+
+
+def _by_unit(
+    documents: Sequence[Sequence[str]],
+    values: Sequence[np.ndarray],
+    tokens: Sequence[np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sums over both roles for every orbit, sorted by its hash."""
+    names, which = np.unique(np.concatenate([np.array(some) for some in documents]),
+                             return_inverse=True)  # fmt: skip
+    total = np.bincount(which, weights=np.concatenate(values), minlength=len(names))
+    count = np.bincount(which, weights=np.concatenate(tokens), minlength=len(names))
+    return total, count.astype(np.int64)
 
 
 def require_behaviour(found: Gate, subject: Subject, text: Text) -> None:
     """Refuse to explain a behaviour that the model does not have.
 
     Raises:
-        MeasurementError: It prefers the right answer no more often than chance.
+        MeasurementError: It prefers the right answer no more often than chance, in all pairs or in
+            one of the two roles.
     """
     if not found.passed:
-        accuracy = written(found.accuracy, scale=100, spec=".0f", mark="%")
+
+        def share(number: Number) -> str:
+            return written(number, scale=100, spec=".0f", mark="%")
+
+        apart = " and ".join(
+            f"{share(role.accuracy)} of the {role.pairs} in {role.says}" for role in found.roles
+        )
         raise MeasurementError(
             f"The behaviour '{text.name}' of {subject.name}",
-            f"it prefers the right answer in {accuracy} of {text.predicted} pairs, where chance "
-            f"gives 50%; the margin is {written(found.margin)} {found.margin.unit}",
+            f"it prefers the right answer in {share(found.accuracy)} of {text.predicted} pairs "
+            f"({apart}), where chance gives 50% in each; the margin is {written(found.margin)} "
+            f"{found.margin.unit}",
             "Use a behaviour that this model has, or more pairs. To look all the same: "
-            "gate=False (--no-gate).",
+            "gated=False (--no-gate).",
         )

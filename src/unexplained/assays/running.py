@@ -73,13 +73,17 @@ class Sweeping:
         require_memory(self.memory)
         require_fill(self.ablation, self.sites, self.text)
         self.subject.require_full_precision("A sweep")
-        require_tokens(self.subject, self.text, "eval", "fit")
+        require_tokens(self.subject, self.text, "eval")
         if len(self.text.units) < FEWEST:
             raise TextError(
                 f"A sweep over {len(self.text.units)} documents",
                 "the strongest components are chosen on one half and reported on the other",
-                f"Use at least {FEWEST} documents (of pairs: twice as many, each with its swap).",
+                f"Use at least {FEWEST} documents (--documents {FEWEST}; in Python documents={FEWEST}, or "
+                f"of pairs pairs={2 * FEWEST}, since each has its role-swap).",
             )
+        if self.kind.fits_on == "fit":
+            self.text.blocks("fit", f"{self.ablation.capitalize()} ablation")
+            require_tokens(self.subject, self.text, "fit")
         self._require_room()
         require_folder(self.folder)
 

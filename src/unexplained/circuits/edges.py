@@ -129,7 +129,7 @@ def attribute_edges(
         MeasurementError: The model is in half precision.
     """
     graph = Graph.of(subject.shape, parallel=subject.anatomy.parallel)
-    blocks = text.eval if part == "eval" else text.fit
+    blocks = text.blocks(part, "Attribution to edges")
     require_edges(subject, text, method, measure, steps)
     subject.require_sound()
     sums = _Sums(graph, blocks)

@@ -26,7 +26,7 @@ def edge_sizes(
     """
     graph = Graph.of(subject.shape, parallel=subject.anatomy.parallel)
     total, count = np.zeros(len(graph.sources)), 0
-    for some in plan(text.eval if part == "eval" else text.fit, BATCH_TOKENS):
+    for some in plan(text.blocks(part, "Sizes of changes"), BATCH_TOKENS):
         batch = some.batch(subject.device)
         assert batch.corrupted is not None
         other = Batch(batch.corrupted, batch.valid, batch.rows, batch.documents)

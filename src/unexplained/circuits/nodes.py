@@ -111,8 +111,8 @@ def attribute_nodes(
         )
     if method == "atp*" and subject.shape.layers < 2:
         raise CircuitError("GradDrop in a model of one layer", "no other layer is left to drop")
+    blocks = text.blocks(part, "Attribution to components")
     subject.require_sound()
-    blocks = text.eval if part == "eval" else text.fit
     units = {unit: i for i, unit in enumerate(dict.fromkeys(block.unit for block in blocks))}
     values = np.zeros((len(units), len(fills)))
     after = all(fill.after_prefix for fill in fills.values())

@@ -127,9 +127,8 @@ def behaviours(
     """List the behaviours, and how often a model prefers the right answer."""
     import unexplained as ux
     from unexplained.assays.gate import gate as measured
-    from unexplained.errors import TextError
     from unexplained.report import format as fmt
-    from unexplained.text.pairs import described
+    from unexplained.text.pairs import described, left_by_tokenizer
 
     table = Table(title="Behaviours: pairs of prompts, each with its role-swap")
     for column in ("name", "what", *(("accuracy", "margin (logits)", "") if model else ())):
@@ -138,17 +137,18 @@ def behaviours(
     for name, says in described().items():
         row = [name, says]
         if subject is not None:
-            try:
-                text = ux.pairs(name, subject, pairs=pairs, fit_pairs=2, seed=seed)
-            except TextError as error:
-                said = f"{error.asked}: {error.found.split(';')[0]}"
+            there, passed = left_by_tokenizer(name, subject)
+            if there < 2:
+                said = f"tokenization leaves no pairs: {' '.join(passed)}"
                 table.add_row(*row, "–", "–", escape(said))
                 continue
+            text = ux.pairs(name, subject, pairs=min(pairs, there), fit_pairs=0, seed=seed)
             found = measured(subject, text, settings=ux.Settings(seed=seed))
+            fewer = [f"{there} pairs left by tokenization"] if there < pairs - pairs % 2 else []
             row += [
                 str(fmt.show(found.accuracy)),
                 str(fmt.show(found.margin)),
-                "" if found.passed else "not told from chance",
+                escape("; ".join([*filter(None, [found.fails]), *fewer])),
             ]
         table.add_row(*row)
     OUT.print(table)

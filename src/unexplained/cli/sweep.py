@@ -121,8 +121,9 @@ def sweep(
             import_ray()
         subject = ux.load(model, accept_terms=accept_terms)
         where = read_text(
-            text, subject, documents=documents, fit_documents=fit_documents, block=block, seed=seed
-        )
+            text, subject, documents=documents, fit_documents=fit_documents, block=block, seed=seed,
+            fits=ablation not in ("", "patch"),
+        )  # fmt: skip
         where = where.swapped() if swapped else where
         asked: dict[str, Any] = {
             "ablation": ablation or ("patch" if where.pairs else "mean"),

@@ -102,8 +102,8 @@ def observe(
     Raises:
         MeasurementError: The values would not fit in memory, or one of them is not finite.
     """
+    blocks = text.blocks(part, "What is fitted to the model's values")
     subject.require_sound()
-    blocks = text.fit if part == "fit" else text.eval
     plans = plan(blocks, batch_tokens)
     kept: list[tuple[Batch, dict[Site, Tensor]]] = []
     size = 0

@@ -35,6 +35,7 @@ from unexplained.ledger import Ledger
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Block, Text
+from unexplained.text.document import Part
 
 BATCH_TOKENS = 2048
 """Padded tokens per batch. Whole passes took 2.4, 2.1 and 1.8 s per 1,024 tokens at 1,024, 2,048
@@ -166,7 +167,7 @@ def _require_asked(
     subject: Subject,
     text: Text,
     wanted: Sequence[Condition],
-    part: str,
+    part: Part,
     measure: str,
     keep_tokens: Sequence[str],
 ) -> None:
@@ -183,7 +184,7 @@ def _require_asked(
     require_tokens(subject, text, part)
 
 
-def require_tokens(subject: Subject, text: Text, *parts: str) -> None:
+def require_tokens(subject: Subject, text: Text, *parts: Part) -> None:
     """Refuse a text without documents in a part that is run, or one of another model's tokens.
 
     Raises:
@@ -191,11 +192,7 @@ def require_tokens(subject: Subject, text: Text, *parts: str) -> None:
     """
     blocks: list[Block] = []
     for part in parts:
-        blocks += (here := text.eval if part == "eval" else text.fit)
-        if not here:
-            raise TextError(
-                f"The {part} part of {text.name}", "it has no documents", "Ask for some there."
-            )
+        blocks += text.blocks(part, "What was asked")
     highest = max(
         max(int(block.tokens.max()), int(block.targets.max(initial=0))) for block in blocks
     )

@@ -86,7 +86,7 @@ class Job:
     @cached_property
     def plans(self) -> list[Plan]:
         """The batches: they do not depend on what is measured."""
-        return plan(self.text.eval if self.part == "eval" else self.text.fit, self.batch_tokens)
+        return plan(self.text.blocks(self.part, "A measurement"), self.batch_tokens)
 
     @cached_property
     def by_name(self) -> dict[str, Condition]:

@@ -75,7 +75,7 @@ class Donors:
     def of(cls, text: Text, seed: int) -> Donors:
         """The fit part of a text."""
         device = torch.device("cpu")
-        plans = plan(text.fit, BATCH_TOKENS)
+        plans = plan(text.blocks("fit", "A shuffled program"), BATCH_TOKENS)
         return cls(Activations(tuple((one.batch(device), {}) for one in plans)), seed)
 
     @cached_property
@@ -249,7 +249,7 @@ def _fit_data(explanation: Explanation, text: Text, donors: Donors | None) -> tu
     logits: list[Tensor] = []
     targets: list[Tensor] = []
     room = max(1, FIT_NUMBERS // text.vocabulary)
-    for block in text.fit:
+    for block in text.blocks("fit", "A calibrated program"):
         if room <= 0:
             break
         tokens = _read(donors, block.document, torch.from_numpy(block.tokens).long())

@@ -43,7 +43,8 @@ def fit_documents() -> list[Document]:
 def stream(tokenizer: Any) -> Stream:
     """The tokens of the fit part; encoded once and kept in the cache."""
     made_of = tokenizer.backend_tokenizer.to_str()
-    name = hashlib.sha256(f"{made_of}{webmix.PACKAGE.sha256}{HELD_OUT}".encode()).hexdigest()[:16]
+    about = f"{made_of}{webmix.PACKAGE.sha256}{webmix.RECIPE}{HELD_OUT}"
+    name = hashlib.sha256(about.encode()).hexdigest()[:16]
     path = cache_folder() / "ladder" / f"stream-{name}.npz"
     if not path.is_file():
         documents = fit_documents()

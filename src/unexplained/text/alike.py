@@ -20,6 +20,7 @@ from unexplained.errors import TextError
 from unexplained.text.build import Text, fingerprint_of
 from unexplained.text.corpora import corpus_of
 from unexplained.text.document import Block, Corpus, Document, order_key, part
+from unexplained.text.draw import ENOUGH, WHAT_A_DOCUMENT_IS
 from unexplained.text.mixture import mixed
 from unexplained.text.tokens import Tokenized, Tokens
 
@@ -85,6 +86,7 @@ def alike(
             unbroken += 1
         else:
             found.append((item, cuts, len(words[begin:].encode())))
+    _require_some(name, corpus, len(there))
     _require_found(name, found, short, unbroken, failed)
     notes = [*corpus.notes]
     if short:
@@ -143,13 +145,10 @@ class _Cutter:
 
     def cut(self, words: str, begin: int) -> _Cut | None:
         """The tokens, if one begins at the place and they give both sides back."""
-        tokenizer = self.model.tokenizer
-        asked = {"add_special_tokens": False, "truncation": False, "verbose": False}
-        encoded = tokenizer(words, return_offsets_mapping=True, **asked)
-        ids = encoded["input_ids"]
+        ids, places = self.tokens.pieces(words)
         if not self.special.isdisjoint(ids):
             return None  # words of the document that this tokenizer takes for a special token
-        before = sum(end <= begin for _, end in encoded["offset_mapping"])
+        before = sum(end <= begin for _, end in places)
         sides = ((ids[:before], words[:begin]), (ids[before:], words[begin:]))
         if not before or not all(self._gives(some, back) for some, back in sides):
             return None
@@ -200,6 +199,16 @@ def require_documents(source: str, documents: int, characters: int) -> tuple[str
             f"the least are 1 and {2 * OPENING}, of which {OPENING} are only read",
         )
     return corpus_of(source)
+
+
+def _require_some(name: str, corpus: Corpus, there: int) -> None:
+    if not there:
+        left_out = f"; left out for beginning like others: {corpus.near}" if corpus.near else ""
+        raise TextError(
+            f"The documents of {name}",
+            f"of {len(corpus.documents)} none fall in the eval part (a fifth do, by hash){left_out}",
+            f"Give {ENOUGH} or more that begin differently. {WHAT_A_DOCUMENT_IS}",
+        )
 
 
 def _require_found(

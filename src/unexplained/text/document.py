@@ -121,6 +121,8 @@ class Corpus:
     weights: dict[str, float]
     """Domain → its share of the text; need not add up to 1."""
     notes: tuple[str, ...] = field(default=())
+    near: int = 0
+    """How many were left out for beginning like others; what an empty part is to say."""
 
 
 def document(text: str, domain: str) -> Document:

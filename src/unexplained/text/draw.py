@@ -5,21 +5,30 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unexplained.errors import TextError
 from unexplained.text.document import Block, Corpus, Document, Part, order_key, part
+from unexplained.text.lines import printable
 from unexplained.text.mixture import mixed
 from unexplained.text.tokens import Tokens
 
 SHORTEST = 32
 """Documents of fewer tokens are passed over (of fewer than a block, where blocks are shorter)."""
 
-OPENING = 32
-"""Characters of a document that are tokenised for each token of a block: far more than it needs."""
+ENOUGH = 30
+"""So many documents leave a part empty once in 800 times."""
+
+WHAT_A_DOCUMENT_IS = (
+    "A document is a line of a .jsonl, a row of a .parquet, and of a .txt a passage: it is cut at "
+    "blank lines (or line ends, where it has none) into passages of 2,000 characters or more."
+)
+
+SPECIAL = "spelling a special token that the tokenizer does not read as text"
+REPEATED = "having the tokens of another block"
 
 Pool = Callable[[], Iterator[NDArray[np.int32]]]
 
@@ -71,7 +80,7 @@ def draw(request: Request, corpus: Corpus) -> Parts:
     tokens = request.tokens
 
     def encoded() -> Iterator[NDArray[np.int32]]:
-        return (ids for _, ids in tokens.encode_all(pool))
+        return (ids for _, ids in tokens.encode_all(pool) if tokens.is_text(ids))
 
     names = "".join(item.id for item in pool)
     fingerprint = hashlib.sha256(f"{tokens.fingerprint} {names}".encode()).hexdigest()
@@ -110,27 +119,32 @@ def _take(
     shortest = min(SHORTEST, request.block)
     ordered = sorted(halves[which], key=lambda item: order_key(item.id, request.seed))
     blocks: list[Block] = []
-    short = repeated = 0
-    reach = OPENING * request.block
-    openings = (replace(item, text=item.text[:reach]) for item in mixed(ordered, corpus.weights))
-    for item, ids in request.tokens.encode_all(openings):
+    passed: Counter[str] = Counter()
+    spelling: Counter[str] = Counter()
+    tokens = request.tokens
+    for item, ids in tokens.openings(mixed(ordered, corpus.weights), request.block):
         if len(blocks) == asked:
             break
-        block = Block(item.id, item.domain, ids[: request.block])
+        block = Block(item.id, item.domain, ids)
         if len(ids) < shortest:
-            short += 1
+            passed[f"having under {shortest} tokens"] += 1
+        elif not tokens.is_text(ids):
+            passed[SPECIAL] += 1
         elif _key(block) in taken:
-            repeated += 1
+            passed[REPEATED] += 1
         else:
             taken.add(_key(block))
             blocks.append(block)
+            spelling.update(tokens.spelt(item.text))
     if not blocks:
-        _raise_empty(request, which, len(corpus.documents), len(ordered), short, shortest)
-    notes = []
-    if short:
-        notes.append(f"{which}: passed over for having under {shortest} tokens: {short}.")
-    if repeated:
-        notes.append(f"{which}: passed over for having the tokens of another block: {repeated}.")
+        _raise_empty(request, which, corpus, len(ordered), passed)
+    notes = [f"{which}: passed over for {why}: {count}." for why, count in passed.items()]
+    if spelling:
+        notes.append(
+            f"{which}: documents that spell a special token, which is read as its letters: "
+            + ", ".join(f"{token} in {count}" for token, count in spelling.most_common(5))
+            + "."
+        )
     if len(blocks) < asked:
         notes.append(f"{which}: {asked} documents were asked for and there are {len(blocks)}.")
     elif scarce := _scarce(blocks, ordered, corpus.weights):
@@ -148,18 +162,25 @@ def _scarce(blocks: list[Block], part: list[Document], weights: dict[str, float]
 
 
 def _raise_empty(
-    request: Request, which: Part, total: int, there: int, short: int, shortest: int
+    request: Request, which: Part, corpus: Corpus, there: int, passed: Counter[str]
 ) -> None:
-    asked = f"The {which} part of '{request.source}'"
-    if short:
-        raise TextError(
-            asked,
-            f"none of its {there} documents has {shortest} tokens",
-            "Give longer documents or a smaller block.",
-        )
-    share = "a fifth" if which == "eval" else "four fifths"
-    raise TextError(
-        asked,
-        f"it is empty: of {total} documents {there} fall in it ({share}, by hash)",
-        "Give more documents: 30 or more fill both parts.",
-    )
+    total = len(corpus.documents)
+    share = "a fifth does" if which == "eval" else "four fifths do"
+    found = f"of {total} document{'s' * (total != 1)} {there or 'none'} fall in it"
+    found += f" ({share}, by hash)"
+    found += "".join(f"; passed over for {why}: {count}" for why, count in passed.items())
+    if corpus.near:
+        found += f"; left out before, for beginning like others: {corpus.near}"
+    worst = max(passed, key=lambda why: passed[why], default="")
+    alike = "Blocks are cut from the beginning: take away what all documents begin with"
+    if worst == REPEATED:
+        alike += f", or ask for blocks longer than that (block={request.block} now; --block)"
+    if worst == REPEATED or corpus.near >= total:
+        do = f"{alike}."
+    elif worst == SPECIAL:
+        do = "Take the special tokens out of the text, or use another tokenizer."
+    elif worst:
+        do = "Give longer documents, or a smaller block (block=…; --block)."
+    else:
+        do = f"Give {ENOUGH} documents or more, which fill both parts. {WHAT_A_DOCUMENT_IS}"
+    raise TextError(f"The {which} part of '{printable(request.source)}'", found, do)

@@ -2,30 +2,73 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from unexplained.errors import TextError
 
+_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+
+
+def require_regular(path: Path) -> None:
+    """Refuse what is no file with an end: reading a pipe or a device would wait for ever.
+
+    Raises:
+        TextError: It is not there, may not be looked at, or is of another kind.
+    """
+    asked = f"The file '{printable(str(path))}'"
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise TextError(asked, f"it cannot be read ({error.strerror})") from error
+    except ValueError as error:  # a zero byte in its name
+        raise TextError(asked, f"it cannot be read ({error})") from error
+    if stat.S_ISDIR(mode):
+        raise TextError(asked, "it is a folder", "Name the file in it.")
+    if not stat.S_ISREG(mode):
+        raise TextError(
+            asked, "it is a pipe, a device or a socket", "Write the text to a file first."
+        )
+
 
 def decoded(path: Path) -> str:
     """A file's text.
 
     Raises:
-        TextError: It cannot be read, or is not UTF-8 (at which byte).
+        TextError: It cannot be read, is not UTF-8 (at which byte), or holds zero bytes, as files
+            do that are no text.
     """
+    require_regular(path)
+    asked = f"The file '{printable(str(path))}'"
     try:
-        return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
+        raw = path.read_bytes()
+        text = raw.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
+        kind = next((name for mark, name in _MARKS.items() if raw.startswith(mark)), "")
         raise TextError(
-            f"The file '{path}'",
-            f"it is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}",
-            "Convert it, for example with iconv.",
+            asked,
+            f"it is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}"
+            + (f", and it begins like {kind}" if kind else ""),
+            f"Convert it, for example with iconv{f' -f {kind}' if kind else ''} -t UTF-8.",
         ) from error
     except OSError as error:
-        raise TextError(f"The file '{path}'", f"it cannot be read ({error.strerror})") from error
+        raise TextError(asked, f"it cannot be read ({error.strerror})") from error
+    if "\0" in text:
+        raise TextError(
+            asked,
+            f"character {text.index(chr(0))} is a zero byte, which no text has",
+            "Is it UTF-16 without a mark, or not a text at all? Convert it, for example with iconv.",
+        )
+    return text
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
@@ -37,8 +80,29 @@ def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
     for number, line in enumerate(decoded(path).split("\n"), start=1):
         if not line.strip():
             continue
-        where = f"Line {number} of '{path}'"
+        where = f"Line {number} of '{printable(str(path))}'"
         try:
             yield where, json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also of numbers and depths beyond Python's
             raise TextError(where, f"it is not JSON ({error})") from error
+
+
+def require_unicode(where: str, field: str, text: str) -> None:
+    """Refuse half of a character, which JSON can write and UTF-8 cannot.
+
+    Raises:
+        TextError: There is one.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise TextError(
+            where,
+            f"character {error.start} of {field} is a lone surrogate, which is no text",
+            "Write the whole character, or both halves of its escape (\\ud83d\\ude00).",
+        ) from error
+
+
+def printable(name: str) -> str:
+    """A name as it can be written anywhere: bytes that are no UTF-8 and zero bytes as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")

@@ -11,6 +11,7 @@ no part of a behaviour; it can still make the margin large on one half and small
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -21,51 +22,41 @@ from numpy.typing import NDArray
 
 from unexplained.errors import TextError, near_matches
 from unexplained.text import behaviours
-from unexplained.text.behaviours import Contrast, Orbit, described, files
-from unexplained.text.build import Text
+from unexplained.text.behaviours import Orbit, described, files
+from unexplained.text.build import Text, require_number, require_source
+from unexplained.text.cutting import Cut, Passed, cut_all
 from unexplained.text.document import Pair, Part, order_key, part
 from unexplained.text.draw import require_disjoint
+from unexplained.text.lines import printable
 from unexplained.text.tokens import Tokenized, Tokens
 
 __all__ = ["described", "pairs"]
 
-NOT_ONE = "for a word that is not one token after its prompt"
-LENGTHS = "for prompts of unequal length"
-SAME = "for prompts or words that are the same tokens"
-REPEATED = "for having the tokens of another"
 SHARED = "for sharing a prompt with the eval part"
 
-_Passed = tuple[str, str]
-"""Why an orbit was passed over, and the line of a file that it is from."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Cut:
-    """An orbit in a model's tokens."""
-
-    id: str
-    pairs: tuple[Pair, ...]
-
-    @property
-    def prompts(self) -> set[bytes]:
-        return {ids.tobytes() for pair in self.pairs for ids in (pair.tokens, pair.corrupted)}
-
-    @property
-    def kind(self) -> str:
-        """What orbits are balanced over: all labels of all pairs."""
-        return repr(sorted(sorted(pair.labels.items()) for pair in self.pairs))
+GOOD = 0.6
+"""A rule that does less than the behaviour asks for is named where it is right more often."""
 
 
 def pairs(
-    behaviour: str, subject: Tokenized, *, pairs: int = 64, fit_pairs: int = 64, seed: int = 0
+    behaviour: str | os.PathLike[str],
+    subject: Tokenized,
+    *,
+    pairs: int = 64,
+    fit_pairs: int | None = None,
+    seed: int = 0,
 ) -> Text:
     """Make a text of prompt pairs.
 
-    Orbits fall into the eval part (a fifth) or the fit part by their hash, which depends on
-    neither the model nor the seed. Those that the tokenizer does not cut as needed are passed
-    over and counted in the notes: a word must be one token after both prompts, and the prompts of
-    a pair equally long. The draw takes kinds of labels in turn, so templates are equally frequent
-    as long as there are enough of each; a pair and its role-swap stand side by side.
+    Orbits of a behaviour fall into the eval part (a fifth) or the fit part by their hash, which
+    depends on neither the model nor the seed. Of a file all are measured, unless its lines say
+    which `part` they are of, or pairs to fit on are asked for: then the hash decides there too.
+
+    Orbits that the tokenizer does not cut as needed are passed over and counted in the notes: a
+    word must be one token after both prompts, and the prompts of a pair equally long. The draw
+    takes kinds of labels in turn, so templates are equally frequent as long as there are enough of
+    each; a pair and its role-swap stand side by side. A special token that a prompt spells out is
+    that token, as chat prompts want, and the notes say so.
 
     The pool for n-gram counts has every prompt of the fit part, drawn or not, with its answer.
 
@@ -76,35 +67,37 @@ def pairs(
         behaviour: A name (`described()` lists them) or the path of a `.jsonl` file
             (`behaviours/files.py`). A name wins over a path.
         subject: The model whose tokenizer cuts the prompts.
-        pairs: How many pairs to measure on, role-swaps included: an even number, or one less.
-        fit_pairs: How many pairs to fit on.
+        pairs: How many pairs to measure on, role-swaps included: an even number, or one less. Of
+            a file that has fewer, all.
+        fit_pairs: How many pairs to fit on; 0 where nothing is fitted, as in patching. None is 64
+            of a behaviour, and of a file those whose lines say so.
         seed: Which orbits of a part are drawn.
 
     Raises:
-        TextError: There is no such behaviour or file, fewer pairs than asked for, or fewer than
-            two are asked for; the tokenizer belongs to another model; or a line of a file is no
-            pair.
+        TextError: There is no such behaviour or file; a behaviour has fewer pairs than asked for, a
+            file none, or fewer than two are asked for; the tokenizer belongs to another model; or
+            a line of a file is no pair.
     """
-    notes = [_evenly("pairs", pairs), _evenly("fit_pairs", fit_pairs)]
-    name, orbits, more = _orbits(behaviour)
+    name = require_source("The behaviour", behaviour)
+    notes = [_evenly("pairs", pairs), _evenly("fit_pairs", 64 if fit_pairs is None else fit_pairs)]
+    require_number("seed", seed, 0)
+    source = _orbits(name)
+    marked = any(orbit.part for orbit in source.orbits)
+    asked: dict[Part, int] = {"eval": pairs, "fit": 64 if fit_pairs is None else fit_pairs}
+    if source.own and fit_pairs is None and not marked:
+        asked["fit"] = 0
     tokens = Tokens(subject)
-    cut, passed = _cut_all(tokens, orbits, name)
-    halves: dict[Part, list[_Cut]] = {"eval": [], "fit": []}
-    for orbit in cut:
-        halves[part(orbit.id)].append(orbit)
-    measured = set().union(*(orbit.prompts for orbit in halves["eval"]))
-    apart = [orbit for orbit in halves["fit"] if not orbit.prompts & measured]
-    passed += [(SHARED, "")] * (len(halves["fit"]) - len(apart))
-    halves["fit"] = apart
-    _require_enough(behaviour, halves, {"eval": pairs, "fit": fit_pairs}, passed)
-    drawn = _draw(halves["eval"], pairs, seed), _draw(halves["fit"], fit_pairs, seed)
+    halves, passed = _halves(tokens, source, fits=asked["fit"] > 0)
+    apart = halves["fit"]
+    _require_enough(name, halves, asked, passed, own=source.own)
+    drawn = _draw(halves["eval"], pairs, seed), _draw(apart, asked["fit"], seed)
     require_disjoint(*drawn)
-    notes += [*_reasons(passed), *_about(*drawn)]
-    for which, some, asked in zip(("eval", "fit"), drawn, (pairs, fit_pairs), strict=True):
-        if len(some) < asked - asked % 2:
-            notes.append(f"{which}: whole orbits make {len(some)} pairs of the {asked} asked for.")
+    notes += [*_spelt(tokens, source.orbits), *_reasons(passed), *_about(*drawn)]
+    notes.append(_shortcuts(source, {pair.document for pair in drawn[0]}))
+    for which, some in zip(halves, drawn, strict=True):
+        notes.append(_fewer(which, halves[which], some, asked[which]))
     whole = Text(
-        name=name,
+        name=source.name,
         eval=drawn[0],
         fit=drawn[1],
         pool=lambda: _pool(apart),
@@ -112,108 +105,109 @@ def pairs(
         block=max(len(pair.tokens) for half in drawn for pair in half),
         vocabulary=subject.shape.vocabulary,
         fingerprint="",
-        notes=(tokens.note, *more, *(note for note in notes if note)),
+        notes=(*tokens.notes, *source.notes, *(note for note in notes if note)),
         composition={},
     )
     # `first` works out the fingerprint and the composition, here of all blocks.
     return whole.first(len(drawn[0]), len(drawn[1]))
 
 
+def left_by_tokenizer(behaviour: str, subject: Tokenized) -> tuple[int, tuple[str, ...]]:
+    """How many pairs there are to measure, and what to note about those that are passed over.
+
+    Raises:
+        TextError: There is no such behaviour or file, or it cannot be read.
+    """
+    halves, passed = _halves(Tokens(subject), _orbits(behaviour), fits=False)
+    return sum(len(orbit.pairs) for orbit in halves["eval"]), tuple(_reasons(passed))
+
+
+def _halves(
+    tokens: Tokens, source: _Source, *, fits: bool
+) -> tuple[dict[Part, list[Cut]], list[Passed]]:
+    """Both parts, and the orbits that are in neither.
+
+    The user's own are all measured unless some are to be fitted on, or say that they are.
+    """
+    cut, passed = cut_all(tokens, source.orbits, source.name)
+    halves: dict[Part, list[Cut]] = {"eval": [], "fit": []}
+    for orbit in cut:
+        by_hash = fits or not source.own
+        halves[orbit.part or (part(orbit.id) if by_hash else "eval")].append(orbit)
+    measured = set().union(*(orbit.prompts for orbit in halves["eval"]))
+    apart = [orbit for orbit in halves["fit"] if not orbit.prompts & measured]
+    passed += [(SHARED, "")] * (len(halves["fit"]) - len(apart))
+    return {**halves, "fit": apart}, passed
+
+
+def _shortcuts(source: _Source, measured: set[str]) -> str:
+    """What to note about rules that do less than the behaviour asks for."""
+    contrasts = [one for orbit in source.orbits for one in orbit.contrasts if one.id in measured]
+    rules = behaviours.shortcuts(source.name if not source.own else "")
+    shares = {says: behaviours.right(rule, contrasts) for says, rule in rules.items()}
+    good = sorted((says for says in shares if shares[says] > GOOD), key=lambda says: -shares[says])
+    if not good:
+        return f"Of {len(rules)} simple rules none is right in over {GOOD:.0%} of the eval pairs."
+    named = "; ".join(f"{says}: {shares[says]:.0%}" for says in good)
+    return f"Simple rules that are right in over {GOOD:.0%} of the eval pairs: {named}."
+
+
 def _evenly(name: str, asked: int) -> str:
-    """What to note about a number of pairs; two is the least."""
-    if asked < 2:
-        raise TextError(f"A text with {name}={asked}", "the least is 2: a pair and its role-swap")
+    """What to note about a number of pairs; two is the least, or none to fit on."""
+    if name == "fit_pairs" and asked == 0:
+        require_number(name, asked, 0)
+        return ""
+    require_number(name, asked, 2, "a pair and its role-swap")
     return f"{name}={asked} is odd, and role-swaps stay together: {asked - 1}." if asked % 2 else ""
 
 
-def _orbits(behaviour: str) -> tuple[str, list[Orbit], tuple[str, ...]]:
-    """The name, the orbits and what to note about them."""
+def _fewer(which: Part, there: list[Cut], drawn: tuple[Pair, ...], asked: int) -> str:
+    """What to note where fewer pairs are drawn than asked for."""
+    whole = sum(len(orbit.pairs) for orbit in there)
+    if len(drawn) >= asked - asked % 2:
+        return ""
+    if len(drawn) == whole:
+        return f"{which}: {asked} pairs were asked for, role-swaps included, and there are {whole}."
+    return f"{which}: whole orbits make {len(drawn)} pairs of the {asked} asked for."
+
+
+def _spelt(tokens: Tokens, orbits: list[Orbit]) -> list[str]:
+    """What to note about special tokens that prompts or words spell out."""
+    found = Counter(
+        token
+        for orbit in orbits
+        for contrast in orbit.contrasts
+        for token in tokens.spelt(f"{contrast.clean}{contrast.answer}")
+    )
+    if not found:
+        return []
+    named = ", ".join(f"{token} in {count}" for token, count in found.most_common(5))
+    return [f"Pairs that spell a special token, which is read as that token: {named}."]
+
+
+@dataclass(frozen=True)
+class _Source:
+    name: str
+    orbits: list[Orbit]
+    notes: tuple[str, ...] = ()
+    own: bool = False
+    """The user's, and not one of ours."""
+
+
+def _orbits(behaviour: str) -> _Source:
     if behaviour in described():
-        return behaviour, list(behaviours.orbits(behaviour)), ()
+        return _Source(behaviour, list(behaviours.orbits(behaviour)))
     path = Path(behaviour)
     if path.suffix.lower() == ".jsonl":
-        return path.name, *files.read(path)
+        return _Source(printable(path.name), *files.read(path), own=True)
     raise TextError(
-        f"The behaviour '{behaviour}'",
+        f"The behaviour '{printable(behaviour)}'",
         "there is none of that name, and it is not a .jsonl file of pairs",
         near_matches(behaviour, described()),
     )
 
 
-def _cut_all(tokens: Tokens, orbits: list[Orbit], domain: str) -> tuple[list[_Cut], list[_Passed]]:
-    """The orbits whose every pair can be cut, and those that cannot be."""
-    strings = sorted({text for orbit in orbits for text in _strings(orbit)})
-    encoded = dict(zip(strings, tokens.encode(strings), strict=True))
-    found: list[_Cut] = []
-    passed: list[_Passed] = []
-    taken: set[tuple[bytes, bytes, int, int]] = set()
-    for orbit in orbits:
-        made = [_pair(encoded, contrast, orbit, domain) for contrast in orbit.contrasts]
-        here = [pair for pair in made if isinstance(pair, Pair)]
-        keys = {_key(pair) for pair in here}
-        where = orbit.contrasts[0].where
-        if reasons := [reason for reason in made if isinstance(reason, str)]:
-            passed.append((reasons[0], where))
-        elif len(keys) < len(here) or keys & taken:
-            passed.append((REPEATED, where))
-        else:
-            taken |= keys
-            found.append(_Cut(orbit.id, tuple(here)))
-    return found, passed
-
-
-def _strings(orbit: Orbit) -> Iterator[str]:
-    for contrast in orbit.contrasts:
-        for prompt in (contrast.clean, contrast.corrupted):
-            yield from (prompt, prompt + contrast.answer, prompt + contrast.wrong)
-
-
-def _pair(
-    encoded: dict[str, NDArray[np.int32]], contrast: Contrast, orbit: Orbit, domain: str
-) -> Pair | str:
-    """The pair in tokens, or why it is passed over; a file's line is told instead."""
-    clean, corrupted = encoded[contrast.clean], encoded[contrast.corrupted]
-    if len(clean) != len(corrupted):
-        if contrast.where:
-            raise TextError(
-                contrast.where,
-                f"its prompts have {len(clean)} and {len(corrupted)} tokens",
-                "Activations are exchanged position by position: use words of equally many tokens.",
-            )
-        return LENGTHS
-    ids = []
-    for word in (contrast.answer, contrast.wrong):
-        # The same token after either prompt: it is also asked for after the corrupted one.
-        after = {_word(encoded, prompt, word) for prompt in (contrast.clean, contrast.corrupted)}
-        if len(after) > 1 or None in after:
-            return NOT_ONE
-        ids += [number for number in after if number is not None]
-    if np.array_equal(clean, corrupted) or ids[0] == ids[1]:
-        return SAME
-    return Pair(
-        contrast.id,
-        domain,
-        clean,
-        corrupted=corrupted,
-        answer=ids[0],
-        wrong=ids[1],
-        orbit=orbit.id,
-        labels=contrast.labels,
-    )
-
-
-def _word(encoded: dict[str, NDArray[np.int32]], prompt: str, word: str) -> int | None:
-    """The token that a word is after a prompt; None where it is several or changes the prompt's."""
-    before, whole = encoded[prompt], encoded[prompt + word]
-    one = len(before) > 0 and len(whole) == len(before) + 1 and np.array_equal(whole[:-1], before)
-    return int(whole[-1]) if one else None
-
-
-def _key(pair: Pair) -> tuple[bytes, bytes, int, int]:
-    return pair.tokens.tobytes(), pair.corrupted.tobytes(), pair.answer, pair.wrong
-
-
-def _draw(orbits: list[_Cut], asked: int, seed: int) -> tuple[Pair, ...]:
+def _draw(orbits: list[Cut], asked: int, seed: int) -> tuple[Pair, ...]:
     """Whole orbits with at most so many pairs, kinds of labels in turn."""
     ordered = sorted(orbits, key=lambda orbit: order_key(orbit.id, seed))
     turns: Counter[str] = Counter()
@@ -229,27 +223,43 @@ def _draw(orbits: list[_Cut], asked: int, seed: int) -> tuple[Pair, ...]:
 
 
 def _require_enough(
-    behaviour: str, halves: dict[Part, list[_Cut]], asked: dict[Part, int], passed: list[_Passed]
+    behaviour: str,
+    halves: dict[Part, list[Cut]],
+    asked: dict[Part, int],
+    passed: list[Passed],
+    *,
+    own: bool,
 ) -> None:
+    """Refuse a part with nothing in it; of a behaviour, also one with less than was asked for."""
     sizes = {which: [len(orbit.pairs) for orbit in half] for which, half in halves.items()}
     there = {which: sum(some) for which, some in sizes.items()}
+    wanted = [which for which in halves if asked[which]]
     if all(
-        there[which] >= asked[which] - asked[which] % 2 and min(sizes[which]) <= asked[which]
-        for which in halves
+        (own or there[which] >= asked[which] - asked[which] % 2)
+        and min(sizes[which], default=asked[which] + 1) <= asked[which]
+        for which in wanted
     ):
         return
     smallest = max(min(some, default=2) for some in sizes.values())
+    what = f"{asked['eval']} pairs to measure and {asked['fit']} to fit of '{printable(behaviour)}'"
+    split = " (a fifth to measure, by hash)" if asked["fit"] and not own else ""
     raise TextError(
-        f"{asked['eval']} pairs to measure and {asked['fit']} to fit of '{behaviour}'",
-        f"there are {there['eval']} and {there['fit']} (a fifth to measure, by hash), in orbits of "
+        what,
+        f"there are {there['eval']} and {there['fit']}{split}, in orbits of "
         f"{smallest} or more" + "".join(f"; {reason[:-1]}" for reason in _reasons(passed)),
-        f"Ask for pairs={there['eval']} and fit_pairs={there['fit']} at most."
-        if all(there.values())
-        else "Give more pairs, of words that this tokenizer has: 60 or more fill both parts.",
+        f"Ask for pairs={there['eval']} and fit_pairs={there['fit']} at most (--pairs and "
+        f"--fit-pairs; --documents and --fit-documents count a pair with its role-swap as one: "
+        f"{there['eval'] // 2} and {there['fit'] // 2})."
+        if all(there[which] for which in wanted)
+        else 'Give more pairs, of words that this tokenizer has, or mark lines with "part": "eval" '
+        'and "part": "fit": by hash 60 pairs or more fill both parts.'
+        if own
+        else "Use a behaviour whose words this tokenizer has: `unexplained behaviours MODEL` tries "
+        "them all.",
     )
 
 
-def _reasons(passed: list[_Passed]) -> list[str]:
+def _reasons(passed: list[Passed]) -> list[str]:
     """What to note about orbits that were passed over; of a file, the first line."""
     notes = []
     for why, count in Counter(why for why, _ in passed).items():
@@ -277,20 +287,20 @@ def _about(measured: tuple[Pair, ...], fitted: tuple[Pair, ...]) -> list[str]:
     return notes
 
 
-def _by_orbit(blocks: tuple[Pair, ...]) -> list[_Cut]:
-    orbits: dict[str, _Cut] = {}
+def _by_orbit(blocks: tuple[Pair, ...]) -> list[Cut]:
+    orbits: dict[str, Cut] = {}
     for pair in blocks:
-        known = orbits.get(pair.orbit, _Cut(pair.orbit, ()))
+        known = orbits.get(pair.orbit, Cut(pair.orbit, ()))
         orbits[pair.orbit] = replace(known, pairs=(*known.pairs, pair))
     return list(orbits.values())
 
 
-def _pool(orbits: list[_Cut]) -> Iterator[NDArray[np.int32]]:
+def _pool(orbits: list[Cut]) -> Iterator[NDArray[np.int32]]:
     for orbit in orbits:
         for pair in orbit.pairs:
             yield np.append(pair.tokens, np.int32(pair.answer))
 
 
-def _fingerprint(tokens: Tokens, orbits: list[_Cut]) -> str:
+def _fingerprint(tokens: Tokens, orbits: list[Cut]) -> str:
     ids = " ".join(pair.document for orbit in orbits for pair in orbit.pairs)
     return hashlib.sha256(f"pairs {tokens.fingerprint} {ids}".encode()).hexdigest()

@@ -2,6 +2,8 @@
 
 A behaviour is a module here with a function `orbits() -> Iterator[Orbit]`; its file's name is its
 name and its docstring's first sentence what is shown for it. Adding one needs no other change.
+`SHORTCUTS`, if it has them, are rules that do less than the behaviour asks for; how often they are
+right is said in the notes of every text.
 What it gives is the same for everybody: words are shuffled by their hashes, not by a generator
 whose stream may change. Which part an orbit is in follows from its own hash, and a seed only
 chooses among the orbits of a part (`unexplained.text.pairs`).
@@ -12,13 +14,59 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import math
 import pkgutil
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from types import ModuleType
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 T = TypeVar("T")
+
+
+Rule = Callable[[str, str], float]
+"""A tiny program in a model's place: prompt, word → how much it prefers the word there."""
+
+
+def _places(prompt: str, word: str) -> list[int]:
+    """Where a word stands in a prompt, not as a part of another."""
+    own = re.escape(word.strip())
+    before, after = (r"\b" if one[:1].isalnum() else "" for one in (own, own[::-1]))
+    return [found.start() for found in re.finditer(f"{before}{own}{after}", prompt)]
+
+
+def _first(prompt: str, word: str) -> float:
+    return -min(_places(prompt, word), default=math.inf)
+
+
+def _last(prompt: str, word: str) -> float:
+    return max(_places(prompt, word), default=-math.inf)
+
+
+def _often(prompt: str, word: str) -> float:
+    return len(_places(prompt, word))
+
+
+def _ending(prompt: str, word: str) -> float:
+    """The longest run of letters that ends both the word and some word of the prompt."""
+    ends = (
+        takewhile(lambda two: two[0] == two[1], zip(word[::-1], other[::-1], strict=False))
+        for other in prompt.split()
+    )
+    return max((len(list(end)) for end in ends), default=0)
+
+
+RULES: dict[str, Rule] = {
+    "the word that the prompt has first": _first,
+    "the word that the prompt has last": _last,
+    "the word that the prompt does not have last": lambda prompt, word: -_last(prompt, word),
+    "the word that the prompt has more often": _often,
+    "the word that the prompt has less often": lambda prompt, word: -_often(prompt, word),
+    "the word that ends like a word of the prompt": _ending,
+}
+"""Rules that need no understanding, tried on every text of pairs."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +82,8 @@ class Contrast:
     """Stratum family → label of the clean prompt."""
     where: str = ""
     """The file and line that it was read from; empty for one of ours."""
+    part: Literal["", "eval", "fit"] = ""
+    """Given by the user; empty where it was not."""
 
     @property
     def id(self) -> str:
@@ -62,6 +112,8 @@ class Orbit:
     contrasts: tuple[Contrast, ...]
     name: str = ""
     """Given by the user; empty where the contents name it."""
+    part: Literal["", "eval", "fit"] = ""
+    """Given by the user; empty where the hash decides."""
 
     @property
     def id(self) -> str:
@@ -144,6 +196,30 @@ def orbits(name: str) -> Iterator[Orbit]:
         if not prompts & seen:
             seen |= prompts
             yield orbit
+
+
+def shortcuts(name: str) -> dict[str, Rule]:
+    """Rules that do less than a behaviour asks for: the behaviour's own `SHORTCUTS`, and `RULES`.
+
+    Only those of `RULES` for a name that is no behaviour, such as a file of pairs.
+    """
+    own = getattr(_module(name), "SHORTCUTS", {}) if name in described() else {}
+    return {**own, **RULES}
+
+
+def right(rule: Rule, contrasts: Iterable[Contrast]) -> float:
+    """The share of pairs in which a rule prefers the answer; where it prefers neither, a half.
+
+    >>> swap = exchange(Side("a or b?", "a", {}), Side("b or a?", "b", {}))
+    >>> right(RULES["the word that the prompt has first"], swap.contrasts)
+    1.0
+    """
+    preferred = [
+        (rule(one.clean, one.answer) > rule(one.clean, one.wrong))
+        + (rule(one.clean, one.answer) == rule(one.clean, one.wrong)) / 2
+        for one in contrasts
+    ]
+    return sum(preferred) / len(preferred)
 
 
 def _module(name: str) -> ModuleType:

@@ -34,6 +34,23 @@ PREPOSITIONS = ["near", "beside", "behind", "from", "next to", "close to"]
 VERBS = {"be": (" is", " are"), "be, past": (" was", " were"), "have": (" has", " have")}
 NUMBERS = ("singular", "plural")
 
+_PLURALS = {one.split("/")[1] for one in (*SUBJECTS, *ATTRACTORS)}
+_PLURAL_VERBS = {plural for _, plural in VERBS.values()}
+
+
+def _nearest_noun(prompt: str, word: str) -> float:
+    return (prompt.split()[-1] in _PLURALS) == (word in _PLURAL_VERBS)
+
+
+def _any_plural(prompt: str, word: str) -> float:
+    return (not _PLURALS.isdisjoint(prompt.split())) == (word in _PLURAL_VERBS)
+
+
+SHORTCUTS = {
+    "the number of the nearest noun": _nearest_noun,
+    "plural if any noun is": _any_plural,
+}
+
 
 def orbits() -> Iterator[Orbit]:
     """Orbits of prompts that differ in the number of the subject."""

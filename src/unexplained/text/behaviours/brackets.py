@@ -1,15 +1,17 @@
-"""Brackets: which kind was opened last and has to be closed.
+"""Brackets: which kind was opened last of those that are still open.
 
 The corruption opens the other kind; where two are open, or one has been closed already, their
-kinds change places, so that looking for any opening bracket is not enough.
+kinds change places, so that looking for any opening bracket is not enough, and neither is looking
+for the first or for the last: what was opened last may be closed already.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import islice, product
 
-from unexplained.text.behaviours import Orbit, Side, deck, exchange, words
+from unexplained.text.behaviours import Orbit, Rule, Side, deck, exchange, words
 
 ORBITS = 1500
 
@@ -24,8 +26,22 @@ TEMPLATES = {
     "one open, in words": "The {name} of the {a} {last}{b} {c}",
     "two open": "{name} = {other}{a}, {last}{b}, {c}",
     "one closed": "{name} = {other}{a}, {b}{closed} + {last}{b}, {c}",
+    "inner closed": "{name} = {last}{a}, {other}{b}{closed}, {c}",
+    "inner closed, in words": "The {name} of the {last}{a} {other}{b}{closed} {c}",
 }
 NAMES = words("items values data result list names words pairs keys parts rows group set order")
+
+_OPENS = {closes: opens for opens, closes in KINDS.values()}
+
+SHORTCUTS: dict[str, Rule] = {
+    "the bracket that was opened first": lambda prompt, word: (
+        -prompt.index(_OPENS[word]) if _OPENS[word] in prompt else -math.inf
+    ),
+    "the bracket that was opened last": lambda prompt, word: prompt.rfind(_OPENS[word]),
+    "a bracket that is not closed": lambda prompt, word: (
+        prompt.count(_OPENS[word]) - prompt.count(word)
+    ),
+}
 
 
 def orbits() -> Iterator[Orbit]:

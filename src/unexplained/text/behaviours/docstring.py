@@ -1,8 +1,10 @@
 """Docstring: which argument of a Python function its docstring describes next.
 
 The corruption exchanges the argument that comes next and the one after it in the function's
-signature, so that the answer flips. Nothing else tells the two apart: names, descriptions and
-functions are dealt from decks.
+signature, so that the answer flips. Half of the signatures end with these two and half have one
+argument more, so the place from the end tells nothing: the last argument but one is the answer in
+the first half and the wrong word in the second. Names, descriptions and functions are dealt from
+decks. What cannot be balanced: of the two, the answer stands first in the signature.
 
 Source: Heimersheim and Janiak 2023, "A circuit for Python docstrings in a 4-layer attention-only
 transformer"; the words and templates are ours.
@@ -29,32 +31,54 @@ WORDS = words("""
 LINES = {":param": "    :param{}: {}", "@param": "    @param{} {}", "dash": "    -{}: {}"}
 BEFORE = (1, 2)
 """Arguments that are described already."""
+AFTER = (0, 1)
+"""Arguments that come after the two."""
+
+
+def arguments_of(prompt: str) -> list[str]:
+    """The arguments in the signature, without `self`."""
+    return prompt[prompt.index("(") + 1 : prompt.index(")")].split(", ")[1:]
+
+
+def _last_but_one(prompt: str, word: str) -> float:
+    return word.strip() == arguments_of(prompt)[-2]
+
+
+def _not_last(prompt: str, word: str) -> float:
+    return word.strip() != arguments_of(prompt)[-1]
+
+
+SHORTCUTS = {"the last argument but one": _last_but_one, "not the last argument": _not_last}
 
 
 def orbits() -> Iterator[Orbit]:
     """Orbits of functions that differ in the order of two arguments."""
     functions, arguments = deck(FUNCTIONS, "functions"), deck(ARGUMENTS, "arguments")
     described = deck(WORDS, "words")
-    kinds = deck(list(product(sorted(LINES), BEFORE)), "kinds")
+    kinds = deck(list(product(sorted(LINES), BEFORE, AFTER)), "kinds")
     for _ in range(ORBITS):
-        style, before = next(kinds)
-        names = list(islice(arguments, before + 2))
+        style, before, after = next(kinds)
+        names = list(islice(arguments, before + 2 + after))
         about = list(islice(described, 2 * before + 2))
         function = next(functions)
         if len(set(names)) < len(names):  # the end of one deck and the beginning of the next
             continue
-        swapped = [*names[:before], names[-1], names[-2]]
-        labels = {"style": style, "arguments before": str(before)}
+        swapped = [*names[:before], names[before + 1], names[before], *names[before + 2 :]]
+        labels = {
+            "style": style,
+            "arguments before": str(before),
+            "arguments after": str(after),
+        }
         yield exchange(
-            Side(_prompt(function, names, about, style), f" {names[before]}", labels),
-            Side(_prompt(function, swapped, about, style), f" {swapped[before]}", labels),
+            Side(_prompt(function, names, before, about, style), f" {names[before]}", labels),
+            Side(_prompt(function, swapped, before, about, style), f" {swapped[before]}", labels),
         )
 
 
-def _prompt(function: str, names: list[str], about: list[str], style: str) -> str:
+def _prompt(function: str, names: list[str], before: int, about: list[str], style: str) -> str:
     head = f'def {function}(self, {", ".join(names)}):\n    """{about[0]} {about[1]}\n\n'
     described = [
         LINES[style].format(f" {name}", f"{about[2 * i + 2]} {about[2 * i + 3]}")
-        for i, name in enumerate(names[:-2])
+        for i, name in enumerate(names[:before])
     ]
     return head + "\n".join([*described, LINES[style].split("{}")[0]])

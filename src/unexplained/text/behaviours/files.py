@@ -1,19 +1,19 @@
 """The user's own pairs: a .jsonl file.
 
 Every line is an object with the strings `clean`, `corrupted`, `answer` and `wrong` (words with
-their leading space where they have one) and, if wanted, `labels` (an object of strings) and
-`orbit` (a name that lines share which belong together).
+their leading space where they have one) and, if wanted, `labels` (an object of strings), `orbit`
+(a name that lines share which belong together) and `part` (`eval`, to be measured, or `fit`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from unexplained.errors import TextError, near_matches
 from unexplained.text.behaviours import Contrast, Orbit
-from unexplained.text.lines import json_lines
+from unexplained.text.lines import json_lines, printable, require_unicode
 
 FIELDS = ("clean", "corrupted", "answer", "wrong")
 
@@ -27,9 +27,13 @@ def read(path: Path) -> tuple[list[Orbit], tuple[str, ...]]:
     right after the corrupted prompt: where it is not (a prompt made meaningless, say), give an
     `orbit` in which both words have both roles, and nothing is added.
 
+    Where some line has a `part`, lines without one are measured; role-swaps are in the part of the
+    pair that they are made from.
+
     Raises:
         TextError: The file cannot be read or is empty, a line lacks a field or has one of another
-            kind, a line's prompts or words are the same, or a pair belongs to two orbits.
+            kind or with half a character, a line's prompts or words are the same, or a pair belongs
+            to two orbits, or an orbit to two parts.
     """
     groups: dict[str, list[Contrast]] = {}
     named: set[str] = set()
@@ -45,23 +49,40 @@ def read(path: Path) -> tuple[list[Orbit], tuple[str, ...]]:
         else:
             group.append(contrast)
     if not groups:
-        raise TextError(f"The file '{path}'", "it is empty")
+        raise TextError(
+            f"The file '{printable(str(path))}'", "it is empty", "A pair is one JSON object a line."
+        )
+    split = any(contrast.part for group in groups.values() for contrast in group)
     found, added = [], 0
     for key, group in groups.items():
         lacking = [] if _balanced(group) else _lacking(group)
         added += len(lacking)
-        found.append(Orbit((*group, *lacking), key if key in named else ""))
+        part = _one_part(group) if split else ""
+        found.append(Orbit((*group, *lacking), key if key in named else "", part))
     _require_one_orbit_each(found)
     given = sum(len(orbit.contrasts) for orbit in found) - added
-    notes = [f"{path.name}: {given} pairs; role-swaps added: {added}."]
+    called = printable(path.name)
+    notes = [f"{called}: {given} pairs; role-swaps added: {added}."]
     if repeats:
-        notes.append(f"{path.name}: lines that repeat another exactly, left out: {repeats}.")
+        notes.append(f"{called}: lines that repeat another exactly, left out: {repeats}.")
     return found, tuple(notes)
 
 
 def _balanced(group: list[Contrast]) -> bool:
     right = Counter(contrast.answer for contrast in group)
     return right == Counter(contrast.wrong for contrast in group)
+
+
+def _one_part(group: list[Contrast]) -> Literal["eval", "fit"]:
+    for contrast in group[1:]:
+        if (contrast.part or "eval") != (group[0].part or "eval"):
+            raise TextError(
+                contrast.where,
+                f"it is of the part '{contrast.part or 'eval'}', and of its orbit "
+                f"{group[0].where} is of '{group[0].part or 'eval'}'",
+                "What is fitted must not have seen what is measured: give both the same `part`.",
+            )
+    return group[0].part or "eval"
 
 
 def _lacking(group: list[Contrast]) -> list[Contrast]:
@@ -90,11 +111,12 @@ def _contrasts(path: Path) -> list[tuple[Contrast, str]]:
 
 def _contrast(row: Any, where: str) -> tuple[Contrast, str]:
     fields = row if isinstance(row, dict) else {}
-    known = (*FIELDS, "labels", "orbit")
+    known = (*FIELDS, "labels", "orbit", "part")
     for name in FIELDS:
         if not isinstance(fields.get(name), str) or not fields[name]:
             there = ", ".join(fields) or "nothing"
-            raise TextError(where, f"it has no string field `{name}` (found: {there})")
+            do = "It is running text: read it with text(…)." if "text" in fields else ""
+            raise TextError(where, f"it has no string field `{name}` (found: {there})", do)
     for name in fields:
         if name not in known:
             raise TextError(where, f"it has a field `{name}`", near_matches(name, known))
@@ -107,5 +129,11 @@ def _contrast(row: Any, where: str) -> tuple[Contrast, str]:
     orbit = fields.get("orbit", "")
     if not isinstance(orbit, str | int) or isinstance(orbit, bool):
         raise TextError(where, "`orbit` is neither a string nor a whole number")
+    part = fields.get("part", "")
+    if "part" in fields and part not in ("eval", "fit"):
+        raise TextError(where, f"`part` is {part!r}", "It is 'eval' (measured) or 'fit'.")
+    for name, text in (*fields.items(), *labels.items(), ("orbit", str(orbit))):
+        require_unicode(where, "a field's name", name)
+        require_unicode(where, f"`{name}`", text if isinstance(text, str) else "")
     clean, corrupted, answer, wrong = (fields[name] for name in FIELDS)
-    return Contrast(clean, corrupted, answer, wrong, labels, where), str(orbit)
+    return Contrast(clean, corrupted, answer, wrong, labels, where, part), str(orbit)

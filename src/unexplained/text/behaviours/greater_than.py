@@ -9,12 +9,18 @@ above the year's and the wrong one below, so the right ones are the higher ones 
 liking high digits passes for comparing. Hence both directions. And the model likes to go up: it
 does so in `The war ended in 1783 and began in 178` as well, so the direction is shown, not told.
 
+What no balance removes: what goes up ends higher, so of two words the higher is right wherever the
+examples go up, whatever year is asked about. A rule that reads the direction alone is right in all
+pairs, so a margin here says that a model knows the direction, not that it compares with the year;
+the notes of every text say it too.
+
 Source: Hanna, Liu and Variengien 2023, "How does GPT-2 compute greater-than?", for the question;
 the digit, the examples and the balance are ours.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import product
 
@@ -32,6 +38,21 @@ TEMPLATES = {
     "arrow, lines": ("{} -> {}", "\n"),
     "to, lines": ("{} to {}", "\n"),
     "brackets": ("({}, {})", ", "),
+}
+
+
+def _by_direction(prompt: str, word: str) -> float:
+    earlier, later = (int(year) for year in re.findall(r"\d{4}", prompt)[:2])
+    return int(word) * (later - earlier)
+
+
+def _by_year(prompt: str, word: str) -> float:
+    return int(word) > int(re.findall(r"\d{4}", prompt)[-1][-1])
+
+
+SHORTCUTS = {
+    "the higher digit where the examples go up, whatever year is asked about": _by_direction,
+    "a digit above that of the year asked about, whatever the examples": _by_year,
 }
 
 

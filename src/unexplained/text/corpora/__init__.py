@@ -14,6 +14,7 @@ from types import ModuleType
 from unexplained.errors import TextError, near_matches
 from unexplained.text.document import Corpus
 from unexplained.text.draw import Parts, Request
+from unexplained.text.lines import printable
 
 
 def names() -> tuple[str, ...]:
@@ -51,7 +52,7 @@ def parts_of(request: Request) -> tuple[str, Parts]:
         TextError: The source is neither a corpus nor a readable path, or is too short.
     """
     named = request.source in names()
-    name = request.source if named else Path(request.source).name
+    name = request.source if named else printable(Path(request.source).name)
     parts: Parts = _module(request.source if named else "files").parts(request)
     return name, parts
 
@@ -64,7 +65,7 @@ def corpus_of(source: str) -> tuple[str, Corpus]:
             as `repeats`, which is made of a model's own tokens).
     """
     named = source in names()
-    name = source if named else Path(source).name
+    name = source if named else printable(Path(source).name)
     module = _module(source if named else "files")
     make = getattr(module, "corpus", None)
     if make is None:

@@ -10,7 +10,7 @@ from pydoc_data import topics  # type: ignore[import-untyped, unused-ignore]
 
 from unexplained.text.document import Corpus, Document, deduplicate, document
 from unexplained.text.draw import Parts, Request, draw
-from unexplained.text.duplicates import near_duplicates
+from unexplained.text.duplicates import without_near_duplicates
 
 LEFT_OUT = {
     *("test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"),
@@ -29,11 +29,10 @@ def corpus() -> Corpus:
     reference = [document(text, "reference") for text in topics.topics.values()]
     library, unread = _library(Path(sysconfig.get_path("stdlib")))
     documents, repeats = deduplicate([*reference, *library])
-    near = near_duplicates([item.text for item in documents])
-    kept = tuple(item for item, drop in zip(documents, near, strict=True) if not drop)
+    kept, near = without_near_duplicates(documents)
     note = (
         f"Text of Python {platform.python_version()}: another version has another text. "
-        f"{len(kept)} documents; {repeats + int(near.sum())} that repeat others left out"
+        f"{len(kept)} documents; {repeats + near} that repeat others left out"
     )
     note += f", {unread} files that are not readable source." if unread else "."
     return Corpus(kept, {"reference": 1.0, "library": 1.0}, (note,))
