@@ -26,6 +26,7 @@ from unexplained.record import AssayRecord, Bars, Check, HeadScore, Kind, Method
 from unexplained.sites import Site
 from unexplained.stats import Settings
 from unexplained.subject import Subject
+from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
 from unexplained.text.ngrams import NGram, ngrams
 
@@ -51,6 +52,7 @@ class _Job:
     say: Say
 
 
+@neutrally
 def assay(
     subject: Subject,
     sites: str,

@@ -42,6 +42,7 @@ from unexplained.ledger import ALL, Ledger
 from unexplained.record import CircuitRecord, Curve, EdgeScore, Number, Point
 from unexplained.stats import FEWEST_DOCUMENTS, Settings, fraction, mean_per_token, written
 from unexplained.subject import Subject
+from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
 
 SIZES = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -95,6 +96,7 @@ class Order:
         return len(self.orders)
 
 
+@neutrally
 def circuit(
     subject: Subject,
     text: Text,

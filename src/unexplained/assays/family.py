@@ -30,6 +30,7 @@ from unexplained.record.family import FamilyModel, FamilyRecord
 from unexplained.sites import Shape
 from unexplained.stats import Settings, ends
 from unexplained.subject import Subject
+from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
 from unexplained.text.alike import Alike, alike, require_documents
 
@@ -75,6 +76,7 @@ class _Run:
     compute: float
 
 
+@neutrally
 def family(
     members: Sequence[Member],
     source: str,

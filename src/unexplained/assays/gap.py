@@ -34,11 +34,13 @@ from unexplained.record.gap import GapRecord
 from unexplained.sites import Site
 from unexplained.stats import Settings
 from unexplained.subject import Subject
+from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
 
 INTACT, ABLATION = "intact", "mean"
 
 
+@neutrally
 def gap(
     subject: Subject,
     weak: Subject,
@@ -102,7 +104,9 @@ def gap(
     for other in (weak, *chosen_by):
         require_same_tokens(subject, other)
         require_tokens(other, text, "eval")
-    require_tokens(subject, text, "eval", *(["fit"] if sites else []))
+    require_tokens(subject, text, "eval")
+    if sites:
+        require_tokens(subject, text, "fit")
     require_unseen_by(subject, text)
     require_folder(folder)
     others = [Other(one.name, AnotherModel(one)) for one in (weak, *chosen_by)]

@@ -22,6 +22,7 @@ from unexplained.record import HeadScore
 from unexplained.sites import Site
 from unexplained.stats import Settings
 from unexplained.subject import Edit, Local, Subject
+from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
 
 RULES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -40,6 +41,7 @@ class _Share:
     rows: float = 0.0
 
 
+@neutrally
 def head_scores(
     subject: Subject,
     text: Text,
@@ -102,6 +104,7 @@ def strongest(scores: Sequence[HeadScore], count: int) -> str:
     return " ".join(score.site for score in scores[:count])
 
 
+@neutrally
 def with_gains(
     subject: Subject,
     text: Text,

@@ -42,6 +42,7 @@ from unexplained.record.rewrite import BreakEven, Choice, ProgramRow, RewriteRec
 from unexplained.sites import Site
 from unexplained.stats import Settings
 from unexplained.subject import Subject
+from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
 from unexplained.text.ngrams import NGram, ngrams
 
@@ -163,6 +164,7 @@ def counts_of(components: int) -> tuple[int, ...]:
     return (*found, components)
 
 
+@neutrally
 def rewrite(
     subject: Subject,
     text: Text,

@@ -28,6 +28,7 @@ from unexplained.record import Number
 from unexplained.record.rewrite import SizePoint, SizesRecord
 from unexplained.stats import Settings, ends, resampled, written
 from unexplained.subject import Subject
+from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
 
 ALL_EXPLAINED, ALL_ABLATED = "all heads explained", "all heads ablated"
@@ -36,6 +37,7 @@ FEWEST = 3
 HEADS = "L*.H*"
 
 
+@neutrally
 def sizes(
     rungs: Mapping[Subject, float],
     text: Text,

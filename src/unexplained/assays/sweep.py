@@ -29,6 +29,7 @@ from unexplained.ledger import ALL, Ledger
 from unexplained.record import Effect, Number, SweepRecord
 from unexplained.stats import Settings, mean_per_token, written
 from unexplained.subject import Subject
+from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
 
 Method = Literal["exact", "control variates", "race"]
@@ -38,6 +39,7 @@ RATE = 0.05
 """False discovery rate at which a component is told from zero."""
 
 
+@neutrally
 def sweep(
     subject: Subject,
     sites: str,

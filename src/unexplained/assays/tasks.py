@@ -40,6 +40,7 @@ from unexplained.record.tasks import Task, TaskPoint, TasksRecord, Weaker
 from unexplained.sites import Site
 from unexplained.stats import SHARE, Settings, fraction, mean_per_token, written
 from unexplained.subject import Subject
+from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
 
 Stratum = tuple[str, str]
@@ -60,6 +61,7 @@ class Asked:
         return measure_of("accuracy", pairs=self.text.pairs).column
 
 
+@neutrally
 def tasks(
     subject: Subject,
     asked: Sequence[Asked],
