@@ -367,6 +367,8 @@ MUTANTS = (
            "test_given.py::test_what_was_fitted_to_something_that_changed_is_refused"),
     Mutant("explanations/calibration.py", "expand_as(own).clone()", "expand_as(own)",
            "test_given.py::test_writing_to_predictions_does_not_change_the_table_that_they_come_from"),
+    Mutant("evaluate/conditions.py", "digest(condition.predictor.fingerprint, tensor_digest(held))", "condition.predictor.fingerprint",
+           "test_given.py::test_tables_and_donors_that_are_written_to_are_others"),
     Mutant("evaluate/evaluate.py", "changing = (now(c) for c", "changing = (c for c",
            "test_given.py::test_what_changed_since_is_measured_again_under_a_name_of_its_own"),
     Mutant("report/weaker.py", "share.value is not None\n            for one", "True\n            for one",

@@ -16,7 +16,7 @@ import unexplained as ux
 from test_assay import make_text
 from tiny import VOCABULARY, tiny_subject
 from unexplained.errors import ExplanationError
-from unexplained.evaluate import Condition, Edited, evaluate, observe
+from unexplained.evaluate import Condition, Edited, Other, evaluate, observe
 from unexplained.evaluate.conditions import joint, key, now
 from unexplained.explanations import Explanation, Fitted, explanation, fit, fit_program
 from unexplained.explanations.calibration import Calibration
@@ -342,6 +342,25 @@ def test_a_program_is_what_it_holds_when_it_is_measured(kind: str, tmp_path: Pat
     assert second == losses(measured(fit_program(claim, text).condition()), "claim") != first
     with pytest.raises(ExplanationError, match="since"):
         measured(calibrated.condition())
+
+
+def test_tables_and_donors_that_are_written_to_are_others(tmp_path: Path) -> None:
+    _, text = bench()
+    table = ngram(count([np.arange(VOCABULARY, dtype=np.int32)], VOCABULARY), 1)
+    first = losses(measured(Other("table", table), folder=tmp_path), "table")
+    table.lower.copy_(torch.randn(VOCABULARY).log_softmax(-1))
+    second = losses(measured(Other("table", table), folder=tmp_path), "table")
+    assert second == losses(measured(Other("table", table)), "table") != first
+    claim = claim_of(lambda view: even(view).sum(-1, keepdim=True) * torch.arange(VOCABULARY),
+                     gives="logits")  # fmt: skip
+    for one, change in (
+        (fit_program(claim.on_shuffled(), text), lambda p: p.donors.documents.batches[0][0].tokens),
+        (fit_program(claim.calibrated(), text), lambda p: p.calibration.unigram.lower),
+    ):
+        before = one.fingerprint
+        assert before == one.fingerprint
+        change(one)[..., :3] = 1
+        assert before != one.fingerprint
 
 
 def test_a_length_is_that_of_what_is_held_now() -> None:

@@ -112,7 +112,11 @@ def now(condition: Condition) -> Condition:
         UnexplainedError: Something was fitted to what is no longer so.
     """
     if isinstance(condition, Other):
-        return replace(condition, mark=condition.predictor.fingerprint)
+        # A table keeps the name that it was counted under, whatever is written to it afterwards.
+        parts = getattr(condition.predictor, "__dict__", {})
+        held = [one for one in parts.values() if isinstance(one, Tensor)]
+        mark = digest(condition.predictor.fingerprint, tensor_digest(held))
+        return replace(condition, mark=mark)
     if not isinstance(condition, Edited):
         return condition
     standing = dict.fromkeys(edit.standing for edit in condition.edits if edit.standing is not None)

@@ -10,6 +10,7 @@ import torch
 from scipy.optimize import brentq, minimize_scalar
 from torch import Tensor
 
+from unexplained.evaluate.conditions import tensor_digest
 from unexplained.text.ngrams import NGram
 
 SHARPEST = 1e3
@@ -44,7 +45,8 @@ class Calibration:
     @property
     def fingerprint(self) -> str:
         """Of the two numbers and the table."""
-        return f"{self.sharpness!r} {self.mix!r} {self.unigram.fingerprint}"
+        table = tensor_digest([self.unigram.lower])
+        return f"{self.sharpness!r} {self.mix!r} {self.unigram.fingerprint} {table}"
 
     def log_probs(self, logits: Tensor) -> Tensor:
         """Natural logs of probabilities from a program's logits, both (n, vocabulary).

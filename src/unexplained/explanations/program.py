@@ -78,7 +78,7 @@ class Donors:
         plans = plan(text.blocks("fit", "A shuffled program"), BATCH_TOKENS)
         return cls(Activations(tuple((one.batch(device), {}) for one in plans)), seed)
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """Of everything that is read."""
         tokens = [batch.tokens.numpy().tobytes() for batch, _ in self.documents.batches]
