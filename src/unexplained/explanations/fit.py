@@ -238,12 +238,11 @@ def _said_z(
     explanation: Explanation, say: Callable[[Local], Tensor], mean: Tensor, local: Local
 ) -> tuple[Tensor, Tensor]:
     """The z that the explanation says, and the rest that it is mixed with, in float32 at least."""
-    local = _wide(local)
     mean = mean.to(_wide_type(mean.dtype))
     if explanation.gives == "z":
         said = say(local)
         return said, mean.expand_as(said)
-    pattern, v = say(local), local.own("v")
+    pattern, v = say(local), _wide(local).own("v")
     pattern = pattern.to(v.dtype)
     rest = mean.expand_as(v) if explanation.rest == "mean" else v[:, :1].expand_as(v)
     return pattern @ v + (1 - pattern.sum(-1, keepdim=True)) * rest, rest
