@@ -386,7 +386,7 @@ MUTANTS = (
            "test_carried.py::test_a_helper_counts_however_it_is_reached"),
     Mutant("explanations/walk.py", "plain.tobytes()]", "plain.tobytes()[:64]]",
            "test_carried.py::test_two_values_that_differ_in_the_middle_are_two_explanations"),
-    Mutant("explanations/walk.py", "raw.numpy().tobytes() if", "raw.numpy().tobytes()[:64] if",
+    Mutant("explanations/walk.py", "tensor_bytes(plain)", "tensor_bytes(plain)[:64]",
            "test_carried.py::test_two_values_that_differ_in_the_middle_are_two_explanations"),
     Mutant("explanations/walk.py", "self.charge(plain.size, prices.bits_in(plain))", "pass",
            "test_carried.py::test_the_same_numbers_cost_the_same_in_whatever_they_are_held"),
