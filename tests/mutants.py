@@ -159,7 +159,7 @@ MUTANTS = (
     Mutant("stats.py", "- other.sum() / others.sum())", "- other.sum() / tokens.sum())",
            "test_stats.py::test_a_difference_of_means_is_its_formula_and_its_interval_scipys"),
     # losses
-    Mutant("evaluate/score.py", "apart[name] * shrink + moved", "apart[name] + moved",
+    Mutant("evaluate/score.py", "apart[name] * shrink + change", "apart[name] + change",
            "test_score.py::test_losses_divergences_and_predictions_are_those_of_whole_rows"),
     Mutant("evaluate/score.py", "self.total * shrink +", "self.total +",
            "test_score.py::test_losses_divergences_and_predictions_are_those_of_whole_rows"),
