@@ -72,7 +72,7 @@ COMMANDS = {
 }
 FILES = {"assay", "sweep", "circuit", "rewrite", "sizes", "tasks", "gap", "demo", "bars curve"}
 KEEPING = FILES - {"assay", "demo"}
-DRAWING = set(COMMANDS) - {"demo", "bars table", "ladder train"}
+DRAWING = [name for name in COMMANDS if name not in ("demo", "bars table", "ladder train")]
 TEXTS = {"assay", "sweep", "circuit", "heads", "rewrite", "sizes", "tasks", "gap", "bars curve"}
 
 BAD: dict[str, list[str]] = {

@@ -202,6 +202,7 @@ def require_tokens(subject: Subject, text: Text, *parts: Part) -> None:
     blocks: list[Block] = []
     for part in parts:
         blocks += text.blocks(part, "What was asked")
+    subject.anatomy.require_positions(max(len(block.tokens) for block in blocks))
     highest = max(
         max(int(block.tokens.max()), int(block.targets.max(initial=0))) for block in blocks
     )
