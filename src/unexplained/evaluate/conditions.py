@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-import torch
 from torch import Tensor
 
 from unexplained.errors import MeasurementError
 from unexplained.evaluate.score import Columns
 from unexplained.subject import Batch, Edit, Subject
+from unexplained.subject.live import memory_of
 
 Effect = Literal["total", "direct", "direct, norm frozen"]
 """Total: everything downstream reacts. Direct: only what the edited components themselves add to
@@ -176,7 +176,5 @@ def tensor_digest(tensors: Sequence[Tensor]) -> str:
     parts: list[str | bytes] = []
     for tensor in tensors:
         parts.append(f"{tuple(tensor.shape)}{tensor.dtype}")
-        # As bytes: numpy has no bfloat16.
-        flat = tensor.detach().cpu().contiguous().flatten()
-        parts.append(flat.view(torch.uint8).numpy().tobytes())
+        parts.append(memory_of(tensor).tobytes())
     return digest(*parts)
