@@ -20,9 +20,8 @@ from unexplained.errors import (
     TextError,
     require_count,
 )
-from unexplained.evaluate import Other
+from unexplained.evaluate import Other, store
 from unexplained.evaluate.evaluate import require_tokens as require_tokens
-from unexplained.evaluate import store
 from unexplained.explanations import Explanation
 from unexplained.explanations.protocol import elsewhere
 from unexplained.sites import HEAD_VALUES, Site
@@ -186,6 +185,7 @@ def require_fill(ablation: str, sites: Sequence[Site], text: Text) -> None:
     if ablation == "patch":
         text.swapped()
     if ablation == "resample":
+        text.blocks("fit", "Resample ablation")
         require_donors(text)
     for site in map(value_site, sites):
         if site.value == "pattern" and ablation not in ("zero", "resample"):
@@ -209,6 +209,7 @@ def require_donors(text: Text, *, within: bool = False) -> None:
         TextError: One has none.
     """
     lengths = sorted((len(block.tokens) for block in text.fit), reverse=True) or [0]
+    text.blocks("fit", "What is taken from other documents")
     longest = max(len(block.tokens) for block in text.eval)
     alone = within and lengths[0] > lengths[min(1, len(lengths) - 1)]
     if longest > lengths[0] or alone or (within and len(lengths) == 1):

@@ -20,6 +20,9 @@ from unexplained.text.tokens import Tokens
 
 SHARED = "for sharing a prompt with the eval part"
 
+SHOWN = 60
+"""Characters of a prompt that a message shows."""
+
 ONE_ORBIT = (
     "All lines are of one orbit, which is neither divided nor resampled in parts: give one `orbit` "
     "only to lines that belong together, or to none."
@@ -141,11 +144,13 @@ def _not_one(contrast: Contrast, tokens: Tokens) -> tuple[str, str]:
             before, whole = tokens.encode([prompt, prompt + word], spelt=True)
             more = len(whole) - len(before)
             if not len(before):
-                wrong = f"the prompt '{prompt}' has no token"
+                wrong = f"the prompt '{_end(prompt)}' has no token"
             elif more > 1 and np.array_equal(whole[: len(before)], before):
-                wrong = f"'{word}' is {more} tokens after '{prompt}'"
+                wrong = f"'{word}' is {more} tokens after '{_end(prompt)}'"
             else:
-                wrong = f"'{word}' is joined to the end of '{prompt}', or is no token of its own"
+                wrong = (
+                    f"'{word}' is joined to the end of '{_end(prompt)}', or is no token of its own"
+                )
             return wrong, _written_otherwise(prompt, word, tokens)
     return (
         f"'{contrast.answer}' or '{contrast.wrong}' is another token after each of the prompts",
@@ -153,12 +158,17 @@ def _not_one(contrast: Contrast, tokens: Tokens) -> tuple[str, str]:
     )
 
 
+def _end(prompt: str) -> str:
+    """The last words of a prompt, which may be long."""
+    return prompt if len(prompt) <= SHOWN else f"…{prompt[-SHOWN:]}"
+
+
 def _written_otherwise(prompt: str, word: str, tokens: Tokens) -> str:
     """How the same words are one token, if there is such a way."""
     bare = prompt.rstrip()
     if bare != prompt and _fits(tokens, bare, f" {word.strip()}"):
         return (
-            f"A prompt must not end with the space that is part of the next word: write '{bare}' "
+            f"A prompt must not end with the space that is part of the next word: write '{_end(bare)}' "
             f"and ' {word.strip()}'."
         )
     if not word[:1].isspace() and _fits(tokens, prompt, f" {word}"):
