@@ -89,7 +89,7 @@ def circuit(
         require_once("method", methods)
         require_once("graph file", [path.name for path in compare or ()])
         require_texts(text, pairs=True)
-        for path in [graph] * (graph is not None) + (compare or []):
+        for path in filter(None, (graph, *(compare or ()))):
             require_json(path)
         for path in compare or ():
             _require_file(path)

@@ -132,8 +132,7 @@ def _take(
         elif not tokens.is_text(ids):
             passed[SPECIAL] += 1
         elif _key(block) in taken:
-            unknown = 2 * tokens.unknown(ids) > len(ids)
-            passed[UNKNOWN if unknown else REPEATED] += 1
+            passed[UNKNOWN if 2 * tokens.unknown(ids) > len(ids) else REPEATED] += 1
         else:
             taken.add(_key(block))
             blocks.append(block)
