@@ -171,10 +171,15 @@ def digest(*parts: str | bytes) -> str:
     return total.hexdigest()[:16]
 
 
+def tensor_bytes(tensor: Tensor) -> bytes:
+    """A tensor's numbers in order, of any type, those that numpy does not have too."""
+    return memory_of(tensor).tobytes()
+
+
 def tensor_digest(tensors: Sequence[Tensor]) -> str:
     """Digest of tensors by shape, type and bytes."""
     parts: list[str | bytes] = []
     for tensor in tensors:
         parts.append(f"{tuple(tensor.shape)}{tensor.dtype}")
-        parts.append(memory_of(tensor).tobytes())
+        parts.append(tensor_bytes(tensor))
     return digest(*parts)
