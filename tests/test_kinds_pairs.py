@@ -355,6 +355,8 @@ def test_what_is_advised_for_words_that_are_not_one_token_is_taken(tmp_path):
         told = str(refusal(lambda: read(path, subject_of(make()))))  # noqa: B023
         word = re.search(r"' (\w+)'\.$", told)
         assert word is not None and word[1] == rows[0]["answer"], told
+        clean = str(rows[0]["clean"])
+        assert (f"write '{clean.rstrip()}' and" in told) == clean.endswith(" "), told
         moved = [
             {**r, "clean": str(r["clean"]).rstrip(), "corrupted": str(r["corrupted"]).rstrip(),
              "answer": f" {r['answer']}", "wrong": f" {r['wrong']}"} for r in rows
