@@ -144,6 +144,7 @@ def circuit(
     for method in methods:
         require_edges(subject, text, method, "margin", steps)
     require_sums(subject.anatomy)
+    text.blocks("fit", "Attribution to edges")
     require_tokens(subject, text, "eval", "fit")
     if gated and len(text.units) < FEWEST_DOCUMENTS:
         raise TextError(
