@@ -7,7 +7,6 @@ is an answer here, in the error class of whoever asks. No torch.
 from __future__ import annotations
 
 import json
-import math
 import stat
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,6 +15,9 @@ from unexplained.errors import UnexplainedError
 
 LARGEST = 1 << 30
 """Bytes of a JSON file beyond which it is none of ours."""
+
+GREATEST = 1e100
+"""Numbers of a record lie far below."""
 
 
 def require_regular(path: Path, asked: str, error: type[UnexplainedError]) -> int:
@@ -43,7 +45,7 @@ def require_regular(path: Path, asked: str, error: type[UnexplainedError]) -> in
 
 
 def read_json(
-    path: Path, asked: str, error: type[UnexplainedError], *, finite: bool = False
+    path: Path, asked: str, error: type[UnexplainedError], *, bounded: bool = False
 ) -> Any:
     """What a JSON file holds.
 
@@ -51,7 +53,8 @@ def read_json(
         path: The file.
         asked: The first part of the error.
         error: Of which class it is.
-        finite: Refuse NaN and infinity, which JSON has no words for but Python writes.
+        bounded: Refuse NaN, infinity and numbers beyond 1e100, which nobody measures and whose sums
+            and axes overflow.
 
     Raises:
         UnexplainedError: Of that class: as for `require_regular`, or it is larger than a GiB, not
@@ -59,7 +62,9 @@ def read_json(
     """
     if require_regular(path, asked, error) > LARGEST:
         raise error(asked, f"it has more than {LARGEST:,} bytes", "Is it the right file?")
-    hooks: dict[str, Any] = {"parse_constant": _no_number, "parse_float": _finite} if finite else {}
+    hooks: dict[str, Any] = (
+        {"parse_constant": _no_number, "parse_float": _float, "parse_int": _int} if bounded else {}
+    )
     try:
         return json.loads(path.read_bytes().decode("utf-8"), **hooks)
     except OSError as wrong:
@@ -81,8 +86,15 @@ def _no_number(word: str) -> NoReturn:
     raise ValueError(f"{word} is no number")
 
 
-def _finite(word: str) -> float:
+def _float(word: str) -> float:
     number = float(word)
-    if not math.isfinite(number):
-        raise ValueError(f"{word[:20]} is beyond every number of 64 bits")
+    if abs(number) > GREATEST:
+        raise ValueError(f"{word[:20]} is no number that anybody measured")
+    return number
+
+
+def _int(word: str) -> int:
+    number = int(word)
+    if abs(number) > GREATEST:
+        raise ValueError(f"{word[:20]}… is no number that anybody counted")
     return number
