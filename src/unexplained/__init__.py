@@ -7,6 +7,12 @@ print(record)
 record.report("induction.html")
 """
 
+# ruff: noqa: E402, I001  (the imports below take seconds, in which the command line can be stopped)
+from unexplained import stops as _stops
+
+if _stops.is_program():
+    _stops.listen()
+
 from unexplained.assays.assay import assay as assay
 from unexplained.assays.circuit import circuit as circuit
 from unexplained.assays.family import Member as Member

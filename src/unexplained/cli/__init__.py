@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -10,12 +13,26 @@ from rich.console import Console
 from rich.text import Text
 
 from unexplained.errors import UnexplainedError
+from unexplained.stops import Stopped, heard, said
 
 ERRORS = Console(stderr=True)
 
 
 def main() -> None:
-    """Run the command line; known errors are told in their three parts, without a traceback."""
+    """Run the command line; known errors are told in their three parts, without a traceback.
+
+    A stop (Ctrl-C, `kill`, a closed terminal) says what is kept, and ends with 130, 143 or 129.
+    """
+    try:
+        with heard():
+            _run()
+    except (Stopped, KeyboardInterrupt) as stop:
+        number = int(stop.number if isinstance(stop, Stopped) else signal.SIGINT)
+        ERRORS.print(Text(said(number)))
+        _leave(128 + number)
+
+
+def _run() -> None:
     from unexplained.cli.app import app
 
     try:
@@ -30,11 +47,14 @@ def main() -> None:
         # A name that no room looked at closely: too long, say, or below a closed folder.
         _tell(f"The path '{error.filename}'", error.strerror or str(error), "")
         sys.exit(2)
-    except KeyboardInterrupt:
-        ERRORS.print(
-            Text("Stopped. What was measured is kept: the same command goes on from there.")
-        )
-        sys.exit(130)
+
+
+def _leave(code: int) -> None:
+    """Exit without waiting for threads that others left running."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    atexit._run_exitfuncs()  # Ray and others end what they started there
+    os._exit(code)
 
 
 def _tell(asked: str, found: str, do: str) -> None:

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from unexplained.fetch import cache_folder
+from unexplained.stops import keeping
 
 if TYPE_CHECKING:
     from unexplained.record import Record
@@ -74,12 +75,16 @@ def kept(context: typer.Context, run: Path | None, **found: str) -> Iterator[Pat
     given = {k: _told(v) for k, v in context.params.items() if k not in _HOW}
     asked = {"command": context.info_name or "", **given, **found}
     with run_folder(run, asked):
+        if run is not None:
+            keeping(str(run))
         yield shared_ledgers() if run is None else run
 
 
 def shared_ledgers() -> Path:
     """Where finished measurements of all runs are kept."""
-    return cache_folder() / "ledgers"
+    folder = cache_folder() / "ledgers"
+    keeping(str(folder))
+    return folder
 
 
 def _told(value: object) -> str:

@@ -30,11 +30,12 @@ from unexplained.evaluate.conditions import (
     now,
 )
 from unexplained.evaluate.job import MEMORY, Job, Measure, Task
+from unexplained.evaluate.kept import Asked
 from unexplained.evaluate.store import Store, code_digest
 from unexplained.ledger import Ledger
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
-from unexplained.text import Block, Text
+from unexplained.text import Block, Pair, Text
 from unexplained.text.document import Part
 
 BATCH_TOKENS = 2048
@@ -213,12 +214,23 @@ def _known(job: Job, store: Store | None) -> tuple[list[tuple[int, Ledger]], lis
     for number in range(len(job.plans)):
         known = Ledger.empty()
         if store is not None:
-            known = store.load(job.layout(number).unit, names, job.keep_tokens)
+            known = store.load(_unit(job, number), names, job.keep_tokens)
         todo = job.tasks(number, known.conditions)
         again = {name for task in todo for name in task.names}
         done.append((number, known.only([c for c in known.conditions if c not in again])))
         tasks += todo
     return done, tasks
+
+
+def _unit(job: Job, number: int) -> Asked:
+    """What a kept unit of a batch must have."""
+    blocks = job.plans[number].blocks
+    pairs = all(isinstance(block, Pair) for block in blocks)
+    columns = {"margin", "preferred"} if pairs else set()
+    if job.measure == "all":
+        columns |= {"loss", "kl", "agree", "correct"}
+    documents = tuple((block.unit, len(block.targets)) for block in blocks)
+    return Asked(job.layout(number).unit, documents, frozenset(columns))
 
 
 def _with_intact(conditions: Sequence[Condition]) -> list[Condition]:
