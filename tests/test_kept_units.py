@@ -114,7 +114,9 @@ def resealed(change: Callable[[pa.Table], pa.Table]) -> Callable[[Path], None]:
     return damage
 
 
-def with_column(name: str, change: Callable[[np.ndarray], pa.Array]) -> Callable[[pa.Table], pa.Table]:
+def with_column(
+    name: str, change: Callable[[np.ndarray], pa.Array]
+) -> Callable[[pa.Table], pa.Table]:
     def of(table: pa.Table) -> pa.Table:
         place = table.schema.get_field_index(name)
         return table.set_column(place, table.schema.field(name), change(table[name].to_numpy()))
@@ -320,7 +322,9 @@ def asked_for(path: Path):  # type: ignore[no-untyped-def]
     return next(unit for unit in units if path.name.startswith(unit.unit))
 
 
-def test_a_sound_folder_of_pairs_is_believed(tmp_path: Path, notes: Callable[[], list[str]]) -> None:
+def test_a_sound_folder_of_pairs_is_believed(
+    tmp_path: Path, notes: Callable[[], list[str]]
+) -> None:
     """The checks of rows and ranges refuse nothing that was measured."""
     first = measure(tmp_path, PAIRS)
     told: list[tuple[int, int]] = []
@@ -344,7 +348,9 @@ def test_what_a_folder_says_of_itself_is_mended(
     assert place.read_bytes() == before and "measured.json' is damaged" in notes()[0]
 
 
-def test_half_written_files_of_processes_that_are_gone_are_removed(whole: Path, tmp_path: Path) -> None:
+def test_half_written_files_of_processes_that_are_gone_are_removed(
+    whole: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "kept"
     shutil.copytree(whole, folder)
     (store,) = {path.parent for path in sums(folder)}
@@ -354,7 +360,9 @@ def test_half_written_files_of_processes_that_are_gone_are_removed(whole: Path, 
     assert not gone.exists()
 
 
-def test_a_unit_is_on_the_disk_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_unit_is_on_the_disk_before_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """File before its name, name before the progress that says it is finished."""
     events: list[str] = []
     flush, move = os.fsync, os.replace

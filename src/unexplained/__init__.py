@@ -7,7 +7,6 @@ print(record)
 record.report("induction.html")
 """
 
-# ruff: noqa: E402, I001  (the imports below take seconds, in which the command line can be stopped)
 from unexplained import stops as _stops
 
 if _stops.is_program():

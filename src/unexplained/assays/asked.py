@@ -19,9 +19,9 @@ from unexplained.errors import (
     TextError,
     require_count,
 )
-from unexplained.evaluate import Other
+from unexplained.evaluate import Other, store
 from unexplained.evaluate.evaluate import require_tokens as require_tokens
-from unexplained.evaluate.store import require_folder as require_folder
+from unexplained.evaluate.products import take_products
 from unexplained.explanations import Explanation
 from unexplained.explanations.protocol import elsewhere
 from unexplained.sites import HEAD_VALUES, Site
@@ -264,8 +264,21 @@ def require_assay(
         require_donors(text, within=any(e.shuffled and e.readout != "none" for e in everything))
         if twin:
             require_donors(text.first(TWIN_DOCUMENTS, fit_documents=TWIN_DOCUMENTS))
-    require_folder(folder)
+    require_folder(folder, subject)
     return ladder, where
+
+
+def require_folder(folder: Path | None, *subjects: Subject) -> None:
+    """Find out before anything is measured that what is finished cannot be kept there.
+
+    Models go on as what is kept there began: by the same float32 product.
+
+    Raises:
+        MeasurementError: It cannot.
+    """
+    store.require_folder(folder)
+    for subject in subjects:
+        take_products(folder, subject)
 
 
 def _own_ladder(explanations: Sequence[Explanation]) -> Ladder:

@@ -151,7 +151,7 @@ def circuit(
             f"it takes {FEWEST_DOCUMENTS} to tell whether the model has the behaviour",
             f"Ask for {2 * FEWEST_DOCUMENTS} prompts at least (pairs), or for no gate.",
         )
-    require_folder(folder)
+    require_folder(folder, subject)
     found = gate(subject, text, settings=settings, folder=folder)
     if gated:
         require_behaviour(found, subject, text)

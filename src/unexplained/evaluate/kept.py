@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from unexplained.ledger import ALL, COLUMNS, SCHEMA, TOKEN_SCHEMA, Ledger
+from unexplained.ledger import ALL, COLUMNS, SCHEMA, Ledger
 from unexplained.whole import BLANK, seal
 
 _ABOUT = b"unexplained"
@@ -127,5 +127,3 @@ def _fault_of_tokens(table: pa.Table, keys: set[str], asked: Asked) -> str:
     if not found.keys() <= keys or any(tuple(f) != asked.documents for f in found.values()):
         return "per-token rows of it are missing, doubled or of other documents"
     return ""
-
-

@@ -34,9 +34,9 @@ from unexplained.whole import (
     read_sealed,
     seal,
     set_aside,
-    wrong_in,
     write_flushed,
     write_sums,
+    wrong_in,
 )
 
 Say = Callable[[int, float], None]
