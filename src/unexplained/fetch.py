@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from unexplained.errors import FetchError
+from unexplained.whole import clean, read_sealed, seal, this_process, write_flushed
 
 CACHE_VARIABLE = "UNEXPLAINED_CACHE"
 _POLL_SECONDS = 0.1
@@ -100,8 +101,12 @@ def ensure(package: Package, progress: bool = True, *, pip: Sequence[str] = ()) 
 
 
 @contextlib.contextmanager
-def new_file(path: Path) -> Iterator[Path]:
+def new_file(path: Path, *, sealed: bool = False) -> Iterator[Path]:
     """A temporary path beside `path` to write to, moved to `path` when the block ends well.
+
+    Args:
+        path: Where it goes.
+        sealed: Put its checksum in, for `read_kept`.
 
     Raises:
         FetchError: The folder cannot be written.
@@ -110,11 +115,17 @@ def new_file(path: Path) -> Iterator[Path]:
         with _staging(path) as staging:
             draft = staging / path.name
             yield draft
-            draft.replace(path)
+            data = draft.read_bytes()
+            write_flushed(path, seal(data, path.name) if sealed else data)
     except OSError as error:
         raise FetchError(
             f"The file {path.name}", f"it cannot be kept in the cache ({error})", _CHANGE_CACHE
         ) from error
+
+
+def read_kept(path: Path) -> bytes | None:
+    """What `new_file` wrote and sealed; None where there is none, or a damaged one, which is set aside."""
+    return read_sealed(path, path.name, "it is made again")
 
 
 @contextlib.contextmanager
@@ -124,8 +135,9 @@ def _staging(place: Path) -> Iterator[Path]:
         place.parent.mkdir(parents=True, exist_ok=True)
     except ValueError as error:  # a path with a null byte
         raise OSError(str(error)) from None
+    clean(place.parent, ".staging-*")
     with tempfile.TemporaryDirectory(
-        dir=place.parent, prefix=".staging-", ignore_cleanup_errors=True
+        dir=place.parent, prefix=f".staging-{this_process()}-", ignore_cleanup_errors=True
     ) as folder:
         yield Path(folder)
 

@@ -155,7 +155,7 @@ def circuit(
             "fifth is measured, by hash: then give more, or mark some. Or leave out the gate "
             "(gated=False; --no-gate).",
         )
-    require_folder(folder)
+    require_folder(folder, subject)
     found = gate(subject, text, settings=settings, folder=folder)
     if gated:
         require_behaviour(found, subject, text)

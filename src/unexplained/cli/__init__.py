@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +15,7 @@ from rich.text import Text
 from unexplained.errors import UnexplainedError
 from unexplained.report import visible
 from unexplained.report.console import Visible
+from unexplained.stops import Stopped, heard, said
 
 ERRORS = Visible(stderr=True)
 
@@ -20,7 +24,20 @@ _INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command line; known errors are told in their three parts, without a traceback."""
+    """Run the command line; known errors are told in their three parts, without a traceback.
+
+    A stop (Ctrl-C, `kill`, a closed terminal) says what is kept, and ends with 130, 143 or 129.
+    """
+    try:
+        with heard():
+            _run()
+    except (Stopped, KeyboardInterrupt) as stop:
+        number = int(stop.number if isinstance(stop, Stopped) else signal.SIGINT)
+        ERRORS.print(Text(said(number)))
+        _leave(128 + number)
+
+
+def _run() -> None:
     from unexplained.cli.app import app
 
     try:
@@ -38,11 +55,6 @@ def main() -> None:
         asked = "A file or folder" if error.filename is None else f"The path '{error.filename}'"
         _tell(asked, error.strerror or str(error), "")
         sys.exit(2)
-    except KeyboardInterrupt:
-        ERRORS.print(
-            Text("Stopped. What was measured is kept: the same command goes on from there.")
-        )
-        sys.exit(_INTERRUPTED)
     except Exception as error:
         if not hasattr(error, "format_message"):  # what typer and click call a usage error
             raise
@@ -59,6 +71,14 @@ def _usage(error: Any) -> tuple[str, str, str]:
         str(error.format_message()).rstrip("."),
         f"See {command} --help.",
     )
+
+
+def _leave(code: int) -> None:
+    """Exit without waiting for threads that others left running."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    atexit._run_exitfuncs()  # Ray and others end what they started there
+    os._exit(code)
 
 
 def _tell(asked: str, found: str, do: str) -> None:

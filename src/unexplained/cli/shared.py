@@ -14,6 +14,7 @@ from rich.text import Text as Words
 from unexplained.fetch import cache_folder
 from unexplained.report import visible
 from unexplained.report.console import Visible
+from unexplained.stops import keeping
 
 if TYPE_CHECKING:
     from unexplained.record import Record
@@ -78,12 +79,16 @@ def kept(context: typer.Context, run: Path | None, **found: str) -> Iterator[Pat
     given = {k: _told(v) for k, v in context.params.items() if k not in _HOW}
     asked = {"command": context.info_name or "", **given, **found}
     with run_folder(run, asked):
+        if run is not None:
+            keeping(str(run))
         yield shared_ledgers() if run is None else run
 
 
 def shared_ledgers() -> Path:
     """Where finished measurements of all runs are kept."""
-    return cache_folder() / "ledgers"
+    folder = cache_folder() / "ledgers"
+    keeping(str(folder))
+    return folder
 
 
 def _told(value: object) -> str:
