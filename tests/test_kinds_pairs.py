@@ -328,6 +328,63 @@ def test_a_file_that_is_broken_is_refused_by_what_is_wrong_with_it(how, tmp_path
     refusal(lambda: read(path, speaker()), about, never="words that this tokenizer has")
 
 
+HELPS: dict[str, tuple[list[dict[str, object]], dict[str, int], str]] = {
+    "all in one orbit": ([row(i, orbit="one") for i in range(150)], {}, "give one `orbit` only to"),
+    "orbits larger than what is asked for": (
+        [row(i, orbit=i // 6) for i in range(60)], {"pairs": 4, "fit_pairs": 4}, "at least 12"),
+    "marks of one part alone": ([row(i, part="fit") for i in range(12)], {}, '"part": "eval"'),
+    "one prompt in all orbits": (
+        [row(i, clean="n1 says yes to", corrupted="n1 says not to") for i in range(100)], {},
+        "share a prompt"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", HELPS)
+def test_a_part_that_stays_empty_is_answered_with_what_would_fill_it(how, tmp_path):
+    rows, asked, helps = HELPS[how]
+    path = lines(tmp_path / "mine.jsonl", rows)
+    refusal(lambda: read(path, speaker(), **asked), helps, never="more pairs")
+
+
+def test_what_is_advised_for_words_that_are_not_one_token_is_taken(tmp_path):
+    """Written as the message says, the same pairs are read."""
+    for make, write, about in list(NOT_ONE.values())[:3]:
+        assert about == "space"
+        rows = [write(i) for i in range(60)]
+        path = lines(tmp_path / "mine.jsonl", rows)
+        told = str(refusal(lambda: read(path, subject_of(make()))))  # noqa: B023
+        word = re.search(r"' (\w+)'\.$", told)
+        assert word is not None and word[1] == rows[0]["answer"], told
+        moved = [
+            {**r, "clean": str(r["clean"]).rstrip(), "corrupted": str(r["corrupted"]).rstrip(),
+             "answer": f" {r['answer']}", "wrong": f" {r['wrong']}"} for r in rows
+        ]  # fmt: skip
+        assert len(read(lines(tmp_path / "mine.jsonl", moved), subject_of(make())).eval) > 0
+
+
+def test_prompts_with_words_that_the_tokenizer_does_not_know_are_counted(tmp_path):
+    rows = [row(i, **({"clean": f"n{i} says oui to", "corrupted": f"n{i} says not to"}
+                      if i % 5 == 0 else {})) for i in range(10)]  # fmt: skip
+    text = ux.pairs(lines(tmp_path / "mine.jsonl", rows), speaker())
+    assert "Pairs with words that the tokenizer does not know: 4 of 20." in text.notes
+
+
+@pytest.mark.parametrize("where", ["a field", "a label", "a file of texts"])
+def test_a_key_that_is_in_a_line_twice_is_refused_by_its_name(where, tmp_path):
+    path = tmp_path / "mine.jsonl"
+    line = json.dumps(row(0, labels={"k": "v"}))
+    texts = where == "a file of texts"
+    twice = {
+        "a field": line[:-1] + ', "wrong": " b1"}',
+        "a label": line.replace('{"k": "v"}', '{"k": "v", "k": "w"}'),
+        "a file of texts": '{"text": "one", "text": "other"}',
+    }
+    path.write_text(twice[where], encoding="utf-8")
+    name = {"a field": "wrong", "a label": "k", "a file of texts": "text"}[where]
+    make = ux.text if texts else ux.pairs
+    refusal(lambda: make(str(path), speaker()), "line 1", f"'{name}' twice")
+
+
 def test_labels_that_some_lines_lack_count_the_lines_that_have_them(tmp_path):
     model = tiny_subject("llama")
     rows = [{"clean": f"t{i} t{i + 1} t40", "corrupted": f"t{i} t{i + 20} t40",

@@ -27,6 +27,7 @@ from kinds_of_text import (
 )
 from unexplained.cli.app import app
 from unexplained.errors import TextError
+from unexplained.ladder import stream
 from unexplained.text import Text, document
 from unexplained.text.document import part
 
@@ -499,6 +500,41 @@ def test_documents_that_share_a_little_are_all_kept(how, tmp_path):
     rows = many(APART[how], 60)
     text = read(lines(tmp_path / "mine.jsonl", rows), subject_of(byte_level()), block=200)
     assert len(text.eval) + len(text.fit) == 60, text.notes
+
+
+def test_what_a_rung_is_trained_on_has_a_start_token_before_each_document_and_nowhere_else(
+    tmp_path, monkeypatch
+):
+    """A document that spells it has its letters, as in every text."""
+    monkeypatch.setenv("UNEXPLAINED_CACHE", str(tmp_path))
+    subject = subject_of(byte_level(), before=["<|start|>"])
+    written = [f"{prose(i, 5)} <|start|> {prose(i + 100, 5)}" for i in range(60)]
+    documents = [document(text, "made up") for text in written]
+    monkeypatch.setattr(stream, "fit_documents", lambda: documents)
+    found = stream.stream(subject.tokenizer)
+    start = subject.tokenizer.convert_tokens_to_ids("<|start|>")
+    assert (found.train == start).sum() == 59 and (found.held_out == start).sum() == 1
+    letters = subject.tokenizer.decode(found.train[1 : len(written[0]) + 1].tolist())
+    assert letters == written[0]
+
+
+def test_words_that_a_tokenizer_does_not_know_are_told_with_their_share(tmp_path):
+    """Every third word of a document is one of those, so it is of a block's 30 tokens."""
+    known = [f"k{n}" for n in range(500)]
+
+    def write(i: int) -> str:
+        draw = random.Random(i)
+        return " ".join(
+            f"u{draw.random()}" if k % 3 == 2 else draw.choice(known) for k in range(60)
+        )
+
+    subject = subject_of(word_level(known))
+    notes = read(lines(tmp_path / "mine.jsonl", many(write)), subject, block=30).notes
+    for which in ("eval", "fit"):
+        assert f"{which}: 33.3% of the tokens stand for what the tokenizer does not know." in notes
+    whole = subject_of(byte_level())
+    notes = read(lines(tmp_path / "mine.jsonl", many(write)), whole, block=32).notes
+    assert not any("does not know" in note for note in notes)
 
 
 # --- lone surrogates, and names -----------------------------------------------------------------
