@@ -98,9 +98,11 @@ def load_mib(path: str | Path, graph: Graph) -> MibGraph:
             of other sizes (which are said).
     """
     path = _json(path)
+    if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+        raise CircuitError(f"The graph file {path}", "it is a folder, a pipe or a device")
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CircuitError(f"The graph file {path}", f"it cannot be read ({error})") from None
     try:
         cfg, nodes, edges = read["cfg"], read["nodes"], read["edges"]
