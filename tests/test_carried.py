@@ -732,6 +732,8 @@ def test_what_cannot_be_followed_is_refused_in_forms_that_were_thought_of_later(
         ({frozenset({1, 2})}, {frozenset({1, 3})}), (Listed([1]), Listed([2])),
         (torch.zeros(2, 2).T, torch.zeros(2, 2).T + torch.eye(2)),
         (torch.tensor([1 + 2j]).conj(), torch.tensor([1 + 2j])),
+        (torch.zeros(()), torch.ones(())), (torch.empty(0), torch.empty(0, 2)),
+        (torch.zeros(1).as_strided((1,), (0,)), torch.ones(1).as_strided((1,), (0,))),
         (torch.full((2,), 1.0, dtype=torch.bfloat16), torch.full((2,), 2.0, dtype=torch.bfloat16)),
         (Settings(Settings(Settings(1))), Settings(Settings(Settings(2)))),
         (bytearray(b"a"), bytearray(b"b")), (Pair(1, 2), Pair(1, 3)), (len, max),

@@ -55,6 +55,29 @@ def test_a_random_circuit_is_the_slow_sum_over_destinations(name: str) -> None:
     np.testing.assert_allclose(found, np.array(slow).reshape(3, 2).sum(-1), atol=2e-4)
 
 
+def test_circuits_made_once_are_measured_on_other_prompts_of_the_same_documents_too() -> None:
+    """Role-swapped prompts have the documents of the others; changed weights have their prompts."""
+    subject = tiny_subject("llama")
+    half = np.random.default_rng(0).random(graph_of(subject).edges) < 0.5
+    circuits = Circuits(subject, graph_of(subject))
+
+    def margin(circuits: Circuits, text) -> float:
+        condition = circuits.condition("half", half)
+        return (
+            evaluate(subject, text, [condition], measure="margin").sums("half").per_token("margin")
+        )
+
+    def anew(text) -> float:
+        return margin(Circuits(subject, graph_of(subject)), text)
+
+    assert margin(circuits, TEXT) == anew(TEXT)
+    assert margin(circuits, TEXT.swapped()) == anew(TEXT.swapped()) != anew(TEXT)
+    before = margin(circuits, TEXT)
+    with torch.no_grad():
+        subject.anatomy.neuron_output(0).weight.mul_(1.5)
+    assert margin(circuits, TEXT) == anew(TEXT) != before
+
+
 def slow_margin(subject: Subject, graph: Graph, edges: np.ndarray, one) -> float:
     """Each source's output is found by a whole pass of the model with its inputs put in its way.
 

@@ -373,7 +373,7 @@ def test_what_can_be_measured_gets_as_far_as_the_model(
         ("rewrite", {"explanations": [STRICT.affine().on_shuffled()], "text": lonely}),
         ("evaluate", {"part": "fit", "text": lambda: without("fit")}),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
 def test_two_that_do_not_go_together_are_refused_before_anything_is_run(
     function: str, bad: dict[str, Any]

@@ -70,10 +70,10 @@ COMMANDS = {
     "ladder train": ("ladder", "train"),
     "behaviours": ("behaviours", "rung-1"),
 }
-FILES = {"assay", "sweep", "circuit", "rewrite", "sizes", "tasks", "gap", "demo", "bars curve"}
-KEEPING = FILES - {"assay", "demo"}
-DRAWING = set(COMMANDS) - {"demo", "bars table", "ladder train"}
-TEXTS = {"assay", "sweep", "circuit", "heads", "rewrite", "sizes", "tasks", "gap", "bars curve"}
+FILES = ("assay", "sweep", "circuit", "rewrite", "sizes", "tasks", "gap", "demo", "bars curve")
+KEEPING = tuple(name for name in FILES if name not in ("assay", "demo"))
+DRAWING = [name for name in COMMANDS if name not in ("demo", "bars table", "ladder train")]
+TEXTS = ("assay", "sweep", "circuit", "heads", "rewrite", "sizes", "tasks", "gap", "bars curve")
 
 BAD: dict[str, list[str]] = {
     "assay": ["--singles -5", "--singles 1.5", "--top 0", "--documents 0", "--fit-documents 0",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -686,12 +686,16 @@ def test_a_tokenizer_that_closes_every_text_gives_the_pairs_of_one_that_does_not
 def test_a_special_token_that_a_prompt_spells_is_that_token_and_said(tmp_path):
     """As in the prompts of a chat; in running text it would be letters."""
     words = [f"{letter}{i}" for letter in "nab" for i in range(20)] + ["says", "yes", "no", "to"]
-    closed = closing(words)
-    rows = [row(i, clean=f"n{i} <eos> yes to", corrupted=f"n{i} <eos> no to") for i in range(5)]
-    text = pairs(write(tmp_path / "mine.jsonl", rows), closed)
-    assert {int(p.tokens[2]) for p in text.eval} == {2}
-    said = "Pairs that spell a special token, which is read as that token: <eos> in 10."
+    rows = [row(i, clean=f"n{i} <|end|> yes to", corrupted=f"n{i} <|end|> no to") for i in range(5)]
+    path = write(tmp_path / "mine.jsonl", rows)
+    chat = toy([*words, "room"])
+    chat.tokenizer.add_special_tokens({"eos_token": "<|end|>"})
+    special = chat.tokenizer.eos_token_id
+    text = pairs(path, replace(chat, shape=replace(chat.shape, vocabulary=special + 1)))
+    assert {int(p.tokens[1]) for p in text.eval} == {special} and len(text.eval) == 10
+    said = "Pairs that spell a special token, which is read as that token: <|end|> in 10."
     assert said in text.notes
+    closed = closing(words)
     twice = [row(0, clean="<bos> n0 says yes to", corrupted="<bos> n0 says no to")]
     with pytest.raises(TextError, match=r"Line 1 .*begins with <bos>, which the tokenizer adds"):
         pairs(write(tmp_path / "mine.jsonl", twice), closed)

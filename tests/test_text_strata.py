@@ -196,6 +196,17 @@ def test_of_what_is_kept_no_opening_is_mostly_in_other_documents():
     assert max(most_seen_elsewhere(texts)) > 0.5
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_what_several_kept_texts_have_is_counted_once_for_each(seed):
+    """Few pieces in many short texts, so that most runs are in three texts or more."""
+    rng = np.random.default_rng(seed)
+    pool = [" ".join(f"w{i}x{j}" for j in range(14)) for i in range(12)]
+    texts = [" ".join(pool[i] for i in rng.integers(0, 12, size=rng.integers(1, 6)))
+             for _ in range(22)]  # fmt: skip
+    for share in (0.3, 0.5, 0.8):
+        assert near_duplicates(texts, share=share).tolist() == slow_near_duplicates(texts, share)
+
+
 def test_openings_that_differ_may_share_what_comes_later():
     shared = " ".join(f"shared{i}" for i in range(300))
     openings = [" ".join(f"{name}{i}" for i in range(OPENING)) for name in "ab"]

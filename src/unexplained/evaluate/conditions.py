@@ -171,12 +171,17 @@ def digest(*parts: str | bytes) -> str:
     return total.hexdigest()[:16]
 
 
+def tensor_bytes(tensor: Tensor) -> bytes:
+    """A tensor's numbers in order, of any type, those that numpy does not have too."""
+    # A copy: what has one entry or none may have any stride.
+    flat = tensor.detach().cpu().flatten().clone(memory_format=torch.contiguous_format)
+    return flat.view(torch.uint8).numpy().tobytes()
+
+
 def tensor_digest(tensors: Sequence[Tensor]) -> str:
     """Digest of tensors by shape, type and bytes."""
     parts: list[str | bytes] = []
     for tensor in tensors:
         parts.append(f"{tuple(tensor.shape)}{tensor.dtype}")
-        # As bytes: numpy has no bfloat16.
-        flat = tensor.detach().cpu().contiguous().flatten()
-        parts.append(flat.view(torch.uint8).numpy().tobytes())
+        parts.append(tensor_bytes(tensor))
     return digest(*parts)

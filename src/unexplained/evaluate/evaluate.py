@@ -96,12 +96,6 @@ def evaluate(
     wanted = _with_intact(conditions)
     _require_asked(subject, text, wanted, part, measure, keep_tokens := tuple(keep_tokens))
     require_count("batch_tokens", batch_tokens, least=1)
-    if measure == "margin" and not text.pairs:
-        raise MeasurementError(
-            f"The logit difference on {text.name}",
-            "it is running text: nothing says which two words to compare",
-            "Measure the loss, or use a text of pairs such as ioi.",
-        )
     require_memory(memory)
     job = Job(
         subject, text, part, tuple(wanted), frozenset(keep_tokens), measure, batch_tokens, memory
@@ -112,34 +106,43 @@ def evaluate(
         if folder is not None:
             # Kept under what the models are now; until the end counters are enough.
             model.fingerprint  # noqa: B018
-    before = [model.counters() for model in models]
-    store = (
-        None
-        if folder is None
-        else Store.open(folder, _circumstances(subject, text, batch_tokens, workers))
-    )
+    store = None
+    if folder is not None:
+        store = Store.open(folder, _circumstances(subject, text, batch_tokens, workers))
     with nullcontext() if store is None else store.held():
-        done, tasks = _known(job, store)
-        total = len(wanted) * len(job.plans)
-        finished = total - sum(len(task.names) for task in tasks)
-        if not tasks:
-            progress(total, total)
-        keys = {condition.name: key(condition) for condition in wanted}
-        for task, fresh in workers(job, tasks):
-            if [model.counters() for model in models] != before:
-                raise MeasurementError(
-                    f"Measuring {subject.name} on {text.name}",
-                    "weights of it or of a model beside it were changed while it was measured",
-                    "What was finished before is kept. Measure again when nothing else trains it.",
-                )
-            if store is not None:
-                names = {name: keys[name] for name in fresh.conditions}
-                store.save(job.layout(task.batch).unit, fresh, names)
-            done.append((task.batch, fresh))
-            finished += len(task.names)
-            progress(finished, total)
-    parts = [ledger for _, ledger in sorted(done, key=lambda pair: pair[0])]
+        parts = _measured(job, models, store, workers, progress)
     return _in_order(Ledger.concat(parts), wanted, text.eval if part == "eval" else text.fit)
+
+
+def _measured(
+    job: Job,
+    models: Sequence[Subject],
+    store: Store | None,
+    workers: Workers,
+    progress: Progress,
+) -> list[Ledger]:
+    """The job's rows, batch by batch: those that are kept, and the others measured and kept."""
+    before = [model.counters() for model in models]
+    done, tasks = _known(job, store)
+    total = len(job.conditions) * len(job.plans)
+    finished = total - sum(len(task.names) for task in tasks)
+    if not tasks:
+        progress(total, total)
+    keys = {condition.name: key(condition) for condition in job.conditions}
+    for task, fresh in workers(job, tasks):
+        if [model.counters() for model in models] != before:
+            raise MeasurementError(
+                f"Measuring {job.subject.name} on {job.text.name}",
+                "weights of it or of a model beside it were changed while it was measured",
+                "What was finished before is kept. Measure again when nothing else trains it.",
+            )
+        if store is not None:
+            names = {name: keys[name] for name in fresh.conditions}
+            store.save(job.layout(task.batch).unit, fresh, names)
+        done.append((task.batch, fresh))
+        finished += len(task.names)
+        progress(finished, total)
+    return [ledger for _, ledger in sorted(done, key=lambda pair: pair[0])]
 
 
 def _models(job: Job) -> list[Subject]:
@@ -174,6 +177,12 @@ def _require_asked(
     """Refuse what cannot be measured, before anything is run or kept."""
     require_choice("part", part, ("eval", "fit"))
     require_choice("measure", measure, get_args(Measure))
+    if measure == "margin" and not text.pairs:
+        raise MeasurementError(
+            f"The logit difference on {text.name}",
+            "it is running text: nothing says which two words to compare",
+            "Measure the loss, or use a text of pairs such as ioi.",
+        )
     for name in keep_tokens:
         require_choice("keep_tokens", name, [condition.name for condition in wanted])
     for condition in wanted:
@@ -193,6 +202,7 @@ def require_tokens(subject: Subject, text: Text, *parts: Part) -> None:
     blocks: list[Block] = []
     for part in parts:
         blocks += text.blocks(part, "What was asked")
+    subject.anatomy.require_positions(max(len(block.tokens) for block in blocks))
     highest = max(
         max(int(block.tokens.max()), int(block.targets.max(initial=0))) for block in blocks
     )

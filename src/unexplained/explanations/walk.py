@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unexplained.evaluate.conditions import digest
+from unexplained.evaluate.conditions import digest, tensor_bytes
 from unexplained.explanations import kinds, prices
 from unexplained.explanations.bytecode import Named, parts, reading
 from unexplained.explanations.language import (
@@ -288,8 +288,7 @@ class _Walk:
             self.found.marks.append(f"{id(tensor)} {tensor.data_ptr()} {tensor._version}")
             return
         plain = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
-        raw = plain.flatten().view(torch.uint8) if plain.numel() else plain
-        self.found.marks.append(raw.numpy().tobytes() if plain.numel() else b"")
+        self.found.marks.append(tensor_bytes(plain))
         values = plain.float() if plain.is_floating_point() and plain.itemsize < 4 else plain
         self.charge(plain.numel(), prices.bits_in(values.numpy()))
 

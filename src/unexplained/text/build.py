@@ -173,6 +173,13 @@ def text(
     require_number("documents", documents, 1)
     require_number("fit_documents", fit_documents, 1)
     require_number("block", block, 2)
+    most = subject.shape.positions
+    if most is not None and block > most:
+        raise TextError(
+            f"A text in blocks of {block} tokens",
+            f"{subject.name} computes passes of {most} at most",
+            f"Ask for shorter blocks: --block {most}; in Python block={most}.",
+        )
     require_number("seed", seed, 0)
     tokens = Tokens(subject)
     request = Request(source, tokens, documents, fit_documents, block, seed)
