@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -26,6 +27,7 @@ from typing import Any, Literal
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
+import unexplained
 from unexplained.errors import UnexplainedError
 
 CLEAR, RIGHT = "clear error", "accepted and right"
@@ -289,15 +291,26 @@ def _one(strategy: Strategy, box: Box, case: Any) -> Outcome:
         if isinstance(error, KeyboardInterrupt):
             raise
         kind = type(error).__name__
-        raise Finding(f"traceback: {kind} at {_last_own(error)}: {str(error)[:120]}") from None
+        if not _own(error):
+            raise  # a fault of the fuzzer's
+        raise Finding(f"traceback: {kind} at {_last_own(error)}: {_said(error)}") from None
 
 
 def _last_own(error: BaseException) -> str:
     """The last line of the project's own that an error came through."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if "unexplained" in f.filename.replace("site-packages", "")]
-    frame = (own or frames)[-1]
+    frame = (_own(error) or traceback.extract_tb(error.__traceback__))[-1]
     return f"{Path(frame.filename).name}:{frame.name}"
+
+
+def _said(error: BaseException) -> str:
+    """The first words of an error, without the names of this sandbox's folders and files."""
+    return re.sub(r"\S*/\S*|[0-9a-f]{6,}|\d+", "…", " ".join(str(error).split()))[:80]
+
+
+def _own(error: BaseException) -> list[traceback.FrameSummary]:
+    package = str(Path(unexplained.__file__).parent)
+    frames = traceback.extract_tb(error.__traceback__)
+    return [frame for frame in frames if frame.filename.startswith(package)]
 
 
 def _add(count: Count, what: str, case: Any) -> None:

@@ -142,8 +142,9 @@ SETTINGS = st.one_of(
                      ["full_attention"] * 3, ["GPT2LMHeadModel"], ["LlamaModel"], "gpt2", "mistral",
                      "float16", "bfloat16", "int8", {"AutoModelForCausalLM": "evil.Model"}, 1e-9]),
 )  # fmt: skip
+_SOME = st.lists(st.tuples(st.sampled_from(KEYS), SETTINGS), min_size=1, max_size=2)
 CONFIGS = st.one_of(
-    st.lists(st.tuples(st.sampled_from(KEYS), SETTINGS), min_size=1, max_size=2),
+    *[_SOME] * 8,
     st.sampled_from(["", "null", "[]", "{", "1", '"llama"', "[" * 50_000, '{"a": ' * 50_000,
                      "9" * 6_000, "\ufeff{}", "NaN"]),
     st.binary(max_size=30),
@@ -274,17 +275,21 @@ def damage(how: str, file: Path, other: Path, where: int) -> None:
     else:
         table = pq.read_table(file)
         numbers = [n for n, one in enumerate(table.schema) if pa.types.is_floating(one.type)]
-        number = numbers[where % len(numbers)]
-        column = table.column(number).to_numpy().astype(np.float64)
+        number = numbers[where % len(numbers)] if numbers else 0
+        if not numbers and how in ("null", "double", "nan"):
+            how = "column"
+        column = table.column(number).to_numpy() if numbers else np.zeros(len(table))
         kind = table.schema.field(number)
-        if how == "null":
+        if how not in ("null", "double", "nan"):
+            new = None
+        elif how == "null":
             new = pa.array([None] * len(column), kind.type)
         else:
             new = pa.array(column * 2 if how == "double" else column * np.nan, kind.type)
         if how in ("null", "double", "nan"):
             table = table.set_column(number, kind.name, new)
         elif how == "rows":
-            table = table.slice(0, where % len(table))
+            table = table.slice(0, where % max(1, len(table)))
         elif how == "twice":
             table = pa.concat_tables([table, table])
         elif how == "reversed":
@@ -488,7 +493,7 @@ BODIES = (
     "os.remove('../outside/victim.json'); return patterns.previous(view.tokens)",
 )
 TOPS = (
-    "", "", "", "", "import sys; sys.exit(0)", "raise KeyboardInterrupt", "1 +", "\x00", "raise 5",
+    *[""] * 60, "import sys; sys.exit(0)", "1 +", "\x00", "raise 5",
     "STATE = open('number.txt').read()", "view = 1",
     "class rule: pass", "rule = None", "del ux", "import nothing_of_that_name", "def f(): f()\nf()",
     "raise RecursionError", "raise MemoryError", "assert False, '[/bold]'", "__doc__ = 5",
@@ -497,9 +502,14 @@ TOPS = (
 EXPLANATIONS = st.tuples(
     st.sampled_from(BODIES),
     st.sampled_from(TOPS),
-    st.sampled_from(["pattern", "pattern", "pattern", "z", "logits", "out", "nope", "v"]),
+    st.sampled_from([*["pattern"] * 20, "z", "logits", "out", "nope", "v"]),
     st.sampled_from(
-        [("tokens",), ("tokens", "pattern"), ("tokens", "L9.mlp"), (), ("nope",), ("tokens", "z")]
+        [
+            *[("tokens",), ("tokens", "pattern"), ("tokens", "pattern", "z")] * 8,
+            ("tokens", "L9.mlp"),
+            (),
+            ("nope",),
+        ]  # fmt: skip
     ),
 )
 SOURCE = '''
@@ -600,7 +610,23 @@ SMALL = {
     "explanations": ["explanations"],
 }  # fmt: skip
 """Command lines that work, small: fuzzed options come after these and win."""
-COUNTS = ("-1", "0", "1", "2", "5", "nan", "inf", "1e3", "x", "", " ", "３", "-9" * 20, "1.5", "[/b]")
+COUNTS = (
+    "-1",
+    "0",
+    "1",
+    "2",
+    "5",
+    "nan",
+    "inf",
+    "1e3",
+    "x",
+    "",
+    " ",
+    "３",
+    "-9" * 20,
+    "1.5",
+    "[/b]",
+)
 BOUNDED = ("draws", "steps", "workers", "keep", "top", "singles", "pairs", "fit_pairs", "ablate",
            "documents", "fit_documents", "block", "show", "sample", "fit-pairs")  # fmt: skip
 NAMES = ("", " ", "x", "mine.jsonl", "pairs.jsonl", "claims.py", "claims.py:nope", "a folder", "fifo",
@@ -680,9 +706,8 @@ def _try_command(box: Box, case: Any) -> Outcome:
         elif option.is_flag:
             argv += [(option.opts + option.secondary_opts)[where % 2 - 1]]
         else:
-            kind = option.type.name
             small = count if option.name in BOUNDED else number
-            value = small if kind in ("integer", "float", "integer range", "float range") else name
+            value = small if isinstance(option.default, int | float) or small is count else name
             argv += [option.opts[0], *[value] * max(1, option.nargs)]
     argv += [last] if last else []
     sure = {path: Path(path).read_bytes() for path in ("mine.jsonl", "pairs.jsonl", "claims.py")}

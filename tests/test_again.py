@@ -19,7 +19,7 @@ from unexplained.errors import ExplanationError
 from unexplained.explanations import again
 from unexplained.explanations.files import find_explanation
 
-HEAD = '''
+HEAD = """
 import email.utils, getpass, pydoc, statistics, tokenize, xmlrpc.client
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def rule(function):
 
 def number(view, value):
     return view.v + value
-'''
+"""
 
 FOUND = {
     "reads_a_file": ("float(tokenize.open(SECRET).read())", r"opens .*number\.txt"),
@@ -91,9 +91,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     found = dict(zip(rules, find_explanation(str(path)), strict=True))
     samples = {name: again.sample_of(one, again.PLAIN) for name, one in found.items()}
     there, notes = again._ask(
-        again.Request(
-            str(path), list(samples.values()), again.PLAIN.vocabulary, None, 1, "highest"
-        )
+        again.Request(str(path), list(samples.values()), again.PLAIN.vocabulary, None, 1, "highest")
     )
     assert there is not None and not notes, notes
     return SimpleNamespace(

@@ -64,7 +64,7 @@ def save_mib(
         CircuitError: The scores are not one finite number for each edge, or another file ending.
         RecordError: The file cannot be written.
     """
-    path = _json(path)
+    path = require_json(path)
     chosen = np.zeros(graph.edges, dtype=bool) if in_graph is None else np.asarray(in_graph)
     if scores.shape != (graph.edges,) or chosen.shape != (graph.edges,):
         raise CircuitError(
@@ -97,12 +97,10 @@ def load_mib(path: str | Path, graph: Graph) -> MibGraph:
         CircuitError: It is no such file, is pickled (`.pt`), has neurons, or belongs to a model
             of other sizes (which are said).
     """
-    path = _json(path)
-    if path.exists() and not path.is_file():  # reading a pipe would wait for ever
-        raise CircuitError(f"The graph file {path}", "it is a folder, a pipe or a device")
+    path = require_json(path)
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise CircuitError(f"The graph file {path}", f"it cannot be read ({error})") from None
     try:
         cfg, nodes, edges = read["cfg"], read["nodes"], read["edges"]
@@ -137,7 +135,12 @@ def _flag(entry: dict[str, Any]) -> bool:
     return value
 
 
-def _json(path: str | Path) -> Path:
+def require_json(path: str | Path) -> Path:
+    """A graph file's path, refused where its ending is another.
+
+    Raises:
+        CircuitError: It is not `.json`.
+    """
     path = Path(path)
     if path.suffix != ".json":
         raise CircuitError(
