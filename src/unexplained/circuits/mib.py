@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from unexplained.circuits.graph import LOGITS, CircuitError, Graph
 from unexplained.errors import near_matches
+from unexplained.files import read_json
 from unexplained.record import write_whole
 
 SIZES = {
@@ -64,7 +65,7 @@ def save_mib(
         CircuitError: The scores are not one finite number for each edge, or another file ending.
         RecordError: The file cannot be written.
     """
-    path = require_json(path)
+    path = _json(path)
     chosen = np.zeros(graph.edges, dtype=bool) if in_graph is None else np.asarray(in_graph)
     if scores.shape != (graph.edges,) or chosen.shape != (graph.edges,):
         raise CircuitError(
@@ -97,11 +98,8 @@ def load_mib(path: str | Path, graph: Graph) -> MibGraph:
         CircuitError: It is no such file, is pickled (`.pt`), has neurons, or belongs to a model
             of other sizes (which are said).
     """
-    path = require_json(path)
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CircuitError(f"The graph file {path}", f"it cannot be read ({error})") from None
+    path = _json(path)
+    read = read_json(path, f"The graph file {path}", CircuitError)
     try:
         cfg, nodes, edges = read["cfg"], read["nodes"], read["edges"]
         _same_sizes(path, cfg, graph)
@@ -116,7 +114,7 @@ def load_mib(path: str | Path, graph: Graph) -> MibGraph:
             np.array([_flag(nodes[name]) for name in graph.sources], dtype=bool),
             np.array([float(nodes[name].get("score", math.nan)) for name in graph.sources]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CircuitError(
             f"The graph file {path}",
             f"it is not laid out as MIB's are ({type(error).__name__}: {error})",
@@ -135,12 +133,7 @@ def _flag(entry: dict[str, Any]) -> bool:
     return value
 
 
-def require_json(path: str | Path) -> Path:
-    """A graph file's path, refused where its ending is another.
-
-    Raises:
-        CircuitError: It is not `.json`.
-    """
+def _json(path: str | Path) -> Path:
     path = Path(path)
     if path.suffix != ".json":
         raise CircuitError(

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text as Words
 
 from unexplained.fetch import cache_folder
+from unexplained.report import visible
+from unexplained.report.console import Visible
 
 if TYPE_CHECKING:
     from unexplained.explanations import Explanation
@@ -26,7 +27,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-OUT = Console()
+OUT = Visible()
 
 Model = Annotated[str, typer.Argument(help="Packaged name, folder, .gguf file or hub id.")]
 TextName = Annotated[str, typer.Option(help="webmix, pydocs, repeats, or a file.")]
@@ -271,4 +272,9 @@ def writing(report: Path, record: Path, **more: Path | None) -> Iterator[list[Re
     found.save(record)  # first, so that nothing later can lose what was measured
     print_record(found, OUT)
     write_report(found, report)
-    OUT.print(f"Report: [bold]{report}[/bold]   Record: {record}   ({found.seconds:.0f} s)")
+    say_written(report, f"   Record: {visible.name(record)}   ({found.seconds:.0f} s)")
+
+
+def say_written(report: Path, more: str = "") -> None:
+    """The last line of a command: where its page is."""
+    OUT.print(Words.assemble("Report: ", (visible.name(report), "bold"), more))

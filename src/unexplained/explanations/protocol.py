@@ -247,7 +247,11 @@ class Explanation:
             )
         if not isinstance(given, Tensor):
             raise ExplanationError(asked, f"it returned a {type(given).__name__}, not a tensor")
-        return given
+        if wrong := _unusable(given):
+            raise ExplanationError(
+                asked, f"it returned {wrong}", "Return a dense tensor of real numbers."
+            )
+        return given.float() if given.dtype == torch.bool else given
 
     def _check(self, given: Tensor, asked: str, local: Local) -> None:
         batch, length = local.tokens.shape
@@ -262,6 +266,19 @@ class Explanation:
             raise ExplanationError(asked, "it returned NaN or infinity")
         if self.gives == "pattern":
             _check_pattern(asked, given)
+
+
+def _unusable(given: Tensor) -> str:
+    """What kind of tensor cannot stand in, whatever it holds; empty if it can."""
+    if given.layout != torch.strided:
+        return f"a sparse tensor ({given.layout})"
+    if given.device.type == "meta":
+        return "a tensor on meta, which has no values"
+    if given.is_complex():
+        return f"complex numbers ({given.dtype})"
+    if given.is_quantized or (given.is_floating_point() and torch.finfo(given.dtype).bits < 16):
+        return f"quantised numbers ({given.dtype})"
+    return ""
 
 
 def _check_pattern(asked: str, pattern: Tensor) -> None:

@@ -97,6 +97,10 @@ def _publish(one: _Made, runs: Path, folder: Path, data: Stream) -> Trained:
     recipe = one.plan.recipe
     # Assembled beside its place: a checkpoint is there whole or not at all.
     draft, place = folder / f".{one.name}.part", folder / one.name
+    if place.is_symlink() or (place.exists() and not (place / "config.json").is_file()):
+        raise SubjectError(
+            f"The checkpoint {place}", "something else is there", "Give another folder as out."
+        )
     shutil.rmtree(draft, ignore_errors=True)
     with quiet():
         model = LlamaForCausalLM.from_pretrained(one.folder, dtype=torch.float16)

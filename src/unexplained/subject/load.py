@@ -131,7 +131,9 @@ def _from_source(source: str, how: How, accept: bool) -> tuple[Read, list[str]]:
         folder, notes = packaged_folder(source, accept_terms=accept)
         return read_folder(folder, how), notes
     if source in (ours := shipped()):
-        own = how.tokenizer or AutoTokenizer.from_pretrained(TOKENIZER, local_files_only=True)
+        own = how.tokenizer or AutoTokenizer.from_pretrained(
+            TOKENIZER, trust_remote_code=False, local_files_only=True
+        )
         return read_folder(ours[source], How(own, how.dtype, how.placement)), [NOTE]
     if path.is_dir():
         return read_folder(path, how), [f"read from the folder {path.name}"]

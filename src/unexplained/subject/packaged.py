@@ -158,7 +158,7 @@ def _convert(packaged: PackagedModel, say: Callable[[str], None]) -> None:
 
 def _dequantise(folder: Path, gguf: Path) -> None:
     """Write a GGUF file's model and tokenizer into its folder as safetensors; delete the file."""
-    read: Any = {"gguf_file": gguf.name}
+    read: Any = {"gguf_file": gguf.name, "trust_remote_code": False, "local_files_only": True}
     quantised = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **read)
     tokenizer = AutoTokenizer.from_pretrained(folder, **read)
     config = quantised.config
