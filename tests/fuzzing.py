@@ -128,7 +128,7 @@ class Guard:
                     self._written(event, path)
 
     def _written(self, event: str, path: Any) -> None:
-        place = os.path.abspath(os.fsdecode(path))
+        place = os.path.abspath(os.fsdecode(path))  # noqa: PTH100  (links are not followed)
         assert self.allowed is not None
         if not place.startswith(self.allowed) and "__pycache__" not in place:
             self.touched.append(f"{event} {place}")

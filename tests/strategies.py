@@ -61,7 +61,7 @@ def same(one: Any, other: Any) -> bool:
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
-    return type(one) is type(other) and one == other or (
+    return (type(one) is type(other) and one == other) or (
         isinstance(one, int | float) and isinstance(other, int | float) and one == other
     )  # fmt: skip
 
@@ -509,7 +509,7 @@ EXPLANATIONS = st.tuples(
             ("tokens", "L9.mlp"),
             (),
             ("nope",),
-        ]  # fmt: skip
+        ]
     ),
 )
 SOURCE = '''

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import strategies as st
 
 from fuzzing import CLEAR, RIGHT, Box, Finding, Strategy, commanded, explore, guarded
-from hypothesis import strategies as st
 from strategies import STRATEGIES
 from unexplained.record import RecordError
 
@@ -69,10 +69,16 @@ def test_the_fuzzer_lets_the_given_folder_be_written_to(tmp_path):
 
 
 def test_the_fuzzer_finds_a_traceback_in_the_projects_code(tmp_path):
-    from unexplained.stats import Settings
+    from unexplained.sites import parse
 
-    _, findings = outcome_of(lambda box: Settings(nonsense=1), tmp_path)  # a TypeError of our class
-    assert not findings or findings[0].startswith("traceback")
+    outcomes, findings = outcome_of(lambda box: parse(None, None), tmp_path)
+    assert outcomes == {"tried": 1, "findings": 1}
+    assert findings[0].startswith("traceback: ") and "sites.py" in findings[0]
+
+
+def test_a_fault_of_the_fuzzers_own_is_no_finding(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        outcome_of(lambda box: 1 // 0, tmp_path)
 
 
 def test_the_fuzzer_takes_an_error_without_a_part_for_a_finding():

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import random
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -394,7 +396,7 @@ def mentions(c: Contrast) -> list[str]:
 
 CLOSES = {"(": ")", "[": "]", "{": "}"}
 
-SHORTCUTS: dict[str, tuple[str, Callable[[Contrast], bool]]] = {
+SHORTCUTS: dict[str, tuple[str, Callable[[Contrast], float]]] = {
     "greater_than: the higher digit where years go up": ("greater_than", lambda c: higher(c) == up(c)),
     "greater_than: by the last example's direction alone": (
         "greater_than",
@@ -404,8 +406,9 @@ SHORTCUTS: dict[str, tuple[str, Callable[[Contrast], bool]]] = {
         "docstring", lambda c: arguments(c)[-2] == c.answer.strip()),
     "docstring: the one of the two that is named first": (
         "docstring", lambda c: mentions(c)[0] == c.answer.strip()),
-    "docstring: the one that is not the last argument": (
-        "docstring", lambda c: arguments(c)[-1] != c.answer.strip()),
+    "docstring: the one that is not the last argument, of two such either": (
+        "docstring", lambda c: 0.5 * (1 + (arguments(c)[-1] == c.wrong.strip())
+                                      - (arguments(c)[-1] == c.answer.strip()))),
     "brackets: the bracket that was opened last, closed or not": (
         "brackets", lambda c: CLOSES[[x for x in c.clean if x in CLOSES][-1]] == c.answer),
 }  # fmt: skip
@@ -427,31 +430,96 @@ HONEST: dict[str, tuple[str, Callable[[Contrast], bool]]] = {
 }
 
 
-def share(name: str, rule: Callable[[Contrast], bool]) -> float:
+def share(name: str, rule: Callable[[Contrast], float]) -> float:
     found = [rule(c) for c in contrasts(name)]
     return sum(found) / len(found)
 
 
-def owned_up(name: str) -> bool:
-    """A text of the behaviour says what a shortcut gets."""
+def told(name: str, subject: Toy | None = None) -> list[float]:
+    """How often simple rules are right, as a text of the behaviour says in its notes."""
     # Where an answer is glued to its prompt, a byte is a token of its own.
-    subject = toy_of(name) if name == "docstring" else subject_of(byte_level())
-    notes = ux.pairs(name, subject, pairs=24, fit_pairs=24).notes
-    return any(re.search(r"shortcut|without reading|baseline", note) for note in notes)
+    glued = name in ("greater_than", "brackets")
+    subject = subject or (subject_of(byte_level()) if glued else toy_of(name))
+    notes = ux.pairs(name, subject, pairs=100, fit_pairs=24).notes
+    (note,) = [note for note in notes if "imple rules" in note]
+    return [int(found) / 100 for found in re.findall(r": (\d+)%", note)]
 
 
 @pytest.mark.parametrize("rule", SHORTCUTS)
 def test_a_rule_that_reads_less_than_the_behaviour_asks_is_near_chance_or_its_score_is_told(rule):
-    """`near chance`: at most three in four, so that the gate would not pass it for certain."""
+    """`near chance`: right in at most 60%. What is told is a rule that is right as often or more.
+
+    A text has 100 of the pairs, so a share in it is within 3 standard errors, 15%, of that in all;
+    a share of 1 is a share of 1 in every text.
+    """
     name, takes = SHORTCUTS[rule]
     right = share(name, takes)
-    assert right <= 0.75 or owned_up(name), f"right {right:.0%} of the time, and nothing is said"
+    best = max(told(name), default=0)
+    assert right <= 0.6 or best >= right - (0.15 if right < 1 else 0), f"{right:.0%}: {best:.0%}"
 
 
 @pytest.mark.parametrize("rule", HONEST)
 def test_a_preference_stays_near_chance(rule):
     name, takes = HONEST[rule]
     assert share(name, takes) <= (0.80 if name == "brackets" else 0.6)
+
+
+def letters_of(word: str) -> list[str]:
+    return [*word.strip().lower()]
+
+
+def words_of(prompt: str) -> list[str]:
+    return re.findall(r"[a-z]+|[^\sa-z]", prompt.lower())
+
+
+def alike(one: str, other: str) -> int:
+    """How many letters two words begin with."""
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
+                min(len(one), len(other)))  # fmt: skip
+
+
+GRAMMAR: dict[str, Callable[[str, str], float]] = {
+    "length": lambda prompt, word: len(word),
+    "order": lambda prompt, word: sum(ord(c) / 256**i for i, c in enumerate(word.strip())),
+    "last letter": lambda prompt, word: ord(word[-1]),
+    "ends in s": lambda prompt, word: word.endswith("s"),
+    "begins with a vowel": lambda prompt, word: word.strip()[:1].lower() in "aeiou",
+    "first place": lambda prompt, word: prompt.find(word.strip()),
+    "last place": lambda prompt, word: prompt.rfind(word.strip()),
+    "count": lambda prompt, word: prompt.count(word.strip()),
+    "letters that the prompt has": lambda prompt, word: sum(
+        letter in prompt.lower() for letter in letters_of(word)) / len(letters_of(word)),
+    "begins like a word": lambda prompt, word: max(
+        alike(word.strip().lower(), other) for other in words_of(prompt)),
+    "ends like a word": lambda prompt, word: max(
+        alike(word.strip().lower()[::-1], other[::-1]) for other in words_of(prompt)),
+    "first letters in common": lambda prompt, word: sum(
+        other[0] == word.strip().lower()[0] for other in words_of(prompt)),
+    **{f"as long as word {n} from the {end}": lambda prompt, word, n=n, end=end: -abs(
+        len(word.strip()) - len(words_of(prompt)[n if end == "start" else -n]))
+       for n in (1, 2, 3) for end in ("start", "end")},
+    **{f"is word {n} from the {end}": lambda prompt, word, n=n, end=end:
+       words_of(prompt)[n if end == "start" else -n] == word.strip().lower()
+       for n in (1, 2, 3, 4) for end in ("start", "end")},
+    **{f"stands before word {n} from the end": lambda prompt, word, n=n: sum(
+        one == word.strip().lower() and other == words_of(prompt)[-n]
+        for one, other in pairwise(words_of(prompt))) for n in (1, 2, 3)},
+    **{f"stands after word {n} from the end": lambda prompt, word, n=n: sum(
+        other == word.strip().lower() and one == words_of(prompt)[-n]
+        for one, other in pairwise(words_of(prompt))) for n in (1, 2, 3)},
+}  # fmt: skip
+"""Simple rules of strings that know of no behaviour."""
+
+
+@pytest.mark.parametrize("name", behaviours.described())
+def test_no_simple_rule_of_strings_does_better_than_those_that_the_project_knows(name):
+    """Brute force over a small grammar, every rule also the other way round."""
+    every = contrasts(name)[::5]
+    known = [behaviours.right(rule, every) for rule in behaviours.shortcuts(name).values()]
+    best = max(0.6, *known)
+    for says, rule in GRAMMAR.items():
+        found = behaviours.right(rule, every)
+        assert max(found, 1 - found) <= best + 0.03, (says, found, best)
 
 
 # --- the gate: each role apart ------------------------------------------------------------------
@@ -535,9 +603,11 @@ def test_a_behaviour_that_a_tokenizer_leaves_nothing_of_is_not_answered_by_more_
 def test_the_list_of_behaviours_says_that_the_tokenizer_leaves_no_pairs(monkeypatch):
     subject = tiny_subject("llama")
     monkeypatch.setattr(ux, "load", lambda *_, **__: subject)
+    # By the module itself: `unexplained.text` is a function of that name as well.
     monkeypatch.setattr(
-        "unexplained.text.pairs.described", lambda: {"ioi": "Who?", "antonyms": "What?"}
-    )
+        sys.modules["unexplained.text.pairs"], "described",
+        lambda: {"ioi": "Who?", "antonyms": "What?"},
+    )  # fmt: skip
     shown = CliRunner().invoke(app, ["behaviours", "tiny"], env={"COLUMNS": "260"})
     assert shown.exit_code == 0, shown.output
     rows = [line for line in shown.output.splitlines() if re.search(r"ioi|antonyms", line)]

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import unexplained as ux
 from kinds_of_text import lines, refusal
 from tiny import tiny_model, tiny_subject
+from unexplained.cli import in_options, options_of
 from unexplained.cli.app import app
 from unexplained.errors import UnexplainedError
 from unexplained.evaluate import evaluate
@@ -65,9 +66,15 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return " ".join(f"t{draw.randrange(1, 61)}" for _ in range(count))
 
     lines(tmp_path / "mine.jsonl", [{"text": words(40)} for _ in range(200)])
-    lines(tmp_path / "pairs.jsonl", [
+    rows = [
         {"clean": f"t{i % 60} t{i // 60} t40", "corrupted": f"t{i % 60} t{i // 60 + 9} t40",
          "answer": f" t{i % 50 + 2}", "wrong": f" t{i % 50 + 5}"} for i in range(300)
+    ]  # fmt: skip
+    lines(tmp_path / "pairs.jsonl", rows)
+    lines(tmp_path / "dozens.jsonl", [{**row, "orbit": i // 12} for i, row in enumerate(rows)])
+    lines(tmp_path / "twelve.jsonl", rows[:12])
+    lines(tmp_path / "halves.jsonl", [
+        {**row, "part": "fit" if i % 2 else "eval"} for i, row in enumerate(rows[:12])
     ])  # fmt: skip
     (tmp_path / "claims.py").write_text(CLAIMS, encoding="utf-8")
     (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
@@ -112,10 +119,10 @@ ASSAY = ["assay", "tiny", "--no-twin", "--singles", "0"]
 
 
 def said(words: list[str]) -> str:
-    """What a refusal says; anything but a refusal fails."""
+    """What a refusal says where it is typed; anything but a refusal fails."""
     result = RUN.invoke(app, words, env={"COLUMNS": "300"})
     if isinstance(result.exception, UnexplainedError):
-        return str(result.exception)
+        return in_options(str(result.exception), options_of(words))
     assert isinstance(result.exception, SystemExit), f"{result.exception!r}\n{result.output[-300:]}"
     assert result.exit_code == 2, f"exit {result.exit_code}: {result.output[-300:]}"
     return result.output
@@ -137,7 +144,9 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "sweep: a layer that is not there": (["sweep", "tiny", "L9.H9", *TEXT], "L9.H9"),
     "rewrite: a layer that is not there": (["rewrite", "tiny", "--sites", "L9.mlp", *TEXT], "L9.mlp"),
     "tasks: a layer that is not there": (["tasks", "tiny", "--sites", "L9.H9", *TEXT], "L9.H9"),
-    "gap: a head that is not there": (["gap", "tiny", "--sites", "L0.H77", *TEXT], r"L0\.H77"),
+    # Under a name that is known: names of models are asked for before anything is loaded.
+    "gap: a head that is not there": (["gap", "rung-4", "--sites", "L0.H77", *TEXT], r"L0\.H77"),
+    "gap: a model that is not there": (["gap", "rung-44", *TEXT], r"rung-4\b"),
     # explanations
     "assay: an explanation that is not there": (
         [*ASSAY, "--explanation", "strict_inductoin", *TEXT], "strict_induction"),
@@ -226,6 +235,13 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "circuit: one file for graph and record": (
         ["circuit", "tiny", "--text", "pairs.jsonl", "--pairs", "12", "--fit-pairs", "6", "--no-gate",
          "--graph", "x.json", "--record", "x.json"], r"x\.json"),
+    "sweep: a run folder below a file": (["sweep", "tiny", "--run", "claims.py/x", *TEXT], r"claims\.py"),
+    "tasks: a run folder that is a file": (
+        ["tasks", "tiny", "--run", "claims.py", *TEXT], r"'claims\.py'.* it is a file"),
+    "circuit: a run folder that is a file": (
+        ["circuit", "tiny", "--text", "pairs.jsonl", "--run", "claims.py"], r"'claims\.py'.* it is a file"),
+    "circuit: a graph to compare that is pickled": (
+        ["circuit", "tiny", "--text", "pairs.jsonl", "--compare", "scores.pt"], r"scores\.pt"),
     "sweep: a run folder that is a file": (["sweep", "tiny", "--run", "claims.py", *TEXT], r"claims\.py"),
     "circuit: a graph to compare that is not there": (
         ["circuit", "tiny", "--text", "pairs.jsonl", "--compare", "no.json"], r"no\.json"),
@@ -244,16 +260,14 @@ def test_what_cannot_be_done_is_said_before_anything_is_measured(what, here, pas
 
 
 OWN_WORDS: dict[str, list[str]] = {
-    "sweep: more pairs than there are": [
-        "sweep", "tiny", "--text", "pairs.jsonl", "--documents", "900", "--fit-documents", "6"],
-    "sweep: more pairs to fit than there are": [
-        "sweep", "tiny", "--text", "pairs.jsonl", "--documents", "6", "--fit-documents", "900"],
-    "tasks: more pairs than there are": [
-        "tasks", "tiny", "--text", "mine.jsonl", "--task", "pairs.jsonl", "--documents", "150",
-        "--fit-documents", "4", "--block", "16"],
-    "circuit: more pairs than there are": [
-        "circuit", "tiny", "--text", "pairs.jsonl", "--pairs", "900", "--fit-pairs", "6"],
-    "circuit: more pairs to fit than there are": [
+    "sweep: orbits larger than all that is asked for": [
+        "sweep", "tiny", "--text", "dozens.jsonl", "--documents", "10", "--fit-documents", "6"],
+    "tasks: orbits larger than all that is asked for": [
+        "tasks", "tiny", "--text", "mine.jsonl", "--task", "dozens.jsonl", "--documents", "10",
+        "--fit-documents", "10", "--block", "16"],
+    "circuit: orbits larger than all that is asked for": [
+        "circuit", "tiny", "--text", "dozens.jsonl", "--pairs", "20", "--fit-pairs", "20"],
+    "circuit: too few to tell whether the model has it": [
         "circuit", "tiny", "--text", "pairs.jsonl", "--pairs", "6", "--fit-pairs", "9000"],
 }  # fmt: skip
 
@@ -263,19 +277,63 @@ def test_the_command_line_is_answered_in_its_own_words(what, here, passes):
     """Advice names options that can be typed, and numbers that then work."""
     words = OWN_WORDS[what]
     told = said(words)
-    options = [word for word in words if word.startswith("--") and word not in ("--text", "--task")]
+    options = ["--pairs"] if words[0] == "circuit" else ["--documents", "--fit-documents"]
     assert not re.search(PYTHON, told), told
-    assert any(option in told for option in options), f"none of {options} in: {told}"
+    assert all(option in told for option in options), f"not all of {options} in: {told}"
     assert not passes
 
 
 def test_the_number_that_is_advised_for_documents_of_pairs_is_taken(here, passes):
-    words = ["sweep", "tiny", "L0.H0", "--text", "pairs.jsonl", "--no-gate", "--fit-documents", "6"]
-    told = said([*words, "--documents", "900"])
-    found = re.search(r"--documents[ =](\d+)", told)
-    assert found is not None, told
-    result = RUN.invoke(app, [*words, "--documents", found[1], "--pairs", "0"])
+    words = ["sweep", "tiny", "L0.H0", "--text", "dozens.jsonl", "--no-gate"]
+    asked = "10"
+    for _ in range(2):  # an orbit of 24 is not divided; and a sweep takes ten orbits
+        told = said([*words, "--documents", asked])
+        found = re.search(r"--documents[ =](\d+)", told)
+        assert found is not None, told
+        asked = found[1]
+    assert asked == "120"
+    result = RUN.invoke(app, [*words, "--documents", asked, "--pairs", "0"])
     assert result.exit_code == 0, result.exception
+
+
+MORE: dict[str, tuple[list[str], int]] = {
+    "sweep": (["sweep", "tiny", "L0.H0", "--text", "pairs.jsonl", "--documents", "900",
+               "--pairs", "0", "--no-gate"], 600),
+    "circuit": (["circuit", "tiny", "--text", "halves.jsonl", "--pairs", "900", "--fit-pairs", "900",
+                 "--no-gate", "--draws", "1", "--method", "eap"], 12),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", MORE)
+def test_a_file_with_fewer_pairs_than_are_asked_for_is_measured_whole_and_it_is_told(
+    command, here, passes
+):
+    """Of one's own pairs all are wanted: more are not refused, as they are of a behaviour."""
+    words, there = MORE[command]
+    result = RUN.invoke(app, words)
+    assert result.exit_code == 0, result.exception
+    record = (here / f"{command}.json").read_text(encoding="utf-8")
+    assert f"pairs were asked for, role-swaps included, and there are {there}." in record
+
+
+def test_twelve_pairs_of_ones_own_whose_lines_have_parts_make_a_circuit(here, passes):
+    """Six are scored and six measured, with role-swaps 12 and 12; five orbits are what a gate takes."""
+    words = [
+        "circuit",
+        "tiny",
+        "--text",
+        "halves.jsonl",
+        "--no-gate",
+        "--draws",
+        "1",
+        "--method",
+        "eap",
+    ]
+    assert RUN.invoke(app, words).exit_code == 0
+    record = json.loads((here / "circuit.json").read_text(encoding="utf-8"))
+    assert (record["pairs"], record["orbits"], record["fit_pairs"]) == (12, 6, 12)
+    told = said(["circuit", "tiny", "--text", "twelve.jsonl"])
+    assert '"part": "fit"' in told
 
 
 def test_a_note_on_pairs_at_the_command_line_names_no_parameter_of_pythons(here, passes):
@@ -344,6 +402,9 @@ WORKS: dict[str, list[str]] = {
     "assay of a user's claim": [
         *ASSAY, "--heads", "L0.H0", "--explanation", "claims.py:before", *TEXT],
     "sweep of two kinds of site": ["sweep", "tiny", "L0.H0-1 L1.mlp", "--pairs", "0", *TEXT],
+    "tasks, one of them all pairs of one's own": [
+        "tasks", "tiny", "--text", "mine.jsonl", "--task", "halves.jsonl", "--sites", "L0.H0",
+        "--documents", "40", "--fit-documents", "40", "--block", "16"],
     "sweep of pairs": ["sweep", "tiny", "L0.H0", "--no-gate", "--pairs", "0", *PAIRS],
     "heads": ["heads", "tiny", "--show", "3", "--documents", "4", "--block", "16", "--no-twin"],
     "heads, all ablated though more are asked for": [

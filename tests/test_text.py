@@ -634,7 +634,10 @@ def test_near_duplicates_are_left_out_of_a_file_before_it_is_split_and_counted(t
     path.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows + again))
     found = text(str(path), toy(), documents=200, fit_documents=200)
     assert {b.document for b in (*found.eval, *found.fit)} == {document(r, "").id for r in rows}
-    assert any(note.startswith("30 of 120 documents left out") for note in found.notes)
+    assert any(
+        note.startswith("30 of 120 documents nearly repeat others, left out")
+        for note in found.notes
+    )
 
 
 def test_what_a_document_is_stands_where_it_is_asked_for():

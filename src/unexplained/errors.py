@@ -17,11 +17,16 @@ class UnexplainedError(Exception):
     """
 
     def __init__(self, asked: str, found: str, do: str = "") -> None:
-        self.asked, self.found, self.do = asked, found, do
-        super().__init__(asked, found, do)
+        self.asked, self.found, self.do = map(_printable, (asked, found, do))
+        super().__init__(self.asked, self.found, self.do)
 
     def __str__(self) -> str:
         return f"{self.asked}: {self.found}." + (f" {self.do}" if self.do else "")
+
+
+def _printable(part: str) -> str:
+    """What can be written anywhere: a name that is no UTF-8 is told with escapes."""
+    return part.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class SiteError(UnexplainedError):

@@ -6,6 +6,7 @@ that could not have succeeded, in Python or at the command line.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,9 +20,8 @@ from unexplained.errors import (
     TextError,
     require_count,
 )
-from unexplained.evaluate import Other
+from unexplained.evaluate import Other, store
 from unexplained.evaluate.evaluate import require_tokens as require_tokens
-from unexplained.evaluate.store import require_folder as require_folder
 from unexplained.explanations import Explanation
 from unexplained.explanations.protocol import elsewhere
 from unexplained.sites import HEAD_VALUES, Site
@@ -33,6 +33,34 @@ TAKEN = ("intact", "uniform", "unigram", "bigram")
 
 TWIN_DOCUMENTS = 16
 """Documents of each part on which the random-weight twin is measured."""
+
+
+def require_folder(folder: Path | None) -> None:
+    """Refuse a place where nothing can be kept.
+
+    Raises:
+        MeasurementError: It cannot, or something on the way there is a file.
+    """
+    for place in () if folder is None else (folder, *Path(folder).parents):
+        if os.path.exists(place) and not os.path.isdir(place):  # noqa: PTH110, PTH112  (never raise)
+            raise MeasurementError(
+                f"The folder '{folder}' for what is finished",
+                "it is a file" if place == folder else f"'{place}' is a file",
+                "Name a folder, or one that is not there yet (folder=…; --run).",
+            )
+    store.require_folder(folder)
+
+
+def require_share(share: float) -> None:
+    """Refuse what is no share of the tokens.
+
+    Raises:
+        MeasurementError: It is not between 0 and 1.
+    """
+    if not 0 < share < 1:
+        raise MeasurementError(
+            f"share={share}", "a share of the tokens lies between 0 and 1", "Write 0.05 for 5%."
+        )
 
 
 def require_claims(explanations: Sequence[Explanation], *, program: bool = False) -> None:
@@ -157,6 +185,7 @@ def require_fill(ablation: str, sites: Sequence[Site], text: Text) -> None:
     if ablation == "patch":
         text.swapped()
     if ablation == "resample":
+        text.blocks("fit", "Resample ablation")
         require_donors(text)
     for site in map(value_site, sites):
         if site.value == "pattern" and ablation not in ("zero", "resample"):
@@ -180,6 +209,7 @@ def require_donors(text: Text, *, within: bool = False) -> None:
         TextError: One has none.
     """
     lengths = sorted((len(block.tokens) for block in text.fit), reverse=True) or [0]
+    text.blocks("fit", "What is taken from other documents")
     longest = max(len(block.tokens) for block in text.eval)
     alone = within and lengths[0] > lengths[min(1, len(lengths) - 1)]
     if longest > lengths[0] or alone or (within and len(lengths) == 1):

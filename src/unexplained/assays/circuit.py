@@ -149,7 +149,10 @@ def circuit(
         raise TextError(
             f"A circuit on {len(text.units)} pairs of {text.name}, each with its role-swap",
             f"it takes {FEWEST_DOCUMENTS} to tell whether the model has the behaviour",
-            f"Ask for {2 * FEWEST_DOCUMENTS} prompts at least (pairs), or for no gate.",
+            f"Ask for {2 * FEWEST_DOCUMENTS} prompts or more (pairs=…; --pairs). Of a file of your "
+            'own lines with "part": "fit" are scored and the others measured; without such lines a '
+            "fifth is measured, by hash: then give more, or mark some. Or leave out the gate "
+            "(gated=False; --no-gate).",
         )
     require_folder(folder)
     found = gate(subject, text, settings=settings, folder=folder)

@@ -18,6 +18,7 @@ from unexplained.assays.asked import (
     require_claims,
     require_donors,
     require_folder,
+    require_share,
     require_standing,
     require_tokens,
 )
@@ -77,10 +78,7 @@ def gap(
         TextError: The text is of other models' tokens. All before anything is run.
     """
     started = time.perf_counter()
-    if not 0 < share < 1:
-        raise MeasurementError(
-            f"share={share}", "a share of the tokens lies between 0 and 1", "Write 0.05 for 5%."
-        )
+    require_share(share)
     second = (chosen_by[0].name, chosen_by[1].name)
     if shared := {subject.name, weak.name} & set(second):
         raise MeasurementError(

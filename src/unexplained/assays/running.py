@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -75,11 +76,14 @@ class Sweeping:
         self.subject.require_full_precision("A sweep")
         require_tokens(self.subject, self.text, "eval")
         if len(self.text.units) < FEWEST:
+            paired = self.text.pairs
+            orbit = max(Counter(block.unit for block in self.text.eval).values(), default=1)
+            least = FEWEST * max(orbit // 2, 1)  # a pair counts with its role-swap
+            given = f"pairs={2 * least}" if paired else f"documents={least}"
             raise TextError(
-                f"A sweep over {len(self.text.units)} documents",
+                f"A sweep over {len(self.text.units)} {'orbits of pairs' if paired else 'documents'}",
                 "the strongest components are chosen on one half and reported on the other",
-                f"Use at least {FEWEST} documents (--documents {FEWEST}; in Python documents={FEWEST}, or "
-                f"of pairs pairs={2 * FEWEST}, since each has its role-swap).",
+                f"Use at least {FEWEST} (--documents {least}; in Python {given}).",
             )
         if self.kind.fits_on == "fit":
             self.text.blocks("fit", f"{self.ablation.capitalize()} ablation")

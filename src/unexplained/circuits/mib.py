@@ -65,7 +65,7 @@ def save_mib(
         CircuitError: The scores are not one finite number for each edge, or another file ending.
         RecordError: The file cannot be written.
     """
-    path = _json(path)
+    path = require_json(path)
     chosen = np.zeros(graph.edges, dtype=bool) if in_graph is None else np.asarray(in_graph)
     if scores.shape != (graph.edges,) or chosen.shape != (graph.edges,):
         raise CircuitError(
@@ -98,7 +98,7 @@ def load_mib(path: str | Path, graph: Graph) -> MibGraph:
         CircuitError: It is no such file, is pickled (`.pt`), has neurons, or belongs to a model
             of other sizes (which are said).
     """
-    path = _json(path)
+    path = require_json(path)
     read = read_json(path, f"The graph file {path}", CircuitError)
     try:
         cfg, nodes, edges = read["cfg"], read["nodes"], read["edges"]
@@ -109,10 +109,10 @@ def load_mib(path: str | Path, graph: Graph) -> MibGraph:
             raise CircuitError(f"The graph file {path}", "it chooses single neurons of nodes")
         found = MibGraph(
             graph,
-            np.array([float(edges[name]["score"]) for name in graph.numbers]),
+            np.array([_score(edges[name]["score"]) for name in graph.numbers]),
             np.array([_flag(edges[name]) for name in graph.numbers], dtype=bool),
             np.array([_flag(nodes[name]) for name in graph.sources], dtype=bool),
-            np.array([float(nodes[name].get("score", math.nan)) for name in graph.sources]),
+            np.array([_score(nodes[name].get("score", math.nan)) for name in graph.sources]),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CircuitError(
@@ -126,6 +126,13 @@ def load_mib(path: str | Path, graph: Graph) -> MibGraph:
     return found
 
 
+def _score(value: object) -> float:
+    # Not float() alone, which reads "0.5" and true as numbers.
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"a score is {value!r}")
+    return float(value)
+
+
 def _flag(entry: dict[str, Any]) -> bool:
     value = entry["in_graph"]
     if not isinstance(value, bool):
@@ -133,7 +140,12 @@ def _flag(entry: dict[str, Any]) -> bool:
     return value
 
 
-def _json(path: str | Path) -> Path:
+def require_json(path: str | Path) -> Path:
+    """A graph file's path, refused where its ending is another.
+
+    Raises:
+        CircuitError: It is not `.json`.
+    """
     path = Path(path)
     if path.suffix != ".json":
         raise CircuitError(

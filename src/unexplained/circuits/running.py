@@ -29,7 +29,8 @@ from unexplained.evaluate.conditions import digest
 from unexplained.sites import Site
 from unexplained.subject import Batch, Pass, Subject
 from unexplained.subject.anatomy import Anatomy, Projection
-from unexplained.subject.hooks import first_of, own_hook, passing
+from unexplained.subject.hooks import first_of
+from unexplained.subject.passing import own_hook, passing
 
 PARTS: tuple[Projection, ...] = ("q", "k", "v")
 

@@ -76,7 +76,7 @@ def circuit(
     Edges are scored on some pairs and circuits measured on others.
     """
     import unexplained as ux
-    from unexplained.circuits import Graph, load_mib, save_mib
+    from unexplained.circuits import Graph, load_mib, require_json, save_mib
     from unexplained.errors import require_once
 
     methods: list[Any] = [one.value for one in method or (Attribution.IG_INPUTS, Attribution.EAP)]
@@ -88,6 +88,8 @@ def circuit(
         require_once("method", methods)
         require_once("graph file", [path.name for path in compare or ()])
         require_texts(text, pairs=True)
+        for path in filter(None, (graph, *(compare or ()))):
+            require_json(path)
         for path in compare or ():
             _require_file(path)
         subject = ux.load(model, accept_terms=accept_terms)

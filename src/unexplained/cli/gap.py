@@ -57,10 +57,11 @@ def gap(
 ) -> None:
     """How concentrated the gap to a weaker model is: a few tokens, or a little everywhere."""
     import unexplained as ux
-    from unexplained.assays.asked import components
+    from unexplained.assays.asked import components, require_share
     from unexplained.errors import require_once
 
     with writing(report, record) as made, Progress() as progress, kept(context, run) as folder:
+        require_share(share)
         require_once("model", [model, weak, *by])
         require_texts(text)
         require_explanations(*(explanation or ()))

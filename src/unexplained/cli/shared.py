@@ -72,8 +72,10 @@ def kept(context: typer.Context, run: Path | None, **found: str) -> Iterator[Pat
     Raises:
         MeasurementError: The folder holds another run (with the differences).
     """
+    from unexplained.assays.asked import require_folder
     from unexplained.evaluate.store import run_folder
 
+    require_folder(run)
     given = {k: _told(v) for k, v in context.params.items() if k not in _HOW}
     asked = {"command": context.info_name or "", **given, **found}
     with run_folder(run, asked):

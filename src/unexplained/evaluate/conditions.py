@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-import torch
 from torch import Tensor
 
 from unexplained.errors import MeasurementError
 from unexplained.evaluate.score import Columns
 from unexplained.subject import Batch, Edit, Subject
+from unexplained.subject.live import memory_of
 
 Effect = Literal["total", "direct", "direct, norm frozen"]
 """Total: everything downstream reacts. Direct: only what the edited components themselves add to
@@ -173,9 +173,7 @@ def digest(*parts: str | bytes) -> str:
 
 def tensor_bytes(tensor: Tensor) -> bytes:
     """A tensor's numbers in order, of any type, those that numpy does not have too."""
-    # A copy: what has one entry or none may have any stride.
-    flat = tensor.detach().cpu().flatten().clone(memory_format=torch.contiguous_format)
-    return flat.view(torch.uint8).numpy().tobytes()
+    return memory_of(tensor).tobytes()
 
 
 def tensor_digest(tensors: Sequence[Tensor]) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,46 +18,9 @@ from torch import Tensor, nn
 from unexplained.errors import MeasurementError, SiteError
 from unexplained.sites import FINAL_LAYER, Site
 from unexplained.subject.anatomy import Anatomy
-from unexplained.subject.attention import STAGES, HeadValues, attender, listener
+from unexplained.subject.attention import STAGES, HeadValues
 from unexplained.subject.edits import Batch, Edit, Local, Lookup
-
-_running: ContextVar[object | None] = ContextVar("running", default=None)
-"""Whose pass this thread is in."""
-
-
-@contextmanager
-def passing(owner: object) -> Iterator[None]:
-    """A pass of whoever it is: only inside do the hooks act that `own_hook` made for it."""
-    token = _running.set(owner)
-    try:
-        yield
-    finally:
-        _running.reset(token)
-
-
-def own_hook(owner: object, hook: Callable[..., Any]) -> Callable[..., Any]:
-    """A hook for one pass alone.
-
-    Hooks stand on modules, and somebody else may call those meanwhile: another thread, the owner
-    of the model, an edit that runs it.
-    """
-
-    def ours(*seen: Any) -> Any:
-        return hook(*seen) if _running.get() is owner else None
-
-    return ours
-
-
-@contextmanager
-def _aside() -> Iterator[None]:
-    """While code of others runs inside a pass: what it calls is no part of the pass."""
-    variables: tuple[ContextVar[Any], ...] = (_running, listener, attender)
-    tokens = [variable.set(None) for variable in variables]
-    try:
-        yield
-    finally:
-        for variable, token in zip(variables, tokens, strict=True):
-            variable.reset(token)
+from unexplained.subject.passing import aside, own_hook, passing
 
 
 def first_of(output: Any) -> Tensor:
@@ -317,7 +279,7 @@ class Running:
         """The value with the edit's rows replaced; the very same tensor where it only looked."""
         here = _some(value, placed.rows)
         local = self._local(placed, _only(here))
-        with _aside():
+        with aside():
             new = placed.edit(local)
         if new is None:
             return value
@@ -370,7 +332,7 @@ class Running:
             return values.get(head, name)
 
         local = self._local(placed, own)
-        with _aside():
+        with aside():
             new = placed.edit(local)
         if new is not None:
             values.set(head, placed.edit.where.value, new)

@@ -19,8 +19,15 @@ LENGTHS = "for prompts of unequal length"
 SAME = "for prompts or words that are the same tokens"
 REPEATED = "for having the tokens of another"
 
-Passed = tuple[str, str]
-"""Why an orbit was passed over, and the line of a file that it is from."""
+
+@dataclass(frozen=True)
+class Passed:
+    """An orbit that was passed over."""
+
+    why: str
+    """One of the reasons above, or that the other part has its prompt."""
+    contrast: Contrast
+    """The first one that it holds for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +62,10 @@ def cut_all(tokens: Tokens, orbits: list[Orbit], domain: str) -> tuple[list[Cut]
         made = [_pair(encoded, contrast, orbit, domain) for contrast in orbit.contrasts]
         here = [pair for pair in made if isinstance(pair, Pair)]
         keys = {_key(pair) for pair in here}
-        where = orbit.contrasts[0].where
-        if reasons := [reason for reason in made if isinstance(reason, str)]:
-            passed.append((reasons[0], where))
+        if reasons := [reason for reason in made if isinstance(reason, Passed)]:
+            passed.append(reasons[0])
         elif len(keys) < len(here) or keys & taken:
-            passed.append((REPEATED, where))
+            passed.append(Passed(REPEATED, orbit.contrasts[0]))
         else:
             taken |= keys
             found.append(Cut(orbit.id, tuple(here), orbit.part))
@@ -86,7 +92,7 @@ def _strings(orbit: Orbit) -> Iterator[str]:
 
 def _pair(
     encoded: dict[str, NDArray[np.int32]], contrast: Contrast, orbit: Orbit, domain: str
-) -> Pair | str:
+) -> Pair | Passed:
     """The pair in tokens, or why it is passed over; a file's line is told instead."""
     clean, corrupted = encoded[contrast.clean], encoded[contrast.corrupted]
     if len(clean) != len(corrupted):
@@ -96,16 +102,19 @@ def _pair(
                 f"its prompts have {len(clean)} and {len(corrupted)} tokens",
                 "Activations are exchanged position by position: use words of equally many tokens.",
             )
-        return LENGTHS
+        return Passed(LENGTHS, contrast)
     ids = []
     for word in (contrast.answer, contrast.wrong):
         # The same token after either prompt: it is also asked for after the corrupted one.
-        after = {_word(encoded, prompt, word) for prompt in (contrast.clean, contrast.corrupted)}
+        after = {
+            word_after(encoded[prompt], encoded[prompt + word])
+            for prompt in (contrast.clean, contrast.corrupted)
+        }
         if len(after) > 1 or None in after:
-            return NOT_ONE
+            return Passed(NOT_ONE, contrast)
         ids += [number for number in after if number is not None]
     if np.array_equal(clean, corrupted) or ids[0] == ids[1]:
-        return SAME
+        return Passed(SAME, contrast)
     return Pair(
         contrast.id,
         domain,
@@ -118,9 +127,13 @@ def _pair(
     )
 
 
-def _word(encoded: dict[str, NDArray[np.int32]], prompt: str, word: str) -> int | None:
-    """The token that a word is after a prompt; None where it is several or changes the prompt's."""
-    before, whole = encoded[prompt], encoded[prompt + word]
+def word_after(before: NDArray[np.int32], whole: NDArray[np.int32]) -> int | None:
+    """The token that a word is after a prompt; None where it is several or changes the prompt's.
+
+    Args:
+        before: The prompt's tokens.
+        whole: Those of the prompt with the word.
+    """
     one = len(before) > 0 and len(whole) == len(before) + 1 and np.array_equal(whole[:-1], before)
     return int(whole[-1]) if one else None
 

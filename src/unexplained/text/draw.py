@@ -29,6 +29,7 @@ WHAT_A_DOCUMENT_IS = (
 
 SPECIAL = "spelling a special token that the tokenizer does not read as text"
 REPEATED = "having the tokens of another block"
+UNKNOWN = "having the tokens of another block, most for words that it does not know"
 
 Pool = Callable[[], Iterator[NDArray[np.int32]]]
 
@@ -131,7 +132,7 @@ def _take(
         elif not tokens.is_text(ids):
             passed[SPECIAL] += 1
         elif _key(block) in taken:
-            passed[REPEATED] += 1
+            passed[UNKNOWN if 2 * tokens.unknown(ids) > len(ids) else REPEATED] += 1
         else:
             taken.add(_key(block))
             blocks.append(block)
@@ -144,6 +145,11 @@ def _take(
             f"{which}: documents that spell a special token, which is read as its letters: "
             + ", ".join(f"{token} in {count}" for token, count in spelling.most_common(5))
             + "."
+        )
+    if unknown := sum(tokens.unknown(block.tokens) for block in blocks):
+        share = unknown / sum(len(block.tokens) for block in blocks)
+        notes.append(
+            f"{which}: {share:.1%} of the tokens stand for what the tokenizer does not know."
         )
     if len(blocks) < asked:
         notes.append(f"{which}: {asked} documents were asked for and there are {len(blocks)}.")
@@ -175,7 +181,9 @@ def _raise_empty(
     alike = "Blocks are cut from the beginning: take away what all documents begin with"
     if worst == REPEATED:
         alike += f", or ask for blocks longer than that (block={request.block} now; --block)"
-    if worst == REPEATED or corpus.near >= total:
+    if worst == UNKNOWN:
+        do = "Use a text of words that this model's tokenizer knows."
+    elif worst == REPEATED or corpus.near >= total:
         do = f"{alike}."
     elif worst == SPECIAL:
         do = "Take the special tokens out of the text, or use another tokenizer."

@@ -63,16 +63,35 @@ def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
     """Every line that is not blank: what to call it in an error, and what it holds.
 
     Raises:
-        TextError: As for `decoded`, or a line is not JSON (which).
+        TextError: As for `decoded`, or a line is not JSON (which) or has a key twice.
     """
     for number, line in enumerate(decoded(path).split("\n"), start=1):
         if not line.strip():
             continue
         where = f"Line {number} of '{printable(str(path))}'"
         try:
-            yield where, json.loads(line)
+            yield where, json.loads(line, object_pairs_hook=_each_once)
+        except _Twice as error:
+            raise TextError(
+                where,
+                f"it has the key '{error}' twice, and only one can be meant",
+                "Leave one out.",
+            ) from error
         except (ValueError, RecursionError) as error:  # also of numbers and depths beyond Python's
             raise TextError(where, f"it is not JSON ({error})") from error
+
+
+class _Twice(Exception):
+    """A key that is in an object twice, where `json` takes the last one without a word."""
+
+
+def _each_once(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in fields:
+        if name in found:
+            raise _Twice(name)
+        found[name] = value
+    return found
 
 
 def require_unicode(where: str, field: str, text: str) -> None:

@@ -27,12 +27,11 @@ from unexplained.text.build import Text, require_number, require_source
 from unexplained.text.cutting import Cut, Passed, cut_all
 from unexplained.text.document import Pair, Part, order_key, part
 from unexplained.text.draw import require_disjoint
+from unexplained.text.enough import SHARED, reasons, require_enough
 from unexplained.text.lines import printable
 from unexplained.text.tokens import Tokenized, Tokens
 
 __all__ = ["described", "pairs"]
-
-SHARED = "for sharing a prompt with the eval part"
 
 GOOD = 0.6
 """A rule that does less than the behaviour asks for is named where it is right more often."""
@@ -89,11 +88,11 @@ def pairs(
     tokens = Tokens(subject)
     halves, passed = _halves(tokens, source, fits=asked["fit"] > 0)
     apart = halves["fit"]
-    _require_enough(name, halves, asked, passed, own=source.own)
+    require_enough(name, halves, asked, passed, tokens, own=source.own)
     drawn = _draw(halves["eval"], pairs, seed), _draw(apart, asked["fit"], seed)
     require_disjoint(*drawn)
-    notes += [*_spelt(tokens, source.orbits), *_reasons(passed), *_about(*drawn)]
-    notes.append(_shortcuts(source, {pair.document for pair in drawn[0]}))
+    notes += [*_spelt(tokens, source.orbits), *reasons(passed, tokens), *_about(*drawn)]
+    notes += [_unknown(tokens, drawn), _shortcuts(source, {pair.document for pair in drawn[0]})]
     for which, some in zip(halves, drawn, strict=True):
         notes.append(_fewer(which, halves[which], some, asked[which]))
     whole = Text(
@@ -118,8 +117,9 @@ def left_by_tokenizer(behaviour: str, subject: Tokenized) -> tuple[int, tuple[st
     Raises:
         TextError: There is no such behaviour or file, or it cannot be read.
     """
-    halves, passed = _halves(Tokens(subject), _orbits(behaviour), fits=False)
-    return sum(len(orbit.pairs) for orbit in halves["eval"]), tuple(_reasons(passed))
+    tokens = Tokens(subject)
+    halves, passed = _halves(tokens, _orbits(behaviour), fits=False)
+    return sum(len(orbit.pairs) for orbit in halves["eval"]), tuple(reasons(passed, tokens))
 
 
 def _halves(
@@ -136,8 +136,22 @@ def _halves(
         halves[orbit.part or (part(orbit.id) if by_hash else "eval")].append(orbit)
     measured = set().union(*(orbit.prompts for orbit in halves["eval"]))
     apart = [orbit for orbit in halves["fit"] if not orbit.prompts & measured]
-    passed += [(SHARED, "")] * (len(halves["fit"]) - len(apart))
+    known = {orbit.id: orbit for orbit in source.orbits}
+    passed += [
+        Passed(SHARED, replace(known[orbit.id].contrasts[0], where=""))
+        for orbit in halves["fit"]
+        if orbit.prompts & measured
+    ]
     return {**halves, "fit": apart}, passed
+
+
+def _unknown(tokens: Tokens, drawn: tuple[tuple[Pair, ...], ...]) -> str:
+    """What to note about prompts of which the tokenizer does not know a word."""
+    whole = [pair for half in drawn for pair in half]
+    count = sum(tokens.unknown(np.append(pair.tokens, pair.corrupted)) > 0 for pair in whole)
+    return f"Pairs with words that the tokenizer does not know: {count} of {len(whole)}." * bool(
+        count
+    )
 
 
 def _shortcuts(source: _Source, measured: set[str]) -> str:
@@ -158,7 +172,9 @@ def _evenly(name: str, asked: int) -> str:
         require_number(name, asked, 0)
         return ""
     require_number(name, asked, 2, "a pair and its role-swap")
-    return f"{name}={asked} is odd, and role-swaps stay together: {asked - 1}." if asked % 2 else ""
+    what = "to measure" if name == "pairs" else "to fit on"
+    odd = f"{asked} pairs {what} is an odd number, and role-swaps stay together: {asked - 1}."
+    return odd if asked % 2 else ""
 
 
 def _fewer(which: Part, there: list[Cut], drawn: tuple[Pair, ...], asked: int) -> str:
@@ -220,52 +236,6 @@ def _draw(orbits: list[Cut], asked: int, seed: int) -> tuple[Pair, ...]:
         if len(drawn) + len(ordered[place].pairs) <= asked:
             drawn += ordered[place].pairs
     return tuple(drawn)
-
-
-def _require_enough(
-    behaviour: str,
-    halves: dict[Part, list[Cut]],
-    asked: dict[Part, int],
-    passed: list[Passed],
-    *,
-    own: bool,
-) -> None:
-    """Refuse a part with nothing in it; of a behaviour, also one with less than was asked for."""
-    sizes = {which: [len(orbit.pairs) for orbit in half] for which, half in halves.items()}
-    there = {which: sum(some) for which, some in sizes.items()}
-    wanted = [which for which in halves if asked[which]]
-    if all(
-        (own or there[which] >= asked[which] - asked[which] % 2)
-        and min(sizes[which], default=asked[which] + 1) <= asked[which]
-        for which in wanted
-    ):
-        return
-    smallest = max(min(some, default=2) for some in sizes.values())
-    what = f"{asked['eval']} pairs to measure and {asked['fit']} to fit of '{printable(behaviour)}'"
-    split = " (a fifth to measure, by hash)" if asked["fit"] and not own else ""
-    raise TextError(
-        what,
-        f"there are {there['eval']} and {there['fit']}{split}, in orbits of "
-        f"{smallest} or more" + "".join(f"; {reason[:-1]}" for reason in _reasons(passed)),
-        f"Ask for pairs={there['eval']} and fit_pairs={there['fit']} at most (--pairs and "
-        f"--fit-pairs; --documents and --fit-documents count a pair with its role-swap as one: "
-        f"{there['eval'] // 2} and {there['fit'] // 2})."
-        if all(there[which] for which in wanted)
-        else 'Give more pairs, of words that this tokenizer has, or mark lines with "part": "eval" '
-        'and "part": "fit": by hash 60 pairs or more fill both parts.'
-        if own
-        else "Use a behaviour whose words this tokenizer has: `unexplained behaviours MODEL` tries "
-        "them all.",
-    )
-
-
-def _reasons(passed: list[Passed]) -> list[str]:
-    """What to note about orbits that were passed over; of a file, the first line."""
-    notes = []
-    for why, count in Counter(why for why, _ in passed).items():
-        first = next(where for reason, where in passed if reason == why)
-        notes.append(f"Orbits passed over {why}: {count}{first and f' (first: {first})'}.")
-    return notes
 
 
 def _about(measured: tuple[Pair, ...], fitted: tuple[Pair, ...]) -> list[str]:

@@ -181,6 +181,22 @@ class Tokens:
         """Whether ids hold no special token but those at the start that every text has."""
         return not np.isin(ids[len(self.prefix) :], self._special_ids).any()
 
+    def unknown(self, ids: NDArray[np.int32]) -> int:
+        """How many of some ids are the one for all that the tokenizer does not know."""
+        return 0 if self._unknown is None else int((ids == self._unknown).sum())
+
+    @cached_property
+    def _unknown(self) -> int | None:
+        tokenizer = self.subject.tokenizer
+        if tokenizer.unk_token_id in self.special.values():
+            return None  # GPT-2 calls its end of text that, which no text becomes
+        if tokenizer.unk_token_id is not None:
+            return int(tokenizer.unk_token_id)
+        model = tokenizer.backend_tokenizer.model
+        name = getattr(model, "unk_token", None)
+        found: int | None = model.token_to_id(name) if isinstance(name, str) else None
+        return found
+
     def spelt(self, text: str) -> frozenset[str]:
         """The special tokens that a text spells out."""
         return frozenset(self._spelt.findall(text))

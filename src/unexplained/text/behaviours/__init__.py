@@ -58,15 +58,21 @@ def _ending(prompt: str, word: str) -> float:
     return max((len(list(end)) for end in ends), default=0)
 
 
+def _opposite(rule: Rule) -> Rule:
+    return lambda prompt, word: -rule(prompt, word)
+
+
 RULES: dict[str, Rule] = {
     "the word that the prompt has first": _first,
+    "the word that the prompt does not have first": _opposite(_first),
     "the word that the prompt has last": _last,
-    "the word that the prompt does not have last": lambda prompt, word: -_last(prompt, word),
+    "the word that the prompt does not have last": _opposite(_last),
     "the word that the prompt has more often": _often,
-    "the word that the prompt has less often": lambda prompt, word: -_often(prompt, word),
+    "the word that the prompt has less often": _opposite(_often),
     "the word that ends like a word of the prompt": _ending,
+    "the word that ends unlike the words of the prompt": _opposite(_ending),
 }
-"""Rules that need no understanding, tried on every text of pairs."""
+"""Rules that need no understanding, each with its opposite, tried on every text of pairs."""
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def corpus(path: Path) -> Corpus:
     kept, near = without_near_duplicates(documents)
     if near:
         notes.append(
-            f"{near} of {len(documents)} documents left out: with them more than {SHARE:.0%} of "
+            f"{near} of {len(documents)} documents nearly repeat others, left out: with them more than {SHARE:.0%} of "
             f"the runs of {WINDOW} words in the first {OPENING} of some document would be in others."
         )
     weights: dict[str, float] = dict(Counter(item.domain for item in kept))
