@@ -21,6 +21,7 @@ from unexplained.cli.shared import (
     Terms,
     app,
     require_outputs,
+    require_same,
     require_texts,
     shared_ledgers,
     writing,
@@ -172,6 +173,7 @@ def run_assay(
             subject, heads or "L*.H*", many, explanations=explanations or None, twin=twin,
             singles=singles, folder=shared_ledgers(),
         )  # fmt: skip
+        explanations = require_same(names, subject)
         scores = scored(subject, repeats, top, twin=twin, seed=seed, progress=progress)
         found = ux.assay(
             subject,

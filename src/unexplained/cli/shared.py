@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +17,7 @@ from unexplained.report.console import Visible
 from unexplained.stops import keeping
 
 if TYPE_CHECKING:
+    from unexplained.explanations import Explanation
     from unexplained.record import Record
     from unexplained.subject import Subject
     from unexplained.text import Text
@@ -240,6 +241,27 @@ def require_explanations(*names: str) -> None:
         path = name.partition(":")[0]
         if not path.endswith(".py") or not Path(path).is_file():
             find_explanation(name)
+
+
+def require_same(
+    names: Iterable[str], subject: Subject, text: Text | None = None
+) -> list[Explanation]:
+    """Explanations by name, those of files only if they say the same in a fresh process.
+
+    Raises:
+        ExplanationError: There is no such one, or one depends on more than what it is given.
+    """
+    from unexplained.explanations import again
+    from unexplained.explanations.files import find_explanation
+
+    all_found: list[Explanation] = []
+    for name in names:
+        found = find_explanation(name, text)
+        if name.partition(":")[0].endswith(".py"):
+            for note in again.require_same(name, found, subject.shape, text):
+                OUT.print(Words(note, style="dim"))
+        all_found += found
+    return all_found
 
 
 @contextmanager

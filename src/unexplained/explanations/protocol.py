@@ -16,7 +16,7 @@ from unexplained.explanations.description import Source, source_of
 from unexplained.explanations.walk import carried
 from unexplained.record import Method
 from unexplained.sites import HEAD_VALUES, Shape, Site, parse
-from unexplained.subject import Local
+from unexplained.subject import Local, Subject
 
 Rest = Literal["mean", "first"]
 """Where attention goes that a pattern does not place: on the head's mean output (as mean ablation
@@ -178,6 +178,23 @@ class Explanation:
         return replace(
             self, name=f"{self.name}, {word}", says=f"{self.says} {says}", readout=readout
         )
+
+    def check(self, subject: Subject | None = None) -> tuple[str, ...]:
+        """Evaluate it again in a fresh process, as the command line does with a file (some 3 s).
+
+        Args:
+            subject: Whose sizes a made-up batch has.
+
+        Returns:
+            Notes: that it could not be tried, if it is in no file; files read as that is loaded.
+
+        Raises:
+            ExplanationError: It says something else there, or looks at files, the environment, the
+                network or other processes while it runs.
+        """
+        from unexplained.explanations import again
+
+        return again.check(self, again.PLAIN if subject is None else subject.shape)
 
     @property
     def leaves(self) -> tuple[str, ...]:

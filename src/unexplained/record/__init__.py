@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -85,7 +86,8 @@ def load_record(path: str | Path) -> Record:
             near_matches(str(data.get("kind")), KINDS),
         )
     try:
-        return KINDS[data["kind"]].model_validate(data)
+        # Strictly: true is not 1.0, and "0.5" no number.
+        return KINDS[data["kind"]].model_validate_json(json.dumps(data), strict=True)
     except RecursionError:
         raise RecordError(asked, "it is nested deeper than any record") from None
     except ValidationError as error:
