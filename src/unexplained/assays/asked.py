@@ -22,6 +22,7 @@ from unexplained.errors import (
 )
 from unexplained.evaluate import Other, store
 from unexplained.evaluate.evaluate import require_tokens as require_tokens
+from unexplained.evaluate.products import take_products
 from unexplained.explanations import Explanation
 from unexplained.explanations.protocol import elsewhere
 from unexplained.sites import HEAD_VALUES, Site
@@ -35,8 +36,10 @@ TWIN_DOCUMENTS = 16
 """Documents of each part on which the random-weight twin is measured."""
 
 
-def require_folder(folder: Path | None) -> None:
-    """Refuse a place where nothing can be kept.
+def require_folder(folder: Path | None, *subjects: Subject) -> None:
+    """Find out before anything is measured that what is finished cannot be kept there.
+
+    Models go on as what is kept there began: by the same float32 product.
 
     Raises:
         MeasurementError: It cannot, or something on the way there is a file.
@@ -49,6 +52,8 @@ def require_folder(folder: Path | None) -> None:
                 "Name a folder, or one that is not there yet (folder=…; --run).",
             )
     store.require_folder(folder)
+    for subject in subjects:
+        take_products(folder, subject)
 
 
 def require_share(share: float) -> None:
@@ -294,7 +299,7 @@ def require_assay(
         require_donors(text, within=any(e.shuffled and e.readout != "none" for e in everything))
         if twin:
             require_donors(text.first(TWIN_DOCUMENTS, fit_documents=TWIN_DOCUMENTS))
-    require_folder(folder)
+    require_folder(folder, subject)
     return ladder, where
 
 

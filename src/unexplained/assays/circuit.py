@@ -144,6 +144,7 @@ def circuit(
     for method in methods:
         require_edges(subject, text, method, "margin", steps)
     require_sums(subject.anatomy)
+    text.blocks("fit", "Attribution to edges")
     require_tokens(subject, text, "eval", "fit")
     if gated and len(text.units) < FEWEST_DOCUMENTS:
         raise TextError(
@@ -154,7 +155,7 @@ def circuit(
             "fifth is measured, by hash: then give more, or mark some. Or leave out the gate "
             "(gated=False; --no-gate).",
         )
-    require_folder(folder)
+    require_folder(folder, subject)
     found = gate(subject, text, settings=settings, folder=folder)
     if gated:
         require_behaviour(found, subject, text)

@@ -106,7 +106,7 @@ def gap(
     if sites:
         require_tokens(subject, text, "fit")
     require_unseen_by(subject, text)
-    require_folder(folder)
+    require_folder(folder, subject)
     others = [Other(one.name, AnotherModel(one)) for one in (weak, *chosen_by)]
     conditions: list[Condition] = [*others]
     claims = _claims(subject, text, where, claimed, settings.seed) if sites else []

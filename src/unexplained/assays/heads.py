@@ -142,7 +142,7 @@ def with_gains(
     sites = components(subject, " ".join(chosen), heads=True)
     subject.require_full_precision("The gain in context of single heads")
     require_tokens(subject, text, "eval", "fit")
-    require_folder(folder)
+    require_folder(folder, subject)
     recorded = observe(subject, text, [value_site(site) for site in sites])
     mean = ABLATIONS.get("mean")
     conditions = [mean.fit(recorded, [site], settings.seed).condition(str(site)) for site in sites]

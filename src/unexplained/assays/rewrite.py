@@ -147,7 +147,7 @@ def require_choosing(
     require_tokens(subject, text, "eval", "fit")
     if any(one.shuffled for one in explanations):
         require_donors(text, within=True)
-    require_folder(folder)
+    require_folder(folder, subject)
     return where
 
 

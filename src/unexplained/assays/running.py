@@ -89,7 +89,7 @@ class Sweeping:
             self.text.blocks("fit", f"{self.ablation.capitalize()} ablation")
             require_tokens(self.subject, self.text, "fit")
         self._require_room()
-        require_folder(self.folder)
+        require_folder(self.folder, self.subject)
 
     def _require_room(self) -> None:
         """Refuse a budget of memory that does not hold one component on one batch."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from unexplained.circuits.graph import LOGITS, CircuitError, Graph
 from unexplained.errors import near_matches
+from unexplained.files import read_json
 from unexplained.record import write_whole
 
 SIZES = {
@@ -98,10 +99,7 @@ def load_mib(path: str | Path, graph: Graph) -> MibGraph:
             of other sizes (which are said).
     """
     path = require_json(path)
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CircuitError(f"The graph file {path}", f"it cannot be read ({error})") from None
+    read = read_json(path, f"The graph file {path}", CircuitError)
     try:
         cfg, nodes, edges = read["cfg"], read["nodes"], read["edges"]
         _same_sizes(path, cfg, graph)
@@ -111,12 +109,12 @@ def load_mib(path: str | Path, graph: Graph) -> MibGraph:
             raise CircuitError(f"The graph file {path}", "it chooses single neurons of nodes")
         found = MibGraph(
             graph,
-            np.array([float(edges[name]["score"]) for name in graph.numbers]),
+            np.array([_score(edges[name]["score"]) for name in graph.numbers]),
             np.array([_flag(edges[name]) for name in graph.numbers], dtype=bool),
             np.array([_flag(nodes[name]) for name in graph.sources], dtype=bool),
-            np.array([float(nodes[name].get("score", math.nan)) for name in graph.sources]),
+            np.array([_score(nodes[name].get("score", math.nan)) for name in graph.sources]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CircuitError(
             f"The graph file {path}",
             f"it is not laid out as MIB's are ({type(error).__name__}: {error})",
@@ -126,6 +124,13 @@ def load_mib(path: str | Path, graph: Graph) -> MibGraph:
         edge = graph.name(int(np.flatnonzero(~np.isfinite(found.scores))[0]))
         raise CircuitError(f"The graph file {path}", f"the score of {edge} is NaN or infinite")
     return found
+
+
+def _score(value: object) -> float:
+    # Not float() alone, which reads "0.5" and true as numbers.
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"a score is {value!r}")
+    return float(value)
 
 
 def _flag(entry: dict[str, Any]) -> bool:

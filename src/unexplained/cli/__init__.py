@@ -2,46 +2,90 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import re
+import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from unexplained.errors import UnexplainedError
+from unexplained.report import visible
+from unexplained.report.console import Visible
+from unexplained.stops import Stopped, heard, said
 
-ERRORS = Console(stderr=True)
+ERRORS = Visible(stderr=True)
+
+_INTERRUPTED = 130
+"""What typer answers after Ctrl-C."""
 
 
 def main() -> None:
-    """Run the command line; known errors are told in their three parts, without a traceback."""
+    """Run the command line; known errors are told in their three parts, without a traceback.
+
+    A stop (Ctrl-C, `kill`, a closed terminal) says what is kept, and ends with 130, 143 or 129.
+    """
+    try:
+        with heard():
+            _run()
+    except (Stopped, KeyboardInterrupt) as stop:
+        number = int(stop.number if isinstance(stop, Stopped) else signal.SIGINT)
+        ERRORS.print(Text(said(number)))
+        _leave(128 + number)
+
+
+def _run() -> None:
     from unexplained.cli.app import app
 
     try:
-        app()
+        # Not standalone: what typer prints of a wrong option would be printed as it was typed.
+        code = app(standalone_mode=False)
+        if code == _INTERRUPTED:
+            raise KeyboardInterrupt
+        sys.exit(code if isinstance(code, int) else 0)
     except UnexplainedError as error:
         options = options_of(sys.argv[1:])
         _tell(*(in_options(part, options) for part in (error.asked, error.found, error.do)))
         sys.exit(2)
     except OSError as error:
-        if error.filename is None:
-            raise
         # A name that no room looked at closely: too long, say, or below a closed folder.
-        _tell(f"The path '{error.filename}'", error.strerror or str(error), "")
+        asked = "A file or folder" if error.filename is None else f"The path '{error.filename}'"
+        _tell(asked, error.strerror or str(error), "")
         sys.exit(2)
-    except KeyboardInterrupt:
-        ERRORS.print(
-            Text("Stopped. What was measured is kept: the same command goes on from there.")
-        )
-        sys.exit(130)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # what typer and click call a usage error
+            raise
+        if str(error.format_message()):  # nothing is said where help was printed instead
+            _tell(*_usage(error))
+        sys.exit(2)
+
+
+def _usage(error: Any) -> tuple[str, str, str]:
+    """A wrong option or argument, in three parts."""
+    command = getattr(getattr(error, "ctx", None), "command_path", "") or "unexplained"
+    return (
+        f"The command {command}",
+        str(error.format_message()).rstrip("."),
+        f"See {command} --help.",
+    )
+
+
+def _leave(code: int) -> None:
+    """Exit without waiting for threads that others left running."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    atexit._run_exitfuncs()  # Ray and others end what they started there
+    os._exit(code)
 
 
 def _tell(asked: str, found: str, do: str) -> None:
-    ERRORS.print(Text(f"{asked}:", style="bold red"))
-    ERRORS.print(Text(f"  {found}."))
+    ERRORS.print(Text(visible.prose(f"{asked}:"), style="bold red"))
+    ERRORS.print(Text(visible.prose(f"  {found}.")))
     if do:
-        ERRORS.print(Text(f"  → {do}", style="green"))
+        ERRORS.print(Text(visible.prose(f"  → {do}"), style="green"))
 
 
 def options_of(words: Sequence[str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from unexplained.cli import ladder as _ladder  # noqa: F401
 from unexplained.cli import rewrite as _rewrite  # noqa: F401
 from unexplained.cli import sweep as _sweep  # noqa: F401
 from unexplained.cli import tasks as _tasks  # noqa: F401
-from unexplained.cli.shared import OUT, Terms
+from unexplained.cli.shared import OUT, Terms, say_written
 from unexplained.cli.shared import app as app
 from unexplained.fetch import cache_folder
 
@@ -114,4 +114,4 @@ def report(
     require_writable(out, "report")
     found = load_record(record)
     print_record(found, OUT)
-    OUT.print(f"Report: [bold]{write_report(found, out)}[/bold]")
+    say_written(write_report(found, out))

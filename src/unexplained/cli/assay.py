@@ -21,11 +21,13 @@ from unexplained.cli.shared import (
     Terms,
     app,
     require_outputs,
+    require_same,
     require_texts,
     shared_ledgers,
     writing,
 )
 from unexplained.fetch import cache_folder
+from unexplained.report import visible
 
 if TYPE_CHECKING:
     from unexplained.text import Text
@@ -99,7 +101,7 @@ def demo(
     )  # fmt: skip
     asked = {"heads": "", "names": [], "seed": 0, "accept_terms": False}
     if ladder:
-        OUT.print("[bold]1[/bold]  A two-layer model of ours on Python's own texts: no download.")
+        OUT.print("1  A two-layer model of ours on Python's own texts: no download.")
         run_assay(
             "attention-2",
             top=3,
@@ -112,7 +114,7 @@ def demo(
             **asked,  # type: ignore[arg-type]
         )
     if real:
-        OUT.print("[bold]2[/bold]  SmolLM2-135M on web text; fetched the first time.")
+        OUT.print("2  SmolLM2-135M on web text; fetched the first time.")
         run_assay(
             "smollm2-135m",
             top=5,
@@ -150,7 +152,7 @@ def run_assay(
     with writing(report, record) as made, Progress() as progress:
         explanations = [e for name in names for e in find_explanation(name)]
         require_texts(*texts)
-        OUT.print(f"[dim]cache: {cache_folder()}[/dim]", highlight=False)
+        OUT.print(f"cache: {visible.name(cache_folder())}", style="dim", highlight=False)
         subject = ux.load(model, accept_terms=accept_terms)
 
         if heads:
@@ -171,6 +173,7 @@ def run_assay(
             subject, heads or "L*.H*", many, explanations=explanations or None, twin=twin,
             singles=singles, folder=shared_ledgers(),
         )  # fmt: skip
+        explanations = require_same(names, subject)
         scores = scored(subject, repeats, top, twin=twin, seed=seed, progress=progress)
         found = ux.assay(
             subject,

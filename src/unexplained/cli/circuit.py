@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from unexplained.cli.progress import Progress
@@ -142,7 +141,7 @@ def behaviours(
             there, passed = left_by_tokenizer(name, subject)
             if there < 2:
                 said = f"tokenization leaves no pairs: {' '.join(passed)}"
-                table.add_row(*row, "–", "–", escape(said))
+                table.add_row(*row, "–", "–", said)
                 continue
             text = ux.pairs(name, subject, pairs=min(pairs, there), fit_pairs=0, seed=seed)
             found = measured(subject, text, settings=ux.Settings(seed=seed))
@@ -150,7 +149,7 @@ def behaviours(
             row += [
                 str(fmt.show(found.accuracy)),
                 str(fmt.show(found.margin)),
-                escape("; ".join([*filter(None, [found.fails]), *fewer])),
+                "; ".join([*filter(None, [found.fails]), *fewer]),
             ]
         table.add_row(*row)
     OUT.print(table)

@@ -22,6 +22,7 @@ from unexplained.cli.shared import (
     kept,
     require_explanations,
     require_models,
+    require_same,
     require_texts,
     writing,
 )
@@ -58,7 +59,6 @@ def gap(
     import unexplained as ux
     from unexplained.assays.asked import components, require_share
     from unexplained.errors import require_once
-    from unexplained.explanations.files import find_explanation
 
     with writing(report, record) as made, Progress() as progress, kept(context, run) as folder:
         require_share(share)
@@ -72,7 +72,7 @@ def gap(
             components(subject, sites)
         where = ux.text(text, subject, documents=documents, fit_documents=fit_documents,
                         block=block, seed=seed)  # fmt: skip
-        claims = [one for name in explanation or [] for one in find_explanation(name, where)]
+        claims = require_same(explanation or (), subject, where)
         made.append(
             ux.gap(
                 subject, weaker, where, chosen_by=second,

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from unexplained.cli.progress import Progress
 from unexplained.cli.shared import OUT, app
+from unexplained.stops import keeping
 
 ladder_app = typer.Typer(help="The ladder: small models trained by us, to place a loss among.")
 app.add_typer(ladder_app, name="ladder", invoke_without_command=True)
@@ -51,6 +52,7 @@ def train(
     from unexplained.ladder.runs import train_runs
     from unexplained.ladder.series import plans
 
+    keeping(str(folder))
     with Progress() as progress:
         train_runs(names or list(plans()), folder, jobs=jobs, say=progress)
     OUT.print(

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 
 from unexplained.cli.shared import OUT
+from unexplained.report import visible
 
 QUIET = 60.0
 """Seconds between two lines about a task where there is no terminal."""
@@ -43,10 +44,10 @@ class Progress:
         console = console or OUT
         self._console, self._clock = console, clock
         self._bars = Bars(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[pace]}"),
+            TextColumn("{task.fields[pace]}", markup=False),
             console=console,
             disable=not console.is_terminal,
         )
@@ -66,7 +67,7 @@ class Progress:
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Move a bar; where there is no terminal, say how far it is after a while and at the end."""
-        now = self._clock()
+        what, now = visible.line(what), self._clock()
         if what not in self._tasks:
             bar = self._bars.add_task(what, total=total, pace="")
             self._tasks[what] = _Task(bar, now, done, now)

@@ -22,6 +22,7 @@ from unexplained.cli.shared import (
     app,
     kept,
     require_explanations,
+    require_same,
     require_texts,
     writing,
 )
@@ -56,7 +57,6 @@ def rewrite(
     """
     import unexplained as ux
     from unexplained.assays.asked import components
-    from unexplained.explanations.files import find_explanation
     from unexplained.ladder.conditions import weaker_models
 
     with writing(report, record) as made, Progress() as progress, kept(context, run) as folder:
@@ -66,7 +66,7 @@ def rewrite(
         components(subject, sites)
         where = ux.text(text, subject, documents=documents, fit_documents=fit_documents,
                         block=block, seed=seed)  # fmt: skip
-        programs = [one for name in program or [] for one in find_explanation(name, where)]
+        programs = require_same(program or (), subject, where)
         made.append(
             ux.rewrite(subject, where, sites, weaker=weaker_models(subject, where),
                        programs=programs, draws=draws,

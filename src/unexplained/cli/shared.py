@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+from rich.text import Text as Words
 
 from unexplained.fetch import cache_folder
+from unexplained.report import visible
+from unexplained.report.console import Visible
+from unexplained.stops import keeping
 
 if TYPE_CHECKING:
+    from unexplained.explanations import Explanation
     from unexplained.record import Record
     from unexplained.subject import Subject
     from unexplained.text import Text
@@ -24,7 +28,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-OUT = Console()
+OUT = Visible()
 
 Model = Annotated[str, typer.Argument(help="Packaged name, folder, .gguf file or hub id.")]
 TextName = Annotated[str, typer.Option(help="webmix, pydocs, repeats, or a file.")]
@@ -76,12 +80,16 @@ def kept(context: typer.Context, run: Path | None, **found: str) -> Iterator[Pat
     given = {k: _told(v) for k, v in context.params.items() if k not in _HOW}
     asked = {"command": context.info_name or "", **given, **found}
     with run_folder(run, asked):
+        if run is not None:
+            keeping(str(run))
         yield shared_ledgers() if run is None else run
 
 
 def shared_ledgers() -> Path:
     """Where finished measurements of all runs are kept."""
-    return cache_folder() / "ledgers"
+    folder = cache_folder() / "ledgers"
+    keeping(str(folder))
+    return folder
 
 
 def _told(value: object) -> str:
@@ -235,6 +243,27 @@ def require_explanations(*names: str) -> None:
             find_explanation(name)
 
 
+def require_same(
+    names: Iterable[str], subject: Subject, text: Text | None = None
+) -> list[Explanation]:
+    """Explanations by name, those of files only if they say the same in a fresh process.
+
+    Raises:
+        ExplanationError: There is no such one, or one depends on more than what it is given.
+    """
+    from unexplained.explanations import again
+    from unexplained.explanations.files import find_explanation
+
+    all_found: list[Explanation] = []
+    for name in names:
+        found = find_explanation(name, text)
+        if name.partition(":")[0].endswith(".py"):
+            for note in again.require_same(name, found, subject.shape, text):
+                OUT.print(Words(note, style="dim"))
+        all_found += found
+    return all_found
+
+
 @contextmanager
 def writing(report: Path, record: Path, **more: Path | None) -> Iterator[list[Record]]:
     """Find out before a measurement that its files can be written; afterwards print and write.
@@ -250,4 +279,9 @@ def writing(report: Path, record: Path, **more: Path | None) -> Iterator[list[Re
     found.save(record)  # first, so that nothing later can lose what was measured
     print_record(found, OUT)
     write_report(found, report)
-    OUT.print(f"Report: [bold]{report}[/bold]   Record: {record}   ({found.seconds:.0f} s)")
+    say_written(report, f"   Record: {visible.name(record)}   ({found.seconds:.0f} s)")
+
+
+def say_written(report: Path, more: str = "") -> None:
+    """The last line of a command: where its page is."""
+    OUT.print(Words.assemble("Report: ", (visible.name(report), "bold"), more))

@@ -30,11 +30,13 @@ from unexplained.evaluate.conditions import (
     now,
 )
 from unexplained.evaluate.job import MEMORY, Job, Measure, Task
-from unexplained.evaluate.store import Store, code_digest
+from unexplained.evaluate.kept import Asked
+from unexplained.evaluate.products import circumstances, take_products
+from unexplained.evaluate.store import Store
 from unexplained.ledger import Ledger
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
-from unexplained.text import Block, Text
+from unexplained.text import Block, Pair, Text
 from unexplained.text.document import Part
 
 BATCH_TOKENS = 2048
@@ -101,14 +103,17 @@ def evaluate(
         subject, text, part, tuple(wanted), frozenset(keep_tokens), measure, batch_tokens, memory
     )
     models = _models(job)
+    take_products(folder, *models)
     for model in models:
         model.require_sound()
         if folder is not None:
             # Kept under what the models are now; until the end counters are enough.
             model.fingerprint  # noqa: B018
     store = None
+    # Of whoever computes: the workers of a cluster have a number of their own.
+    threads = getattr(workers, "threads", torch.get_num_threads())
     if folder is not None:
-        store = Store.open(folder, _circumstances(subject, text, batch_tokens, workers))
+        store = Store.open(folder, circumstances(models, text, batch_tokens, threads))
     with nullcontext() if store is None else store.held():
         parts = _measured(job, models, store, workers, progress)
     return _in_order(Ledger.concat(parts), wanted, text.eval if part == "eval" else text.fit)
@@ -223,12 +228,23 @@ def _known(job: Job, store: Store | None) -> tuple[list[tuple[int, Ledger]], lis
     for number in range(len(job.plans)):
         known = Ledger.empty()
         if store is not None:
-            known = store.load(job.layout(number).unit, names, job.keep_tokens)
+            known = store.load(_unit(job, number), names, job.keep_tokens)
         todo = job.tasks(number, known.conditions)
         again = {name for task in todo for name in task.names}
         done.append((number, known.only([c for c in known.conditions if c not in again])))
         tasks += todo
     return done, tasks
+
+
+def _unit(job: Job, number: int) -> Asked:
+    """What a kept unit of a batch must have."""
+    blocks = job.plans[number].blocks
+    pairs = all(isinstance(block, Pair) for block in blocks)
+    columns = {"margin", "preferred"} if pairs else set()
+    if job.measure == "all":
+        columns |= {"loss", "kl", "agree", "correct"}
+    documents = tuple((block.unit, len(block.targets)) for block in blocks)
+    return Asked(job.layout(number).unit, documents, frozenset(columns))
 
 
 def _with_intact(conditions: Sequence[Condition]) -> list[Condition]:
@@ -249,29 +265,6 @@ def _with_intact(conditions: Sequence[Condition]) -> list[Condition]:
                 "Give each a fingerprint of all that it depends on.",
             )
     return wanted
-
-
-def _circumstances(
-    subject: Subject, text: Text, batch_tokens: int, workers: Workers
-) -> dict[str, str]:
-    weight = next(subject.anatomy.model.parameters())
-    return {
-        "model": subject.remembered,
-        "text": text.fingerprint,
-        "code": code_digest(),
-        "torch": torch.__version__,
-        # Of whoever computes: the workers of a cluster have a number of their own.
-        "threads": str(getattr(workers, "threads", torch.get_num_threads())),
-        "device": _device(weight.device),
-        "type": str(weight.dtype),
-        "products": subject.precision.setting,
-        "batch tokens": str(batch_tokens),
-    }
-
-
-def _device(device: torch.device) -> str:
-    """Its kind, and of a GPU which one: cards differ in the last bits."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _in_order(ledger: Ledger, wanted: Sequence[Condition], blocks: Sequence[Block]) -> Ledger:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from unexplained.errors import MeasurementError
@@ -20,7 +23,10 @@ SECONDS = 20
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """No statistics sent; and the second is what Ray's next version does, without its advice."""
 
-_SETS = ("RAY_AUTH_MODE", "PYTHONBREAKPOINT")
+_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Ray's word for "this may be a cluster of several machines"; without it, it listens on 127.0.0.1."""
+
+_SETS = (_LOOPBACK, "RAY_AUTH_MODE", "PYTHONBREAKPOINT")
 """What Ray sets for the whole process when it starts, and leaves."""
 
 _ours: list[str | None] = []
@@ -98,7 +104,8 @@ def _begin(ray: Any, address: str | None, workers: int | None, threads: int, gpu
         _answers(at)
         settings["address"] = at
     try:
-        ray.init(**settings)
+        with _own_signals(), _alone(ray, address is None):
+            ray.init(**settings)
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
         ray.shutdown()
         said = str(error).strip().splitlines() or [type(error).__name__]
@@ -107,6 +114,40 @@ def _begin(ray: Any, address: str | None, workers: int | None, threads: int, gpu
             said[0].rstrip("."),
             "Start one with `ray start --head`, or leave the address out to measure here.",
         ) from error
+
+
+@contextmanager
+def _alone(ray: Any, local: bool) -> Iterator[None]:
+    """Ray begun within listens on this machine alone, and others here cannot read its files."""
+    if not local:
+        yield
+        return
+    constants = ray._private.ray_constants
+    before, constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False
+    os.environ[_LOOPBACK] = "0"  # for the processes that it starts
+    mask = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(mask)
+        constants.ENABLE_RAY_CLUSTER = before
+    home = os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"
+    with suppress(OSError):  # another's, or there is none
+        Path(home).chmod(0o600)
+    # Its sockets are in there, and Ray opens the folder to everybody.
+    Path(ray._private.worker._global_node.get_session_dir_path()).chmod(0o700)
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """What a `kill` does here stays as it was: Ray would have it end the process in its own way."""
+    here = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM) if here else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _answers(address: str) -> None:

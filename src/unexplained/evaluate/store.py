@@ -1,7 +1,9 @@
 """Measurements as they finish, one file per batch, so that nothing finished is measured twice.
 
-A file is written beside its place and moved there in one step: a process killed at any moment
-leaves whole files or none. Rows are kept under what a condition *is* (its key), not its name.
+A file is written beside its place, flushed and moved there in one step: a process killed at any
+moment leaves whole files or none. Rows are kept under what a condition *is* (its key), not its name.
+What is found is believed only if it is what was written (`kept`); else it is set aside, with a
+note, and measured again.
 """
 
 from __future__ import annotations
@@ -16,16 +18,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from filelock import FileLock, Timeout
 
 from unexplained.errors import MeasurementError
 from unexplained.evaluate.conditions import digest
+from unexplained.evaluate.kept import Asked, fault, mark_of, packed, stem_of, unpacked
 from unexplained.ledger import SCHEMA, TOKEN_SCHEMA, Ledger
+from unexplained.whole import BLANK, clean, is_sealed, read_sealed, seal, set_aside, write_flushed
 
 _PACKAGE = Path(__file__).parents[1]
-_NOT_MEASURING = ("report", "cli", "assays", "bars")
+_NOT_MEASURING = ("report", "cli", "assays", "bars", "stops.py")
 
 
 @cache
@@ -50,9 +53,16 @@ class Store:
     @classmethod
     def open(cls, root: Path, describes: Mapping[str, str]) -> Store:
         """The store for these circumstances under `root`, made if it is not there."""
-        text = json.dumps(dict(describes), indent=1, sort_keys=True)
-        store = cls(Path(root) / digest(text), dict(describes))
-        store._write(lambda path: path.write_text(text, encoding="utf-8"), "measured.json")
+        store = cls(Path(root) / _circumstances(describes), dict(describes))
+        place, text = store.folder / "measured.json", _told(describes).encode()
+        known = None
+        with suppress(OSError, ValueError):  # ValueError: a path with a null byte
+            known = place.read_bytes()
+        if known == text:
+            return store
+        if known is not None:
+            set_aside(place, "it is not what was written", "it is written again")
+        store._write(place.name, text)
         return store
 
     @contextmanager
@@ -81,19 +91,25 @@ class Store:
                 "Name a folder that you may write to (--run), or set UNEXPLAINED_CACHE to one.",
             ) from error
         try:
+            # Units are written under the lock alone, so these are of processes that are gone.
+            for path in self.folder.glob(".*.parquet.part-*"):
+                with suppress(OSError):
+                    path.unlink()
+            clean(self.folder)
             yield
         finally:
             lock.release()
 
-    def load(self, unit: str, keys: Mapping[str, str], want_tokens: Iterable[str]) -> Ledger:
+    def load(self, asked: Asked, keys: Mapping[str, str], want_tokens: Iterable[str]) -> Ledger:
         """What is known of a unit, for conditions given as key -> name.
 
-        A condition whose per-token rows are wanted counts as known only if they were kept.
+        A condition whose per-token rows are wanted counts as known only if they were kept. Files
+        that are not what was written are set aside.
         """
         found: dict[str, Ledger] = {}
         needs_tokens = set(want_tokens)
-        for path in sorted(self.folder.glob(f"{unit}-*[0-9a-f].parquet")):
-            ledger = Ledger.read(path)
+        for path in sorted(self.folder.glob(f"{asked.unit}-*[0-9a-f].parquet")):
+            ledger = self._read(path, asked)
             kept = set(ledger.tokens["condition"].unique().to_pylist())
             for condition in ledger.conditions:
                 name = keys.get(condition)
@@ -105,27 +121,56 @@ class Store:
                     found[condition] = _renamed(ledger.only([condition]), name)
         return Ledger.concat(found[key] for key in keys if key in found)
 
+    def _read(self, path: Path, asked: Asked) -> Ledger:
+        """The rows of a unit's file; none where it is not what was written."""
+        data = read_sealed(path, self._kept_as(path.name), _AGAIN)
+        if data is None:
+            return Ledger.empty()
+        try:
+            table, about = unpacked(data, SCHEMA)
+            rows = TOKEN_SCHEMA.empty_table()
+            if about["tokens"]:
+                beside = path.with_name(f"{stem_of(path)}.tokens.parquet")
+                more = read_sealed(beside, self._kept_as(beside.name), _AGAIN)
+                if more is None or mark_of(more) != about["tokens"]:
+                    raise ValueError("its per-token rows are not those that were written with it")
+                rows, _ = unpacked(more, TOKEN_SCHEMA)
+            ledger = Ledger(table, rows)
+            stem = f"{about['unit']}-{digest(*about['conditions'])}"
+            why = "" if stem == stem_of(path) else "it is another unit's"
+            why = why or fault(ledger, about["conditions"], asked)
+        except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
+            why = str(error)
+        if why:
+            set_aside(path, why, _AGAIN)
+            return Ledger.empty()
+        return ledger
+
     def save(self, unit: str, ledger: Ledger, keys: Mapping[str, str]) -> None:
         """Keep a unit's rows, for conditions given as name -> key."""
         renamed = Ledger.concat(
             _renamed(ledger.only([name]), keys[name]) for name in ledger.conditions
         )
-        stem = f"{unit}-{digest(*sorted(keys.values()))}"
+        conditions = sorted(keys.values())
+        stem = f"{unit}-{digest(*conditions)}"
+        about = {"unit": unit, "conditions": conditions, "circumstances": dict(self.describes)}
+        tokens = b""
         if renamed.tokens.num_rows:
             # First, so that sums are never there without the per-token rows that belong to them.
-            self._write(lambda path: pq.write_table(renamed.tokens, path), f"{stem}.tokens.parquet")
-        self._write(lambda path: pq.write_table(renamed.table, path), f"{stem}.parquet")
+            name = f"{stem}.tokens.parquet"
+            tokens = packed(renamed.tokens, about, self._kept_as(name))
+            self._write(name, tokens)
+        name, more = f"{stem}.parquet", {"tokens": mark_of(tokens) if tokens else ""}
+        self._write(name, packed(renamed.table, about | more, self._kept_as(name)))
 
-    def _write(self, write: object, name: str) -> None:
-        staged = self.folder / f".{name}.{os.getpid()}"
+    def _kept_as(self, name: str) -> str:
+        return f"{_circumstances(self.describes)}/{name}"
+
+    def _write(self, name: str, data: bytes) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write(staged)  # type: ignore[operator]
-            os.replace(staged, self.folder / name)
+            write_flushed(self.folder / name, data)
         except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-            # Where nothing can be written, nothing can be cleaned up either.
-            with suppress(OSError, ValueError):
-                staged.unlink()
             why = getattr(error, "strerror", None) or error
             raise MeasurementError(
                 f"Keeping the measurement {name}",
@@ -133,6 +178,17 @@ class Store:
                 f"Free some space, or keep it elsewhere (now under {self.folder.parent}): a folder of "
                 "the run's own (--run), or UNEXPLAINED_CACHE for the shared one.",
             ) from error
+
+
+_AGAIN = "what it held is measured again"
+
+
+def _told(describes: Mapping[str, str]) -> str:
+    return json.dumps(dict(describes), indent=1, sort_keys=True)
+
+
+def _circumstances(describes: Mapping[str, str]) -> str:
+    return digest(_told(describes))
 
 
 def require_folder(folder: Path | None) -> None:
@@ -143,7 +199,7 @@ def require_folder(folder: Path | None) -> None:
     """
     if folder is not None:
         store, name = Store(Path(folder), {}), f".asked-{os.getpid()}"
-        store._write(lambda path: path.touch(), name)
+        store._write(name, b"")
         with suppress(OSError):
             (store.folder / name).unlink()
 
@@ -169,18 +225,8 @@ def run_folder(folder: Path | None, asked: Mapping[str, str]) -> Iterator[None]:
         "torch": torch.__version__,
     }
     store = Store(folder, describes)
-    place = folder / "run.json"
     with store.held():
-        if not place.exists():
-            text = json.dumps(describes, indent=1, sort_keys=True)
-            store._write(lambda path: path.write_text(text, encoding="utf-8"), place.name)
-        try:
-            found = dict(json.loads(place.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise MeasurementError(
-                f"The run folder {folder}", f"its run.json cannot be read ({error})",
-                "Name another folder.",
-            ) from error  # fmt: skip
+        found = _of_run(folder) or _begun(store)
         both = found.keys() & describes.keys()
         # Of another command's options those that both have say enough.
         names = {n for n in both if found[n] != describes[n]} or found.keys() ^ describes.keys()
@@ -195,6 +241,40 @@ def run_folder(folder: Path | None, asked: Mapping[str, str]) -> Iterator[None]:
                 "Name another folder, or ask for what that run was asked for.",
             )
         yield
+
+
+def _begun(store: Store) -> Mapping[str, str]:
+    """Write down what a run folder is about."""
+    text = _told({**store.describes, "seal": BLANK.decode()})
+    store._write(_RUN, seal(text.encode(), _RUN))
+    return store.describes
+
+
+def _of_run(folder: Path) -> dict[str, str] | None:
+    """What a run folder is about; None where nothing was written down yet.
+
+    Raises:
+        MeasurementError: It cannot be read, or is not what was written.
+    """
+    try:
+        data = (folder / _RUN).read_bytes()
+        if not is_sealed(data, _RUN):
+            raise ValueError("it is not what was written")
+        found = dict(json.loads(data))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise MeasurementError(
+            f"The run folder {folder}",
+            f"its {_RUN} cannot be read ({getattr(error, 'strerror', None) or error})",
+            f"Name another folder; or if you know that it is this run's, remove {_RUN}: what is "
+            "kept is known without it.",
+        ) from error
+    del found["seal"]
+    return found
+
+
+_RUN = "run.json"
 
 
 def _renamed(ledger: Ledger, name: str) -> Ledger:

@@ -16,7 +16,7 @@ from unexplained.explanations.description import Source, source_of
 from unexplained.explanations.walk import carried
 from unexplained.record import Method
 from unexplained.sites import HEAD_VALUES, Shape, Site, parse
-from unexplained.subject import Local
+from unexplained.subject import Local, Subject
 
 Rest = Literal["mean", "first"]
 """Where attention goes that a pattern does not place: on the head's mean output (as mean ablation
@@ -179,6 +179,23 @@ class Explanation:
             self, name=f"{self.name}, {word}", says=f"{self.says} {says}", readout=readout
         )
 
+    def check(self, subject: Subject | None = None) -> tuple[str, ...]:
+        """Evaluate it again in a fresh process, as the command line does with a file (some 3 s).
+
+        Args:
+            subject: Whose sizes a made-up batch has.
+
+        Returns:
+            Notes: that it could not be tried, if it is in no file; files read as that is loaded.
+
+        Raises:
+            ExplanationError: It says something else there, or looks at files, the environment, the
+                network or other processes while it runs.
+        """
+        from unexplained.explanations import again
+
+        return again.check(self, again.PLAIN if subject is None else subject.shape)
+
     @property
     def leaves(self) -> tuple[str, ...]:
         """What it leaves to the model, and so does not explain."""
@@ -230,7 +247,11 @@ class Explanation:
             )
         if not isinstance(given, Tensor):
             raise ExplanationError(asked, f"it returned a {type(given).__name__}, not a tensor")
-        return given
+        if wrong := _unusable(given):
+            raise ExplanationError(
+                asked, f"it returned {wrong}", "Return a dense tensor of real numbers."
+            )
+        return given.float() if given.dtype == torch.bool else given
 
     def _check(self, given: Tensor, asked: str, local: Local) -> None:
         batch, length = local.tokens.shape
@@ -245,6 +266,19 @@ class Explanation:
             raise ExplanationError(asked, "it returned NaN or infinity")
         if self.gives == "pattern":
             _check_pattern(asked, given)
+
+
+def _unusable(given: Tensor) -> str:
+    """What kind of tensor cannot stand in, whatever it holds; empty if it can."""
+    if given.layout != torch.strided:
+        return f"a sparse tensor ({given.layout})"
+    if given.device.type == "meta":
+        return "a tensor on meta, which has no values"
+    if given.is_complex():
+        return f"complex numbers ({given.dtype})"
+    if given.is_quantized or (given.is_floating_point() and torch.finfo(given.dtype).bits < 16):
+        return f"quantised numbers ({given.dtype})"
+    return ""
 
 
 def _check_pattern(asked: str, pattern: Tensor) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import shutil
 from collections.abc import Callable
@@ -22,11 +21,12 @@ from unexplained.ladder.recipe import Recipe
 from unexplained.ladder.series import RUNGS, Plan, plans
 from unexplained.ladder.stream import Stream
 from unexplained.ladder.tokenizer import save_tokenizer
-from unexplained.ladder.train import COST
-from unexplained.record.base import write_whole
+from unexplained.ladder.train import cost_of
+from unexplained.record import write_whole
 from unexplained.subject.quiet import quiet
 from unexplained.text.corpora import webmix
 from unexplained.text.tokens import Tokens
+from unexplained.whole import SUMS, wrong_in
 
 HELD_OUT_ROWS = 1024
 
@@ -54,7 +54,7 @@ def publish(
     if not made:
         raise SubjectError(f"The runs in {runs}", "none of them is finished", "Train some first.")
     save_tokenizer(tokenizer, folder / "tokenizer")
-    found, first = [], json.loads((runs / made[0].plan.recipe.name / COST).read_text())
+    found, first = [], cost_of(runs / made[0].plan.recipe.name)
     for one in made:
         say(one.name)
         found.append(_publish(one, runs, folder, data))
@@ -95,8 +95,16 @@ def _made(run: Path, plan: Plan) -> list[_Made]:
 
 def _publish(one: _Made, runs: Path, folder: Path, data: Stream) -> Trained:
     recipe = one.plan.recipe
+    if (one.folder / SUMS).exists() and (why := wrong_in(one.folder, one.folder.name)):
+        raise SubjectError(
+            f"The checkpoint {one.folder}", f"it is damaged: {why}", "Train the run again."
+        )
     # Assembled beside its place: a checkpoint is there whole or not at all.
     draft, place = folder / f".{one.name}.part", folder / one.name
+    if place.is_symlink() or (place.exists() and not (place / "config.json").is_file()):
+        raise SubjectError(
+            f"The checkpoint {place}", "something else is there", "Give another folder as out."
+        )
     shutil.rmtree(draft, ignore_errors=True)
     with quiet():
         model = LlamaForCausalLM.from_pretrained(one.folder, dtype=torch.float16)
@@ -104,7 +112,7 @@ def _publish(one: _Made, runs: Path, folder: Path, data: Stream) -> Trained:
     (draft / "generation_config.json").unlink(missing_ok=True)
     shutil.rmtree(place, ignore_errors=True)
     draft.replace(place)
-    cost = json.loads((runs / recipe.name / COST).read_text(encoding="utf-8"))
+    cost = cost_of(runs / recipe.name)
     base = recipe.name.split("-seed-")[0].split("-annealed-")[0]
     tokens = one.step * recipe.rows * (recipe.context - 1)
     return Trained(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -39,14 +41,27 @@ def train_runs(names: Sequence[str], folder: Path, *, jobs: int, say: Say) -> No
     wanted = [plan_of(name).recipe.name for name in names]
     stream(tokenizer_of(folder))  # so that it is encoded once and not by every process
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(jobs, mp_context=context) as pool:
+    with context.Manager() as manager, _pool(jobs, context) as pool:
         told = manager.Queue()
-        futures = [pool.submit(_train, name, folder, told) for name in wanted]
-        while not all(future.done() for future in futures):
+        try:
+            futures = [pool.submit(_train, name, folder, told) for name in wanted]
+            while not all(future.done() for future in futures):
+                _pass_on(told, say)
             _pass_on(told, say)
-        _pass_on(told, say)
-        for future in futures:
-            future.result()
+            for future in futures:
+                future.result()
+        except BaseException:
+            # Leaving the block would wait for runs of hours; their states are kept.
+            for process in list((pool._processes or {}).values()):
+                process.kill()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _pool(jobs: int, context: Any) -> ProcessPoolExecutor:
+    """Processes that leave Ctrl-C, which reaches them too, to the one that began them."""
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    return ProcessPoolExecutor(jobs, context, initializer=signal.signal, initargs=ignore)
 
 
 def _pass_on(told: Any, say: Say) -> None:
@@ -61,10 +76,11 @@ def _train(name: str, folder: Path, told: Any) -> None:
     torch.set_num_threads(1)
     plan = plan_of(name)
     tokens = stream(tokenizer_of(folder)).train
-    train(
-        plan.recipe,
-        tokens,
-        folder / name,
-        checkpoints=plan.checkpoints,
-        say=lambda step, loss: told.put((name, step, plan.recipe.steps)),
-    )
+    began_by = multiprocessing.parent_process()
+
+    def say(step: int, loss: float) -> None:
+        if began_by is not None and not began_by.is_alive():
+            sys.exit(1)  # it was killed: nobody waits, and whoever goes on must not meet this one
+        told.put((name, step, plan.recipe.steps))
+
+    train(plan.recipe, tokens, folder / name, checkpoints=plan.checkpoints, say=say)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unexplained.fetch import cache_folder, new_file
+from unexplained.fetch import cache_folder, new_file, read_kept
 from unexplained.ladder.recipe import Recipe
 from unexplained.sites import Shape
 from unexplained.text.corpora import webmix
@@ -63,17 +64,19 @@ def stream(tokenizer: Any) -> Stream:
     made_of = tokenizer.backend_tokenizer.to_str()
     about = f"{made_of}{webmix.PACKAGE.sha256}{webmix.RECIPE}{HELD_OUT}"
     name = hashlib.sha256(about.encode()).hexdigest()[:16]
-    path = cache_folder() / "ladder" / f"stream-{name}.npz"
-    if not path.is_file():
+    path = cache_folder() / "ladder" / f"stream-{name}-2.npz"  # 2: with a seal
+    data = read_kept(path)
+    if data is None:
         kept: dict[str, list[NDArray[np.int32]]] = {"train": [], "held_out": []}
         for place, (_, ids) in enumerate(Tokens(_Untrained(tokenizer)).encode_all(fit_documents())):
             which = "held_out" if place % HELD_OUT == HELD_OUT - 1 else "train"
             kept[which].append(ids)
-        with new_file(path) as draft, draft.open("wb") as file:
+        with new_file(path, sealed=True) as draft, draft.open("wb") as file:
             train, held_out = (np.concatenate(kept[name]) for name in ("train", "held_out"))
             np.savez(file, train=train, held_out=held_out)
-    with np.load(path) as data:
-        return Stream(data["train"], data["held_out"], name)
+        return Stream(train, held_out, name)
+    with np.load(io.BytesIO(data), allow_pickle=False) as found:
+        return Stream(found["train"], found["held_out"], name)
 
 
 @lru_cache(maxsize=2)

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from unexplained.errors import RecordError, near_matches
+from unexplained.files import read_json
 from unexplained.record.assay import AssayRecord as AssayRecord
 from unexplained.record.assay import Check as Check
 from unexplained.record.assay import ContextGain as ContextGain
@@ -29,9 +30,6 @@ from unexplained.record.bars import Bars as Bars
 from unexplained.record.base import FORMAT as FORMAT
 from unexplained.record.base import Number as Number
 from unexplained.record.base import Record as Record
-from unexplained.record.base import require_apart as require_apart
-from unexplained.record.base import require_writable as require_writable
-from unexplained.record.base import write_whole as write_whole
 from unexplained.record.circuit import CircuitRecord as CircuitRecord
 from unexplained.record.circuit import Curve as Curve
 from unexplained.record.circuit import EdgeScore as EdgeScore
@@ -41,6 +39,9 @@ from unexplained.record.compute import Scale as Scale
 from unexplained.record.compute import ShareKind as ShareKind
 from unexplained.record.family import FamilyRecord as FamilyRecord
 from unexplained.record.gap import GapRecord as GapRecord
+from unexplained.record.places import require_apart as require_apart
+from unexplained.record.places import require_writable as require_writable
+from unexplained.record.places import write_whole as write_whole
 from unexplained.record.rewrite import RewriteRecord as RewriteRecord
 from unexplained.record.rewrite import SizesRecord as SizesRecord
 from unexplained.record.sweep import Effect as Effect
@@ -65,18 +66,12 @@ def load_record(path: str | Path) -> Record:
     """Read a record file.
 
     Raises:
-        RecordError: The file is missing, not JSON, or not a record of this format.
+        RecordError: The file is missing, a folder or a pipe, not JSON, not a record of this format,
+            or holds NaN or infinity.
     """
     path = Path(path)
     asked = f"The record {path}"
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RecordError(asked, "there is no such file") from None
-    except OSError as error:
-        raise RecordError(asked, f"it cannot be read ({error.strerror or error})") from None
-    except (ValueError, RecursionError) as error:
-        raise RecordError(asked, f"it is not JSON ({error})") from None
+    data = read_json(path, asked, RecordError, bounded=True)
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         found = data.get("format") if isinstance(data, dict) else None
         raise RecordError(
@@ -84,14 +79,17 @@ def load_record(path: str | Path) -> Record:
             f"its format is {found!r} and this version reads format {FORMAT}",
             "Measure again, or read it with the version that wrote it.",
         )
-    if data.get("kind") not in KINDS:
+    if not isinstance(data.get("kind"), str) or data["kind"] not in KINDS:
         raise RecordError(
             asked,
             f"its kind is {data.get('kind')!r}",
             near_matches(str(data.get("kind")), KINDS),
         )
     try:
-        return KINDS[data["kind"]].model_validate(data)
+        # Strictly: true is not 1.0, and "0.5" no number.
+        return KINDS[data["kind"]].model_validate_json(json.dumps(data), strict=True)
+    except RecursionError:
+        raise RecordError(asked, "it is nested deeper than any record") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

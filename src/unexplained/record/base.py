@@ -6,18 +6,11 @@ the number of tokens that it would take.
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
-import tempfile
-import uuid
-from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from unexplained.errors import RecordError
+from unexplained.record.places import write_whole
 
 FORMAT = 1
 """Version of the record format; raised when a field changes its meaning."""
@@ -85,72 +78,3 @@ class Record(Frozen):
         from unexplained.report import text_table
 
         return text_table(self)
-
-
-def write_whole(path: Path, text: str, what: str) -> Path:
-    """Write a file that appears under its name only when it is complete, and return its path.
-
-    Raises:
-        RecordError: It cannot be written there.
-    """
-    # Not made of the file's own name: that may be as long as a name can be.
-    part = path.parent / f".{uuid.uuid4().hex}.part"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except (OSError, ValueError) as error:
-        with suppress(OSError, ValueError):
-            part.unlink()
-        raise _unwritable(path, what, error) from None
-    return path
-
-
-def require_writable(path: Path, what: str) -> None:
-    """Find out before a long measurement, not after it, that a file cannot be written.
-
-    Raises:
-        RecordError: It cannot.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):
-            mode = path.stat().st_mode
-            if stat.S_ISDIR(mode):
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            if not stat.S_ISREG(mode):
-                raise OSError(errno.EINVAL, "It is a device or a pipe")
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except (OSError, ValueError) as error:
-        raise _unwritable(path, what, error) from None
-
-
-def require_apart(paths: Mapping[str, Path | None]) -> None:
-    """Refuse two outputs of one name: the second would replace the first.
-
-    Args:
-        paths: What is written there, such as `report` → its path; None where nothing is.
-
-    Raises:
-        RecordError: Two are the same file.
-    """
-    known: dict[str, str] = {}
-    for what, path in paths.items():
-        if path is None:
-            continue
-        other = known.setdefault(os.path.realpath(path), what)
-        if other != what:
-            raise RecordError(
-                f"The {other} and the {what}",
-                f"both would be {path}",
-                "Give each a file of its own.",
-            )
-
-
-def _unwritable(path: Path, what: str, error: OSError | ValueError) -> RecordError:
-    return RecordError(
-        f"The {what} {path}",
-        f"it cannot be written ({getattr(error, 'strerror', None) or error})",
-        "Give the path of a file in a folder that you may write to.",
-    )

@@ -44,6 +44,7 @@ from unexplained.report import (
     weaker,
 )
 from unexplained.report import format as fmt
+from unexplained.report.drawable import drawable
 
 TEMPLATES = Path(__file__).parent / "templates"
 VOID = frozenset({"br", "col", "hr", "img", "input", "link", "meta", "wbr"})
@@ -66,8 +67,13 @@ def render(record: Record) -> str:
     It is drawn from the record alone; the same record gives the same page.
 
     Raises:
-        RecordError: Nobody has said how this kind of record is drawn.
+        RecordError: Nobody has said how this kind of record is drawn, or its numbers cannot be.
     """
+    with drawable(record):
+        return _page(record)
+
+
+def _page(record: Record) -> str:
     templates = environment()
     body = _body(record)
     reproduce = templates.get_template("reproduce.html.j2").render(record=record)

@@ -39,6 +39,7 @@ from unexplained.report import (
     weaker,
 )
 from unexplained.report import format as fmt
+from unexplained.report.drawable import drawable
 
 WIDEST = 120
 """Columns beyond which a table only gets harder to read."""
@@ -68,7 +69,16 @@ def text_table(record: Record) -> str:
 
 
 def print_record(record: Record, console: Console) -> None:
-    """Print a record of any kind."""
+    """Print a record of any kind.
+
+    Raises:
+        RecordError: It is of no known kind, or its numbers cannot be drawn.
+    """
+    with drawable(record):
+        _print(record, console)
+
+
+def _print(record: Record, console: Console) -> None:
     if isinstance(record, AssayRecord):
         print_assay(record, console)
     elif isinstance(record, SweepRecord):

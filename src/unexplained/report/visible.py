@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import unicodedata
 
-_REORDER = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _SPACES = {"\n": "↵", "\r": "⇤", "\t": "→"}
 EMPTY = "∅"
 """What is shown for a token without text."""
 
 
 def prose(text: str) -> str:
-    r"""A name, claim or domain: controls and reordering marks replaced, line breaks kept.
+    r"""A name, claim or domain: controls and marks without width replaced, line breaks kept.
 
     >>> prose("plain\x1b[31m \u202etxt")
     'plain⟨U+001B⟩[31m ⟨U+202E⟩txt'
     """
-    return "".join(c if c in "\n\t" else _sign(c, _REORDER) for c in text)
+    return "".join(c if c in "\n\t" else _sign(c) for c in text)
+
+
+def name(text: object) -> str:
+    r"""A path or the name of something, on one line and with every blank in it.
+
+    >>> name("a\nReport:\tb")
+    'a↵Report:→b'
+    """
+    return "".join(_SPACES[c] if c in _SPACES else _sign(c) for c in str(text))
 
 
 def line(text: str) -> str:
@@ -41,12 +49,9 @@ def token(text: str, *, spaces: bool = False) -> str:
     if not text:
         return EMPTY
     signs = {**_SPACES, " ": "␣"} if spaces else _SPACES
-    return "".join(signs[c] if c in signs else _sign(c, None) for c in text)
+    return "".join(signs[c] if c in signs else _sign(c) for c in text)
 
 
-def _sign(character: str, only: frozenset[str] | None) -> str:
-    category = unicodedata.category(character)
-    hidden = category in ("Cc", "Cs", "Zl", "Zp") or (
-        character in only if only is not None else category == "Cf"
-    )
+def _sign(character: str) -> str:
+    hidden = unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
     return f"⟨U+{ord(character):04X}⟩" if hidden else character

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
 from unexplained.errors import SubjectError
+from unexplained.files import read_json
+from unexplained.subject.room import Held
 
 INDEX = "model.safetensors.index.json"
 
@@ -25,8 +27,8 @@ def idle(name: str) -> bool:
     return _IDLE.search(name) is not None
 
 
-def require_tensors(asked: str, folder: Path) -> None:
-    """Refuse weights that are damaged, quantised, or not where the folder's index says.
+def require_tensors(asked: str, folder: Path) -> Held:
+    """Refuse weights that are damaged, quantised, or not where the folder's index says; their sizes.
 
     Raises:
         SubjectError: Which file or tensor it is.
@@ -38,12 +40,21 @@ def require_tensors(asked: str, folder: Path) -> None:
         stated = _stated(asked, index)
         files = [folder / name for name in sorted(set(stated.values()))]
     elif not files[0].is_file():
-        return  # under another name: transformers says what it looks for
+        others = sorted(file.name for file in folder.glob("*.safetensors"))
+        raise SubjectError(
+            asked,
+            f"it has neither model.safetensors nor {INDEX} (it has {', '.join(others[:3])})",
+            "Only these are read. If that file holds the model's weights, name it "
+            "model.safetensors.",
+        )
     found: dict[str, str] = {}
+    numbers = 0
     for file in files:
         try:
             with safe_open(file, "pt") as tensors:
-                types = {name: tensors.get_slice(name).get_dtype() for name in tensors.keys()}  # noqa: SIM118
+                slices = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118
+                types = {name: some.get_dtype() for name, some in slices.items()}
+                numbers += sum(math.prod(some.get_shape()) for some in slices.values())
         except (OSError, SafetensorError) as error:
             raise SubjectError(
                 asked, f"its file {file.name} cannot be read ({error})", "Is every file whole?"
@@ -65,19 +76,20 @@ def require_tensors(asked: str, folder: Path) -> None:
             f"it is in {found.get(first, 'none of them')} ({len(wrong)} such)",
             "Is every file whole, and of one model?",
         )
+    return Held(len(found), numbers)
 
 
 def _stated(asked: str, index: Path) -> dict[str, str]:
     """Tensor → file, as an index has it; files lie in its own folder."""
-    try:
-        stated = json.loads(index.read_bytes())["weight_map"]
-        files = {str(name): str(file) for name, file in stated.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    stated = read_json(index, f"{asked}, {INDEX}", SubjectError)
+    stated = stated.get("weight_map") if isinstance(stated, dict) else None
+    if not isinstance(stated, dict) or not stated:
         raise SubjectError(
-            asked, f"its {INDEX} cannot be read ({type(error).__name__}: {error})"
-        ) from error
+            asked, f"its {INDEX} has no weight_map from tensors to files", "Is it whole?"
+        )
+    files = {str(name): str(file) for name, file in stated.items()}
     for name, file in files.items():
-        if "/" in file or "\\" in file or not file.endswith(".safetensors"):
+        if {"/", "\\", "\0"} & set(file) or not file.endswith(".safetensors"):
             raise SubjectError(
                 asked,
                 f"its index sends the tensor '{name}' to '{file}'",

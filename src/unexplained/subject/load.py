@@ -18,7 +18,7 @@ from unexplained.subject.anatomy import Anatomy
 from unexplained.subject.attention import NAME
 from unexplained.subject.lent import Lent
 from unexplained.subject.packaged import PACKAGED, packaged_folder
-from unexplained.subject.precision import decide
+from unexplained.subject.precision import chosen
 from unexplained.subject.quiet import quiet
 from unexplained.subject.reading import How, Read, read_folder, read_gguf, read_hub
 from unexplained.subject.shipped import NOTE, TOKENIZER, shipped
@@ -113,12 +113,12 @@ def _opened(
             *notes,
             "in half precision: differences below 0.004 nats per token may be rounding",
         ]
-    precision = decide(where, cache_folder() / "products.json")
+    precision = chosen(where, cache_folder() / "products.json")
     size = sum(parameter.numel() for parameter in model.parameters())
     facts = (
         *notes,
         f"{anatomy.family.name}, {size / 1e6:.1f}M parameters, {kind}",
-        f"matrix products: {precision.setting} ({precision.why})",
+        str(precision),
     )
     with precision.applied():
         require_reproduced(anatomy)
@@ -131,7 +131,9 @@ def _from_source(source: str, how: How, accept: bool) -> tuple[Read, list[str]]:
         folder, notes = packaged_folder(source, accept_terms=accept)
         return read_folder(folder, how), notes
     if source in (ours := shipped()):
-        own = how.tokenizer or AutoTokenizer.from_pretrained(TOKENIZER, local_files_only=True)
+        own = how.tokenizer or AutoTokenizer.from_pretrained(
+            TOKENIZER, trust_remote_code=False, local_files_only=True
+        )
         return read_folder(ours[source], How(own, how.dtype, how.placement)), [NOTE]
     if path.is_dir():
         return read_folder(path, how), [f"read from the folder {path.name}"]

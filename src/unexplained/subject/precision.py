@@ -7,20 +7,22 @@ Neither can be known in advance, so both are measured, once per process, against
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import platform
 import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from unexplained.errors import RecordError
+from unexplained.errors import RecordError, SubjectError, near_matches
 from unexplained.record import write_whole
 
 ONEDNN = "bf16"
@@ -28,6 +30,12 @@ ONEDNN = "bf16"
 
 TORCH = "ieee"
 """The value that keeps it from that."""
+
+VARIABLE, SETTINGS = "UNEXPLAINED_PRODUCTS", ("default", "oneDNN")
+"""The environment variable that sets the choice, and what it can be."""
+
+WORSE = 4
+"""How many times the default's error is still one of sums in another order."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,11 @@ class Precision:
     setting: str
     """`default` or `oneDNN`."""
     why: str
+    fixed: bool = False
+    """It was asked for, or is the only way; not decided by a timing that might have gone otherwise."""
+
+    def __str__(self) -> str:
+        return f"matrix products: {self.setting} ({self.why})"
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -96,6 +109,36 @@ def _matmul() -> Any:
     return getattr(torch.backends.mkldnn, "matmul", None)
 
 
+def chosen(device: str, remembered: Path) -> Precision:
+    """The choice that was asked for by `UNEXPLAINED_PRODUCTS`, else the decision of `decide`.
+
+    Args:
+        device: Where the model runs; only of a CPU there is a choice.
+        remembered: Where decisions are kept.
+
+    Raises:
+        SubjectError: What was asked for is no choice, or would round to bfloat16 here.
+    """
+    asked = os.environ.get(VARIABLE, "")
+    if not asked:
+        return decide(device, remembered)
+    if asked not in SETTINGS:
+        raise SubjectError(
+            f"{VARIABLE}={asked!r}", "there is no such product", near_matches(asked, SETTINGS)
+        )
+    if device != "cpu":
+        return decide(device, remembered)
+    if asked == "oneDNN":
+        _, error, _, other_error = (1.0, 0.0, 1.0, 1.0) if _matmul() is None else _tried(1)
+        if other_error > WORSE * error:
+            raise SubjectError(
+                f"{VARIABLE}={asked}",
+                f"its relative error here is {other_error:.1e} and the default's {error:.1e}",
+                f"Set {VARIABLE}=default, or leave it away.",
+            )
+    return Precision(asked, f"asked for by {VARIABLE}", fixed=True)
+
+
 @cache
 def decide(device: str, remembered: Path) -> Precision:
     """The decision for this machine: the remembered one, else a measurement, then remembered.
@@ -108,19 +151,29 @@ def decide(device: str, remembered: Path) -> Precision:
         remembered: A JSON file; one that cannot be written is no error, only slower.
     """
     if device != "cpu":
-        return Precision("default", f"float32 products on {device} are left as torch has them")
+        return Precision(
+            "default", f"float32 products on {device} are left as torch has them", fixed=True
+        )
     if _matmul() is None:
-        return Precision("default", "this torch cannot send float32 products to oneDNN")
+        return Precision("default", "this torch cannot send float32 products to oneDNN", fixed=True)
     key = f"{processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     known = _remembered(remembered)
     match known.get(key):
-        case {"setting": "default" | "oneDNN" as setting, "why": str(why)}:
+        case {"setting": "default" | "oneDNN" as setting, "why": str(why), **rest} if (
+            # Those of versions that wrote no checksum are taken as they are.
+            rest.get("sum", known_sum := _sum(key, setting, why)) == known_sum
+        ):
             return Precision(setting, why)
     decision = measure()
     with suppress(RecordError):
-        text = json.dumps(known | {key: asdict(decision)}, indent=1)
+        kept = {"setting": decision.setting, "why": decision.why}
+        text = json.dumps(known | {key: kept | {"sum": _sum(key, *kept.values())}}, indent=1)
         write_whole(remembered, text, "choice of the float32 product")
     return decision
+
+
+def _sum(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def _remembered(path: Path) -> dict[str, Any]:
@@ -149,18 +202,24 @@ def measure(width: int = 576) -> Precision:
     most 4 times the default's: sums of float32 in another order differ by less than that, and
     rounding to bfloat16 would make it ten thousand times.
     """
+    seconds, error, other_seconds, other_error = _tried(9, width)
+    return choice(seconds / other_seconds, error, other_error)
+
+
+def _tried(times: int, width: int = 576) -> tuple[float, float, float, float]:
+    """Medians of seconds and relative error, by torch's own product and by oneDNN's."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(512, width, generator=generator)
     w = torch.randn(3 * width, width, generator=generator)
     exact = x.double() @ w.double().T
     tries = []
-    for _ in range(9):
+    for _ in range(times):
         with _setting(TORCH):
             theirs = _try(x, w, exact)
         with _setting(ONEDNN):
             tries.append((*theirs, *_try(x, w, exact)))
-    seconds, error, other_seconds, other_error = map(statistics.median, zip(*tries, strict=True))
-    return choice(seconds / other_seconds, error, other_error)
+    one, two, three, four = map(statistics.median, zip(*tries, strict=True))
+    return one, two, three, four
 
 
 def choice(speed: float, error: float, other_error: float) -> Precision:
@@ -169,7 +228,7 @@ def choice(speed: float, error: float, other_error: float) -> Precision:
         f"oneDNN measured {speed:.2f} times as fast as the default, relative error "
         f"{other_error:.1e} against {error:.1e}"
     )
-    better = speed >= 1.15 and other_error <= 4 * error
+    better = speed >= 1.15 and other_error <= WORSE * error
     return Precision("oneDNN" if better else "default", why)
 
 

@@ -6,7 +6,7 @@ that the model does not know would be dropped, and transformers' report of both 
 
 from __future__ import annotations
 
-import json
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,10 +18,14 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from unexplained.errors import SubjectError, near_matches
+from unexplained.files import read_json, require_regular
 from unexplained.subject.checkpoint import idle, require_tensors
+from unexplained.subject.enclosed import require_enclosed
 from unexplained.subject.families import FAMILIES
 from unexplained.subject.gguf_file import require_read, require_whole
+from unexplained.subject.gguf_header import require_sound
 from unexplained.subject.packaged import PACKAGED
+from unexplained.subject.room import Held, require_counts, require_room
 from unexplained.subject.shipped import shipped
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -31,6 +35,13 @@ _COUNTS = (
     "vocab_size",
 )  # fmt: skip
 """Entries of a configuration that count something that a model must have."""
+
+WANTED = (
+    "config.json", "generation_config.json", "adapter_config.json", "model.safetensors",
+    "model-*.safetensors", "model.safetensors.index.json", "tokenizer*", "vocab*", "merges.txt",
+    "special_tokens_map.json", "added_tokens.json", "*.model", "*.tiktoken", "chat_template*",
+)  # fmt: skip
+"""Files of a repository on the hub that are fetched; no others are read."""
 
 HUB_SECONDS = 10.0
 """How long the hub has for its first answer; afterwards transformers tries again by itself."""
@@ -50,14 +61,14 @@ class How:
 Read = tuple[nn.Module, PreTrainedTokenizerBase]
 
 
-def read_folder(folder: Path, how: How) -> Read:
+def read_folder(folder: Path, how: How, asked: str = "") -> Read:
     """The model and the tokenizer of a folder.
 
     Raises:
-        SubjectError: What is missing, damaged, unknown or pickled.
+        SubjectError: What is missing, damaged, unknown or pickled, or leads out of the folder.
     """
-    asked = f"The model folder {folder}"
-    files = sorted(file.name for file in folder.iterdir())
+    asked = asked or f"The model folder {folder}"
+    files = require_enclosed(asked, folder)
     if "config.json" not in files:
         _refuse_adapters(asked, files)
         ggufs = [file for file in files if file.endswith(".gguf")]
@@ -77,11 +88,10 @@ def read_folder(folder: Path, how: How) -> Read:
             "Convert them where you trust them: AutoModelForCausalLM.from_pretrained(folder)"
             ".save_pretrained(new_folder).",
         )
-    _require_config(asked, folder / "config.json")
-    require_tensors(asked, folder)
-    return _model(asked, folder, how, local_files_only=True), _tokenizer(
-        asked, folder, how, local_files_only=True
-    )
+    config = _required_config(asked, folder / "config.json")
+    held = require_tensors(asked, folder)
+    require_counts(asked, config, held)
+    return _model(asked, folder, how, held), _tokenizer(asked, folder, how)
 
 
 def _refuse_adapters(asked: str, files: list[str]) -> None:
@@ -93,16 +103,9 @@ def _refuse_adapters(asked: str, files: list[str]) -> None:
         )
 
 
-def _require_config(asked: str, path: Path) -> None:
-    """Refuse a config.json that transformers would stumble over, before anything is read."""
-    try:
-        config = json.loads(path.read_bytes().decode("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise SubjectError(
-            asked,
-            f"its config.json is not JSON in plain UTF-8 ({_first_line(error)})",
-            "Is the file whole? Save it without a byte-order mark.",
-        ) from error
+def _required_config(asked: str, path: Path) -> dict[str, Any]:
+    """A config.json; refused if transformers would stumble over it or look elsewhere."""
+    config = read_json(path, f"{asked}, config.json", SubjectError)
     kind = config.get("model_type") if isinstance(config, dict) else None
     if not isinstance(kind, str):
         raise SubjectError(
@@ -126,6 +129,14 @@ def _require_config(asked: str, path: Path) -> None:
             raise SubjectError(
                 asked, f"its config.json says {name}: {config[name]!r}", "It must be 1 or more."
             )
+    if elsewhere := config.get("transformers_weights"):
+        raise SubjectError(
+            asked,
+            f"its config.json looks for its weights in {elsewhere!r} (transformers_weights)",
+            "Name them model.safetensors, and take that entry away.",
+        )
+    found: dict[str, Any] = config
+    return found
 
 
 def read_gguf(path: Path, how: How) -> Read:
@@ -135,13 +146,19 @@ def read_gguf(path: Path, how: How) -> Read:
         SubjectError: It is part of a model, or says something that would not be read.
     """
     asked = f"The GGUF file {path}"
-    if not path.is_file():
-        raise SubjectError(asked, "there is no such file")
+    require_regular(path, asked, SubjectError)
+    held = require_sound(path)
     require_whole(path)
-    model = _model(asked, path.parent, how, gguf_file=path.name, local_files_only=True)
-    require_read(path, model)
-    extra = {"gguf_file": path.name, "local_files_only": True}
-    return model, _tokenizer(asked, path.parent, how, **extra)
+    # Alone in a folder: transformers would look at what lies beside it, adapters and settings.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as alone:
+        (Path(alone) / path.name).symlink_to(path.resolve())
+        model = _model(asked, Path(alone), how, held, gguf_file=path.name)
+        require_read(path, model)
+        tokenizer = _tokenizer(asked, Path(alone), how, gguf_file=path.name)
+    tokenizer.name_or_path = str(path)
+    config: Any = model.config
+    config._name_or_path = str(path)
+    return model, tokenizer
 
 
 def read_hub(source: str, how: How) -> Read:
@@ -159,8 +176,30 @@ def read_hub(source: str, how: How) -> Read:
             (near_matches(source, known) if "/" not in source else "Check the path.")
             + " A hub id has the form owner/name.",
         )
-    extra = {"local_files_only": _only_here(asked, source)}
-    return _model(asked, source, how, **extra), _tokenizer(asked, source, how, **extra)
+    folder = _fetched(asked, source, _only_here(asked, source))
+    model, tokenizer = read_folder(folder, how, asked)
+    config: Any = model.config
+    config._name_or_path, config._commit_hash = source, folder.name
+    return model, tokenizer
+
+
+def _fetched(asked: str, source: str, only_here: bool) -> Path:
+    """A hub's repository as a folder in its cache: only what is read, and no pickles."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(
+            snapshot_download(
+                source,
+                allow_patterns=list(WANTED),
+                ignore_patterns=["*/*"],
+                local_files_only=only_here,
+            )
+        )
+    except Exception as error:  # of whichever client the hub's library uses
+        raise SubjectError(
+            asked, f"the hub did not give it ({_first_line(error)})", "Check the network."
+        ) from error
 
 
 def _only_here(asked: str, source: str) -> bool:
@@ -184,14 +223,17 @@ def _only_here(asked: str, source: str) -> bool:
     return False
 
 
-def _model(asked: str, source: str | Path, how: How, **extra: Any) -> nn.Module:
+def _model(asked: str, source: Path, how: How, held: Held, **extra: Any) -> nn.Module:
     """A model whose every weight was read, and whose every file was used."""
     with _named(asked, "the model", how.placement):
+        require_room(asked, source, held, **extra)
         model, report = AutoModelForCausalLM.from_pretrained(
             source,
             dtype=how.dtype,
             use_safetensors=True,
             trust_remote_code=False,
+            local_files_only=True,
+            attn_implementation="eager",  # a configuration may name code on a hub here
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # so that they are named, and refused
             **extra,
@@ -224,12 +266,12 @@ def _require_all(asked: str, report: Mapping[str, Any]) -> None:
         )
 
 
-def _tokenizer(asked: str, source: str | Path, how: How, **extra: Any) -> PreTrainedTokenizerBase:
+def _tokenizer(asked: str, source: Path, how: How, **extra: Any) -> PreTrainedTokenizerBase:
     if how.tokenizer is not None:
         return how.tokenizer
     with _named(asked, "its tokenizer", {}):
         found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            source, trust_remote_code=False, **extra
+            source, trust_remote_code=False, local_files_only=True, **extra
         )
     return found
 

@@ -117,6 +117,15 @@ class Subject:
         known = self._known
         return known[0][1] if known and known[0][0] == self.counters() else self.fingerprint
 
+    def take_products(self, precision: Precision) -> None:
+        """Compute matrix products so from now on, and say so in the notes."""
+        if precision == self.precision:
+            return
+        notes = tuple(str(precision) if n == str(self.precision) else n for n in self.notes)
+        object.__setattr__(self, "notes", notes)
+        object.__setattr__(self, "precision", precision)
+        self._tried[:] = [None]  # the engine is tried again before anything is measured
+
     def counters(self) -> object:
         """What torch counts of writes to the weights: equal as long as none has been changed."""
         return counters(self.anatomy.model)

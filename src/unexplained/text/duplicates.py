@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unexplained.fetch import cache_folder, new_file
+from unexplained.fetch import cache_folder, new_file, read_kept
 from unexplained.text.document import Document
 
 WINDOW = 12
@@ -50,12 +51,14 @@ def _remembered(documents: Sequence[Document]) -> NDArray[np.bool_]:
         return near_duplicates(item.text for item in documents)
     about = " ".join([f"{_VERSION} {WINDOW} {OPENING} {SHARE}", *(item.id for item in documents)])
     name = hashlib.sha256(about.encode()).hexdigest()[:16]
-    path = cache_folder() / "texts" / f"near-{name}.npy"
-    if not path.is_file():
-        with new_file(path) as draft:
-            np.save(draft, near_duplicates(item.text for item in documents))
-    found: NDArray[np.bool_] = np.load(path, allow_pickle=False)
-    return found
+    path = cache_folder() / "texts" / f"near-{name}-2.npy"  # 2: with a seal
+    if (data := read_kept(path)) is not None:
+        found: NDArray[np.bool_] = np.load(io.BytesIO(data), allow_pickle=False)
+        return found
+    made = near_duplicates(item.text for item in documents)
+    with new_file(path, sealed=True) as draft:
+        np.save(draft, made)
+    return made
 
 
 def near_duplicates(texts: Iterable[str], *, share: float = SHARE) -> NDArray[np.bool_]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import codecs
 import json
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from unexplained import files
 from unexplained.errors import TextError
 
 _MARKS = {
@@ -25,19 +25,7 @@ def require_regular(path: Path) -> None:
     Raises:
         TextError: It is not there, may not be looked at, or is of another kind.
     """
-    asked = f"The file '{printable(str(path))}'"
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise TextError(asked, f"it cannot be read ({error.strerror})") from error
-    except ValueError as error:  # a zero byte in its name
-        raise TextError(asked, f"it cannot be read ({error})") from error
-    if stat.S_ISDIR(mode):
-        raise TextError(asked, "it is a folder", "Name the file in it.")
-    if not stat.S_ISREG(mode):
-        raise TextError(
-            asked, "it is a pipe, a device or a socket", "Write the text to a file first."
-        )
+    files.require_regular(path, f"The file '{printable(str(path))}'", TextError)
 
 
 def decoded(path: Path) -> str:

@@ -15,6 +15,7 @@ context that was never seen gives P_1 exactly.
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unexplained.errors import TextError
-from unexplained.fetch import cache_folder, new_file
+from unexplained.fetch import cache_folder, new_file, read_kept
 from unexplained.subject import Batch
 from unexplained.text.build import Text
 
@@ -33,6 +34,8 @@ LIMIT = 2_000_000
 """Tokens of the pool that are counted unless more or fewer are asked for."""
 NAMES = ("uniform", "unigram", "bigram")
 _VERSION = 1
+_FORM = 2
+"""Of the file; what is counted is that of `_VERSION`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,9 +128,10 @@ def ngrams(text: Text, limit: int = LIMIT) -> tuple[NGram, NGram, NGram]:
     """
     key = f"{_VERSION} {text.pool_fingerprint} {text.vocabulary} {limit}"
     fingerprint = hashlib.sha256(key.encode()).hexdigest()[:16]
-    path = cache_folder() / "ngrams" / f"{fingerprint}.npz"
-    if path.exists():
-        counts = _load(path, text.vocabulary, fingerprint)
+    path = cache_folder() / "ngrams" / f"{fingerprint}-{_FORM}.npz"
+    data = read_kept(path)
+    if data is not None:
+        counts = _load(data, text.vocabulary, fingerprint)
     else:
         counts = count(text.pool(), text.vocabulary, limit=limit, fingerprint=fingerprint)
         _save(counts, path)
@@ -201,7 +205,7 @@ def ngram(counts: Counts, order: int) -> NGram:
 
 
 def _save(counts: Counts, path: Path) -> None:
-    with new_file(path) as draft:
+    with new_file(path, sealed=True) as draft:
         np.savez(
             draft,
             tokens=np.int64(counts.tokens),
@@ -211,8 +215,8 @@ def _save(counts: Counts, path: Path) -> None:
         )
 
 
-def _load(path: Path, vocabulary: int, fingerprint: str) -> Counts:
-    with np.load(path, allow_pickle=False) as kept:
+def _load(data: bytes, vocabulary: int, fingerprint: str) -> Counts:
+    with np.load(io.BytesIO(data), allow_pickle=False) as kept:
         return Counts(
             vocabulary,
             int(kept["tokens"]),

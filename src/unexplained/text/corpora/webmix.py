@@ -36,10 +36,11 @@ import pyarrow.parquet as pq
 import zstandard
 
 from unexplained.errors import TextError
-from unexplained.fetch import Package, cache_folder, ensure, new_file
+from unexplained.fetch import Package, cache_folder, ensure, new_file, read_kept
 from unexplained.text.document import Corpus, Document, deduplicate, document
 from unexplained.text.draw import Parts, Request, draw
 from unexplained.text.duplicates import OPENING, SHARE, WINDOW, without_near_duplicates
+from unexplained.whole import BLANK
 
 _DATA = "sae_probes/data/cleaned_data/"
 
@@ -98,16 +99,18 @@ def corpus() -> Corpus:
         FetchError: The package cannot be fetched.
         TextError: The package does not hold the sets that are expected of it.
     """
-    path = cache_folder() / "texts" / f"webmix-{PACKAGE.sha256[:8]}-{RECIPE}.parquet"
-    if not path.exists():
+    path = cache_folder() / "texts" / f"webmix-{PACKAGE.sha256[:8]}-{RECIPE}-sealed.parquet"
+    if (data := read_kept(path)) is not None:
+        table = pq.read_table(pa.BufferReader(data))
+    else:
         table = select(ensure(PACKAGE) / _DATA)
-        with new_file(path) as draft:
-            pq.write_table(table, draft, compression="zstd")
-    table = pq.read_table(path)
+        sealed = table.replace_schema_metadata({**table.schema.metadata, b"seal": BLANK})
+        with new_file(path, sealed=True) as draft:
+            pq.write_table(sealed, draft, compression="zstd")
     columns = (table[name].to_pylist() for name in ("id", "text", "domain"))
     documents = tuple(Document(*row) for row in zip(*columns, strict=True))
     weights = {name: domain.weight for name, domain in DOMAINS.items()}
-    dropped = {name: int(count) for name, count in (table.schema.metadata or {}).items()}
+    dropped = {name: int(count) for name, count in table.schema.metadata.items() if name != b"seal"}
     note = (
         f"Texts of {PACKAGE} ({PACKAGE.licence}): {len(documents):,} documents of at least "
         f"{SHORTEST} characters; left out are {dropped[b'repeats']:,} that repeat another exactly "
