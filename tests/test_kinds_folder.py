@@ -205,6 +205,37 @@ def test_links_within_the_folder_and_files_that_nobody_reads_are_let_be(tmp_path
     right_or_refused(lambda: loss(from_folder(folder)), plain_loss(tiny_model("llama")), "^$")
 
 
+CONFIGS: dict[str, str | dict[str, object]] = {
+    "not JSON": "word", "a list": "[]", "null": "null", "a number": "3", "100,000 deep": "[" * 10**5,
+    "6,000 digits": '{"model_type": "llama", "hidden_size": ' + "1" * 6000 + "}",
+    "an unknown activation": {"hidden_act": "nope"},
+    "an activation that is a list": {"hidden_act": []},
+    "an unknown rope": {"rope_parameters": {"rope_type": "nope", "rope_theta": 1e4}},
+    "a rope that is a list": {"rope_parameters": []},
+    "a rope that is a number": {"rope_scaling": 3},
+    "an unknown type": {"model_type": "nope"},
+    "a type that is a number": {"model_type": 3},
+    "layers in words": {"num_hidden_layers": "three"},
+    "layers and a half": {"num_hidden_layers": 2.5},
+    "layers that are a list": {"num_hidden_layers": [3]},
+    "a true number of heads": {"num_attention_heads": True},
+    "a half as wide": {"hidden_size": 16},
+    "other words": {"vocab_size": 7},
+    "an epsilon in words": {"rms_norm_eps": "small"},
+    "an adapter's settings": {"peft_type": "LORA", "quantization_config": {"quant_method": "bitsandbytes"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_configuration_that_is_none_is_refused_in_three_parts(name: str, tmp_path: Path) -> None:
+    folder, change = write_folder(tmp_path / "model"), CONFIGS[name]
+    if isinstance(change, str):
+        (folder / "config.json").write_text(change)
+    else:
+        setting(**change)(folder, folder)
+    refused(lambda: loss(from_folder(folder)), "model folder|LlamaForCausalLM|rope")
+
+
 # --- what would run code --------------------------------------------------------------------------------
 
 CODE = "import pathlib\npathlib.Path(__file__ + '.ran').touch()\npathlib.Path('{}').touch()\n"
