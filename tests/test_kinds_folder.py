@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import os
@@ -16,6 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import unexplained
 from kinds import loss, plain_loss, refused, right_or_refused
 from limits import limited as limited
 from tiny import tiny_model, tiny_tokenizer
@@ -280,6 +282,23 @@ def test_a_folders_code_is_not_run_and_nobody_is_asked_whether_to(
     assert not asked
     assert not ran.exists()
     assert not list(folder.rglob("*.ran"))
+
+
+def test_code_of_others_is_refused_at_every_call() -> None:
+    """A call without the word asks on the terminal whether code may be run."""
+    root = Path(unexplained.__file__).parent
+    calls = [
+        call
+        for path in root.rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in ("from_pretrained", "from_config")
+        and ast.unparse(call.func.value).startswith("Auto")
+    ]
+    said = [{word.arg: ast.unparse(word.value) for word in call.keywords} for call in calls]
+    assert len(said) > 5
+    assert all(words.get("trust_remote_code") == "False" for words in said)
 
 
 def test_what_lies_beside_a_gguf_file_is_not_read(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from unexplained.errors import SubjectError
 from unexplained.ladder.recipe import Recipe
 from unexplained.ladder.stream import rows
-from unexplained.record.base import write_whole
+from unexplained.record import write_whole
 from unexplained.subject.precision import processor
 from unexplained.subject.quiet import quiet
 
