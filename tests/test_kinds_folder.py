@@ -10,6 +10,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +300,32 @@ def test_code_of_others_is_refused_at_every_call() -> None:
     said = [{word.arg: ast.unparse(word.value) for word in call.keywords} for call in calls]
     assert len(said) > 5
     assert all(words.get("trust_remote_code") == "False" for words in said)
+
+
+def test_of_a_hubs_repository_only_what_is_read_is_fetched_and_then_read_as_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    from unexplained.subject import reading
+
+    folder = write_folder(tmp_path / "models--a--b" / "snapshots" / "c0ffee")
+    asked: dict[str, Any] = {}
+
+    def fetched(source: str, **how: Any) -> str:
+        asked.update(how, source=source)
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetched)
+    monkeypatch.setattr(reading, "_only_here", lambda asked, source: True)
+    subject = load("a/b", device="cpu")
+    assert any("hub id a/b at c0ffee" in note for note in subject.notes)
+    assert (asked["source"], asked["local_files_only"]) == ("a/b", True)
+    for name in ("pytorch_model.bin", "modeling_mine.py", "tf_model.h5", "x/model.safetensors"):
+        kept = any(fnmatch(name, pattern) for pattern in asked["allow_patterns"])
+        assert not kept or any(fnmatch(name, pattern) for pattern in asked["ignore_patterns"])
+    os.mkfifo(folder / "merges.txt")
+    refused(lambda: load("a/b", device="cpu"), "The model 'a/b'.*merges.txt is a pipe")
 
 
 def test_what_lies_beside_a_gguf_file_is_not_read(tmp_path: Path) -> None:
