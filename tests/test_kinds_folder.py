@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import unexplained
 from kinds import loss, plain_loss, refused, right_or_refused
 from limits import limited as limited
 from tiny import tiny_model, tiny_tokenizer
@@ -205,6 +208,37 @@ def test_links_within_the_folder_and_files_that_nobody_reads_are_let_be(tmp_path
     right_or_refused(lambda: loss(from_folder(folder)), plain_loss(tiny_model("llama")), "^$")
 
 
+CONFIGS: dict[str, str | dict[str, object]] = {
+    "not JSON": "word", "a list": "[]", "null": "null", "a number": "3", "100,000 deep": "[" * 10**5,
+    "6,000 digits": '{"model_type": "llama", "hidden_size": ' + "1" * 6000 + "}",
+    "an unknown activation": {"hidden_act": "nope"},
+    "an activation that is a list": {"hidden_act": []},
+    "an unknown rope": {"rope_parameters": {"rope_type": "nope", "rope_theta": 1e4}},
+    "a rope that is a list": {"rope_parameters": []},
+    "a rope that is a number": {"rope_scaling": 3},
+    "an unknown type": {"model_type": "nope"},
+    "a type that is a number": {"model_type": 3},
+    "layers in words": {"num_hidden_layers": "three"},
+    "layers and a half": {"num_hidden_layers": 2.5},
+    "layers that are a list": {"num_hidden_layers": [3]},
+    "a true number of heads": {"num_attention_heads": True},
+    "a half as wide": {"hidden_size": 16},
+    "other words": {"vocab_size": 7},
+    "an epsilon in words": {"rms_norm_eps": "small"},
+    "an adapter's settings": {"peft_type": "LORA", "quantization_config": {"quant_method": "bitsandbytes"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_configuration_that_is_none_is_refused_in_three_parts(name: str, tmp_path: Path) -> None:
+    folder, change = write_folder(tmp_path / "model"), CONFIGS[name]
+    if isinstance(change, str):
+        (folder / "config.json").write_text(change)
+    else:
+        setting(**change)(folder, folder)
+    refused(lambda: loss(from_folder(folder)), "model folder|LlamaForCausalLM|rope")
+
+
 # --- what would run code --------------------------------------------------------------------------------
 
 CODE = "import pathlib\npathlib.Path(__file__ + '.ran').touch()\npathlib.Path('{}').touch()\n"
@@ -249,6 +283,49 @@ def test_a_folders_code_is_not_run_and_nobody_is_asked_whether_to(
     assert not asked
     assert not ran.exists()
     assert not list(folder.rglob("*.ran"))
+
+
+def test_code_of_others_is_refused_at_every_call() -> None:
+    """A call without the word asks on the terminal whether code may be run."""
+    root = Path(unexplained.__file__).parent
+    calls = [
+        call
+        for path in root.rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in ("from_pretrained", "from_config")
+        and ast.unparse(call.func.value).startswith("Auto")
+    ]
+    said = [{word.arg: ast.unparse(word.value) for word in call.keywords} for call in calls]
+    assert len(said) > 5
+    assert all(words.get("trust_remote_code") == "False" for words in said)
+
+
+def test_of_a_hubs_repository_only_what_is_read_is_fetched_and_then_read_as_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    from unexplained.subject import reading
+
+    folder = write_folder(tmp_path / "models--a--b" / "snapshots" / "c0ffee")
+    asked: dict[str, Any] = {}
+
+    def fetched(source: str, **how: Any) -> str:
+        asked.update(how, source=source)
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetched)
+    monkeypatch.setattr(reading, "_only_here", lambda asked, source: True)
+    subject = load("a/b", device="cpu")
+    assert any("hub id a/b at c0ffee" in note for note in subject.notes)
+    assert (asked["source"], asked["local_files_only"]) == ("a/b", True)
+    for name in ("pytorch_model.bin", "modeling_mine.py", "tf_model.h5", "x/model.safetensors"):
+        kept = any(fnmatch(name, pattern) for pattern in asked["allow_patterns"])
+        assert not kept or any(fnmatch(name, pattern) for pattern in asked["ignore_patterns"])
+    os.mkfifo(folder / "merges.txt")
+    refused(lambda: load("a/b", device="cpu"), "The model 'a/b'.*merges.txt is a pipe")
 
 
 def test_what_lies_beside_a_gguf_file_is_not_read(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def require_regular(path: Path, asked: str, error: type[UnexplainedError]) -> in
             raise error(asked, "there is no such file") from wrong
         raise error(asked, f"it cannot be read ({said(wrong)})") from wrong
     if stat.S_ISDIR(found.st_mode):
-        raise error(asked, "it is a folder", "Name the file in it.")
+        raise error(asked, "it cannot be read: it is a folder", "Name the file in it.")
     if not stat.S_ISREG(found.st_mode):
         raise error(asked, "it is a pipe, a device or a socket", "Write it to a file first.")
     return found.st_size

@@ -66,9 +66,11 @@ def publish(
     out: Annotated[Path, typer.Option(help="Where the ladder goes.")] = Path("runs/models"),
 ) -> None:
     """Write finished runs as float16 checkpoints with `ladder.json`, as they ship."""
+    from unexplained.ladder.publish import finished
     from unexplained.ladder.publish import publish as write
     from unexplained.ladder.runs import tokenizer_of
     from unexplained.ladder.stream import stream
 
+    finished(folder)  # before a tokenizer is learned for nothing
     tokenizer = tokenizer_of(folder)
     OUT.print(f"Ladder: {write(folder, out, tokenizer, stream(tokenizer), OUT.print)}")

@@ -50,9 +50,7 @@ def publish(
     Raises:
         SubjectError: No run is finished.
     """
-    made = [one for name, plan in plans().items() for one in _made(runs / name, plan)]
-    if not made:
-        raise SubjectError(f"The runs in {runs}", "none of them is finished", "Train some first.")
+    made = finished(runs)
     save_tokenizer(tokenizer, folder / "tokenizer")
     found, first = [], cost_of(runs / made[0].plan.recipe.name)
     for one in made:
@@ -70,6 +68,18 @@ def publish(
     return write_whole(
         folder / "ladder.json", catalogue.model_dump_json(indent=1) + "\n", "catalogue"
     )
+
+
+def finished(runs: Path) -> list[_Made]:
+    """The checkpoints of every finished run.
+
+    Raises:
+        SubjectError: No run is finished.
+    """
+    made = [one for name, plan in plans().items() for one in _made(runs / name, plan)]
+    if not made:
+        raise SubjectError(f"The runs in {runs}", "none of them is finished", "Train some first.")
+    return made
 
 
 @dataclass(frozen=True)
@@ -107,7 +117,9 @@ def _publish(one: _Made, runs: Path, folder: Path, data: Stream) -> Trained:
         )
     shutil.rmtree(draft, ignore_errors=True)
     with quiet():
-        model = LlamaForCausalLM.from_pretrained(one.folder, dtype=torch.float16)
+        model = LlamaForCausalLM.from_pretrained(
+            one.folder, dtype=torch.float16, use_safetensors=True, local_files_only=True
+        )
         model.save_pretrained(draft)
     (draft / "generation_config.json").unlink(missing_ok=True)
     shutil.rmtree(place, ignore_errors=True)

@@ -103,18 +103,16 @@ def _require_free(path: Path, what: str) -> None:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return
-    if stat.S_ISLNK(mode):
+    if stat.S_ISLNK(mode) and (path.is_file() or not path.exists()):
         raise RecordError(
             asked,
             f"it is a symbolic link (to {os.readlink(path)}), which would be replaced",  # noqa: PTH115
             "Give the path that it leads to, or another one.",
         )
-    if stat.S_ISDIR(mode):
+    if stat.S_ISDIR(path.stat().st_mode):
         raise RecordError(asked, "it cannot be written: it is a folder", "Name a file in it.")
     if not stat.S_ISREG(mode):
-        raise RecordError(
-            asked, "it cannot be written: it is a device, a pipe or a socket", _ELSEWHERE
-        )
+        raise RecordError(asked, "it cannot be written: it is a device or a pipe", _ELSEWHERE)
     pattern = OURS.get(what.rpartition(" ")[2])
     if pattern is None:
         return

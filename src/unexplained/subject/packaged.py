@@ -165,14 +165,16 @@ def _convert(packaged: PackagedModel, say: Callable[[str], None]) -> None:
 
 def _dequantise(folder: Path, gguf: Path) -> None:
     """Write a GGUF file's model and tokenizer into its folder as safetensors; delete the file."""
-    read: Any = {"gguf_file": gguf.name, "trust_remote_code": False, "local_files_only": True}
-    quantised = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **read)
-    tokenizer = AutoTokenizer.from_pretrained(folder, **read)
+    read: Any = {"gguf_file": gguf.name, "local_files_only": True}
+    quantised = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, trust_remote_code=False, **read
+    )
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **read)
     config = quantised.config
     # transformers marks a model read from GGUF as quantised and will not save it, although
     # its weights are float32 by then: carry them over to a plain model.
     del config.quantization_config
-    plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
     plain.load_state_dict(quantised.state_dict())
     gguf.unlink()
     plain.save_pretrained(folder)

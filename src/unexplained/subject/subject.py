@@ -222,6 +222,7 @@ class Subject:
                 config,
                 dtype=next(self.anatomy.model.parameters()).dtype,
                 attn_implementation=NAME,
+                trust_remote_code=False,
             )
         return replace(
             self,
