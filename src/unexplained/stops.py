@@ -36,6 +36,7 @@ _raising = False
 """Whether a stop is raised (or the process ended at once)."""
 _heard: list[int] = []
 _kept: list[str] = []
+_late: list[threading.Timer] = []
 
 
 def keeping(where: str) -> None:
@@ -68,7 +69,7 @@ def is_program() -> bool:
     if others is not None and others.parent_process() is not None:
         return False  # one of its workers: they have its words, and it ends them
     words = getattr(sys, "argv", None) or [""]
-    return os.path.basename(words[0]).removesuffix(".exe") == _PROGRAM
+    return os.path.split(words[0])[1].removesuffix(".exe") == _PROGRAM
 
 
 def listen() -> dict[int, object]:
@@ -98,6 +99,8 @@ def heard() -> Iterator[None]:
         yield
     finally:
         _raising = False
+        while _late:
+            _late.pop().cancel()
         for number, handler in before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
@@ -107,9 +110,9 @@ def _hear(number: int, frame: FrameType | None) -> None:
         end(_heard[0] if _heard else number)
     _heard.append(number)
     # An exception that is raised inside a destructor or a callback of C is lost.
-    late = threading.Timer(GRACE, end, (number,))
-    late.daemon = True
-    late.start()
+    _late.append(threading.Timer(GRACE, end, (number,)))
+    _late[-1].daemon = True
+    _late[-1].start()
     raise Stopped(number)
 
 
