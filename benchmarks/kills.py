@@ -161,9 +161,9 @@ def main() -> None:
             out = root / f"{name}.right"
             for folder in ("warm", "whole"):  # the first pays for what is only once
                 begun = time.perf_counter()
-                assert os.waitpid(child(one, root / f"{folder}-{name}", out), 0)[1] == 0, (
-                    Path(f"{out}.notes").read_text(encoding="utf-8")
-                )
+                assert os.waitpid(child(one, root / f"{folder}-{name}", out), 0)[1] == 0, Path(
+                    f"{out}.notes"
+                ).read_text(encoding="utf-8")
                 one.seconds = time.perf_counter() - begun
             one.right = out.read_bytes()
             print(f"{name}: {one.seconds:.1f} s, {len(one.right):,} bytes", flush=True)

@@ -368,8 +368,8 @@ def test_a_unit_is_on_the_disk_before_it_counts(
     flush, move = os.fsync, os.replace
 
     def fsync(number: int) -> None:
-        path = os.readlink(f"/proc/self/fd/{number}")
-        events.append("folder" if os.path.isdir(path) else "file")
+        path = Path(f"/proc/self/fd/{number}").readlink()
+        events.append("folder" if path.is_dir() else "file")
         flush(number)
 
     def replace(one: object, two: object) -> None:

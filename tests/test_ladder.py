@@ -148,7 +148,7 @@ def test_a_run_that_was_killed_ends_in_the_same_weights_bit_for_bit(
 
 
 class Killed(Exception):
-    pass
+    """In the place of a signal."""
 
 
 def killed_at(patch: pytest.MonkeyPatch, folder: Path, *steps: int) -> None:

@@ -146,6 +146,8 @@ def test_a_stop_that_is_swallowed_and_one_that_comes_again_end_the_process(tmp_p
             "from unexplained import stops",
             f"sys.path.insert(0, {str(Path(stops.__file__).parent)!r}); import stops",
         )
-        done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, timeout=30)
+        done = subprocess.run(
+            [sys.executable, "-c", run], capture_output=True, text=True, timeout=30
+        )
         assert done.returncode == 143, done.stderr
         assert r"is kept in 'a\x1b[31mb'" in done.stderr

@@ -69,7 +69,8 @@ def is_program() -> bool:
     if others is not None and others.parent_process() is not None:
         return False  # one of its workers: they have its words, and it ends them
     words = getattr(sys, "argv", None) or [""]
-    return os.path.split(words[0])[1].removesuffix(".exe") == _PROGRAM
+    name: str = os.path.split(words[0])[1]
+    return name.removesuffix(".exe") == _PROGRAM
 
 
 def listen() -> dict[int, object]:

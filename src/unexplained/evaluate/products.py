@@ -49,7 +49,7 @@ def take_products(folder: Path | None, subject: Subject, *others: Subject) -> No
             took = {a["products"] for a in found if facts.items() <= a.items()}
             if took and mine.setting not in took:
                 why = f"as what is kept in {Path(folder).name} was measured"
-                subject.take_products(Precision(*took, why))
+                subject.take_products(Precision(took.pop(), why))
     for other in others:
         if not other.precision.fixed and other.device == subject.device:
             other.take_products(subject.precision)
