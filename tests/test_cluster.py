@@ -10,6 +10,7 @@ import sys
 import time
 import types
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -117,6 +118,48 @@ def test_two_workers_give_the_ledger_of_one_process_bit_for_bit_under_the_same_n
     total = (len(wanted) + 1) * 6  # 16 documents of 40 tokens, 3 to a batch
     assert told[-1] == (total, total)
     assert [done for done, _ in told] == sorted({done for done, _ in told})
+
+
+def listening(family: str) -> dict[str, str]:
+    """Sockets of this machine that listen: inode -> address as the system writes it."""
+    lines = Path(f"/proc/net/{family}").read_text().splitlines()[1:]
+    words = [line.split() for line in lines]
+    return {w[9]: w[1].partition(":")[0] for w in words if w[3] == "0A"}
+
+
+def sockets_below(process: int) -> set[str]:
+    """Inodes of the sockets of a process and of what it started."""
+    parents: dict[int, int] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    mine = {process}
+    while more := {child for child, parent in parents.items() if parent in mine} - mine:
+        mine |= more
+    links = []
+    for path in (one for number in mine for one in Path(f"/proc/{number}/fd").glob("*")):
+        with suppress(OSError):
+            links.append(str(path.readlink()))
+    return {link[8:-1] for link in links if link.startswith("socket:[")}
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's lists of sockets")
+def test_ray_that_is_started_here_listens_here_alone_and_shows_its_files_to_nobody(
+    kept: RayWorkers, asked: tuple[Subject, Text]
+) -> None:
+    subject, text = asked
+    before = signal.getsignal(signal.SIGTERM)
+    evaluate(subject, text, [], batch_tokens=BATCH, workers=kept)
+    assert signal.getsignal(signal.SIGTERM) == before
+    every = listening("tcp") | listening("tcp6")
+    found = {every[inode] for inode in sockets_below(os.getpid()) & every.keys()}
+    # 127.0.0.1 in both families, each word in the machine's order.
+    assert found and found <= {"0100007F", "0000000000000000FFFF00000100007F"}
+    ray = rayside.import_ray()
+    session = Path(ray._private.worker._global_node.get_session_dir_path())
+    assert session.stat().st_mode & 0o077 == 0
+    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    assert not token.exists() or token.stat().st_mode & 0o077 == 0
 
 
 def test_what_one_process_kept_is_found_by_workers_with_as_many_threads_and_no_others(

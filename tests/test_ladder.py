@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count, pairwise
 from pathlib import Path
@@ -143,6 +145,132 @@ def test_a_run_that_was_killed_ends_in_the_same_weights_bit_for_bit(
         mine, its = (weights(folder.parent / name) for folder in (again, whole))
         assert all(torch.equal(mine[key], its[key]) for key in its)
     assert not (tmp_path / "killed" / training.STATE).exists()
+
+
+class Killed(Exception):
+    """In the place of a signal."""
+
+
+def killed_at(patch: pytest.MonkeyPatch, folder: Path, *steps: int) -> None:
+    """Train, keeping the state after every step, and stop where it was kept after one of these."""
+    patch.setattr(training, "KEEP_EVERY", 0.0)
+    keep = training._save
+
+    def killed(folder, model, optimizer, step, seconds):  # type: ignore[no-untyped-def]
+        keep(folder, model, optimizer, step, seconds)
+        if step in steps:
+            raise Killed
+
+    patch.setattr(training, "_save", killed)
+    with pytest.raises(Killed):
+        train(TINY, TOKENS, folder, checkpoints=[10])
+
+
+def flip(place: int) -> Callable[[bytes], bytes]:
+    return lambda data: (
+        data[: place % len(data)]
+        + bytes([data[place % len(data)] ^ 4])
+        + data[place % len(data) + 1 :]
+    )
+
+
+SPOILT: dict[str, Callable[[bytes], bytes]] = {
+    "truncated": lambda data: data[:-100],
+    "cut in its head": lambda data: data[:50],
+    "empty": lambda data: b"",
+    "garbage": lambda data: b"no state" * 100,
+    **{f"a bit flipped at {place}": flip(place) for place in (3, 40, 400, 5_000, 20_000, -1)},
+}
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["the last", "both"])
+@pytest.mark.parametrize("kind", SPOILT)
+def test_a_state_that_is_damaged_is_named_and_the_one_before_it_taken(
+    kind: str, both: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    whole = train(TINY, TOKENS, tmp_path / "whole", checkpoints=[10])
+    with monkeypatch.context() as patch:
+        killed_at(patch, tmp_path / "killed", 12)
+    names = (training.STATE, training.BEFORE)
+    for name in names[: 1 + both]:
+        place = tmp_path / "killed" / name
+        place.write_bytes(SPOILT[kind](place.read_bytes()))
+    begun: list[int] = []
+    step = training._step
+
+    def counted(*words):  # type: ignore[no-untyped-def]
+        begun.append(1)
+        return step(*words)
+
+    monkeypatch.setattr(training, "_step", counted)
+    again = train(TINY, TOKENS, tmp_path / "killed", checkpoints=[10])
+    assert len(begun) == (30 if both else 30 - 11)
+    assert (again / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    for name in names[: 1 + both]:
+        assert f"{name}' is damaged" in caplog.text
+        assert (tmp_path / "killed" / f"{name}.damaged").exists()
+
+
+def test_a_state_of_another_run_is_none_of_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as patch:
+        killed_at(patch, tmp_path / "one", 12)
+    other = replace(TINY, seed=1)
+    (tmp_path / "two").mkdir()
+    shutil.copy(tmp_path / "one" / training.STATE, tmp_path / "two" / training.STATE)
+    mixed = train(other, TOKENS, tmp_path / "two")
+    plain = train(other, TOKENS, tmp_path / "plain")
+    assert "is damaged" in caplog.text
+    assert (mixed / "model.safetensors").read_bytes() == (plain / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["final", "step-10"])
+@pytest.mark.parametrize("kind", ["truncated", "empty", "a bit flipped at 400"])
+def test_a_finished_checkpoint_that_is_damaged_is_named_and_trained_again(
+    name: str, kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(publishing, "plans", lambda: {"tiny": Plan(TINY, (10,))})
+    train(TINY, TOKENS, tmp_path / "tiny", checkpoints=[10])
+    place = tmp_path / "tiny" / name / "model.safetensors"
+    before = place.read_bytes()
+    place.write_bytes(SPOILT[kind](before))
+    with pytest.raises(SubjectError, match=r"is damaged: model.safetensors is not what was"):
+        publish(tmp_path, tmp_path / "out", train_tokenizer(["a b"] * 9, 260),
+                Stream(TOKENS, TOKENS, "x"), print)  # fmt: skip
+    train(TINY, TOKENS, tmp_path / "tiny", checkpoints=[10])
+    assert place.read_bytes() == before
+    assert f"{name}' is damaged (model.safetensors is not what was written)" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"seconds": 1}'])
+def test_the_cost_of_a_run_that_is_damaged_is_refused_by_name(
+    content: bytes, tmp_path: Path
+) -> None:
+    train(replace(TINY, steps=1), TOKENS, tmp_path)
+    (tmp_path / training.COST).write_bytes(content)
+    with pytest.raises(SubjectError, match=r"cost\.json cannot be read"):
+        training.cost_of(tmp_path)
+
+
+def test_a_recipe_that_was_cut_off_does_not_lock_its_run_out(tmp_path: Path) -> None:
+    train(replace(TINY, steps=1), TOKENS, tmp_path)
+    place = tmp_path / "recipe.json"
+    whole = place.read_bytes()
+    place.write_bytes(whole[:30])
+    train(replace(TINY, steps=1), TOKENS, tmp_path)
+    assert place.read_bytes() == whole
+
+
+def test_two_trainers_in_one_folder_are_refused(tmp_path: Path) -> None:
+    with (
+        training._held(tmp_path, TINY),
+        pytest.raises(SubjectError, match="another process is at it"),
+        training._held(tmp_path, TINY),
+    ):
+        pass
 
 
 def test_it_learns_and_another_seed_learns_something_else(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ _raising = False
 """Whether a stop is raised (or the process ended at once)."""
 _heard: list[int] = []
 _kept: list[str] = []
+_late: list[threading.Timer] = []
 
 
 def keeping(where: str) -> None:
@@ -99,6 +100,8 @@ def heard() -> Iterator[None]:
         yield
     finally:
         _raising = False
+        while _late:
+            _late.pop().cancel()
         for number, handler in before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
@@ -108,9 +111,9 @@ def _hear(number: int, frame: FrameType | None) -> None:
         end(_heard[0] if _heard else number)
     _heard.append(number)
     # An exception that is raised inside a destructor or a callback of C is lost.
-    late = threading.Timer(GRACE, end, (number,))
-    late.daemon = True
-    late.start()
+    _late.append(threading.Timer(GRACE, end, (number,)))
+    _late[-1].daemon = True
+    _late[-1].start()
     raise Stopped(number)
 
 
