@@ -30,7 +30,7 @@ RESULT = HERE / "results" / "fuzz.json"
 PAGE = HERE.parent / "docs" / "fuzzing.md"
 MEMORY = 16 << 30
 """Bytes that one process may take: a size that is believed must end in an error, not the machine."""
-CHUNK = 100
+CHUNK = 60
 """Cases of one seed; the next chunk has the next seed."""
 
 

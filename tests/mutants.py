@@ -31,6 +31,23 @@ class Mutant:
 
 
 MUTANTS = (
+    # run again in a fresh process; read strictly
+    Mutant("explanations/again.py", 'if answer["watched"]:', "if False:",
+           "test_again.py::test_what_an_explanation_reads_besides_its_view_is_found_in_a_fresh_process"),
+    Mutant("explanations/again.py", 'answer["said"] != here["said"] for', "False for",
+           "test_again.py::test_what_an_explanation_reads_besides_its_view_is_found_in_a_fresh_process"),
+    Mutant("explanations/apart.py", "    put_clock_forward()\n", "",
+           "test_again.py::test_what_an_explanation_reads_besides_its_view_is_found_in_a_fresh_process"),
+    Mutant("explanations/apart.py", "watch.on and watch.strict", "False",
+           "test_again.py::test_what_an_explanation_reads_besides_its_view_is_found_in_a_fresh_process"),
+    Mutant("cli/assay.py", "explanations = require_same(names, subject)", "pass",
+           "test_again.py::test_the_command_line_asks_before_the_model_runs"),
+    Mutant("explanations/language.py", 'root in ("torch", "numpy") and last in _SETTING', "False",
+           "test_again.py::test_a_setting_that_would_stay_changed_is_refused_by_name"),
+    Mutant("record/__init__.py", "strict=True", "strict=False",
+           "test_fuzz.py::test_a_record_whose_number_is_none_is_refused_by_its_field"),
+    Mutant("circuits/mib.py", "isinstance(value, bool) or not isinstance(value, int | float)", "False",
+           "test_fuzz.py::test_a_graph_file_whose_score_is_no_number_is_refused"),
     # what is measured is the model that was given
     Mutant("subject/reading.py", "    if wrong:\n", "    if wrong and False:\n",
            "test_kinds_weights.py::test_weights_that_are_absent_or_unused_are_refused_by_name"),
