@@ -129,7 +129,7 @@ def test_a_record_whose_number_is_none_is_refused_by_its_field(wrong, tmp_path):
     assert load_record(tmp_path / "r.json") == sample_record()
 
 
-@pytest.mark.parametrize("wrong", [True, "0.5", None])
+@pytest.mark.parametrize("wrong", [True, "0.5", None, 10**17 + 1])
 def test_a_graph_file_whose_score_is_no_number_is_refused(wrong, tmp_path):
     graph = Graph.of(tiny_subject("llama").shape, parallel=False)
     path = save_mib(tmp_path / "g.json", graph, np.arange(graph.edges) / 8)
