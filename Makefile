@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo fetch test mutants check lint install bench readme clean help
+.PHONY: demo fetch test mutants fuzz check lint install bench readme clean help
 
 help:            ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/  /'
@@ -29,6 +29,9 @@ test: fetch      ## Run the tests
 
 mutants: install ## Make the code wrong in many places: a test must notice each
 	$(BIN)/python tests/mutants.py
+
+fuzz: install    ## Try made-up input for twenty minutes; counts go to docs/fuzzing.md
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fuzz.py
 
 lint: install    ## ruff, types, import layers
 	$(BIN)/ruff check .

@@ -39,6 +39,8 @@ ODD = st.sampled_from(
      {}, [[]], 1e308, -1e308, float("nan"), 10**18, *RAW]
 )  # fmt: skip
 """Values that stand where others should."""
+FITS = st.sampled_from([0.25, -3, 1e-300, True, False, 10**17 + 1])
+"""Values that may stand where a number or a truth value does."""
 WHERE = st.integers(0, 10**6)
 CHANGES = st.lists(st.tuples(WHERE, ODD), min_size=1, max_size=3)
 
@@ -410,7 +412,9 @@ def _graphs(box: Box) -> None:
 
 GRAPHS = st.tuples(
     st.lists(
-        st.tuples(st.sampled_from(["cfg", "nodes", "edges", ""]), WHERE, ODD),
+        st.tuples(
+            st.sampled_from(["cfg", "nodes", "edges", "edges", ""]), WHERE, st.one_of(ODD, FITS)
+        ),
         min_size=1,
         max_size=2,
     ),

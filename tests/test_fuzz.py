@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import strategies as st
 
 from fuzzing import CLEAR, RIGHT, Box, Finding, Strategy, commanded, explore, guarded
+from sample_record import sample_record
 from strategies import STRATEGIES
-from unexplained.record import RecordError
+from tiny import tiny_subject
+from unexplained.circuits import Graph, load_mib, save_mib
+from unexplained.circuits.graph import CircuitError
+from unexplained.errors import RecordError
+from unexplained.record import load_record
 
 EXAMPLES = {"command lines": 20, "configurations": 25, "units": 12}
 """How many cases; of the others 40. Chosen by what a case costs."""
@@ -107,3 +114,27 @@ def test_the_same_seed_tries_the_same_cases(tmp_path):
         )  # fmt: skip
         explore(strategy, tmp_path / str(number), examples=5, seeded=3)
     assert seen[0] == seen[1] and len(seen[0]) == 5
+
+
+# --- what it found, by itself -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong", [True, "0.95"])
+def test_a_record_whose_number_is_none_is_refused_by_its_field(wrong, tmp_path):
+    record = json.loads(sample_record().to_json())
+    (tmp_path / "r.json").write_text(json.dumps({**record, "level": wrong}))
+    with pytest.raises(RecordError, match="level"):
+        load_record(tmp_path / "r.json")
+    (tmp_path / "r.json").write_text(json.dumps(record))
+    assert load_record(tmp_path / "r.json") == sample_record()
+
+
+@pytest.mark.parametrize("wrong", [True, "0.5", None, 10**17 + 1])
+def test_a_graph_file_whose_score_is_no_number_is_refused(wrong, tmp_path):
+    graph = Graph.of(tiny_subject("llama").shape, parallel=False)
+    path = save_mib(tmp_path / "g.json", graph, np.arange(graph.edges) / 8)
+    data = json.loads(path.read_text())
+    data["edges"][graph.name(3)]["score"] = wrong
+    path.write_text(json.dumps(data))
+    with pytest.raises(CircuitError, match=r"score"):
+        load_mib(path, graph)

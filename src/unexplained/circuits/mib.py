@@ -130,6 +130,8 @@ def _score(value: object) -> float:
     # Not float() alone, which reads "0.5" and true as numbers.
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"a score is {value!r}")
+    if isinstance(value, int) and int(float(value)) != value:
+        raise ValueError(f"a score is {value}, which float64 does not hold")
     return float(value)
 
 

@@ -55,6 +55,13 @@ _READING = frozenset(
 )  # fmt: skip
 """Functions of torch, numpy and scipy that read files or reach the machine."""
 
+_SETTING = frozenset(
+    {"set_default_dtype", "set_default_device", "set_default_tensor_type", "set_num_threads",
+     "set_float32_matmul_precision", "use_deterministic_algorithms", "set_flush_denormal",
+     "set_rng_state", "seterr", "set_deterministic_debug_mode"}
+)  # fmt: skip
+"""Functions of torch and numpy that change how everything after them computes."""
+
 
 _COMPILED = frozenset(
     {"ufunc", "_ArrayFunctionDispatcher", "cython_function_or_method", "fused_cython_function",
@@ -83,7 +90,10 @@ def denied(thing: Any) -> str | None:
     if not (is_library(thing)):
         return None
     root = root_of(module)
-    reads = root in ("torch", "numpy", "scipy") and name.rpartition(".")[2] in _READING
+    last = name.rpartition(".")[2]
+    reads = root in ("torch", "numpy", "scipy") and last in _READING
+    if root in ("torch", "numpy") and last in _SETTING:
+        return f"which is {last}: it changes how everything after it computes"
     if root in _OUTSIDE or reads or module.startswith(("torch.hub", "torch.utils.cpp_extension")):
         return _why(f"{module}.{name}" if module != name else name)
     return None

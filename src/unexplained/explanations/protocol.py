@@ -180,7 +180,7 @@ class Explanation:
         )
 
     def check(self, subject: Subject | None = None) -> tuple[str, ...]:
-        """Evaluate it again in a fresh process, as the command line does with a file (some 3 s).
+        """Evaluate it again in a fresh process, as the command line does with a file (some 6 s).
 
         Args:
             subject: Whose sizes a made-up batch has.
