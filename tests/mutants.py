@@ -588,6 +588,8 @@ MUTANTS = (
            "test_kinds_folder.py::test_a_configuration_larger_than_its_files_is_refused_before_memory_is_taken[layers]"),
     Mutant("subject/room.py", "wanted > 4 * held.numbers + ROOM", "False",
            "test_kinds_folder.py::test_a_configuration_larger_than_its_files_is_refused_before_memory_is_taken[everything, a little]"),
+    Mutant("subject/gguf_header.py", "number * least > left", "False",
+           "test_kinds_folder.py::test_a_gguf_that_counts_more_than_it_holds_is_refused_at_once"),
     Mutant("subject/gguf_header.py", "number > ENTRIES", "False",
            "test_kinds_folder.py::test_a_gguf_that_counts_more_than_it_holds_is_refused_at_once[a list of five million bytes]"),
     Mutant("subject/reading.py", "source, trust_remote_code=False, local_files_only=True, **extra", "source, local_files_only=True, **extra",

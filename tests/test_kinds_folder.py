@@ -23,6 +23,7 @@ from kinds import loss, plain_loss, refused, right_or_refused
 from limits import limited as limited
 from tiny import tiny_model, tiny_tokenizer
 from unexplained.subject import load
+from unexplained.subject.gguf_header import require_sound
 from written import from_folder, write_folder, write_gguf, write_index, write_shards
 
 Change = Callable[[Path, Path], object]
@@ -415,6 +416,7 @@ def test_a_gguf_that_counts_more_than_it_holds_is_refused_at_once(
 ) -> None:
     path = tmp_path / "some.gguf"
     path.write_bytes(GGUFS[name])
+    refused(lambda: require_sound(path), r"some\.gguf")  # before a reader that believes it
     refused(lambda: load(path, tokenizer=tiny_tokenizer(), device="cpu"), r"some\.gguf")
 
 
