@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ def explored(names: list[str], minutes: float, seed: int) -> dict[str, Any]:
                 old = total["findings"].get(what, {"times": 0, "first": case})
                 total["findings"][what] = {**old, "times": old["times"] + times}
             chunk += 1
-        found[name] = {**total, "chunks of seeds": chunk}
+        share = minutes / len(names or STRATEGIES)
+        found[name] = {**total, "minutes": share, "chunks of seeds": chunk}
         print(name, total["outcomes"], *total["findings"], sep="\n  ", flush=True)
     return found
 
@@ -87,18 +89,22 @@ def table(found: dict[str, Any]) -> str:
         ]
         rows.append(f"| {name} | {' | '.join(f'{count:,}' for count in counts)} | {before} |")
     machine = found["machine"]
+    each = found["minutes"] / len(found["strategies"])
+    spent = sum(one.get("minutes", each) for one in found["strategies"].values())
     rows.append(
-        f"\nSeed {found['seed']}, {found['minutes']:g} minutes, {machine['processor']}, "
+        f"\nSeed {found['seed']}, {spent:.1f} minutes, {machine['processor']}, "
         f"{machine['cores']} cores; Python {found['versions']['python']}, torch "
         f"{found['versions']['torch']}, hypothesis {found['versions']['hypothesis']}; "
         f"{found['measured']}."
     )
     for title, key in (("Findings now", "strategies"), ("Findings before", "before")):
-        listed = [
-            f"- {name}: {what} ({one['times']})"
-            for name, strategy in found.get(key, {}).items()
-            for what, one in sorted(strategy["findings"].items())
-        ]
+        kinds: Counter[str] = Counter()
+        for name, strategy in found.get(key, {}).items():
+            for what, one in strategy["findings"].items():
+                # What a traceback said is in the JSON.
+                place = re.match(r"traceback: \w+ at [\w.]+:\w+", what)
+                kinds[f"{name}: {place[0] if place else what}"] += one["times"]
+        listed = [f"- {what} ({times})" for what, times in sorted(kinds.items())]
         rows.append(f"\n**{title}**\n\n" + ("\n".join(listed) or "- none"))
     return "\n".join(rows)
 
