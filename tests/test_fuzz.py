@@ -21,13 +21,10 @@ from unexplained.record import load_record
 
 EXAMPLES = {"command lines": 20, "configurations": 25, "units": 12}
 """How many cases; of the others 40. Chosen by what a case costs."""
-UNMENDED = {"units": "damaged units are believed: the store's checksums"}
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_made_up_input_is_answered_and_changes_no_number_without_a_word(name, tmp_path, request):
-    if name in UNMENDED:
-        request.applymarker(pytest.mark.xfail(reason=UNMENDED[name], strict=False))
+def test_made_up_input_is_answered_and_changes_no_number_without_a_word(name, tmp_path):
     count = explore(STRATEGIES[name], tmp_path / "box", examples=EXAMPLES.get(name, 40))
     assert not count.findings, "\n".join(f"{k}: {v[1]}" for k, v in count.findings.items())
     assert count.outcomes[CLEAR] and count.outcomes[RIGHT], count.outcomes
