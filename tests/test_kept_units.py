@@ -140,6 +140,7 @@ TABLES: dict[str, Callable[[pa.Table], pa.Table]] = {
     "loss is null": with_column("loss", lambda v: pa.nulls(len(v), pa.float64())),
     "one loss is null": with_column("loss", lambda v: pa.array([None, *v[1:]], pa.float64())),
     "loss is NaN": with_column("loss", lambda v: pa.array(v * np.nan)),
+    "loss is infinite": with_column("loss", lambda v: pa.array(v * np.inf)),
     "loss is negative": with_column("loss", lambda v: pa.array(-v)),
     "agree is null": with_column("agree", lambda v: pa.nulls(len(v), pa.int64())),
     "more agree than there are": with_column("agree", lambda v: pa.array(v + 1000)),

@@ -57,7 +57,10 @@ def take_products(folder: Path | None, subject: Subject, *others: Subject) -> No
 
 def _kept(folder: Path) -> Iterator[Mapping[str, str]]:
     """What the stores below a folder say that they are of."""
-    for path in sorted(Path(folder).glob("*/measured.json")):
+    places: list[Path] = []
+    with suppress(OSError, ValueError):  # a place that cannot be: who writes there says so
+        places = sorted(Path(folder).glob("*/measured.json"))
+    for path in places:
         with suppress(OSError, ValueError):
             found = json.loads(path.read_text(encoding="utf-8"))
             if isinstance(found, dict):
