@@ -590,8 +590,6 @@ MUTANTS = (
            "test_kinds_folder.py::test_a_folders_code_is_not_run_and_nobody_is_asked_whether_to"),
     Mutant("record/places.py", "beginning and not pattern.match(beginning)", "False",
            "test_kinds_answers.py::test_an_output_takes_no_place_that_is_taken"),
-    Mutant("record/places.py", "stat.S_ISLNK(mode)", "False",
-           "test_kinds_answers.py::test_an_output_takes_no_place_that_is_taken"),
     Mutant("record/places.py", "names.append((found.st_dev, found.st_ino))", "pass",
            "test_kinds_answers.py::test_two_names_of_one_file_are_one_output"),
     Mutant("report/visible.py", '"Cc", "Cf", "Cs"', '"Cc", "Cs"',

@@ -182,6 +182,9 @@ TAKEN: dict[str, Callable[[Path], object]] = {
     "a device": _device,
     "a link to a file": _link_to(SOURCE),
     "a link to nothing": _link_to(None),
+    "a link to a record": lambda path: path.symlink_to(
+        sample_record().save(path.with_name("elsewhere"))
+    ),
     "a link to itself": lambda path: path.symlink_to(path.name),
 }  # fmt: skip
 
