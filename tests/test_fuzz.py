@@ -27,7 +27,9 @@ EXAMPLES = {"command lines": 20, "configurations": 25, "units": 12}
 def test_made_up_input_is_answered_and_changes_no_number_without_a_word(name, tmp_path):
     count = explore(STRATEGIES[name], tmp_path / "box", examples=EXAMPLES.get(name, 40))
     assert not count.findings, "\n".join(f"{k}: {v[1]}" for k, v in count.findings.items())
-    assert count.outcomes[CLEAR] and count.outcomes[RIGHT], count.outcomes
+    # A damaged unit is measured again: it is neither refused nor believed.
+    assert count.outcomes[CLEAR] or name == "units", count.outcomes
+    assert count.outcomes[RIGHT], count.outcomes
 
 
 # --- the fuzzer itself can fail ---------------------------------------------------------------------
