@@ -491,7 +491,7 @@ def test_graph_files_that_do_not_fit_are_refused_and_say_why(tmp_path: Path) -> 
     )
     refused("not laid out", nodes=None)
     path.write_text("{")
-    with pytest.raises(CircuitError, match="cannot be read"):
+    with pytest.raises(CircuitError, match="it is not JSON"):
         load_mib(path, graph)
     with pytest.raises(CircuitError, match="Pickled"):
         load_mib(tmp_path / "graph.pt", graph)

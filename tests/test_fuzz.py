@@ -19,7 +19,7 @@ from unexplained.circuits.graph import CircuitError
 from unexplained.errors import RecordError
 from unexplained.record import load_record
 
-EXAMPLES = {"command lines": 20, "configurations": 25, "units": 12}
+EXAMPLES = {"command lines": 20, "configurations": 25, "units": 12, "graphs": 150}
 """How many cases; of the others 40. Chosen by what a case costs."""
 
 

@@ -604,7 +604,7 @@ def test_a_file_that_is_no_jsonl_says_so(tmp_path, content, says):
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path):
-    with pytest.raises(TextError, match="cannot be read"):
+    with pytest.raises(TextError, match="there is no such file"):
         pairs(str(tmp_path / "none.jsonl"), speaker())
 
 
