@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -15,11 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from exact import TEXT as PAIRS
-from kinds import TEXT, conditions, opened
+from kinds import TEXT, conditions, opened, zeroed
 from tiny import tiny_model
+from unexplained.errors import MeasurementError
 from unexplained.evaluate import evaluate
 from unexplained.evaluate.kept import packed
-from unexplained.evaluate.store import Store
+from unexplained.evaluate.store import Store, require_folder
 from unexplained.ledger import Ledger
 from unexplained.subject import Subject
 
@@ -387,3 +390,26 @@ def test_a_unit_is_on_the_disk_before_it_counts(
     assert events.count("told") == 2
     steps = "".join({"file": "f", "move": "m", "folder": "d", "told": "t"}[e] for e in events)
     assert steps == "fmd" * 2 + "t" + "fmd" + "t"
+
+
+def test_a_finished_run_on_a_disk_that_is_read_only_is_read_and_nothing_else_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests may run as root, whom no permission stops: writing and locking are made to fail."""
+    subject, first, second = opened(tiny_model("llama")), zeroed("head.z"), zeroed("mlp")
+    finished = evaluate(subject, TEXT, [first], folder=tmp_path)
+
+    def refused(*words: object, **more: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    module = sys.modules[Store.__module__]
+    monkeypatch.setattr(module, "write_flushed", refused)
+    monkeypatch.setattr(module.FileLock, "acquire", refused)
+    require_folder(tmp_path)
+    monkeypatch.setattr(Subject, "run", refused)
+    again = evaluate(subject, TEXT, [first], folder=tmp_path)
+    assert again.table.equals(finished.table)
+    with pytest.raises(MeasurementError, match="can only be read"):
+        evaluate(subject, TEXT, [first, second], folder=tmp_path)
+    with pytest.raises(MeasurementError, match="cannot be written"):
+        require_folder(tmp_path / "new")

@@ -114,21 +114,30 @@ def evaluate(
     threads = getattr(workers, "threads", torch.get_num_threads())
     if folder is not None:
         store = Store.open(folder, circumstances(models, text, batch_tokens, threads))
-    with nullcontext() if store is None else store.held():
-        parts = _measured(job, models, store, workers, progress)
+    with nullcontext(True) if store is None else store.held() as writable:
+        done, tasks = _known(job, store)
+        if tasks and not writable:
+            raise MeasurementError(
+                f"Measuring into {folder}",
+                "it can only be read, and not all that was asked for is kept there",
+                "Name a folder that you may write to (--run), or set UNEXPLAINED_CACHE to one.",
+            )
+        done += _measured(job, tasks, models, store, workers, progress)
+    parts = [ledger for _, ledger in sorted(done, key=lambda pair: pair[0])]
     return _in_order(Ledger.concat(parts), wanted, text.eval if part == "eval" else text.fit)
 
 
 def _measured(
     job: Job,
+    tasks: Sequence[Task],
     models: Sequence[Subject],
     store: Store | None,
     workers: Workers,
     progress: Progress,
-) -> list[Ledger]:
-    """The job's rows, batch by batch: those that are kept, and the others measured and kept."""
+) -> list[tuple[int, Ledger]]:
+    """What is still to be done: its rows, with the number of their batch, kept as they come."""
     before = [model.counters() for model in models]
-    done, tasks = _known(job, store)
+    done: list[tuple[int, Ledger]] = []
     total = len(job.conditions) * len(job.plans)
     finished = total - sum(len(task.names) for task in tasks)
     if not tasks:
@@ -147,7 +156,7 @@ def _measured(
         done.append((task.batch, fresh))
         finished += len(task.names)
         progress(finished, total)
-    return [ledger for _, ledger in sorted(done, key=lambda pair: pair[0])]
+    return done
 
 
 def _models(job: Job) -> list[Subject]:

@@ -8,6 +8,7 @@ note, and measured again.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -66,13 +67,14 @@ class Store:
         return store
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> Iterator[bool]:
         """Keep other processes out while this one measures into the folder.
 
-        The system gives the lock back when a process ends, however it ends.
+        The system gives the lock back when a process ends, however it ends. Gives whether anything
+        can be kept: what is finished on a disk that is read-only by now can still be read.
 
         Raises:
-            MeasurementError: Another process holds it.
+            MeasurementError: Another process holds it, or nothing was ever kept there.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -85,6 +87,9 @@ class Store:
                 "Wait for it, or give this one another folder.",
             ) from None
         except (OSError, ValueError, NotImplementedError) as error:
+            if _read_only(error) and self._can_only_be_read():
+                yield False
+                return
             raise MeasurementError(
                 f"Measuring into {self.folder}",
                 f"it cannot be locked ({getattr(error, 'strerror', None) or error})",
@@ -96,7 +101,7 @@ class Store:
                 with suppress(OSError):
                     path.unlink()
             clean(self.folder)
-            yield
+            yield True
         finally:
             lock.release()
 
@@ -166,6 +171,17 @@ class Store:
     def _kept_as(self, name: str) -> str:
         return f"{_circumstances(self.describes)}/{name}"
 
+    def _can_only_be_read(self) -> bool:
+        """Whether something was kept here once, and nothing can be any more."""
+        name = f".asked-{os.getpid()}"
+        try:
+            self._write(name, b"")
+        except MeasurementError as error:
+            return _read_only(error.__cause__) and _holds(self.folder, "*.json")
+        with suppress(OSError):
+            (self.folder / name).unlink()
+        return False
+
     def _write(self, name: str, data: bytes) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -181,6 +197,19 @@ class Store:
 
 
 _AGAIN = "what it held is measured again"
+
+
+def _read_only(error: BaseException | None) -> bool:
+    """Whether something cannot be written because it may only be read."""
+    return isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def _holds(folder: Path, pattern: str) -> bool:
+    """Whether there is something of that name, as far as one can see."""
+    try:
+        return any(folder.glob(pattern))
+    except OSError:
+        return False
 
 
 def _told(describes: Mapping[str, str]) -> str:
@@ -199,7 +228,11 @@ def require_folder(folder: Path | None) -> None:
     """
     if folder is not None:
         store, name = Store(Path(folder), {}), f".asked-{os.getpid()}"
-        store._write(name, b"")
+        try:
+            store._write(name, b"")
+        except MeasurementError as error:
+            if not _read_only(error.__cause__) or not _holds(store.folder, "*/measured.json"):
+                raise
         with suppress(OSError):
             (store.folder / name).unlink()
 
