@@ -78,6 +78,7 @@ class Standing:
             ExplanationError: It depends on something that is not counted, or something was fitted
                 to it, or read of it, that has changed since.
         """
+        self.explanation.asked.clear()
         now = counted(self.explanation).fingerprint
         if now != self.made and (self.explanation.readout != "none" or self.explanation.shuffled):
             raise ExplanationError(
@@ -131,6 +132,7 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
             carries what no description length counts.
     """
     explanation, sites = claim.explanation, claim.sites(shape)
+    explanation.asked.clear()
     standing = Standing(explanation, counted(explanation).fingerprint)
     edits: list[Edit] = []
     tensors: list[Tensor] = []
@@ -213,13 +215,19 @@ def _wide(local: Local) -> Local:
     What comes of it is given back in the model's type by the edit.
     """
 
-    def wide(value: Tensor) -> Tensor:
-        return value.to(_wide_type(value.dtype))
+    def wide(value: Tensor, pattern: bool = False) -> Tensor:
+        value = value.to(_wide_type(value.dtype))
+        # A row of attention adds up to 1 within the rounding of its type, which is no attention made.
+        return value / value.sum(-1, keepdim=True).clamp(min=1) if pattern else value
 
     if local.value.dtype == _wide_type(local.value.dtype):
         return local
-    sites = {site: wide(value) for site, value in local._elsewhere.items()}
-    return replace(local, _own=lambda name: wide(local.own(name)), _elsewhere=sites)
+    sites = {s: wide(value, s.value == "pattern") for s, value in local._elsewhere.items()}
+
+    def own(name: str) -> Tensor:
+        return wide(local.own(name), name == "pattern")
+
+    return replace(local, _own=own, _elsewhere=sites)
 
 
 def _out_of_order(batch: Batch, seed: int) -> Tensor:
