@@ -31,6 +31,12 @@ class Mutant:
 
 
 MUTANTS = (
+    Mutant("explanations/lent.py", "return parameters * _counts(shape).bits", "return 0",
+           "test_lent.py::test_the_component_as_its_own_explanation_loses_on_complexity"),
+    Mutant("explanations/lent.py", "group if kind in (\"key\", \"value\") else site.index", "site.index",
+           "test_lent.py::test_what_is_read_costs_its_matrices_once_as_counted_by_hand"),
+    Mutant("explanations/lent.py", "and (\"attention\", layer) in whole", "and False",
+           "test_lent.py::test_what_is_read_costs_its_matrices_once_as_counted_by_hand"),
     # an explanation cannot see the answer
     Mutant("explanations/protocol.py", "self._require_causal(given, asked, local, read)", "pass",
            "test_causal.py::test_there_is_no_road_around"),

@@ -14,6 +14,7 @@ from unexplained.evaluate.activations import local as recorded_local
 from unexplained.evaluate.conditions import Effect, digest, tensor_digest
 from unexplained.explanations.carried import counted
 from unexplained.explanations.description import PARAMETER_BITS, written
+from unexplained.explanations.lent import bits_lent, lent
 from unexplained.explanations.protocol import Claim, Explanation, elsewhere
 from unexplained.record import Description
 from unexplained.sites import HEAD_VALUES, Shape, Site
@@ -51,11 +52,15 @@ class Fitted:
     """How many numbers were fitted."""
     gates: dict[str, float]
     """The fitted scalar of every head, if there is one."""
+    shape: Shape
 
     @property
     def description(self) -> Description:
-        """How long it is: code, and 32 bits for every number that was fitted or is in a table."""
-        return describe(self.explanation, self.parameters)
+        """How long it is: code, fitted numbers, and the parameters that compute what it reads."""
+        count = lent(self.explanation, self.sites, self.shape)
+        return describe(self.explanation, self.parameters).model_copy(
+            update={"lent": count, "lent_bits": bits_lent(count, self.shape)}
+        )
 
     def condition(self, effect: Effect = "total") -> Edited:
         """The model with the explanation in the components' place."""
@@ -168,7 +173,7 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
         *map(str, sites),
         tensor_digest(tensors),
     )
-    return Fitted(explanation, sites, tuple(edits), mark, parameters, gates)
+    return Fitted(explanation, sites, tuple(edits), mark, parameters, gates, shape)
 
 
 def _sayer(

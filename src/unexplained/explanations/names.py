@@ -78,8 +78,8 @@ def _attribute(label: str, thing: Any, name: str, refuse: Refuse) -> Any:
         held = isinstance(inner, types.FunctionType | type) or is_plain(inner)
         return inner if held and type(thing) is type else MISSING
     owned = not any("__getattribute__" in vars(c) for c in kind.__mro__ if not is_library(c))
-    held = getattr(thing, "__dict__", {})  # a named tuple has none
-    return inner if owned and held.get(name, MISSING) is inner else MISSING
+    state: dict[str, Any] = getattr(thing, "__dict__", {})  # a named tuple has none
+    return inner if owned and state.get(name, MISSING) is inner else MISSING
 
 
 def _of_module(label: str, module: types.ModuleType, name: str, refuse: Refuse) -> Any:

@@ -19,7 +19,7 @@ from unexplained.explanations.view import View as View
 from unexplained.explanations.view import mixed_local
 from unexplained.explanations.walk import carried
 from unexplained.record import Method
-from unexplained.sites import HEAD_VALUES, Shape, Site, parse
+from unexplained.sites import HEAD_VALUES, MODEL_PARTS, Shape, Site, parse
 from unexplained.subject import Local
 
 Rest = Literal["mean", "first"]
@@ -46,7 +46,7 @@ class Explanation:
     method: Method
     written: str
     """The name that its author gave it; `name` goes on to say which variant it is."""
-    readout: Literal["none", "gate", "affine", "calibrated"] = "none"
+    readout: Literal["none", "gate", "affine", "calibrated", "nothing"] = "none"
     """What is fitted on top, on the fit part: in closed form, or, of a program, two numbers."""
     shuffled: bool = False
     """Computed on another document: the control."""
@@ -256,7 +256,11 @@ class Claim:
 
 def elsewhere(reads: Sequence[str], shape: Shape) -> tuple[Site, ...]:
     """The declared reads that are addresses of other components."""
-    return tuple(site for name in reads if "." in name for site in parse(name, shape))
+    return tuple(site for name in reads if _is_address(name) for site in parse(name, shape))
+
+
+def _is_address(name: str) -> bool:
+    return "." in name or name in MODEL_PARTS
 
 
 def explanation(
@@ -287,7 +291,7 @@ def explanation(
     """
     for label, values, known in (
         ("gives", [gives], [*HEAD_VALUES, "value", "logits"]),
-        ("reads", [r for r in reads if "." not in r], [*HEAD_VALUES, "value", "tokens"]),
+        ("reads", [r for r in reads if not _is_address(r)], [*HEAD_VALUES, "value", "tokens"]),
         ("rest", [rest], get_args(Rest)),
         ("method", [method], get_args(Method)),
     ):
