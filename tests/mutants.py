@@ -31,6 +31,17 @@ class Mutant:
 
 
 MUTANTS = (
+    # controls that can tell
+    Mutant("explanations/invariance.py", "SHUFFLED = 0.05", "SHUFFLED = 2.0",
+           "test_controls.py::test_the_control_is_one_that_can_tell"),
+    Mutant("explanations/invariance.py", "left < TELLS", "True",
+           "test_controls.py::test_where_no_control_can_tell_the_record_says_so_and_nothing_has_failed"),
+    Mutant("explanations/invariance.py", "before = before.gather(1, order)", "pass",
+           "test_controls.py::test_the_control_is_one_that_can_tell"),
+    Mutant("explanations/fit.py", "by = 1 + (torch.rand", "by = (torch.rand",
+           "test_controls.py::test_what_is_moved_keeps_its_amounts_and_leaves_nothing_where_it_was"),
+    Mutant("explanations/fit.py", "            if explanation.moved:", "            if False:",
+           "test_controls.py::test_a_shuffled_previous_token_is_the_rule_itself_and_so_no_control"),
     Mutant("explanations/lent.py", "return parameters * _counts(shape).bits", "return 0",
            "test_lent.py::test_the_component_as_its_own_explanation_loses_on_complexity"),
     Mutant("explanations/lent.py", "group if kind in (\"key\", \"value\") else site.index", "site.index",

@@ -10,7 +10,7 @@ from typing import Any
 
 from unexplained.ablations import ABLATIONS, Fill
 from unexplained.assays.asked import TWIN_DOCUMENTS, require_assay
-from unexplained.assays.controls import IDENTITY, NOTHING, checks_of, controls_of
+from unexplained.assays.controls import IDENTITY, NOTHING, checks_of, controls_of, possible_controls
 from unexplained.assays.examples import examples_of
 from unexplained.assays.ladder import Ladder
 from unexplained.assays.provenance import found_again
@@ -19,6 +19,7 @@ from unexplained.bars import bars_of, context_gain, damage, factors, measure_row
 from unexplained.evaluate import Activations, Condition, Edited, Other, evaluate, observe
 from unexplained.explanations import Explanation, Fitted, fit
 from unexplained.explanations.fit import sites_to_observe
+from unexplained.explanations.invariance import control_of
 from unexplained.ladder.conditions import to_compare, weaker_models
 from unexplained.ladder.scale import scale_of
 from unexplained.ledger import Ledger
@@ -114,9 +115,10 @@ def assay(
 def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[Check]]:
     ladder, text, subject = job.ladder, job.text, job.subject
     primary = ladder.primary
-    controls = controls_of(primary)
+    activations = _observe(job, subject, (*ladder.explanations, *possible_controls(primary)))
+    control = control_of(primary, job.sites, subject.shape, activations, job.settings.seed)
+    controls = controls_of(primary, control)
     everything = (*ladder.explanations, *controls)
-    activations = _observe(job, subject, everything)
     fills = _fills(activations, job)
     fitted = {e.name: fit(e.at(job.sites), subject.shape, activations, job.settings.seed)
               for e in everything}  # fmt: skip
@@ -148,7 +150,7 @@ def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[C
         *_table_rows(job, ledger, tables, fills),
         *_fitted_rows(job, ledger, controls, fitted, fills, kind="control"),
     ]
-    checks = checks_of(text.name, rows, primary, ledger, REFERENCE)
+    checks = checks_of(text.name, rows, primary, control, ledger, REFERENCE)
     if twin:
         rows.append(_twin_row(job))
     named = [e.name for e in ladder.explanations]

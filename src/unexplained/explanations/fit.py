@@ -144,7 +144,7 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
     gates: dict[str, float] = {}
     parameters = 0
     for site in sites:
-        say = _sayer(explanation, site, shape, activations, seed)
+        say = sayer(explanation, site, shape, activations, seed)
         if explanation.gives not in ("pattern", "z"):
             where = site if site.part != "H" else site.component.at(explanation.gives)
             edits.append(Edit(where, say, elsewhere(explanation.reads, shape), standing))
@@ -169,14 +169,16 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
     mark = digest(
         standing.made,
         *(explanation.gives, explanation.rest, explanation.readout, *explanation.reads),
-        f"shuffled {seed} {activations.documents}" if explanation.shuffled else "",
+        f"shuffled {seed} {explanation.moved} {activations.documents}"
+        if explanation.shuffled
+        else "",
         *map(str, sites),
         tensor_digest(tensors),
     )
     return Fitted(explanation, sites, tuple(edits), mark, parameters, gates, shape)
 
 
-def _sayer(
+def sayer(
     explanation: Explanation, site: Site, shape: Shape, activations: Activations, seed: int
 ) -> Callable[[Local], Tensor]:
     """What the explanation says here, or, if shuffled, of another document with its tokens mixed.
@@ -198,16 +200,39 @@ def _sayer(
     def say(local: Local) -> Tensor:
         batch = local.batch
         width = batch.tokens.shape[1] if explanation.gives == "pattern" else local.value.shape[2]
-        said = _wide(local).own("v").new_zeros(*batch.tokens.shape, width)
+        kind = _wide_type(local.value.dtype)
+        said = local.value.new_zeros((*batch.tokens.shape, width), dtype=kind)
         for row, (document, length) in enumerate(
             zip(batch.documents, batch.valid.sum(-1).tolist(), strict=True)
         ):
             number, at = activations.donor(document, length, seed)
             columns = length if explanation.gives == "pattern" else width
-            said[row, :length, :columns] = of_donor(number)[at, :length, :columns]
+            found = of_donor(number)[at, :length, :columns]
+            if explanation.moved:
+                found = _elsewhere(found, document, seed, square=explanation.gives == "pattern")
+            said[row, :length, :columns] = found
         return said
 
     return say
+
+
+def _elsewhere(said: Tensor, document: str, seed: int, *, square: bool) -> Tensor:
+    """What is said of a document, (position, …), put at other positions, drawn from its hash.
+
+    Of a pattern every row goes round by so many places that nothing stays where it was; the first
+    row has one place. Values go round as a whole.
+    """
+    length = len(said)
+    if length < 2:
+        return said
+    draw = torch.Generator().manual_seed(int(digest("moved", document, str(seed)), 16) >> 1)
+    if not square:
+        return said.roll(int(torch.randint(1, length, (), generator=draw)), 0)
+    size = torch.arange(1, length + 1)
+    by = 1 + (torch.rand(length, generator=draw) * (size - 1)).long()
+    column = torch.arange(length)[None, :]
+    source = torch.where(column < size[:, None], (column - by[:, None]) % size[:, None], column)
+    return said.gather(1, source.to(said.device))
 
 
 def _wide_type(kind: torch.dtype) -> torch.dtype:

@@ -50,6 +50,8 @@ class Explanation:
     """What is fitted on top, on the fit part: in closed form, or, of a program, two numbers."""
     shuffled: bool = False
     """Computed on another document: the control."""
+    moved: bool = False
+    """And put at other positions: the control of a rule that reads positions."""
     asked: set[str] = field(default_factory=set, compare=False, repr=False)
     """What it has been asked and did not look ahead in; its variants have one function, and share
     this. Forgotten whenever it is fitted or measured, since what it holds may have changed."""
@@ -113,13 +115,19 @@ class Explanation:
         says = f"{self.says} Its confidence and a mix with the unigram table are fitted."
         return replace(self, name=f"{self.name}, calibrated", says=says, readout="calibrated")
 
-    def on_shuffled(self) -> Explanation:
-        """The same, computed on another document: what the readout alone can recover."""
+    def on_shuffled(self, *, moved: bool = False) -> Explanation:
+        """The same, computed on another document: what the readout alone can recover.
+
+        `moved` puts what it says at other positions as well: what a rule about positions, which
+        says the same of every document, recovers where it is wrong.
+        """
+        where = ", and put at other positions" if moved else ""
         return replace(
             self,
-            name=f"{self.name}, shuffled",
-            says=f"{self.says} Computed on another document, its tokens out of order.",
+            name=f"{self.name}, {'moved' if moved else 'shuffled'}",
+            says=f"{self.says} Computed on another document, its tokens out of order{where}.",
             shuffled=True,
+            moved=moved,
         )
 
     def _with(self, readout: Literal["gate", "affine"], word: str, says: str) -> Explanation:

@@ -190,6 +190,8 @@ class Check(Frozen):
     expected: str
     found: Number
     holds: bool
+    applies: bool = True
+    """False where no control of this kind can tell: then there is nothing that could fail."""
 
 
 class Crux(Frozen):
