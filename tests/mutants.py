@@ -31,6 +31,13 @@ class Mutant:
 
 
 MUTANTS = (
+    # components of every kind
+    Mutant("explanations/fit.py", "return Readout(mean, gate=0.0)", "return Readout(mean, gate=1.0)",
+           "test_components.py::test_a_component_of_any_kind_is_assayed_with_its_controls_and_fits"),
+    Mutant("assays/assay.py", 'ADDS = ("H", "N", "attn", "mlp")', 'ADDS = ("H", "N", "attn", "mlp", "resid_post")',
+           "test_components.py::test_a_component_of_any_kind_is_assayed_with_its_controls_and_fits"),
+    Mutant("explanations/fit.py", "return value[..., None] if value.dim() < 3 else value", "return value",
+           "test_components.py::test_a_component_of_any_kind_is_assayed_with_its_controls_and_fits"),
     # controls that can tell
     Mutant("explanations/invariance.py", "SHUFFLED = 0.05", "SHUFFLED = 2.0",
            "test_controls.py::test_the_control_is_one_that_can_tell"),

@@ -254,7 +254,7 @@ def require_assay(
     for text in texts:
         if sum(other.fingerprint == text.fingerprint for other in texts) > 1:
             raise MeasurementError(f"The text '{text.name}'", "it is given twice", "Give it once.")
-    where = components(subject, sites, heads=True)
+    where = components(subject, sites)
     everything = (*ladder.explanations, *possible_controls(ladder.primary))
     require_standing(everything, where, subject)
     if singles or len(where) == 1:

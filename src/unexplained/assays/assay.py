@@ -17,6 +17,7 @@ from unexplained.assays.provenance import found_again
 from unexplained.assays.verdict import cruxes_of, verdict_of
 from unexplained.bars import bars_of, context_gain, damage, factors, measure_row
 from unexplained.evaluate import Activations, Condition, Edited, Other, evaluate, observe
+from unexplained.evaluate.conditions import Effect
 from unexplained.explanations import Explanation, Fitted, fit
 from unexplained.explanations.fit import sites_to_observe
 from unexplained.explanations.invariance import control_of
@@ -38,6 +39,9 @@ REFERENCE = "mean"
 """The ablation that strata, bars and nines are measured against; the others are printed too."""
 
 SINGLE_DOCUMENTS = 32
+
+ADDS = ("H", "N", "attn", "mlp")
+"""Components that add to the stream, and so have a direct effect."""
 
 
 @dataclass(frozen=True)
@@ -122,17 +126,17 @@ def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[C
     fills = _fills(activations, job)
     fitted = {e.name: fit(e.at(job.sites), subject.shape, activations, job.settings.seed)
               for e in everything}  # fmt: skip
-    direct = {name: f for name, f in fitted.items() if name not in (IDENTITY.name, NOTHING.name)}
+    adds = all(site.part in ADDS for site in job.sites)
+    direct = {name: f for name, f in fitted.items()
+              if adds and name not in (IDENTITY.name, NOTHING.name)}  # fmt: skip
     tables = ngrams(text)
     mean = fills[REFERENCE]
     conditions: list[Condition] = [
         *(fill.condition() for fill in fills.values()),
         *(f.condition() for f in fitted.values()),
         *(f.condition("direct") for f in direct.values()),
-        Edited(f"{REFERENCE} (direct)", mean.edits, mean.fingerprint, "direct"),
-        fitted[primary.name].condition("direct, norm frozen"),
-        Edited(f"{REFERENCE} (direct, norm frozen)", mean.edits, mean.fingerprint,
-               "direct, norm frozen"),
+        *([_direct(mean), fitted[primary.name].condition("direct, norm frozen"),
+           _direct(mean, "direct, norm frozen")] if adds else []),
         *(Other(table.name, table) for table in tables),
         *(weaker := weaker_models(subject, text)),
     ]  # fmt: skip
@@ -312,8 +316,11 @@ def _twin_row(job: _Job) -> Row:
     conditions: list[Condition] = [
         fitted.condition(),
         *(fill.condition() for fill in fills.values()),
-        fitted.condition("direct"),
-        Edited(f"{REFERENCE} (direct)", mean.edits, mean.fingerprint, "direct"),
+        *(
+            [fitted.condition("direct"), _direct(mean)]
+            if all(site.part in ADDS for site in job.sites)
+            else []
+        ),
     ]
     suffix = "on the random-weight twin"
     ledger = _evaluate(job, conditions, f"{primary.name} {suffix}")
@@ -359,6 +366,10 @@ def _single_rows(job: _Job, sites: Sequence[Site], activations: Activations) -> 
             )
         )
     return tuple(rows)
+
+
+def _direct(fill: Fill, effect: Effect = "direct") -> Edited:
+    return Edited(f"{REFERENCE} ({effect})", fill.edits, fill.fingerprint, effect)
 
 
 def _evaluate(job: _Job, conditions: Sequence[Condition], what: str) -> Ledger:

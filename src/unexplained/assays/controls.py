@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
@@ -26,24 +27,38 @@ def _nothing(view: View) -> Tensor:
     return view.tokens.new_zeros((batch, length, length)).float()
 
 
+@explanation(gives="value", reads=["value"], method="internals", name="the component itself")
+def _value(view: View) -> Tensor:
+    """The component as its own explanation: complete, and as long as the component."""
+    return view.value
+
+
 IDENTITY: Explanation = _identity
 NOTHING: Explanation = _nothing
+
+
+def ends_of(primary: Explanation) -> tuple[Explanation, Explanation]:
+    """Everything and nothing, said of the kind of component that a claim is about."""
+    if primary.gives != "value":
+        return IDENTITY, NOTHING
+    says = "Nothing is said, so the mean stands everywhere."
+    return _value, replace(_value, name=NOTHING.name, says=says, method="mech", readout="nothing")
 
 
 def possible_controls(primary: Explanation) -> tuple[Explanation, ...]:
     """All that may be measured beside a claim; `controls_of` picks."""
     kinds = [primary.on_shuffled(moved=moved) for moved in (False, True)]
-    if primary.gives in ("pattern", "z"):
+    if primary.readout == "none":
         kinds += [primary.affine().on_shuffled(moved=moved) for moved in (False, True)]
-    return (*kinds, IDENTITY, NOTHING)
+    return (*kinds, *ends_of(primary))
 
 
 def controls_of(primary: Explanation, control: Control) -> tuple[Explanation, ...]:
     """The controls of a claim: the one that can tell, the component itself, nothing at all."""
-    found = (IDENTITY, NOTHING)
+    found = ends_of(primary)
     if control.explanation is None:
         return found
-    if primary.gives in ("pattern", "z"):
+    if primary.readout == "none":
         affine = primary.affine().on_shuffled(moved=control.explanation.moved)
         return (control.explanation, *found, affine)
     return (control.explanation, *found)

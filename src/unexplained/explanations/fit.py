@@ -111,9 +111,8 @@ def describe(explanation: Explanation, parameters: int) -> Description:
 
 def sites_to_observe(explanation: Explanation, sites: Sequence[Site], shape: Shape) -> list[Site]:
     """What has to be recorded on the fit part to fit this explanation."""
-    own = [name for name in explanation.reads if name in HEAD_VALUES and name != "out"]
-    if explanation.gives == "pattern":
-        own.append("v")
+    own = [name for name in explanation.reads if name in HEAD_VALUES]
+    own.append("v" if explanation.gives == "pattern" else explanation.gives)
     found = list(elsewhere(explanation.reads, shape))
     for site in sites:
         if site.part == "H":
@@ -121,6 +120,13 @@ def sites_to_observe(explanation: Explanation, sites: Sequence[Site], shape: Sha
         else:
             found.append(site)
     return list(dict.fromkeys(found))
+
+
+def stands_at(explanation: Explanation, site: Site) -> Site:
+    """The value that is replaced: of a head what the explanation gives, or z if that is a pattern."""
+    if site.part != "H":
+        return site
+    return site.component.at("z" if explanation.gives == "pattern" else explanation.gives)
 
 
 def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitted:
@@ -145,13 +151,13 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
     parameters = 0
     for site in sites:
         say = sayer(explanation, site, shape, activations, seed)
-        if explanation.gives not in ("pattern", "z"):
-            where = site if site.part != "H" else site.component.at(explanation.gives)
+        where = stands_at(explanation, site)
+        if explanation.gives not in ("pattern", "z") and explanation.readout == "none":
             edits.append(Edit(where, say, elsewhere(explanation.reads, shape), standing))
             continue
-        readout = _fit_readout(explanation, site, say, activations)
+        readout = _fit_readout(explanation, where, say, activations)
         tensors += readout.tensors
-        if readout.gate is not None:
+        if readout.gate is not None and explanation.readout == "gate":
             gates[str(site)] = readout.gate
             tensors.append(torch.tensor([readout.gate], dtype=torch.float64))
             parameters += 1
@@ -160,7 +166,7 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
         parameters += sum(t.numel() for t in (readout.matrix, readout.bias) if t is not None)
         edits.append(
             Edit(
-                site.component.at("z"),
+                where,
                 _through(explanation, say, readout),
                 elsewhere(explanation.reads, shape),
                 standing,
@@ -194,23 +200,27 @@ def sayer(
         if number not in known:
             batch, values = activations.batches[number]
             mixed = replace(batch, tokens=_out_of_order(batch, seed))
-            known[number] = explanation(_wide(recorded_local(site, mixed, values)), shape)
+            here = recorded_local(stands_at(explanation, site), mixed, values)
+            known[number] = explanation(_wide(here), shape)
         return known[number]
 
     def say(local: Local) -> Tensor:
         batch = local.batch
-        width = batch.tokens.shape[1] if explanation.gives == "pattern" else local.value.shape[2]
+        length = batch.tokens.shape[1]
+        rest = (length,) if explanation.gives == "pattern" else local.value.shape[2:]
         kind = _wide_type(local.value.dtype)
-        said = local.value.new_zeros((*batch.tokens.shape, width), dtype=kind)
+        said = local.value.new_zeros((*batch.tokens.shape, *rest), dtype=kind)
         for row, (document, length) in enumerate(
             zip(batch.documents, batch.valid.sum(-1).tolist(), strict=True)
         ):
             number, at = activations.donor(document, length, seed)
-            columns = length if explanation.gives == "pattern" else width
-            found = of_donor(number)[at, :length, :columns]
+            found = of_donor(number)[at, :length]
+            if explanation.gives == "pattern":
+                found = found[:, :length]
             if explanation.moved:
                 found = _elsewhere(found, document, seed, square=explanation.gives == "pattern")
-            said[row, :length, :columns] = found
+            here = said[row, :length]
+            (here[:, :length] if explanation.gives == "pattern" else here).copy_(found)
         return said
 
     return say
@@ -277,7 +287,7 @@ def _said_z(
 ) -> tuple[Tensor, Tensor]:
     """The z that the explanation says, and the rest that it is mixed with, in float32 at least."""
     mean = mean.to(_wide_type(mean.dtype))
-    if explanation.gives == "z":
+    if explanation.gives != "pattern":
         said = say(local)
         return said, mean.expand_as(said)
     pattern, v = say(local), _wide(local).own("v")
@@ -295,25 +305,35 @@ def _through(
             z = rest + readout.gate * (z - rest)
         z = z.to(_wide_type(z.dtype))
         if readout.matrix is not None and readout.bias is not None:
-            z = z @ readout.matrix + readout.bias
+            z = (_columns(z) @ readout.matrix + readout.bias).view_as(z)
         return z
 
     return stand_in
 
 
+def _columns(value: Tensor) -> Tensor:
+    """A neuron's value as one of width 1."""
+    return value[..., None] if value.dim() < 3 else value
+
+
 def _fit_readout(
     explanation: Explanation, site: Site, say: Callable[[Local], Tensor], activations: Activations
 ) -> Readout:
-    z = activations.flat(site.component.at("z"))
+    z = activations.flat(site)
     mean = z.double().mean(0).to(z.dtype)
     if explanation.readout == "none":
         return Readout(mean)
+    if explanation.readout == "nothing":
+        return Readout(mean, gate=0.0)
     said, rest = [], []
     for local in activations.at(site):
         pair = _said_z(explanation, say, mean, local)
         said.append(pair[0][local.batch.valid])
         rest.append(pair[1][local.batch.valid])
-    x, base, y = torch.cat(said).double(), torch.cat(rest).double(), z.double()
+    x, base, y = (
+        one.double().flatten(1) if one.dim() > 1 else one.double()[:, None]
+        for one in (torch.cat(said), torch.cat(rest), z)
+    )
     if explanation.readout == "gate":
         return Readout(mean, gate=_least_squares_gate(x - base, y - base))
     matrix, bias = ridge(x, y)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from unexplained.evaluate import Activations
-from unexplained.explanations.fit import sayer
+from unexplained.explanations.fit import sayer, stands_at
 from unexplained.explanations.protocol import Explanation
 from unexplained.sites import Shape, Site
 from unexplained.subject import Local
@@ -94,7 +94,10 @@ def same(
     for site in sites:
         for one, into in ((explanation, ours), (control, theirs)):
             say = sayer(one, site, shape, activations, seed)
-            into += [_rows(say(local), local, one.gives) for local in activations.at(site)]
+            into += [
+                _rows(say(local), local, one.gives)
+                for local in activations.at(stands_at(one, site))
+            ]
     if explanation.gives == "pattern":
         both = sum(float(torch.minimum(a, b).sum()) for a, b in zip(ours, theirs, strict=True))
         whole = sum(float(a.sum()) for a in ours)
@@ -122,7 +125,7 @@ def in_any_order(
 
     The first token stays, and a pattern moves with the tokens.
     """
-    for local, order in _reordered(activations, site):
+    for local, order in _reordered(activations, stands_at(explanation, site)):
         first = explanation(local, shape)
         moved = replace(local, batch=replace(local.batch, tokens=local.tokens.gather(1, order)))
         other = explanation(moved, shape)

@@ -131,13 +131,11 @@ class Explanation:
         )
 
     def _with(self, readout: Literal["gate", "affine"], word: str, says: str) -> Explanation:
-        if self.gives not in ("pattern", "z"):
+        if self.gives == "logits":
             raise ExplanationError(
                 f"{self.called} with a fitted {readout}",
-                f"it gives '{self.gives}', and readouts are fitted on patterns and z",
-                "Use .calibrated() on a program."
-                if self.gives == "logits"
-                else "Give the head's pattern or z.",
+                "it gives 'logits', and readouts are fitted on values of components",
+                "Use .calibrated() on a program.",
             )
         return replace(
             self, name=f"{self.name}, {word}", says=f"{self.says} {says}", readout=readout
