@@ -68,3 +68,12 @@ def test_the_mean_of_several_draws_is_that_of_their_margins() -> None:
     )
     (point,) = reading.curve(order, [2], EDGES).points
     assert point.margin.value == 1.0 and point.kept.value == pytest.approx(5 / 8)
+
+
+def test_every_arm_of_a_circuit_carries_a_tag_of_its_method() -> None:
+    order = Order("random", "", "baseline", (np.arange(EDGES),))
+    names = {order.condition_name(0, 2): "c2"}
+    ledgers = ledger_of(intact=4.0, c2=0.0), ledger_of(intact=-4.0)
+    reading = _Reading(*ledgers, names, Settings(resamples=200))
+    assert reading.curve(order, [2], EDGES).tag == "black-box"
+    assert curve_of(-2.0, 3.2).tag == "internals"

@@ -257,7 +257,7 @@ def rule(view):
 ORDINARY: dict[str, tuple[str, str]] = {
     # what stands above the claim, and what the claim returns: nothing here may be refused
     "a library's function by a long name": (
-        "", "torch.nn.functional.softmax(0.1 * patterns.previous(view.tokens), -1).tril(-1) / 2"),
+        "", "torch.nn.functional.hardtanh(0.1 * patterns.previous(view.tokens)).tril(-1) / 2"),
     "a library's constant by a long name": (
         "import math", "math.pi / 8 * patterns.previous(view.tokens)"),
     "a type of a library": (

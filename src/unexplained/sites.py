@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from unexplained.errors import SiteError, near_matches
@@ -38,6 +38,27 @@ _ITEM = re.compile(
 
 
 @dataclass(frozen=True)
+class Parameters:
+    """How many parameters compute what: biases count, norms and gains do not."""
+
+    query: int
+    """From the stream to one head's queries."""
+    key: int
+    value: int
+    output: int
+    """From one head's z to the stream."""
+    neuron: int
+    """From the stream to one neuron."""
+    attention: int
+    """A layer's whole attention."""
+    mlp: int
+    embedding: int
+    """Of tokens and of positions."""
+    bits: int = 32
+    """Of one parameter, in the type that the model is in."""
+
+
+@dataclass(frozen=True)
 class Shape:
     """The sizes that decide which sites a model has."""
 
@@ -50,6 +71,8 @@ class Shape:
     vocabulary: int
     positions: int | None = None
     """The most tokens that a pass may have, where that is limited (`families.positions`)."""
+    parameters: Parameters | None = field(default=None, compare=False, repr=False)
+    """What its parts take; sizes alone do not say."""
 
 
 @dataclass(frozen=True, order=True)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unexplained.ablations import ABLATIONS, AblationError, value_site
-from unexplained.assays.controls import controls_of
+from unexplained.assays.controls import possible_controls
 from unexplained.assays.ladder import Ladder, induction_ladder
 from unexplained.errors import (
     ExplanationError,
@@ -289,14 +289,14 @@ def require_assay(
     for text in texts:
         if sum(other.fingerprint == text.fingerprint for other in texts) > 1:
             raise MeasurementError(f"The text '{text.name}'", "it is given twice", "Give it once.")
-    where = components(subject, sites, heads=True)
-    everything = (*ladder.explanations, *controls_of(ladder.primary))
+    where = components(subject, sites)
+    everything = (*ladder.explanations, *possible_controls(ladder.primary))
     require_standing(everything, where, subject)
     if singles or len(where) == 1:
         subject.require_full_precision("The effect of a single head")
     for text in texts:
         require_tokens(subject, text, "eval", "fit")
-        require_donors(text, within=any(e.shuffled and e.readout != "none" for e in everything))
+        require_donors(text, within=True)
         if twin:
             require_donors(text.first(TWIN_DOCUMENTS, fit_documents=TWIN_DOCUMENTS))
     require_folder(folder, subject)
@@ -307,7 +307,7 @@ def _own_ladder(explanations: Sequence[Explanation]) -> Ladder:
     if not explanations:
         raise ExplanationError("An assay", "no explanation was given", "Give at least one.")
     require_claims(explanations)
-    taken = {*TAKEN, *ABLATIONS.all(), *(one.name for one in controls_of(explanations[0]))}
+    taken = {*TAKEN, *ABLATIONS.all(), *(one.name for one in possible_controls(explanations[0]))}
     for one in explanations:
         if one.name in taken:
             raise ExplanationError(

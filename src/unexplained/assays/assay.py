@@ -10,15 +10,17 @@ from typing import Any
 
 from unexplained.ablations import ABLATIONS, Fill
 from unexplained.assays.asked import TWIN_DOCUMENTS, require_assay
-from unexplained.assays.controls import IDENTITY, NOTHING, checks_of, controls_of
+from unexplained.assays.controls import IDENTITY, NOTHING, checks_of, controls_of, possible_controls
 from unexplained.assays.examples import examples_of
 from unexplained.assays.ladder import Ladder
 from unexplained.assays.provenance import found_again
 from unexplained.assays.verdict import cruxes_of, verdict_of
 from unexplained.bars import bars_of, context_gain, damage, factors, measure_row
 from unexplained.evaluate import Activations, Condition, Edited, Other, evaluate, observe
+from unexplained.evaluate.conditions import Effect
 from unexplained.explanations import Explanation, Fitted, fit
 from unexplained.explanations.fit import sites_to_observe
+from unexplained.explanations.invariance import control_of
 from unexplained.ladder.conditions import to_compare, weaker_models
 from unexplained.ladder.scale import scale_of
 from unexplained.ledger import Ledger
@@ -37,6 +39,9 @@ REFERENCE = "mean"
 """The ablation that strata, bars and nines are measured against; the others are printed too."""
 
 SINGLE_DOCUMENTS = 32
+
+ADDS = ("H", "N", "attn", "mlp")
+"""Components that add to the stream, and so have a direct effect."""
 
 
 @dataclass(frozen=True)
@@ -114,23 +119,24 @@ def assay(
 def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[Check]]:
     ladder, text, subject = job.ladder, job.text, job.subject
     primary = ladder.primary
-    controls = controls_of(primary)
+    activations = _observe(job, subject, (*ladder.explanations, *possible_controls(primary)))
+    control = control_of(primary, job.sites, subject.shape, activations, job.settings.seed)
+    controls = controls_of(primary, control)
     everything = (*ladder.explanations, *controls)
-    activations = _observe(job, subject, everything)
     fills = _fills(activations, job)
     fitted = {e.name: fit(e.at(job.sites), subject.shape, activations, job.settings.seed)
               for e in everything}  # fmt: skip
-    direct = {name: f for name, f in fitted.items() if name not in (IDENTITY.name, NOTHING.name)}
+    adds = all(site.part in ADDS for site in job.sites)
+    direct = {name: f for name, f in fitted.items()
+              if adds and name not in (IDENTITY.name, NOTHING.name)}  # fmt: skip
     tables = ngrams(text)
     mean = fills[REFERENCE]
     conditions: list[Condition] = [
         *(fill.condition() for fill in fills.values()),
         *(f.condition() for f in fitted.values()),
         *(f.condition("direct") for f in direct.values()),
-        Edited(f"{REFERENCE} (direct)", mean.edits, mean.fingerprint, "direct"),
-        fitted[primary.name].condition("direct, norm frozen"),
-        Edited(f"{REFERENCE} (direct, norm frozen)", mean.edits, mean.fingerprint,
-               "direct, norm frozen"),
+        *([_direct(mean), fitted[primary.name].condition("direct, norm frozen"),
+           _direct(mean, "direct, norm frozen")] if adds else []),
         *(Other(table.name, table) for table in tables),
         *(weaker := weaker_models(subject, text)),
     ]  # fmt: skip
@@ -148,7 +154,7 @@ def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[C
         *_table_rows(job, ledger, tables, fills),
         *_fitted_rows(job, ledger, controls, fitted, fills, kind="control"),
     ]
-    checks = checks_of(text.name, rows, primary, ledger, REFERENCE)
+    checks = checks_of(text.name, rows, primary, control, ledger, REFERENCE)
     if twin:
         rows.append(_twin_row(job))
     named = [e.name for e in ladder.explanations]
@@ -310,8 +316,11 @@ def _twin_row(job: _Job) -> Row:
     conditions: list[Condition] = [
         fitted.condition(),
         *(fill.condition() for fill in fills.values()),
-        fitted.condition("direct"),
-        Edited(f"{REFERENCE} (direct)", mean.edits, mean.fingerprint, "direct"),
+        *(
+            [fitted.condition("direct"), _direct(mean)]
+            if all(site.part in ADDS for site in job.sites)
+            else []
+        ),
     ]
     suffix = "on the random-weight twin"
     ledger = _evaluate(job, conditions, f"{primary.name} {suffix}")
@@ -357,6 +366,10 @@ def _single_rows(job: _Job, sites: Sequence[Site], activations: Activations) -> 
             )
         )
     return tuple(rows)
+
+
+def _direct(fill: Fill, effect: Effect = "direct") -> Edited:
+    return Edited(f"{REFERENCE} ({effect})", fill.edits, fill.fingerprint, effect)
 
 
 def _evaluate(job: _Job, conditions: Sequence[Condition], what: str) -> Ledger:

@@ -357,6 +357,7 @@ class _Reading:
             knee=next((p.edges for p in smaller if (p.kept.low or 0) >= KEEPS), None),
             knee_by_value=next((p.edges for p in smaller if (p.kept.value or 0) >= KEEPS), None),
             draws=order.draws,
+            tag="black-box" if order.name == "random" else "internals",
         )
 
     def _point(self, order: Order, count: int, edges: int) -> Point:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
 
 from unexplained.explanations import Explanation, View, explanation
+from unexplained.explanations.invariance import Control
 from unexplained.ledger import Ledger
-from unexplained.record import Check, Row
+from unexplained.record import Check, Number, Row
 
 
 @explanation(gives="z", reads=["z"], method="internals", name="the component itself")
@@ -25,25 +27,54 @@ def _nothing(view: View) -> Tensor:
     return view.tokens.new_zeros((batch, length, length)).float()
 
 
+@explanation(gives="value", reads=["value"], method="internals", name="the component itself")
+def _value(view: View) -> Tensor:
+    """The component as its own explanation: complete, and as long as the component."""
+    return view.value
+
+
 IDENTITY: Explanation = _identity
 NOTHING: Explanation = _nothing
 
 
-def controls_of(primary: Explanation) -> tuple[Explanation, ...]:
-    """The controls of a claim: on another document, the component itself, nothing at all."""
-    controls = (primary.on_shuffled(), IDENTITY, NOTHING)
-    if primary.gives in ("pattern", "z"):
-        return (*controls, primary.affine().on_shuffled())
-    return controls
+def ends_of(primary: Explanation) -> tuple[Explanation, Explanation]:
+    """Everything and nothing, said of the kind of component that a claim is about."""
+    if primary.gives != "value":
+        return IDENTITY, NOTHING
+    says = "Nothing is said, so the mean stands everywhere."
+    return _value, replace(_value, name=NOTHING.name, says=says, method="mech", readout="nothing")
+
+
+def possible_controls(primary: Explanation) -> tuple[Explanation, ...]:
+    """All that may be measured beside a claim; `controls_of` picks."""
+    kinds = [primary.on_shuffled(moved=moved) for moved in (False, True)]
+    if primary.readout == "none":
+        kinds += [primary.affine().on_shuffled(moved=moved) for moved in (False, True)]
+    return (*kinds, *ends_of(primary))
+
+
+def controls_of(primary: Explanation, control: Control) -> tuple[Explanation, ...]:
+    """The controls of a claim: the one that can tell, the component itself, nothing at all."""
+    found = ends_of(primary)
+    if control.explanation is None:
+        return found
+    if primary.readout == "none":
+        affine = primary.affine().on_shuffled(moved=control.explanation.moved)
+        return (control.explanation, *found, affine)
+    return (control.explanation, *found)
 
 
 def checks_of(
-    text: str, rows: Sequence[Row], primary: Explanation, ledger: Ledger, reference: str
+    text: str,
+    rows: Sequence[Row],
+    primary: Explanation,
+    control: Control,
+    ledger: Ledger,
+    reference: str,
 ) -> list[Check]:
     """Hold the controls of one text against what they must give."""
     by_name = {row.name: row for row in rows}
     itself, nothing = by_name[IDENTITY.name], by_name[NOTHING.name]
-    shuffled = by_name[primary.on_shuffled().name]
     return [
         Check(
             name=IDENTITY.name,
@@ -59,14 +90,37 @@ def checks_of(
             found=nothing.recovered[reference],
             holds=_same(ledger, NOTHING.name, reference),
         ),
-        Check(
-            name=shuffled.name,
-            text=text,
-            expected="nothing recovered: not above 0 by more than noise",
-            found=shuffled.recovered[reference],
-            holds=_not_above_zero(shuffled, reference),
-        ),
+        _told(text, by_name, primary, control, reference),
     ]
+
+
+def _told(
+    text: str, rows: Mapping[str, Row], primary: Explanation, control: Control, reference: str
+) -> Check:
+    """The control that computes the claim on something that it should not be right about."""
+    if control.explanation is None:
+        why = (
+            f"no control of this kind: the rule depends on {control.depends}, and {control.kept:.0%} "
+            "of what it says is the same on other documents and at other positions"
+        )
+        return Check(
+            name=f"{primary.name}, elsewhere",
+            text=text,
+            expected=why,
+            found=Number(value=None, refused=why),
+            holds=True,
+            applies=False,
+        )
+    found = rows[control.explanation.name]
+    left = f", {control.kept:.0%} of what it says being the same" if control.kept >= 0.005 else ""
+    return Check(
+        name=found.name,
+        text=text,
+        expected="nothing recovered: not above 0 by more than noise (the rule depends on "
+        f"{control.depends}{left})",
+        found=found.recovered[reference],
+        holds=_not_above_zero(found, reference),
+    )
 
 
 def _same(ledger: Ledger, one: str, other: str) -> bool:

@@ -156,7 +156,7 @@ def run_assay(
         subject = ux.load(model, accept_terms=accept_terms)
 
         if heads:
-            components(subject, heads, heads=True)
+            components(subject, heads, heads=not explanations)
 
         def read(name: str, documents: int, fit_documents: int) -> Text:
             return ux.text(

@@ -14,6 +14,7 @@ from unexplained.evaluate.activations import local as recorded_local
 from unexplained.evaluate.conditions import Effect, digest, tensor_digest
 from unexplained.explanations.carried import counted
 from unexplained.explanations.description import PARAMETER_BITS, written
+from unexplained.explanations.lent import bits_lent, lent
 from unexplained.explanations.protocol import Claim, Explanation, elsewhere
 from unexplained.record import Description
 from unexplained.sites import HEAD_VALUES, Shape, Site
@@ -51,11 +52,15 @@ class Fitted:
     """How many numbers were fitted."""
     gates: dict[str, float]
     """The fitted scalar of every head, if there is one."""
+    shape: Shape
 
     @property
     def description(self) -> Description:
-        """How long it is: code, and 32 bits for every number that was fitted or is in a table."""
-        return describe(self.explanation, self.parameters)
+        """How long it is: code, fitted numbers, and the parameters that compute what it reads."""
+        count = lent(self.explanation, self.sites, self.shape)
+        return describe(self.explanation, self.parameters).model_copy(
+            update={"lent": count, "lent_bits": bits_lent(count, self.shape)}
+        )
 
     def condition(self, effect: Effect = "total") -> Edited:
         """The model with the explanation in the components' place."""
@@ -78,6 +83,7 @@ class Standing:
             ExplanationError: It depends on something that is not counted, or something was fitted
                 to it, or read of it, that has changed since.
         """
+        self.explanation.asked.clear()
         now = counted(self.explanation).fingerprint
         if now != self.made and (self.explanation.readout != "none" or self.explanation.shuffled):
             raise ExplanationError(
@@ -105,9 +111,8 @@ def describe(explanation: Explanation, parameters: int) -> Description:
 
 def sites_to_observe(explanation: Explanation, sites: Sequence[Site], shape: Shape) -> list[Site]:
     """What has to be recorded on the fit part to fit this explanation."""
-    own = [name for name in explanation.reads if name in HEAD_VALUES and name != "out"]
-    if explanation.gives == "pattern":
-        own.append("v")
+    own = [name for name in explanation.reads if name in HEAD_VALUES]
+    own.append("v" if explanation.gives == "pattern" else explanation.gives)
     found = list(elsewhere(explanation.reads, shape))
     for site in sites:
         if site.part == "H":
@@ -115,6 +120,13 @@ def sites_to_observe(explanation: Explanation, sites: Sequence[Site], shape: Sha
         else:
             found.append(site)
     return list(dict.fromkeys(found))
+
+
+def stands_at(explanation: Explanation, site: Site) -> Site:
+    """The value that is replaced: of a head what the explanation gives, or z if that is a pattern."""
+    if site.part != "H":
+        return site
+    return site.component.at("z" if explanation.gives == "pattern" else explanation.gives)
 
 
 def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitted:
@@ -131,20 +143,21 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
             carries what no description length counts.
     """
     explanation, sites = claim.explanation, claim.sites(shape)
+    explanation.asked.clear()
     standing = Standing(explanation, counted(explanation).fingerprint)
     edits: list[Edit] = []
     tensors: list[Tensor] = []
     gates: dict[str, float] = {}
     parameters = 0
     for site in sites:
-        say = _sayer(explanation, site, shape, activations, seed)
-        if explanation.gives not in ("pattern", "z"):
-            where = site if site.part != "H" else site.component.at(explanation.gives)
+        say = sayer(explanation, site, shape, activations, seed)
+        where = stands_at(explanation, site)
+        if explanation.gives not in ("pattern", "z") and explanation.readout == "none":
             edits.append(Edit(where, say, elsewhere(explanation.reads, shape), standing))
             continue
-        readout = _fit_readout(explanation, site, say, activations)
+        readout = _fit_readout(explanation, where, say, activations)
         tensors += readout.tensors
-        if readout.gate is not None:
+        if readout.gate is not None and explanation.readout == "gate":
             gates[str(site)] = readout.gate
             tensors.append(torch.tensor([readout.gate], dtype=torch.float64))
             parameters += 1
@@ -153,7 +166,7 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
         parameters += sum(t.numel() for t in (readout.matrix, readout.bias) if t is not None)
         edits.append(
             Edit(
-                site.component.at("z"),
+                where,
                 _through(explanation, say, readout),
                 elsewhere(explanation.reads, shape),
                 standing,
@@ -162,14 +175,16 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
     mark = digest(
         standing.made,
         *(explanation.gives, explanation.rest, explanation.readout, *explanation.reads),
-        f"shuffled {seed} {activations.documents}" if explanation.shuffled else "",
+        f"shuffled {seed} {explanation.moved} {activations.documents}"
+        if explanation.shuffled
+        else "",
         *map(str, sites),
         tensor_digest(tensors),
     )
-    return Fitted(explanation, sites, tuple(edits), mark, parameters, gates)
+    return Fitted(explanation, sites, tuple(edits), mark, parameters, gates, shape)
 
 
-def _sayer(
+def sayer(
     explanation: Explanation, site: Site, shape: Shape, activations: Activations, seed: int
 ) -> Callable[[Local], Tensor]:
     """What the explanation says here, or, if shuffled, of another document with its tokens mixed.
@@ -185,22 +200,49 @@ def _sayer(
         if number not in known:
             batch, values = activations.batches[number]
             mixed = replace(batch, tokens=_out_of_order(batch, seed))
-            known[number] = explanation(_wide(recorded_local(site, mixed, values)), shape)
+            here = recorded_local(stands_at(explanation, site), mixed, values)
+            known[number] = explanation(_wide(here), shape)
         return known[number]
 
     def say(local: Local) -> Tensor:
         batch = local.batch
-        width = batch.tokens.shape[1] if explanation.gives == "pattern" else local.value.shape[2]
-        said = _wide(local).own("v").new_zeros(*batch.tokens.shape, width)
+        length = batch.tokens.shape[1]
+        rest = (length,) if explanation.gives == "pattern" else local.value.shape[2:]
+        kind = _wide_type(local.value.dtype)
+        said = local.value.new_zeros((*batch.tokens.shape, *rest), dtype=kind)
         for row, (document, length) in enumerate(
             zip(batch.documents, batch.valid.sum(-1).tolist(), strict=True)
         ):
             number, at = activations.donor(document, length, seed)
-            columns = length if explanation.gives == "pattern" else width
-            said[row, :length, :columns] = of_donor(number)[at, :length, :columns]
+            found = of_donor(number)[at, :length]
+            if explanation.gives == "pattern":
+                found = found[:, :length]
+            if explanation.moved:
+                found = _elsewhere(found, document, seed, square=explanation.gives == "pattern")
+            here = said[row, :length]
+            (here[:, :length] if explanation.gives == "pattern" else here).copy_(found)
         return said
 
     return say
+
+
+def _elsewhere(said: Tensor, document: str, seed: int, *, square: bool) -> Tensor:
+    """What is said of a document, (position, …), put at other positions, drawn from its hash.
+
+    Of a pattern every row goes round by so many places that nothing stays where it was; the first
+    row has one place. Values go round as a whole.
+    """
+    length = len(said)
+    if length < 2:
+        return said
+    draw = torch.Generator().manual_seed(int(digest("moved", document, str(seed)), 16) >> 1)
+    if not square:
+        return said.roll(int(torch.randint(1, length, (), generator=draw)), 0)
+    size = torch.arange(1, length + 1)
+    by = 1 + (torch.rand(length, generator=draw) * (size - 1)).long()
+    column = torch.arange(length)[None, :]
+    source = torch.where(column < size[:, None], (column - by[:, None]) % size[:, None], column)
+    return said.gather(1, source.to(said.device))
 
 
 def _wide_type(kind: torch.dtype) -> torch.dtype:
@@ -213,13 +255,19 @@ def _wide(local: Local) -> Local:
     What comes of it is given back in the model's type by the edit.
     """
 
-    def wide(value: Tensor) -> Tensor:
-        return value.to(_wide_type(value.dtype))
+    def wide(value: Tensor, pattern: bool = False) -> Tensor:
+        value = value.to(_wide_type(value.dtype))
+        # A row of attention adds up to 1 within the rounding of its type, which is no attention made.
+        return value / value.sum(-1, keepdim=True).clamp(min=1) if pattern else value
 
     if local.value.dtype == _wide_type(local.value.dtype):
         return local
-    sites = {site: wide(value) for site, value in local._elsewhere.items()}
-    return replace(local, _own=lambda name: wide(local.own(name)), _elsewhere=sites)
+    sites = {s: wide(value, s.value == "pattern") for s, value in local._elsewhere.items()}
+
+    def own(name: str) -> Tensor:
+        return wide(local.own(name), name == "pattern")
+
+    return replace(local, _own=own, _elsewhere=sites)
 
 
 def _out_of_order(batch: Batch, seed: int) -> Tensor:
@@ -239,7 +287,7 @@ def _said_z(
 ) -> tuple[Tensor, Tensor]:
     """The z that the explanation says, and the rest that it is mixed with, in float32 at least."""
     mean = mean.to(_wide_type(mean.dtype))
-    if explanation.gives == "z":
+    if explanation.gives != "pattern":
         said = say(local)
         return said, mean.expand_as(said)
     pattern, v = say(local), _wide(local).own("v")
@@ -257,25 +305,35 @@ def _through(
             z = rest + readout.gate * (z - rest)
         z = z.to(_wide_type(z.dtype))
         if readout.matrix is not None and readout.bias is not None:
-            z = z @ readout.matrix + readout.bias
+            z = (_columns(z) @ readout.matrix + readout.bias).view_as(z)
         return z
 
     return stand_in
 
 
+def _columns(value: Tensor) -> Tensor:
+    """A neuron's value as one of width 1."""
+    return value[..., None] if value.dim() < 3 else value
+
+
 def _fit_readout(
     explanation: Explanation, site: Site, say: Callable[[Local], Tensor], activations: Activations
 ) -> Readout:
-    z = activations.flat(site.component.at("z"))
+    z = activations.flat(site)
     mean = z.double().mean(0).to(z.dtype)
     if explanation.readout == "none":
         return Readout(mean)
+    if explanation.readout == "nothing":
+        return Readout(mean, gate=0.0)
     said, rest = [], []
     for local in activations.at(site):
         pair = _said_z(explanation, say, mean, local)
         said.append(pair[0][local.batch.valid])
         rest.append(pair[1][local.batch.valid])
-    x, base, y = torch.cat(said).double(), torch.cat(rest).double(), z.double()
+    x, base, y = (
+        one.double().flatten(1) if one.dim() > 1 else one.double()[:, None]
+        for one in (torch.cat(said), torch.cat(rest), z)
+    )
     if explanation.readout == "gate":
         return Readout(mean, gate=_least_squares_gate(x - base, y - base))
     matrix, bias = ridge(x, y)

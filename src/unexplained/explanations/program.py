@@ -27,6 +27,7 @@ from unexplained.evaluate.evaluate import BATCH_TOKENS
 from unexplained.evaluate.score import Columns
 from unexplained.explanations.calibration import Calibration, calibrate
 from unexplained.explanations.carried import counted
+from unexplained.explanations.causal import Asked
 from unexplained.explanations.fit import Standing, describe
 from unexplained.explanations.protocol import TOLERANCE, Explanation, View
 from unexplained.record import Description
@@ -49,6 +50,11 @@ class TokenView(View):
     def vocabulary(self) -> int:
         """How many tokens there are."""
         return self._vocabulary
+
+    @property
+    def blank(self) -> Tensor:
+        """Zeros of the shape that is to be given: (1, position, vocabulary)."""
+        return torch.zeros((*self._tokens.shape, self._vocabulary))
 
     def site(self, address: str) -> Tensor:
         """Refused: no site is a program's to read."""
@@ -112,11 +118,11 @@ class Written:
     across documents and its predictions do not depend on how a text is batched. Of a batch only
     the rows that are scored are held, 4 bytes × vocabulary each.
 
-    Every document is read twice: whole, and cut off at a place drawn from its hash. A prediction
-    before the cut that differs by more than 1e-4 (of a log probability, or of its size where that
-    is above 1) has come from later tokens, or from the document's length, and is refused. A
-    program that peeks at one place in a hundred is thus found within some hundreds of documents,
-    not surely within one.
+    Every document is read six times (`causal`): whole, with its own tokens out of order from each
+    of four positions on, and cut off at a fifth, all drawn from its hash. A prediction before that
+    differs by more than 1e-4 (of a log probability, or of its size where that is above 1) has come
+    from later tokens, or from the document's length, and is refused. A program that peeks at one
+    place in a hundred is thus found within some tens of documents, not surely within one.
 
     Raises:
         ExplanationError: The explanation does not give logits, carries what is not counted, or
@@ -199,21 +205,16 @@ class Written:
         return logits.log_softmax(-1)
 
     def _causal(self, document: str, tokens: Tensor) -> Tensor:
-        """Predictions for a document, refused if they are others where it is cut off."""
+        """Predictions for a document, refused if what comes later changes them."""
         whole = self.log_probs(tokens)
-        if len(tokens) < 2:
-            return whole
-        cut = 1 + int(digest("cut", document), 16) % (len(tokens) - 1)
-        close = torch.isclose(self.log_probs(tokens[:cut]), whole[:cut], TOLERANCE, TOLERANCE)
-        if not bool(close.all()):
-            position = int(close.all(-1).logical_not().nonzero()[0])
-            raise ExplanationError(
-                f"{self.explanation.called} on document {document}",
-                f"its prediction at position {position} changes when the tokens from position "
-                f"{cut} on are cut off",
-                "At each position read only the tokens up to it, not how many follow, and draw "
-                "nothing at random.",
-            )
+        Asked(
+            self.explanation.called,
+            torch.ones((1, len(tokens)), dtype=torch.bool),
+            (document,),
+            whole[None],
+            lambda mixed: self.log_probs(mixed.of(tokens[None])[0])[None],
+            logs=TOLERANCE,
+        ).require_causal()
         return whole
 
 

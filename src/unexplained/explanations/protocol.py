@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -12,10 +12,14 @@ import torch
 from torch import Tensor
 
 from unexplained.errors import ExplanationError, near_matches
+from unexplained.evaluate.conditions import digest, tensor_digest
+from unexplained.explanations.causal import Asked, Mixed
 from unexplained.explanations.description import Source, source_of
+from unexplained.explanations.view import View as View
+from unexplained.explanations.view import mixed_local
 from unexplained.explanations.walk import carried
 from unexplained.record import Method
-from unexplained.sites import HEAD_VALUES, Shape, Site, parse
+from unexplained.sites import HEAD_VALUES, MODEL_PARTS, Shape, Site, parse
 from unexplained.subject import Local, Subject
 
 Rest = Literal["mean", "first"]
@@ -24,57 +28,6 @@ does, so that a pattern of zeros *is* mean ablation), or on the first position."
 
 TOLERANCE = 1e-4
 """By how much a row of a pattern may exceed 1, or an entry fall below 0, in float32."""
-
-
-class View:
-    """What an explanation's function sees. Reading what was not declared is an error.
-
-    What is read is a copy, so that writing to it changes nothing else: not the tokens of other
-    conditions, nor values that the model or another head computes with.
-    """
-
-    def __init__(self, local: Local, reads: Sequence[str], elsewhere: Sequence[Site]) -> None:
-        self._local, self._reads, self._elsewhere = local, tuple(reads), tuple(elsewhere)
-
-    @property
-    def tokens(self) -> Tensor:
-        """(batch, position) int64; padding on the right is 0."""
-        return self._read("tokens")
-
-    @property
-    def vocabulary(self) -> int:
-        """How many tokens there are: told to programs that stand in for a whole model alone."""
-        raise ExplanationError(
-            f"Reading 'vocabulary' at {self._local.site}",
-            "only an explanation of a whole model, which gives logits, is told it",
-            'Give logits: @explanation(gives="logits", reads=["tokens"]).',
-        )
-
-    def __getattr__(self, name: str) -> Tensor:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return self._read(name)
-
-    def site(self, address: str) -> Tensor:
-        """The value of another site, by the address that was declared in `reads`."""
-        self._declared(address)
-        for site in self._elsewhere:
-            if str(site) == address:
-                return self._local.elsewhere(site).clone()
-        raise ExplanationError(f"Reading '{address}'", "it is no site of another component")
-
-    def _read(self, name: str) -> Tensor:
-        self._declared(name)
-        read = self._local.tokens if name == "tokens" else self._local.own(name)
-        return read.clone()
-
-    def _declared(self, name: str) -> None:
-        if name not in self._reads:
-            raise ExplanationError(
-                f"Reading '{name}' at {self._local.site}",
-                f"the explanation declares that it reads {', '.join(self._reads) or 'nothing'}",
-                f'Declare it: reads=["{name}", …]. What is read is part of the claim.',
-            )
 
 
 @dataclass(frozen=True)
@@ -93,10 +46,15 @@ class Explanation:
     method: Method
     written: str
     """The name that its author gave it; `name` goes on to say which variant it is."""
-    readout: Literal["none", "gate", "affine", "calibrated"] = "none"
+    readout: Literal["none", "gate", "affine", "calibrated", "nothing"] = "none"
     """What is fitted on top, on the fit part: in closed form, or, of a program, two numbers."""
     shuffled: bool = False
     """Computed on another document: the control."""
+    moved: bool = False
+    """And put at other positions: the control of a rule that reads positions."""
+    asked: set[str] = field(default_factory=set, compare=False, repr=False)
+    """What it has been asked and did not look ahead in; its variants have one function, and share
+    this. Forgotten whenever it is fitted or measured, since what it holds may have changed."""
 
     @property
     def source(self) -> Source:
@@ -157,23 +115,27 @@ class Explanation:
         says = f"{self.says} Its confidence and a mix with the unigram table are fitted."
         return replace(self, name=f"{self.name}, calibrated", says=says, readout="calibrated")
 
-    def on_shuffled(self) -> Explanation:
-        """The same, computed on another document: what the readout alone can recover."""
+    def on_shuffled(self, *, moved: bool = False) -> Explanation:
+        """The same, computed on another document: what the readout alone can recover.
+
+        `moved` puts what it says at other positions as well: what a rule about positions, which
+        says the same of every document, recovers where it is wrong.
+        """
+        where = ", and put at other positions" if moved else ""
         return replace(
             self,
-            name=f"{self.name}, shuffled",
-            says=f"{self.says} Computed on another document, its tokens out of order.",
+            name=f"{self.name}, {'moved' if moved else 'shuffled'}",
+            says=f"{self.says} Computed on another document, its tokens out of order{where}.",
             shuffled=True,
+            moved=moved,
         )
 
     def _with(self, readout: Literal["gate", "affine"], word: str, says: str) -> Explanation:
-        if self.gives not in ("pattern", "z"):
+        if self.gives == "logits":
             raise ExplanationError(
                 f"{self.called} with a fitted {readout}",
-                f"it gives '{self.gives}', and readouts are fitted on patterns and z",
-                "Use .calibrated() on a program."
-                if self.gives == "logits"
-                else "Give the head's pattern or z.",
+                "it gives 'logits', and readouts are fitted on values of components",
+                "Use .calibrated() on a program.",
             )
         return replace(
             self, name=f"{self.name}, {word}", says=f"{self.says} {says}", readout=readout
@@ -213,14 +175,39 @@ class Explanation:
 
         Raises:
             ExplanationError: It raised (its own traceback, cut to its lines), read what it did
-                not declare, or returned something that cannot stand in.
+                not declare, returned something that cannot stand in, or looked ahead.
         """
-        view = View(local, self.reads, elsewhere(self.reads, shape))
+        read = elsewhere(self.reads, shape)
         asked = f"{self.called} at {local.site}"
-        given = self.run(view, asked)
+        given = self.run(View(local, self.reads, read, self.gives), asked)
         self._check(given, asked, local)
-        # A copy: the function may keep what it returned, and write its next answer there.
-        return given.clone()
+        # A copy: the function may keep what it returned, and write its next answer there. What
+        # rounding left at later positions of a pattern is dropped.
+        given = given.tril() if self.gives == "pattern" else given.clone()
+        self._require_causal(given, asked, local, read)
+        return given
+
+    def _require_causal(
+        self, given: Tensor, asked: str, local: Local, read: tuple[Site, ...]
+    ) -> None:
+        """Ask it again with other things where it may not look, once for everything that it is given."""
+        batch, own = local.batch, any(name != "tokens" for name in self.reads)
+        mark = digest(
+            tensor_digest([batch.tokens, batch.valid]), str(local.site) if own else self.gives
+        )
+        if mark in self.asked:
+            return
+
+        def again(mixed: Mixed) -> Tensor:
+            now = self.run(
+                View(mixed_local(local, mixed, read), self.reads, read, self.gives), asked
+            )
+            return now.tril() if self.gives == "pattern" and now.dim() > 1 else now
+
+        Asked(
+            asked, batch.valid, batch.documents, given, again, self.gives == "pattern", own
+        ).require_causal()
+        self.asked.add(mark)
 
     def run(self, view: View, asked: str) -> Tensor:
         """Evaluate the function on a view; `asked` says in errors what was wanted.
@@ -309,7 +296,11 @@ class Claim:
 
 def elsewhere(reads: Sequence[str], shape: Shape) -> tuple[Site, ...]:
     """The declared reads that are addresses of other components."""
-    return tuple(site for name in reads if "." in name for site in parse(name, shape))
+    return tuple(site for name in reads if _is_address(name) for site in parse(name, shape))
+
+
+def _is_address(name: str) -> bool:
+    return "." in name or name in MODEL_PARTS
 
 
 def explanation(
@@ -340,7 +331,7 @@ def explanation(
     """
     for label, values, known in (
         ("gives", [gives], [*HEAD_VALUES, "value", "logits"]),
-        ("reads", [r for r in reads if "." not in r], [*HEAD_VALUES, "value", "tokens"]),
+        ("reads", [r for r in reads if not _is_address(r)], [*HEAD_VALUES, "value", "tokens"]),
         ("rest", [rest], get_args(Rest)),
         ("method", [method], get_args(Method)),
     ):

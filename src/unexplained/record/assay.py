@@ -33,11 +33,15 @@ class Description(Frozen):
     code_bits: int
     parameters: int
     parameter_bits: int
+    lent: int = 0
+    """Parameters of the model that compute what is read of it; of older records, which did not
+    count them, 0."""
+    lent_bits: int = 0
 
     @property
     def bits(self) -> int:
-        """Bits of code and of fitted parameters together."""
-        return self.code_bits + self.parameter_bits
+        """Bits of code, of fitted parameters and of those that the model lends, together."""
+        return self.code_bits + self.parameter_bits + self.lent_bits
 
 
 class Row(Frozen):
@@ -186,6 +190,8 @@ class Check(Frozen):
     expected: str
     found: Number
     holds: bool
+    applies: bool = True
+    """False where no control of this kind can tell: then there is nothing that could fail."""
 
 
 class Crux(Frozen):

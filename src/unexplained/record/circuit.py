@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from unexplained.record.assay import Method
 from unexplained.record.base import Frozen, Number, Record
 
 
@@ -38,6 +39,8 @@ class Curve(Frozen):
     """The same by the value alone."""
     draws: int = 1
     """Of a random order: how many were averaged."""
+    tag: Method = "internals"
+    """Item 107's tag: attributions and magnitudes look inside, a random order at nothing."""
 
 
 class EdgeScore(Frozen):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from unexplained.record.assay import Method
 from unexplained.record.base import Frozen, Number, Record
 
 
@@ -62,6 +63,8 @@ class SweepRecord(Record):
     """What every component of a set does to a measure, and how the strongest interact."""
 
     kind: Literal["sweep"] = "sweep"
+    tag: Method = "internals"
+    """Item 107's tag, of every effect: components inside are ablated, and nothing is said of them."""
     ablation: str
     measure: str = "loss"
     """`loss`, `KL`, `logit difference`, `accuracy`."""

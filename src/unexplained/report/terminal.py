@@ -256,7 +256,11 @@ def _checks(checks: tuple[Check, ...]) -> Table:
             printed.plain(check.text),
             printed.plain(check.expected),
             printed.plain(words),
-            printed.plain("holds", "green") if check.holds else printed.plain("FAILED", "bold red"),
+            printed.plain("none of this kind", "yellow")
+            if not check.applies
+            else printed.plain("holds", "green")
+            if check.holds
+            else printed.plain("FAILED", "bold red"),
         )
     return table
 

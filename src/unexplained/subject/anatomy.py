@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from unexplained.errors import SubjectError
-from unexplained.sites import Shape
+from unexplained.sites import Parameters, Shape
 from unexplained.subject.families import Family, family_of, positions
 
 Projection = Literal["q", "k", "v"]
@@ -78,7 +78,32 @@ class Anatomy:
             neurons=self._inputs(self.neuron_output(0)),
             vocabulary=int(self._weight(self.unembed).shape[0]),
             positions=positions(self.family, config),
+            parameters=self._parameters(heads, width),
         )
+
+    def _parameters(self, heads: int, width: int) -> Parameters:
+        """What the parts of the first layer take, biases included."""
+        size = self._inputs(self.head_output(0)) // heads
+
+        def projected(name: Projection) -> int:
+            return size * (width + (getattr(self.projection(0, name), "bias", None) is not None))
+
+        def numbers(module: nn.Module) -> int:
+            return sum(p.numel() for name, p in module.named_parameters() if "norm" not in name)
+
+        layer = self.layers[0]
+        attention, mlp = (
+            numbers(layer.get_submodule(path)) for path in (self.family.attention, self.family.mlp)
+        )
+        last = numbers(self.neuron_output(0))
+        others = {id(p) for part in (*self.layers, self.final_norm) for p in part.parameters()}
+        return Parameters(
+            query=projected("q"), key=projected("k"), value=projected("v"), output=size * width,
+            neuron=(mlp - last) // self._inputs(self.neuron_output(0)),
+            attention=attention, mlp=mlp,
+            embedding=sum(p.numel() for p in self.body.parameters() if id(p) not in others),
+            bits=8 * next(self.model.parameters()).element_size(),
+        )  # fmt: skip
 
     def require_positions(self, count: int) -> None:
         """Refuse a pass of more tokens than the model has positions for.
