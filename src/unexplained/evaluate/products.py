@@ -17,6 +17,7 @@ from unexplained.evaluate.store import code_digest
 from unexplained.subject import Subject
 from unexplained.subject.precision import SETTINGS, Precision
 from unexplained.text import Text
+from unexplained.text.build import fingerprint_of
 
 
 def circumstances(
@@ -25,7 +26,8 @@ def circumstances(
     """What kept measurements depend on besides the condition; the first model is the subject."""
     return {
         **_facts(models[0]),
-        "text": text.fingerprint,
+        # As it is now: whoever has a text may write to its tokens.
+        "text": fingerprint_of(text.name, text.eval, text.fit),
         "threads": str(threads),
         "products": " and ".join(dict.fromkeys(model.precision.setting for model in models)),
         "batch tokens": str(batch_tokens),

@@ -22,10 +22,13 @@ _ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 _STORES = frozenset({"STORE_FAST", "STORE_DEREF", "STORE_NAME", "STORE_GLOBAL"})
 
 _INSIDE = frozenset(
-    {"__builtins__", "__globals__", "__loader__", "__spec__", "__subclasses__", "f_back",
+    {"_local", "_reads", "_elsewhere", "_declared", "__dict__", "__doc__", "__annotations__", "__builtins__", "__globals__", "__loader__", "__spec__", "__subclasses__", "f_back",
      "f_builtins", "f_globals", "f_locals", "gi_frame", "tb_frame"}
 )  # fmt: skip
-"""Attributes and names through which code reaches things that nobody named."""
+"""Attributes and names through which code reaches things that nobody named: how a view is made, and
+what counts for nothing because it changes nothing."""
+
+_SETS = _ATTRIBUTE | {"STORE_ATTR", "DELETE_ATTR"}
 
 
 _HAS_DOCSTRING = 0x4000000
@@ -115,7 +118,7 @@ class _Reader:
             and step.argval in self.code.co_freevars
         ):  # fmt: skip
             self.found.writes.append(step.argval)
-        if step.opname in _ATTRIBUTE and step.argval in _INSIDE:
+        if step.opname in _SETS and step.argval in _INSIDE:
             self.found.inside.append(step.argval)
         return at + 1
 

@@ -105,8 +105,15 @@ def is_plain(thing: object) -> bool:
     )  # fmt: skip
 
 
+def written(thing: object) -> str:
+    """A value as code would write it, whole: Python cuts long expressions and refuses long numbers."""
+    if isinstance(thing, Pattern):
+        return f"re.compile({thing.pattern!r}, {thing.flags})"
+    return hex(thing) if isinstance(thing, int) and abs(thing) >> 4096 else repr(thing)
+
+
 def place_in_set(thing: Any) -> tuple[str, str]:
     """An order of a set's members that does not depend on where they lie in memory."""
     if isinstance(thing, types.FunctionType | type):
         return type(thing).__name__, thing.__qualname__
-    return type(thing).__name__, repr(thing)
+    return type(thing).__name__, written(thing)

@@ -209,11 +209,11 @@ class _Walk:
 
     def scalar(self, thing: object) -> None:
         """One number or text: where it is named by itself it is as if it were written there."""
-        self.found.marks.append(f"{type(thing).__name__} {thing!r}")
+        self.found.marks.append(f"{type(thing).__name__} {kinds.written(thing)}")
         if self.depth and not isinstance(thing, str | None):
             self.charge(1, prices.bits_of(thing))
         else:
-            self.write(repr(thing))
+            self.write(kinds.written(thing))
 
     depth = 0
     """How many containers and objects are around what is being met."""
@@ -242,11 +242,11 @@ class _Walk:
         elif kind in (*kinds.MAPPINGS, *kinds.SEQUENCES, *kinds.SETS):
             self.container(label, thing)
         elif kind in kinds.WORDS or root_of(kind.__module__) == "typing":
-            word = kind.__name__ if kind is object else repr(thing)
+            word = kind.__name__ if kind is object else kinds.written(thing)
             self.found.marks.append(f"{kind.__name__} {word}")
         elif kind in kinds.WRITTEN:
-            self.found.marks.append(f"{kind.__name__} {thing!r}")
-            self.write(repr(thing))
+            self.found.marks.append(f"{kind.__name__} {kinds.written(thing)}")
+            self.write(kinds.written(thing))
         elif isinstance(thing, NGram):
             self.table(thing)
         else:

@@ -18,6 +18,10 @@ from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import _get_current_function_mode_stack
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
+
+from unexplained.errors import MeasurementError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,7 +42,18 @@ _KERNELS = [SDPBackend.MATH, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_AT
 
 @contextmanager
 def neutral() -> Iterator[None]:
-    """Compute inside as if nobody had set anything; what was set is back afterwards."""
+    """Compute inside as if nobody had set anything; what was set is back afterwards.
+
+    Raises:
+        MeasurementError: Code of somebody's stands between torch's functions and who calls them.
+    """
+    for mode in _modes():
+        if not type(mode).__module__.startswith("torch."):
+            raise MeasurementError(
+                f"A measurement inside a {type(mode).__name__}",
+                "it is a mode of torch that may change what every function computes",
+                "Measure outside of it.",
+            )
     with ExitStack() as aside:
         if torch.is_inference_mode_enabled():
             aside.enter_context(torch.inference_mode(False))
@@ -51,6 +66,12 @@ def neutral() -> Iterator[None]:
         if _float32_by_default.depth or torch.get_default_dtype() != torch.float32:
             aside.enter_context(_float32_by_default)
         yield
+
+
+def _modes() -> list[object]:
+    """Who stands between torch's functions and their callers, in this thread."""
+    stacks: tuple[Any, ...] = (_get_current_function_mode_stack, _get_current_dispatch_mode_stack)
+    return [mode for stack in stacks for mode in stack()]
 
 
 class _Float32ByDefault:

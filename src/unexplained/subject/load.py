@@ -68,6 +68,12 @@ def load(
     if device_map is not None:
         _check_placement(source, device)
     where = _device(device)
+    if not isinstance(source, str | Path | nn.Module):
+        raise SubjectError(
+            f"A model given as a {type(source).__name__}",
+            "it is neither a name, a path nor a model of transformers",
+            "Give the name, the folder, or the model itself.",
+        )
     with alone(), quiet():
         if isinstance(source, nn.Module):
             model, found, notes = source, tokenizer, [f"{type(source).__name__} given in memory"]
@@ -160,7 +166,8 @@ def _device(device: str | None) -> str | None:
     if device is None:
         return None
     try:
-        torch.empty(1, device=device)
+        if torch.empty(1, device=device).device.type == "meta":
+            raise ValueError("what is there has no values")
     except Exception as error:  # every backend says it in its own way
         there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
         raise SubjectError(

@@ -43,6 +43,12 @@ WANTED = (
 )  # fmt: skip
 """Files of a repository on the hub that are fetched; no others are read."""
 
+_IMPLEMENTATIONS = (
+    "_attn_implementation", "attn_implementation", "_attn_implementation_internal",
+    "_experts_implementation", "experts_implementation",
+)  # fmt: skip
+"""Entries of a configuration that name the code that computes it."""
+
 HUB_SECONDS = 10.0
 """How long the hub has for its first answer; afterwards transformers tries again by itself."""
 
@@ -124,6 +130,14 @@ def _required_config(asked: str, path: Path) -> dict[str, Any]:
             f"its weights are quantised (quant_method '{method}')",
             "Dequantise it first (model.dequantize(), then save_pretrained), or use the original.",
         )
+    for name in _IMPLEMENTATIONS:
+        if name in config and config[name] not in ("eager", "sdpa", None):
+            raise SubjectError(
+                asked,
+                f"its config.json asks for {name}: {config[name]!r}, which transformers may fetch as "
+                "code from a hub",
+                "Take the entry out; the engine has an attention of its own.",
+            )
     for name in _COUNTS:
         if name in config and not (isinstance(config[name], int) and config[name] > 0):
             raise SubjectError(

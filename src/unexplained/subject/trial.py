@@ -107,6 +107,13 @@ def _by_itself(anatomy: Anatomy, tokens: Tensor) -> Tensor:
     try:
         with torch.no_grad():
             logits: Tensor = model(input_ids=tokens, use_cache=False).logits
+    except Exception as error:  # a model of somebody's may fail in any way
+        said = " ".join(str(error).split())[:200]
+        raise SubjectError(
+            f"A model of type '{anatomy.family.name}' ({type(model).__name__})",
+            f"it cannot be called with {tokens.shape[1]} tokens ({type(error).__name__}: {said})",
+            "Does it run by itself: model(input_ids=…, use_cache=False)?",
+        ) from error
     finally:
         model.set_attn_implementation(NAME)
     return logits
