@@ -97,7 +97,7 @@ def told(
     before, after = (statistics.median(side) for side in zip(*rounds, strict=True))
     found = {
         "seconds before": before, "seconds after": after, "after / before": ratio(rounds),
-        "95% range": [again[50], again[1949]], "sums": totals,
+        "95% range": [again[50], again[1949]], "sums": totals, "rounds": len(rounds),
     }  # fmt: skip
     low, high = found["95% range"]  # type: ignore[misc]
     print(f"{name:10} {before:8.3f} s {after:8.3f} s   {ratio(rounds):.3f} [{low:.3f}, {high:.3f}]"
@@ -130,9 +130,10 @@ def main() -> None:
             seconds = {which: sides[which].do(work)[0] for which in order}
             rounds.append((seconds[0], seconds[1]))
         found[work] = told(work, rounds, (totals[0], totals[1]))
+    if asked.out.is_file():  # works that were not asked for now stay
+        found = json.loads(asked.out.read_text(encoding="utf-8"))["works"] | found
     report = {
-        "seed": 0, "versions": versions(), "machine": machine(), "rounds": asked.rounds,
-        "step of W1": STEP, "works": found,
+        "seed": 0, "versions": versions(), "machine": machine(), "step of W1": STEP, "works": found
     }  # fmt: skip
     asked.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
