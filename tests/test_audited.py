@@ -6,9 +6,11 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import transformers.models.llama.modeling_llama as modeling_llama
 from torch.overrides import TorchFunctionMode
 
 import unexplained as ux
@@ -113,3 +115,24 @@ def test_what_is_no_model_and_a_device_without_values_are_refused() -> None:
     model.config.return_dict = False
     with pytest.raises(SubjectError, match="cannot be called"):
         opened(model)
+
+
+@pytest.mark.parametrize(
+    ("home", "name"),
+    [
+        (torch.nn.functional, "silu"),
+        (modeling_llama, "apply_rotary_pos_emb"),
+    ],
+    ids=["silu", "apply_rotary_pos_emb"],
+)
+def test_a_function_that_somebody_put_in_the_place_of_one_that_a_model_calls_is_refused(
+    home: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As libraries do that patch architectures: kept numbers would be those of before."""
+    subject = opened(tiny_model("llama"))
+    kept = getattr(home, name)
+    monkeypatch.setattr(home, name, lambda *words, **more: kept(*words, **more))
+    with pytest.raises(SubjectError, match=f"function {name}"):
+        loss(subject)
+    with pytest.raises(SubjectError, match=f"function {name}"):
+        opened(tiny_model("llama"))

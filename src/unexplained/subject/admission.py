@@ -19,7 +19,14 @@ from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedModel
 
 from unexplained.errors import SubjectError
 from unexplained.subject.families import family_of
-from unexplained.subject.live import ADAPTERS, compiled, described, global_hooks, interferes
+from unexplained.subject.live import (
+    ADAPTERS,
+    compiled,
+    described,
+    global_hooks,
+    interferes,
+    replaced_functions,
+)
 
 MERGE = "Merge the adapter into the weights first (peft: model.merge_and_unload())."
 PLAIN = "Give the model as transformers makes it (AutoModelForCausalLM.from_pretrained)."
@@ -39,8 +46,8 @@ def require_plain(model: nn.Module) -> None:
     assert isinstance(model, PreTrainedModel)
     blank = _blank(model)
     _require_modules(model, blank)
-    if everywhere := global_hooks():
-        raise SubjectError(_asked(model), everywhere, "Remove it while measuring.")
+    if everywhere := global_hooks() or replaced_functions(model):
+        raise SubjectError(_asked(model), everywhere, "Take that back while measuring.")
     for name, module in model.named_modules():
         if found := interferes(module) or _replaced(module):
             where = f"its module '{name}' {found}" if name else f"it {found}"

@@ -9,8 +9,10 @@ engine and the modules it watches.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -194,6 +196,33 @@ def global_hooks() -> str:
     """Hooks on all modules of the process; empty if there are none."""
     if torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks:
         return "a hook is registered on all modules of this process"
+    return ""
+
+
+_COMPUTES = ("torch", "torch.nn.functional")
+"""Modules whose functions every architecture calls, besides those where its own classes are."""
+
+_KNOWN = {
+    "torch", "transformers", "unexplained", "safetensors", "huggingface_hub", "tokenizers", "numpy",
+    "accelerate", "packaging", "peft", "torchao", "torchvision", "deepspeed", "kernels", "sympy", "tqdm",
+    *sys.stdlib_module_names,
+}  # fmt: skip
+"""Packages of which transformers and torch import functions themselves."""
+
+
+def replaced_functions(model: nn.Module) -> str:
+    """A function of somebody's in the place of one that the model's classes call; empty if none.
+
+    Libraries that patch architectures put theirs into the namespaces where classes look them up. The
+    numbers are then those of what is called, and not those that were kept before.
+    """
+    homes = dict.fromkeys([*_COMPUTES, *(type(module).__module__ for module in model.modules())])
+    for home in homes:
+        for name, value in vars(sys.modules[home]).items() if home in sys.modules else ():
+            if isinstance(value, FunctionType) and name.isidentifier():
+                root = str(value.__module__).split(".")[0]
+                if root not in _KNOWN:
+                    return f"the function {name} of {home} is one of {root}"
     return ""
 
 

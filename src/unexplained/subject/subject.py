@@ -21,7 +21,7 @@ from unexplained.subject.attention import NAME
 from unexplained.subject.edits import Batch, Edit
 from unexplained.subject.families import family_of
 from unexplained.subject.lent import Lent
-from unexplained.subject.live import Opened, counters, fingerprint, switches
+from unexplained.subject.live import Opened, counters, fingerprint, replaced_functions, switches
 from unexplained.subject.precision import Precision
 from unexplained.subject.prefix import Prefix, run_prefix
 from unexplained.subject.run import Copy, Pass, Resume, run
@@ -141,6 +141,10 @@ class Subject:
                 reproduce what it is now.
         """
         with self.undisturbed():
+            if replaced := replaced_functions(self.anatomy.model):
+                raise SubjectError(
+                    f"A measurement of {self.name}", replaced, "Take that back while measuring."
+                )
             now = switches(self.anatomy.model)
             if now != self._tried[0]:
                 family_of(self.anatomy.model)
