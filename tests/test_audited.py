@@ -22,7 +22,7 @@ from unexplained.explanations.carried import counted
 from written import from_folder, write_folder
 
 
-@pytest.mark.parametrize("name", ["_attn_implementation", "attn_implementation"])
+@pytest.mark.parametrize("name", ["_attn_implementation", "experts_implementation"])
 @pytest.mark.parametrize("value", ["owner/kernels", "flash_attention_2"])
 def test_a_configuration_that_names_code_of_a_hub_is_refused(
     name: str, value: str, tmp_path: Path

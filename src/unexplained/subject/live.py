@@ -219,7 +219,8 @@ def replaced_functions(model: nn.Module) -> str:
     homes = dict.fromkeys([*_COMPUTES, *(type(module).__module__ for module in model.modules())])
     for home in homes:
         for name, value in vars(sys.modules[home]).items() if home in sys.modules else ():
-            if isinstance(value, FunctionType) and name.isidentifier():
+            # Dynamo leaves what it compiled there, under names that nobody writes.
+            if isinstance(value, FunctionType) and not name.startswith("__"):
                 root = str(value.__module__).split(".")[0]
                 if root not in _KNOWN:
                     return f"the function {name} of {home} is one of {root}"

@@ -43,10 +43,7 @@ WANTED = (
 )  # fmt: skip
 """Files of a repository on the hub that are fetched; no others are read."""
 
-_IMPLEMENTATIONS = (
-    "_attn_implementation", "attn_implementation", "_attn_implementation_internal",
-    "_experts_implementation", "experts_implementation",
-)  # fmt: skip
+_IMPLEMENTATIONS = ("_attn_implementation", "_experts_implementation", "experts_implementation")
 """Entries of a configuration that name the code that computes it."""
 
 HUB_SECONDS = 10.0
