@@ -114,7 +114,9 @@ def test_closing_two_subjects_in_either_order_gives_the_model_back() -> None:
         model.set_attn_implementation("eager")
         before = state(model)
         subjects = [opened(model), opened(model)]
+        whole = measured(subjects[1 - first_closed])
         closed(subjects[first_closed])
+        assert measured(subjects[1 - first_closed]) == whole  # still open
         closed(subjects[1 - first_closed])
         assert state(model) == before, first_closed
 
