@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from tiny import VOCABULARY, tiny_subject
-from unexplained.ablations import ABLATIONS
+from tiny import VOCABULARY, tiny_model, tiny_subject, tiny_tokenizer
+from unexplained.ablations import ABLATIONS, AblationError
 from unexplained.ablations.position_mean import FEWEST
-from unexplained.evaluate import Activations, observe
+from unexplained.assays.asked import require_fill
+from unexplained.errors import MeasurementError
+from unexplained.evaluate import Activations, evaluate, joint, observe
 from unexplained.explanations import LIBRARY, fit
 from unexplained.explanations.fit import sites_to_observe
 from unexplained.sites import Site
-from unexplained.subject import Batch, Edit, Subject
+from unexplained.subject import Batch, Edit, Subject, load
 from unexplained.text import Block, Text
 
 LENGTHS = [20, 20, 19, 17, 17, 16, 16, 15, 15, 14, 12, 9]
@@ -153,3 +157,87 @@ def test_gates_and_affine_maps_are_those_of_numpy(subject: Subject, text: Text) 
         # The ridge is 1e-6 of the mean variance; what it moves is far below this.
         np.testing.assert_allclose(put, expected, rtol=1e-3, atol=1e-4)
         start += len(block.tokens)
+
+
+def opened(seed: int) -> Subject:
+    return load(tiny_model("llama", seed=seed), tokenizer=tiny_tokenizer(), device="cpu")
+
+
+def reached(text: Text) -> int:
+    return sorted((len(block.tokens) for block in text.fit), reverse=True)[FEWEST - 1]
+
+
+def test_the_position_mean_of_a_pattern_is_that_of_loops_over_documents_that_reach_a_query(
+    subject: Subject, text: Text
+) -> None:
+    (site,) = subject.sites("L1.H2.pattern")
+    (edit,) = ABLATIONS.get("position mean").fit(recorded(subject, text, [site]), [site], 0).edits
+    most = reached(text)
+    documents = [alone(subject, block, site) for block in text.fit]
+    short = next(block for block in text.fit if len(block.tokens) <= most)
+    put = filled(subject, short, edit)
+    for query in range(len(short.tokens)):
+        rows = [d[query, : query + 1] for d in documents if len(d) > query]
+        torch.testing.assert_close(
+            put[query, : query + 1], torch.stack(rows).mean(0), rtol=1e-5, atol=1e-6
+        )
+        assert not put[query, query + 1 :].any()
+        assert put[query].sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_query_that_too_few_documents_reach_has_no_mean(subject: Subject, text: Text) -> None:
+    (site,) = subject.sites("L1.H2.pattern")
+    (edit,) = ABLATIONS.get("position mean").fit(recorded(subject, text, [site]), [site], 0).edits
+    with pytest.raises(AblationError, match=f"reach {reached(text)} tokens, no further"):
+        filled(subject, text.fit[0], edit)
+    with pytest.raises(AblationError, match="it takes 8"):
+        require_fill("position mean", [site], text)
+    even = replace(text, eval=tuple(b for b in text.eval if len(b.tokens) <= reached(text)))
+    require_fill("position mean", [site], even)
+    with pytest.raises(AblationError, match="Use position mean, zero or resample"):
+        require_fill("mean", [site], even)
+
+
+@pytest.mark.parametrize("name", [n for n, a in ABLATIONS.all().items() if a.fits_on == "fit"])
+def test_what_was_fitted_to_a_model_stands_in_no_other_and_not_after_its_weights_changed(
+    name: str, text: Text
+) -> None:
+    subject, other = tiny_subject("llama"), opened(1)
+    (site,) = subject.sites("L1.mlp")
+    fill = ABLATIONS.get(name).fit(observe(subject, text, [site]), [site], 0)
+    evaluate(subject, text, [fill.condition()])
+    if name == "zero":  # takes nothing from any model
+        evaluate(other, text, [fill.condition()])
+        return
+    for condition in (fill.condition(), joint("both", [fill.condition()])):
+        with pytest.raises(MeasurementError, match="fitted to another model"):
+            evaluate(other, text, [condition])
+    changed = opened(2)
+    fill = ABLATIONS.get(name).fit(observe(changed, text, [site]), [site], 0)
+    evaluate(changed, text, [fill.condition()])
+    with torch.no_grad():
+        changed.anatomy.model.get_input_embeddings().weight.mul_(1.01)
+    with pytest.raises(MeasurementError, match="before its weights changed"):
+        evaluate(changed, text, [fill.condition()])
+
+
+def test_a_claim_with_anything_fitted_stands_in_no_other_model(text: Text) -> None:
+    subject, other = tiny_subject("llama"), opened(1)
+    strict, sites = LIBRARY.get("strict_induction"), subject.sites("L1.H2")
+    for claim in (strict, strict.affine(), strict.gated()):
+        activations = observe(subject, text, sites_to_observe(claim, sites, subject.shape))
+        condition = fit(claim.at(sites), subject.shape, activations, 0).condition()
+        evaluate(subject, text, [condition])
+        with pytest.raises(MeasurementError, match=r"'strict induction.*fitted to another model"):
+            evaluate(other, text, [condition])
+
+
+def test_parts_that_were_fitted_to_two_models_make_no_joint_condition(text: Text) -> None:
+    parts = []
+    for seed, where in ((0, "L1.mlp"), (1, "L0.mlp")):
+        subject = opened(seed)
+        (site,) = subject.sites(where)
+        fill = ABLATIONS.get("mean").fit(observe(subject, text, [site]), [site], 0)
+        parts.append(fill.condition(where))
+    with pytest.raises(MeasurementError, match="fitted to different models"):
+        joint("both", parts)

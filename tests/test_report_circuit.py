@@ -130,7 +130,7 @@ def test_the_page_has_every_number_and_every_edge_and_runs_nothing(record: Circu
 def test_the_glossary_has_the_terms_of_circuits_and_none_that_mean_something_else(
     record: CircuitRecord,
 ) -> None:
-    own = {"circuit", "edge", "edge attribution", "faithfulness (kept)", "orbit", "knee", "CPR",
+    own = {"circuit", "edge", "edge attribution", "kept by a circuit", "orbit", "knee", "CPR",
            "corrupted prompt", "logit difference", "EAP (edge attribution patching)", "CMD",
            "EAP-IG (integrated gradients)", "MIB"}  # fmt: skip
     other = {"damage", "percentage points", "direct effect", "fraction recovered"}

@@ -34,12 +34,15 @@ class Fill:
     """How many fitted numbers it holds."""
     after_prefix: bool = False
     """It is the identity where the two prompts of a pair are still the same."""
+    fitted_on: str = ""
+    """`Activations.model`; empty where it takes nothing from any model."""
 
     def condition(self, name: str | None = None) -> Edited:
         """The model with the sites so ablated."""
         return Edited(
-            name or self.name, self.edits, self.fingerprint, after_prefix=self.after_prefix
-        )
+            name or self.name, self.edits, self.fingerprint, after_prefix=self.after_prefix,
+            fitted_on=self.fitted_on,
+        )  # fmt: skip
 
 
 class Ablation(Protocol):

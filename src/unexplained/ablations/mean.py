@@ -41,7 +41,7 @@ class Mean:
         means = [mean_of(activations, site) for site in sites]
         edits = tuple(Edit(site, _constant(m)) for site, m in zip(sites, means, strict=True))
         mark = digest("mean", *map(str, sites), tensor_digest(means))
-        return Fill("mean", edits, mark, sum(m.numel() for m in means))
+        return Fill("mean", edits, mark, sum(m.numel() for m in means), fitted_on=activations.model)
 
 
 ABLATIONS.add("mean", Mean())

@@ -77,7 +77,7 @@ class Patch:
         )
         tokens = [batch.tokens.cpu().numpy().tobytes() for batch, _ in activations.batches]
         mark = digest("patch", *map(str, sites), *activations.documents, *tokens)
-        return Fill("patch", edits, mark, 0, after_prefix=True)
+        return Fill("patch", edits, mark, 0, after_prefix=True, fitted_on=activations.model)
 
 
 ABLATIONS.add("patch", Patch())

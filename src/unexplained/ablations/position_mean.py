@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from unexplained.ablations import ABLATIONS, Fill, value_site
+from unexplained.ablations import ABLATIONS, AblationError, Fill, value_site
 from unexplained.ablations.mean import mean_of
 from unexplained.evaluate import Activations
 from unexplained.evaluate.conditions import digest, tensor_digest
@@ -34,7 +34,10 @@ class PositionMean:
     """Put the site's mean at this position there.
 
     Keeps what depends on position alone (attention to the first token, say). Positions that fewer
-    than `FEWEST` fit documents reach take the mean over all positions.
+    than `FEWEST` fit documents reach take the mean over all positions. An attention pattern is
+    averaged query by query: every document that reaches a query has the same keys up to it. There
+    is no mean of queries of different length, so a document with queries that fewer than `FEWEST`
+    fit documents reach is refused (`AblationError`).
     """
 
     says: str = "the mean over the fit part at the same position"
@@ -42,14 +45,24 @@ class PositionMean:
 
     def fit(self, activations: Activations, sites: Sequence[Site], seed: int) -> Fill:
         """Average by position over the documents of the fit part."""
-        tables = [self._table(activations, site) for site in sites]
-        edits = tuple(
-            Edit(site, _by_position(*pair)) for site, pair in zip(sites, tables, strict=True)
+        fits = {
+            site: (_of_queries if site.value == "pattern" else self._table)(activations, site)
+            for site in sites
+        }
+        tables = [table for table, _ in fits.values()]
+        edits = tuple(Edit(site, fill) for site, (_, fill) in fits.items())
+        mark = digest("position mean", *map(str, sites), tensor_digest(tables))
+        return Fill(
+            "position mean",
+            edits,
+            mark,
+            sum(t.numel() for t in tables),
+            fitted_on=activations.model,
         )
-        mark = digest("position mean", *map(str, sites), tensor_digest([t for t, _ in tables]))
-        return Fill("position mean", edits, mark, sum(t.numel() for t, _ in tables))
 
-    def _table(self, activations: Activations, site: Site) -> tuple[Tensor, Tensor]:
+    def _table(
+        self, activations: Activations, site: Site
+    ) -> tuple[Tensor, Callable[[Local], Tensor]]:
         mean = mean_of(activations, site)
         longest = max(batch.tokens.shape[1] for batch, _ in activations.batches)
         total = torch.zeros(longest, *mean.shape, dtype=torch.float64, device=mean.device)
@@ -62,7 +75,34 @@ class PositionMean:
             count[:length] += batch.valid.sum(0)
         enough = (count >= FEWEST).reshape(-1, *[1] * mean.dim())
         per_document = total / count.clamp(min=1).reshape(enough.shape)
-        return torch.where(enough, per_document, mean.double()).to(mean.dtype), mean
+        table = torch.where(enough, per_document, mean.double()).to(mean.dtype)
+        return table, _by_position(table, mean)
+
+
+def _of_queries(activations: Activations, site: Site) -> tuple[Tensor, Callable[[Local], Tensor]]:
+    """Mean rows of an attention pattern, (query, key), as far as `FEWEST` documents reach."""
+    longest = max(batch.tokens.shape[1] for batch, _ in activations.batches)
+    first = activations.batches[0][1][site]
+    total = torch.zeros(longest, longest, dtype=torch.float64, device=first.device)
+    count = torch.zeros(longest, dtype=torch.float64, device=first.device)
+    for batch, values in activations.batches:
+        length = batch.tokens.shape[1]
+        total[:length, :length] += (values[site].double() * batch.valid[..., None]).sum(0)
+        count[:length] += batch.valid.sum(0)
+    reached = int((count >= FEWEST).sum())
+    table = (total[:reached, :reached] / count[:reached, None]).to(first.dtype)
+
+    def fill(local: Local) -> Tensor:
+        length = local.value.shape[1]
+        if length > len(table):
+            raise AblationError(
+                f"The position mean of {site} at {length} tokens",
+                f"{FEWEST} documents of the fit part reach {len(table)} tokens, no further",
+                "Fit on more or longer documents, or use zero or resample.",
+            )
+        return table[:length, :length].expand_as(local.value)
+
+    return table, fill
 
 
 ABLATIONS.add("position mean", PositionMean())

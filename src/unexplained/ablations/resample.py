@@ -53,7 +53,7 @@ class Resample:
             Edit(site, from_donors(activations, value_site(site), seed)) for site in sites
         )
         mark = digest("resample", str(seed), *map(str, sites), *activations.documents)
-        return Fill("resample", edits, mark, 0)
+        return Fill("resample", edits, mark, 0, fitted_on=activations.model)
 
 
 ABLATIONS.add("resample", Resample())

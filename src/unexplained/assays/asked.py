@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unexplained.ablations import ABLATIONS, AblationError, value_site
+from unexplained.ablations.position_mean import FEWEST
 from unexplained.assays.controls import possible_controls
 from unexplained.assays.ladder import Ladder, induction_ladder
+from unexplained.assays.twins import few
 from unexplained.errors import (
     ExplanationError,
     MeasurementError,
@@ -31,9 +33,6 @@ from unexplained.text import Text
 
 TAKEN = ("intact", "uniform", "unigram", "bigram")
 """Names of conditions that stand beside every explanation."""
-
-TWIN_DOCUMENTS = 16
-"""Documents of each part on which the random-weight twin is measured."""
 
 
 def require_folder(folder: Path | None, *subjects: Subject) -> None:
@@ -193,14 +192,31 @@ def require_fill(ablation: str, sites: Sequence[Site], text: Text) -> None:
         text.blocks("fit", "Resample ablation")
         require_donors(text)
     for site in map(value_site, sites):
-        if site.value == "pattern" and ablation not in ("zero", "resample"):
+        if site.value == "pattern" and ablation == "position mean":
+            _require_reached(text, site)
+        elif site.value == "pattern" and ablation not in ("zero", "resample"):
             raise AblationError(
                 f"The ablation '{ablation}' of {site}",
                 "an attention pattern has a row and a column for every position, so documents of "
                 "different lengths have no common one",
-                f"Use zero or resample, or ablate {site.component.at('q')} and "
+                f"Use position mean, zero or resample, or ablate {site.component.at('q')} and "
                 f"{site.component.at('k')}.",
             )
+
+
+def _require_reached(text: Text, site: Site) -> None:
+    """Refuse documents longer than enough of the fit part, for the mean of every query."""
+    fit = sorted((len(block.tokens) for block in text.blocks("fit", "Position mean")), reverse=True)
+    longest = max(len(block.tokens) for block in text.eval)
+    reached = fit[FEWEST - 1] if len(fit) >= FEWEST else 0
+    if longest > reached:
+        raise AblationError(
+            f"The ablation 'position mean' of {site}",
+            f"a document has {longest} tokens, and so far reach {sum(n >= longest for n in fit)} "
+            f"documents of the fit part; it takes {FEWEST}",
+            "Fit on more documents (--fit-documents; in Python fit_documents=…), ask for shorter "
+            "blocks (--block), or use zero or resample.",
+        )
 
 
 def require_donors(text: Text, *, within: bool = False) -> None:
@@ -298,7 +314,7 @@ def require_assay(
         require_tokens(subject, text, "eval", "fit")
         require_donors(text, within=True)
         if twin:
-            require_donors(text.first(TWIN_DOCUMENTS, fit_documents=TWIN_DOCUMENTS))
+            require_donors(few(text))
     require_folder(folder, subject)
     return ladder, where
 

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from unexplained.ablations import ABLATIONS, Fill
-from unexplained.assays.asked import TWIN_DOCUMENTS, require_assay
+from unexplained.assays.asked import require_assay
 from unexplained.assays.controls import IDENTITY, NOTHING, checks_of, controls_of, possible_controls
 from unexplained.assays.examples import examples_of
 from unexplained.assays.ladder import Ladder
 from unexplained.assays.provenance import found_again
+from unexplained.assays.twins import few
 from unexplained.assays.verdict import cruxes_of, verdict_of
-from unexplained.bars import bars_of, context_gain, damage, factors, measure_row
+from unexplained.bars import bars_of, context_gain, damage, factors, measure_row, reliability
+from unexplained.bars.recovered import INTACT
 from unexplained.evaluate import Activations, Condition, Edited, Other, evaluate, observe
 from unexplained.evaluate.conditions import Effect
 from unexplained.explanations import Explanation, Fitted, fit
@@ -155,8 +157,11 @@ def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[C
         *_fitted_rows(job, ledger, controls, fitted, fills, kind="control"),
     ]
     checks = checks_of(text.name, rows, primary, control, ledger, REFERENCE)
+    twin_seconds = None
     if twin:
+        began = time.perf_counter()
         rows.append(_twin_row(job))
+        twin_seconds = round(time.perf_counter() - began, 1)
     named = [e.name for e in ladder.explanations]
     reading = (
         factors(ledger, ladder.cells, REFERENCE, settings=job.settings) if ladder.cells else None
@@ -172,6 +177,7 @@ def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[C
         composition=text.composition,
         notes=(*text.notes, *([reading.sentence] if reading else []), *_gate_notes(fitted)),
         damage={name: damage(ledger, name, settings=job.settings) for name in fills},
+        reliability=reliability(ledger, INTACT, settings=job.settings),
         rows=tuple(rows),
         factors=reading.table if reading else (),
         bars=_bars(job, ledger, [*fills, *named], tables, weaker),
@@ -191,6 +197,7 @@ def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[C
         context=context_gain(ledger, [*fills, *fitted], settings=job.settings),
         singles=_single_rows(job, job.sites[:singles], activations),
         examples=examples_of(subject, text, ledger, primary.name, REFERENCE),
+        twin_seconds=twin_seconds,
     ), checks
 
 
@@ -307,8 +314,7 @@ def _twin_row(job: _Job) -> Row:
     """The primary claim on a model with random weights, its own fills and its own denominator."""
     primary = job.ladder.primary
     twin = job.subject.twin(job.settings.seed)
-    small = job.text.first(TWIN_DOCUMENTS, fit_documents=TWIN_DOCUMENTS)
-    job = replace(job, subject=twin, text=small)
+    job = replace(job, subject=twin, text=few(job.text))
     activations = _observe(job, twin, [primary])
     fills = _fills(activations, job)
     fitted = fit(primary.at(job.sites), twin.shape, activations, job.settings.seed)
@@ -342,7 +348,7 @@ def _single_rows(job: _Job, sites: Sequence[Site], activations: Activations) -> 
         fill = ABLATIONS.get(REFERENCE).fit(activations, (site,), job.settings.seed)
         claim = fitted.condition()
         conditions += [
-            Edited(f"{primary.name} at {site} alone", claim.edits, claim.fingerprint),
+            replace(claim, name=f"{primary.name} at {site} alone"),
             fill.condition(f"{REFERENCE} at {site} alone"),
         ]
     ledger = _evaluate(job, conditions, f"{primary.name} at one site alone")
@@ -369,7 +375,7 @@ def _single_rows(job: _Job, sites: Sequence[Site], activations: Activations) -> 
 
 
 def _direct(fill: Fill, effect: Effect = "direct") -> Edited:
-    return Edited(f"{REFERENCE} ({effect})", fill.edits, fill.fingerprint, effect)
+    return replace(fill.condition(f"{REFERENCE} ({effect})"), effect=effect)
 
 
 def _evaluate(job: _Job, conditions: Sequence[Condition], what: str) -> Ledger:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +22,7 @@ from scipy.integrate import trapezoid
 from unexplained.assays.asked import require_folder, require_tokens
 from unexplained.assays.gate import gate, require_behaviour
 from unexplained.assays.provenance import found_again
+from unexplained.assays.twins import few
 from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import Paired, paired
 from unexplained.bars.recovered import INTACT
@@ -108,6 +109,7 @@ def circuit(
     draws: int = 5,
     given: Mapping[str, NDArray[np.float64]] = MappingProxyType({}),
     gated: bool = True,
+    twin: bool = True,
     settings: Settings = Settings(),  # noqa: B008  (frozen)
     folder: Path | None = None,
     keep_scores: Callable[[Method, EdgeScores], None] = lambda method, scores: None,
@@ -125,6 +127,8 @@ def circuit(
         draws: Random orders to average over.
         given: Scores by name (edge,) from elsewhere, high for edges to be kept.
         gated: Refuse pairs on which the model prefers the answer no more often than chance.
+        twin: Whether to do the same on the random-weight twin, by every method and on few pairs;
+            what it takes is in its own record.
         settings: Level, resamples and seed.
         folder: What is finished is kept here and found again.
         keep_scores: Given every method's scores, to export them.
@@ -137,7 +141,6 @@ def circuit(
         MeasurementError: There is no such method, or a number is out of bounds; the model is in
             half precision; it does not have the behaviour. All but the last before anything is run.
     """
-    started = time.perf_counter()
     graph = Graph.of(subject.shape, parallel=subject.anatomy.parallel)
     _require_numbers(methods, steps, by, sizes, draws)
     _require_given(given, graph, methods)
@@ -156,23 +159,61 @@ def circuit(
             "(gated=False; --no-gate).",
         )
     require_folder(folder, subject)
-    found = gate(subject, text, settings=settings, folder=folder)
+    job = _Job(subject, text, graph, methods, steps, by, sizes, settings, folder, say)
+    record = _recorded(job, draws=draws, given=given, gated=gated, keep_scores=keep_scores)
+    if not twin:
+        return record
+    other = replace(
+        job, subject=subject.twin(settings.seed), text=few(text),
+        say=lambda what, done, total: say(f"{what}, random weights", done, total),
+    )  # fmt: skip
+    return record.model_copy(update={"twin": _recorded(other)})
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a circuit was asked for, and of which model."""
+
+    subject: Subject
+    text: Text
+    graph: Graph
+    methods: Sequence[Method]
+    steps: int
+    by: By
+    sizes: Sequence[float]
+    settings: Settings
+    folder: Path | None
+    say: Callable[[str, int, int], None]
+
+
+def _recorded(
+    job: _Job,
+    *,
+    draws: int = 0,
+    given: Mapping[str, NDArray[np.float64]] = MappingProxyType({}),
+    gated: bool = False,
+    keep_scores: Callable[[Method, EdgeScores], None] = lambda method, scores: None,
+) -> CircuitRecord:
+    """Score, run and read; without draws there are no orders without thought."""
+    started = time.perf_counter()
+    subject, text, graph = job.subject, job.text, job.graph
+    found = gate(subject, text, settings=job.settings, folder=job.folder)
     if gated:
         require_behaviour(found, subject, text)
     scores = {}
-    for method in methods:
+    for method in job.methods:
         scores[method] = attribute_edges(
-            subject, text, method=method, steps=steps, part="fit",
-            progress=partial(say, f"scoring edges by {method}"),
+            subject, text, method=method, steps=job.steps, part="fit",
+            progress=partial(job.say, f"scoring edges by {method}"),
         )  # fmt: skip
         keep_scores(method, scores[method])
     orders = [
-        *(Order(m, SAYS[m], "attribution", (s.ranking(by=by),)) for m, s in scores.items()),
-        *_given(given, graph, by),
-        *_without_thought(subject, text, graph, draws, settings.seed),
+        *(Order(m, SAYS[m], "attribution", (s.ranking(by=job.by),)) for m, s in scores.items()),
+        *_given(given, graph, job.by),
+        *(_without_thought(subject, text, graph, draws, job.settings.seed) if draws else ()),
     ]
-    counts = sorted({max(1, round(share * graph.edges)) for share in sizes})
-    reading = _measured(subject, text, graph, orders, counts, settings, folder, say)
+    counts = sorted({max(1, round(share * graph.edges)) for share in job.sizes})
+    reading = _measured(subject, text, graph, orders, counts, job.settings, job.folder, job.say)
     curves = tuple(reading.curve(order, counts, graph.edges) for order in orders)
     return CircuitRecord(
         title=f"Circuits for {text.name} in {subject.name}",
@@ -188,11 +229,11 @@ def circuit(
         corrupted=reading.margin(reading.corrupted),
         gap=reading.margin(reading.clean - reading.corrupted),
         accuracy=found.accuracy,
-        by=by,
+        by=job.by,
         curves=curves,
-        top=_top(scores[methods[0]], by),
-        method=methods[0],
-        **found_again(subject, settings, started),
+        top=_top(scores[job.methods[0]], job.by),
+        method=job.methods[0],
+        **found_again(subject, job.settings, started),
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -102,9 +102,7 @@ def choose(
             fitted = fit(one.at((site,)), subject.shape, activations, seed)
             bits[site, one.name] = fitted.description.bits
             condition = fitted.condition()
-            candidates[site][one.name] = Edited(
-                f"{one.name} at {site}", condition.edits, condition.fingerprint
-            )
+            candidates[site][one.name] = replace(condition, name=f"{one.name} at {site}")
     conditions = [c for known in candidates.values() for c in known.values()]
     ledger = evaluate(
         subject, text, conditions, part="fit", folder=folder,

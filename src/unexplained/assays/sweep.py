@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -17,6 +18,7 @@ from unexplained.assays.effects import changes, corrected, shares
 from unexplained.assays.estimates import control_variates, race, require_sample
 from unexplained.assays.provenance import found_again
 from unexplained.assays.running import Say, Sweeping, Swept, together
+from unexplained.assays.twins import few
 from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import paired
 from unexplained.bars.recovered import INTACT, kl
@@ -52,6 +54,7 @@ def sweep(
     keep: int = 20,
     pairs: int = 5,
     gated: bool = True,
+    twin: bool = True,
     settings: Settings = Settings(),  # noqa: B008  (frozen)
     folder: Path | None = None,
     workers: Workers = in_process,
@@ -79,6 +82,8 @@ def sweep(
         keep: How many of the strongest a race looks for.
         pairs: For how many of the strongest every pair is ablated too.
         gated: Refuse pairs on which the model prefers the answer no more often than chance.
+        twin: Whether to ablate the same components of the random-weight twin, each alone and
+            exactly, on `TWIN_DOCUMENTS`; what it takes is in its own record.
         settings: Level, resamples and seed.
         folder: What is finished is kept here and found again.
         workers: Who does the work: this process, or those of a cluster.
@@ -115,7 +120,18 @@ def sweep(
         found = race(job, some, keep, pairs)
     else:
         found = exact(job, pairs)
-    return recorded(job, found, started)
+    record = recorded(job, found, started)
+    return record.model_copy(update={"twin": _on_twin(job)}) if twin else record
+
+
+def _on_twin(job: Sweeping) -> SweepRecord:
+    """The same components of a model with random weights: nothing learned is in them."""
+    started = time.perf_counter()
+    other = replace(job, subject=job.subject.twin(job.settings.seed), text=few(job.text))
+    singles = [(site,) for site in other.sites]
+    ledger = other.measured(other.text, singles, "each alone with random weights")
+    effects = exact_effects(other, ledger)
+    return recorded(other, Swept(effects, ledger, (), (), 0, 0), started)
 
 
 def exact(job: Sweeping, pairs: int) -> Swept:

@@ -22,6 +22,7 @@ from unexplained.bars.recovered import (
     loss,
     recovered,
     regained,
+    reliability,
     variance_explained,
 )
 from unexplained.bars.rows import RowNumbers, measure_row
@@ -57,6 +58,7 @@ __all__ = [
     "recovered_from",
     "recovered_on",
     "regained",
+    "reliability",
     "rescaled",
     "ties_at",
     "ties_with",

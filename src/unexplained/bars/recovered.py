@@ -46,12 +46,27 @@ def kl(
 def agreement(
     ledger: Ledger, condition: str, *, stratum: tuple[str, str] = ALL, settings: Settings
 ) -> Number:
-    """Share of tokens whose top-1 prediction is the intact model's.
+    """Share of tokens whose top-1 prediction is the intact model's; faithful is not right.
 
     Raises:
         MeasurementError: The condition or the stratum was not measured.
     """
     read = paired(ledger, "agree", (condition,), stratum)
+    return mean_per_token(read.columns[0], read.tokens, settings=settings, unit=SHARE)
+
+
+def reliability(
+    ledger: Ledger, condition: str, *, stratum: tuple[str, str] = ALL, settings: Settings
+) -> Number:
+    """Share of tokens whose top-1 prediction is the text's own.
+
+    How often a condition is right, apart from faithfulness (`agreement`, `kl`, `recovered`): what
+    imitates a poor model perfectly is faithful and unreliable, and what corrects it the opposite.
+
+    Raises:
+        MeasurementError: The condition or the stratum was not measured.
+    """
+    read = paired(ledger, "correct", (condition,), stratum)
     return mean_per_token(read.columns[0], read.tokens, settings=settings, unit=SHARE)
 
 

@@ -13,6 +13,7 @@ from unexplained.bars.recovered import (
     kl,
     loss,
     recovered,
+    reliability,
     variance_explained,
 )
 from unexplained.bars.thresholds import distances, nines
@@ -29,6 +30,7 @@ class RowNumbers(TypedDict):
     increase: Number
     kl: Number
     agreement: Number
+    reliability: Number
     recovered: dict[str, Number]
     direct: dict[str, Number]
     variance: Number | None
@@ -82,6 +84,7 @@ def measure_row(
         increase=increase(ledger, name, intact=intact, settings=settings),
         kl=kl(ledger, name, settings=settings),
         agreement=agreement(ledger, name, settings=settings),
+        reliability=reliability(ledger, name, settings=settings),
         recovered=shares,
         direct={
             label: recovered(ledger, condition, mean, intact=intact, settings=settings)

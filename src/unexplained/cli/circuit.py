@@ -19,6 +19,7 @@ from unexplained.cli.shared import (
     Run,
     Seed,
     Terms,
+    Twin,
     app,
     kept,
     require_texts,
@@ -65,6 +66,7 @@ def circuit(
         typer.Option(help="A MIB graph file whose order of edges is measured as well."),
     ] = None,
     gate: Gate = True,
+    twin: Twin = True,
     run: Run = None,
     seed: Seed = 0,
     report: Report = Path("circuit.html"),
@@ -103,7 +105,7 @@ def circuit(
         given = {path.name: load_mib(path, mine).scores for path in compare or ()}
         found = ux.circuit(
             subject, where, methods=methods, steps=steps, by="signed" if signed else "absolute",
-            draws=draws, given=given, gated=gate, settings=ux.Settings(seed=seed), folder=folder,
+            draws=draws, given=given, gated=gate, twin=twin, settings=ux.Settings(seed=seed), folder=folder,
             keep_scores=export, say=progress,
         )  # fmt: skip
         made.append(found)

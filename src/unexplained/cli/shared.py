@@ -51,6 +51,7 @@ RecordFile = Annotated[Path, typer.Option("--record", help="Where the JSON goes.
 Gate = Annotated[
     bool, typer.Option("--gate/--no-gate", help="Refuse a behaviour that the model does not have.")
 ]
+Twin = Annotated[bool, typer.Option(help="Measure a model with random weights beside it.")]
 Run = Annotated[
     Path | None,
     typer.Option("--run", help="A folder for this run alone; by default the cache is shared."),

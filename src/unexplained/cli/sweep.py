@@ -22,6 +22,7 @@ from unexplained.cli.shared import (
     Seed,
     SweepDocuments,
     Terms,
+    Twin,
     app,
     is_pairs,
     kept,
@@ -80,6 +81,7 @@ def sweep(
         bool, typer.Option(help="Run the corrupted prompts: what patching brings back.")
     ] = False,
     gate: Gate = True,
+    twin: Twin = True,
     memory: Annotated[
         float,
         typer.Option(help="Gigabytes of streams that may be held; the rest is computed again."),
@@ -133,7 +135,7 @@ def sweep(
         with kept(context, run, **finger) as folder, _workers(workers, cluster) as who:
             found = ux.sweep(
                 subject, sites, where, **asked, method=method.value, sample=sample, keep=keep,
-                pairs=pairs, gated=gate and not swapped, settings=ux.Settings(seed=seed),
+                pairs=pairs, gated=gate and not swapped, twin=twin, settings=ux.Settings(seed=seed),
                 folder=folder, memory=memory * 1e9, say=progress, workers=who,
             )  # fmt: skip
         made.append(found)

@@ -28,6 +28,8 @@ class Activations:
     """Batches of a text part with the intact model's values at some sites."""
 
     batches: tuple[tuple[Batch, dict[Site, Tensor]], ...]
+    model: str = ""
+    """Fingerprint of the model whose values they are: what is fitted to them is of no other."""
 
     @property
     def tokens(self) -> int:
@@ -128,4 +130,4 @@ def observe(
             )
         kept.append((batch, values))
         progress(number + 1, len(plans))
-    return Activations(tuple(kept))
+    return Activations(tuple(kept), subject.remembered)

@@ -50,6 +50,8 @@ class Edited:
     after_prefix: bool = False
     """It is the identity at positions before the first at which the prompts of its pair differ,
     so that those need not be run again."""
+    fitted_on: str = ""
+    """Fingerprint of the model that anything in it was fitted to; empty where nothing was."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ def joint(name: str, parts: Sequence[Edited]) -> Edited:
     """Several conditions' edits at once, in order.
 
     Raises:
-        MeasurementError: Two of them edit the same site, or one is a direct effect.
+        MeasurementError: Two of them edit the same site or were fitted to different models, or one
+            is a direct effect.
     """
     sites = [edit.where for part in parts for edit in part.edits]
     for part in parts:
@@ -142,9 +145,16 @@ def joint(name: str, parts: Sequence[Edited]) -> Edited:
     for site in sites:
         if sites.count(site) > 1:
             raise MeasurementError(f"The joint condition '{name}'", f"two of its parts edit {site}")
+    models = sorted({part.fitted_on for part in parts} - {""})
+    if len(models) > 1:
+        raise MeasurementError(
+            f"The joint condition '{name}'", "its parts were fitted to different models",
+            "Fit all of them to the one that is measured.",
+        )  # fmt: skip
     edits = tuple(edit for part in parts for edit in part.edits)
     mark = digest("joint", *(part.fingerprint for part in parts))
-    return Edited(name, edits, mark, after_prefix=all(part.after_prefix for part in parts))
+    early = all(part.after_prefix for part in parts)
+    return Edited(name, edits, mark, after_prefix=early, fitted_on="".join(models))
 
 
 def distinct(conditions: Sequence[Condition]) -> tuple[list[Condition], dict[str, str]]:

@@ -90,7 +90,7 @@ def evaluate(
         MeasurementError: Two conditions share a name; a number is NaN or infinite (which
             condition, site and document); a finished batch cannot be kept; the memory budget is
             too small; another process is measuring into the same place; somebody changed the
-            weights meanwhile; there is no such part, measure or condition to keep tokens of.
+            weights meanwhile; a condition was fitted to another model; there is no such part, measure or condition to keep tokens of.
         SubjectError: The model has been changed since it was opened, other than in its weights.
         SiteError: A condition edits or reads a site that the model does not have.
         TextError: The part has no documents, or the text is of another model's tokens.
@@ -109,6 +109,7 @@ def evaluate(
         if folder is not None:
             # Kept under what the models are now; until the end counters are enough.
             model.fingerprint  # noqa: B018
+    _require_fitted_here(subject, wanted)
     store = None
     # Of whoever computes: the workers of a cluster have a number of their own.
     threads = getattr(workers, "threads", torch.get_num_threads())
@@ -125,6 +126,18 @@ def evaluate(
         done += _measured(job, tasks, models, store, workers, progress)
     parts = [ledger for _, ledger in sorted(done, key=lambda pair: pair[0])]
     return _in_order(Ledger.concat(parts), wanted, text.eval if part == "eval" else text.fit)
+
+
+def _require_fitted_here(subject: Subject, conditions: Sequence[Condition]) -> None:
+    """Refuse what was fitted to another model, or to this one before its weights changed."""
+    for condition in conditions:
+        known = condition.fitted_on if isinstance(condition, Edited) else ""
+        if known and known != subject.remembered:
+            raise MeasurementError(
+                f"'{condition.name}' in {subject.name}",
+                "it was fitted to another model, or to this one before its weights changed",
+                "Observe this model as it is now, and fit it again.",
+            )
 
 
 def _measured(

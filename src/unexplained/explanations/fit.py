@@ -53,6 +53,8 @@ class Fitted:
     gates: dict[str, float]
     """The fitted scalar of every head, if there is one."""
     shape: Shape
+    fitted_on: str
+    """`Activations.model`: it stands in no other model, nor in this one after its weights changed."""
 
     @property
     def description(self) -> Description:
@@ -65,7 +67,10 @@ class Fitted:
     def condition(self, effect: Effect = "total") -> Edited:
         """The model with the explanation in the components' place."""
         suffix = "" if effect == "total" else f" ({effect})"
-        return Edited(self.explanation.name + suffix, self.edits, self.fingerprint, effect)
+        return Edited(
+            self.explanation.name + suffix, self.edits, self.fingerprint, effect,
+            fitted_on=self.fitted_on,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -181,7 +186,9 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
         *map(str, sites),
         tensor_digest(tensors),
     )
-    return Fitted(explanation, sites, tuple(edits), mark, parameters, gates, shape)
+    return Fitted(
+        explanation, sites, tuple(edits), mark, parameters, gates, shape, activations.model
+    )
 
 
 def sayer(

@@ -62,7 +62,11 @@ class Row(Frozen):
     """Loss minus the intact model's, paired by document."""
     kl: Number
     agreement: Number
-    """Share of tokens whose top-1 prediction is the intact model's."""
+    """Share of tokens whose top-1 prediction is the intact model's: faithfulness to the model, as
+    `recovered` and `kl` are. It says nothing of how often either is right."""
+    reliability: Number | None = None
+    """Share of tokens whose top-1 prediction is the text's: how often the explained model is right,
+    whatever the model would have said. Null in records that did not measure it."""
     recovered: dict[str, Number] = Field(default_factory=dict)
     """Fraction of the ablation's damage recovered, for every ablation: (L_abl − L_sub)/(L_abl − L_full)."""
     damage: dict[str, Number] = Field(default_factory=dict)
@@ -146,6 +150,8 @@ class TextResult(Frozen):
     notes: tuple[str, ...] = ()
     damage: dict[str, Number] = Field(default_factory=dict)
     """What each ablation costs (nats per token): the denominators."""
+    reliability: Number | None = None
+    """How often the intact model is right (`Row.reliability`): what explanations are held to."""
     rows: tuple[Row, ...]
     factors: tuple[Factor, ...] = ()
     context: ContextGain | None = None
@@ -156,6 +162,8 @@ class TextResult(Frozen):
     singles: tuple[Row, ...] = ()
     """Each head alone, where that was asked for."""
     examples: tuple[Example, ...] = ()
+    twin_seconds: float | None = None
+    """What the random-weight twin took, within the record's seconds; null where it was left out."""
 
     def row(self, name: str) -> Row:
         """The row with that name.

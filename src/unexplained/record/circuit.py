@@ -78,6 +78,9 @@ class CircuitRecord(Record):
     """The edges with the greatest scores of the first method."""
     method: str
     """The first method."""
+    twin: CircuitRecord | None = None
+    """The same attributions on a model with random weights and few pairs, against its own margins;
+    its `seconds` are its own. Null where it was left out, and in records that did not have it."""
 
     def curve(self, name: str) -> Curve:
         """The curve of that name.

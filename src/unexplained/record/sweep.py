@@ -101,6 +101,10 @@ class SweepRecord(Record):
     pairs: tuple[Joint, ...] = ()
     """The strongest, two at a time."""
 
+    twin: SweepRecord | None = None
+    """The same components of a model with random weights, each alone, on few documents; its
+    `seconds` are its own. Null where it was left out, and in records that did not have it."""
+
     @property
     def strongest(self) -> tuple[Effect, ...]:
         """Effects by size, either way, greatest first."""
@@ -110,6 +114,11 @@ class SweepRecord(Record):
     def tested(self) -> int:
         """How many components the correction is over: in a race, those that fresh documents measured."""
         return sum(effect.q is not None for effect in self.effects)
+
+    def on_twin(self, site: str) -> Number | None:
+        """What the same component does in the random-weight twin."""
+        effects = () if self.twin is None else self.twin.effects
+        return next((effect.change for effect in effects if effect.site == site), None)
 
     def told(self, effect: Effect) -> bool:
         """Whether a component is told from zero at the record's rate."""

@@ -112,16 +112,39 @@ def axis(edges: Iterable[EdgeScore]) -> Axis:
 
 def notes(record: CircuitRecord) -> tables.Notes:
     """Why numbers on the page were refused."""
+    both = [record] if record.twin is None else [record, record.twin]
+    return tables.refusals([number for one in both for number in _shown(one)])
+
+
+def _shown(record: CircuitRecord) -> list[Number]:
     rows = (point for _, row in sizes(record) for point in row)
-    return tables.refusals(
-        [
-            record.accuracy,
-            record.clean,
-            record.corrupted,
-            record.gap,
-            *(point.kept for point in rows if point is not None),
-        ]
+    kept = (point.kept for point in rows if point is not None)
+    return [record.accuracy, record.clean, record.corrupted, record.gap, *kept]
+
+
+def on_twin(record: CircuitRecord) -> str:
+    """What the same attributions found in random weights, on how much and for how long."""
+    twin = record.twin
+    if twin is None:
+        return ""
+    said = (
+        f"With random weights, on {fmt.count(twin.pairs)} pairs: the margin is "
+        f"{fmt.show(twin.clean)} clean and {fmt.show(twin.corrupted)} corrupted. "
     )
+    refused = {point.kept.refused for curve in twin.curves for point in curve.points}
+    if any(point.kept.value is not None for curve in twin.curves for point in curve.points):
+        said += twin.verdict
+    else:
+        said += "Nothing is there to be kept: " + "; ".join(sorted(filter(None, refused))) + "."
+    return f"{said} That took {twin.seconds:g} s more."
+
+
+def tags(record: CircuitRecord) -> str:
+    """Which kind of method each order is."""
+    kinds: dict[str, list[str]] = {}
+    for curve in record.curves:
+        kinds.setdefault(tables.METHOD_NAMES[curve.tag], []).append(curve.name)
+    return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items())
 
 
 def refusal(reason: str, pairs: int | None) -> str:
@@ -152,19 +175,25 @@ def print_circuit(record: CircuitRecord, console: Console) -> None:
             f"{fmt.show(record.gap)} between them, {record.gap.unit}"
         )
     )
+    numbered = notes(record)
     wrapped = console.width < FIRST + CELL * len(record.curves)
     # Beyond these a number would be broken in two: a narrow terminal gets several tables.
     beside = max(1, (console.width - FIRST) // CELL_WRAPPED) if wrapped else len(record.curves)
     for first in range(0, len(record.curves), max(1, beside)):
         curves = range(first, min(first + beside, len(record.curves)))
-        console.print(_kept(record, curves, wrapped))
-    for (reason, pairs), note in notes(record).items():
+        console.print(_kept(record, curves, wrapped, numbered))
+    console.print(_plain(f"methods: {tags(record)}"))
+    if record.twin is not None:
+        console.print(_plain(on_twin(record)))
+        if any(point.kept.value is not None for c in record.twin.curves for point in c.points):
+            console.print(_kept(record.twin, range(len(record.twin.curves)), wrapped, numbered))
+    for (reason, pairs), note in numbered.items():
         console.print(_plain(f"[{note}] {refusal(reason, pairs)}", "dim"))
 
 
-def _kept(record: CircuitRecord, which: range, wrapped: bool) -> Table:
+def _kept(record: CircuitRecord, which: range, wrapped: bool, numbered: tables.Notes) -> Table:
     """The table of some of the curves."""
-    numbered, curves = notes(record), [record.curves[i] for i in which]
+    curves = [record.curves[i] for i in which]
     level = fmt.tick(record.level, share=True)
     table = tables.plain_table(f"kept of the margin between clean and corrupted [{level}]")
     table.add_column("edges", justify="right", no_wrap=True)

@@ -18,7 +18,8 @@ TERMS: tuple[Term, ...] = (
     ),
     Term(
         "agreement",
-        "Share of tokens at which the most probable next token is the intact model's.",
+        "Share of tokens at which the most probable next token is the intact model's: how faithful "
+        "an explanation is to the model, not how often either is right (that is its reliability).",
     ),
     Term(
         "affine map",
@@ -65,8 +66,11 @@ TERMS: tuple[Term, ...] = (
     ),
     Term(
         "control",
-        "A condition whose result is known beforehand; if it comes out otherwise, the instrument "
-        "or the set-up is at fault and the other numbers cannot be relied on.",
+        "A condition whose result is known beforehand. If the component itself or no explanation "
+        "comes out otherwise, the instrument is at fault, and with it every number here. If a claim "
+        "out of its place does as well as the claim, what is at fault is what the claim's own score "
+        "was taken to show; the other numbers stand. Where no change of place can tell, there is no "
+        "control of this kind.",
     ),
     Term(
         "corrupted prompt",
@@ -140,11 +144,16 @@ TERMS: tuple[Term, ...] = (
         "A claim about a component, stated as code that is put in the component's place.",
     ),
     Term(
-        "faithfulness (kept)",
+        "faithfulness",
+        "How closely something does what the model does, right or wrong; how often it is right is "
+        "its reliability.",
+    ),
+    Term(
+        "kept by a circuit",
         "(margin of the circuit − margin on the corrupted prompts) ÷ (margin on the clean "
         "prompts − margin on the corrupted prompts). 100%: the whole behaviour. It can be below 0 "
         "and above 100%.",
-        ("faithfulness",),
+        ("its faithfulness",),
     ),
     Term(
         "false discovery rate",
@@ -312,6 +321,13 @@ TERMS: tuple[Term, ...] = (
         "refused",
         "Not given, because the denominator cannot be told from zero or the data are too few: a "
         "ratio would mean nothing. It is not 0.",
+    ),
+    Term(
+        "reliability (right)",
+        "Share of tokens at which the most probable next token is the one that the text has: how "
+        "often an explained model is right. What imitates a poor model well is faithful and "
+        "unreliable.",
+        ("reliability", "right"),
     ),
     Term(
         "resample ablation",

@@ -125,7 +125,7 @@ def notes(record: SweepRecord) -> tables.Notes:
             *(
                 n
                 for e in record.strongest[:SHOWN]
-                for n in (e.change, e.kl, e.share)
+                for n in (e.change, e.kl, e.share, record.on_twin(e.site))
                 if n is not None
             ),
             *(n for j in joints for n in (j.together, j.summed, j.interaction)),
@@ -140,6 +140,18 @@ def refusal(record: SweepRecord, reason: str, needed: int | None) -> str:
         return said
     kind = "pairs" if record.pairs_of_prompts else "tokens"
     return f"{said}; about {fmt.count(needed)} {kind} would settle it"
+
+
+def on_twin(record: SweepRecord) -> str:
+    """What the same sweep of random weights found, on how much and for how long."""
+    twin = record.twin
+    if twin is None:
+        return ""
+    kind = "orbits of pairs" if twin.pairs_of_prompts else "documents"
+    return (
+        f"With random weights, on {twin.documents} {kind}: {twin.verdict} "
+        f"That took {twin.seconds:g} s more."
+    )
 
 
 def print_sweep(record: SweepRecord, console: Console) -> None:
@@ -161,7 +173,7 @@ def print_sweep(record: SweepRecord, console: Console) -> None:
     ranked = tables.plain_table(
         f"{record.text}: {fmt.count(record.tokens)} predictions in {record.documents} {kind}; "
         f"{unit} [{level}]; q: corrected for {record.tested} components; "
-        "ranks: those not ruled out"
+        f"ranks: those not ruled out; method: {tables.METHOD_NAMES[record.tag]}"
     )
     optional = [
         (head, name)
@@ -169,7 +181,8 @@ def print_sweep(record: SweepRecord, console: Console) -> None:
         if any(getattr(effect, name) is not None for effect in record.effects)
     ]
     heads = [head for head, _ in optional]
-    _columns(ranked, "component", f"change of the {record.measure}", *heads, "q", "ranks")
+    last = ["random weights"] if record.twin else []
+    _columns(ranked, "component", f"change of the {record.measure}", *heads, "q", "ranks", *last)
     for effect in record.strongest[:SHOWN]:
         ranked.add_row(
             _plain(effect.site),
@@ -177,9 +190,12 @@ def print_sweep(record: SweepRecord, console: Console) -> None:
             *(_plain(fmt.show(getattr(effect, name)).value) for _, name in optional),
             fmt.MISSING if effect.q is None else f"{effect.q:.2g}",
             _plain(ranks(effect)),
+            *([_plain(fmt.show(record.on_twin(effect.site)).value)] if last else []),
             style="" if record.told(effect) else "dim",
         )
     console.print(ranked)
+    if record.twin is not None:
+        console.print(_plain(on_twin(record)))
     if record.estimation is not None:
         console.print(_plain(record.estimation.says))
     if record.joints:

@@ -73,6 +73,7 @@ def shown(text: TextResult, reference: str) -> Iterator[Number | None]:
     yield from text.damage.values()
     for row in in_order(text):
         yield from (row.loss, row.increase, row.kl, row.agreement, row.variance, row.nines)
+        yield row.reliability
         yield from (*row.recovered.values(), *row.direct.values(), *row.bars.values())
     yield from (factor.recovered for factor in text.factors)
     yield from weaker.numbers(text)
@@ -101,6 +102,15 @@ def in_order(text: TextResult) -> tuple[Row, ...]:
     """All rows: the intact model, the ablations, then the kinds as in the charts."""
     order = ["intact", "ablation", *(kind for kind, _ in GROUPS)]
     return tuple(sorted(text.rows, key=lambda row: order.index(row.kind)))
+
+
+def reliability(text: TextResult) -> str:
+    """How often the model itself is right, and what the twin took."""
+    own = fmt.show(text.reliability, share=True)
+    said = f"The intact model is right on {own} of the tokens."
+    if text.twin_seconds is not None:
+        said += f" The random-weight twin took {text.twin_seconds:g} s of the time."
+    return said
 
 
 def families(text: TextResult) -> tuple[Family, ...]:
@@ -189,6 +199,23 @@ def at_bar(row: Row, bar: float) -> Number | None:
 def failed(record: AssayRecord) -> tuple[str, ...]:
     """The controls that did not hold, each as `name (text)`."""
     return tuple(f"{check.name} ({check.text})" for check in record.checks if not check.holds)
+
+
+EXACT = ("the component itself", "no explanation")
+"""Controls that have to come out exactly, whatever is claimed."""
+
+
+def alarm(record: AssayRecord) -> str:
+    """What a failed control leaves standing."""
+    if any(check.name in EXACT for check in record.checks if not check.holds):
+        return (
+            "What has to come out exactly did not, so the instrument is at fault: no number here "
+            "can be relied on until that is understood."
+        )
+    return (
+        "Where the claim should not be right it recovers something too, so that much of its own "
+        "score is no evidence for it. Ablations, baselines and other claims stand."
+    )
 
 
 def within_noise(damage: Number) -> bool:

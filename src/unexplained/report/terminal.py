@@ -111,6 +111,7 @@ def print_assay(record: AssayRecord, console: Console) -> None:
                 "bold red",
             )
         )
+        console.print(printed.plain(tables.alarm(record)))
     for text in record.texts:
         console.print()
         console.print(_text(text, record, console.width))
@@ -129,6 +130,8 @@ def _text(text: TextResult, record: AssayRecord, width: int) -> Group:
     if text.damage:
         parts.append(_damage(text, record.reference))
     parts.append(_rows(text, record, width))
+    if text.reliability is not None:
+        parts.append(printed.plain(tables.reliability(text)))
     if _recurrence(text):
         parts.append(_strata(text, record.reference, width))
     if text.singles:
@@ -174,7 +177,8 @@ def _rows(text: TextResult, record: AssayRecord, width: int) -> Table:
     for heading in ("increase", "recovered", "KL"):
         table.add_column(heading, justify="right", no_wrap=True)
     if not narrow:
-        table.add_column("agreement", justify="right", no_wrap=True)
+        for heading in ("agreement", *(("right", "method") if width >= WIDEST else ())):
+            table.add_column(heading, justify="right", no_wrap=True)
     for row in tables.in_order(text):
         cells = [
             printed.value(row.increase, notes),
@@ -183,11 +187,14 @@ def _rows(text: TextResult, record: AssayRecord, width: int) -> Table:
         ]
         if not narrow:
             agreement = fmt.show(row.agreement, share=True).value
+            right = fmt.show(row.reliability, share=True).value
             cells = [
                 printed.plain(row.kind),
                 *cells,
                 printed.noted(row.agreement, notes, agreement),
             ]
+        if width >= WIDEST:
+            cells += [printed.noted(row.reliability, notes, right), printed.plain(row.method)]
         table.add_row(printed.plain(row.name), *cells, style=STYLES.get(row.kind, ""))
     return table
 
@@ -270,6 +277,7 @@ def _notes(text: TextResult, reference: str) -> tables.Notes:
     shown: list[Number | None] = [*text.damage.values()]
     for row in tables.in_order(text):
         shown += [row.increase, row.recovered.get(reference), row.kl, row.agreement]
+        shown.append(row.reliability)
     shown += [row.recovered.get(reference) for row in text.singles]
     shown += weaker.in_short(text)
     for family in _recurrence(text):

@@ -1,0 +1,177 @@
+"""The random-weight twin: beside every assay, sweep and circuit, measured as the model is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import unexplained as ux
+from test_assay import make_text, subject_of
+from unexplained.assays.twins import TWIN_DOCUMENTS, few
+from unexplained.record import CircuitRecord, Number, Record, SweepRecord
+from unexplained.report import render, text_table
+from unexplained.subject import Subject
+from unexplained.testbeds import prompts
+from unexplained.testbeds.prompts import pairs_text
+from unexplained.testbeds.texts import repeated
+from unexplained.text import Text
+
+SETTINGS = ux.Settings(resamples=200)
+
+
+def swept(**asked: object) -> tuple[Subject, Text, SweepRecord]:
+    subject, _ = subject_of("strict_induction")
+    tokens = repeated(np.random.default_rng(5), 20, 12)
+    text = make_text("copies", subject, tokens, tokens, second_copy=13)
+    return subject, text, ux.sweep(subject, "L*.H*", text, settings=SETTINGS, **asked)  # type: ignore[arg-type]
+
+
+def planted_pairs() -> tuple[Subject, Text]:
+    text = pairs_text("slots", prompts.other_slot, orbits=12, fit_orbits=10)
+    return subject_of("soft_induction")[0], text
+
+
+@pytest.fixture(scope="module")
+def circuits() -> tuple[Subject, Text, CircuitRecord]:
+    subject, text = planted_pairs()
+    return subject, text, ux.circuit(subject, text, methods=("eap",), sizes=(0.1, 1.0), draws=2,
+                                     settings=SETTINGS)  # fmt: skip
+
+
+@pytest.mark.parametrize("ablation", ["zero", "mean"])
+def test_a_sweep_of_the_twin_is_that_of_a_model_with_its_weights(ablation: str) -> None:
+    subject, text, record = swept(ablation=ablation)
+    assert record.twin is not None
+    alone = ux.sweep(subject.twin(0), "L*.H*", few(text), ablation=ablation, settings=SETTINGS,
+                     twin=False)  # fmt: skip
+    assert alone.documents == record.twin.documents == TWIN_DOCUMENTS
+    assert [e.site for e in alone.effects] == [e.site for e in record.twin.effects]
+    for one, other in zip(alone.effects, record.twin.effects, strict=True):
+        assert other.change.value == pytest.approx(one.change.value, abs=2e-6)
+    assert record.twin.subject == subject.twin(0).name != record.subject
+    assert record.twin.twin is None and not record.twin.joints
+
+
+def test_what_is_planted_is_not_in_the_twin() -> None:
+    _, _, record = swept(ablation="zero")
+    assert record.twin is not None
+    strongest = record.strongest[0]
+    there = record.on_twin(strongest.site)
+    assert there is not None and there.value is not None and strongest.change.value is not None
+    assert abs(there.value) < 0.05 * strongest.change.value
+    assert record.on_twin("L9.H9") is None
+
+
+def test_the_twin_can_be_left_out_and_changes_no_other_number() -> None:
+    _, _, with_twin = swept(ablation="zero")
+    _, _, without = swept(ablation="zero", twin=False)
+    assert without.twin is None
+    assert without.effects == with_twin.effects and without.joints == with_twin.joints
+
+
+@pytest.mark.parametrize("method", ["control variates", "race"])
+def test_a_cheaper_sweep_has_a_twin_too(method: str) -> None:
+    _, _, record = swept(ablation="zero", method=method, sample=10)
+    assert record.twin is not None and record.twin.estimation is None
+    assert all(effect.measured == "all documents" for effect in record.twin.effects)
+
+
+def test_a_circuit_has_its_twin_with_its_own_margins_and_no_orders_without_thought(
+    circuits: tuple[Subject, Text, CircuitRecord],
+) -> None:
+    subject, text, record = circuits
+    twin = record.twin
+    assert twin is not None
+    assert [curve.name for curve in twin.curves] == ["eap"]
+    assert [curve.name for curve in record.curves] == ["eap", "magnitude", "random"]
+    small = few(text)
+    assert (twin.pairs, twin.orbits) == (len(small.eval), len(small.units))
+    alone = ux.circuit(subject.twin(0), small, methods=("eap",), sizes=(0.1, 1.0), draws=2,
+                       settings=SETTINGS, gated=False, twin=False)  # fmt: skip
+    assert alone.gap.value == pytest.approx(twin.gap.value, abs=1e-5)
+    assert [p.kept for p in alone.curves[0].points] == [p.kept for p in twin.curves[0].points]
+    assert abs(twin.gap.value or 0) < 0.1 * abs(record.gap.value or 0)
+
+
+def test_orbits_of_pairs_stay_whole() -> None:
+    _, text = planted_pairs()
+    small = few(text)
+    whole = {unit: sum(block.unit == unit for block in text.eval) for unit in small.units}
+    assert all(sum(b.unit == unit for b in small.eval) == count for unit, count in whole.items())
+    assert len(small.eval) <= TWIN_DOCUMENTS and len(small.fit) <= TWIN_DOCUMENTS
+
+
+def shown(record: Record) -> str:
+    return " ".join(text_table(record).split())
+
+
+def test_a_sweep_prints_its_twin_its_cost_and_its_kind_of_method() -> None:
+    _, _, record = swept(ablation="zero")
+    assert record.twin is not None
+    twin = record.twin.model_copy(update={"seconds": 12.3})
+    record = record.model_copy(update={"twin": twin})
+    for words in (shown(record), render(record)):
+        assert "With random weights, on 16 documents" in words
+        assert "took 12.3 s more" in words
+        assert "internals" in words
+    assert "random weights" not in shown(record.model_copy(update={"twin": None}))
+
+
+def test_a_circuit_prints_its_twin_and_its_kinds_of_methods(
+    circuits: tuple[Subject, Text, CircuitRecord],
+) -> None:
+    record = circuits[2]
+    for words in (shown(record), render(record)):
+        assert "With random weights, on" in words
+        assert "black-box" in words and "internals" in words
+    refused = record.model_copy(update={"twin": _refused(record)})
+    for words in (shown(refused), render(refused)):
+        assert "Nothing is there to be kept: the denominator is nothing" in words
+
+
+def _refused(record: CircuitRecord) -> CircuitRecord:
+    nothing = Number(value=None, refused="the denominator is nothing", unit="share")
+    assert record.twin is not None
+    curves = tuple(
+        curve.model_copy(
+            update={"points": tuple(p.model_copy(update={"kept": nothing}) for p in curve.points)}
+        )
+        for curve in record.twin.curves
+    )
+    return record.twin.model_copy(update={"curves": curves})
+
+
+def test_an_assay_states_what_its_twin_took_and_how_often_the_model_is_right() -> None:
+    subject, _ = subject_of("strict_induction")
+    tokens = repeated(np.random.default_rng(5), 16, 12)
+    text = make_text("copies", subject, tokens, tokens, second_copy=13)
+    record = ux.assay(subject, "L1.H0", text, settings=SETTINGS)
+    (result,) = record.texts
+    assert result.twin_seconds is not None and result.twin_seconds <= record.seconds
+    assert any(row.kind == "twin" for row in result.rows)
+    # Second route: how often the model is right, from its own logits.
+    import torch
+
+    ids = torch.from_numpy(np.stack([block.tokens for block in text.eval])).long()
+    with torch.no_grad():
+        says = subject.anatomy.model(ids, use_cache=False).logits[:, :-1].argmax(-1)
+    right = (says == ids[:, 1:]).double().mean().item()
+    assert result.reliability is not None
+    assert result.reliability.value == pytest.approx(right, abs=1e-9)
+    itself = result.row("the component itself")
+    assert itself.reliability == result.reliability and itself.agreement.value == 1
+    nothing = result.row("no explanation")
+    assert nothing.reliability is not None
+    assert (nothing.reliability.value or 0) < right  # the planted head is what is right
+
+
+def test_faithful_is_not_reliable() -> None:
+    """A model that is wrong throughout, explained perfectly: agreement 1, right 0."""
+    subject, _ = subject_of("empty")
+    tokens = repeated(np.random.default_rng(5), 12, 12)
+    text = make_text("copies", subject, tokens, tokens, second_copy=13)
+    record = ux.assay(subject, "L1.H0", text, settings=SETTINGS, twin=False)
+    itself = record.texts[0].row("the component itself")
+    assert itself.agreement.value == 1
+    assert itself.reliability is not None and (itself.reliability.value or 0) < 0.1
+    assert record.texts[0].twin_seconds is None
