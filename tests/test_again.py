@@ -63,6 +63,7 @@ HONEST = {
     "sorts_a_set": "float(sorted(WORDS).index('no'))",
     "reads_another_site": "view.site('L0.mlp').mean()",
     "repeats_a_number": "view.tokens[:, -1].float().mean()",
+    "begins_with_zeros": "view.blank",
 }
 
 TRIED = """
@@ -132,6 +133,22 @@ def test_what_an_explanation_reads_besides_its_view_is_found_in_a_fresh_process(
 def test_an_honest_explanation_gives_the_same_bytes_there(asked, name):
     assert compared(asked, name) == []
     assert not asked.there[name][0]["raised"]
+
+
+@pytest.mark.parametrize("gives", ["value", "pattern", "out", "q", "logits"])
+def test_a_claim_of_any_kind_may_begin_with_zeros_of_the_shape_that_is_asked_for(gives):
+    @ux.explanation(gives=gives, reads=["tokens"], name="zeros")
+    def zeros(view):
+        """Nothing at all."""
+        return view.blank + (view.vocabulary if gives == "logits" else 1)
+
+    shape = again.PLAIN
+    answer = again.answer_of(zeros, again.sample_of(zeros, shape), shape.vocabulary)
+    assert not answer["raised"]
+    view = again.SampleView(zeros, again.sample_of(zeros, shape), shape.vocabulary)
+    last = {"value": shape.width, "pattern": again.LENGTH, "out": shape.width,
+            "q": shape.head_size, "logits": shape.vocabulary}[gives]  # fmt: skip
+    assert tuple(view.blank.shape) == (again.ROWS, again.LENGTH, last)
 
 
 def test_a_file_that_is_read_as_the_explanations_are_loaded_is_noted(asked):

@@ -110,7 +110,8 @@ def components(subject: Subject, sites: str, *, heads: bool = False) -> tuple[Si
             raise SiteError(
                 f"The site {site} as a component",
                 "it is one value of a head, and components are explained whole",
-                f"Give the head: {site.component}.",
+                f"Give the head, {site.component}, and an explanation that says what its {site.value} "
+                f'is: @explanation(gives="{site.value}", …).',
             )
         if heads and site.part != "H":
             raise SiteError(

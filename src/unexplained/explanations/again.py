@@ -49,6 +49,10 @@ _OTHER = {"PYTHONHASHSEED": "1", "TZ": "Etc/GMT+11", "USER": "somebody", "LOGNAM
 """The environment of the fresh process, besides what is kept."""
 
 
+_BLANK = " blank"
+"""The name of the zeros of `View.blank` in a sample: none that could be declared."""
+
+
 class SampleView(View):
     """A view of a made-up batch: what was declared has values, and nothing else."""
 
@@ -61,6 +65,11 @@ class SampleView(View):
         if self._explanation.gives != "logits":
             raise ExplanationError("Reading 'vocabulary'", "only a program is told it")
         return self._vocabulary
+
+    @property
+    def blank(self) -> Tensor:
+        """Zeros of the shape that is to be given; of a component with one value, of a stream's."""
+        return self._sample[_BLANK].clone()
 
     def site(self, address: str) -> Tensor:
         """The made-up value of another site."""
@@ -250,7 +259,13 @@ def sample_of(explanation: Explanation, shape: Shape) -> dict[str, Tensor]:
     sites = [str(site) for site in elsewhere(explanation.reads, shape)]
     for name in [*names, *sites]:
         found[name] = _made_up(name, length, shape, draw)
-    return {name: found[name] for name in [*explanation.reads, *sites] if name in found}
+    given = {name: found[name] for name in [*explanation.reads, *sites] if name in found}
+    if explanation.gives == "logits":
+        size: tuple[int, ...] = (ROWS, length, shape.vocabulary)
+    else:
+        size = tuple(_made_up(explanation.gives, length, shape, draw).shape)
+    given[_BLANK] = torch.zeros(()).expand(size)  # one number, however large
+    return given
 
 
 def _made_up(name: str, length: int, shape: Shape, draw: torch.Generator) -> Tensor:
