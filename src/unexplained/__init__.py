@@ -7,37 +7,65 @@ print(record)
 record.report("induction.html")
 """
 
+from typing import TYPE_CHECKING
+
 from unexplained import stops as _stops
+from unexplained.lazy import face as _face
+
+if TYPE_CHECKING:
+    from unexplained.assays.assay import assay as assay
+    from unexplained.assays.circuit import circuit as circuit
+    from unexplained.assays.family import Member as Member
+    from unexplained.assays.family import family as family
+    from unexplained.assays.gap import gap as gap
+    from unexplained.assays.heads import head_scores as head_scores
+    from unexplained.assays.heads import strongest as strongest
+    from unexplained.assays.heads import with_gains as with_gains
+    from unexplained.assays.rewrite import rewrite as rewrite
+    from unexplained.assays.sizes import sizes as sizes
+    from unexplained.assays.sweep import sweep as sweep
+    from unexplained.assays.tasks import tasks as tasks
+    from unexplained.errors import UnexplainedError as UnexplainedError
+    from unexplained.evaluate import evaluate as evaluate  # type: ignore[no-redef]
+    from unexplained.explanations import LIBRARY as LIBRARY
+    from unexplained.explanations import Explanation as Explanation
+    from unexplained.explanations import View as View
+    from unexplained.explanations import explanation as explanation
+    from unexplained.explanations import patterns as patterns
+    from unexplained.record import AssayRecord as AssayRecord
+    from unexplained.record import CircuitRecord as CircuitRecord
+    from unexplained.record import SweepRecord as SweepRecord
+    from unexplained.record import load_record as load_record
+    from unexplained.stats import Settings as Settings
+    from unexplained.subject import Subject as Subject
+    from unexplained.subject import load as load
+    from unexplained.text import Text as Text
+    from unexplained.text import text as text
+    from unexplained.text.pairs import pairs as pairs
 
 if _stops.is_program():
     _stops.listen()
 
-from unexplained.assays.assay import assay as assay
-from unexplained.assays.circuit import circuit as circuit
-from unexplained.assays.family import Member as Member
-from unexplained.assays.family import family as family
-from unexplained.assays.gap import gap as gap
-from unexplained.assays.heads import head_scores as head_scores
-from unexplained.assays.heads import strongest as strongest
-from unexplained.assays.heads import with_gains as with_gains
-from unexplained.assays.rewrite import rewrite as rewrite
-from unexplained.assays.sizes import sizes as sizes
-from unexplained.assays.sweep import sweep as sweep
-from unexplained.assays.tasks import tasks as tasks
-from unexplained.errors import UnexplainedError as UnexplainedError
-from unexplained.evaluate import evaluate as evaluate
-from unexplained.explanations import LIBRARY as LIBRARY
-from unexplained.explanations import Explanation as Explanation
-from unexplained.explanations import View as View
-from unexplained.explanations import explanation as explanation
-from unexplained.explanations import patterns as patterns
-from unexplained.record import AssayRecord as AssayRecord
-from unexplained.record import CircuitRecord as CircuitRecord
-from unexplained.record import SweepRecord as SweepRecord
-from unexplained.record import load_record as load_record
-from unexplained.stats import Settings as Settings
-from unexplained.subject import Subject as Subject
-from unexplained.subject import load as load
-from unexplained.text import Text as Text
-from unexplained.text import text as text
-from unexplained.text.pairs import pairs as pairs
+_HOMES = {
+    "assays.assay": ("assay",),
+    "assays.circuit": ("circuit",),
+    "assays.family": ("Member", "family"),
+    "assays.gap": ("gap",),
+    "assays.heads": ("head_scores", "strongest", "with_gains"),
+    "assays.rewrite": ("rewrite",),
+    "assays.sizes": ("sizes",),
+    "assays.sweep": ("sweep",),
+    "assays.tasks": ("tasks",),
+    "errors": ("UnexplainedError",),
+    "evaluate": ("evaluate",),
+    "explanations": ("LIBRARY", "Explanation", "View", "explanation", "patterns"),
+    "record": ("AssayRecord", "CircuitRecord", "SweepRecord", "load_record"),
+    "stats": ("Settings",),
+    "subject": ("Subject", "load"),
+    "text": ("Text", "text"),
+    "text.pairs": ("pairs",),
+}
+"""Where each public name lives."""
+
+__all__ = sorted(name for names in _HOMES.values() for name in names)
+__getattr__, __dir__ = _face(__name__, _HOMES)
