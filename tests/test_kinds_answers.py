@@ -29,7 +29,8 @@ from unexplained.evaluate import evaluate, observe
 from unexplained.explanations import Explanation, explanation, fit
 from unexplained.explanations.files import find_explanation
 from unexplained.explanations.fit import sites_to_observe
-from unexplained.record import load_record, require_writable
+from unexplained.places import require_writable
+from unexplained.record import load_record
 from unexplained.report import render, text_table, visible, write_report
 from unexplained.report.console import Visible
 from unexplained.subject import Subject

@@ -14,7 +14,8 @@ from unexplained import fetch
 from unexplained.errors import FetchError, MeasurementError, RecordError, UnexplainedError
 from unexplained.evaluate.store import Store, run_folder
 from unexplained.ledger import Ledger
-from unexplained.record import load_record, require_apart, require_writable, write_whole
+from unexplained.places import require_apart, require_writable, write_whole
+from unexplained.record import load_record
 from unexplained.subject import precision
 from unexplained.subject.precision import Precision
 

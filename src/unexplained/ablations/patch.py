@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unexplained.ablations import ABLATIONS, AblationError, Fill, value_site
 from unexplained.evaluate import Activations
-from unexplained.evaluate.conditions import digest
+from unexplained.hashing import digest
 from unexplained.sites import Site
 from unexplained.subject import Edit, Local
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from unexplained.ablations import ABLATIONS, AblationError, Fill, value_site
 from unexplained.ablations.mean import mean_of
 from unexplained.evaluate import Activations
-from unexplained.evaluate.conditions import digest, tensor_digest
+from unexplained.evaluate.conditions import tensor_digest
+from unexplained.hashing import digest
 from unexplained.sites import Site
 from unexplained.subject import Edit, Local
 

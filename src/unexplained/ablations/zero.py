@@ -10,7 +10,7 @@ import torch
 
 from unexplained.ablations import ABLATIONS, Fill
 from unexplained.evaluate import Activations
-from unexplained.evaluate.conditions import digest
+from unexplained.hashing import digest
 from unexplained.sites import Site
 from unexplained.subject import Edit, Local
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from unexplained.circuits.graph import LOGITS, CircuitError, Graph
 from unexplained.errors import near_matches
 from unexplained.files import read_json
-from unexplained.record import write_whole
+from unexplained.places import write_whole
 
 SIZES = {
     "n_layers": "layers", "n_heads": "heads", "d_model": "width", "parallel_attn_mlp": "parallel"

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from unexplained.circuits.graph import CircuitError, Graph
 from unexplained.evaluate import Program
-from unexplained.evaluate.conditions import digest
+from unexplained.hashing import digest
 from unexplained.sites import Site
 from unexplained.subject import Batch, Pass, Subject
 from unexplained.subject.anatomy import Anatomy, Projection

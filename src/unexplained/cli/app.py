@@ -107,7 +107,8 @@ def report(
     out: Annotated[Path, typer.Option(help="Where the HTML page goes.")] = Path("report.html"),
 ) -> None:
     """Draw a record as a page again."""
-    from unexplained.record import load_record, require_apart, require_writable
+    from unexplained.places import require_apart, require_writable
+    from unexplained.record import load_record
     from unexplained.report import print_record, write_report
 
     require_apart({"record": record, "report": out})

@@ -158,7 +158,7 @@ def require_outputs(**paths: Path | None) -> None:
     Raises:
         RecordError: One cannot be written, or two are the same.
     """
-    from unexplained.record import require_apart, require_writable
+    from unexplained.places import require_apart, require_writable
 
     require_apart({what.replace("_", " "): path for what, path in paths.items()})
     for what, path in paths.items():

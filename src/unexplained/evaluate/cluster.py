@@ -18,12 +18,11 @@ import pyarrow as pa
 import torch
 
 from unexplained.errors import MeasurementError
-from unexplained.evaluate.conditions import digest
 from unexplained.evaluate.job import Job, Task
 from unexplained.evaluate.rayside import capacity, import_ray, session
 from unexplained.evaluate.shipping import Copy, Shipped, pack, parts_of, unpack
-from unexplained.evaluate.store import code_digest
 from unexplained.evaluate.tray import Deaths, Tray
+from unexplained.hashing import code_digest, digest, everything
 from unexplained.ledger import Ledger
 from unexplained.subject import Subject
 from unexplained.subject.precision import Precision
@@ -317,7 +316,7 @@ def _facts(subject: Subject) -> dict[str, str]:
     weight = next(subject.anatomy.model.parameters())
     return {
         "model": subject.fingerprint,
-        "code of unexplained": code_digest(),
+        "code of unexplained": code_digest(*everything()),
         "torch": torch.__version__,
         "device": subject.device.type,
         "type": str(weight.dtype),

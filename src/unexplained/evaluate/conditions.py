@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from unexplained.errors import MeasurementError
 from unexplained.evaluate.score import Columns
+from unexplained.hashing import code_digest, digest, home_of
 from unexplained.subject import Batch, Edit, Subject
 from unexplained.subject.live import memory_of
 
@@ -169,16 +169,20 @@ def distinct(conditions: Sequence[Condition]) -> tuple[list[Condition], dict[str
 def key(condition: Condition) -> str:
     """Under which name a condition's measurements are kept: what it is, not what it is called."""
     effect = condition.effect if isinstance(condition, Edited) else ""
-    return digest(condition.fingerprint, effect)
+    return digest(condition.fingerprint, effect, code_digest(*modules_of(condition)))
 
 
-def digest(*parts: str | bytes) -> str:
-    """First 16 hex digits of the SHA-256 of some parts, each set off from the next."""
-    total = hashlib.sha256()
-    for part in parts:
-        data = part.encode() if isinstance(part, str) else part
-        total.update(len(data).to_bytes(8, "little") + data)
-    return total.hexdigest()[:16]
+def modules_of(condition: Condition) -> tuple[str, ...]:
+    """The modules whose code says what a condition does to a pass, besides the engine's."""
+    doing: list[object] = []
+    match condition:
+        case Edited():
+            doing += [edit.function for edit in condition.edits]
+        case Program():
+            doing.append(condition.run)
+        case Other():
+            doing.append(type(condition.predictor))
+    return tuple(sorted({home_of(one) for one in doing}))
 
 
 def tensor_bytes(tensor: Tensor) -> bytes:

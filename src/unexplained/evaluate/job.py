@@ -17,9 +17,10 @@ from torch import Tensor
 
 from unexplained.errors import MeasurementError
 from unexplained.evaluate.batches import Plan, Scored, plan
-from unexplained.evaluate.conditions import Condition, Edited, Other, Program, digest, key
+from unexplained.evaluate.conditions import Condition, Edited, Other, Program, key
 from unexplained.evaluate.rows import rows_of
 from unexplained.evaluate.score import Columns, Scores, margins, score
+from unexplained.hashing import digest
 from unexplained.ledger import Ledger
 from unexplained.subject import Batch, Copy, Edit, Pass, Resume, Subject
 from unexplained.subject.edits import first_layer

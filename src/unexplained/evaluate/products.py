@@ -13,7 +13,8 @@ from pathlib import Path
 
 import torch
 
-from unexplained.evaluate.store import code_digest
+from unexplained.evaluate.store import ENGINE
+from unexplained.hashing import code_digest
 from unexplained.subject import Subject
 from unexplained.subject.precision import SETTINGS, Precision
 from unexplained.text import Text
@@ -73,7 +74,7 @@ def _facts(subject: Subject) -> dict[str, str]:
     weight = next(subject.anatomy.model.parameters())
     return {
         "model": subject.remembered,
-        "code": code_digest(),
+        "code": code_digest(ENGINE),
         "torch": torch.__version__,
         "device": _device(weight.device),
         "type": str(weight.dtype),

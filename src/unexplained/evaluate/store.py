@@ -14,7 +14,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,24 +22,14 @@ import torch
 from filelock import FileLock, Timeout
 
 from unexplained.errors import MeasurementError
-from unexplained.evaluate.conditions import digest
 from unexplained.evaluate.kept import Asked, fault, mark_of, packed, stem_of, unpacked
+from unexplained.hashing import code_digest, digest
 from unexplained.ledger import SCHEMA, TOKEN_SCHEMA, Ledger
 from unexplained.whole import BLANK, clean, is_sealed, read_sealed, seal, set_aside, write_flushed
 
-_PACKAGE = Path(__file__).parents[1]
-_NOT_MEASURING = ("report", "cli", "assays", "bars", "stops.py")
-
-
-@cache
-def code_digest() -> str:
-    """Digest of all code that a measurement can depend on: other code, other measurements."""
-    files = sorted(
-        path
-        for path in _PACKAGE.rglob("*.py")
-        if path.relative_to(_PACKAGE).parts[0] not in _NOT_MEASURING
-    )
-    return digest(*(path.read_bytes() for path in files))
+ENGINE = "unexplained.evaluate.job"
+"""The module that measures a unit. Its code, with all that it imports, is what every kept measurement
+depends on; what a condition runs besides is in the condition's own key (`conditions.key`)."""
 
 
 @dataclass(frozen=True)
@@ -254,7 +243,7 @@ def run_folder(folder: Path | None, asked: Mapping[str, str]) -> Iterator[None]:
         return
     describes = {
         **asked,
-        "code": f"{version('unexplained')}, {code_digest()}",
+        "code": f"{version('unexplained')}, {code_digest(ENGINE)}",
         "torch": torch.__version__,
     }
     store = Store(folder, describes)

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unexplained.errors import ExplanationError
-from unexplained.evaluate.conditions import digest
 from unexplained.explanations.protocol import Explanation, View, elsewhere
+from unexplained.hashing import digest
 from unexplained.sites import HEAD_VALUES, Shape, parse
 from unexplained.text import Text
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from unexplained.errors import ExplanationError
-from unexplained.evaluate.conditions import digest
+from unexplained.hashing import digest
 
 CUTS = 4
 """Places in every document from which on everything is exchanged, or all where there are fewer."""

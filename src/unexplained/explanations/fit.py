@@ -11,11 +11,12 @@ from torch import Tensor
 from unexplained.errors import ExplanationError
 from unexplained.evaluate import Activations, Edited
 from unexplained.evaluate.activations import local as recorded_local
-from unexplained.evaluate.conditions import Effect, digest, tensor_digest
+from unexplained.evaluate.conditions import Effect, tensor_digest
 from unexplained.explanations.carried import counted
 from unexplained.explanations.description import PARAMETER_BITS, written
 from unexplained.explanations.lent import bits_lent, lent
 from unexplained.explanations.protocol import Claim, Explanation, elsewhere
+from unexplained.hashing import digest
 from unexplained.record import Description
 from unexplained.sites import HEAD_VALUES, Shape, Site
 from unexplained.subject import Batch, Edit, Local

@@ -22,7 +22,6 @@ from torch import Tensor
 from unexplained.errors import ExplanationError
 from unexplained.evaluate import Activations, Other
 from unexplained.evaluate.batches import plan
-from unexplained.evaluate.conditions import digest
 from unexplained.evaluate.evaluate import BATCH_TOKENS
 from unexplained.evaluate.score import Columns
 from unexplained.explanations.calibration import Calibration, calibrate
@@ -30,6 +29,7 @@ from unexplained.explanations.carried import counted
 from unexplained.explanations.causal import Asked
 from unexplained.explanations.fit import Standing, describe
 from unexplained.explanations.protocol import TOLERANCE, Explanation, View
+from unexplained.hashing import digest
 from unexplained.record import Description
 from unexplained.subject import Batch
 from unexplained.text import Text

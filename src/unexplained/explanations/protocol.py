@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from unexplained.errors import ExplanationError, near_matches
-from unexplained.evaluate.conditions import digest, tensor_digest
+from unexplained.evaluate.conditions import tensor_digest
 from unexplained.explanations.causal import Asked, Mixed
 from unexplained.explanations.description import Source, source_of
 from unexplained.explanations.view import View as View
 from unexplained.explanations.view import mixed_local
 from unexplained.explanations.walk import carried
+from unexplained.hashing import digest
 from unexplained.record import Method
 from unexplained.sites import HEAD_VALUES, MODEL_PARTS, Shape, Site, parse
 from unexplained.subject import Local, Subject

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unexplained.evaluate.conditions import digest, tensor_bytes
+from unexplained.evaluate.conditions import tensor_bytes
 from unexplained.explanations import kinds, prices
 from unexplained.explanations.bytecode import Named, parts, reading
 from unexplained.explanations.language import (
@@ -26,6 +26,7 @@ from unexplained.explanations.language import (
     version_of,
 )
 from unexplained.explanations.names import cells, resolve
+from unexplained.hashing import digest
 from unexplained.text.ngrams import NGram
 
 

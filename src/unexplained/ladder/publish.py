@@ -22,7 +22,7 @@ from unexplained.ladder.series import RUNGS, Plan, plans
 from unexplained.ladder.stream import Stream
 from unexplained.ladder.tokenizer import save_tokenizer
 from unexplained.ladder.train import cost_of
-from unexplained.record import write_whole
+from unexplained.places import write_whole
 from unexplained.subject.quiet import quiet
 from unexplained.text.corpora import webmix
 from unexplained.text.tokens import Tokens

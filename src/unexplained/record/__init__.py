@@ -39,9 +39,6 @@ from unexplained.record.compute import Scale as Scale
 from unexplained.record.compute import ShareKind as ShareKind
 from unexplained.record.family import FamilyRecord as FamilyRecord
 from unexplained.record.gap import GapRecord as GapRecord
-from unexplained.record.places import require_apart as require_apart
-from unexplained.record.places import require_writable as require_writable
-from unexplained.record.places import write_whole as write_whole
 from unexplained.record.rewrite import RewriteRecord as RewriteRecord
 from unexplained.record.rewrite import SizesRecord as SizesRecord
 from unexplained.record.sweep import Effect as Effect

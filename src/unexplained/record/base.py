@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from unexplained.record.places import write_whole
+from unexplained.places import write_whole
 
 FORMAT = 1
 """Version of the record format; raised when a field changes its meaning."""

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from unexplained.errors import RecordError
+from unexplained.places import write_whole
 from unexplained.record import (
     AssayRecord,
     CircuitRecord,
@@ -23,7 +24,6 @@ from unexplained.record import (
     SizesRecord,
     SweepRecord,
     TasksRecord,
-    write_whole,
 )
 from unexplained.report import (
     charts,

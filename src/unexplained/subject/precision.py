@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from unexplained.errors import RecordError, SubjectError, near_matches
-from unexplained.record import write_whole
+from unexplained.places import write_whole
 
 ONEDNN = "bf16"
 """The value of `torch.backends.mkldnn.matmul.fp32_precision` that makes torch call oneDNN."""

@@ -1,0 +1,253 @@
+"""What is kept is kept under the code that measured it: all of that, and not the whole package."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import unexplained as ux
+from test_assay import make_text, subject_of
+from unexplained import hashing
+from unexplained.ablations import ABLATIONS, record_for
+from unexplained.evaluate import evaluate
+from unexplained.evaluate.conditions import Condition, Intact, key, modules_of
+from unexplained.evaluate.job import Job, Task
+from unexplained.evaluate.store import ENGINE
+from unexplained.explanations.carried import counted
+from unexplained.explanations.fit import Standing
+from unexplained.hashing import code_digest, code_of, digest, file_of, home_of
+from unexplained.ledger import Ledger
+from unexplained.testbeds import prompts
+from unexplained.testbeds.prompts import pairs_text
+from unexplained.testbeds.texts import repeated
+
+PACKAGE = Path(hashing.__file__).parent
+SETTINGS = ux.Settings(resamples=60)
+
+
+def test_the_engines_code_is_all_that_its_import_loads_of_this_package() -> None:
+    """Second route: import it in a fresh process, and see."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys, {ENGINE}; print(' '.join(sys.modules))"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    face = {"unexplained.lazy", "unexplained.stops"}  # of the package, whatever is imported
+    there = {name for name in done.stdout.split() if name.startswith("unexplained.")} - face
+    assert there and there <= code_of([ENGINE])
+
+
+@pytest.mark.parametrize("room", ["report", "cli", "assays", "bars", "stats", "record", "circuits",
+                                  "explanations", "ablations", "ladder", "curves", "testbeds"])  # fmt: skip
+def test_the_engines_code_is_not_what_reads_its_ledgers_or_makes_its_conditions(room: str) -> None:
+    inside = {name for name in code_of([ENGINE]) if name.split(".")[1] == room}
+    assert not inside
+    assert (PACKAGE / room).exists() or (PACKAGE / f"{room}.py").exists()
+
+
+@pytest.fixture
+def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Task, Job, set[str]]]]:
+    """Every unit that is measured, with the files of this package that ran meanwhile."""
+    found: list[tuple[Task, Job, set[str]]] = []
+    measure = Job.do
+
+    def do(self: Job, task: Task) -> Ledger:
+        files: set[str] = set()
+
+        def seen(frame: Any, event: str, argument: object) -> None:
+            if event == "call":
+                files.add(frame.f_code.co_filename)
+
+        sys.setprofile(seen)
+        try:
+            return measure(self, task)
+        finally:
+            sys.setprofile(None)
+            found.append((task, self, files))
+
+    monkeypatch.setattr(Job, "do", do)
+    yield found
+
+
+def files_of_claims(condition: Condition) -> set[str]:
+    """Where the functions are, and their helpers, of the explanations that stand in a condition."""
+    standing = [edit.standing for edit in getattr(condition, "edits", ())]
+    claims = [one.explanation for one in standing if isinstance(one, Standing)]
+    codes = [code for claim in claims for code in counted(claim).written if type(code) is CodeType]
+    return {code.co_filename for code in codes}
+
+
+def require_inside(traced: list[tuple[Task, Job, set[str]]]) -> set[str]:
+    """Every file that ran is in the digest of the unit; gives all that ran."""
+    everything: set[str] = set()
+    assert traced
+    for task, job, files in traced:
+        asked: list[Condition] = [c for c in job.conditions if c.name in task.names]
+        modules = {name for one in asked for name in modules_of(one)}
+        known = {str(file_of(name)) for name in code_of([ENGINE, *modules])}
+        # What a claim says is in its fingerprint, helpers and all (`explanations.carried`).
+        known |= {file for one in asked for file in files_of_claims(one)}
+        ran = {file for file in files if file.startswith(str(PACKAGE))}
+        assert ran <= known, sorted(ran - known)
+        everything |= ran
+    return {str(Path(file).relative_to(PACKAGE)) for file in everything}
+
+
+def copies(name: str = "strict_induction", documents: int = 12) -> tuple[ux.Subject, ux.Text]:
+    subject, _ = subject_of(name)
+    tokens = repeated(np.random.default_rng(5), documents, 12)
+    return subject, make_text("copies", subject, tokens, tokens, second_copy=13)
+
+
+def test_an_assays_code_is_inside(traced: list[tuple[Task, Job, set[str]]]) -> None:
+    subject, text = copies()
+    ux.assay(subject, "L1.H0", text, settings=SETTINGS)
+    ran = require_inside(traced)
+    assert {"subject/run.py", "evaluate/score.py", "explanations/fit.py", "ablations/mean.py",
+            "text/ngrams.py", "explanations/library/strict_induction.py"} <= ran  # fmt: skip
+
+
+@pytest.mark.parametrize("ablation", ["zero", "mean", "position mean", "resample"])
+def test_a_sweeps_code_is_inside(traced: list[tuple[Task, Job, set[str]]], ablation: str) -> None:
+    subject, text = copies()
+    ux.sweep(subject, "L*.H*", text, ablation=ablation, settings=SETTINGS)
+    assert f"ablations/{ablation.replace(' ', '_')}.py" in require_inside(traced)
+
+
+def test_a_patching_sweeps_and_a_circuits_code_is_inside(
+    traced: list[tuple[Task, Job, set[str]]],
+) -> None:
+    subject, _ = subject_of("soft_induction")
+    text = pairs_text("slots", prompts.other_slot, orbits=10, fit_orbits=8)
+    ux.sweep(subject, "L*.H*", text, ablation="patch", measure="logit difference",
+             settings=SETTINGS)  # fmt: skip
+    ux.circuit(subject, text, methods=("eap",), sizes=(0.1, 1.0), draws=1, settings=SETTINGS)
+    assert {"ablations/patch.py", "circuits/running.py"} <= require_inside(traced)
+
+
+def test_a_rewritings_and_a_programs_code_is_inside(
+    traced: list[tuple[Task, Job, set[str]]],
+) -> None:
+    @ux.explanation(gives="logits", reads=["tokens"])
+    def silent(view: Any) -> Any:
+        """Every token alike."""
+        return view.blank
+
+    subject, text = copies()
+    ux.rewrite(subject, text, programs=[silent], settings=SETTINGS, draws=1)
+    assert "explanations/program.py" in require_inside(traced)
+
+
+MODULES = (ENGINE, "unexplained.ablations.mean", "unexplained.explanations.fit")
+
+
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the package, whose code is digested in its place."""
+    copy = tmp_path / "unexplained"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("models", "__pycache__"))
+    monkeypatch.setattr(hashing, "_FOLDER", copy)
+    yield copy
+    forget()
+
+
+def forget() -> None:
+    for kept in (hashing.code_digest, hashing._source, hashing._doing):
+        kept.cache_clear()
+
+
+def digests() -> list[str]:
+    forget()
+    return [code_digest(module) for module in MODULES]
+
+
+KEEPING = {
+    "assays/sweep.py": ("RATE = 0.05", "RATE = 0.01"),
+    "ablations/zero.py": ("def ", "NOTHING = 1\n\n\ndef "),
+    "evaluate/score.py": ('"""', '"""Other words. '),
+    "subject/run.py": ("from __future__", "# a remark\nfrom __future__"),
+    "evaluate/evaluate.py": ("it was fitted to another model", "it is of another model"),
+}
+CHANGING = {
+    "evaluate/score.py": ("\nimport", "\nNOTHING = 1\nimport", "111"),
+    "subject/attention.py": ('"q": 0', '"q": 7', "111"),
+    "ablations/mean.py": ("mean(0)", "median(0)", "010"),
+    "explanations/fit.py": ("parameters = 0", "parameters = 1", "001"),
+}
+
+
+def test_an_edit_voids_what_ran_it_and_keeps_everything_else(copied: Path) -> None:
+    now = digests()
+    edits = [(file, *edit, "000") for file, edit in KEEPING.items()]
+    edits += [(file, *edit) for file, edit in CHANGING.items()]
+    for file, right, wrong, voids in edits:
+        source = (copied / file).read_text(encoding="utf-8")
+        assert right in source, file
+        (copied / file).write_text(source.replace(right, wrong, 1), encoding="utf-8")
+        found = "".join("01"[a != b] for a, b in zip(digests(), now, strict=True))
+        (copied / file).write_text(source, encoding="utf-8")
+        assert found == voids, file
+    assert digests() == now
+
+
+def test_an_edit_of_one_ablation_voids_its_measurements_alone(copied: Path) -> None:
+    subject, text = copies()
+    sites = subject.sites("L1.H0")
+    conditions: list[Condition] = [Intact()]
+    for name in ("zero", "mean"):
+        kind = ABLATIONS.get(name)
+        fill = kind.fit(record_for(kind, subject, text, sites), sites, 0)
+        conditions.append(fill.condition())
+    forget()
+    before = [key(one) for one in conditions]
+    source = (copied / "ablations/zero.py").read_text(encoding="utf-8")
+    (copied / "ablations/zero.py").write_text(source + "\nNOTHING = 1\n", encoding="utf-8")
+    forget()
+    assert [a == b for a, b in zip(before, map(key, conditions), strict=True)] == [
+        True,
+        False,
+        True,
+    ]
+
+
+def test_where_something_that_is_called_is_at_home() -> None:
+    assert home_of(digest) == "unexplained.hashing"
+    assert home_of(partial(partial(digest, "a"), "b")) == "unexplained.hashing"
+    assert home_of(ux.Settings) == home_of(ux.Settings()) == "unexplained.stats"
+    assert home_of(copies()[0].run) == "unexplained.subject.subject"
+
+
+def test_what_is_of_no_module_of_ours_counts_for_nothing() -> None:
+    assert code_digest() == code_digest("numpy", "my.claims", "__main__", "unexplained")
+    assert code_digest("unexplained.stats") != code_digest()
+
+
+def test_imports_are_found_however_they_are_written() -> None:
+    import ast
+
+    source = (
+        "from . import one\nfrom .two import a\nfrom unexplained import three as b\n"
+        "import unexplained.four.five as c\n"
+        "if TYPE_CHECKING:\n    from unexplained import six\nelse:\n    import unexplained.seven\n"
+        "def f():\n    try:\n        from unexplained.eight import d\n    except E:\n        pass\n"
+    )
+    found = set(hashing._names(ast.parse(source), "unexplained.room"))
+    assert found >= {"unexplained.room.one", "unexplained.room.two", "unexplained.three",
+                     "unexplained.four.five", "unexplained.seven", "unexplained.eight"}  # fmt: skip
+    assert "unexplained.six" not in found
+
+
+def test_evaluating_again_measures_nothing(tmp_path: Path) -> None:
+    subject, text = copies()
+    evaluate(subject, text, [], folder=tmp_path)
+    told: list[tuple[int, int]] = []
+    evaluate(subject, text, [], folder=tmp_path, progress=lambda *at: told.append(at))
+    assert told == [(1, 1)]
