@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import copy
+import pickle
 import subprocess
 import sys
 from importlib import import_module
@@ -93,3 +95,8 @@ def test_what_is_not_there_is_no_attribute() -> None:
         unexplained.assey  # noqa: B018
     assert not hasattr(unexplained, "_hidden")
     assert "_public" not in dir(unexplained)
+
+
+def test_code_that_names_the_package_can_be_sent_to_another_process() -> None:
+    assert pickle.loads(pickle.dumps(unexplained)) is unexplained
+    assert copy.deepcopy({"ux": unexplained})["ux"] is unexplained

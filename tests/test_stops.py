@@ -55,19 +55,23 @@ def stopped(process: subprocess.Popen[str], number: int) -> str:
     return " ".join(said.split())
 
 
-@pytest.mark.parametrize("number", CODES, ids=lambda number: signal.Signals(number).name)
-def test_a_stop_while_modules_are_imported_is_heard(number: int, tmp_path: Path) -> None:
-    """A module of ours that is imported early waits for it."""
+@pytest.mark.parametrize(("number", "words", "module"), [
+    *((number, ["--help"], "typer") for number in CODES), (signal.SIGINT, ["models"], "torch"),
+])  # fmt: skip
+def test_a_stop_while_modules_are_imported_is_heard(
+    number: int, words: list[str], module: str, tmp_path: Path
+) -> None:
+    """A module that is imported early waits for it, and one that only the command needs."""
     slow = (
         "import builtins, pathlib, time\nreal = builtins.__import__\n"
-        "def slow(name, *more):\n"
-        "    if name == 'torch':\n"
+        "def slow(name, *more, **named):\n"
+        f"    if name == {module!r}:\n"
         "        pathlib.Path('ready').touch()\n"
         "        time.sleep(60)\n"
-        "    return real(name, *more)\n"
+        "    return real(name, *more, **named)\n"
         "builtins.__import__ = slow\n"
     )
-    process = begin(tmp_path, "--help", before=slow)
+    process = begin(tmp_path, *words, before=slow)
     until(process, (tmp_path / "ready").exists)
     said = stopped(process, number)
     assert "Nothing was kept yet: the same command begins again." in said

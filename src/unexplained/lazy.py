@@ -20,6 +20,10 @@ class Face(ModuleType):
     place when the room is imported.
     """
 
+    def __reduce__(self) -> tuple[Callable[[str], ModuleType], tuple[str]]:
+        """Elsewhere it is imported, as any module is."""
+        return import_module, (self.__name__,)
+
     def __setattr__(self, name: str, value: object) -> None:
         hides = name in self.__dict__["_public"] and value is sys.modules.get(
             f"{self.__name__}.{name}"
