@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -74,6 +75,21 @@ class Catalogue(Frozen):
         """Every rung with every seed, from the smallest compute on."""
         found = [one for one in self.models if one.role == "rung"]
         return tuple(sorted(found, key=lambda one: (one.rung, one.seed)))
+
+    def with_seeds(self, names: Sequence[str]) -> list[str]:
+        """The models named and, of every rung named without a seed, its other seeds.
+
+        Raises:
+            SubjectError: There is none of a name.
+        """
+        wanted: dict[str, None] = {}
+        for name in names:
+            mine = self.named(name)
+            first = mine.role == "rung" and not mine.seed
+            for one in self.rungs() if first else (mine,):
+                if not first or one.rung == mine.rung:
+                    wanted[one.name] = None
+        return list(wanted)
 
     def run_of(self, rung: int, role: Role) -> tuple[Trained, ...]:
         """Checkpoints, or annealed shorter runs, of a rung, from the earliest on."""
