@@ -23,7 +23,7 @@ from unexplained.assays.asked import (
     require_tokens,
 )
 from unexplained.assays.provenance import found_again
-from unexplained.bars import concentration, crucial, loss, recovered_on
+from unexplained.bars import concentration, crucial, loss, over_pairs, recovered_on
 from unexplained.errors import MeasurementError, require_once
 from unexplained.evaluate import AnotherModel, Condition, Other, evaluate, observe
 from unexplained.evaluate.evaluate import Progress
@@ -31,9 +31,10 @@ from unexplained.explanations import LIBRARY, Explanation, fit
 from unexplained.explanations.fit import sites_to_observe
 from unexplained.ladder.conditions import require_same_tokens, require_unseen_by
 from unexplained.record import Number
+from unexplained.record.bars import Concentration, OverRuns
 from unexplained.record.gap import GapRecord
 from unexplained.sites import Site
-from unexplained.stats import Settings
+from unexplained.stats import Settings, written
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
@@ -48,6 +49,7 @@ def gap(
     text: Text,
     *,
     chosen_by: tuple[Subject, Subject],
+    runs: Sequence[tuple[Subject, Subject]] = (),
     sites: str = "",
     explanations: Sequence[Explanation] | None = None,
     share: float = 0.05,
@@ -63,6 +65,9 @@ def gap(
         text: Where to measure.
         chosen_by: A second strong and weak model, neither of them one of the first two: other
             seeds, or other rungs. They put the tokens in order.
+        runs: Other runs of the two, strong and weak, that differ by their seed alone; two or more.
+            Over them and the two it is said how large the gap is and how concentrated, other seeds
+            counted. The choosing pair may be among them.
         sites: Components to be explained on the crucial tokens; none if empty.
         explanations: What is claimed of them; strict induction if not given.
         share: Of all tokens, how many are crucial.
@@ -71,8 +76,8 @@ def gap(
         progress: Told about finished work.
 
     Raises:
-        MeasurementError: The models' tokenizers differ, or two of the four are one model; the share
-            is not between 0 and 1.
+        MeasurementError: The models' tokenizers differ, or two of them are one model; the share is
+            not between 0 and 1; there is one other run.
         ExplanationError: One cannot stand at a component.
         SiteError: A component does not exist.
         TextError: The text is of other models' tokens. All before anything is run.
@@ -86,20 +91,29 @@ def gap(
             f"{shared.pop()} is also one of the pair that is scored: chance would choose",
             "Give other seeds of the two, or other rungs.",
         )
-    _require_apart((subject, weak), chosen_by)
+    beside = [one for pair in runs for one in pair if one not in chosen_by]
+    require_once("run", [subject.name, weak.name, *(one.name for pair in runs for one in pair)])
+    _require_apart((subject, weak), chosen_by, beside)
+    if len(runs) == 1:
+        raise MeasurementError(
+            "One other run of both models", "two numbers do not say how runs scatter",
+            "Give two other pairs of runs or more, or none.",
+        )  # fmt: skip
     claimed = [LIBRARY.get("strict_induction")] if explanations is None else explanations
     where = components(subject, sites) if sites else ()
     if sites:
         require_claims(claimed)
         require_once(
-            "condition", [*TAKEN, ABLATION, weak.name, *second, *(e.name for e in claimed)]
-        )
+            "condition",
+            [*TAKEN, ABLATION, weak.name, *second, *(one.name for one in beside),
+             *(e.name for e in claimed)],
+        )  # fmt: skip
         require_standing(claimed, where, subject)
         if any(one.shuffled for one in claimed):
             require_donors(text, within=True)
     if len(where) == 1:
         subject.require_full_precision("The effect of a single component")
-    for other in (weak, *chosen_by):
+    for other in (weak, *chosen_by, *beside):
         require_same_tokens(subject, other)
         require_tokens(other, text, "eval")
     require_tokens(subject, text, "eval")
@@ -107,7 +121,7 @@ def gap(
         require_tokens(subject, text, "fit")
     require_unseen_by(subject, text)
     require_folder(folder, subject)
-    others = [Other(one.name, AnotherModel(one)) for one in (weak, *chosen_by)]
+    others = [Other(one.name, AnotherModel(one)) for one in (weak, *chosen_by, *beside)]
     conditions: list[Condition] = [*others]
     claims = _claims(subject, text, where, claimed, settings.seed) if sites else []
     conditions += claims
@@ -118,9 +132,14 @@ def gap(
     spread = concentration(ledger, INTACT, weak.name, chosen_by=second, settings=settings)
     picked = crucial(ledger, *second, share=share)
     explained = [c.name for c in claims if c.name != ABLATION]
+    pairs = [(INTACT, weak.name), *((one.name, two.name) for one, two in runs)]
+    other = over_pairs(ledger, pairs, settings=settings) if runs else None
+    if other is not None:
+        named = ((subject.name, weak.name), *other.pairs[1:])
+        other = other.model_copy(update={"pairs": named})
     return GapRecord(
         title=f"Where the gap of {subject.name} to {weak.name} lives",
-        verdict=_verdict(spread.effective, subject.name, weak.name, spread.gap),
+        verdict=_verdict(spread, other, subject.name, weak.name),
         text=text.name,
         text_fingerprint=text.fingerprint,
         text_notes=text.notes,
@@ -132,6 +151,7 @@ def gap(
         weak_loss=loss(ledger, weak.name, settings=settings),
         spread=spread,
         flattered=concentration(ledger, INTACT, weak.name, settings=settings),
+        runs=other,
         sites=tuple(map(str, where)),
         on_crucial=tuple(
             recovered_on(ledger, name, ABLATION, picked, weak=weak.name, settings=settings)
@@ -141,12 +161,15 @@ def gap(
     )
 
 
-def _require_apart(scored: tuple[Subject, Subject], chooses: tuple[Subject, Subject]) -> None:
-    """Refuse four models of which two are one, whatever they are called."""
+def _require_apart(
+    scored: tuple[Subject, Subject], chooses: tuple[Subject, Subject], beside: Sequence[Subject]
+) -> None:
+    """Refuse models of which two are one, whatever they are called."""
+    every = (*scored, *chooses, *beside)
     known: dict[str, Subject] = {}
-    for one in (*scored, *chooses):
+    for one in every:
         other = known.setdefault(one.fingerprint, one)
-        if other is not one or [m.name for m in (*scored, *chooses)].count(one.name) > 1:
+        if other is not one or [m.name for m in every].count(one.name) > 1:
             raise MeasurementError(
                 f"{other.name} and {one.name}",
                 "they are one model, or have one name: a gap is between two",
@@ -169,12 +192,30 @@ def _claims(
     return [mean, *fitted]
 
 
-def _verdict(effective: Number, strong: str, weak: str, size: Number) -> str:
-    if effective.value is None or effective.low is None or effective.high is None:
-        return f"How the gap between {strong} and {weak} is spread is refused: {effective.refused}."
-    assert size.value is not None
+def _verdict(spread: Concentration, runs: OverRuns | None, strong: str, weak: str) -> str:
+    own = _carried(spread.effective)
+    if runs is None:
+        said = (
+            f"The gap of {written(spread.gap, spec='.3f')} nats per token between {strong} and "
+            f"{weak} {own}"
+        )
+        return f"{said}. Of these two models: how much other seeds would move it is not known."
     return (
-        f"The gap of {size.value:.3f} nats per token between {strong} and {weak} is as concentrated "
-        f"as if {effective.value:.0%} [{effective.low:.0%}, {effective.high:.0%}] of the tokens "
-        "carried all of it evenly."
+        f"Over {len(runs.pairs)} pairs of runs, other documents and other seeds counted, the gap of "
+        f"{written(runs.gap, spec='.3f')} nats per token between {strong} and {weak} "
+        f"{_carried(runs.effective)}; of these two models alone, {written(spread.gap, spec='.3f')}, "
+        f"it {own}."
+    )
+
+
+def _carried(effective: Number) -> str:
+    if effective.value is None:
+        return f"cannot be said to be spread in any way ({effective.refused})"
+    if effective.low is None and effective.high is None:
+        return "cannot be said to be spread in any way (too few documents for an interval)"
+    low = "0%" if effective.low is None else f"{effective.low:.0%}"
+    high = "beyond 100%" if effective.high is None else f"{effective.high:.0%}"
+    return (
+        f"is as concentrated as if {effective.value:.0%} [{low}, {high}] of the tokens carried all "
+        "of it evenly"
     )

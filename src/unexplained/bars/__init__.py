@@ -26,6 +26,7 @@ from unexplained.bars.recovered import (
 )
 from unexplained.bars.rows import RowNumbers, measure_row
 from unexplained.bars.rungs import bars_of, ties_at, ties_with
+from unexplained.bars.runs import over_pairs
 from unexplained.bars.thresholds import BARS, distances, nines
 from unexplained.bars.tokens import TokenLosses, token_losses
 
@@ -53,6 +54,7 @@ __all__ = [
     "measure_row",
     "needed",
     "nines",
+    "over_pairs",
     "recovered",
     "recovered_from",
     "recovered_on",
