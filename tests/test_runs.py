@@ -98,7 +98,7 @@ def test_too_few_pairs_and_a_run_in_two_are_refused_and_few_documents_have_no_in
     ledger = ledger_of(np.ones((3, 3, 4)) + np.arange(4))
     with pytest.raises(MeasurementError, match="it takes 3"):
         over_pairs(ledger, PAIRS[:2], settings=LEAN)
-    with pytest.raises(MeasurementError, match="'w0' is given twice|'w0'"):
+    with pytest.raises(MeasurementError, match="'w0'"):
         over_pairs(ledger, [*PAIRS[:2], ("s2", "w0")], settings=LEAN)
     found = over_pairs(ledger, PAIRS, settings=LEAN)
     assert found.gap.value == 2.5 and found.gap.low is None

@@ -17,11 +17,11 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import trapezoid
 
 from unexplained.assays.asked import require_folder, require_tokens
 from unexplained.assays.gate import gate, require_behaviour
 from unexplained.assays.provenance import found_again
+from unexplained.bars.areas import MIB_SIZES, areas, counts_of
 from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import Paired, paired
 from unexplained.bars.recovered import INTACT
@@ -45,11 +45,8 @@ from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
 
-SIZES = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+SIZES = (0.0002, 0.0005, *MIB_SIZES)
 """Shares of all edges: MIB's sizes (Mueller et al. 2025) and two smaller ones."""
-
-MIB_FROM = 0.001
-"""Areas are taken from here on, as MIB takes them."""
 
 KEEPS = 0.8
 """The share of the behaviour that the knee is about."""
@@ -171,7 +168,7 @@ def circuit(
         *_given(given, graph, by),
         *_without_thought(subject, text, graph, draws, settings.seed),
     ]
-    counts = sorted({max(1, round(share * graph.edges)) for share in sizes})
+    counts = counts_of(sizes, graph.edges)
     reading = _measured(subject, text, graph, orders, counts, settings, folder, say)
     curves = tuple(reading.curve(order, counts, graph.edges) for order in orders)
     return CircuitRecord(
@@ -342,20 +339,16 @@ class _Reading:
     def curve(self, order: Order, counts: Sequence[int], edges: int) -> Curve:
         """An order's curve; of several draws the mean of their margins."""
         points = [self._point(order, count, edges) for count in counts]
-        smaller = [p for p in points if p.edges < edges]
-        measured = [(p.share, p.kept.value) for p in points if p.share >= MIB_FROM]
-        whole = [(share, kept) for share, kept in measured if kept is not None]
-        x, y = np.array(whole).T if whole else (np.empty(0), np.empty(0))
-        full = len(whole) > 1 and len(whole) == len(measured)
+        area, distance = areas({p.edges: p.kept for p in points}, edges)
         return Curve(
             name=order.name,
             says=order.says,
             kind=order.kind,
             points=tuple(points),
-            area=float(trapezoid(y, x)) if full else None,
-            distance=float(trapezoid(np.abs(1 - y), x)) if full else None,
-            knee=next((p.edges for p in smaller if (p.kept.low or 0) >= KEEPS), None),
-            knee_by_value=next((p.edges for p in smaller if (p.kept.value or 0) >= KEEPS), None),
+            area=area,
+            distance=distance,
+            knee=_knee([(p.edges, p.kept.low) for p in points], edges),
+            knee_by_value=_knee([(p.edges, p.kept.value) for p in points], edges),
             draws=order.draws,
             tag="black-box" if order.name == "random" else "internals",
         )
@@ -371,15 +364,36 @@ class _Reading:
         )
 
 
+def _knee(kept: Sequence[tuple[int, float | None]], edges: int) -> int | None:
+    """The smallest measured circuit that keeps enough, as does every larger one.
+
+    A smaller one that does so by chance, with larger ones that do not, is none: sizes are gone
+    through from the largest down until one falls short. Tests in an order that is set beforehand
+    need no correction for their number (Maurer, Hothorn and Lehmacher 1995).
+    """
+    found = None
+    for count, share in sorted(kept, reverse=True):
+        if count >= edges:
+            continue
+        if share is None or share < KEEPS:
+            break
+        found = count
+    return found
+
+
 def _verdict(curves: Sequence[Curve], text: Text, graph: Graph) -> str:
+    refusals = {p.kept.refused for curve in curves for p in curve.points if p.kept.value is None}
+    if refusals:
+        return f"What circuits keep of {text.name} is refused: {sorted(refusals)[0]}."
+
     def said(curve: Curve) -> str:
-        if curve.knee_by_value is None:
+        if curve.knee is None:
             return f"none short of the whole model by {curve.name}"
-        point = next(p for p in curve.points if p.edges == curve.knee_by_value)
+        point = next(p for p in curve.points if p.edges == curve.knee)
         kept = written(point.kept, scale=100, spec=".0f", mark="%")
-        return f"{curve.knee_by_value:,} by {curve.name} ({kept})"
+        return f"{curve.knee:,} by {curve.name} ({kept})"
 
     return (
-        f"Of the {graph.edges:,} edges, the smallest measured circuits that keep {KEEPS:.0%} of "
-        f"{text.name}: " + "; ".join(said(curve) for curve in curves) + "."
+        f"Of the {graph.edges:,} edges, the smallest measured circuits that surely keep {KEEPS:.0%} of "
+        f"{text.name}, as do all larger ones: " + "; ".join(said(curve) for curve in curves) + "."
     )

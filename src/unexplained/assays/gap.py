@@ -133,13 +133,13 @@ def gap(
     picked = crucial(ledger, *second, share=share)
     explained = [c.name for c in claims if c.name != ABLATION]
     pairs = [(INTACT, weak.name), *((one.name, two.name) for one, two in runs)]
-    other = over_pairs(ledger, pairs, settings=settings) if runs else None
-    if other is not None:
-        named = ((subject.name, weak.name), *other.pairs[1:])
-        other = other.model_copy(update={"pairs": named})
+    over = over_pairs(ledger, pairs, settings=settings) if runs else None
+    if over is not None:
+        named = ((subject.name, weak.name), *over.pairs[1:])
+        over = over.model_copy(update={"pairs": named})
     return GapRecord(
         title=f"Where the gap of {subject.name} to {weak.name} lives",
-        verdict=_verdict(spread, other, subject.name, weak.name),
+        verdict=_verdict(spread, over, subject.name, weak.name),
         text=text.name,
         text_fingerprint=text.fingerprint,
         text_notes=text.notes,
@@ -151,7 +151,7 @@ def gap(
         weak_loss=loss(ledger, weak.name, settings=settings),
         spread=spread,
         flattered=concentration(ledger, INTACT, weak.name, settings=settings),
-        runs=other,
+        runs=over,
         sites=tuple(map(str, where)),
         on_crucial=tuple(
             recovered_on(ledger, name, ABLATION, picked, weak=weak.name, settings=settings)

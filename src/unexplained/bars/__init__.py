@@ -1,5 +1,6 @@
 """From a ledger to numbers: what was lost, what was recovered, how far from each bar. No torch."""
 
+from unexplained.bars.areas import MIB_SIZES, areas, counts_of
 from unexplained.bars.concentration import concentration
 from unexplained.bars.context import context_gain
 from unexplained.bars.crucial import Crucial, crucial, recovered_on
@@ -32,6 +33,7 @@ from unexplained.bars.tokens import TokenLosses, token_losses
 
 __all__ = [
     "BARS",
+    "MIB_SIZES",
     "Base",
     "Crucial",
     "FactorReading",
@@ -39,9 +41,11 @@ __all__ = [
     "TokenLosses",
     "Uniform",
     "agreement",
+    "areas",
     "bars_of",
     "concentration",
     "context_gain",
+    "counts_of",
     "crucial",
     "damage",
     "damage_from",

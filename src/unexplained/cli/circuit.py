@@ -76,7 +76,7 @@ def circuit(
     Edges are scored on some pairs and circuits measured on others.
     """
     import unexplained as ux
-    from unexplained.circuits import Graph, load_mib, require_json, save_mib
+    from unexplained.circuits import Graph, load_mib, require_json, require_scores, save_mib
     from unexplained.errors import require_once
 
     methods: list[Any] = [one.value for one in method or (Attribution.IG_INPUTS, Attribution.EAP)]
@@ -100,7 +100,7 @@ def circuit(
                 save_mib(graph, scores.graph, scores.cost)
 
         mine = Graph.of(subject.shape, parallel=subject.anatomy.parallel)
-        given = {path.name: load_mib(path, mine).scores for path in compare or ()}
+        given = {path.name: require_scores(path, load_mib(path, mine)) for path in compare or ()}
         found = ux.circuit(
             subject, where, methods=methods, steps=steps, by="signed" if signed else "absolute",
             draws=draws, given=given, gated=gate, settings=ux.Settings(seed=seed), folder=folder,

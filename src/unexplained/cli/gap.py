@@ -74,7 +74,8 @@ def gap(
         second = ux.load(by[0]), ux.load(by[1])
         known = {one.name: one for one in (subject, weaker, *second)}
         pairs = catalogue().other_runs(model, weak) if seeds else []
-        runs = [tuple(known.get(n) or ux.load(n) for n in pair) for pair in pairs]
+        runs = [(known.get(one) or ux.load(one), known.get(two) or ux.load(two))
+                for one, two in pairs]  # fmt: skip
         if sites:
             components(subject, sites)
         where = ux.text(text, subject, documents=documents, fit_documents=fit_documents,

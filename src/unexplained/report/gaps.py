@@ -244,7 +244,7 @@ def notes(record: GapRecord) -> tables.Notes:
         for n in (part.damage, part.carries, part.recovered, part.gap, part.score)
     )
     head = (record.strong_loss, record.weak_loss, one.gap)
-    whole = (one.worse, one.gained, one.given_back)
+    whole: tuple[Number, ...] = (one.worse, one.gained, one.given_back)
     if (runs := record.runs) is not None:
         whole = (*whole, runs.gap, runs.worse, runs.factor, runs.effective)
     return tables.refusals((*head, *both, *curves, *near, *whole, *explained))
