@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unexplained.assays.asked import require_folder, require_tokens
-from unexplained.assays.gate import gate, require_behaviour
+from unexplained.assays.gate import fewest_orbits, gate, require_behaviour
 from unexplained.assays.provenance import found_again
 from unexplained.bars.areas import MIB_SIZES, areas, counts_of
 from unexplained.bars.measures import measure_of
@@ -40,7 +40,7 @@ from unexplained.errors import (
 from unexplained.evaluate import Condition, evaluate
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import CircuitRecord, Curve, EdgeScore, Number, Point
-from unexplained.stats import FEWEST_DOCUMENTS, Settings, fraction, mean_per_token, written
+from unexplained.stats import Settings, fraction, mean_per_token, written
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
@@ -143,11 +143,11 @@ def circuit(
     require_sums(subject.anatomy)
     text.blocks("fit", "Attribution to edges")
     require_tokens(subject, text, "eval", "fit")
-    if gated and len(text.units) < FEWEST_DOCUMENTS:
+    if gated and len(text.units) < (fewest := fewest_orbits(settings.level)):
         raise TextError(
             f"A circuit on {len(text.units)} pairs of {text.name}, each with its role-swap",
-            f"it takes {FEWEST_DOCUMENTS} to tell whether the model has the behaviour",
-            f"Ask for {2 * FEWEST_DOCUMENTS} prompts or more (pairs=…; --pairs). Of a file of your "
+            f"it takes {fewest} to tell whether the model has the behaviour",
+            f"Ask for {2 * fewest} prompts or more (pairs=…; --pairs). Of a file of your "
             'own lines with "part": "fit" are scored and the others measured; without such lines a '
             "fifth is measured, by hash: then give more, or mark some. Or leave out the gate "
             "(gated=False; --no-gate).",

@@ -131,7 +131,8 @@ def behaviours(
     from unexplained.report import format as fmt
     from unexplained.text.pairs import described, left_by_tokenizer
 
-    table = Table(title="Behaviours: pairs of prompts, each with its role-swap")
+    title = "Behaviours: pairs of prompts, each with its role-swap"
+    table = Table(title=title + "; each held against chance by itself" * bool(model))
     for column in ("name", "what", *(("accuracy", "margin (logits)", "") if model else ())):
         table.add_column(column)
     subject = ux.load(model, accept_terms=accept_terms) if model else None
