@@ -40,6 +40,7 @@ from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
 
 INTACT, ABLATION = "intact", "mean"
+FEW = "too few documents for an interval"
 
 
 @neutrally
@@ -193,29 +194,29 @@ def _claims(
 
 
 def _verdict(spread: Concentration, runs: OverRuns | None, strong: str, weak: str) -> str:
-    own = _carried(spread.effective)
+    own, size = _carried(spread.effective), _size(spread.gap)
     if runs is None:
-        said = (
-            f"The gap of {written(spread.gap, spec='.3f')} nats per token between {strong} and "
-            f"{weak} {own}"
+        return (
+            f"The gap between {strong} and {weak}, {size}, {own}. Of these two models: how much "
+            "other seeds would move it is not known."
         )
-        return f"{said}. Of these two models: how much other seeds would move it is not known."
     return (
-        f"Over {len(runs.pairs)} pairs of runs, other documents and other seeds counted, the gap of "
-        f"{written(runs.gap, spec='.3f')} nats per token between {strong} and {weak} "
-        f"{_carried(runs.effective)}; of these two models alone, {written(spread.gap, spec='.3f')}, "
-        f"it {own}."
+        f"Over {len(runs.pairs)} pairs of runs, other documents and other seeds counted, the gap "
+        f"between {strong} and {weak}, {_size(runs.gap)}, {_carried(runs.effective)}; of these two "
+        f"models alone, {size}, it {own}."
     )
 
 
+def _size(gap: Number) -> str:
+    if gap.low is None and gap.high is None:
+        return f"refused: {gap.refused or FEW}"
+    return f"{written(gap, spec='.3f')} nats per token"
+
+
 def _carried(effective: Number) -> str:
-    if effective.value is None:
-        return f"cannot be said to be spread in any way ({effective.refused})"
     if effective.low is None and effective.high is None:
-        return "cannot be said to be spread in any way (too few documents for an interval)"
-    low = "0%" if effective.low is None else f"{effective.low:.0%}"
-    high = "beyond 100%" if effective.high is None else f"{effective.high:.0%}"
+        return f"is not told to be spread in any way (refused: {effective.refused or FEW})"
     return (
-        f"is as concentrated as if {effective.value:.0%} [{low}, {high}] of the tokens carried all "
-        "of it evenly"
+        f"is as concentrated as if {written(effective, scale=100, spec='.0f', mark='%')} of the "
+        "tokens carried all of it evenly"
     )

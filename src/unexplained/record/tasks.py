@@ -18,6 +18,8 @@ class TaskPoint(Frozen):
     """f by loss, against the mean ablation of the same components, on this task."""
     accuracy: Number
     """Share of predictions that are right: top-1 on text, the answer preferred on pairs."""
+    kept: Number | None = None
+    """accuracy / the model's, by document; null in records of before."""
     gap: Number | None = None
     """(accuracy − weak) / (strong − weak), against the reference weaker model."""
 
@@ -51,6 +53,12 @@ class Task(Frozen):
     jump_at: str
     """Between which two."""
     points: tuple[TaskPoint, ...]
+    by_accuracy: Number | None = None
+    """With all components replaced, (accuracy − ablated) / (model − ablated), by document; null in
+    records of before."""
+    better: float | None = None
+    """p-value that it is not right more often than the reference, corrected for the number of
+    narrow tasks (Holm); null where there are too few documents, or no reference."""
 
 
 class TasksRecord(Record):
@@ -64,5 +72,7 @@ class TasksRecord(Record):
     """In which the components are replaced."""
     reference: str
     """The weaker model that `gap` is against; empty where there is none."""
+    reference_runs: tuple[str, ...] = ()
+    """Runs of it that differ by their seed: `better` holds against each of them."""
     tasks: tuple[Task, ...]
     """The full distribution first."""
