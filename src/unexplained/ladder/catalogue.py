@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Literal
 
 from unexplained.errors import SubjectError, near_matches
+from unexplained.ladder.recipe import CONTEXT
 from unexplained.record.base import Frozen
 from unexplained.subject.shipped import FOLDER
 
@@ -44,6 +45,10 @@ class Trained(Frozen):
     """How long the run took; of checkpoints, the whole run."""
     memory: int
     """Greatest memory of the training process (bytes)."""
+    context: int = CONTEXT
+    """Tokens of a training row: of positions beyond it the model has seen nothing."""
+    segments: tuple[int, int] | None = None
+    """Shortest and longest of those segments; null where there are none."""
 
 
 class Catalogue(Frozen):
