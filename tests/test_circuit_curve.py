@@ -126,6 +126,23 @@ def test_a_knee_is_where_all_larger_circuits_keep_enough_too() -> None:
     assert _knee([(1, 0.9), (2, 0.9), (4, None), (16, 1.0)], 16) is None
 
 
+def test_the_knee_is_the_intervals_and_not_the_values() -> None:
+    # Three orbits keep 100% of one edge's margin and three 75%: 87%, but not for certain above 80%.
+    rows = [4.0, 2.0] * (ORBITS // 2)
+    whole = ledger_of(intact=4.0, c1=0.0, c2=3.9)
+    table = whole.table.to_pylist()
+    for row in table:
+        if row["condition"] == "c1":
+            row["margin"] = 2 * rows[int(row["document"][1:])]
+    ledger = Ledger(pa.Table.from_pylist(table, schema=SCHEMA), TOKEN_SCHEMA.empty_table())
+    order = Order("given", "", "attribution", (np.arange(EDGES),))
+    names = {order.condition_name(0, count): f"c{count}" for count in (1, 2)}
+    reading = _Reading(ledger, ledger_of(intact=-4.0), names, Settings(resamples=200))
+    curve = reading.curve(order, [1, 2], EDGES)
+    assert curve.points[0].kept.low < 0.8 < curve.points[0].kept.value
+    assert (curve.knee, curve.knee_by_value) == (2, 1)
+
+
 def verdict_of(*curves: Curve) -> str:
     return _verdict(curves, SimpleNamespace(name="ioi"), SimpleNamespace(edges=EDGES))
 

@@ -401,6 +401,14 @@ def test_the_slope_says_which_way_only_where_its_interval_does(
     assert "another seed may turn it round" in alone or low is None
 
 
+def test_a_slope_is_claimed_where_seeds_are_counted_and_its_interval_tells(
+    sized: SizesRecord,
+) -> None:
+    assert not sized.claimed and sized.model_copy(update={"scatter": 0.02}).claimed
+    open_ = Number(value=-0.05, low=-0.2, high=0.1)
+    assert not sized.model_copy(update={"scatter": 0.02, "slope": open_}).claimed
+
+
 def test_runs_of_one_size_stand_under_one_name_and_the_line_weighs_runs(sized: SizesRecord) -> None:
     more = sized.points[0].model_copy(
         update={"rung": "rung-1-seed-1", "recovered": share(0.6, 0.5, 0.7)}
