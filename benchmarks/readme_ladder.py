@@ -158,7 +158,7 @@ def whole_lines() -> str:
     curve = "; ".join(
         f"{p.count} heads: f {share(p.recovered)}, right {share(p.accuracy)}" for p in last.points
     )
-    said.append(f"  - on {last.name} accuracy falls while f is above 1: {curve}. Where the task appears: "
+    said.append(f"  - on {last.name}, as more is replaced: {curve}. Where the task appears: "
                 f"{share(last.jump)} of the rise between {last.jump_at}.")  # fmt: skip
     over = gap.runs
     said.append(

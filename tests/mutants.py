@@ -601,7 +601,7 @@ MUTANTS = (
     Mutant("assays/circuit.py", "    _require_numbers(methods, steps, by, sizes, draws)\n", "",
            "test_first.py::test_what_cannot_be_measured_is_refused_before_anything_is_run"),
     Mutant("assays/gap.py", "    _require_apart((subject, weak), chosen_by, beside)\n", "",
-           "test_first.py::test_what_cannot_be_measured_is_refused_before_anything_is_run"),
+           "test_where_the_gap_lives.py::test_a_model_under_another_name_is_still_the_same_model"),
     Mutant("assays/asked.py", "    alone = within and", "    alone = False and",
            "test_first.py::test_what_cannot_be_measured_is_refused_before_anything_is_run"),
     Mutant("assays/asked.py", "    if singles or len(where) == 1:", "    if singles:",

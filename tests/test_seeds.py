@@ -223,8 +223,9 @@ def test_the_shipped_rungs_with_their_seeds_are_measured_and_one_seed_alone_clai
 def test_one_model_under_two_names_is_no_second_run(rungs: dict[str, Subject]) -> None:
     again = dataclasses.replace(ux.load("rung-1", device="cpu"), name="a copy")
     models = [rungs["rung-1"], again, rungs["rung-2"], rungs["rung-3"]]
+    text = ux.text("repeats", again, documents=8, fit_documents=8, block=24)
     with pytest.raises(MeasurementError, match="one model"):
-        ux.sizes(dict(zip(models, (1e9, 1e9, 1e10, 1e11), strict=True)), pydocs_like(again))
+        ux.sizes(dict(zip(models, (1e9, 1e9, 1e10, 1e11), strict=True)), text)
 
 
 def test_a_rung_stands_for_its_runs_and_a_seed_for_itself() -> None:

@@ -49,7 +49,8 @@ class Task(Frozen):
     """In the order of the ladder."""
     jump: Number
     """Largest rise of accuracy from one weaker model to the next, as a share of the whole rise
-    along them and up to the model: near 1 where the task appears all at once."""
+    along them and up to the model: near 1 where the task appears all at once. Chosen on the
+    documents that it is measured on: rather too large, and its interval with it."""
     jump_at: str
     """Between which two."""
     points: tuple[TaskPoint, ...]
