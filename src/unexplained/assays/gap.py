@@ -30,6 +30,7 @@ from unexplained.evaluate.evaluate import Progress
 from unexplained.explanations import LIBRARY, Explanation, fit
 from unexplained.explanations.fit import sites_to_observe
 from unexplained.ladder.conditions import require_same_tokens, require_unseen_by
+from unexplained.ledger import Ledger
 from unexplained.record import Number
 from unexplained.record.bars import Concentration, OverRuns
 from unexplained.record.gap import GapRecord
@@ -86,34 +87,13 @@ def gap(
     started = time.perf_counter()
     require_share(share)
     second = (chosen_by[0].name, chosen_by[1].name)
-    if shared := {subject.name, weak.name} & set(second):
-        raise MeasurementError(
-            f"{second[0]} and {second[1]} as the pair that chooses",
-            f"{shared.pop()} is also one of the pair that is scored: chance would choose",
-            "Give other seeds of the two, or other rungs.",
-        )
     beside = [one for pair in runs for one in pair if one not in chosen_by]
-    require_once("run", [subject.name, weak.name, *(one.name for pair in runs for one in pair)])
-    _require_apart((subject, weak), chosen_by, beside)
-    if len(runs) == 1:
-        raise MeasurementError(
-            "One other run of both models", "two numbers do not say how runs scatter",
-            "Give two other pairs of runs or more, or none.",
-        )  # fmt: skip
+    _require_models(subject, weak, chosen_by, runs, beside)
     claimed = [LIBRARY.get("strict_induction")] if explanations is None else explanations
     where = components(subject, sites) if sites else ()
     if sites:
-        require_claims(claimed)
-        require_once(
-            "condition",
-            [*TAKEN, ABLATION, weak.name, *second, *(one.name for one in beside),
-             *(e.name for e in claimed)],
-        )  # fmt: skip
-        require_standing(claimed, where, subject)
-        if any(one.shuffled for one in claimed):
-            require_donors(text, within=True)
-    if len(where) == 1:
-        subject.require_full_precision("The effect of a single component")
+        named = [weak.name, *second, *(one.name for one in beside)]
+        _require_claims(subject, text, where, claimed, named)
     for other in (weak, *chosen_by, *beside):
         require_same_tokens(subject, other)
         require_tokens(other, text, "eval")
@@ -133,11 +113,7 @@ def gap(
     spread = concentration(ledger, INTACT, weak.name, chosen_by=second, settings=settings)
     picked = crucial(ledger, *second, share=share)
     explained = [c.name for c in claims if c.name != ABLATION]
-    pairs = [(INTACT, weak.name), *((one.name, two.name) for one, two in runs)]
-    over = over_pairs(ledger, pairs, settings=settings) if runs else None
-    if over is not None:
-        named = ((subject.name, weak.name), *over.pairs[1:])
-        over = over.model_copy(update={"pairs": named})
+    over = _over(ledger, subject, weak, runs, settings) if runs else None
     return GapRecord(
         title=f"Where the gap of {subject.name} to {weak.name} lives",
         verdict=_verdict(spread, over, subject.name, weak.name),
@@ -160,6 +136,60 @@ def gap(
         ),
         **found_again(subject, settings, started, others),
     )
+
+
+def _require_models(
+    subject: Subject,
+    weak: Subject,
+    chosen_by: tuple[Subject, Subject],
+    runs: Sequence[tuple[Subject, Subject]],
+    beside: Sequence[Subject],
+) -> None:
+    """Refuse models that are in two pairs, and one other pair of runs."""
+    second = (chosen_by[0].name, chosen_by[1].name)
+    if shared := {subject.name, weak.name} & set(second):
+        raise MeasurementError(
+            f"{second[0]} and {second[1]} as the pair that chooses",
+            f"{shared.pop()} is also one of the pair that is scored: chance would choose",
+            "Give other seeds of the two, or other rungs.",
+        )
+    require_once("run", [subject.name, weak.name, *(one.name for pair in runs for one in pair)])
+    _require_apart((subject, weak), chosen_by, beside)
+    if len(runs) == 1:
+        raise MeasurementError(
+            "One other run of both models", "two numbers do not say how runs scatter",
+            "Give two other pairs of runs or more, or none.",
+        )  # fmt: skip
+
+
+def _require_claims(
+    subject: Subject,
+    text: Text,
+    where: Sequence[Site],
+    claimed: Sequence[Explanation],
+    named: Sequence[str],
+) -> None:
+    """Refuse what cannot be claimed of the components, and names that are taken."""
+    require_claims(claimed)
+    require_once("condition", [*TAKEN, ABLATION, *named, *(e.name for e in claimed)])
+    require_standing(claimed, where, subject)
+    if any(one.shuffled for one in claimed):
+        require_donors(text, within=True)
+    if len(where) == 1:
+        subject.require_full_precision("The effect of a single component")
+
+
+def _over(
+    ledger: Ledger,
+    subject: Subject,
+    weak: Subject,
+    runs: Sequence[tuple[Subject, Subject]],
+    settings: Settings,
+) -> OverRuns:
+    """The gap over all pairs of runs, under the models' own names."""
+    others = [(one.name, two.name) for one, two in runs]
+    found = over_pairs(ledger, [(INTACT, weak.name), *others], settings=settings)
+    return found.model_copy(update={"pairs": ((subject.name, weak.name), *others)})
 
 
 def _require_apart(
