@@ -140,7 +140,7 @@ def whole_lines() -> str:
     said = [f"- `rewrite rung-6` (MISSION 10): {rewrite.verdict}"]
     for one in rewrite.break_even:
         counts = " or ".join(str(count) for count in sorted(set(one.counts)))
-        said.append(f"  - no worse than {one.rung} with {counts} of {rewrite.components} heads replaced "
+        said.append(f"  - not told to be worse than {one.rung} with {counts} of {rewrite.components} heads replaced "
                     f"(by random order: {', '.join(map(str, one.counts))})")  # fmt: skip
     for program in rewrite.programs:
         against = {one.baseline: one.recovered for one in program.bars.baselines}
@@ -158,12 +158,14 @@ def whole_lines() -> str:
     curve = "; ".join(
         f"{p.count} heads: f {share(p.recovered)}, right {share(p.accuracy)}" for p in last.points
     )
-    said.append(f"  - on {last.name} accuracy falls while f is above 1: {curve}. Where the task appears: "
+    said.append(f"  - on {last.name}, as more is replaced: {curve}. Where the task appears: "
                 f"{share(last.jump)} of the rise between {last.jump_at}.")  # fmt: skip
+    over = gap.runs
     said.append(
         f"- `gap rung-4 --weak rung-3` (MISSION 12): {gap.verdict} Tokens are ordered by another pair of "
         f"seeds; in the order of the two themselves it would be {share(gap.flattered.effective)}. On "
-        f"{share(gap.spread.worse)} of the tokens the larger model is the worse one."
+        f"{share(over.worse if over else gap.spread.worse)} of the tokens the larger model is the worse "
+        f"one{', other seeds counted' if over else ', of these two runs'}."
     )
     return "\n".join(said)
 

@@ -16,7 +16,9 @@ def near(value: float, width: float = 0.02) -> Number:
     return share(value, value - width, value + width)
 
 
-def points(kept: tuple[float, ...], right: tuple[float, ...]) -> tuple[TaskPoint, ...]:
+def points(
+    kept: tuple[float, ...], right: tuple[float, ...], whole: float = 0.5
+) -> tuple[TaskPoint, ...]:
     """The steps of a task: fraction recovered and accuracy."""
     return tuple(
         TaskPoint(
@@ -24,6 +26,7 @@ def points(kept: tuple[float, ...], right: tuple[float, ...]) -> tuple[TaskPoint
             loss=nats(3.0 + 0.4 * i, 2.9 + 0.4 * i, 3.1 + 0.4 * i),
             recovered=near(f),
             accuracy=near(accuracy),
+            kept=near(accuracy / whole),
             gap=near(4 * accuracy - 1) if accuracy > 0.3 else refused(NO_GAP, None),
         )
         for i, (count, f, accuracy) in enumerate(zip(COUNTS, kept, right, strict=True))
@@ -62,7 +65,7 @@ def sample_tasks() -> TasksRecord:
         "webmix", 0.5, 0.1, points((0.9, 0.8, 0.6, 0.5), (0.48, 0.44, 0.36, 0.3)), near(0.4)
     )
     fragile = task(
-        "repeats", 0.7, 0.0, points((1.86, 1.2, 0.9, 0.6), (0.68, 0.6, 0.5, 0.07)), near(0.95)
+        "repeats", 0.7, 0.0, points((1.86, 1.2, 0.9, 0.6), (0.68, 0.6, 0.5, 0.07), 0.7), near(0.95)
     )
     # One number of a task refused, and every fraction of another.
     worse = task(

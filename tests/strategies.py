@@ -445,10 +445,12 @@ def _try_graph(box: Box, case: tuple[list[tuple[str, int, Any]], str]) -> Outcom
     if found:
         edges = json.loads(text)["edges"]
         for number, score in enumerate(found[0].scores):
-            given = edges[box.known["graph"].name(number)]
-            if not same(given["score"], float(score)):
+            given = edges.get(box.known["graph"].name(number), {"in_graph": False})
+            if "score" in given and not same(given["score"], float(score)):
                 raise Finding("an edge's score was read as another")
-            if given["in_graph"] is not bool(found[0].in_graph[number]):
+            if "score" not in given and score == score:
+                raise Finding("an edge without a score was given one")
+            if given["in_graph"] != bool(found[0].in_graph[number]):
                 raise Finding("an edge's place in the circuit was read as another")
     return outcome
 

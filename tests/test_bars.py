@@ -349,7 +349,7 @@ def test_factors_that_noise_hides_are_not_ranked():
     assert neither.startswith("Neither where nor how much, put right alone, is told from zero:")
     worse = reading(-1, -30).sentence
     assert worse.startswith("The rule does better than the model's own") and "amount:" in worse
-    assert reading(20, 20).sentence.startswith("Where and how much cost the same within noise:")
+    assert reading(20, 20).sentence.startswith("Whether where or how much costs more is not told:")
     assert reading(30, 5).sentence.startswith("Where the attention goes costs more")
 
 

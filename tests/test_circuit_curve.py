@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from unexplained.assays.circuit import FLOOR, Order, _Reading
+from unexplained.assays.circuit import FLOOR, SIZES, Order, _knee, _Reading, _verdict
+from unexplained.bars import areas, counts_of
+from unexplained.circuits.graph import Graph
 from unexplained.ledger import SCHEMA, TOKEN_SCHEMA, Ledger
-from unexplained.record import Curve
+from unexplained.record import Curve, Number
 from unexplained.stats import Settings
 
 ORBITS, EDGES = 6, 4
@@ -38,17 +43,17 @@ def test_shares_areas_and_knees_by_hand() -> None:
     # (margin + 4) / 8 at a quarter, a half and all of the edges
     assert [p.kept.value for p in curve.points] == pytest.approx([0.25, 0.9, 1.0])
     assert [p.share for p in curve.points] == [0.25, 0.5, 1.0]
-    # (0.25 + 0.9)/2 · 1/4 + (0.9 + 1)/2 · 1/2, and with 0.75, 0.1, 0 in their place
-    assert curve.area == pytest.approx(0.14375 + 0.475)
-    assert curve.distance == pytest.approx(0.10625 + 0.025)
+    # MIB's sizes up to 20% of four edges are no edge and keep 0; a half and all are two and four.
+    assert curve.area == pytest.approx(0.3 * 0.9 / 2 + 0.5 * (0.9 + 1) / 2)
+    assert curve.distance == pytest.approx(0.199 + 0.3 * (1 + 0.1) / 2 + 0.5 * 0.1 / 2)
     assert (curve.knee, curve.knee_by_value) == (2, 2)
 
 
 def test_an_overshoot_counts_for_the_area_and_against_the_distance() -> None:
     curve = curve_of(-4.0, 8.0)  # nothing, half too much, all
     assert curve.points[1].kept.value == pytest.approx(1.5)
-    assert curve.area == pytest.approx(0.75 * 0.25 + 1.25 * 0.5)
-    assert curve.distance == pytest.approx((1 + 0.5) / 2 * 0.25 + 0.25 * 0.5)
+    assert curve.area == pytest.approx(0.3 * 1.5 / 2 + 0.5 * (1.5 + 1) / 2)
+    assert curve.distance == pytest.approx(0.199 + 0.3 * (1 + 0.5) / 2 + 0.5 * 0.5 / 2)
 
 
 def test_the_whole_model_is_no_knee_and_rounding_is_no_finding() -> None:
@@ -77,3 +82,77 @@ def test_every_arm_of_a_circuit_carries_a_tag_of_its_method() -> None:
     reading = _Reading(*ledgers, names, Settings(resamples=200))
     assert reading.curve(order, [2], EDGES).tag == "black-box"
     assert curve_of(-2.0, 3.2).tag == "internals"
+
+
+# What `evaluate_area_under_curve` of MIB-circuit-track (b759df3, with the graph of EAP-IG 795f560)
+# gives for graphs of these sizes whose circuits of k of n edges keep 1.3 √(k/n) − 0.3 k/n. Run with
+# stand-ins for the model's margins, −4 corrupted and 4 clean; pruning takes no edge that does anything.
+PUBLISHED = {
+    (2, 2): (46, [2, 4, 9, 23, 46], 0.6980767916946495, 0.3009232083053505),
+    (6, 4): (1108, [1, 2, 5, 11, 22, 55, 110, 221, 554, 1108],
+             0.7062891417049202, 0.29271085829507987),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("layers", "heads"), PUBLISHED)
+def test_sizes_and_areas_are_those_of_mibs_published_code(layers: int, heads: int) -> None:
+    edges, counts, area, distance = PUBLISHED[layers, heads]
+    assert Graph(layers, heads, 8, parallel=False).edges == edges
+    wanted = counts_of(SIZES, edges)
+    # MIB measures a circuit without edges too, where one comes out; of ours the least has one.
+    assert [c for c in wanted if c in counts] == counts and wanted[0] == 1
+    kept = {k: Number(value=1.3 * math.sqrt(k / edges) - 0.3 * k / edges) for k in wanted}
+    assert areas(kept, edges) == pytest.approx((area, distance), abs=1e-12)
+
+
+def test_counts_are_rounded_down_and_the_first_point_counts() -> None:
+    # 0.1% of 123,211 edges are 123, whose share is below 0.1%; half are 61,605.
+    wanted = counts_of(SIZES, 123_211)
+    assert wanted == [24, 61, 123, 246, 616, 1232, 2464, 6160, 12321, 24642, 61605, 123211]
+    kept = {count: Number(value=0.0) for count in wanted[:-1]} | {123_211: Number(value=1.0)}
+    assert areas(kept, 123_211) == pytest.approx((0.25, 0.749))
+    one = areas(kept | {123: Number(value=1.0)}, 123_211)
+    assert one == pytest.approx((0.25 + 0.0005, 0.749 - 0.0005))
+    for gone in (123, 61605):
+        assert areas({k: v for k, v in kept.items() if k != gone}, 123_211) == (None, None)
+        assert areas(kept | {gone: Number(value=None, refused="no")}, 123_211) == (None, None)
+
+
+def test_a_knee_is_where_all_larger_circuits_keep_enough_too() -> None:
+    assert _knee([(1, 0.9), (2, 0.7), (4, 0.85), (8, 0.9), (16, 1.0)], 16) == 4
+    assert _knee([(1, 0.9), (2, 0.9), (4, 0.79), (16, 1.0)], 16) is None
+    assert _knee([(1, 0.9), (2, 0.8), (16, 1.0)], 16) == 1
+    assert _knee([(1, 0.9), (2, None), (4, 0.9), (16, 1.0)], 16) == 4
+    assert _knee([(1, 0.9), (2, 0.9), (4, None), (16, 1.0)], 16) is None
+
+
+def test_the_knee_is_the_intervals_and_not_the_values() -> None:
+    # Three orbits keep 100% of one edge's margin and three 75%: 87%, but not for certain above 80%.
+    rows = [4.0, 2.0] * (ORBITS // 2)
+    whole = ledger_of(intact=4.0, c1=0.0, c2=3.9)
+    table = whole.table.to_pylist()
+    for row in table:
+        if row["condition"] == "c1":
+            row["margin"] = 2 * rows[int(row["document"][1:])]
+    ledger = Ledger(pa.Table.from_pylist(table, schema=SCHEMA), TOKEN_SCHEMA.empty_table())
+    order = Order("given", "", "attribution", (np.arange(EDGES),))
+    names = {order.condition_name(0, count): f"c{count}" for count in (1, 2)}
+    reading = _Reading(ledger, ledger_of(intact=-4.0), names, Settings(resamples=200))
+    curve = reading.curve(order, [1, 2], EDGES)
+    assert curve.points[0].kept.low < 0.8 < curve.points[0].kept.value
+    assert (curve.knee, curve.knee_by_value) == (2, 1)
+
+
+def verdict_of(*curves: Curve) -> str:
+    return _verdict(curves, SimpleNamespace(name="ioi"), SimpleNamespace(edges=EDGES))
+
+
+def test_the_verdict_names_the_intervals_knee_and_no_refused_number() -> None:
+    curve = curve_of(3.2, 3.3)
+    assert "1 by given (90%" in verdict_of(curve)
+    values = curve.model_copy(update={"knee": None, "knee_by_value": 1})
+    assert "none short of the whole model by given" in verdict_of(values)
+    no = Number(value=None, unit="share", refused="within noise of zero")
+    points = tuple(p.model_copy(update={"kept": no}) for p in curve.points)
+    said = verdict_of(curve.model_copy(update={"points": points}))
+    assert said == "What circuits keep of ioi is refused: within noise of zero."

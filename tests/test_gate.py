@@ -72,6 +72,19 @@ def test_a_behaviour_that_the_model_has_in_one_role_alone_is_refused_and_says_wh
             ux.sweep(subject, "L*.H*", text, ablation="patch", settings=SETTINGS)
 
 
+def test_an_accuracy_of_few_pairs_is_refused() -> None:
+    """All of four pairs right is 100%, and chance one time in sixteen."""
+    subject, _ = subject_of("soft_induction")
+    text = pairs_text("one back", one_back, orbits=4)
+    found = gate(subject, text, settings=SETTINGS)
+    assert found.accuracy.value is None and "it takes 6" in found.accuracy.refused
+    assert not found.passed and found.fails.startswith("too few pairs")
+    with pytest.raises(TextError, match="it takes 6"):
+        ux.circuit(subject, text, settings=SETTINGS)
+    enough = gate(subject, pairs_text("one back", one_back, orbits=6), settings=SETTINGS)
+    assert enough.passed and enough.accuracy.value == 1
+
+
 def test_roles_are_the_words_parts_in_whatever_order_an_orbit_has_them() -> None:
     text = pairs_text("two slots", two_slots, orbits=6)
     (_, one), (_, other) = roles(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import math
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -389,10 +390,43 @@ def test_a_refused_size_is_named_and_takes_the_line_with_it(sized: SizesRecord) 
 def test_the_slope_says_which_way_only_where_its_interval_does(
     low: float | None, high: float | None, said: str
 ) -> None:
-    words = sizes.slope(Number(value=0.05, low=low, high=high))
+    number = Number(value=0.05, low=low, high=high)
+    words = sizes.slope(number, 0.02)
     assert said in words
-    others = ("more is", "less is", "do not tell", "chance")
+    others = ("more is", "less is", "do not tell", "chance", "another seed")
     assert sum(other in words for other in others) == 1
+    # With one run of each size it says nothing, whatever the interval.
+    alone = sizes.slope(number, None)
+    assert sum(other in alone for other in others) == 1
+    assert "another seed may turn it round" in alone or low is None
+
+
+def test_a_slope_is_claimed_where_seeds_are_counted_and_its_interval_tells(
+    sized: SizesRecord,
+) -> None:
+    assert not sized.claimed and sized.model_copy(update={"scatter": 0.02}).claimed
+    open_ = Number(value=-0.05, low=-0.2, high=0.1)
+    assert not sized.model_copy(update={"scatter": 0.02, "slope": open_}).claimed
+
+
+def test_runs_of_one_size_stand_under_one_name_and_the_line_weighs_runs(sized: SizesRecord) -> None:
+    more = sized.points[0].model_copy(
+        update={"rung": "rung-1-seed-1", "recovered": share(0.6, 0.5, 0.7)}
+    )
+    points = (sized.points[0], more, *sized.points[1:])
+    seeded = sized.model_copy(update={"points": points, "scatter": 0.0793})
+    plot = sizes.plot(seeded)
+    assert [name for name, _ in plot.dots][:2] == ["rung-1", ""]
+    # Two runs at the first size: the mean is (2 · 0.56 + 0.38 + 0.32 + 0.18)/5, at −0.6 sizes.
+    first = plot.line[1]
+    height = 0.4 - 0.054 * (math.log10(points[0].compute) - sum(
+        math.log10(p.compute) for p in points) / 5)  # fmt: skip
+    assert first == pytest.approx(plot.from_top(height), abs=0.01)
+    bent = sizes.plot(seeded.model_copy(update={"bent": True}))
+    assert bent.line[1] == pytest.approx(plot.from_top(0.36 + 3 * 0.054), abs=0.01)
+    words = words_of(render(seeded))
+    assert "scatter by 7.9 percentage points" in words
+    assert "how another run would have come out is not known" in words_of(render(sized))
 
 
 @pytest.mark.parametrize("name", ["placing", "printed", "replacing", "rewrites", "sizes", "charts"])

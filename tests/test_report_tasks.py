@@ -15,7 +15,7 @@ from sample_tasks import COUNTS, near, points, sample_tasks, task
 from test_report import PAYLOAD, assert_harmless, swap_texts, words_of
 from test_report_compute import NOT_A_VERDICT, VERDICTS, rows_of
 from test_report_rewrite import assert_links, assert_notes, listed
-from unexplained.record import TasksRecord, load_record
+from unexplained.record import Number, TasksRecord, load_record
 from unexplained.record.tasks import Task
 from unexplained.report import format as fmt
 from unexplained.report import narrow, panels, render, text_table
@@ -95,6 +95,13 @@ def test_an_accuracy_that_ablation_hardly_lowers_has_no_such_scale(
     found = narrow.by_accuracy(by_name[HOSTILE_DOMAIN])
     assert found.value is None and found.refused == narrow.NO_ROOM
     assert narrow.NO_ROOM in words_of(html)
+    # One document: 47.1% by accuracy would stand without an interval.
+    one = Number(value=0.3, unit="share")
+    for name in ("accuracy", "ablated"):
+        few = last_of(0.5, 0.3).model_copy(update={name: one})
+        assert narrow.by_accuracy(few).refused == narrow.FEW
+    own = Number(value=0.4, low=0.3, high=0.5, unit="share")
+    assert narrow.by_accuracy(last_of(0.5, 0.3).model_copy(update={"by_accuracy": own})) == own
     missing = last_of(0.5, 0.3).model_copy(update={"ablated": refused()})
     assert narrow.by_accuracy(missing).refused == "an accuracy was refused"
     empty = last_of(0.5, 0.3).model_copy(update={"points": ()})
@@ -257,11 +264,10 @@ def test_the_tasks_that_appear_most_suddenly_come_first(record: TasksRecord, htm
 
 def test_every_step_says_what_share_of_the_accuracy_is_kept(html: str) -> None:
     rows = rows_of(html, "All steps on repeats")
-    # 0.07 of 0.7 and 0.6 of 0.7.
-    assert " 10% refused" in rows["6 of 6"] and " 85.7% 140.0% " in rows["2 of 6"]
+    # 0.07 of 0.7 and 0.6 of 0.7, as the record has them: with intervals, and refused where they are.
+    assert " 10.0% [8.0%, 12.0%] refused" in rows["6 of 6"]
+    assert " 85.7% [83.7%, 87.7%] 140.0% " in rows["2 of 6"]
     assert [*rows][:1] == ["none: the model"] and [*rows][-1] == "rung-3 weaker model"
-    none = last_of(0.5, 0.3, whole=0.0, ablated=0.0)
-    assert narrow.kept(none, none.points[0]) == fmt.MISSING
 
 
 def test_no_word_of_the_page_is_a_verdict(html: str) -> None:

@@ -141,9 +141,21 @@ def test_the_slope_over_sizes_by_hand() -> None:
         return ledger, ALL_EXPLAINED, ALL_ABLATED
 
     # Recovered 0.8, 0.6, 0.4 at 10, 100, 1,000: −0.2 for ten times the compute.
-    found = slope_of([one(1.4), one(1.8), one(2.2)], [10.0, 100.0, 1000.0], SETTINGS)  # type: ignore[list-item]
+    found = slope_of([one(1.4), one(1.8), one(2.2)], [10.0, 100.0, 1000.0], SETTINGS).number  # type: ignore[list-item]
     assert found.value == pytest.approx(-0.2)
     assert found.low == pytest.approx(-0.2) and found.high == pytest.approx(-0.2)
+
+
+def test_a_slope_is_refused_where_the_fraction_of_a_run_is() -> None:
+    tokens = [10] * 8
+
+    def one(ablated: list[float]) -> object:
+        rows = {ALL_EXPLAINED: [14.0] * 8, ALL_ABLATED: ablated, "intact": [10.0] * 8}
+        return ledger_of(rows, tokens), ALL_EXPLAINED, ALL_ABLATED
+
+    good, noise = one([30.0] * 8), one([30.0, -8.0] * 4)
+    found = slope_of([good, noise, good], [10.0, 100.0, 1000.0], SETTINGS).number  # type: ignore[list-item]
+    assert found.value is None and "within noise of zero" in found.refused
 
 
 def test_two_sizes_give_no_slope(subject: Subject, text: Text) -> None:

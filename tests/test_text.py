@@ -22,6 +22,7 @@ from transformers import PreTrainedTokenizerFast
 from unexplained import fetch
 from unexplained.errors import TextError
 from unexplained.sites import Shape
+from unexplained.subject import load
 from unexplained.text import Block, Text, document, draw, text
 from unexplained.text.corpora import corpus_of, described, files, names, pydocs, webmix
 from unexplained.text.document import part
@@ -650,3 +651,69 @@ def test_what_a_document_is_stands_where_it_is_asked_for():
 def test_a_block_too_short_to_repeat_is_refused():
     with pytest.raises(TextError, match="holds a segment of 1 tokens"):
         text("repeats", toy(), block=3)
+
+
+# What a model of ours was trained on
+
+
+def test_repeated_segments_are_no_longer_than_those_that_a_model_was_trained_on() -> None:
+    from unexplained.ladder.stream import LONGEST_SEGMENT, SHORTEST_SEGMENT
+
+    ours = load("attention-2", device="cpu")
+    found = text("repeats", ours, documents=3, fit_documents=2)
+    (whole,) = {len(block.tokens) for block in (*found.eval, *found.fit)}
+    start = len(found.eval[0].tokens) - 2 * LONGEST_SEGMENT
+    assert whole == 2 * LONGEST_SEGMENT + start and start in (0, 1)
+    for block in found.eval:
+        first, second = block.tokens[start : start + 39], block.tokens[start + 39 :]
+        assert (first == second).all() and block.second_copy == start + 39
+    assert any("segments of 8 to 39 tokens, so they are no longer here" in n for n in found.notes)
+    # Shorter blocks as they were; too short ones say so.
+    short = text("repeats", ours, documents=3, fit_documents=2, block=40)
+    assert {len(b.tokens) for b in short.eval} <= {39, 40}
+    assert not any("trained on" in note for note in short.notes)
+    least = text("repeats", ours, documents=3, fit_documents=2, block=2 * SHORTEST_SEGMENT - 2)
+    assert any("shorter ones are no text of its kind" in note for note in least.notes)
+
+
+def test_random_tokens_are_said_to_be_nothing_that_a_rung_was_trained_on() -> None:
+    found = text("repeats", load("rung-1", device="cpu"), documents=3, fit_documents=2)
+    assert any("natural text alone" in note for note in found.notes)
+    # Another model of that name is not known, and has blocks as long as before.
+    other = text("repeats", toy(), documents=3, fit_documents=2, block=32)
+    assert not any("trained" in note for note in other.notes)
+
+
+def test_blocks_longer_than_the_rows_of_a_training_are_said_to_be(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    lines = [" ".join(str(n) for n in rng.integers(100, 999, 200)) for _ in range(60)]
+    (tmp_path / "own.jsonl").write_text("\n".join(json.dumps({"text": one}) for one in lines))
+
+    def notes(name: str, block: int) -> list[str]:
+        subject = load(name, device="cpu")
+        found = text(
+            str(tmp_path / "own.jsonl"), subject, documents=4, fit_documents=2, block=block
+        )
+        return [note for note in found.notes if "it has seen nothing" in note]
+
+    (said,) = notes("attention-2", 128)
+    assert said.startswith(
+        "attention-2 was trained on rows of 96 tokens, and blocks here have up to 128"
+    )
+    assert not notes("attention-2", 96) and not notes("rung-1", 128)
+    assert notes("rung-1", 160)
+
+
+def test_what_ships_knows_what_each_of_its_models_was_trained_on() -> None:
+    from unexplained.ladder.catalogue import catalogue
+    from unexplained.ladder.series import plans
+    from unexplained.ladder.stream import LONGEST_SEGMENT, SHORTEST_SEGMENT
+    from unexplained.subject.shipped import _trainings
+
+    recipes = {name: plan.recipe for name, plan in plans().items()}
+    for one in catalogue().models:
+        recipe = recipes[one.name.split("-step-")[0]]
+        assert one.context == recipe.context
+        assert one.segments == ((SHORTEST_SEGMENT, LONGEST_SEGMENT) if recipe.repeats else None)
+        assert _trainings()[one.name].context == one.context
+        assert _trainings()[one.name].segments == one.segments

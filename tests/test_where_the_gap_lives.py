@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 import unexplained as ux
@@ -63,3 +65,11 @@ def test_a_pair_that_shares_a_model_with_the_scored_one_may_not_choose() -> None
     strong = rung("rung-3")
     with pytest.raises(MeasurementError, match="chance would choose"):
         ux.gap(strong, rung("rung-1"), pydocs_like(strong), chosen_by=(strong, rung("rung-2")))
+
+
+def test_a_model_under_another_name_is_still_the_same_model() -> None:
+    strong, weak = rung("rung-3"), rung("rung-1")
+    copy = dataclasses.replace(rung("rung-3"), name="a copy")
+    text = ux.text("repeats", strong, documents=8, fit_documents=8, block=24)
+    with pytest.raises(MeasurementError, match="they are one model"):
+        ux.gap(strong, weak, text, chosen_by=(copy, rung("rung-2")))

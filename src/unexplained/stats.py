@@ -237,7 +237,7 @@ def _refusal(
 
 
 def written(number: Number, *, scale: float = 1.0, spec: str = ".2g", mark: str = "") -> str:
-    """Write a value with its interval, minus signs as minus signs.
+    """Write a value with its interval, minus signs as minus signs; of a refused one, why.
 
     >>> written(Number(value=-0.00034, low=-0.0011, high=0.0006))
     '−0.00034 [−0.0011, 0.0006]'
@@ -249,10 +249,12 @@ def written(number: Number, *, scale: float = 1.0, spec: str = ".2g", mark: str 
         return f"{value * scale + 0.0:{spec}}{mark}".replace("-", "−")
 
     if number.value is None:
-        return "refused"
-    if number.low is None or number.high is None:
+        return f"refused: {number.refused}" if number.refused else "refused"
+    if number.low is None and number.high is None:
         return write(number.value)
-    return f"{write(number.value)} [{write(number.low)}, {write(number.high)}]"
+    low = "(−∞" if number.low is None else f"[{write(number.low)}"
+    high = "∞)" if number.high is None else f"{write(number.high)}]"
+    return f"{write(number.value)} {low}, {high}"
 
 
 def p_value(total: np.ndarray, tokens: np.ndarray) -> float:

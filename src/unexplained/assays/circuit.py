@@ -17,12 +17,12 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import trapezoid
 
 from unexplained.assays.asked import require_folder, require_tokens
-from unexplained.assays.gate import gate, require_behaviour
+from unexplained.assays.gate import fewest_orbits, gate, require_behaviour
 from unexplained.assays.provenance import found_again
 from unexplained.assays.twins import few
+from unexplained.bars.areas import MIB_SIZES, areas, counts_of
 from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import Paired, paired
 from unexplained.bars.recovered import INTACT
@@ -41,16 +41,13 @@ from unexplained.errors import (
 from unexplained.evaluate import Condition, evaluate
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import CircuitRecord, Curve, EdgeScore, Number, Point
-from unexplained.stats import FEWEST_DOCUMENTS, Settings, fraction, mean_per_token, written
+from unexplained.stats import Settings, fraction, mean_per_token, written
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
 
-SIZES = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+SIZES = (0.0002, 0.0005, *MIB_SIZES)
 """Shares of all edges: MIB's sizes (Mueller et al. 2025) and two smaller ones."""
-
-MIB_FROM = 0.001
-"""Areas are taken from here on, as MIB takes them."""
 
 KEEPS = 0.8
 """The share of the behaviour that the knee is about."""
@@ -149,11 +146,11 @@ def circuit(
     require_sums(subject.anatomy)
     text.blocks("fit", "Attribution to edges")
     require_tokens(subject, text, "eval", "fit")
-    if gated and len(text.units) < FEWEST_DOCUMENTS:
+    if gated and len(text.units) < (fewest := fewest_orbits(settings.level)):
         raise TextError(
             f"A circuit on {len(text.units)} pairs of {text.name}, each with its role-swap",
-            f"it takes {FEWEST_DOCUMENTS} to tell whether the model has the behaviour",
-            f"Ask for {2 * FEWEST_DOCUMENTS} prompts or more (pairs=…; --pairs). Of a file of your "
+            f"it takes {fewest} to tell whether the model has the behaviour",
+            f"Ask for {2 * fewest} prompts or more (pairs=…; --pairs). Of a file of your "
             'own lines with "part": "fit" are scored and the others measured; without such lines a '
             "fifth is measured, by hash: then give more, or mark some. Or leave out the gate "
             "(gated=False; --no-gate).",
@@ -212,7 +209,7 @@ def _recorded(
         *_given(given, graph, job.by),
         *(_without_thought(subject, text, graph, draws, job.settings.seed) if draws else ()),
     ]
-    counts = sorted({max(1, round(share * graph.edges)) for share in job.sizes})
+    counts = counts_of(job.sizes, graph.edges)
     reading = _measured(subject, text, graph, orders, counts, job.settings, job.folder, job.say)
     curves = tuple(reading.curve(order, counts, graph.edges) for order in orders)
     return CircuitRecord(
@@ -383,20 +380,16 @@ class _Reading:
     def curve(self, order: Order, counts: Sequence[int], edges: int) -> Curve:
         """An order's curve; of several draws the mean of their margins."""
         points = [self._point(order, count, edges) for count in counts]
-        smaller = [p for p in points if p.edges < edges]
-        measured = [(p.share, p.kept.value) for p in points if p.share >= MIB_FROM]
-        whole = [(share, kept) for share, kept in measured if kept is not None]
-        x, y = np.array(whole).T if whole else (np.empty(0), np.empty(0))
-        full = len(whole) > 1 and len(whole) == len(measured)
+        area, distance = areas({p.edges: p.kept for p in points}, edges)
         return Curve(
             name=order.name,
             says=order.says,
             kind=order.kind,
             points=tuple(points),
-            area=float(trapezoid(y, x)) if full else None,
-            distance=float(trapezoid(np.abs(1 - y), x)) if full else None,
-            knee=next((p.edges for p in smaller if (p.kept.low or 0) >= KEEPS), None),
-            knee_by_value=next((p.edges for p in smaller if (p.kept.value or 0) >= KEEPS), None),
+            area=area,
+            distance=distance,
+            knee=_knee([(p.edges, p.kept.low) for p in points], edges),
+            knee_by_value=_knee([(p.edges, p.kept.value) for p in points], edges),
             draws=order.draws,
             tag="black-box" if order.name == "random" else "internals",
         )
@@ -412,15 +405,36 @@ class _Reading:
         )
 
 
+def _knee(kept: Sequence[tuple[int, float | None]], edges: int) -> int | None:
+    """The smallest measured circuit that keeps enough, as does every larger one.
+
+    A smaller one that does so by chance, with larger ones that do not, is none: sizes are gone
+    through from the largest down until one falls short. Tests in an order that is set beforehand
+    need no correction for their number (Maurer, Hothorn and Lehmacher 1995).
+    """
+    found = None
+    for count, share in sorted(kept, reverse=True):
+        if count >= edges:
+            continue
+        if share is None or share < KEEPS:
+            break
+        found = count
+    return found
+
+
 def _verdict(curves: Sequence[Curve], text: Text, graph: Graph) -> str:
+    refusals = {p.kept.refused for curve in curves for p in curve.points if p.kept.value is None}
+    if refusals:
+        return f"What circuits keep of {text.name} is refused: {sorted(refusals)[0]}."
+
     def said(curve: Curve) -> str:
-        if curve.knee_by_value is None:
+        if curve.knee is None:
             return f"none short of the whole model by {curve.name}"
-        point = next(p for p in curve.points if p.edges == curve.knee_by_value)
+        point = next(p for p in curve.points if p.edges == curve.knee)
         kept = written(point.kept, scale=100, spec=".0f", mark="%")
-        return f"{curve.knee_by_value:,} by {curve.name} ({kept})"
+        return f"{curve.knee:,} by {curve.name} ({kept})"
 
     return (
-        f"Of the {graph.edges:,} edges, the smallest measured circuits that keep {KEEPS:.0%} of "
-        f"{text.name}: " + "; ".join(said(curve) for curve in curves) + "."
+        f"Of the {graph.edges:,} edges, the smallest measured circuits that surely keep {KEEPS:.0%} of "
+        f"{text.name}, as do all larger ones: " + "; ".join(said(curve) for curve in curves) + "."
     )

@@ -112,21 +112,27 @@ def _told(
             applies=False,
         )
     found = rows[control.explanation.name]
+    recovered = found.recovered[reference]
+    if recovered.low is None:
+        why = recovered.refused or "too few documents for an interval"
+        return Check(
+            name=found.name,
+            text=text,
+            expected=f"nothing recovered, which cannot be told here: {why}",
+            found=recovered,
+            holds=True,
+            applies=False,
+        )
     left = f", {control.kept:.0%} of what it says being the same" if control.kept >= 0.005 else ""
     return Check(
         name=found.name,
         text=text,
         expected="nothing recovered: not above 0 by more than noise (the rule depends on "
         f"{control.depends}{left})",
-        found=found.recovered[reference],
-        holds=_not_above_zero(found, reference),
+        found=recovered,
+        holds=recovered.low <= 0,
     )
 
 
 def _same(ledger: Ledger, one: str, other: str) -> bool:
     return bool(np.array_equal(ledger.sums(one).loss, ledger.sums(other).loss))
-
-
-def _not_above_zero(row: Row, reference: str) -> bool:
-    found = row.recovered[reference]
-    return found.value is None or found.low is None or found.low <= 0

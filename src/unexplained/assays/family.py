@@ -28,7 +28,7 @@ from unexplained.record import Number
 from unexplained.record.compute import Explained, RungPoint, Scale
 from unexplained.record.family import FamilyModel, FamilyRecord
 from unexplained.sites import Shape
-from unexplained.stats import Settings, ends
+from unexplained.stats import Settings, ends, written
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
@@ -294,21 +294,22 @@ def _placed(
 
 def _verdict(known: Sequence[FamilyModel], scale: Scale) -> str:
     first, last = known[0], known[-1]
+    if first.bits_per_byte.low is None or last.bits_per_byte.low is None:
+        return "How many bits per byte these models have is refused: too few documents for an interval."
     said = (
-        f"{first.name} has {first.bits_per_byte.value:.3f} and {last.name} "
-        f"{last.bits_per_byte.value:.3f} bits per byte"
+        f"{first.name} has {written(first.bits_per_byte, spec='.3f')} and {last.name} "
+        f"{written(last.bits_per_byte, spec='.3f')} bits per byte"
     )
     if scale.law is None:
         return f"{said}; no law was fitted."
-    held = [
-        (left.equals.low or 0) <= left.compute <= (left.equals.high or math.inf)
-        for left in scale.left
-        if left.equals.value is not None
-        and not (left.equals.low is None and left.equals.high is None)
+    # An interval without an end holds nearly everything: it is no test of the law.
+    both = [
+        left for left in scale.left if left.equals.low is not None and left.equals.high is not None
     ]
-    if held:
+    if both:
+        held = sum((one.equals.low or 0) <= one.compute <= (one.equals.high or 0) for one in both)
         said += (
-            f"; left out in turn, {sum(held)} of {len(held)} rungs have their own compute in the "
-            "interval that the others give"
+            f"; of {len(scale.left)} rungs left out in turn the others give {len(both)} an interval "
+            f"with two ends, which holds the rung's own compute in {held}"
         )
     return said + "."

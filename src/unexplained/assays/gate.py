@@ -6,6 +6,7 @@ anything, and with a little noise more often than chance in all of them together
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,15 @@ from unexplained.text import Pair, Text
 CHANCE = 0.5
 
 
+def fewest_orbits(level: float) -> int:
+    """With fewer pairs in a role not even all of them right are told from chance (sign test).
+
+    >>> fewest_orbits(0.95)  # 2⁻⁶ is the first below 2.5%
+    6
+    """
+    return math.ceil(math.log2(2 / (1 - level)))
+
+
 @dataclass(frozen=True)
 class Role:
     """The pairs of all orbits whose words have the same parts: one half of a text."""
@@ -33,11 +43,20 @@ class Role:
     """What tells them apart, such as `direction up`, if anything does."""
     pairs: int
     accuracy: Number
+    orbits: int
+    """Pairs that are not each other's variants: what tells."""
+    fewest: int
+    """With fewer orbits nothing is told."""
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are enough pairs to tell anything."""
+        return self.orbits >= self.fewest
 
     @property
     def passed(self) -> bool:
-        """The whole interval of the accuracy is above chance."""
-        return self.accuracy.low is not None and self.accuracy.low > CHANCE
+        """There are enough pairs, and the whole interval of the accuracy is above chance."""
+        return self.enough and self.accuracy.low is not None and self.accuracy.low > CHANCE
 
 
 @dataclass(frozen=True)
@@ -57,20 +76,35 @@ class Gate:
         return all(role.passed for role in self.roles)
 
     @property
+    def too_few(self) -> str:
+        """Why nothing is told, where there are too few pairs."""
+        return _too_few(self.roles)
+
+    @property
     def fails(self) -> str:
-        """Where it is not told from chance; empty where it passed."""
+        """Where it is not told from chance, or why it cannot be; empty where it passed."""
+        if self.too_few:
+            return self.too_few
         failed = [role.says for role in self.roles if not role.passed]
         if len(failed) == len(self.roles):
             return "not told from chance"
         return f"not told from chance in {' and '.join(failed)}" if failed else ""
 
 
+def _too_few(roles: Sequence[Role]) -> str:
+    few = [role for role in roles if not role.enough]
+    if not few:
+        return ""
+    least = min(role.orbits for role in few)
+    return f"too few pairs to tell from chance ({least} in a role; it takes {few[0].fewest})"
+
+
 def gate(subject: Subject, text: Text, *, settings: Settings, folder: Path | None = None) -> Gate:
     """Measure how well the intact model does on pairs, in each role apart.
 
     Every pair counts with its role-swap, so a preference for one of the two words gives exactly
-    one half; one that holds for one role alone is seen there. With fewer documents than an
-    interval takes, nobody passes.
+    one half; one that holds for one role alone is seen there. With too few pairs (`fewest_orbits`)
+    nobody passes, and an accuracy is refused: 100% of four pairs says nothing.
     """
     halves = roles(text)
     read = [
@@ -78,10 +112,15 @@ def gate(subject: Subject, text: Text, *, settings: Settings, folder: Path | Non
         for _, half in halves
     ]
 
+    fewest = fewest_orbits(settings.level)
+
     def mean(column: str, unit: str, *some: Sums) -> Number:
         values, tokens = _by_unit([one.documents for one in some],
                                   [getattr(one, column) for one in some],
                                   [one.tokens for one in some])  # fmt: skip
+        if (there := np.count_nonzero(tokens)) < fewest:
+            few = f"too few pairs: {there} with their variants, and it takes {fewest}"
+            return Number(value=None, unit=unit, refused=few)
         return mean_per_token(values, tokens, settings=settings, unit=unit)
 
     unit = measure_of("logit difference", pairs=True).unit
@@ -89,7 +128,7 @@ def gate(subject: Subject, text: Text, *, settings: Settings, folder: Path | Non
         mean("preferred", SHARE, *read),
         mean("margin", unit, *read),
         tuple(
-            Role(says, len(half.eval), mean("preferred", SHARE, sums))
+            Role(says, len(half.eval), mean("preferred", SHARE, sums), len(half.units), fewest)
             for (says, half), sums in zip(halves, read, strict=True)
         ),
     )
@@ -145,8 +184,15 @@ def require_behaviour(found: Gate, subject: Subject, text: Text) -> None:
 
     Raises:
         MeasurementError: It prefers the right answer no more often than chance, in all pairs or in
-            one of the two roles.
+            one of the two roles; or there are too few pairs to tell.
     """
+    if found.too_few:
+        raise MeasurementError(
+            f"The behaviour '{text.name}' of {subject.name}",
+            found.too_few,
+            f"Ask for {2 * found.roles[0].fewest} prompts or more. To look all the same: gated=False "
+            "(--no-gate).",
+        )
     if not found.passed:
 
         def share(number: Number) -> str:

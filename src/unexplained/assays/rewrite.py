@@ -40,7 +40,7 @@ from unexplained.ledger import Ledger
 from unexplained.record import Description, Number
 from unexplained.record.rewrite import BreakEven, Choice, ProgramRow, RewriteRecord, Step
 from unexplained.sites import Site
-from unexplained.stats import Settings
+from unexplained.stats import Settings, written
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
@@ -236,7 +236,7 @@ def rewrite(
     ordered = sorted(names, key=lambda name: -(losses[name].value or 0.0))
     return RewriteRecord(
         title=f"{subject.name} rewritten",
-        verdict=_verdict(steps, len(where), ledger, ordered, settings),
+        verdict=_verdict(whole, _place(steps, len(where)), len(where), ledger, settings),
         text=text.name,
         text_fingerprint=text.fingerprint,
         text_notes=text.notes,
@@ -352,27 +352,36 @@ def _break_even(rung: str, own: Number, steps: Sequence[Step], draws: int) -> Br
     )
 
 
+def _place(steps: Sequence[Step], components: int) -> str | None:
+    """Where the model with everything replaced stands among weaker ones, if there are any."""
+    whole = next(step for step in steps if step.count == components)
+    return None if whole.place is None else whole.place.place
+
+
 def _standing(place: str) -> str:
-    """A place as the rest of a sentence."""
-    return place if place.startswith(("ties", "not placed")) else f"is {place}"
+    """A place as the rest of a sentence: a tie is no equality, it is not told."""
+    if place.startswith("ties with "):
+        return f"it is not told from {place.removeprefix('ties with ')}"
+    return f"it is {place}"
 
 
 def _verdict(
-    steps: Sequence[Step], components: int, ledger: Ledger, weaker: Sequence[str],
-    settings: Settings,
-) -> str:  # fmt: skip
-    whole = next(step for step in steps if step.count == components)
-    cost = (whole.explained.value or 0.0) - ledger.sums("intact").per_token()
+    whole: str, place: str | None, components: int, ledger: Ledger, settings: Settings
+) -> str:
+    cost = increase(ledger, whole, settings=settings)
+    explained = loss(ledger, whole, settings=settings)
+    if cost.low is None:
+        why = cost.refused or "too few documents for an interval"
+        return f"What replacing all {components} components costs is refused: {why}."
     said = (
-        f"With all {components} components replaced the loss rises by {cost:.3f} nats per token"
-        f" to {whole.explained.value:.3f}"
+        f"With all {components} components replaced the loss rises by {written(cost, spec='.3f')} "
+        f"nats per token to {written(explained, spec='.3f')}"
     )
-    if whole.place is not None:
-        said += f", which among the weaker models {_standing(whole.place.place)}"
-    bigram = increase(ledger, "bigram", settings=settings).value
-    if bigram is not None:
-        better = "better" if cost < bigram else "worse"
-        said += (
-            f". A bigram table's rise is {bigram:.3f}: the explained model is {better} than that"
-        )
+    if place is not None:
+        said += f"; among the weaker models {_standing(place)}"
+    bigram = increase(ledger, whole, intact="bigram", settings=settings)
+    if bigram.low is not None and bigram.high is not None:
+        way = "lower" if bigram.high < 0 else "higher" if bigram.low > 0 else ""
+        told = f"for certain {way}" if way else "not told from it"
+        said += f". Its loss less a bigram table's is {written(bigram, spec='+.3f')} nats per token: {told}"
     return said + "."

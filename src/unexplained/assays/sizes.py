@@ -3,7 +3,8 @@
 Ryan Greenblatt: "I'm skeptical things will be easier with bigger models instead of harder". The
 budget is the same rules for every head of every rung, chosen head by head on the fit part; what it
 recovers of the mean ablation of all heads is read off for every size, with the slope over the
-logarithm of training compute.
+logarithm of training compute. Runs of one size that differ by their seed alone differ in it by
+much: a slope from one run of each is no answer, whatever its interval over documents.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from unexplained.assays.rewrite import NONE, Say, choose, require_choosing, rule
 from unexplained.bars import damage, recovered
 from unexplained.bars.paired import paired
 from unexplained.errors import MeasurementError, require_once
+from unexplained.estimators import Scatter, Slope, slope_over
 from unexplained.evaluate import distinct, evaluate, joint
 from unexplained.explanations import Explanation
 from unexplained.ladder.conditions import require_same_tokens, require_unseen_by
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
 from unexplained.record.rewrite import SizePoint, SizesRecord
-from unexplained.stats import Settings, ends, resampled, written
+from unexplained.stats import Settings, resampled, written
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
@@ -50,7 +52,8 @@ def sizes(
     """Explain every head of every rung under the same rules, and compare what is recovered.
 
     Args:
-        rungs: Models that share a tokenizer, with their training compute (FLOPs).
+        rungs: Models that share a tokenizer, with their training compute (FLOPs). Those of the same
+            compute are runs of one size that differ by their seed: give several where there are.
         text: Where to measure; made with any of their tokenizers.
         explanations: The budget: what may be put in a head's place.
         settings: Level, resamples and seed. Documents are resampled together in all rungs.
@@ -58,8 +61,8 @@ def sizes(
         say: Told about progress.
 
     Raises:
-        MeasurementError: There are fewer than three rungs, two share a name, a compute is not
-            positive and finite, or a loss is not finite.
+        MeasurementError: There are fewer than three sizes, two models share a name or are one, a
+            compute is not positive and finite, or a loss is not finite.
         UnexplainedError: As in `require_choosing`, of any rung, before anything is run.
     """
     started = time.perf_counter()
@@ -71,6 +74,7 @@ def sizes(
                 "Give FLOPs: about 6 times parameters times tokens.",
             )
     require_once("model", [subject.name for subject in rungs])
+    _require_apart(list(rungs))
     require_computes(list(rungs.values()))
     budget = tuple(rules() if explanations is None else explanations)
     ordered = sorted(rungs.items(), key=lambda item: item[1])
@@ -111,9 +115,22 @@ def sizes(
         tokens=text.predicted,
         budget=f"for every head the best of: {NONE}; " + "; ".join(one.name for one in budget),
         points=tuple(points),
-        slope=slope,
+        slope=slope.number,
+        scatter=slope.seeds.deviation,
+        bent=slope.bent,
         **found_again(last, settings, started),
     )
+
+
+def _require_apart(models: Sequence[Subject]) -> None:
+    """Refuse one model under two names: it would pass for two runs that came out alike."""
+    known: dict[str, Subject] = {}
+    for one in models:
+        other = known.setdefault(one.fingerprint, one)
+        if other is not one:
+            raise MeasurementError(
+                f"{other.name} and {one.name}", "they are one model", "Give every run once."
+            )
 
 
 def require_computes(computes: Sequence[float]) -> None:
@@ -135,53 +152,59 @@ def _named(say: Say, name: str) -> Say:
 
 def slope_of(
     ledgers: Sequence[tuple[Ledger, str, str]], compute: Sequence[float], settings: Settings
-) -> Number:
+) -> Slope:
     """Least-squares slope of the fraction recovered over log10 of compute.
 
     Each ledger with its explained and its ablated condition: the same one where no rule is better
     than the mean for any head, and then nothing is recovered there.
 
-    The interval resamples documents, the same ones in every rung; it knows nothing of how another
-    training run of the same rungs would have come out.
+    The interval resamples documents, the same ones in every run, and adds the scatter of runs
+    (`estimators.slope_over`). Refused where the fraction of a run is.
     """
     columns, tokens = [], None
     for ledger, *names in ledgers:
+        share = recovered(ledger, names[0], names[1], settings=settings)
+        if share.value is None or share.low is None:
+            return _none(f"the fraction of a run is: {share.refused or 'too few documents'}")
         read = paired(ledger, "loss", (*names, "intact"), ALL)
         explained, ablated, whole = read.columns
         columns += [ablated - explained, ablated - whole]
         tokens = read.tokens
     assert tokens is not None
     sums = np.stack([column.sum() for column in columns])
-    x = np.log10(np.asarray(compute))
-    if (sums[1::2] <= 0).any():
-        return Number(value=None, unit=SLOPE, refused="ablating all heads costs nothing in a rung")
-    value = _slope(x, (sums[0::2] / sums[1::2])[:, None])[0]
     drawn = resampled(settings, *columns)
-    fractions = np.full((len(x), drawn.shape[1]), np.nan)
+    fractions = np.full((len(ledgers), drawn.shape[1]), np.nan)
     np.divide(drawn[0::2], drawn[1::2], out=fractions, where=drawn[1::2] > 0)
-    slopes = _slope(x, fractions)
-    low, high = ends(slopes[np.isfinite(slopes)], value, tokens, settings.level)
-    return Number(value=float(value), low=low, high=high, unit=SLOPE)
+    return slope_over(
+        np.log10(np.asarray(compute)), sums[0::2] / sums[1::2], fractions, tokens,
+        settings=settings, unit=SLOPE,
+    )  # fmt: skip
 
 
-def _slope(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Least-squares slope of every column of y (rung, resample)."""
-    centred = x - x.mean()
-    found: np.ndarray = centred @ y / (centred @ centred)
-    return found
+def _none(why: str) -> Slope:
+    return Slope(Number(value=None, unit=SLOPE, refused=why), Scatter(0.0, 0), 0, bent=False)
 
 
-def _verdict(slope: Number, points: Sequence[SizePoint]) -> str:
-    if slope.value is None or slope.low is None or slope.high is None:
-        return f"No slope: {slope.refused or 'too few documents for an interval'}."
-    way = (
-        "harder with size" if slope.high < 0 else "easier with size" if slope.low > 0 else "neither"
+def _verdict(slope: Slope, points: Sequence[SizePoint]) -> str:
+    number, scatter = slope.number, slope.seeds.deviation
+    if number.value is None:
+        return f"The slope over sizes is refused: {number.refused}."
+    said = (
+        f"Under the same rules the fraction recovered changes by {written(number, spec='+.3f')} for "
+        "ten times the compute"
     )
-    first, last = points[0].recovered.value, points[-1].recovered.value
-    span = ""
-    if first is not None and last is not None:
-        span = f" ({first:.0%} at the least, {last:.0%} at the most compute)"
-    return (
-        f"Under the same rules the fraction recovered changes by {written(slope, spec='+.3f')} for "
-        f"ten times the compute{span}: {way}, as far as this text and these runs can tell."
+    if scatter is None:
+        return (
+            f"{said}, with one run of each size: how much another seed would move it is not known, "
+            "so it does not say whether explaining is easier or harder with size."
+        )
+    sizes = len({point.compute for point in points})
+    said += (
+        f", other documents and other seeds counted ({len(points)} runs of {sizes} sizes; runs of "
+        f"one size scatter by {scatter:.3f})"
     )
+    if number.high is not None and number.high < 0:
+        return f"{said}: harder with size, as far as this text and these runs can tell."
+    if number.low is not None and number.low > 0:
+        return f"{said}: easier with size, as far as this text and these runs can tell."
+    return f"{said}: whether it is easier or harder with size is not told."

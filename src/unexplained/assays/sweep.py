@@ -235,7 +235,10 @@ def _verdict(effects: Sequence[Effect], job: Sweeping) -> str:
     worst = max(tested or effects, key=lambda effect: abs(effect.change.value or 0))
     what = "patching" if job.ablation == "patch" else f"{job.ablation} ablation"
     first = sum(effect.ranks is not None and effect.ranks[0] == 1 for effect in effects)
-    size = f"{written(worst.change, spec='.2g')} {job.measure.unit}"
+    change = worst.change
+    size = f"{written(change, spec='.2g')} {job.measure.unit}"
+    if change.value is None or (change.low is None and change.high is None):
+        size = f"which is refused: {change.refused or 'too few documents for an interval'}"
     # The largest of many looks larger than it is, on the documents that made it the largest.
     largest = f"The largest effect measured is that of {worst.site}, {size}"
     if first:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from unexplained.assays.asked import TAKEN, require_labels, require_others, require_tokens
+from unexplained.assays.effects import holm
 from unexplained.assays.provenance import found_again
 from unexplained.assays.rewrite import (
     Chosen,
@@ -27,18 +28,27 @@ from unexplained.assays.rewrite import (
     require_choosing,
     rules,
 )
+from unexplained.assays.verdict import percent
 from unexplained.bars import loss, recovered
 from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import paired
 from unexplained.errors import MeasurementError, near_matches
 from unexplained.evaluate import Condition, Other, distinct, evaluate, joint
 from unexplained.explanations import Explanation
+from unexplained.ladder.catalogue import catalogue
 from unexplained.ladder.conditions import require_unseen_by, to_compare
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
 from unexplained.record.tasks import Task, TaskPoint, TasksRecord, Weaker
 from unexplained.sites import Site
-from unexplained.stats import SHARE, Settings, fraction, mean_per_token, written
+from unexplained.stats import (
+    FEWEST_DOCUMENTS,
+    SHARE,
+    Settings,
+    fraction,
+    mean_per_token,
+    p_value,
+)
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
@@ -133,17 +143,21 @@ def tasks(
             near_matches(reference, ladder),
         )  # fmt: skip
     held = reference or (ladder[-1] if ladder else "")
-    found = tuple(
-        _task(one, ledgers[one.text.fingerprint], len(order), measured, ladder, held, settings)
-        for one in asked
-    )
+    runs = _runs(held, list(weaker))
+    found = _against(
+        [_task(one, ledgers[one.text.fingerprint], len(order), measured, ladder, held, settings)
+         for one in asked],
+        [_worse(one, ledgers[one.text.fingerprint], measured[_name("explained", len(order))], runs)
+         for one in asked],
+    )  # fmt: skip
     return TasksRecord(
         title=f"Narrow tasks of {subject.name}",
-        verdict=_verdict(found, held),
+        verdict=_verdict(found, held, runs, settings.level),
         texts={one.name: one.text.fingerprint for one in asked},
         components=len(order),
         order=tuple(map(str, order)),
         reference=held,
+        reference_runs=runs,
         tasks=found,
         **found_again(subject, settings, started, weaker),
     )
@@ -196,9 +210,11 @@ def _task(
                     ledger, explained, ablated, stratum=one.stratum, settings=settings
                 ),
                 accuracy=accuracy(explained),
+                kept=_of_the_models(ledger, one, explained, settings),
                 gap=_gap(ledger, one, explained, reference, settings) if reference else None,
             )
         )
+    ablated, explained = (measured[_name(kind, components)] for kind in ("ablated", "explained"))
     jump, at = _jump(ledger, one, weaker, settings)
     return Task(
         name=one.name,
@@ -207,11 +223,73 @@ def _task(
         tokens=int(ledger.sums("intact", one.stratum).tokens.sum()),
         intact=cost("intact"),
         accuracy=accuracy("intact"),
-        ablated=accuracy(measured[_name("ablated", components)]),
+        ablated=accuracy(ablated),
         weaker=tuple(Weaker(name=n, loss=cost(n), accuracy=accuracy(n)) for n in weaker),
         jump=jump,
         jump_at=at,
         points=tuple(points),
+        by_accuracy=_kept(ledger, one, explained, ablated, settings),
+    )
+
+
+def _of_the_models(ledger: Ledger, one: Asked, explained: str, settings: Settings) -> Number:
+    """Accuracy as a share of the intact model's."""
+    read = paired(ledger, one.column, (explained, "intact"), one.stratum)
+    mine, whole = read.columns
+    return fraction(
+        mine, whole, read.tokens, what="the model's accuracy", unit=SHARE, settings=settings
+    )
+
+
+def _kept(ledger: Ledger, one: Asked, explained: str, ablated: str, settings: Settings) -> Number:
+    """(accuracy − ablated) / (model − ablated)."""
+    read = paired(ledger, one.column, (explained, ablated, "intact"), one.stratum)
+    mine, none, whole = read.columns
+    return fraction(
+        mine - none,
+        whole - none,
+        read.tokens,
+        what="accuracy above that of the mean ablation",
+        unit=SHARE,
+        if_negative="the ablated model is right more often, so there is nothing to keep",
+        settings=settings,
+    )
+
+
+def _runs(reference: str, weaker: Sequence[Other]) -> tuple[str, ...]:
+    """The reference and, of a rung, those of its other runs that are measured anyway."""
+    known = {one.name for one in catalogue().models}
+    mine = catalogue().with_seeds([reference]) if reference in known else [reference]
+    there = {one.name for one in weaker}
+    return tuple(name for name in mine if name in there)
+
+
+def _worse(one: Asked, ledger: Ledger, explained: str, runs: Sequence[str]) -> float | None:
+    """p-value that the explained model is not right more often than every one of some models.
+
+    One-sided t tests by document; the greatest p, so that the claim holds for each of them
+    (Berger's intersection of unions). None with too few documents, or no models.
+    """
+    if not runs:
+        return None
+    read = paired(ledger, one.column, (explained, *runs), one.stratum)
+    if np.count_nonzero(read.tokens) < FEWEST_DOCUMENTS:
+        return None
+    mine, *others = read.columns
+    found = []
+    for other in others:
+        p = p_value(mine - other, read.tokens)
+        found.append(p / 2 if mine.sum() > other.sum() else 1 - p / 2)
+    return max(found)
+
+
+def _against(found: Sequence[Task], worse: Sequence[float | None]) -> tuple[Task, ...]:
+    """The tasks with their p-values, those of the narrow ones corrected for their number."""
+    tested = [i for i, p in enumerate(worse) if i and p is not None]
+    corrected = dict(zip(tested, holm([worse[i] or 0.0 for i in tested]), strict=True))
+    return tuple(
+        task.model_copy(update={"better": corrected.get(i, worse[i])})
+        for i, task in enumerate(found)
     )
 
 
@@ -258,32 +336,38 @@ def _jump(
     return number, between
 
 
-def _verdict(found: Sequence[Task], reference: str) -> str:
-    """The full distribution, the narrow tasks at their extremes, and how many beat the weaker model."""
+def _verdict(found: Sequence[Task], reference: str, runs: Sequence[str], level: float) -> str:
+    """The full distribution, the narrow tasks at their extremes, and on which it is the better one."""
     first, narrow = found[0], found[1:]
     said = f"With all components replaced: on {first.name} {_said(first, reference)}"
-    known = [(task.points[-1].recovered.value, task) for task in narrow]
-    scored = sorted(((f, task) for f, task in known if f is not None), key=lambda one: one[0])
-    for f, task in dict.fromkeys([*scored[:1], *scored[-1:]]):
-        assert f is not None
-        said += f"; on {task.name} {_said(task, reference)}"
-    if reference and narrow:
-        better = [t for t in narrow if (gap := t.points[-1].gap) and (gap.low or 0.0) > 0]
-        said += f". It is right more often than {reference}, for certain, on {len(better)} of "
-        said += f"{len(narrow)} narrow tasks"
+    known = [(task.points[-1].recovered, task) for task in narrow]
+    scored = sorted(
+        ((f.value, task) for f, task in known if f.value is not None and f.low is not None),
+        key=lambda one: one[0],
+    )
+    ends = [task for _, task in dict.fromkeys([*scored[:1], *scored[-1:]])]
+    if len(scored) > 2:
+        said += f"; of {len(scored)} narrow tasks the least and the most recovered are"
+    for i, task in enumerate(ends):
+        between = " and" if i and len(scored) > 2 else ";" if len(scored) <= 2 else ""
+        said += f"{between} on {task.name} {_said(task, reference)}"
+    tested = [task for task in narrow if task.better is not None]
+    if reference and tested:
+        better = [task.name for task in tested if (task.better or 0.0) < (1 - level) / 2]
+        each = f"each of {len(runs)} runs of {reference}" if len(runs) > 1 else reference
+        counted = f"{len(tested)} narrow task{'s' if len(tested) > 1 else ''}"
+        where = ", ".join(better) or "none"
+        said += f". Corrected for {counted} (Holm), it is right more often than {each} on {where}"
     return said + "."
 
 
 def _said(task: Task, reference: str) -> str:
     whole = task.points[-1]
-    share, right, of = whole.recovered.value, whole.accuracy.value, task.accuracy.value
-    plain = Number(value=share)  # the interval stands in the table
-    said = (
-        "f is refused"
-        if share is None
-        else f"f = {written(plain, scale=100, spec='.0f', mark='%')}"
+    said = f"f = {percent(whole.recovered)}"
+    if whole.accuracy.low is None or task.accuracy.low is None:
+        return f"{said}, its accuracy (refused: too few documents for an interval)"
+    said += (
+        f", right {percent(whole.accuracy)} of the time where the model is {percent(task.accuracy)}"
     )
-    if right is not None and of is not None:
-        said += f", right {right:.1%} of the time where the model is {of:.1%}"
-    weak = next((w.accuracy.value for w in task.weaker if w.name == reference), None)
-    return said + (f" and {reference} {weak:.1%}" if weak is not None else "")
+    weak = next((w.accuracy for w in task.weaker if w.name == reference), None)
+    return said + (f" and {reference} {percent(weak)}" if weak is not None else "")

@@ -10,7 +10,7 @@ from unexplained.stats import written
 
 def verdict_of(texts: Sequence[TextResult], primary: str, heads: int, reference: str) -> str:
     """What was found on each text, in words; never a bare pass or fail."""
-    parts = []
+    parts, few = [], "too few documents for an interval"
     for text in texts:
         row = text.row(primary)
         cost = text.damage[reference]
@@ -18,11 +18,11 @@ def verdict_of(texts: Sequence[TextResult], primary: str, heads: int, reference:
         said = (
             f"on {text.name} it accounts for {percent(share)} of what {reference} ablation of the "
             f"{heads} component{'s' if heads > 1 else ''} costs "
-            f"({cost.value:.4f} nats per token)"
-            if share.value is not None and cost.value is not None
-            else f"on {text.name} the share it accounts for is refused: {share.refused}"
+            f"({written(cost, spec='.4f')} nats per token)"
+            if share.value is not None and cost.low is not None
+            else f"on {text.name} the share it accounts for is refused: {share.refused or few}"
         )
-        if variance is not None and variance.value is not None:
+        if variance is not None and variance.low is not None:
             said += f", and for {percent(variance)} of the variance of their outputs"
         parts.append(said)
     sentence = "; ".join(parts)
@@ -96,7 +96,10 @@ def _weaker(text: TextResult) -> list[Crux]:
         f"{rung.rung} recovers {percent(rung.share['unigram'])} from unigram, "
         f"{percent(rung.share['bigram'])} from bigram"
         for rung in bars.rungs
-        if rung.gap.value is not None and rung.gap.value > 0 and "bigram" in rung.share
+        # Weaker for certain: of one that may be better nothing is said.
+        if rung.gap.low is not None
+        and rung.gap.low > 0
+        and {"unigram", "bigram"} <= set(rung.share)
     ]
     if not said:
         return []
@@ -126,11 +129,13 @@ def _compute(text: TextResult, primary: str) -> list[Crux]:
 
 
 def percent(number: Number) -> str:
-    """A share in per cent with its interval, or the word refused."""
+    """A share in per cent with its interval, or why there is none: no share stands without one."""
     if number.value is None:
         return f"(refused: {number.refused})"
-    if number.low is None or number.high is None:
-        return written(number, scale=100, spec=".1f", mark="%")
+    if number.low is None and number.high is None:
+        return "(refused: too few documents for an interval)"
     # No digit that the interval makes meaningless.
-    spec = ".1f" if number.high - number.low < 0.05 else ".0f"
+    ends = (number.low, number.high)
+    fine = None not in ends and (number.high or 0.0) - (number.low or 0.0) < 0.05
+    spec = ".1f" if fine else ".0f"
     return written(number, scale=100, spec=spec, mark="%")

@@ -1,5 +1,6 @@
 """From a ledger to numbers: what was lost, what was recovered, how far from each bar. No torch."""
 
+from unexplained.bars.areas import MIB_SIZES, areas, counts_of
 from unexplained.bars.concentration import concentration
 from unexplained.bars.context import context_gain
 from unexplained.bars.crucial import Crucial, crucial, recovered_on
@@ -27,11 +28,13 @@ from unexplained.bars.recovered import (
 )
 from unexplained.bars.rows import RowNumbers, measure_row
 from unexplained.bars.rungs import bars_of, ties_at, ties_with
+from unexplained.bars.runs import over_pairs
 from unexplained.bars.thresholds import BARS, distances, nines
 from unexplained.bars.tokens import TokenLosses, token_losses
 
 __all__ = [
     "BARS",
+    "MIB_SIZES",
     "Base",
     "Crucial",
     "FactorReading",
@@ -39,9 +42,11 @@ __all__ = [
     "TokenLosses",
     "Uniform",
     "agreement",
+    "areas",
     "bars_of",
     "concentration",
     "context_gain",
+    "counts_of",
     "crucial",
     "damage",
     "damage_from",
@@ -54,6 +59,7 @@ __all__ = [
     "measure_row",
     "needed",
     "nines",
+    "over_pairs",
     "recovered",
     "recovered_from",
     "recovered_on",

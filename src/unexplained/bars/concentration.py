@@ -116,8 +116,8 @@ def concentration(
     def mean(values: np.ndarray, unit: str = NATS) -> Number:
         return mean_per_token(read.summed(values), read.tokens, settings=settings, unit=unit)
 
-    stands = _stands(read, d, strong, weak, settings)
-    chooser = _stands(read, other, first, second, settings)
+    stands = net_of(read, d, strong, weak, settings)
+    chooser = net_of(read, other, first, second, settings)
     spread = _spread(read, d, other, stands, settings)
     factor = _factor(read, d, other, stands if stands.value is None else chooser, settings)
     return Concentration(
@@ -138,7 +138,7 @@ def concentration(
         index=spread.index,
         bounded=spread.bounded,
         factor=factor,
-        effective=_inverse(factor),
+        effective=inverse(factor),
     )
 
 
@@ -248,7 +248,7 @@ def _factor(
     return _number(value, drawn, tokens, settings, unit=TIMES)
 
 
-def _inverse(factor: Number) -> Number:
+def inverse(factor: Number) -> Number:
     """1 / factor with its interval: no upper end where the factor may be 0."""
     if factor.value is None:
         return factor.model_copy(update={"unit": SHARE})
@@ -276,8 +276,8 @@ def _near_zero(
     return tuple(at(below) for below in NEAR_ZERO)
 
 
-def _stands(read: TokenLosses, d: np.ndarray, strong: str, weak: str, settings: Settings) -> Number:
-    """1 where the net gap can be divided by, else the refusal."""
+def net_of(read: TokenLosses, d: np.ndarray, strong: str, weak: str, settings: Settings) -> Number:
+    """1 where the net gap of two models can be divided by, else the refusal."""
     net = read.summed(d)
     return fraction(
         net,

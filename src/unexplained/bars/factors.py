@@ -107,6 +107,8 @@ def factors(
 def _sentence(where: Number, amount: Number, both: Number, contrast: Number, ablation: str) -> str:
     if contrast.value is None:
         return f"Where and how much cannot be weighed: {contrast.refused}."
+    if any(number.low is None for number in (where, amount, both, contrast)):
+        return "Where and how much cannot be weighed: too few documents for an interval."
     if not (_above_zero(where) or _above_zero(amount)):
         worse = [
             name
@@ -123,7 +125,7 @@ def _sentence(where: Number, amount: Number, both: Number, contrast: Number, abl
     elif contrast.high is not None and contrast.high < 0:
         opening = "How much attention there is costs more than where it goes"
     else:
-        opening = "Where and how much cost the same within noise"
+        opening = "Whether where or how much costs more is not told"
     shares = [written(n, scale=100, spec=".1f", mark="%") for n in (where, amount, both)]
     return (
         f"{opening}: of the damage of '{ablation}' the model's own placement alone regains "

@@ -8,6 +8,7 @@ from unexplained.circuits.magnitude import edge_sizes as edge_sizes
 from unexplained.circuits.mib import MibGraph as MibGraph
 from unexplained.circuits.mib import load_mib as load_mib
 from unexplained.circuits.mib import require_json as require_json
+from unexplained.circuits.mib import require_scores as require_scores
 from unexplained.circuits.mib import save_mib as save_mib
 from unexplained.circuits.nodes import NodeScores as NodeScores
 from unexplained.circuits.nodes import attribute_nodes as attribute_nodes

@@ -33,7 +33,7 @@ class MibGraph:
 
     graph: Graph
     scores: NDArray[np.float64]
-    """By edge."""
+    """By edge; NaN where the file has none: such edges come last in any order."""
     in_graph: NDArray[np.bool_]
     """By edge: whether it is in the circuit."""
     sources_in_graph: NDArray[np.bool_]
@@ -92,7 +92,11 @@ def save_mib(
 
 
 def load_mib(path: str | Path, graph: Graph) -> MibGraph:
-    """Read a graph file for a model's graph.
+    """Read a graph file for a model's graph: scores, a circuit, or both.
+
+    As MIB does it, what a file leaves out is not in the circuit: edges may be those of a circuit
+    alone, without scores, nodes may be missing, and `in_graph` may be 0 or 1. A node that is left
+    out counts as in the circuit where one of its edges is.
 
     Raises:
         CircuitError: It is no such file, is pickled (`.pt`), has neurons, or belongs to a model
@@ -103,30 +107,60 @@ def load_mib(path: str | Path, graph: Graph) -> MibGraph:
     try:
         cfg, nodes, edges = read["cfg"], read["nodes"], read["edges"]
         _same_sizes(path, cfg, graph)
-        _same_names(path, "edges", edges, [*graph.numbers])
-        _same_names(path, "nodes", nodes, [*graph.sources, LOGITS], optional=LOGITS)
+        _known(path, "edges", edges, [*graph.numbers])
+        _known(path, "nodes", nodes, [*graph.sources, LOGITS])
         if any("neurons" in node for node in nodes.values()):
             raise CircuitError(f"The graph file {path}", "it chooses single neurons of nodes")
+        chosen = np.array([_flag(edges.get(name, _ABSENT)) for name in graph.numbers], dtype=bool)
+        writes = np.zeros(len(graph.sources), dtype=bool)
+        writes[graph.ends[chosen, 0]] = True
         found = MibGraph(
             graph,
-            np.array([_score(edges[name]["score"]) for name in graph.numbers]),
-            np.array([_flag(edges[name]) for name in graph.numbers], dtype=bool),
-            np.array([_flag(nodes[name]) for name in graph.sources], dtype=bool),
-            np.array([_score(nodes[name].get("score", math.nan)) for name in graph.sources]),
+            np.array([_score(edges.get(name, _ABSENT)) for name in graph.numbers]),
+            chosen,
+            np.array(
+                [
+                    _flag(nodes[name]) if name in nodes else bool(writes[i])
+                    for i, name in enumerate(graph.sources)
+                ],
+                dtype=bool,
+            ),
+            np.array([_score(nodes.get(name, _ABSENT)) for name in graph.sources]),
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CircuitError(
             f"The graph file {path}",
             f"it is not laid out as MIB's are ({type(error).__name__}: {error})",
-            "It needs cfg, nodes and edges, and each edge a score and in_graph.",
+            "It needs cfg, nodes and edges, each edge in_graph (true, false, 0 or 1), and a score "
+            "where it has one.",
         ) from None
-    if not np.isfinite(found.scores).all():
-        edge = graph.name(int(np.flatnonzero(~np.isfinite(found.scores))[0]))
-        raise CircuitError(f"The graph file {path}", f"the score of {edge} is NaN or infinite")
+    for name in graph.numbers:
+        if "score" in edges.get(name, _ABSENT) and not math.isfinite(edges[name]["score"]):
+            raise CircuitError(f"The graph file {path}", f"the score of {name} is NaN or infinite")
     return found
 
 
-def _score(value: object) -> float:
+def require_scores(path: str | Path, found: MibGraph) -> NDArray[np.float64]:
+    """The scores of a file, refused where it has none: a circuit alone is no order of edges.
+
+    Raises:
+        CircuitError: No edge has a score.
+    """
+    if np.isnan(found.scores).all():
+        raise CircuitError(
+            f"The order of edges in {path}",
+            "no edge has a score: it is a circuit of one size",
+            "Give a file with a score for each edge.",
+        )
+    return found.scores
+
+
+_ABSENT: dict[str, Any] = {"in_graph": False}
+"""What is not in a file: not in the circuit, and without a score."""
+
+
+def _score(entry: dict[str, Any]) -> float:
+    value = entry.get("score", math.nan)
     # Not float() alone, which reads "0.5" and true as numbers.
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"a score is {value!r}")
@@ -137,9 +171,9 @@ def _score(value: object) -> float:
 
 def _flag(entry: dict[str, Any]) -> bool:
     value = entry["in_graph"]
-    if not isinstance(value, bool):
+    if not isinstance(value, bool | int) or value not in (0, 1):
         raise ValueError(f"in_graph is {value!r}")
-    return value
+    return bool(value)
 
 
 def require_json(path: str | Path) -> Path:
@@ -172,19 +206,11 @@ def _same_sizes(path: Path, cfg: dict[str, Any], graph: Graph) -> None:
         )
 
 
-def _same_names(
-    path: Path, what: str, found: dict[str, Any], wanted: list[str], optional: str = ""
-) -> None:
-    missing = set(wanted) - set(found) - {optional}
-    extra = sorted(set(found) - set(wanted))
-    if missing:
-        first = next(name for name in wanted if name in missing)
-        raise CircuitError(
-            f"The graph file {path}", f"{len(missing)} {what} are missing, the first is {first}"
-        )
+def _known(path: Path, what: str, found: dict[str, Any], known: list[str]) -> None:
+    extra = sorted(set(found) - set(known))
     if extra:
         raise CircuitError(
             f"The graph file {path}",
             f"it has {what} that the model has not, such as {extra[0]}",
-            near_matches(extra[0], wanted),
+            near_matches(extra[0], known),
         )

@@ -78,7 +78,7 @@ def circuit(
     Edges are scored on some pairs and circuits measured on others.
     """
     import unexplained as ux
-    from unexplained.circuits import Graph, load_mib, require_json, save_mib
+    from unexplained.circuits import Graph, load_mib, require_json, require_scores, save_mib
     from unexplained.errors import require_once
 
     methods: list[Any] = [one.value for one in method or (Attribution.IG_INPUTS, Attribution.EAP)]
@@ -102,7 +102,7 @@ def circuit(
                 save_mib(graph, scores.graph, scores.cost)
 
         mine = Graph.of(subject.shape, parallel=subject.anatomy.parallel)
-        given = {path.name: load_mib(path, mine).scores for path in compare or ()}
+        given = {path.name: require_scores(path, load_mib(path, mine)) for path in compare or ()}
         found = ux.circuit(
             subject, where, methods=methods, steps=steps, by="signed" if signed else "absolute",
             draws=draws, given=given, gated=gate, twin=twin, settings=ux.Settings(seed=seed), folder=folder,
@@ -133,7 +133,8 @@ def behaviours(
     from unexplained.report import format as fmt
     from unexplained.text.pairs import described, left_by_tokenizer
 
-    table = Table(title="Behaviours: pairs of prompts, each with its role-swap")
+    title = "Behaviours: pairs of prompts, each with its role-swap"
+    table = Table(title=title + "; each held against chance by itself" * bool(model))
     for column in ("name", "what", *(("accuracy", "margin (logits)", "") if model else ())):
         table.add_column(column)
     subject = ux.load(model, accept_terms=accept_terms) if model else None

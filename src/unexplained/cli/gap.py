@@ -37,6 +37,9 @@ def gap(
         tuple[str, str],
         typer.Option(help="A second strong and weak model, which put the tokens in order."),
     ] = ("rung-4-seed-1", "rung-3-seed-1"),
+    seeds: Annotated[
+        bool, typer.Option(help="Measure other runs of two rungs that ship with several seeds.")
+    ] = True,
     sites: Annotated[
         str, typer.Option(help="Components to be explained on the crucial tokens.")
     ] = "",
@@ -59,6 +62,7 @@ def gap(
     import unexplained as ux
     from unexplained.assays.asked import components, require_share
     from unexplained.errors import require_once
+    from unexplained.ladder.catalogue import catalogue
 
     with writing(report, record) as made, Progress() as progress, kept(context, run) as folder:
         require_share(share)
@@ -68,6 +72,10 @@ def gap(
         require_models(model, weak, *by)
         subject, weaker = ux.load(model), ux.load(weak)
         second = ux.load(by[0]), ux.load(by[1])
+        known = {one.name: one for one in (subject, weaker, *second)}
+        pairs = catalogue().other_runs(model, weak) if seeds else []
+        runs = [(known.get(one) or ux.load(one), known.get(two) or ux.load(two))
+                for one, two in pairs]  # fmt: skip
         if sites:
             components(subject, sites)
         where = ux.text(text, subject, documents=documents, fit_documents=fit_documents,
@@ -75,7 +83,7 @@ def gap(
         claims = require_same(explanation or (), subject, where)
         made.append(
             ux.gap(
-                subject, weaker, where, chosen_by=second,
+                subject, weaker, where, chosen_by=second, runs=runs,
                 sites=sites, explanations=claims or None, share=share,
                 settings=ux.Settings(seed=seed), folder=folder,
                 progress=lambda done, total: progress(f"measuring on {where.name}", done, total),

@@ -80,6 +80,9 @@ def sizes(
     models: Annotated[
         list[str] | None, typer.Argument(help="Rungs of the ladder; all if none.")
     ] = None,
+    seeds: Annotated[
+        bool, typer.Option(help="Measure every run of a rung that ships with several seeds.")
+    ] = True,
     text: TextName = "webmix",
     documents: Documents = 96,
     fit_documents: FitDocuments = 64,
@@ -89,17 +92,22 @@ def sizes(
     record: RecordFile = Path("sizes.json"),
     run: Run = None,
 ) -> None:
-    """Explain every head of every rung by the same rules: is it easier or harder with size?"""
+    """Explain every head of every rung by the same rules: is it easier or harder with size?
+
+    A rung stands for all its runs: they differ by their seed alone and scatter by more than most
+    rungs differ. Without them (--no-seeds) the slope says nothing of other runs.
+    """
     import unexplained as ux
     from unexplained.assays.sizes import require_computes
     from unexplained.errors import require_once
     from unexplained.ladder.catalogue import catalogue
 
     known = catalogue()
-    names = models or [one.name for one in known.rungs() if not one.seed]
+    asked = models or [one.name for one in known.rungs() if not one.seed]
+    names = known.with_seeds(asked) if seeds else asked
     with writing(report, record) as made, Progress() as progress, kept(context, run) as folder:
         require_texts(text)
-        require_once("model", names)
+        require_once("model", asked)
         require_computes(computes := [known.named(name).compute for name in names])
         rungs = {ux.load(name): compute for name, compute in zip(names, computes, strict=True)}
         where = ux.text(text, next(iter(rungs)), documents=documents,

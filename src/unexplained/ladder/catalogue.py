@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
 from unexplained.errors import SubjectError, near_matches
+from unexplained.ladder.recipe import CONTEXT
 from unexplained.record.base import Frozen
 from unexplained.subject.shipped import FOLDER
 
@@ -43,6 +45,10 @@ class Trained(Frozen):
     """How long the run took; of checkpoints, the whole run."""
     memory: int
     """Greatest memory of the training process (bytes)."""
+    context: int = CONTEXT
+    """Tokens of a training row: of positions beyond it the model has seen nothing."""
+    segments: tuple[int, int] | None = None
+    """Shortest and longest of those segments; null where there are none."""
 
 
 class Catalogue(Frozen):
@@ -74,6 +80,34 @@ class Catalogue(Frozen):
         """Every rung with every seed, from the smallest compute on."""
         found = [one for one in self.models if one.role == "rung"]
         return tuple(sorted(found, key=lambda one: (one.rung, one.seed)))
+
+    def with_seeds(self, names: Sequence[str]) -> list[str]:
+        """The models named and, of every rung named without a seed, its other seeds.
+
+        Raises:
+            SubjectError: There is none of a name.
+        """
+        wanted: dict[str, None] = {}
+        for name in names:
+            mine = self.named(name)
+            first = mine.role == "rung" and not mine.seed
+            for one in self.rungs() if first else (mine,):
+                if not first or one.rung == mine.rung:
+                    wanted[one.name] = None
+        return list(wanted)
+
+    def other_runs(self, strong: str, weak: str) -> list[tuple[str, str]]:
+        """Other runs of two rungs, paired in the order of their seeds; none where there are not two.
+
+        What is named and is no rung of ours has none.
+        """
+        runs = []
+        for name in (strong, weak):
+            mine = next((one for one in self.rungs() if one.name == name), None)
+            there = [] if mine is None else [o for o in self.rungs() if o.rung == mine.rung]
+            runs.append([one.name for one in there if one.name not in (strong, weak)])
+        pairs = list(zip(*runs, strict=False))
+        return pairs if len(pairs) > 1 else []
 
     def run_of(self, rung: int, role: Role) -> tuple[Trained, ...]:
         """Checkpoints, or annealed shorter runs, of a rung, from the earliest on."""

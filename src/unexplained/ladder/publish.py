@@ -19,7 +19,7 @@ from unexplained.errors import SubjectError
 from unexplained.ladder.catalogue import Catalogue, Role, Trained
 from unexplained.ladder.recipe import Recipe
 from unexplained.ladder.series import RUNGS, Plan, plans
-from unexplained.ladder.stream import Stream
+from unexplained.ladder.stream import LONGEST_SEGMENT, SHORTEST_SEGMENT, Stream
 from unexplained.ladder.tokenizer import save_tokenizer
 from unexplained.ladder.train import cost_of
 from unexplained.places import write_whole
@@ -141,6 +141,8 @@ def _publish(one: _Made, runs: Path, folder: Path, data: Stream) -> Trained:
         tokens=tokens,
         compute=float(recipe.flops_per_token * tokens),
         repeats=recipe.repeats,
+        context=recipe.context,
+        segments=(SHORTEST_SEGMENT, LONGEST_SEGMENT) if recipe.repeats else None,
         held_out=held_out_loss(model.float(), recipe, data.held_out),
         seconds=round(cost["seconds"], 1),
         memory=cost["memory"],

@@ -145,6 +145,21 @@ class Concentration(Frozen):
     """1 / factor: the share of tokens that the gap is as concentrated as being carried by."""
 
 
+class OverRuns(Frozen):
+    """A gap over several pairs of runs; intervals are for other documents and other runs."""
+
+    pairs: tuple[tuple[str, str], ...]
+    """A strong and a weaker model each, of the same two sizes, with other seeds."""
+    gap: Number
+    """Mean over pairs (nats per token)."""
+    worse: Number
+    """Share of tokens where the strong model has the higher loss, mean over pairs."""
+    factor: Number
+    """As in `Concentration`, over all two pairs."""
+    effective: Number
+    """1 / factor."""
+
+
 class CrucialPart(Frozen):
     """A condition on some of the tokens."""
 

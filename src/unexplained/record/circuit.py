@@ -29,14 +29,15 @@ class Curve(Frozen):
     kind: Literal["attribution", "baseline"]
     points: tuple[Point, ...]
     area: float | None
-    """∫ kept over the share of edges, trapezoid, linear (MIB's CPR): above 1 some circuits overshoot."""
+    """∫ kept over the share of edges (MIB's CPR, `bars.areas`): above 1 some circuits overshoot. Null
+    where a size of MIB's was not measured."""
     distance: float | None
     """∫ |1 − kept| (MIB's CMD): 0 is a circuit that keeps everything at every size."""
     knee: int | None
-    """Edges of the smallest measured circuit that keeps 80% with its whole interval; null: none
-    short of the whole model."""
+    """Edges of the smallest measured circuit that keeps 80% with its whole interval, as does every
+    larger one; null: none short of the whole model."""
     knee_by_value: int | None
-    """The same by the value alone."""
+    """The same by the values alone."""
     draws: int = 1
     """Of a random order: how many were averaged."""
     tag: Method = "internals"

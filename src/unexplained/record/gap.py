@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from unexplained.record.bars import Concentration, OnCrucial
+from unexplained.record.bars import Concentration, OnCrucial, OverRuns
 from unexplained.record.base import Number, Record
 
 
@@ -26,6 +26,9 @@ class GapRecord(Record):
     """In the order of the second pair: what is not chance."""
     flattered: Concentration
     """In the models' own order: chance differences make any gap look concentrated."""
+    runs: OverRuns | None = None
+    """Over other runs of both models too; null where no others were given: then how much another
+    seed would move the numbers is not known."""
     sites: tuple[str, ...] = ()
     on_crucial: tuple[OnCrucial, ...] = ()
     """Explanations of those sites, on the tokens where the second pair's gap is largest."""

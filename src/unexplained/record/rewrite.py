@@ -90,10 +90,11 @@ class RewriteRecord(Record):
 
 
 class SizePoint(Frozen):
-    """One rung under the same budget of explanation."""
+    """One model under the same budget of explanation."""
 
     rung: str
     compute: float
+    """Models of the same training compute are runs of one size, which differ by their seed."""
     components: int
     bits: int
     damage: Number
@@ -112,4 +113,17 @@ class SizesRecord(Record):
     budget: str
     points: tuple[SizePoint, ...]
     slope: Number
-    """Change of the fraction recovered for ten times the training compute."""
+    """Change of the fraction recovered for ten times the training compute; its interval is for other
+    documents and other runs."""
+    scatter: float | None = None
+    """Standard deviation of the fraction recovered between runs of one size; null where every size
+    has one run: then how much another seed would move the slope is not known, and it is no claim."""
+    bent: bool = False
+    """Whether the sizes lie further off a straight line than seeds explain."""
+
+    @property
+    def claimed(self) -> bool:
+        """Whether which way it goes is a claim: seeds are counted, and the interval leaves out 0."""
+        low, high = self.slope.low, self.slope.high
+        told = low is not None and high is not None and not low <= 0 <= high
+        return told and self.scatter is not None

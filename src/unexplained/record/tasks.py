@@ -18,6 +18,8 @@ class TaskPoint(Frozen):
     """f by loss, against the mean ablation of the same components, on this task."""
     accuracy: Number
     """Share of predictions that are right: top-1 on text, the answer preferred on pairs."""
+    kept: Number | None = None
+    """accuracy / the model's, by document; null in records of before."""
     gap: Number | None = None
     """(accuracy − weak) / (strong − weak), against the reference weaker model."""
 
@@ -47,10 +49,17 @@ class Task(Frozen):
     """In the order of the ladder."""
     jump: Number
     """Largest rise of accuracy from one weaker model to the next, as a share of the whole rise
-    along them and up to the model: near 1 where the task appears all at once."""
+    along them and up to the model: near 1 where the task appears all at once. Chosen on the
+    documents that it is measured on: rather too large, and its interval with it."""
     jump_at: str
     """Between which two."""
     points: tuple[TaskPoint, ...]
+    by_accuracy: Number | None = None
+    """With all components replaced, (accuracy − ablated) / (model − ablated), by document; null in
+    records of before."""
+    better: float | None = None
+    """p-value that it is not right more often than the reference, corrected for the number of
+    narrow tasks (Holm); null where there are too few documents, or no reference."""
 
 
 class TasksRecord(Record):
@@ -64,5 +73,7 @@ class TasksRecord(Record):
     """In which the components are replaced."""
     reference: str
     """The weaker model that `gap` is against; empty where there is none."""
+    reference_runs: tuple[str, ...] = ()
+    """Runs of it that differ by their seed: `better` holds against each of them."""
     tasks: tuple[Task, ...]
     """The full distribution first."""

@@ -200,6 +200,27 @@ def given_back(record: GapRecord) -> str:
     )
 
 
+def over_runs(record: GapRecord) -> str:
+    """What other runs of both models say, in a sentence or two."""
+    found = record.runs
+    if found is None:
+        return (
+            f"All of this is of {record.subject} and {record.weak} alone: how much other seeds of "
+            "training would move it is not known."
+        )
+    others = "; ".join(f"{strong} and {weak}" for strong, weak in found.pairs[1:])
+    if found.effective.value is None:
+        spread = f"its effective share is refused: {fmt.refusal(found.effective)}"
+    else:
+        spread = f"its effective share is {fmt.show(found.effective)}"
+    return (
+        f"With other runs of both ({others}), other documents and other seeds counted, the gap is "
+        f"{fmt.show(found.gap)} nats per token, {spread}, and the strong model has the higher loss "
+        f"on {fmt.show(found.worse)} of the tokens. Everything else is of {record.subject} and "
+        f"{record.weak} alone."
+    )
+
+
 def parts(one: OnCrucial) -> tuple[tuple[str, CrucialPart], ...]:
     """The crucial tokens and the rest."""
     return ("crucial", one.crucial), ("the rest", one.rest)
@@ -223,7 +244,9 @@ def notes(record: GapRecord) -> tables.Notes:
         for n in (part.damage, part.carries, part.recovered, part.gap, part.score)
     )
     head = (record.strong_loss, record.weak_loss, one.gap)
-    whole = (one.worse, one.gained, one.given_back)
+    whole: tuple[Number, ...] = (one.worse, one.gained, one.given_back)
+    if (runs := record.runs) is not None:
+        whole = (*whole, runs.gap, runs.worse, runs.factor, runs.effective)
     return tables.refusals((*head, *both, *curves, *near, *whole, *explained))
 
 
@@ -242,6 +265,7 @@ def print_gap(record: GapRecord, console: Console) -> None:
     )
     console.print(printed.plain(half(record)))
     console.print(printed.plain(given_back(record)))
+    console.print(printed.plain(over_runs(record)))
     level = fmt.tick(record.level, share=True)
     console.print(_orders(record, numbered, level))
     if record.spread.near_zero:

@@ -227,8 +227,8 @@ TERMS: tuple[Term, ...] = (
     ),
     Term(
         "knee",
-        "The smallest circuit among those measured that keeps 80% of the behaviour, with its "
-        "whole interval or by its value alone.",
+        "The smallest circuit among those measured that keeps 80% of the behaviour, as does every "
+        "larger one: with the whole interval, or by the values alone.",
     ),
     Term(
         "logit difference",

@@ -18,6 +18,7 @@ from unexplained.report import printed, tables
 from unexplained.report.charts import Axis, fraction_axis
 from unexplained.report.placing import finite
 
+FEW = "too few documents for an interval"
 NO_ROOM = "the model's accuracy is not told from that of its mean ablation"
 FIRST, CELL = 14, 22
 """Columns of the terminal for a task, and for two numbers."""
@@ -31,25 +32,26 @@ def last(task: Task) -> TaskPoint | None:
 def by_accuracy(task: Task) -> Number:
     """Accuracy kept between that of the mean ablation of all components (0) and the model's (1).
 
-    Its interval is the explained model's; the two ends are taken as they were measured.
+    Of records that do not hold it, the explained model's interval with the two ends taken as they
+    were measured; refused where one of the three has no interval.
     """
-    whole, top, bottom = last(task), task.accuracy, task.ablated
-    mine = whole.accuracy if whole else None
-    values = (finite(mine), finite(top), finite(bottom))
-    if mine is None or None in values:
+    if task.by_accuracy is not None:
+        return task.by_accuracy
+    whole = last(task)
+    three = (whole.accuracy if whole else None, task.accuracy, task.ablated)
+    if any(finite(number) is None for number in three):
         return Number(value=None, unit="share", refused="an accuracy was refused")
-    value, high, low = (number or 0.0 for number in values)
-    ends = (
-        top.low if top.low is not None else high,
-        bottom.high if bottom.high is not None else low,
-    )
-    if ends[0] <= ends[1]:
+    mine, top, bottom = (number for number in three if number is not None)
+    if any(end is None for number in (mine, top, bottom) for end in (number.low, number.high)):
+        return Number(value=None, unit="share", refused=FEW)
+    if (top.low or 0.0) <= (bottom.high or 0.0):
         return Number(value=None, unit="share", refused=NO_ROOM)
+    low, high = bottom.value or 0.0, top.value or 0.0
 
-    def share(accuracy: float | None) -> float | None:
-        return None if accuracy is None else (accuracy - low) / (high - low)
+    def share(accuracy: float | None) -> float:
+        return ((accuracy or 0.0) - low) / (high - low)
 
-    return Number(value=share(value), low=share(mine.low), high=share(mine.high), unit="share")
+    return Number(value=share(mine.value), low=share(mine.low), high=share(mine.high), unit="share")
 
 
 def apart(task: Task) -> bool | None:
@@ -104,14 +106,6 @@ def axis(record: TasksRecord) -> Axis:
     return fraction_axis(every)
 
 
-def kept(task: Task, point: TaskPoint) -> str:
-    """Accuracy as a share of the intact model's, which has no interval."""
-    mine, whole = finite(point.accuracy), finite(task.accuracy)
-    if mine is None or not whole:
-        return fmt.MISSING
-    return fmt.show(Number(value=round(mine / whole, 3), unit="share")).value
-
-
 def ladder(record: TasksRecord) -> tuple[str, ...]:
     """The weaker models of any task, in the order of the ladder."""
     return tuple(dict.fromkeys(weak.name for task in record.tasks for weak in task.weaker))
@@ -152,7 +146,7 @@ def _numbers(record: TasksRecord) -> Iterator[Number | None]:
         for one in task.weaker:
             yield one.loss
         for point in task.points:
-            yield from (point.accuracy, point.loss, point.recovered, point.gap)
+            yield from (point.accuracy, point.loss, point.recovered, point.kept, point.gap)
     yield from (task.jump for task in jumps(record))
 
 

@@ -111,8 +111,10 @@ def _spot(task: Task, point: TaskPoint, x: Axis, y: Axis) -> Spot | None:
     value = point.recovered.value or 0.0
     hover = (
         f"{task.name}, {point.count:,} replaced: f {fmt.show(point.recovered)}, accuracy "
-        f"{fmt.show(point.accuracy)}, {narrow.kept(task, point)} of the model's"
+        f"{fmt.show(point.accuracy)}"
     )
+    if point.kept is not None:
+        hover += f", {fmt.show(point.kept)} of the model's"
     placed = spot(x.at(value), point.accuracy, y, hover)
     if placed is None:
         return None

@@ -200,7 +200,7 @@ def _break_even(record: RewriteRecord, numbered: tables.Notes) -> Table:
     )
     table.add_column("weaker model", overflow="fold")
     table.add_column("loss", justify="right", no_wrap=True)
-    table.add_column("not worse for certain", overflow="fold")
+    table.add_column("not told to be worse", overflow="fold")
     table.add_column("better for certain", overflow="fold")
     for one in record.break_even:
         cells = (

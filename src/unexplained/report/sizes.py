@@ -50,8 +50,8 @@ def plot(record: SizesRecord) -> Plot | None:
     return Plot(
         x,
         y,
-        tuple(("".join(shortened(p.rung)), one) for p, one in placed if one is not None),
-        _line(record.slope, drawn, logs, x, y) if len(drawn) == len(record.points) else None,
+        tuple((_name(p, drawn), one) for p, one in placed if one is not None),
+        _line(record, x, y) if len(drawn) == len(record.points) else None,
         tuple(point for point in record.points if point not in drawn),
     )
 
@@ -68,17 +68,29 @@ def _fractions(drawn: Sequence[SizePoint]) -> Axis:
     return axis_over(low - 0.05 * (high - low), high + 0.15 * (high - low), PIECES)
 
 
-def _line(
-    slope: Number, drawn: Sequence[SizePoint], logs: Sequence[float], x: Powers, y: Axis
-) -> tuple[float, float, float, float] | None:
+def _name(point: SizePoint, drawn: Sequence[SizePoint]) -> str:
+    """Below the first run of a size: the others stand under the same compute."""
+    first = next(p for p in drawn if p.compute == point.compute)
+    return "".join(shortened(point.rung)) if point is first else ""
+
+
+def _line(record: SizesRecord, x: Powers, y: Axis) -> tuple[float, float, float, float] | None:
     """The least-squares line: it goes through the means, with the slope that is given."""
-    value = finite(slope)
+    value = finite(record.slope)
     if value is None:
         return None
-    middle = sum(logs) / len(logs)
-    height = sum(point.recovered.value or 0.0 for point in drawn) / len(drawn)
+    by_size: dict[float, list[float]] = {}
+    for point in record.points:
+        kept = by_size.setdefault(math.log10(point.compute), [])
+        kept.append(point.recovered.value or 0.0)
+    # Runs weigh the same, or sizes where they are what scatters.
+    weights = [1 if record.bent else len(kept) for kept in by_size.values()]
+    middle, height = (
+        sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
+        for values in (by_size, [sum(kept) / len(kept) for kept in by_size.values()])
+    )
     ends = []
-    for log in (min(logs), max(logs)):
+    for log in (min(by_size), max(by_size)):
         ends += [x.at(10.0**log), from_top(y, height + value * (log - middle))]
     return (ends[0], ends[1], ends[2], ends[3])
 
@@ -91,11 +103,13 @@ def hover(point: SizePoint) -> str:
     )
 
 
-def slope(number: Number) -> str:
-    """The slope in a sentence.
+def slope(number: Number, scatter: float | None) -> str:
+    """The slope in a sentence, given how far runs of one size scatter, if there are several.
 
-    >>> slope(Number(value=-0.047, low=-0.104, high=-0.02)).partition(": ")[2]
+    >>> slope(Number(value=-0.047, low=-0.104, high=-0.02), 0.02).partition(": ")[2]
     'the interval is below 0, so that less is recovered in larger models.'
+    >>> slope(Number(value=-0.047, low=-0.104, high=-0.02), None).partition(": ")[2]
+    'one run of each size, so that another seed may turn it round.'
     """
     if number.value is None:
         return f"There is no slope: {fmt.refusal(number)}."
@@ -105,11 +119,33 @@ def slope(number: Number) -> str:
     )
     if number.low is None or number.high is None:
         return said + "without an interval, it may be chance."
+    if scatter is None:
+        return said + "one run of each size, so that another seed may turn it round."
     if number.low > 0:
         return said + "the interval is above 0, so that more is recovered in larger models."
     if number.high < 0:
         return said + "the interval is below 0, so that less is recovered in larger models."
     return said + "the interval holds 0, so that these sizes do not tell which way it goes."
+
+
+def rests(record: SizesRecord) -> str:
+    """What the interval of the slope rests on, in a sentence or two."""
+    if record.scatter is None:
+        return (
+            "Every size has one run: how another run would have come out is not known, and the "
+            "interval of the slope does not say."
+        )
+    said = (
+        "The interval of the slope counts other documents, the same ones in all models, and other "
+        f"runs: those of one size scatter by {100 * record.scatter:.2g} percentage points (one "
+        "standard deviation)."
+    )
+    if record.bent:
+        said += (
+            " The sizes lie further off a straight line than seeds explain: their own distances "
+            "from it are what is added."
+        )
+    return said
 
 
 def notes(record: SizesRecord) -> tables.Notes:
@@ -143,7 +179,8 @@ def print_sizes(record: SizesRecord, console: Console) -> None:
             printed.share(point.recovered, numbered, narrow),
         )
     console.print(table)
-    console.print(printed.plain(slope(record.slope)))
+    console.print(printed.plain(slope(record.slope, record.scatter)))
+    console.print(printed.plain(rests(record), "dim"))
     console.print(printed.plain(f"budget: {record.budget}", "dim"))
     for (reason, tokens), note in numbered.items():
         number = Number(value=None, refused=reason, tokens_needed=tokens)

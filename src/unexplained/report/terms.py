@@ -119,8 +119,8 @@ WHOLE: tuple[Term, ...] = (
     ),
     Term(
         "break-even",
-        "How many components can be replaced by explanations before the model is no better than a "
-        "weaker model.",
+        "How many components can be replaced by explanations before the model is told to be worse "
+        "than a weaker one.",
     ),
     Term(
         "budget of explanation",

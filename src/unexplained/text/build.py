@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from unexplained.errors import TextError
+from unexplained.subject.shipped import training_of
 from unexplained.text.corpora import parts_of
 from unexplained.text.document import Block, Pair, Part
 from unexplained.text.draw import Pool, Request, require_disjoint
@@ -194,9 +195,21 @@ def text(
         block=block,
         vocabulary=subject.shape.vocabulary,
         fingerprint=fingerprint_of(name, parts.eval, parts.fit),
-        notes=(*tokens.notes, *parts.notes),
+        notes=(*tokens.notes, *parts.notes, *_beyond(subject, parts.eval)),
         composition=_composition(parts.eval),
     )
+
+
+def _beyond(subject: Tokenized, blocks: tuple[Block, ...]) -> list[str]:
+    """That blocks are longer than the rows that a model of ours was trained on, where they are."""
+    training = training_of(subject)
+    longest = max((len(block.tokens) for block in blocks), default=0)
+    if training is None or longest <= training.context:
+        return []
+    return [
+        f"{subject.name} was trained on rows of {training.context} tokens, and blocks here have up to "
+        f"{longest}: of positions beyond {training.context} it has seen nothing."
+    ]
 
 
 def require_number(name: str, value: object, least: int, because: str = "") -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unexplained.errors import TextError
+from unexplained.subject.shipped import Training, training_of
 from unexplained.text.document import Block, Part
 from unexplained.text.draw import Parts, Request
 
@@ -22,14 +23,19 @@ def parts(request: Request) -> Parts:
 
     The segment has `block // 2` tokens drawn uniformly and with replacement. If the tokenizer adds
     tokens at the start, they come first, once, and the segment has half of what they leave. An odd
-    number leaves the block one token short.
+    number leaves the block one token short. For a model of ours that was trained on repeated segments
+    it is no longer than those were: longer ones are out of its distribution, as all are for models
+    trained on natural text alone, and the notes say so.
 
     The eval and fit blocks come from different random streams, one generator for each block, so a
     block is the same however many others are asked for.
     """
     tokens = request.tokens
     prefix = np.array(tokens.prefix, dtype=np.int32)
-    length = (request.block - len(prefix)) // 2
+    room = (request.block - len(prefix)) // 2
+    training = training_of(tokens.subject)
+    known = training.segments if training else None
+    length = min(room, known[1]) if known else room
     ordinary = tokens.ordinary
     if length < 2 or len(ordinary) < 2:
         raise TextError(
@@ -57,5 +63,21 @@ def parts(request: Request) -> Parts:
         notes=(
             f"Each block repeats a segment of {length} tokens, drawn uniformly from "
             f"{len(ordinary):,} ordinary ones.",
+            *_outside(tokens.subject.name, training, length, room),
         ),
     )
+
+
+def _outside(name: str, training: Training | None, length: int, room: int) -> list[str]:
+    """How these blocks differ from what a model was trained on, where that is known."""
+    if training is None:
+        return []
+    if training.segments is None:
+        return [f"{name} was trained on natural text alone: random tokens are no text of its kind."]
+    shortest, longest = training.segments
+    trained = f"{name} was trained on repeated segments of {shortest} to {longest} tokens"
+    if length < shortest:
+        return [f"{trained}: shorter ones are no text of its kind."]
+    if length < room:
+        return [f"{trained}, so they are no longer here, though a block has room for {room}."]
+    return []

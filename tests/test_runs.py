@@ -1,0 +1,158 @@
+"""A gap over several pairs of runs: by hand, by a slow second route, and on simulated runs."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import unexplained as ux
+from sample_gap import sample_gap
+from test_concentration import kept
+from test_ladder import pydocs_like
+from unexplained.bars import concentration, over_pairs
+from unexplained.errors import MeasurementError
+from unexplained.ladder.catalogue import catalogue
+from unexplained.ledger import Ledger
+from unexplained.record import GapRecord, Number, load_record
+from unexplained.record.bars import OverRuns
+from unexplained.report import gaps as drawn
+from unexplained.report import render, text_table
+from unexplained.stats import Settings
+
+LEAN = Settings(resamples=400)
+PAIRS = [("s0", "w0"), ("s1", "w1"), ("s2", "w2")]
+
+
+def ledger_of(gaps: np.ndarray, base: float = 3.0) -> Ledger:
+    """Of every pair the gaps of all tokens, (pair, document, token)."""
+    losses = {}
+    for i, one in enumerate(gaps):
+        # Runs of their own: the strong models' losses differ as well.
+        losses[f"s{i}"] = [np.full(row.size, base + i) for row in one]
+        losses[f"w{i}"] = [base + i + row for row in one]
+    return kept(losses)
+
+
+def test_over_pairs_by_hand_and_by_a_slow_second_route() -> None:
+    rng = np.random.default_rng(0)
+    gaps = rng.integers(-2, 9, (3, 6, 4)).astype(float)
+    found = over_pairs(ledger_of(gaps), PAIRS, settings=LEAN)
+    flat = gaps.reshape(3, -1)
+    assert found.gap.value == pytest.approx(flat.mean())
+    assert found.worse.value == pytest.approx((flat < 0).mean())
+    top = bottom = 0.0
+    for i, j in itertools.combinations(range(3), 2):
+        top += float((flat[i] * flat[j]).mean()) / 3
+        bottom += float(flat[i].mean() * flat[j].mean()) / 3
+    assert found.factor.value == pytest.approx(top / bottom)
+    assert found.effective.value == pytest.approx(bottom / top)
+    assert found.pairs == tuple(PAIRS)
+
+
+def test_with_pairs_of_one_gap_the_factor_is_that_of_two_of_them() -> None:
+    rng = np.random.default_rng(1)
+    gaps = np.repeat(rng.exponential(0.3, (1, 20, 30)), 3, axis=0)
+    ledger = ledger_of(gaps)
+    found = over_pairs(ledger, PAIRS, settings=LEAN)
+    one = concentration(ledger, "s0", "w0", chosen_by=("s1", "w1"), settings=LEAN)
+    # Runs that do not differ add nothing to the interval over documents.
+    for over, alone in ((found.factor, one.factor), (found.gap, one.gap)):
+        assert (over.value, over.low, over.high) == pytest.approx(
+            (alone.value, alone.low, alone.high)
+        )
+
+
+def test_the_interval_over_runs_holds_the_mean_of_runs_and_that_of_one_pair_does_not() -> None:
+    rng, worlds = np.random.default_rng(2), 120
+    held = alone = factor = 0
+    # Each token has a gap of its own, drawn by documents and tokens; each pair is shifted by its seed.
+    for world in range(worlds):
+        settings = Settings(resamples=200, seed=world)
+        truth = 0.3 * rng.exponential(1.0, (24, 20))
+        shift = 0.06 * rng.normal(size=(3, 1, 1))
+        gaps = truth + shift + 0.2 * rng.normal(size=(3, 24, 20))
+        ledger = ledger_of(gaps)
+        found = over_pairs(ledger, PAIRS, settings=settings)
+        held += found.gap.low <= 0.3 <= found.gap.high
+        one = concentration(ledger, "s0", "w0", chosen_by=("s1", "w1"), settings=settings)
+        alone += one.gap.low <= 0.3 <= one.gap.high
+        # E[d²]/E[d]² of an exponential gap, without the runs' own noise.
+        factor += (found.factor.low or 0.0) <= 2.0 <= (found.factor.high or np.inf)
+    assert held / worlds > 0.93 and factor / worlds > 0.93
+    assert alone / worlds < 0.6
+
+
+def test_a_gap_within_noise_of_one_pair_is_no_gap_to_spread() -> None:
+    rng = np.random.default_rng(3)
+    gaps = rng.exponential(0.3, (3, 12, 10))
+    gaps[1] = rng.normal(size=(12, 10))
+    found = over_pairs(ledger_of(gaps), PAIRS, settings=LEAN)
+    assert found.gap.value is not None
+    assert found.factor.value is None and "gap from 's1' to 'w1'" in found.factor.refused
+    assert found.effective.value is None
+
+
+def test_too_few_pairs_and_a_run_in_two_are_refused_and_few_documents_have_no_interval() -> None:
+    ledger = ledger_of(np.ones((3, 3, 4)) + np.arange(4))
+    with pytest.raises(MeasurementError, match="it takes 3"):
+        over_pairs(ledger, PAIRS[:2], settings=LEAN)
+    with pytest.raises(MeasurementError, match="'w0'"):
+        over_pairs(ledger, [*PAIRS[:2], ("s2", "w0")], settings=LEAN)
+    found = over_pairs(ledger, PAIRS, settings=LEAN)
+    assert found.gap.value == 2.5 and found.gap.low is None
+
+
+def rung(name: str) -> ux.Subject:
+    return ux.load(name, device="cpu")
+
+
+def test_other_runs_of_two_rungs_are_measured_and_named(tmp_path) -> None:
+    strong, weak = rung("rung-3"), rung("rung-1")
+    pairs = [tuple(map(rung, two)) for two in catalogue().other_runs("rung-3", "rung-1")]
+    assert [tuple(m.name for m in two) for two in pairs] == [
+        ("rung-3-seed-1", "rung-1-seed-1"), ("rung-3-seed-2", "rung-1-seed-2")]  # fmt: skip
+    text = pydocs_like(strong)
+    record = ux.gap(strong, weak, text, chosen_by=pairs[0], runs=pairs, settings=LEAN)
+    assert record.runs.pairs[0] == ("rung-3", "rung-1")
+    assert set(record.others) == {m.name for two in [(weak,), *pairs] for m in two}
+    assert (
+        record.runs.gap.high - record.runs.gap.low > record.spread.gap.high - record.spread.gap.low
+    )
+    assert (
+        record.verdict.startswith("Over 3 pairs of runs")
+        and "other seeds counted" in record.verdict
+    )
+    again = load_record(record.save(tmp_path / "gap.json"))
+    assert isinstance(again, GapRecord) and again == record
+    alone = ux.gap(strong, weak, text, chosen_by=pairs[0], settings=LEAN)
+    assert alone.runs is None and "other seeds would move it is not known" in alone.verdict
+    with pytest.raises(MeasurementError, match="how runs scatter"):
+        ux.gap(strong, weak, text, chosen_by=pairs[0], runs=pairs[:1])
+    with pytest.raises(MeasurementError, match="given twice"):
+        ux.gap(strong, weak, text, chosen_by=pairs[0], runs=[pairs[1], (strong, rung("rung-2"))])
+
+
+def test_rungs_with_one_run_have_no_others() -> None:
+    known = catalogue()
+    assert known.other_runs("rung-6", "rung-4") == [] == known.other_runs("nobody", "rung-4")
+    assert known.other_runs("rung-4-seed-1", "rung-3") == [
+        ("rung-4", "rung-3-seed-1"), ("rung-4-seed-2", "rung-3-seed-2")]  # fmt: skip
+
+
+def test_the_page_says_what_other_seeds_would_have_changed() -> None:
+    plain = sample_gap()
+    said = drawn.over_runs(plain)
+    assert "other seeds of training would move it is not known" in said
+    number = Number(value=0.31, low=0.18, high=0.46, unit="nats per token")
+    share = Number(value=0.3, low=0.21, high=0.48, unit="share")
+    no = Number(value=None, unit="share", refused="within noise of zero")
+    runs = OverRuns(pairs=(("a", "b"), ("c", "d")), gap=number, worse=share, factor=number,
+                    effective=share)  # fmt: skip
+    record = plain.model_copy(update={"runs": runs})
+    assert "30% [21%, 48%]" in drawn.over_runs(record) and "c and d" in render(record)
+    assert "c and d" in text_table(record)
+    refused = plain.model_copy(update={"runs": runs.model_copy(update={"effective": no})})
+    assert "is refused: within noise of zero" in drawn.over_runs(refused)
+    render(refused)

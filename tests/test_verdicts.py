@@ -1,0 +1,350 @@
+"""Laws that every verdict keeps, whatever was measured, refused or has no interval.
+
+No number that is refused, no measured number without its interval, nothing that is not said in
+words; and claims among many are corrected for their number.
+"""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as quick
+from hypothesis import strategies as st
+from scipy.stats import ttest_rel
+
+from sample_gap import sample_gap
+from sample_record import sample_record
+from sample_tasks import sample_tasks
+from test_gap import ledger_of
+from unexplained.assays import circuit, controls, family, gap, rewrite, sizes, sweep, tasks
+from unexplained.assays.effects import holm
+from unexplained.assays.gate import Gate, Role, fewest_orbits, require_behaviour
+from unexplained.assays.verdict import cruxes_of, percent, verdict_of
+from unexplained.bars.factors import _sentence
+from unexplained.bars.measures import measure_of
+from unexplained.errors import MeasurementError
+from unexplained.estimators import Scatter, Slope
+from unexplained.record import AssayRecord, Curve, Effect, Number, Point
+from unexplained.record.bars import OverRuns
+from unexplained.record.compute import Left
+from unexplained.record.rewrite import SizePoint
+from unexplained.record.tasks import Task
+from unexplained.stats import Settings
+
+WHY = "the denominator (x) is 0.1 [−0.1, 0.3] nats per token, within noise of zero"
+
+
+@st.composite
+def numbers(draw: st.DrawFn, unit: str = "share") -> Number:
+    """A number as there are: with an interval, with one that has no end, alone, or refused."""
+    kind = draw(st.sampled_from(["whole", "whole", "whole", "alone", "refused", "low", "high"]))
+    if kind == "refused":
+        return Number(value=None, unit=unit, refused=WHY)
+    value = draw(st.floats(-12, 12).map(lambda x: round(x, 3) + 0.0))
+    below, above = (draw(st.floats(0, 5).map(lambda x: round(x, 3))) for _ in range(2))
+    low = None if kind in ("alone", "low") else value - below
+    high = None if kind in ("alone", "high") else value + above
+    return Number(value=value, low=low, high=high, unit=unit)
+
+
+def with_numbers(data: Any, rng: np.random.Generator) -> Any:
+    """What was dumped of a record, with every number in it drawn anew."""
+    if isinstance(data, dict) and {"value", "low", "high", "refused"} <= set(data):
+        return drawn(rng, data["unit"])
+    if isinstance(data, dict):
+        return {key: with_numbers(one, rng) for key, one in data.items()}
+    if isinstance(data, list | tuple):
+        return type(data)(with_numbers(one, rng) for one in data)
+    return data
+
+
+def drawn(rng: np.random.Generator, unit: str) -> dict[str, Any]:
+    """A number of one of the kinds, without hypothesis: records have hundreds."""
+    kind = rng.choice(["whole", "whole", "whole", "alone", "refused", "low", "high"])
+    value, below, above = rng.normal(0, 3), *rng.exponential(1, 2)
+    if kind == "refused":
+        return Number(value=None, unit=unit, refused=WHY).model_dump()
+    low = None if kind in ("alone", "low") else value - below
+    high = None if kind in ("alone", "high") else value + above
+    return Number(value=value, low=low, high=high, unit=unit).model_dump()
+
+
+BARE = re.compile(
+    r"(?<![\d.,])\d[\d,]*(?:\.\d+)?%(?! \[\])|(?<![\d.,])\d+(?:\.\d+)? (?:nats|bits per|logits)"
+)
+"""A measured share or mean that no interval follows, where intervals are written []."""
+STATED = re.compile(r"keep 80%|rate of 5%")
+"""Bars that were set beforehand."""
+
+
+def lawful(said: str) -> None:
+    """Assert what holds of any verdict."""
+    assert (said.strip() and said[0].isupper()) or said[0] in "“0123456789"
+    assert said.endswith(".") and not said.endswith("..")
+    for word in ("None", "nan", "inf", "Number("):
+        assert word not in re.sub(r"infer|information|inform", "", said), said
+    # What is refused says why, and no number stands in its place.
+    for found in re.finditer("refused", said):
+        assert re.match(r"refused: \w", said[found.start() :]), said
+    # What is written of a refused number is its own sentence.
+    told = STATED.sub("", said.replace(WHY, "noise"))
+    outside = re.sub(r"[\[(][−∞\d][^\])]*, [^\])]*[\])]", "[]", told)
+    assert not BARE.search(outside), said
+
+
+def whole(value: float, low: float, high: float, unit: str = "share") -> Number:
+    return Number(value=value, low=low, high=high, unit=unit)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_verdict_of_an_assay_is_lawful(seed: int) -> None:
+    record = sample_record()
+    texts = with_numbers([one.model_dump() for one in record.texts], np.random.default_rng(seed))
+    changed = AssayRecord.model_validate(record.model_dump() | {"texts": texts})
+    primary = "strict induction"
+    lawful(verdict_of(changed.texts, primary, 2, record.reference))
+    for crux in cruxes_of(changed.texts, primary, record.reference):
+        lawful(crux.bearing[:1].upper() + crux.bearing[1:] + ".")
+
+
+@given(st.data())
+@quick(max_examples=60, deadline=None)
+def test_the_verdict_of_a_gap_is_lawful(data: st.DataObject) -> None:
+    record, rng = sample_gap(), np.random.default_rng(data.draw(st.integers(0, 10**6)))
+    spread = type(record.spread).model_validate(with_numbers(record.spread.model_dump(), rng))
+    one, two, three, four = (data.draw(numbers()) for _ in range(4))
+    runs = OverRuns(pairs=(("a", "b"),) * 3, gap=one, worse=two, factor=three, effective=four)
+    for over in (None, runs):
+        lawful(gap._verdict(spread, over, "Strong", "weak"))
+
+
+@given(st.data(), st.sampled_from(["", "rung-2"]))
+@quick(max_examples=60, deadline=None)
+def test_the_verdict_of_tasks_is_lawful(data: st.DataObject, reference: str) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
+    found = [
+        Task.model_validate(with_numbers(one.model_dump(), rng) | {
+            "name": f"task {i}", "better": data.draw(st.sampled_from([None, 0.001, 0.2, 1.0]))})
+        for i, one in enumerate(sample_tasks().tasks)
+    ]  # fmt: skip
+    some = found[: data.draw(st.integers(1, len(found)))]
+    lawful(tasks._verdict(some, reference, ("rung-2", "rung-2-seed-1"), 0.95))
+
+
+@given(numbers(), st.sampled_from([Scatter(0.0, 0), Scatter(0.02, 4)]), st.booleans())
+@quick(max_examples=60, deadline=None)
+def test_the_verdict_of_sizes_is_lawful(number: Number, seeds: Scatter, bent: bool) -> None:
+    point = SizePoint(rung="r", compute=1.0, components=1, bits=0, damage=number, recovered=number)
+    said = sizes._verdict(Slope(number, seeds, 2, bent), [point])
+    lawful(said)
+    told = number.low is not None and number.high is not None and not number.low <= 0 <= number.high
+    if "harder with size," in said or "easier with size," in said:
+        assert seeds.freedom and (told or (number.low or 0) > 0 or (number.high or 0) < 0)
+
+
+@given(st.data())
+@quick(max_examples=60, deadline=None)
+def test_the_verdict_of_a_circuit_is_lawful_and_its_knee_holds_beyond(data: st.DataObject) -> None:
+    sizes_ = (1, 10, 100, 1000)
+    kept = [data.draw(numbers()) for _ in sizes_]
+    points = tuple(
+        Point(edges=n, share=n / 1000, margin=k, kept=k) for n, k in zip(sizes_, kept, strict=True)
+    )
+    knee = circuit._knee([(p.edges, p.kept.low) for p in points], 1000)
+    curve = Curve(name="eap", says="", kind="attribution", points=points, area=None, distance=None,
+                  knee=knee, knee_by_value=None)  # fmt: skip
+    said = circuit._verdict([curve], SimpleNamespace(name="ioi"), SimpleNamespace(edges=1000))
+    lawful(said)
+    if knee is not None:
+        assert all(p.kept.low >= 0.8 for p in points[:-1] if p.edges >= knee)
+
+
+@given(st.lists(st.tuples(numbers(unit="nats per token"), st.sampled_from([None, 0.01, 0.5])),
+                min_size=1, max_size=4))  # fmt: skip
+@quick(max_examples=60, deadline=None)
+def test_the_verdict_of_a_sweep_is_lawful(found: list[tuple[Number, float | None]]) -> None:
+    job = SimpleNamespace(text=SimpleNamespace(name="made up"), ablation="mean",
+                          measure=measure_of("loss", pairs=False))  # fmt: skip
+    effects = [
+        Effect(site=f"L0.H{i}", change=change, p=q, q=q, ranks=None)
+        for i, (change, q) in enumerate(found)
+    ]
+    lawful(sweep._verdict(effects, job))
+
+
+@given(st.data())
+@quick(max_examples=60, deadline=None)
+def test_the_verdict_of_a_family_is_lawful_and_an_open_interval_is_no_test(
+    data: st.DataObject,
+) -> None:
+    def left() -> Left:
+        one, two, three = (data.draw(numbers(unit="FLOPs")) for _ in range(3))
+        return Left(rung="r", loss=one, predicted=two, compute=1.0, equals=three, outside=False)
+
+    lefts = [left() for _ in range(data.draw(st.integers(0, 4)))]
+    scale = SimpleNamespace(law=data.draw(st.sampled_from([None, object()])), left=lefts)
+    known = [SimpleNamespace(name=name, bits_per_byte=data.draw(numbers(unit="bits per byte")))
+             for name in ("Small", "large")]  # fmt: skip
+    said = family._verdict(known, scale)
+    lawful(said)
+    both = sum(one.equals.low is not None and one.equals.high is not None for one in lefts)
+    if "left out" in said:
+        assert f"give {both} an interval" in said and both
+
+
+@given(st.lists(numbers(), min_size=4, max_size=4))
+@quick(max_examples=60, deadline=None)
+def test_the_sentence_of_where_against_how_much_is_lawful(four: list[Number]) -> None:
+    lawful(_sentence(*four, "mean"))
+
+
+@pytest.mark.parametrize("documents", [1, 4, 12])
+@pytest.mark.parametrize("place", [None, "ties with rung-1 and rung-2", "below all",
+                                   "not placed: there is no interval"])  # fmt: skip
+def test_the_verdict_of_a_rewriting_is_lawful(documents: int, place: str | None) -> None:
+    rng = np.random.default_rng(0)
+    rows = {name: list(10 * (at + rng.random(documents))) for name, at in
+            (("intact", 2.0), ("explained: all", 4.0), ("bigram", 4.1))}  # fmt: skip
+    ledger = ledger_of(rows, [10] * documents)
+    said = rewrite._verdict("explained: all", place, 3, ledger, Settings(resamples=200))
+    lawful(said)
+    assert "ties" not in said
+    if documents < 5:
+        assert said.endswith("is refused: too few documents for an interval.")
+    else:
+        # Every number stands with its interval.
+        assert len(re.findall(r"\d\.\d{3} \[", said)) == 3
+
+
+def test_a_rewriting_is_held_against_the_bigram_table_by_their_paired_difference() -> None:
+    rng = np.random.default_rng(1)
+    base = rng.normal(3, 1, 20)
+
+    def said(by: np.ndarray) -> str:
+        rows = {
+            "intact": 10 * base,
+            "explained: all": 10 * (base + 1 + by),
+            "bigram": 10 * (base + 1),
+        }
+        ledger = ledger_of({k: list(v) for k, v in rows.items()}, [10] * 20)
+        return rewrite._verdict("explained: all", None, 3, ledger, Settings(resamples=400))
+
+    assert "for certain higher" in said(np.full(20, 0.1) + rng.normal(0, 0.01, 20))
+    assert "for certain lower" in said(np.full(20, -0.1) + rng.normal(0, 0.01, 20))
+    # Better by the values alone, and within noise.
+    noise = rng.normal(0, 0.5, 20)
+    assert "not told from it" in said(noise - noise.mean() - 0.01)
+
+
+# What is claimed among many
+
+
+def test_holms_correction_by_hand_and_no_false_finding_among_twelve() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == [] and holm([0.9, 0.8]) == [1.0, 1.0]
+    rng, found = np.random.default_rng(0), 0
+    for _ in range(400):
+        scores = rng.normal(size=(12, 2, 20))
+        p = [ttest_rel(a, b).pvalue / 2 if a.mean() > b.mean() else 1.0 for a, b in scores]
+        found += min(holm(p)) < 0.025
+    assert found / 400 < 0.05
+
+
+def task_of(name: str, better: float | None) -> Task:
+    return sample_tasks().tasks[0].model_copy(update={"name": name, "better": better})
+
+
+def test_one_of_twelve_that_is_told_without_a_correction_alone_is_not_named() -> None:
+    first = task_of("all", None)
+    raw = [None, 0.02, *[0.6] * 11]
+    found = tasks._against([first, *(task_of(f"t{i}", None) for i in range(12))], raw)
+    said = tasks._verdict(found, "rung-2", ("rung-2",), 0.95)
+    assert (
+        "Corrected for 12 narrow tasks (Holm), it is right more often than rung-2 on none" in said
+    )
+    found = tasks._against([first, *(task_of(f"t{i}", None) for i in range(12))],
+                           [None, 0.001, *[0.6] * 11])  # fmt: skip
+    assert found[1].better == pytest.approx(0.012)
+    assert "on t0." in tasks._verdict(found, "rung-2", ("rung-2",), 0.95)
+    few = tasks._against([first, task_of("few", None)], [None, None])
+    assert "right more often" not in tasks._verdict(few, "rung-2", ("rung-2",), 0.95)
+
+
+def test_a_task_is_won_against_every_run_of_the_reference_or_not_at_all() -> None:
+    rng = np.random.default_rng(2)
+    tokens = [100] * 20
+    right = rng.binomial(100, 0.5, 20).astype(float)
+    rows = {"explained": right, "one": right - 5 - rng.integers(0, 4, 20),
+            "two": right + rng.integers(-9, 10, 20)}  # fmt: skip
+    ledger = ledger_of({k: list(v) for k, v in rows.items()}, tokens)
+    asked = SimpleNamespace(column="loss", stratum=("all", "all"))
+    alone = tasks._worse(asked, ledger, "explained", ["one"])
+    assert alone < 1e-6
+    assert alone == pytest.approx(ttest_rel(rows["explained"], rows["one"],
+                                            alternative="greater").pvalue, rel=1e-6)  # fmt: skip
+    both = tasks._worse(asked, ledger, "explained", ["one", "two"])
+    assert both == tasks._worse(asked, ledger, "explained", ["two"]) > 0.02
+    assert tasks._worse(asked, ledger, "explained", []) is None
+
+
+# Too few
+
+
+def role(orbits: int, accuracy: Number) -> Role:
+    return Role("way up", orbits, accuracy, orbits, fewest_orbits(0.95))
+
+
+def test_all_of_five_pairs_right_tell_nothing_and_it_is_said_how_many_it_takes() -> None:
+    all_right = whole(1.0, 1.0, 1.0)
+    # 2⁻⁵ is more than the 2.5% of one end, 2⁻⁶ is less.
+    assert [fewest_orbits(level) for level in (0.5, 0.9, 0.95, 0.99)] == [2, 5, 6, 8]
+    five, six = role(5, all_right), role(6, all_right)
+    assert not five.passed and six.passed
+    found = Gate(all_right, all_right, (six, five))
+    assert not found.passed
+    assert found.fails == "too few pairs to tell from chance (5 in a role; it takes 6)"
+    text = SimpleNamespace(name="ioi", predicted=11)
+    with pytest.raises(MeasurementError, match=r"too few pairs.*12 prompts or more"):
+        require_behaviour(found, SimpleNamespace(name="m"), text)
+    assert Gate(all_right, all_right, (six, six)).fails == ""
+    assert role(6, whole(0.7, 0.4, 1.0)).passed is False
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (Number(value=0.471, unit="share"), "(refused: too few documents for an interval)"),
+        (Number(value=None, refused=WHY), f"(refused: {WHY})"),
+        (Number(value=0.25, low=-0.34, high=0.52), "25% [−34%, 52%]"),
+        (Number(value=0.25, low=0.1), "25% [10%, ∞)"),
+        (Number(value=0.25, high=0.5), "25% (−∞, 50%]"),
+    ],
+)
+def test_a_share_stands_with_its_interval_or_not_at_all(number: Number, said: str) -> None:
+    assert percent(number) == said
+
+
+def test_a_control_that_is_refused_has_not_held() -> None:
+    row = sample_record().texts[0].rows[0]
+    told = SimpleNamespace(explanation=SimpleNamespace(name="shuffled"), kept=0.0, depends="tokens")
+    claim = SimpleNamespace(name="strict induction")
+
+    def check(number: Number) -> Any:
+        rows = {"shuffled": row.model_copy(update={"recovered": {"mean": number}})}
+        return controls._told("webmix", rows, claim, told, "mean")
+
+    for number in (Number(value=None, refused=WHY), Number(value=0.3)):
+        found = check(number)
+        assert not found.applies and "cannot be told here" in found.expected
+    assert check(whole(0.1, -0.2, 0.4)).holds and check(whole(0.1, -0.2, 0.4)).applies
+    assert not check(whole(0.3, 0.2, 0.4)).holds
+
+
+def test_a_tie_is_said_to_be_untold() -> None:
+    assert rewrite._standing("ties with rung-1") == "it is not told from rung-1"
+    assert rewrite._standing("between a and b") == "it is between a and b"
