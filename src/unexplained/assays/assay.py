@@ -129,7 +129,7 @@ def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[C
     adds = all(site.part in ADDS for site in job.sites)
     direct = {name: f for name, f in fitted.items()
               if adds and name not in (IDENTITY.name, NOTHING.name)}  # fmt: skip
-    tables = ngrams(text)
+    tables = ngrams(text, say=job.say)
     mean = fills[REFERENCE]
     conditions: list[Condition] = [
         *(fill.condition() for fill in fills.values()),
@@ -173,6 +173,7 @@ def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[C
         notes=(*text.notes, *([reading.sentence] if reading else []), *_gate_notes(fitted)),
         damage={name: damage(ledger, name, settings=job.settings) for name in fills},
         rows=tuple(rows),
+        tables=tuple(table.counted for table in tables if table.counted),
         factors=reading.table if reading else (),
         bars=_bars(job, ledger, [*fills, *named], tables, weaker),
         scale=scale_of(
@@ -297,8 +298,7 @@ def _table_rows(
 ) -> list[Row]:
     return [
         _row(job, ledger, table.name, fills, kind="baseline", method="black-box",
-             says=f"No model at all: the {table.name} table of the fit part "
-             f"({table.tokens:,} tokens, Witten–Bell smoothing).")
+             says=table.says)
         for table in tables
     ]  # fmt: skip
 

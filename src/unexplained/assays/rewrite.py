@@ -29,7 +29,7 @@ from unexplained.assays.asked import (
     require_tokens,
 )
 from unexplained.assays.provenance import found_again
-from unexplained.bars import bars_of, increase, loss, recovered, ties_with
+from unexplained.bars import bars_of, loss, recovered, ties_with
 from unexplained.errors import ExplanationError, require_count, require_once
 from unexplained.evaluate import Condition, Edited, Other, distinct, evaluate, joint, observe
 from unexplained.explanations import LIBRARY, Explanation, fit, fit_program
@@ -50,6 +50,17 @@ Say = Callable[[str, int, int], None]
 
 NONE = "mean"
 """What stands for a component that no rule explains better than its mean does."""
+
+
+COUNTED = ("bigram", "trigram")
+"""Tables of counts that a whole explained model is held against in a sentence."""
+
+STANDINGS = {
+    "beats": "better than",
+    "loses": "worse than",
+    "ties": "not told from",
+    "unknown": "not compared with",
+}
 
 
 @dataclass(frozen=True)
@@ -212,7 +223,7 @@ def rewrite(
     chosen = choose(subject, text, where, explanations=claimed, seed=settings.seed,
                     folder=folder, say=say)  # fmt: skip
     orders = _orders(where, draws, settings.seed)
-    tables = ngrams(text)
+    tables = ngrams(text, say=say)
     written = {
         one: (fit_program(one, text, seed=settings.seed),
               fit_program(one.on_shuffled(), text, seed=settings.seed))
@@ -238,7 +249,9 @@ def rewrite(
     ordered = sorted(names, key=lambda name: -(losses[name].value or 0.0))
     return RewriteRecord(
         title=f"{subject.name} rewritten",
-        verdict=_verdict(steps, len(where), ledger, ordered, settings),
+        verdict=_verdict(
+            whole, next(s for s in steps if s.count == len(where)), len(where), ledger, settings
+        ),
         text=text.name,
         text_fingerprint=text.fingerprint,
         text_notes=text.notes,
@@ -247,6 +260,7 @@ def rewrite(
         components=len(where),
         intact=loss(ledger, "intact", settings=settings),
         tables={t.name: loss(ledger, t.name, settings=settings) for t in tables},
+        counted=tuple(t.counted for t in tables if t.counted),
         rungs={name: losses[name] for name in ordered},
         choices=chosen.choices,
         bits=chosen.bits,
@@ -359,22 +373,24 @@ def _standing(place: str) -> str:
     return place if place.startswith(("ties", "not placed")) else f"is {place}"
 
 
-def _verdict(
-    steps: Sequence[Step], components: int, ledger: Ledger, weaker: Sequence[str],
-    settings: Settings,
-) -> str:  # fmt: skip
-    whole = next(step for step in steps if step.count == components)
-    cost = (whole.explained.value or 0.0) - ledger.sums("intact").per_token()
+def _verdict(whole: str, step: Step, components: int, ledger: Ledger, settings: Settings) -> str:
+    cost = (step.explained.value or 0.0) - ledger.sums("intact").per_token()
     said = (
         f"With all {components} components replaced the loss rises by {cost:.3f} nats per token"
-        f" to {whole.explained.value:.3f}"
+        f" to {step.explained.value:.3f}"
     )
-    if whole.place is not None:
-        said += f", which among the weaker models {_standing(whole.place.place)}"
-    bigram = increase(ledger, "bigram", settings=settings).value
-    if bigram is not None:
-        better = "better" if cost < bigram else "worse"
-        said += (
-            f". A bigram table's rise is {bigram:.3f}: the explained model is {better} than that"
-        )
-    return said + "."
+    if step.place is not None:
+        said += f", which among the weaker models {_standing(step.place.place)}"
+    return f"{said}. {_against_tables(whole, ledger, settings)}"
+
+
+def _against_tables(whole: str, ledger: Ledger, settings: Settings) -> str:
+    """How the explained model stands to what counting pairs and triples of tokens gives."""
+    base = ledger.sums("intact").per_token()
+    found = ties_with(ledger, whole, COUNTED, settings=settings).comparisons
+    parts = [
+        f"{STANDINGS[one.standing]} a {one.rung} table "
+        f"(which rises by {ledger.sums(one.rung).per_token() - base:.3f})"
+        for one in found
+    ]
+    return f"It is {' and '.join(parts)}."

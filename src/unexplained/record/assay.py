@@ -9,6 +9,7 @@ from pydantic import Field
 from unexplained.record.bars import Bars
 from unexplained.record.base import Frozen, Number, Record
 from unexplained.record.compute import Scale
+from unexplained.record.tables import Counted
 
 Kind = Literal["intact", "ablation", "explanation", "fitted", "baseline", "control", "twin"]
 Method = Literal["mech", "high-level", "internals", "black-box"]
@@ -147,6 +148,8 @@ class TextResult(Frozen):
     damage: dict[str, Number] = Field(default_factory=dict)
     """What each ablation costs (nats per token): the denominators."""
     rows: tuple[Row, ...]
+    tables: tuple[Counted, ...] = ()
+    """The n-gram tables among the rows; none in records from before they said so."""
     factors: tuple[Factor, ...] = ()
     context: ContextGain | None = None
     bars: tuple[Bars, ...] = ()

@@ -157,6 +157,8 @@ def print_rewrite(record: RewriteRecord, console: Console) -> None:
             + ", ".join(f"{name} {fmt.show(number).value}" for name, number in losses)
         )
     )
+    if record.counted:
+        console.print(printed.plain(tables.counted(record.counted), "dim"))
     beside = max(1, (console.width - FIRST) // CELL)
     every = draws(record)
     for first in range(0, len(every), beside):

@@ -129,6 +129,8 @@ def _text(text: TextResult, record: AssayRecord, width: int) -> Group:
     if text.damage:
         parts.append(_damage(text, record.reference))
     parts.append(_rows(text, record, width))
+    if text.tables:
+        parts.append(printed.plain(tables.counted(text.tables), "dim"))
     if _recurrence(text):
         parts.append(_strata(text, record.reference, width))
     if text.singles:
