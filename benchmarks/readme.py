@@ -133,6 +133,7 @@ def filled(readme: str) -> str:
         "rungs": ladder.rungs_table,
         "compute": ladder.compute_table,
         "whole": ladder.whole_lines,
+        "ngrams": ladder.ngrams_table,
         "estimators": lambda: tables.estimators_table(read("sweeps")["W5"]),
     }
     for name, make in blocks.items():
