@@ -327,7 +327,10 @@ def _twin_row(job: _Job) -> Row:
     row = _row(job, ledger, primary.name, fills, kind="twin", says=primary.says,
                method=primary.method, about=_about(primary, fitted))  # fmt: skip
     own = {name: damage(ledger, name, settings=job.settings) for name in fills}
-    return row.model_copy(update={"name": f"{primary.name} {suffix}", "damage": own})
+    some = len(small.eval)
+    return row.model_copy(
+        update={"name": f"{primary.name} {suffix}", "damage": own, "documents": some}
+    )
 
 
 def _single_rows(job: _Job, sites: Sequence[Site], activations: Activations) -> tuple[Row, ...]:
@@ -361,6 +364,7 @@ def _single_rows(job: _Job, sites: Sequence[Site], activations: Activations) -> 
                 says=primary.says,
                 method=primary.method,
                 damage={REFERENCE: damage(ledger, against, settings=job.settings)},
+                documents=len(job.text.eval),
                 **numbers,
                 **_about(primary, fitted),
             )

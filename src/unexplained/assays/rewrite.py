@@ -34,10 +34,11 @@ from unexplained.errors import ExplanationError, require_count, require_once
 from unexplained.evaluate import Condition, Edited, Other, distinct, evaluate, joint, observe
 from unexplained.explanations import LIBRARY, Explanation, fit, fit_program
 from unexplained.explanations.fit import sites_to_observe
+from unexplained.explanations.program import Written
 from unexplained.ladder.conditions import on_ladder, to_compare
 from unexplained.ladder.scale import scale_of
 from unexplained.ledger import Ledger
-from unexplained.record import Description, Number
+from unexplained.record import Number
 from unexplained.record.rewrite import BreakEven, Choice, ProgramRow, RewriteRecord, Step
 from unexplained.sites import Site
 from unexplained.stats import Settings
@@ -266,9 +267,7 @@ def rewrite(
         bits=chosen.bits,
         steps=steps,
         programs=tuple(
-            _program(
-                ledger, one, pair[0].description, pair[1].condition().name, tables, names, settings
-            )
+            _program(ledger, one, pair[0], pair[1].condition().name, tables, names, settings)
             for one, pair in written.items()
         ),
         scale=scale_of(ledger, subject, placed, settings=settings) if on_ladder(subject) else None,
@@ -281,7 +280,7 @@ def rewrite(
 def _program(
     ledger: Ledger,
     program: Explanation,
-    description: Description,
+    written: Written,
     shuffled: str,
     tables: Sequence[NGram],
     weaker: Sequence[str],
@@ -291,7 +290,8 @@ def _program(
     return ProgramRow(
         name=program.name,
         says=program.says,
-        description=description,
+        description=written.description,
+        fit_tokens=None if written.calibration is None else written.calibration.tokens,
         bars=bars_of(ledger, program.name, bases, weaker, settings=settings),
         shuffled=bars_of(ledger, shuffled, bases, weaker, settings=settings),
     )

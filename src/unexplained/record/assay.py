@@ -77,6 +77,9 @@ class Row(Frozen):
     nines: Number | None = None
     """−log10(1 − recovered): 2 means 99%."""
     description: Description | None = None
+    documents: int | None = None
+    """On how many of the text's first documents it was measured, where that is not all of them; null
+    also in records from before they said so."""
     strata: tuple[Stratum, ...] = ()
 
 

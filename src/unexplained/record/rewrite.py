@@ -60,6 +60,9 @@ class ProgramRow(Frozen):
     bars: Bars
     shuffled: Bars
     """The same program reading another document, out of order."""
+    fit_tokens: int | None = None
+    """On how many tokens of the fit part it was calibrated; null where it was not, and in records from
+    before they said so."""
 
 
 class RewriteRecord(Record):

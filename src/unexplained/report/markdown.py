@@ -61,7 +61,7 @@ def markdown_table(
     lines.append(_line(["---", "---"] + ["---:"] * (len(headings) - 2)))
     for row in tables.in_order(text):
         if row.kind in kinds:
-            lines.append(_line(_cells(row, against, family, labels)))
+            lines.append(_line(_cells(row, text, against, family, labels)))
     return "\n".join([*lines, *(_counted(text) if "baseline" in kinds else ())])
 
 
@@ -118,10 +118,12 @@ def _counted(text: TextResult) -> tuple[str, ...]:
     return ("", _safe(tables.counted(text.tables))) if text.tables else ()
 
 
-def _cells(row: Row, against: tuple[str, ...], family: str, labels: tuple[str, ...]) -> list[str]:
+def _cells(
+    row: Row, text: TextResult, against: tuple[str, ...], family: str, labels: tuple[str, ...]
+) -> list[str]:
     strata = {s.label: s.recovered for s in row.strata if s.family == family}
     return [
-        _safe(row.name),
+        _safe(tables.named(row, text)),
         _safe(tables.reads(row)),
         _number(row.increase),
         *(_number(row.recovered.get(name), share=True) for name in against),

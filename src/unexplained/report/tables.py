@@ -225,6 +225,13 @@ def plain_table(title: str) -> Table:
     )
 
 
+def named(row: Row, text: TextResult) -> str:
+    """A row's name, and on how many documents it was measured where not on all of the text's."""
+    if row.documents is None or row.documents >= text.documents:
+        return row.name
+    return f"{row.name} (on {row.documents:,} of {text.documents:,} documents)"
+
+
 def counted(known: Sequence[Counted]) -> str:
     """What n-gram tables were counted on, how they are smoothed, and how the other way would do.
 

@@ -190,7 +190,9 @@ def _rows(text: TextResult, record: AssayRecord, width: int) -> Table:
                 *cells,
                 printed.noted(row.agreement, notes, agreement),
             ]
-        table.add_row(printed.plain(row.name), *cells, style=STYLES.get(row.kind, ""))
+        table.add_row(
+            printed.plain(tables.named(row, text)), *cells, style=STYLES.get(row.kind, "")
+        )
     return table
 
 
@@ -221,7 +223,7 @@ def _singles(text: TextResult, reference: str) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in text.singles:
         table.add_row(
-            printed.plain(row.name),
+            printed.plain(tables.named(row, text)),
             printed.plain(str(fmt.show(row.damage.get(reference)))),
             printed.share(row.recovered.get(reference), notes, False),
         )
