@@ -151,8 +151,8 @@ def test_a_whole_explained_model_is_held_against_counting_with_what_chance_allow
     losses = {name: tokens * (level + rng.normal(0, 0.05, 40)) for name, level in levels.items()}
     said = _against_tables("whole", ledger_of(losses, tokens), ux.Settings(resamples=200))
     rises = [(losses[name].sum() - losses["intact"].sum()) / 4000 for name in ("bigram", "trigram")]
-    assert "It is better than a bigram table (which rises by {:.3f})".format(rises[0]) in said
-    assert "not told from a trigram table (which rises by {:.3f})".format(rises[1]) in said
+    assert f"It is better than a bigram table (which rises by {rises[0]:.3f})" in said
+    assert f"not told from a trigram table (which rises by {rises[1]:.3f})" in said
     worse = _against_tables("bigram", ledger_of(losses | {"whole": losses["bigram"]}, tokens),
                             ux.Settings(resamples=200))  # fmt: skip
     assert "worse than a trigram table" in worse
