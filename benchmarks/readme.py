@@ -87,7 +87,9 @@ def singles(text: TextResult, reference: str) -> list[str]:
         found = (
             f"refused: {number.refused}{needs}" if number.value is None else str(fmt.show(number))
         )
-        said.append(f"- `{site}` alone: {found}")
+        few = row.documents is not None and row.documents < text.documents
+        on = f" on {row.documents} documents" if few else ""
+        said.append(f"- `{site}` alone{on}: {found}")
     return ["\n".join(said)] if said else []
 
 
@@ -133,6 +135,7 @@ def filled(readme: str) -> str:
         "rungs": ladder.rungs_table,
         "compute": ladder.compute_table,
         "whole": ladder.whole_lines,
+        "ngrams": ladder.ngrams_table,
         "estimators": lambda: tables.estimators_table(read("sweeps")["W5"]),
     }
     for name, make in blocks.items():

@@ -17,6 +17,7 @@ from unexplained.record import (
     load_record,
 )
 from unexplained.report import format as fmt
+from unexplained.report.tables import counted
 
 RESULTS = Path(__file__).parent / "results"
 MODELS = Path(__file__).parent.parent / "src" / "unexplained" / "models" / "ladder.json"
@@ -26,6 +27,7 @@ SHOWN = (
     "long prefix induction",
     "strict induction, gated",
     "own attention on targets",
+    "trigram",
     "bigram",
     "unigram",
 )
@@ -89,7 +91,7 @@ def _bars(record: AssayRecord, text: TextResult) -> str:
         "| as good as | share of compute: frontier, by the law | between rungs |",
         "|---|---:|---:|---:|---:|---|---:|---:|",
     ]
-    for name in SHOWN:
+    for name in (name for name in SHOWN if name in by_name):
         bars, place = by_name[name], places[name]
         against = {one.baseline: one.recovered for one in bars.baselines}
         gap = next(one.score for one in bars.rungs if one.rung == rung)
@@ -101,7 +103,7 @@ def _bars(record: AssayRecord, text: TextResult) -> str:
             f"| {share(gap)} | {equals} | {fmt.portion(place.shares['frontier'])} "
             f"| {fmt.portion(place.shares['between rungs'])} |"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *(["", counted(text.tables)] if text.tables else [])])
 
 
 def _strongest(text: TextResult) -> str:
@@ -127,6 +129,33 @@ def _left(text: TextResult) -> str:
     return "\n".join(lines)
 
 
+def ngrams_table() -> str:
+    """What tables of counts reach, by tokens counted and by smoothing (`ngrams.py`)."""
+    found = json.loads((RESULTS / "ngrams.json").read_text(encoding="utf-8"))
+    gaps = [key for key in found["tables"][0] if key.startswith("gap of ")]
+    lines = [
+        "| table | tokens counted | loss, Witten–Bell | Kneser–Ney "
+        + "".join(f"| {key} kept, Kneser–Ney " for key in gaps) + "|",
+        "|---|---:|---:|---:|" + "---:|" * len(gaps),
+    ]  # fmt: skip
+    rows = {(one["table"], one["counted"], one["smoothing"]): one for one in found["tables"]}
+    for name, tokens in dict.fromkeys(key[:2] for key in rows):
+        bell, ney = rows[name, tokens, "Witten–Bell"], rows[name, tokens, "Kneser–Ney"]
+        cells = [fmt.show(Number(**one["loss"])) for one in (bell, ney)]
+        shares = [share(Number(**ney[key])) for key in gaps]
+        extent = f"{tokens:,}{' (all)' if ney['complete'] else ''}"
+        lines.append(f"| {' | '.join([name, extent, *map(str, cells), *shares])} |")
+    models = ", ".join(
+        f"{'rung-6' if name == 'intact' else name} {fmt.show(Number(**number))}"
+        for name, number in found["models"].items()
+    )
+    lines.append(
+        f"\n`python benchmarks/ngrams.py`: {found['tokens']:,} tokens of webmix's eval part in "
+        f"{found['documents']} documents. Losses of the models there: {models}."
+    )
+    return "\n".join(lines)
+
+
 def whole_lines() -> str:
     """Rewriting, sizes and tasks in sentences."""
     rewrite, sizes, tasks = (
@@ -145,10 +174,15 @@ def whole_lines() -> str:
     for program in rewrite.programs:
         against = {one.baseline: one.recovered for one in program.bars.baselines}
         place = program.bars.place
+        beyond = " and ".join(
+            f"{share(against[name])} beyond {name}"
+            for name in ("bigram", "trigram")
+            if name in against
+        )
         said.append(
             f"- A written program for the whole model (MISSION 9), “{program.name}”: loss "
             f"{fmt.show(program.bars.loss)}, {share(against['unigram'])} of what the model knows beyond "
-            f"unigram, {share(against['bigram'])} beyond bigram; among the rungs: "
+            f"unigram, {beyond}; among the rungs: "
             f"{place.place if place else '–'}; {program.description.bits:,} bits."
         )
     points = ", ".join(f"{one.rung} {share(one.recovered)}" for one in sizes.points)

@@ -166,6 +166,7 @@ def test_killed_and_resumed_is_the_uninterrupted_ledger_bit_for_bit(tmp_path: Pa
     asked = [half, *(Other(table.name, table) for table in ngrams(text))]
     whole = evaluate(subject, text, asked, batch_tokens=128)
     seen: list[int] = []
+    folder = tmp_path / "units"  # the cache, with counts in it, is beside it
 
     def stop(done: int, total: int) -> None:
         seen.append(done)
@@ -173,12 +174,12 @@ def test_killed_and_resumed_is_the_uninterrupted_ledger_bit_for_bit(tmp_path: Pa
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate(subject, text, asked, folder=tmp_path, batch_tokens=128, progress=stop)
-    files = {p.name: p.stat().st_mtime_ns for p in tmp_path.rglob("*.parquet")}
+        evaluate(subject, text, asked, folder=folder, batch_tokens=128, progress=stop)
+    files = {p.name: p.stat().st_mtime_ns for p in folder.rglob("*.parquet")}
     assert len(files) == 2
-    again = evaluate(subject, text, asked, folder=tmp_path, batch_tokens=128)
+    again = evaluate(subject, text, asked, folder=folder, batch_tokens=128)
     assert again.table.equals(whole.table)
-    for path in tmp_path.rglob("*.parquet"):
+    for path in folder.rglob("*.parquet"):
         assert files.get(path.name, path.stat().st_mtime_ns) == path.stat().st_mtime_ns
 
 

@@ -24,7 +24,8 @@ from unexplained.explanations.fit import sites_to_observe
 from unexplained.ledger import Ledger
 from unexplained.subject import Batch, Subject
 from unexplained.text import Text
-from unexplained.text.ngrams import NGram, count, ngram
+from unexplained.text.counts import count
+from unexplained.text.ngrams import NGram, ngram
 
 WHERE = "L1.H1"
 
@@ -180,7 +181,7 @@ def test_what_is_returned_may_be_written_to_again_for_the_next_head() -> None:
 
 
 def test_writing_to_predictions_does_not_change_the_table_that_they_come_from() -> None:
-    table = ngram(count([np.arange(VOCABULARY, dtype=np.int32)], VOCABULARY), 1)
+    table = ngram(count([np.arange(VOCABULARY, dtype=np.int32)], VOCABULARY)[0], 1)
     before = table.lower.clone()
     Calibration(1.0, 1.0, table).log_probs(torch.zeros(1, VOCABULARY)).fill_(3.0)
     assert torch.equal(table.lower, before)
@@ -194,7 +195,7 @@ class Holder:
 
 
 TENSOR, ARRAY, LIST, DICT, HOLDER = torch.ones(3), np.ones(3), [1.0, 1.0], {"a": 1.0}, Holder()
-TABLE: NGram = ngram(count([np.arange(VOCABULARY, dtype=np.int32)], VOCABULARY), 1)
+TABLE: NGram = ngram(count([np.arange(VOCABULARY, dtype=np.int32)], VOCABULARY)[0], 1)
 SEEN: list[Any] = []
 BUFFER = torch.zeros(6, 12, 12)
 
@@ -278,7 +279,7 @@ def makers() -> dict[str, tuple[Callable[[Any], Any], Callable[[], object]]]:
             return 1.0
 
     rule = Rule()
-    table = ngram(count([np.arange(VOCABULARY, dtype=np.int32)], VOCABULARY), 0)
+    table = ngram(count([np.arange(VOCABULARY, dtype=np.int32)], VOCABULARY)[0], 0)
     usual = float(table.lower[0])
     return {
         "a tensor in place": (lambda v: even(v) * tensor[1], lambda: tensor[1:2].fill_(0.5)),
@@ -347,7 +348,7 @@ def test_a_program_is_what_it_holds_when_it_is_measured(kind: str, tmp_path: Pat
 
 def test_tables_and_donors_that_are_written_to_are_others(tmp_path: Path) -> None:
     _, text = bench()
-    table = ngram(count([np.arange(VOCABULARY, dtype=np.int32)], VOCABULARY), 1)
+    table = ngram(count([np.arange(VOCABULARY, dtype=np.int32)], VOCABULARY)[0], 1)
     first = losses(measured(Other("table", table), folder=tmp_path), "table")
     table.lower.copy_(torch.randn(VOCABULARY).log_softmax(-1))
     second = losses(measured(Other("table", table), folder=tmp_path), "table")

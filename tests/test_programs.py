@@ -40,7 +40,8 @@ from unexplained.testbeds.losses import GAIN, RIGHT, SILENT, WRONG
 from unexplained.testbeds.texts import irregular, repeated, two_rules
 from unexplained.testbeds.vocabulary import BOS, FOLLOWED, VOCABULARY, WORDS
 from unexplained.text import Text
-from unexplained.text.ngrams import NGram, count, ngram, ngrams
+from unexplained.text.counts import count
+from unexplained.text.ngrams import NGram, ngram, ngrams
 
 SIZE = len(VOCABULARY)
 UNIFORM = math.log(SIZE)
@@ -441,7 +442,8 @@ def test_code_that_a_program_names_in_libraries_and_here_is_no_cargo() -> None:
 
 
 def table_of(tokens: np.ndarray, order: int = 2) -> NGram:
-    return ngram(count(list(tokens.astype(np.int32)), SIZE, fingerprint=f"{tokens.sum()}"), order)
+    counts, _ = count(list(tokens.astype(np.int32)), SIZE, fingerprint=f"{tokens.sum()}")
+    return ngram(counts, order)
 
 
 def by_table(table: NGram) -> Explanation:
@@ -493,8 +495,8 @@ def unigram_of(probabilities: list[float]) -> NGram:
     nothing_stored = torch.empty(0, dtype=torch.long)
     size = len(probabilities)
     return NGram(
-        1, "unigram", 1, "made", size, torch.tensor(probabilities).log(), torch.zeros(size),
-        torch.zeros(size + 1, dtype=torch.long), nothing_stored, nothing_stored.float(),
+        1, "unigram", None, "made", size, torch.tensor(probabilities).log(), torch.zeros(size),
+        torch.zeros(size + 1, dtype=torch.long), nothing_stored, nothing_stored.float(), nothing_stored,
     )  # fmt: skip
 
 

@@ -67,12 +67,12 @@ def test_counts_that_are_damaged_are_counted_again(
 ) -> None:
     text = a_text(lambda: iter(arrays([[0, 1, 0, 2, 0]])))
     first = ngrams(text)
-    (place,) = (cache / "ngrams").glob("*.npz")
+    (place,) = (cache / "ngrams").glob("*.parquet")
     spoil(place, kind)
     again = ngrams(text)
     for one, two in zip(first, again, strict=True):
         assert np.array_equal(one.stored, two.stored) and np.array_equal(one.lower, two.lower)
-    assert "npz' is damaged" in caplog.text and "made again" in caplog.text
+    assert "parquet' is damaged" in caplog.text and "made again" in caplog.text
     assert place.with_name(f"{place.name}.damaged").exists()
     assert read_kept(place) is not None
 
@@ -81,9 +81,9 @@ def test_counts_of_another_text_under_this_ones_name_are_not_its_counts(cache: P
     one = a_text(lambda: iter(arrays([[0, 1, 0, 2, 0]])))
     other = a_text(lambda: iter(arrays([[2, 1, 2, 1, 2]])), "another")
     ngrams(one)
-    (first,) = (cache / "ngrams").glob("*.npz")
+    (first,) = (cache / "ngrams").glob("*.parquet")
     right = ngrams(other)
-    (second,) = set((cache / "ngrams").glob("*.npz")) - {first}
+    (second,) = set((cache / "ngrams").glob("*.parquet")) - {first}
     second.write_bytes(first.read_bytes())
     again = ngrams(other)
     assert all(np.array_equal(a.lower, b.lower) for a, b in zip(right, again, strict=True))

@@ -30,8 +30,9 @@ from unexplained.explanations.protocol import elsewhere
 from unexplained.sites import HEAD_VALUES, Site
 from unexplained.subject import Subject
 from unexplained.text import Text
+from unexplained.text.ngrams import NAMES
 
-TAKEN = ("intact", "uniform", "unigram", "bigram")
+TAKEN = ("intact", *NAMES)
 """Names of conditions that stand beside every explanation."""
 
 

@@ -131,7 +131,7 @@ def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[C
     adds = all(site.part in ADDS for site in job.sites)
     direct = {name: f for name, f in fitted.items()
               if adds and name not in (IDENTITY.name, NOTHING.name)}  # fmt: skip
-    tables = ngrams(text)
+    tables = ngrams(text, say=job.say)
     mean = fills[REFERENCE]
     conditions: list[Condition] = [
         *(fill.condition() for fill in fills.values()),
@@ -179,6 +179,7 @@ def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[C
         damage={name: damage(ledger, name, settings=job.settings) for name in fills},
         reliability=reliability(ledger, INTACT, settings=job.settings),
         rows=tuple(rows),
+        tables=tuple(table.counted for table in tables if table.counted),
         factors=reading.table if reading else (),
         bars=_bars(job, ledger, [*fills, *named], tables, weaker),
         scale=scale_of(
@@ -304,8 +305,7 @@ def _table_rows(
 ) -> list[Row]:
     return [
         _row(job, ledger, table.name, fills, kind="baseline", method="black-box",
-             says=f"No model at all: the {table.name} table of the fit part "
-             f"({table.tokens:,} tokens, Witten–Bell smoothing).")
+             says=table.says)
         for table in tables
     ]  # fmt: skip
 
@@ -333,7 +333,10 @@ def _twin_row(job: _Job) -> Row:
     row = _row(job, ledger, primary.name, fills, kind="twin", says=primary.says,
                method=primary.method, about=_about(primary, fitted))  # fmt: skip
     own = {name: damage(ledger, name, settings=job.settings) for name in fills}
-    return row.model_copy(update={"name": f"{primary.name} {suffix}", "damage": own})
+    some = len(job.text.eval)
+    return row.model_copy(
+        update={"name": f"{primary.name} {suffix}", "damage": own, "documents": some}
+    )
 
 
 def _single_rows(job: _Job, sites: Sequence[Site], activations: Activations) -> tuple[Row, ...]:
@@ -367,6 +370,7 @@ def _single_rows(job: _Job, sites: Sequence[Site], activations: Activations) -> 
                 says=primary.says,
                 method=primary.method,
                 damage={REFERENCE: damage(ledger, against, settings=job.settings)},
+                documents=len(job.text.eval),
                 **numbers,
                 **_about(primary, fitted),
             )

@@ -34,10 +34,11 @@ from unexplained.errors import ExplanationError, require_count, require_once
 from unexplained.evaluate import Condition, Edited, Other, distinct, evaluate, joint, observe
 from unexplained.explanations import LIBRARY, Explanation, fit, fit_program
 from unexplained.explanations.fit import sites_to_observe
+from unexplained.explanations.program import Written
 from unexplained.ladder.conditions import on_ladder, to_compare
 from unexplained.ladder.scale import scale_of
 from unexplained.ledger import Ledger
-from unexplained.record import Description, Number
+from unexplained.record import Number
 from unexplained.record.rewrite import BreakEven, Choice, ProgramRow, RewriteRecord, Step
 from unexplained.sites import Site
 from unexplained.stats import Settings, written
@@ -50,6 +51,10 @@ Say = Callable[[str, int, int], None]
 
 NONE = "mean"
 """What stands for a component that no rule explains better than its mean does."""
+
+
+COUNTED = ("bigram", "trigram")
+"""Tables of counts that a whole explained model is held against in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +215,7 @@ def rewrite(
     chosen = choose(subject, text, where, explanations=claimed, seed=settings.seed,
                     folder=folder, say=say)  # fmt: skip
     orders = _orders(where, draws, settings.seed)
-    tables = ngrams(text)
+    tables = ngrams(text, say=say)
     written = {
         one: (fit_program(one, text, seed=settings.seed),
               fit_program(one.on_shuffled(), text, seed=settings.seed))
@@ -245,14 +250,13 @@ def rewrite(
         components=len(where),
         intact=loss(ledger, "intact", settings=settings),
         tables={t.name: loss(ledger, t.name, settings=settings) for t in tables},
+        counted=tuple(t.counted for t in tables if t.counted),
         rungs={name: losses[name] for name in ordered},
         choices=chosen.choices,
         bits=chosen.bits,
         steps=steps,
         programs=tuple(
-            _program(
-                ledger, one, pair[0].description, pair[1].condition().name, tables, names, settings
-            )
+            _program(ledger, one, pair[0], pair[1].condition().name, tables, names, settings)
             for one, pair in written.items()
         ),
         scale=scale_of(ledger, subject, placed, settings=settings) if on_ladder(subject) else None,
@@ -265,7 +269,7 @@ def rewrite(
 def _program(
     ledger: Ledger,
     program: Explanation,
-    description: Description,
+    written: Written,
     shuffled: str,
     tables: Sequence[NGram],
     weaker: Sequence[str],
@@ -275,7 +279,8 @@ def _program(
     return ProgramRow(
         name=program.name,
         says=program.says,
-        description=description,
+        description=written.description,
+        fit_tokens=None if written.calibration is None else written.calibration.tokens,
         bars=bars_of(ledger, program.name, bases, weaker, settings=settings),
         shuffled=bars_of(ledger, shuffled, bases, weaker, settings=settings),
     )
@@ -379,9 +384,13 @@ def _verdict(
     )
     if place is not None:
         said += f"; among the weaker models {_standing(place)}"
-    bigram = increase(ledger, whole, intact="bigram", settings=settings)
-    if bigram.low is not None and bigram.high is not None:
-        way = "lower" if bigram.high < 0 else "higher" if bigram.low > 0 else ""
-        told = f"for certain {way}" if way else "not told from it"
-        said += f". Its loss less a bigram table's is {written(bigram, spec='+.3f')} nats per token: {told}"
+    for table in COUNTED:
+        above = increase(ledger, whole, intact=table, settings=settings)
+        if above.low is not None and above.high is not None:
+            way = "lower" if above.high < 0 else "higher" if above.low > 0 else ""
+            told = f"for certain {way}" if way else "not told from it"
+            said += (
+                f". Its loss less a {table} table's is {written(above, spec='+.3f')} nats per "
+                f"token: {told}"
+            )
     return said + "."

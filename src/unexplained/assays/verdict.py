@@ -62,14 +62,16 @@ def _frontier(text: TextResult, condition: str) -> Number | None:
 
 
 def _easy_bar(text: TextResult, reference: str) -> list[Crux]:
-    """The bigram table on the mean bar and on the gap bar."""
-    bars = next((one for one in text.bars if one.condition == "bigram"), None)
-    if bars is None:
+    """The best table of counts on the mean bar and on the gap bar."""
+    known = {table.name for table in text.tables}
+    tables = [one for one in text.bars if one.condition in known and one.loss.value is not None]
+    if not tables:
         return []
+    bars = min(tables, key=lambda one: one.loss.value or 0.0)
     mean = next((one.recovered for one in bars.baselines if one.baseline == reference), None)
     unigram = next((one.recovered for one in bars.baselines if one.baseline == "unigram"), None)
     gaps = [f"{percent(rung.score)} of the gap to {rung.rung}" for rung in bars.rungs]
-    said = f"on {text.name} a bigram table, which explains nothing of the model, scores "
+    said = f"on {text.name} a {bars.condition} table, which explains nothing of the model, scores "
     said += ", ".join(
         [
             *([f"{percent(mean)} against {reference} ablation of the components"] if mean else []),

@@ -43,7 +43,9 @@ def assay(
     top: Annotated[int, typer.Option(min=1, help="How many of the strongest induction heads.")] = 5,
     text: Annotated[
         list[str] | None,
-        typer.Option(help="webmix, pydocs, repeats, or a file; may be given again."),
+        typer.Option(
+            help="webmix, pydocs, repeats (always of 16 documents), or a file; may be given again."
+        ),
     ] = None,
     explanation: Annotated[
         list[str] | None,

@@ -74,3 +74,15 @@ def publish(
     finished(folder)  # before a tokenizer is learned for nothing
     tokenizer = tokenizer_of(folder)
     OUT.print(f"Ladder: {write(folder, out, tokenizer, stream(tokenizer), OUT.print)}")
+
+
+@ladder_app.command("counts")
+def counts(
+    out: Annotated[Path, typer.Option(help="Where the ladder goes.")] = Path("runs/models"),
+) -> None:
+    """Count webmix in the ladder's tokens for its n-gram tables, as they ship."""
+    import unexplained as ux
+    from unexplained.text.counted import ship
+
+    text = ux.text("webmix", ux.load("rung-1"), documents=1, fit_documents=1)
+    OUT.print(f"Counts: {ship(text, out / 'ngrams')}")

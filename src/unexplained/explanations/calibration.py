@@ -36,6 +36,8 @@ class Calibration:
     mix: float
     """The unigram table's share, above 0 and at most 1."""
     unigram: NGram
+    tokens: int = 0
+    """On how many tokens of the fit part both were fitted."""
 
     @property
     def parameters(self) -> int:
@@ -94,7 +96,7 @@ def calibrate(logits: Tensor, targets: Tensor, unigram: NGram) -> Calibration:
     for exponent in (tried[best], float(inner.x)):
         if at(exponent)[0] > at(chosen)[0] + 1e-9 * len(targets):
             chosen = exponent
-    return Calibration(math.exp(chosen), at(chosen)[1], unigram)
+    return Calibration(math.exp(chosen), at(chosen)[1], unigram, len(targets))
 
 
 def _probability(logits: Tensor, targets: Tensor, sharpness: float) -> np.ndarray:

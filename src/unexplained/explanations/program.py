@@ -8,7 +8,7 @@
     evaluate(subject, text, [fit_program(program, text).condition()])
 
 Nothing of the model is left, so recovered is read against a baseline that knows less than a model
-does (uniform, unigram, bigram) where a component's explanation is read against an ablation.
+does (uniform, unigram, bigram, trigram) where a component's explanation is read against an ablation.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from unexplained.hashing import digest
 from unexplained.record import Description
 from unexplained.subject import Batch
 from unexplained.text import Text
-from unexplained.text.ngrams import ngrams
+from unexplained.text.ngrams import table
 
 FIT_NUMBERS = 200_000_000
 """Logits that a calibration is fitted on and that are held at once, 800 MB: of a vocabulary of
@@ -241,7 +241,7 @@ def fit_program(explanation: Explanation, text: Text, seed: int = 0) -> Written:
     calibration = None
     if explanation.readout == "calibrated":
         logits, targets = _fit_data(explanation, text, donors)
-        calibration = calibrate(logits, targets, ngrams(text)[1])
+        calibration = calibrate(logits, targets, table(text, 1))
     return Written(explanation, text.vocabulary, calibration, donors)
 
 

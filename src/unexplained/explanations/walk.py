@@ -311,10 +311,9 @@ class _Walk:
     def table(self, table: NGram) -> None:
         self.found.changeable = True
         self.found.tables.append(table)
-        held = (table.lower, table.backoff, table.offsets, table.following, table.stored)
         self.found.marks.append(f"table {table.order} {table.parameters} {table.fingerprint}")
         bits, run = self.found.bits, self.run
-        for tensor in held:
+        for tensor in table.held:
             self.tensor(table.name, tensor)
         # Its price is its stored counts, charged with what is fitted.
         self.found.bits, self.run = bits, run

@@ -45,6 +45,7 @@ from unexplained.record.sweep import Effect as Effect
 from unexplained.record.sweep import Estimation as Estimation
 from unexplained.record.sweep import Joint as Joint
 from unexplained.record.sweep import SweepRecord as SweepRecord
+from unexplained.record.tables import Counted as Counted
 from unexplained.record.tasks import TasksRecord as TasksRecord
 
 KINDS: dict[str, type[Record]] = {

@@ -9,6 +9,7 @@ from pydantic import Field
 from unexplained.record.bars import Bars
 from unexplained.record.base import Frozen, Number, Record
 from unexplained.record.compute import Scale
+from unexplained.record.tables import Counted
 
 Kind = Literal["intact", "ablation", "explanation", "fitted", "baseline", "control", "twin"]
 Method = Literal["mech", "high-level", "internals", "black-box"]
@@ -80,6 +81,9 @@ class Row(Frozen):
     nines: Number | None = None
     """−log10(1 − recovered): 2 means 99%."""
     description: Description | None = None
+    documents: int | None = None
+    """On how many of the text's first documents it was measured, where that is not all of them; null
+    also in records from before they said so."""
     strata: tuple[Stratum, ...] = ()
 
 
@@ -153,6 +157,8 @@ class TextResult(Frozen):
     reliability: Number | None = None
     """How often the intact model is right (`Row.reliability`): what explanations are held to."""
     rows: tuple[Row, ...]
+    tables: tuple[Counted, ...] = ()
+    """The n-gram tables among the rows; none in records from before they said so."""
     factors: tuple[Factor, ...] = ()
     context: ContextGain | None = None
     bars: tuple[Bars, ...] = ()

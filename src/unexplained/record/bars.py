@@ -15,7 +15,7 @@ Standing = Literal["beats", "ties", "loses", "unknown"]
 
 
 class BaselineBar(Frozen):
-    """A condition held against one baseline: uniform, unigram, bigram or an ablation."""
+    """A condition held against one baseline: uniform, an n-gram table or an ablation."""
 
     baseline: str
     damage: Number

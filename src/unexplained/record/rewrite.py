@@ -8,6 +8,7 @@ from unexplained.record.assay import Description
 from unexplained.record.bars import Bars, Ties
 from unexplained.record.base import Frozen, Number, Record
 from unexplained.record.compute import Scale
+from unexplained.record.tables import Counted
 
 
 class Choice(Frozen):
@@ -59,6 +60,9 @@ class ProgramRow(Frozen):
     bars: Bars
     shuffled: Bars
     """The same program reading another document, out of order."""
+    fit_tokens: int | None = None
+    """On how many tokens of the fit part it was calibrated; null where it was not, and in records from
+    before they said so."""
 
 
 class RewriteRecord(Record):
@@ -74,7 +78,9 @@ class RewriteRecord(Record):
     """How many there are in all."""
     intact: Number
     tables: dict[str, Number]
-    """Losses of the uniform, unigram and bigram tables (nats per token)."""
+    """Losses of the uniform, unigram, bigram and trigram tables (nats per token)."""
+    counted: tuple[Counted, ...] = ()
+    """What the tables were counted on; none in records from before they said so."""
     rungs: dict[str, Number]
     """Losses of weaker models, the weakest first."""
     choices: tuple[Choice, ...]

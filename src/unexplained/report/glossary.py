@@ -359,6 +359,11 @@ TERMS: tuple[Term, ...] = (
         "What a change does to the loss when all later components react to it.",
     ),
     Term(
+        "trigram",
+        "A table of how often each token followed the current one and the one before it, counted on "
+        "other documents.",
+    ),
+    Term(
         "twin",
         "The same architecture with random weights: what an explanation scores where there is "
         "nothing to explain.",

@@ -61,8 +61,8 @@ def markdown_table(
     lines.append(_line(["---", "---"] + ["---:"] * (len(headings) - 2)))
     for row in tables.in_order(text):
         if row.kind in kinds:
-            lines.append(_line(_cells(row, against, family, labels)))
-    return "\n".join(lines)
+            lines.append(_line(_cells(row, text, against, family, labels)))
+    return "\n".join([*lines, *(_counted(text) if "baseline" in kinds else ())])
 
 
 def markdown_compute(text: TextResult) -> str:
@@ -110,13 +110,20 @@ def markdown_bars(text: TextResult) -> str:
         cells += [str(fmt.show(line.loss)), _safe(line.place or fmt.MISSING)]
         cells += [_number(number, share=True) for number in (*line.recovered, *scores)]
         lines.append(_line(cells))
-    return "\n".join(lines)
+    return "\n".join([*lines, *_counted(text)])
 
 
-def _cells(row: Row, against: tuple[str, ...], family: str, labels: tuple[str, ...]) -> list[str]:
+def _counted(text: TextResult) -> tuple[str, ...]:
+    """A paragraph of what the n-gram tables were counted on, where that is known."""
+    return ("", _safe(tables.counted(text.tables))) if text.tables else ()
+
+
+def _cells(
+    row: Row, text: TextResult, against: tuple[str, ...], family: str, labels: tuple[str, ...]
+) -> list[str]:
     strata = {s.label: s.recovered for s in row.strata if s.family == family}
     return [
-        _safe(row.name),
+        _safe(tables.named(row, text)),
         _safe(tables.reads(row)),
         _number(row.increase),
         *(_number(row.recovered.get(name), share=True) for name in against),

@@ -114,9 +114,12 @@ def against(bars: Bars, baseline: str) -> Number | None:
 def length(row: ProgramRow) -> str:
     """The bits of a program, in its code and in what was fitted or counted."""
     code, fitted = row.description.code_bits, row.description.parameter_bits
-    if not fitted:
-        return f"{fmt.count(code)} bits of code"
-    return f"{fmt.count(code)} bits of code, {fmt.count(fitted)} of parameters"
+    said = f"{fmt.count(code)} bits of code"
+    if fitted:
+        said += f", {fmt.count(fitted)} of parameters"
+    if row.fit_tokens is not None:
+        said += f"; calibrated on {fmt.count(row.fit_tokens)} tokens"
+    return said
 
 
 def notes(record: RewriteRecord) -> tables.Notes:
@@ -157,6 +160,8 @@ def print_rewrite(record: RewriteRecord, console: Console) -> None:
             + ", ".join(f"{name} {fmt.show(number).value}" for name, number in losses)
         )
     )
+    if record.counted:
+        console.print(printed.plain(tables.counted(record.counted), "dim"))
     beside = max(1, (console.width - FIRST) // CELL)
     every = draws(record)
     for first in range(0, len(every), beside):

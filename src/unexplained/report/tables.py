@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from unexplained.record import AssayRecord, Factor, Number, Row, Stratum, TextResult
+from unexplained.record import AssayRecord, Counted, Factor, Number, Row, Stratum, TextResult
 from unexplained.report import format as fmt
 from unexplained.report import visible, weaker
 from unexplained.report.charts import GROUPS
@@ -250,3 +250,32 @@ def plain_table(title: str) -> Table:
         pad_edge=False,
         padding=(0, 1),
     )
+
+
+def named(row: Row, text: TextResult) -> str:
+    """A row's name, and on how many documents it was measured where not on all of the text's."""
+    if row.documents is None or row.documents >= text.documents:
+        return row.name
+    return f"{row.name} (on {row.documents:,} of {text.documents:,} documents)"
+
+
+def counted(known: Sequence[Counted]) -> str:
+    """What n-gram tables were counted on, how they are smoothed, and how the other way would do.
+
+    Empty where there are none, as in older records.
+    """
+    if not known:
+        return ""
+    said = f"N-gram tables: {known[0].extent}."
+    if not any(one.held_out for one in known):
+        ways = ", ".join(f"{one.name} {one.smoothing}" for one in known)
+        return f"{said} Smoothing, with too few documents to choose it by: {ways}."
+    ways = ", ".join(
+        f"{one.name} {one.smoothing} {one.held_out[one.smoothing]:.3f}"
+        + "".join(
+            f" ({name} {loss:.3f})" for name, loss in one.held_out.items() if name != one.smoothing
+        )
+        for one in known
+        if one.held_out
+    )
+    return f"{said} Smoothing, the better on held-out documents of it (nats per token): {ways}."

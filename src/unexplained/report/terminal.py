@@ -132,6 +132,8 @@ def _text(text: TextResult, record: AssayRecord, width: int) -> Group:
     parts.append(_rows(text, record, width))
     if text.reliability is not None:
         parts.append(printed.plain(tables.reliability(text)))
+    if text.tables:
+        parts.append(printed.plain(tables.counted(text.tables), "dim"))
     if _recurrence(text):
         parts.append(_strata(text, record.reference, width))
     if text.singles:
@@ -195,7 +197,9 @@ def _rows(text: TextResult, record: AssayRecord, width: int) -> Table:
             ]
         if width >= WIDEST:
             cells += [printed.noted(row.reliability, notes, right), printed.plain(row.method)]
-        table.add_row(printed.plain(row.name), *cells, style=STYLES.get(row.kind, ""))
+        table.add_row(
+            printed.plain(tables.named(row, text)), *cells, style=STYLES.get(row.kind, "")
+        )
     return table
 
 
@@ -226,7 +230,7 @@ def _singles(text: TextResult, reference: str) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in text.singles:
         table.add_row(
-            printed.plain(row.name),
+            printed.plain(tables.named(row, text)),
             printed.plain(str(fmt.show(row.damage.get(reference)))),
             printed.share(row.recovered.get(reference), notes, False),
         )

@@ -41,6 +41,8 @@ class Text:
     notes: tuple[str, ...]
     composition: dict[str, int]
     """Eval documents per domain."""
+    pool_documents: int = 0
+    """How many documents the pool has, for progress; 0 where that is not known."""
 
     @property
     def predicted(self) -> int:
@@ -197,6 +199,7 @@ def text(
         fingerprint=fingerprint_of(name, parts.eval, parts.fit),
         notes=(*tokens.notes, *parts.notes, *_beyond(subject, parts.eval)),
         composition=_composition(parts.eval),
+        pool_documents=parts.pool_documents,
     )
 
 

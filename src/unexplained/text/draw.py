@@ -58,6 +58,8 @@ class Parts:
     pool_fingerprint: str
     """Changes with the pool's documents, their order or the tokenizer."""
     notes: tuple[str, ...] = ()
+    pool_documents: int = 0
+    """How many documents the pool has at most; 0 where that is not known."""
 
 
 def draw(request: Request, corpus: Corpus) -> Parts:
@@ -85,7 +87,8 @@ def draw(request: Request, corpus: Corpus) -> Parts:
 
     names = "".join(item.id for item in pool)
     fingerprint = hashlib.sha256(f"{tokens.fingerprint} {names}".encode()).hexdigest()
-    return Parts(measured, fitted, encoded, fingerprint, (*corpus.notes, *notes, *more))
+    said = (*corpus.notes, *notes, *more)
+    return Parts(measured, fitted, encoded, fingerprint, said, len(pool))
 
 
 def require_disjoint(measured: tuple[Block, ...], fitted: tuple[Block, ...]) -> None:
