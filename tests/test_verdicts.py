@@ -209,7 +209,7 @@ def test_the_sentence_of_where_against_how_much_is_lawful(four: list[Number]) ->
 def test_the_verdict_of_a_rewriting_is_lawful(documents: int, place: str | None) -> None:
     rng = np.random.default_rng(0)
     rows = {name: list(10 * (at + rng.random(documents))) for name, at in
-            (("intact", 2.0), ("explained: all", 4.0), ("bigram", 4.1))}  # fmt: skip
+            (("intact", 2.0), ("explained: all", 4.0), ("bigram", 4.1), ("trigram", 3.9))}  # fmt: skip
     ledger = ledger_of(rows, [10] * documents)
     said = rewrite._verdict("explained: all", place, 3, ledger, Settings(resamples=200))
     lawful(said)
@@ -230,9 +230,13 @@ def test_a_rewriting_is_held_against_the_bigram_table_by_their_paired_difference
             "intact": 10 * base,
             "explained: all": 10 * (base + 1 + by),
             "bigram": 10 * (base + 1),
+            "trigram": 10 * (base - 5),
         }
         ledger = ledger_of({k: list(v) for k, v in rows.items()}, [10] * 20)
-        return rewrite._verdict("explained: all", None, 3, ledger, Settings(resamples=400))
+        found = rewrite._verdict("explained: all", None, 3, ledger, Settings(resamples=400))
+        bigram, trigram = found.split(". Its loss less a ")[1:]
+        assert trigram.startswith("trigram table's") and "for certain higher" in trigram
+        return bigram
 
     assert "for certain higher" in said(np.full(20, 0.1) + rng.normal(0, 0.01, 20))
     assert "for certain lower" in said(np.full(20, -0.1) + rng.normal(0, 0.01, 20))
