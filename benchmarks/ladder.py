@@ -25,11 +25,17 @@ SHOWN = ("strict induction", "own attention on targets")
 FOLDER = cache_folder() / "ledgers"
 
 
+def block_of(model: str) -> int:
+    """Blocks no longer than the rows that a model was trained on."""
+    return min(128, catalogue().named(model).context)
+
+
 def induction(model: str, documents: int) -> AssayRecord:
     """The three strongest induction heads of a model, on web text and on repeats."""
     subject = ux.load(model)
     repeats = ux.text("repeats", subject, documents=16, fit_documents=32)
-    webmix = ux.text("webmix", subject, documents=documents, fit_documents=64)
+    webmix = ux.text("webmix", subject, documents=documents, fit_documents=64,
+                     block=block_of(model))  # fmt: skip
     scores = ux.head_scores(subject, repeats)
     record = ux.assay(subject, ux.strongest(scores, 3), [webmix, repeats], heads=scores[:8],
                       singles=3, folder=FOLDER)  # fmt: skip
@@ -69,7 +75,8 @@ def over_sizes(documents: int) -> Record:
 def narrow(documents: int) -> Record:
     """The two-layer attention-only model on web text, its domains, and repeated tokens."""
     subject = ux.load("attention-2")
-    text = ux.text("webmix", subject, documents=documents, fit_documents=64)
+    text = ux.text("webmix", subject, documents=documents, fit_documents=64,
+                   block=block_of("attention-2"))  # fmt: skip
     repeats = ux.text("repeats", subject, documents=32, fit_documents=8)
     asked = [
         Asked(text.name, text, "the full distribution"),

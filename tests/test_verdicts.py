@@ -197,6 +197,18 @@ def test_the_verdict_of_a_family_is_lawful_and_an_open_interval_is_no_test(
         assert f"give {both} an interval" in said and both
 
 
+def test_an_interval_without_an_end_is_no_test_of_a_law() -> None:
+    loss = whole(1.0, 0.9, 1.1, "bits per byte")
+    equals = (whole(1.1, 0.8, 1.4), whole(3.0, 2.0, 4.0), Number(value=2.0, low=0.5),
+              Number(value=2.0), Number(value=None, refused=WHY))  # fmt: skip
+    lefts = [Left(rung="r", loss=loss, predicted=loss, compute=1.0, equals=one, outside=False)
+             for one in equals]  # fmt: skip
+    known = [SimpleNamespace(name=name, bits_per_byte=loss) for name in ("small", "large")]
+    said = family._verdict(known, SimpleNamespace(law=object(), left=lefts))
+    assert "of 5 rungs left out in turn the others give 2 an interval with two ends" in said
+    assert said.endswith("which holds the rung's own compute in 1.")
+
+
 @given(st.lists(numbers(), min_size=4, max_size=4))
 @quick(max_examples=60, deadline=None)
 def test_the_sentence_of_where_against_how_much_is_lawful(four: list[Number]) -> None:

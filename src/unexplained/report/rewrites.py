@@ -209,7 +209,7 @@ def _break_even(record: RewriteRecord, numbered: tables.Notes) -> Table:
     table.add_column("better for certain", overflow="fold")
     for one in record.break_even:
         cells = (
-            ["it is better than the intact model", ""]
+            ["its loss is below the intact model's", ""]
             if stronger(record, one)
             else [
                 "; ".join(up_to(record, i, n) for i, n in zip(draws(record), counts, strict=True))
