@@ -194,6 +194,11 @@ class _Running:
         self._waiting, self._length = [], 0
 
 
+def runs(ascending: Ints) -> Ints:
+    """Where each different value of an ascending array begins."""
+    return np.flatnonzero(np.diff(ascending, prepend=-1))
+
+
 def _merged(one: tuple[Ints, Ints], other: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
     """Two ascending tables as one, the counts of what is in both added up."""
     keys = np.concatenate([one[0], other[0]])
@@ -201,6 +206,6 @@ def _merged(one: tuple[Ints, Ints], other: tuple[Ints, Ints]) -> tuple[Ints, Int
         return one
     order = np.argsort(keys, kind="stable")  # two ascending runs: merged in linear time
     keys = keys[order]
-    first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    first = runs(keys)
     times = np.concatenate([one[1], other[1]])[order]
     return keys[first], np.add.reduceat(times, first)

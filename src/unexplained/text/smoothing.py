@@ -26,7 +26,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from unexplained.text.counts import Counts, Ints
+from unexplained.text.counts import Counts, Ints, runs
 
 Smoothing = Literal["Witten–Bell", "Kneser–Ney"]
 SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
@@ -81,7 +81,8 @@ def smooth(counts: Counts, order: int, smoothing: Smoothing) -> Smoothed:
 
 
 def _level(keys: Ints, amounts: Ints, size: int, below: Floats, smoothing: Smoothing) -> Level:
-    contexts, starts = np.unique(keys // size, return_index=True)
+    after = keys // size
+    starts = runs(after)
     offsets = np.append(starts, len(keys))
     given = np.ones(len(keys))
     kept = amounts.astype(np.float64)
@@ -92,7 +93,7 @@ def _level(keys: Ints, amounts: Ints, size: int, below: Floats, smoothing: Smoot
     left = np.add.reduceat(given, starts) / total
     lengths = np.diff(offsets)
     stored = kept / np.repeat(total, lengths) + np.repeat(left, lengths) * below
-    return Level(contexts, left, offsets, keys, stored)
+    return Level(after[starts], left, offsets, keys, stored)
 
 
 def discounts(amounts: Ints) -> tuple[float, float, float]:
