@@ -112,14 +112,17 @@ def _told(
             applies=False,
         )
     found = rows[control.explanation.name]
+    recovered = found.recovered[reference]
     left = f", {control.kept:.0%} of what it says being the same" if control.kept >= 0.005 else ""
     return Check(
         name=found.name,
         text=text,
         expected="nothing recovered: not above 0 by more than noise (the rule depends on "
         f"{control.depends}{left})",
-        found=found.recovered[reference],
-        holds=_not_above_zero(found, reference),
+        found=recovered,
+        holds=_not_above_zero(recovered),
+        # Where the ratio is refused nothing could have failed.
+        applies=recovered.low is not None,
     )
 
 
@@ -127,6 +130,5 @@ def _same(ledger: Ledger, one: str, other: str) -> bool:
     return bool(np.array_equal(ledger.sums(one).loss, ledger.sums(other).loss))
 
 
-def _not_above_zero(row: Row, reference: str) -> bool:
-    found = row.recovered[reference]
+def _not_above_zero(found: Number) -> bool:
     return found.value is None or found.low is None or found.low <= 0

@@ -263,7 +263,7 @@ def _checks(checks: tuple[Check, ...]) -> Table:
             printed.plain(check.text),
             printed.plain(check.expected),
             printed.plain(words),
-            printed.plain("none of this kind", "yellow")
+            printed.plain("cannot tell", "yellow")
             if not check.applies
             else printed.plain("holds", "green")
             if check.holds
