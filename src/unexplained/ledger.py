@@ -8,7 +8,7 @@ ratio is always a ratio of sums and documents are always there to be resampled.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -184,6 +184,15 @@ class Ledger:
             self.tokens.filter(pc.is_in(self.tokens["condition"], value_set=wanted)),
         )
 
+    def also(self, names: Mapping[str, str]) -> Ledger:
+        """The same with a condition's rows under other names too: name → the measured one's."""
+        parts = [self]
+        for name, measured in names.items():
+            if name != measured:
+                one = self.only([measured])
+                parts.append(Ledger(*(_called(table, name) for table in (one.table, one.tokens))))
+        return Ledger.concat(parts)
+
     def write(self, path: Path) -> None:
         """Write `<path>.parquet` (and `<path>.tokens.parquet` if there are per-token rows)."""
         rows, per_token = _files(path)
@@ -203,6 +212,12 @@ class Ledger:
             if per_token.exists()
             else TOKEN_SCHEMA.empty_table(),
         )
+
+
+def _called(table: pa.Table, name: str) -> pa.Table:
+    at = table.schema.get_field_index("condition")
+    field = table.schema.field(at)
+    return table.set_column(at, field, pa.array([name] * len(table)).cast(field.type))
 
 
 def _coded(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:

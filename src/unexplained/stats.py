@@ -160,6 +160,7 @@ def fraction(
     settings: Settings,
     unit: str = NATS,
     if_negative: str = "a share of it means nothing",
+    floor: float = 0.0,
 ) -> Number:
     """Give sum(numerator) / sum(denominator) with its interval, or say why there is none.
 
@@ -179,6 +180,7 @@ def fraction(
         settings: Level, resamples and seed.
         unit: Unit of the denominator per token.
         if_negative: What a negative denominator tells, for the refusal.
+        floor: Below this per token the denominator is rounding, however regular.
 
     Raises:
         MeasurementError: As for `mean_per_token`.
@@ -193,6 +195,9 @@ def fraction(
     numerator, denominator, tokens = checked(tokens, numerator=numerator, denominator=denominator)
     size = mean_per_token(denominator, tokens, settings=settings, unit=unit)
     refusal = _refusal(size, denominator, tokens, what, settings.level, if_negative)
+    if refusal is None and (size.value or 0.0) < floor:
+        why = f"the denominator ({what}) is {written(size)} {size.unit}: rounding, below {floor:g}"
+        return Number(value=None, unit=SHARE, refused=why)
     identity = _identity(numerator, denominator)
     # An identity needs no interval, only a denominator that is not known to be nothing.
     unmeasured = size.low is None and size.value is not None and size.value > 0

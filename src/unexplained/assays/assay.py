@@ -19,7 +19,7 @@ from unexplained.assays.verdict import cruxes_of, verdict_of
 from unexplained.bars import bars_of, context_gain, damage, factors, measure_row, reliability
 from unexplained.bars.recovered import INTACT
 from unexplained.evaluate import Activations, Condition, Edited, Other, evaluate, observe
-from unexplained.evaluate.conditions import Effect
+from unexplained.evaluate.conditions import Effect, distinct
 from unexplained.explanations import Explanation, Fitted, fit
 from unexplained.explanations.fit import sites_to_observe
 from unexplained.explanations.invariance import control_of
@@ -142,14 +142,16 @@ def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[C
         *(Other(table.name, table) for table in tables),
         *(weaker := weaker_models(subject, text)),
     ]  # fmt: skip
+    # A claim may be the very code of a control, or of another claim: it is measured once.
+    once, names = distinct(conditions)
     ledger = evaluate(
         subject,
         text,
-        conditions,
-        keep_tokens=("intact", REFERENCE, primary.name),
+        once,
+        keep_tokens=("intact", REFERENCE, names[primary.name]),
         folder=job.folder,
         progress=lambda done, total: job.say(f"measuring on {text.name}", done, total),
-    )
+    ).also(names)
     rows = [
         *_ablation_rows(job, ledger, fills),
         *_fitted_rows(job, ledger, ladder.explanations, fitted, fills),

@@ -7,14 +7,33 @@ and what that takes is stated apart.
 
 from __future__ import annotations
 
-from unexplained.text import Text
+from collections import defaultdict
+from collections.abc import Sequence
+
+from unexplained.text import Block, Text
 
 TWIN_DOCUMENTS = 16
 """Documents, or prompts of pairs, of each part on which the random-weight twin is measured."""
 
 
 def few(text: Text) -> Text:
-    """The beginning of a text on which a twin is measured; orbits of pairs stay whole."""
+    """The beginning of a text on which a twin is measured; orbits of pairs stay whole.
+
+    Of the fit part the longest documents, so that what the model's own fit part reaches (donors as
+    long as a document, means of late positions) the twin's reaches too.
+    """
     units = text.units[: TWIN_DOCUMENTS // 2 if text.pairs else TWIN_DOCUMENTS]
-    some = text.only(units)
-    return some.first(len(some.eval), fit_documents=TWIN_DOCUMENTS)
+    return text.only(units).fitting_on(_longest(text.fit))
+
+
+def _longest(fit: Sequence[Block]) -> set[str]:
+    """The longest documents of a fit part, in its order where they are as long; orbits whole."""
+    units: dict[str, list[Block]] = defaultdict(list)
+    for block in fit:
+        units[block.unit].append(block)
+    kept: set[str] = set()
+    for unit in sorted(units.values(), key=lambda unit: -max(len(b.tokens) for b in unit)):
+        if kept and len(kept) + len(unit) > TWIN_DOCUMENTS:
+            break
+        kept |= {block.document for block in unit}
+    return kept

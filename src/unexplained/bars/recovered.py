@@ -8,6 +8,7 @@ the component, 0 where it does as well as the ablation. Neither is a limit.
 
 from __future__ import annotations
 
+from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import paired
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
@@ -15,6 +16,9 @@ from unexplained.stats import SHARE, Settings, difference_per_token, fraction, m
 
 INTACT = "intact"
 """The condition of the model as it is."""
+
+ROUNDING = measure_of("loss", pairs=False).floor
+"""Damage below this (nats per token) is none: the norm's last digits, not what was ablated."""
 
 
 def loss(
@@ -130,6 +134,7 @@ def regained(
         read.tokens,
         what=f"damage of '{ablation}'",
         if_negative="the ablation lowers the loss, so there is no damage to recover",
+        floor=ROUNDING,
         settings=settings,
     )
 

@@ -11,7 +11,7 @@ no pass is needed. One mechanism for explanations of components and programs for
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -91,14 +91,20 @@ class Asked:
     """It reads the model's own values."""
     logs: float | None = None
     """What it says are logs of probabilities: how far they may differ, absolutely or relatively."""
+    rounded: list[bool] = field(default_factory=list)
+    """Of every time that it was asked in this shape, whether it said something else by a last bit."""
 
     @property
     def lengths(self) -> list[int]:
         """Real tokens in every row."""
         return [int(length) for length in self.valid.sum(-1).tolist()]
 
-    def require_causal(self) -> None:
+    def require_causal(self) -> bool:
         """Ask again with other things in the places that it may not look at.
+
+        Returns:
+            Whether it said the same to the bit: if not, what is fitted on top could raise a peek
+            that is too small to be told from rounding.
 
         Raises:
             ExplanationError: It says something else: of which document, at which position.
@@ -114,6 +120,7 @@ class Asked:
         for mixed in self._among_others():
             if (found := self._differs(mixed)) is not None:
                 raise self._error(*found, mixed.rows.shape[1], None)
+        return not any(self.rounded)
 
     def _exchanged(self, cuts: Sequence[int], number: int) -> Mixed:
         """Everything from a position on, of another document or of its own out of order."""
@@ -177,7 +184,9 @@ class Asked:
                 ADVICE,
             )
         kept = mixed.kept if where is None else where
-        close = self._close(said, now, reshaped=length != self.valid.shape[1])
+        if not (reshaped := length != self.valid.shape[1]):
+            self.rounded.append(bool((now != said)[kept].any()))
+        close = self._close(said, now, reshaped=reshaped)
         wrong = kept & ~close
         if not bool(wrong.any()):
             return None

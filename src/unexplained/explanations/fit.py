@@ -13,9 +13,11 @@ from unexplained.evaluate import Activations, Edited
 from unexplained.evaluate.activations import local as recorded_local
 from unexplained.evaluate.conditions import Effect, tensor_digest
 from unexplained.explanations.carried import counted
+from unexplained.explanations.causal import Asked, Mixed
 from unexplained.explanations.description import PARAMETER_BITS, written
 from unexplained.explanations.lent import bits_lent, lent
-from unexplained.explanations.protocol import Claim, Explanation, elsewhere
+from unexplained.explanations.protocol import INEXACT, Claim, Explanation, elsewhere
+from unexplained.explanations.view import mixed_local
 from unexplained.hashing import digest
 from unexplained.record import Description
 from unexplained.sites import HEAD_VALUES, Shape, Site
@@ -173,7 +175,7 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
         edits.append(
             Edit(
                 where,
-                _through(explanation, say, readout),
+                _through(explanation, say, readout, shape),
                 elsewhere(explanation.reads, shape),
                 standing,
             )
@@ -305,9 +307,9 @@ def _said_z(
 
 
 def _through(
-    explanation: Explanation, say: Callable[[Local], Tensor], readout: Readout
+    explanation: Explanation, say: Callable[[Local], Tensor], readout: Readout, shape: Shape
 ) -> Callable[[Local], Tensor]:
-    def stand_in(local: Local) -> Tensor:
+    def mapped(local: Local, say: Callable[[Local], Tensor]) -> Tensor:
         z, rest = _said_z(explanation, say, readout.mean, local)
         if readout.gate is not None:
             z = rest + readout.gate * (z - rest)
@@ -316,7 +318,37 @@ def _through(
             z = (_columns(z) @ readout.matrix + readout.bias).view_as(z)
         return z
 
+    def stand_in(local: Local) -> Tensor:
+        z = mapped(local, say)
+        if readout.matrix is not None and not explanation.shuffled and INEXACT in explanation.asked:
+            _require_unraised(explanation, mapped, z, local, shape)
+        return z
+
     return stand_in
+
+
+def _require_unraised(
+    explanation: Explanation,
+    mapped: Callable[[Local, Callable[[Local], Tensor]], Tensor],
+    z: Tensor,
+    local: Local,
+    shape: Shape,
+) -> None:
+    """Refuse a peek that rounding hid and a fitted map has raised.
+
+    Raises:
+        ExplanationError: What stands in changes with what comes later.
+    """
+    read, asked = elsewhere(explanation.reads, shape), f"{explanation.called} at {local.site}"
+
+    def again(mixed: Mixed) -> Tensor:
+        return mapped(
+            mixed_local(local, mixed, read),
+            lambda here: explanation.unasked(_wide(here), read, asked),
+        )
+
+    batch = local.batch
+    Asked(asked, batch.valid, batch.documents, z, again, own=True).require_causal()
 
 
 def _columns(value: Tensor) -> Tensor:

@@ -54,18 +54,28 @@ def control_of(
         ExplanationError: The explanation raised, or looked ahead.
     """
     on_another, moved = explanation.on_shuffled(), explanation.on_shuffled(moved=True)
+    reads = explanation.reads == ("tokens",)
+    stakes = {site: _at_stake(site, activations) for site in sites}
+    if reads:  # what it says is then the same wherever its answer has one shape
+        kinds = {"H" if site.part == "H" else site.part == "N": site for site in reversed(sites)}
+        stakes = {site: stakes[site] for site in kinds.values()}
+    whole = sum(stakes.values())
 
     def kept(control: Explanation) -> float:
-        return same(explanation, control, sites[:1], shape, activations, seed)
+        return sum(
+            (stake / whole if whole > 0 else 1 / len(stakes))
+            * same(explanation, control, [site], shape, activations, seed)
+            for site, stake in stakes.items()
+            if stake > 0 or whole == 0
+        )
 
     tokens = kept(on_another)
     places = 0.0 if tokens < SHUFFLED else kept(moved)
-    reads = explanation.reads == ("tokens",)
     if tokens >= SAME:
         depends = "nothing" if places >= SAME else "positions alone"
     elif not reads:
         depends = "the model's own values"
-    elif in_any_order(explanation, sites[0], shape, activations):
+    elif all(in_any_order(explanation, site, shape, activations) for site in stakes):
         depends = "which tokens came before, in any order"
     else:
         depends = "tokens and their order"
@@ -74,6 +84,12 @@ def control_of(
     else:
         found, left = moved, places
     return Control(found if left < TELLS else None, depends, left)
+
+
+def _at_stake(site: Site, activations: Activations) -> float:
+    """How much a component's value varies about its mean: nothing is at stake where it is always the same."""
+    value = activations.flat(site.at("z") if site.part == "H" else site).double()
+    return float((value - value.mean(0)).square().sum())
 
 
 def same(

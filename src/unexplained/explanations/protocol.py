@@ -27,6 +27,9 @@ Rest = Literal["mean", "first"]
 """Where attention goes that a pattern does not place: on the head's mean output (as mean ablation
 does, so that a pattern of zeros *is* mean ablation), or on the first position."""
 
+INEXACT = "not the same to the bit"
+"""Stands in `Explanation.asked` where what it said did change, within rounding."""
+
 TOLERANCE = 1e-4
 """By how much a row of a pattern may exceed 1, or an entry fall below 0, in float32."""
 
@@ -194,21 +197,26 @@ class Explanation:
         """Ask it again with other things where it may not look, once for everything that it is given."""
         batch, own = local.batch, any(name != "tokens" for name in self.reads)
         mark = digest(
-            tensor_digest([batch.tokens, batch.valid]), str(local.site) if own else self.gives
+            tensor_digest([batch.tokens, batch.valid]),
+            # What reads tokens is told besides of which shape its answer is to be.
+            str(local.site) if own else f"{self.gives} {tuple(given.shape)}",
         )
         if mark in self.asked:
             return
 
         def again(mixed: Mixed) -> Tensor:
-            now = self.run(
-                View(mixed_local(local, mixed, read), self.reads, read, self.gives), asked
-            )
-            return now.tril() if self.gives == "pattern" and now.dim() > 1 else now
+            return self.unasked(mixed_local(local, mixed, read), read, asked)
 
-        Asked(
+        if not Asked(
             asked, batch.valid, batch.documents, given, again, self.gives == "pattern", own
-        ).require_causal()
+        ).require_causal():
+            self.asked.add(INEXACT)
         self.asked.add(mark)
+
+    def unasked(self, local: Local, read: tuple[Site, ...], asked: str) -> Tensor:
+        """What it says at a place of a batch that is mixed, which is no reason to ask again."""
+        now = self.run(View(local, self.reads, read, self.gives), asked)
+        return now.tril() if self.gives == "pattern" and now.dim() > 1 else now
 
     def run(self, view: View, asked: str) -> Tensor:
         """Evaluate the function on a view; `asked` says in errors what was wanted.

@@ -205,7 +205,7 @@ class Check(Frozen):
     found: Number
     holds: bool
     applies: bool = True
-    """False where no control of this kind can tell: then there is nothing that could fail."""
+    """False where no control of this kind can tell, or its number is refused: nothing could fail."""
 
 
 class Crux(Frozen):

@@ -227,7 +227,10 @@ class Running:
             attn = self._visit(layer, "attn", first_of(output))
             if (layer, "resid_mid") in self.places:
                 mid = self.layer_input + attn
-                attn = attn + (self._visit(layer, "resid_mid", mid) - mid)
+                new = self._visit(layer, "resid_mid", mid)
+                # So that the layer's own sum is what was asked for: zeros to the last bit, too, which
+                # the next norm would raise a thousandfold.
+                attn = torch.where(new == mid, attn, new - self.layer_input)
             self._through_post_norm(module, args)
             return (attn, *output[1:]) if isinstance(output, tuple) else attn
 

@@ -115,6 +115,10 @@ class Text:
         """The same text with only some documents (or orbits of pairs) in its eval part."""
         return self._of(tuple(b for b in self.eval if b.unit in units), self.fit)
 
+    def fitting_on(self, documents: Collection[str]) -> Text:
+        """The same text with only some documents in its fit part."""
+        return self._of(self.eval, tuple(b for b in self.fit if b.document in documents))
+
     def keeping(self, documents: Collection[str]) -> Text:
         """The same text with only some pairs of its eval part, orbits divided or not."""
         return self._of(tuple(b for b in self.eval if b.document in documents), self.fit)
