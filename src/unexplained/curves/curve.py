@@ -49,8 +49,12 @@ class Curve:
             raise CurveError(asked, "a number is not finite")
         if min(self.floor, self.spread) < 0 or min(self.scale, self.exponent) <= 0:
             raise CurveError(asked, "E or the spread is below 0, or A or α is not above 0")
-        if self.fitted is not None and not 0 < self.fitted[0] <= self.fitted[1] < math.inf:
-            raise CurveError(asked, f"its range {self.fitted} is not one of positive FLOPs")
+        require_range(asked, self.fitted)
+
+    @property
+    def ceiling(self) -> float:
+        """The greatest loss: there is none."""
+        return math.inf
 
     def loss(self, compute: float) -> float:
         """L at a compute in FLOPs, in `unit`.
@@ -58,7 +62,7 @@ class Curve:
         Raises:
             CurveError: The compute is not positive and finite.
         """
-        _positive(f"The loss of {self.name!r}", compute=compute)
+        positive(f"The loss of {self.name!r}", compute=compute)
         return self.floor + self._above(compute)
 
     def compute(self, loss: float) -> float:
@@ -90,7 +94,7 @@ class Curve:
         Raises:
             CurveError: The compute is not positive and finite.
         """
-        _positive(f"The slope of {self.name!r}", compute=compute)
+        positive(f"The slope of {self.name!r}", compute=compute)
         return -self.exponent * self._above(compute)
 
     def _above(self, compute: float) -> float:
@@ -137,7 +141,7 @@ class Surface:
         Raises:
             CurveError: One of them is not positive and finite.
         """
-        _positive(f"The loss of {self.name!r}", parameters=size, tokens=data)
+        positive(f"The loss of {self.name!r}", parameters=size, tokens=data)
         by_size = self.size_scale * size**-self.size_exponent
         by_data = self.data_scale * data**-self.data_exponent
         return float(self.floor + by_size + by_data)
@@ -150,7 +154,7 @@ class Surface:
         Raises:
             CurveError: The compute is not positive and finite.
         """
-        _positive(f"The best size by {self.name!r}", compute=compute)
+        positive(f"The best size by {self.name!r}", compute=compute)
         total = self.size_exponent + self.data_exponent
         share = self.data_exponent / total
         size = self._balance() * (compute / 6) ** share
@@ -189,7 +193,7 @@ class Surface:
         Raises:
             CurveError: No amount of data takes a model of this size to that loss.
         """
-        _positive(f"The data that {self.name!r} needs", parameters=size, loss=loss)
+        positive(f"The data that {self.name!r} needs", parameters=size, loss=loss)
         least = self.floor + self.size_scale * size**-self.size_exponent
         if loss <= least:
             asked = f"The data for {size:.3g} parameters to a loss of {loss:.6g} {self.unit}"
@@ -217,13 +221,20 @@ def bits_per_byte(nats_per_token: float, bytes_per_token: float) -> float:
     >>> round(bits_per_byte(1.741, 3.952), 3)  # Pythia-12B on the Pile
     0.636
     """
-    _positive("Bits per byte", bytes_per_token=bytes_per_token)
+    positive("Bits per byte", bytes_per_token=bytes_per_token)
     if not math.isfinite(nats_per_token):
         raise CurveError("Bits per byte", f"the loss is {nats_per_token}")
     return nats_per_token / (math.log(2) * bytes_per_token)
 
 
-def _positive(asked: str, **numbers: float) -> None:
+def require_range(asked: str, fitted: tuple[float, float] | None) -> None:
+    """Refuse a fitted range that is not one of positive FLOPs."""
+    if fitted is not None and not 0 < fitted[0] <= fitted[1] < math.inf:
+        raise CurveError(asked, f"its range {fitted} is not one of positive FLOPs")
+
+
+def positive(asked: str, **numbers: float) -> None:
+    """Refuse what is not positive and finite, by its name."""
     for what, number in numbers.items():
         if not (math.isfinite(number) and number > 0):
             raise CurveError(asked, f"{what.replace('_', ' ')} {number} is not positive and finite")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from unexplained.curves.curve import Curve, Surface
-from unexplained.curves.fit import Point
+from unexplained.curves.points import Point
 from unexplained.errors import CurveError, near_matches
 
 PF_DAY = 8.64e19
