@@ -264,11 +264,14 @@ def _scale(
     except CurveError as error:
         return Scale(says=says, unit=BITS, rungs=points, law=None, refused=str(error),
                      subject=None, explained=())  # fmt: skip
+    law, bend, form = law_of(fitted)
     return Scale(
         says=says,
         unit=BITS,
         rungs=points,
-        law=law_of(fitted),
+        law=law,
+        bend=bend,
+        form=form,
         left=left_out(runs, names, measured, settings, unit=BITS),
         subject=None,
         explained=tuple(

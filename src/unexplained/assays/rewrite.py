@@ -30,12 +30,14 @@ from unexplained.assays.asked import (
 )
 from unexplained.assays.provenance import found_again
 from unexplained.bars import bars_of, increase, loss, recovered, ties_with
+from unexplained.bars.rungs import Seeds
 from unexplained.errors import ExplanationError, require_count, require_once
 from unexplained.evaluate import Condition, Edited, Other, distinct, evaluate, joint, observe
 from unexplained.explanations import LIBRARY, Explanation, fit, fit_program
 from unexplained.explanations.fit import sites_to_observe
 from unexplained.ladder.conditions import on_ladder, to_compare
 from unexplained.ladder.scale import scale_of
+from unexplained.ladder.scatter import seeds_of
 from unexplained.ledger import Ledger
 from unexplained.record import Description, Number
 from unexplained.record.rewrite import BreakEven, Choice, ProgramRow, RewriteRecord, Step
@@ -230,10 +232,10 @@ def rewrite(
         subject, text, conditions, folder=folder,
         progress=lambda done, total: say(f"rewriting on {text.name}", done, total),
     )  # fmt: skip
-    names = to_compare(weaker)
+    names, seeds = to_compare(weaker), seeds_of(ledger)
     whole = measured[_name("explained", orders[0], len(where))]
     placed = [whole, *(t.name for t in tables), *(one.name for one in programs)]
-    steps = _read(ledger, orders, measured, names, settings)
+    steps = _read(ledger, orders, measured, names, seeds, settings)
     losses = {name: loss(ledger, name, settings=settings) for name in names}
     ordered = sorted(names, key=lambda name: -(losses[name].value or 0.0))
     return RewriteRecord(
@@ -253,13 +255,17 @@ def rewrite(
         steps=steps,
         programs=tuple(
             _program(
-                ledger, one, pair[0].description, pair[1].condition().name, tables, names, settings
-            )
+                ledger, one, pair[0].description, pair[1].condition().name, tables, names, seeds,
+                settings,
+            )  # fmt: skip
             for one, pair in written.items()
         ),
         scale=scale_of(ledger, subject, placed, settings=settings) if on_ladder(subject) else None,
         break_even=tuple(_break_even(name, losses[name], steps, draws) for name in ordered),
-        itself={name: ties_with(ledger, name, names, settings=settings).place for name in ordered},
+        itself={
+            name: ties_with(ledger, name, names, seeds=seeds, settings=settings).place
+            for name in ordered
+        },
         **found_again(subject, settings, started, weaker),
     )
 
@@ -271,6 +277,7 @@ def _program(
     shuffled: str,
     tables: Sequence[NGram],
     weaker: Sequence[str],
+    seeds: Seeds | None,
     settings: Settings,
 ) -> ProgramRow:
     bases = [table.name for table in tables]
@@ -278,8 +285,8 @@ def _program(
         name=program.name,
         says=program.says,
         description=description,
-        bars=bars_of(ledger, program.name, bases, weaker, settings=settings),
-        shuffled=bars_of(ledger, shuffled, bases, weaker, settings=settings),
+        bars=bars_of(ledger, program.name, bases, weaker, seeds=seeds, settings=settings),
+        shuffled=bars_of(ledger, shuffled, bases, weaker, seeds=seeds, settings=settings),
     )
 
 
@@ -310,6 +317,7 @@ def _read(
     orders: Sequence[Sequence[Site]],
     measured: Mapping[str, str],
     weaker: Sequence[str],
+    seeds: Seeds | None,
     settings: Settings,
 ) -> tuple[Step, ...]:
     steps = []
@@ -324,7 +332,7 @@ def _read(
                     explained=loss(ledger, explained, settings=settings),
                     ablated=loss(ledger, ablated, settings=settings),
                     recovered=recovered(ledger, explained, ablated, settings=settings),
-                    place=ties_with(ledger, explained, weaker, settings=settings)
+                    place=ties_with(ledger, explained, weaker, seeds=seeds, settings=settings)
                     if weaker
                     else None,
                 )

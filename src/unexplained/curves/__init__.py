@@ -31,6 +31,7 @@ from unexplained.curves.place import (
 from unexplained.curves.points import Point
 from unexplained.curves.published import CEREBRAS_POINTS, CURVES, PF_DAY, SURFACES, published
 from unexplained.curves.rungs import LeftOut, leave_one_out
+from unexplained.curves.shift import Shift
 from unexplained.curves.surface import fit_surface
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "Predicted",
     "Row",
     "Share",
+    "Shift",
     "Surface",
     "bits_per_byte",
     "compute_left",

@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from unexplained.curves.bend import Bend
-from unexplained.curves.curve import Curve
-from unexplained.curves.draws import Draws
+from unexplained.curves.draws import AnyCurve, Draws
 from unexplained.curves.fit import FittedCurve
 from unexplained.curves.place import NO_ERROR, Laws, joined, laws_of, out_of_range
 from unexplained.errors import CurveError
@@ -74,7 +72,7 @@ class Row:
 
 
 def fraction_needed(
-    curve: Curve | Bend | FittedCurve,
+    curve: AnyCurve | FittedCurve,
     baseline: Baseline,
     *,
     strong: float = GPT_4,
@@ -116,7 +114,7 @@ def fraction_needed(
 
 
 def compute_left(
-    curve: Curve | Bend | FittedCurve,
+    curve: AnyCurve | FittedCurve,
     baseline: Baseline,
     fraction: float,
     *,
@@ -163,7 +161,7 @@ def compute_left(
 
 
 def table(
-    curves: Sequence[Curve | Bend | FittedCurve],
+    curves: Sequence[AnyCurve | FittedCurve],
     baselines: Sequence[Baseline],
     *,
     strong: float = GPT_4,
@@ -190,7 +188,7 @@ def _row(
     strong: float,
     weak: float,
     fractions: Sequence[float],
-    curve: Curve | Bend | FittedCurve,
+    curve: AnyCurve | FittedCurve,
 ) -> Row:
     settings = laws.settings
     beyond = [out_of_range(laws.curve, compute) for compute in (weak, strong)]
@@ -227,7 +225,7 @@ def _beyond(laws: Laws, *computes: float) -> bool:
 
 
 def _checked(
-    curve: Curve | Bend | FittedCurve,
+    curve: AnyCurve | FittedCurve,
     baseline: Baseline,
     strong: float,
     weak: float | None,

@@ -1,21 +1,23 @@
-"""Law or bend: whichever foretells each rung better from the others."""
+"""Law, bend or shift: whichever foretells each rung best from the others."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from unexplained.curves.bend import bend_left_out
+from unexplained.curves.draws import FORMS
 from unexplained.curves.points import FEWEST_RUNGS
-from unexplained.curves.solve import solve
 
+MARGIN = 0.75
+"""The law is kept unless another form's error is below this share of its own: on straight ladders
+the forms foretell alike, and chance alone would choose."""
 STEPS = 12
 """Of golden section: they settle α to a part in a thousand, which no choice hangs on."""
 
 
 def left_out_errors(
     log_losses: np.ndarray, log_compute: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Root mean square log error of each rung foretold from the others, by the law and by the bend.
+) -> np.ndarray:
+    """Root mean square log error of each rung foretold from the others, by each form.
 
     All seeds of a rung are left out together: `log_losses` are the rungs' means. End rungs count
     as any other, though they are foretold from one side: it is there that forms differ.
@@ -26,34 +28,25 @@ def left_out_errors(
         weights: One per rung.
 
     Returns:
-        Of the law and of the bend, one per data set; infinite where no law is found.
+        (data set, form), in the order of `FORMS`; infinite where a form is not found, or its curve
+        through all rungs does not fall all the way.
     """
     rungs = log_compute.size
     assert rungs > FEWEST_RUNGS
-    squares = np.zeros(len(log_losses))
-    for rung in range(rungs):
-        rest = np.arange(rungs) != rung
-        found = solve(log_losses[:, rest], log_compute[rest], weights[rest], steps=STEPS)
-        with np.errstate(all="ignore"):
-            above = np.exp(found.log_scale - found.alpha * log_compute[rung])
-            squares += (log_losses[:, rung] - np.log(found.floor + above)) ** 2
-    law = np.sqrt(np.where(np.isfinite(squares), squares, np.inf) / rungs)
-    bend = bend_left_out(log_losses, log_compute, weights)
-    return law, np.sqrt((bend**2).mean(axis=1))
+    errors = []
+    for form in FORMS.values():
+        squares = np.zeros(len(log_losses))
+        for rung in range(rungs):
+            rest = np.arange(rungs) != rung
+            found = form.fitted(log_losses[:, rest], log_compute[rest], weights[rest], steps=STEPS)
+            squares += (log_losses[:, rung] - found.log_losses(log_compute[rung])) ** 2
+        if form is not FORMS["law"]:
+            squares[~form.fitted(log_losses, log_compute, weights).falls(log_compute)] = np.inf
+        errors.append(np.sqrt(np.where(np.isfinite(squares), squares, np.inf) / rungs))
+    return np.stack(errors, axis=1)
 
 
-def bent(
-    log_losses: np.ndarray, bends: np.ndarray, log_compute: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
-    """Which data sets choose the bend: it foretells better, and falls over the whole range.
-
-    Args:
-        log_losses: (data set, rung).
-        bends: ℓ, α and c fitted to each, (data set, 3).
-        log_compute: One per rung.
-        weights: One per rung.
-    """
-    law, bend = left_out_errors(log_losses, log_compute, weights)
-    u = np.array([log_compute.min(), log_compute.max()]) - np.average(log_compute, weights=weights)
-    falls = (2 * bends[:, 2:] * u < bends[:, 1:2]).all(axis=1)
-    return np.asarray((bend < law) & falls)
+def chosen(errors: np.ndarray) -> np.ndarray:
+    """Which form each data set chooses, as a place in `FORMS`, from `left_out_errors`."""
+    margin = np.array([1.0 if form == "law" else 1 / MARGIN for form in FORMS])
+    return np.asarray((errors * margin).argmin(axis=1))

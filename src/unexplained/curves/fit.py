@@ -5,22 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from scipy.special import fdtrc
 
-from unexplained.curves.bend import Bend, middle_of, solve_bend
-from unexplained.curves.choice import bent, left_out_errors
-from unexplained.curves.curve import Curve
-from unexplained.curves.draws import BendDraws, Draws, LawDraws, MixedDraws
+from unexplained.curves.choice import chosen, left_out_errors
+from unexplained.curves.draws import FORMS, AnyCurve, Columns, Draws, Form, MixedDraws
 from unexplained.curves.points import FEWEST_RUNGS, Ladder, Point, gathered, require_falling
-from unexplained.curves.solve import solve
-from unexplained.errors import CurveError
 from unexplained.stats import Settings
-
-Form = Literal["law", "bend"]
-"""L = E + A·C^(−α), or ln L quadratic in ln C."""
 
 POOLED_ABOVE = 0.25
 """Seeds and residuals are pooled into one spread unless an F test finds the rungs further off the
@@ -32,8 +24,8 @@ and Hartley, Ann. Math. Statist. 27, 1956): a spread that is too small is the wo
 class FittedForm:
     """One form fitted to a ladder, and bootstrap draws of it."""
 
-    curve: Curve | Bend
-    draws: Draws
+    curve: AnyCurve
+    draws: Columns
     """One per resample; none where there is nothing to tell the spread from."""
     noise_draws: np.ndarray
     """(resample,): the standard deviation of log losses that each draw was made with."""
@@ -56,11 +48,11 @@ class FittedForm:
 class FittedCurve:
     """A fitted curve and bootstrap draws of it; see `fit_curve` for how far to trust them."""
 
-    law: FittedForm
-    bend: FittedForm | None
-    """None with 3 rungs, which any curve of three numbers goes through, and where it does not fall."""
+    forms: Mapping[Form, FittedForm]
+    """The law always; the others where there are more than 3 rungs, which any curve of three
+    numbers goes through, and where they fall over the whole range."""
     form: Form
-    """Which of the two foretells the rungs better."""
+    """Which of them foretells the rungs best."""
     draws: Draws
     """Each of the form that its own data chose."""
     run_to_run: float | None
@@ -72,10 +64,10 @@ class FittedCurve:
     @property
     def chosen(self) -> FittedForm:
         """The fit of the form that was chosen."""
-        return self.bend if self.form == "bend" and self.bend is not None else self.law
+        return self.forms[self.form]
 
     @property
-    def curve(self) -> Curve | Bend:
+    def curve(self) -> AnyCurve:
         """The curve that was chosen."""
         return self.chosen.curve
 
@@ -85,17 +77,20 @@ class FittedCurve:
         return self.chosen.noise
 
     @property
-    def both(self) -> tuple[Draws, ...]:
-        """Draws of each form apart: what is said beyond the rungs holds by either."""
-        return tuple(one.draws for one in (self.law, self.bend) if one is not None)
+    def law(self) -> FittedForm:
+        """E + A·C^(−α)."""
+        return self.forms["law"]
 
-    def only(self, form: Form) -> FittedCurve | None:
-        """The same by one form alone, its choice taken for granted; None where there is no bend."""
-        if form == "law":
-            return replace(self, bend=None, form="law", draws=self.law.draws)
-        if self.bend is None:
-            return None
-        return replace(self, form="bend", draws=self.bend.draws)
+    @property
+    def bending(self) -> Form | None:
+        """Which of the two forms that bend foretells the rungs better."""
+        some = [form for form in self.forms if form != "law"]
+        return min(some, key=lambda form: self.forms[form].left_out or 0.0, default=None)
+
+    def only(self, form: Form) -> FittedCurve:
+        """The same by one form alone, its choice taken for granted."""
+        one = self.forms[form]
+        return replace(self, forms={form: one}, form=form, draws=one.draws)
 
 
 def fit_curve(
@@ -149,123 +144,92 @@ def fit_curve(
     require_falling(ladder)
     moved = 0.0 if shifts is None else np.stack([shifts[r] for r in ladder.rungs], axis=1)
     logs, seeds = np.log(ladder.compute), ladder.seeds.astype(float)
-    errors: tuple[float | None, float | None] = (None, None)
+    errors: dict[Form, float | None] = {"law": None}
+    best: Form = "law"
     if len(ladder.rungs) > FEWEST_RUNGS:
-        by_law, by_bend = left_out_errors(ladder.log_loss[None], logs, seeds)
-        errors = float(by_law[0]), float(by_bend[0])
-    law = _law(ladder, name, moved, errors[0], settings)
-    bend = None if errors[1] is None else _bend(ladder, name, moved, errors[1], settings)
-    form: Form = "law"
-    draws = law.draws
-    if bend is not None and bend.left_out is not None and law.left_out is not None:
-        form = "bend" if bend.left_out < law.left_out else "law"
-        assert isinstance(law.curve, Curve)
-        draws = _chosen_again(bend if form == "bend" else law, law.curve, logs, seeds)
+        found = left_out_errors(ladder.log_loss[None], logs, seeds)
+        errors = dict(zip(FORMS, found[0].tolist(), strict=True))
+        best = list(FORMS)[int(chosen(found)[0])]
+    forms = {
+        form: _fitted(form, ladder, name, moved, error, settings)
+        for form, error in errors.items()
+        if form == "law" or error != math.inf
+    }
     extra = ladder.within_freedom
     return FittedCurve(
-        law=law,
-        bend=bend,
-        form=form,
-        draws=draws,
+        forms=forms,
+        form=best,
+        draws=_chosen_again(forms[best], logs, seeds),
         run_to_run=math.sqrt(ladder.within / extra) if extra else None,
         rungs=ladder.rungs,
         settings=settings,
     )
 
 
-def _law(
+def _fitted(
+    form: Form,
     ladder: Ladder,
     name: str,
     moved: np.ndarray | float,
     left_out: float | None,
     settings: Settings,
 ) -> FittedForm:
-    """The law, and draws of it."""
-    logs = np.log(ladder.compute)
-    weights, squares, freedom, pooled = _spread(
-        ladder, lambda weights: float(solve(ladder.log_loss[None], logs, weights).error[0])
-    )
-    found = solve(ladder.log_loss[None], logs, weights)
+    """One form, and draws of it."""
+    kind, logs, rungs = FORMS[form], np.log(ladder.compute), len(ladder.rungs)
+
+    def fit(weights: np.ndarray) -> tuple[Columns, np.ndarray, float]:
+        found = kind.fitted(ladder.log_loss[None], logs, weights, steps=34)
+        fitted = np.array([found.log_losses(log)[0] for log in logs])
+        return found, fitted, float((weights * (ladder.log_loss - fitted) ** 2).sum())
+
+    weights, squares, freedom, pooled = _spread(ladder, lambda weights: fit(weights)[2])
+    found, fitted, _ = fit(weights)
     noise = math.sqrt(squares / freedom) if freedom else None
-    curve = Curve(
+    curve = found.curve(
         name=name,
-        floor=float(found.floor[0]),
-        scale=math.exp(float(found.log_scale[0])),
-        exponent=float(found.alpha[0]),
         fitted=(float(ladder.compute[0]), float(ladder.compute[-1])),
         unit=ladder.unit,
         spread=noise or 0.0,
-        says=_says(ladder),
+        says=f"{rungs} rungs, {int(ladder.seeds.sum())} models.",
     )
-    fitted = np.log(curve.floor + np.exp(found.log_scale[0] - curve.exponent * logs))
-    sets, noises = _sets(fitted + moved, weights, squares, freedom, settings, stream=())
-    table = law_draws(sets, logs, weights, curve)
+    # A stream of its own for each form, so that they do not share their luck.
+    stream = [settings.seed, *([list(FORMS).index(form)] if form != "law" else [])]
+    sets, noises = _sets(fitted + moved, weights, squares, freedom, settings.resamples, stream)
+    draws = _whole(kind.fitted(sets, logs, weights), found, logs)
+    spare = rungs - FEWEST_RUNGS
     return FittedForm(
-        curve, table, _frozen(noises), noise, _misfit(ladder, fitted), pooled, freedom, left_out,
-        sets,
-    )  # fmt: skip
-
-
-def _bend(
-    ladder: Ladder, name: str, moved: np.ndarray | float, left_out: float, settings: Settings
-) -> FittedForm | None:
-    """The bend, and draws of it; None where it does not fall over the whole range."""
-    logs = np.log(ladder.compute)
-    weights, squares, freedom, pooled = _spread(
-        ladder, lambda weights: float(solve_bend(ladder.log_loss[None], logs, weights)[1][0])
+        curve=curve,
+        draws=draws,
+        noise_draws=noises,
+        noise=noise,
+        misfit=math.sqrt(((ladder.log_loss - fitted) ** 2).sum() / spare) if spare else None,
+        pooled=pooled,
+        freedom=freedom,
+        left_out=left_out if left_out != math.inf else None,
+        sets=sets,
     )
-    level, alpha, curvature = solve_bend(ladder.log_loss[None], logs, weights)[0][0]
-    middle = middle_of(logs, weights)
-    noise = math.sqrt(squares / freedom) if freedom else None
-    try:
-        curve = Bend(
-            name=name,
-            middle=math.exp(middle),
-            log_loss=float(level),
-            exponent=float(alpha),
-            curvature=float(curvature),
-            fitted=(float(ladder.compute[0]), float(ladder.compute[-1])),
-            unit=ladder.unit,
-            spread=noise or 0.0,
-            says=_says(ladder),
-        )
-    except CurveError:
-        return None
-    u = logs - middle
-    fitted = level - alpha * u + curvature * u * u
-    sets, noises = _sets(fitted + moved, weights, squares, freedom, settings, stream=(4,))
-    draws = BendDraws(_frozen(solve_bend(sets, logs, weights)[0]), middle)
-    return FittedForm(
-        curve, draws, _frozen(noises), noise, _misfit(ladder, fitted), pooled, freedom, left_out,
-        sets,
-    )  # fmt: skip
 
 
-def law_draws(
-    sets: np.ndarray, logs: np.ndarray, weights: np.ndarray, curve: Curve
-) -> LawDraws:
-    """The law fitted to each of many data sets, (data set, rung)."""
-    if not len(sets):
-        return LawDraws(np.empty((0, 3)))
-    found = solve(sets, logs, weights, steps=20)
-    table = np.stack([found.floor, np.exp(found.log_scale), found.alpha], axis=1)
-    # With one degree of freedom a few in a thousand draws are so far off that no curve is found.
-    table[~np.isfinite(table).all(1)] = (curve.floor, curve.scale, curve.exponent)
-    return LawDraws(_frozen(table))
+def _whole(draws: Columns, found: Columns, logs: np.ndarray) -> Columns:
+    """Draws with the fit itself for those that are no curve.
+
+    With one degree of freedom a few in a thousand are so far off that no curve is found.
+    """
+    table = np.where(draws.falls(logs)[:, None], draws.table, found.table)
+    table.flags.writeable = False
+    return replace(draws, table=table)
 
 
-def _chosen_again(
-    chosen: FittedForm, law: Curve, logs: np.ndarray, weights: np.ndarray
-) -> Draws:
-    """Both forms fitted to the draws' data, and chosen between in each."""
-    sets, own = chosen.sets, chosen.draws
-    if not len(sets):
-        return own
-    bends = solve_bend(sets, logs, weights)[0]
-    which = bent(sets, bends, logs, weights)
-    bend = own if isinstance(own, BendDraws) else BendDraws(bends, middle_of(logs, weights))
-    other = own if isinstance(own, LawDraws) else law_draws(sets, logs, weights, law)
-    return MixedDraws(other, bend, which)
+def _chosen_again(best: FittedForm, logs: np.ndarray, weights: np.ndarray) -> Draws:
+    """Every form fitted to the draws' data, and chosen between in each."""
+    if len(logs) <= FEWEST_RUNGS or not len(best.sets):
+        return best.draws
+    which = chosen(left_out_errors(best.sets, logs, weights))
+    forms = tuple(
+        best.draws if isinstance(best.draws, kind) else kind.fitted(best.sets, logs, weights)
+        for kind in FORMS.values()
+    )
+    return MixedDraws(forms, which)
 
 
 def _spread(
@@ -288,9 +252,8 @@ def _sets(
     weights: np.ndarray,
     squares: float,
     freedom: int,
-    settings: Settings,
-    *,
-    stream: tuple[int, ...],
+    resamples: int,
+    stream: Sequence[int],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log losses drawn about the fitted ones, (resample, rung), and the spread of each draw.
 
@@ -298,21 +261,7 @@ def _sets(
     """
     if not freedom:
         return np.empty((0, weights.size)), np.empty(0)
-    rng = np.random.default_rng([settings.seed, *stream] if stream else settings.seed)
-    noises = np.sqrt(squares / rng.chisquare(freedom, settings.resamples))
-    normal = rng.standard_normal((settings.resamples, weights.size))
+    rng = np.random.default_rng(stream)
+    noises = np.sqrt(squares / rng.chisquare(freedom, resamples))
+    normal = rng.standard_normal((resamples, weights.size))
     return fitted + noises[:, None] * normal / np.sqrt(weights), noises
-
-
-def _misfit(ladder: Ladder, fitted: np.ndarray) -> float | None:
-    spare = len(ladder.rungs) - FEWEST_RUNGS
-    return math.sqrt(((ladder.log_loss - fitted) ** 2).sum() / spare) if spare else None
-
-
-def _says(ladder: Ladder) -> str:
-    return f"{len(ladder.rungs)} rungs, {int(ladder.seeds.sum())} models."
-
-
-def _frozen(array: np.ndarray) -> np.ndarray:
-    array.flags.writeable = False
-    return array

@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from unexplained.curves.bend import Bend
 from unexplained.curves.curve import Curve
-from unexplained.curves.draws import BendDraws, Draws, LawDraws
+from unexplained.curves.draws import AnyCurve, BendDraws, Draws, LawDraws, ShiftDraws
 from unexplained.curves.fit import FittedCurve
 from unexplained.errors import CurveError
 from unexplained.record import Number
@@ -25,7 +25,7 @@ range: otherwise a last rung that came out lucky could not be placed on its own 
 
 NO_ERROR = "the curve's own error is not in this interval"
 TURNED = "the bend does not fall there any more"
-EITHER = "the interval is that of the law and of the bend, as no rung there tells which holds"
+EITHER = "the interval is that of law and bends together, as no rung there tells which holds"
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ class Share:
 class Laws:
     """A curve and its draws; the curve itself is its only draw where it has none."""
 
-    curve: Curve | Bend
+    curve: AnyCurve
     draws: Draws
-    both: tuple[Draws, ...]
+    every: tuple[Draws, ...]
     """Draws of each form apart, for what lies beyond the rungs."""
     settings: Settings
     certain: bool
@@ -75,32 +75,36 @@ class Laws:
     def ends(
         self, of: Callable[[Draws], np.ndarray], value: float, *, beyond: bool
     ) -> tuple[float, float]:
-        """Percentile ends of what is asked of the draws; beyond the rungs those of either form.
+        """Percentile ends of what is asked of the draws; beyond the rungs those of every form.
 
-        No rung says which form holds there, so the interval has both.
+        No rung says which form holds there, so the interval has all.
         """
-        every = (self.draws, *self.both) if beyond else (self.draws,)
-        found = [percentile_ends(of(draws), value, self.settings.level) for draws in every]
+        some = (self.draws, *self.every) if beyond else (self.draws,)
+        found = [percentile_ends(of(draws), value, self.settings.level) for draws in some]
         return min(low for low, _ in found), max(high for _, high in found)
 
 
-def laws_of(curve: Curve | Bend | FittedCurve, settings: Settings | None = None) -> Laws:
+def laws_of(curve: AnyCurve | FittedCurve, settings: Settings | None = None) -> Laws:
     """The draws of a curve; a published one, and one through three rungs, is its only draw."""
     if isinstance(curve, FittedCurve):
         if curve.draws.count:
-            return Laws(curve.curve, curve.draws, curve.both, curve.settings, False)
+            every = tuple(one.draws for one in curve.forms.values())
+            return Laws(curve.curve, curve.draws, every, curve.settings, False)
         settings, curve = curve.settings, curve.curve
     alone: Draws
-    if isinstance(curve, Bend):
+    if isinstance(curve, Curve):
+        alone = LawDraws(np.array([[curve.floor, curve.scale, curve.exponent]]), 0.0)
+    elif isinstance(curve, Bend):
         row = [[curve.log_loss, curve.exponent, curve.curvature]]
         alone = BendDraws(np.array(row), math.log(curve.middle))
     else:
-        alone = LawDraws(np.array([[curve.floor, curve.scale, curve.exponent]]))
+        row = [[curve.log_loss, curve.exponent, curve.start / curve.middle]]
+        alone = ShiftDraws(np.array(row), math.log(curve.middle))
     return Laws(curve, alone, (), settings or Settings(), True)
 
 
 def loss_at(
-    curve: Curve | Bend | FittedCurve,
+    curve: AnyCurve | FittedCurve,
     compute: float,
     *,
     extrapolate: bool = False,
@@ -124,12 +128,12 @@ def loss_at(
     if laws.certain:
         return Predicted(Number(value=value, unit=unit), extrapolated, joined(note, NO_ERROR))
     low, high = laws.ends(lambda draws: draws.losses(compute), value, beyond=extrapolated)
-    note = joined(note, EITHER if extrapolated and len(laws.both) > 1 else "")
+    note = joined(note, EITHER if extrapolated and len(laws.every) > 1 else "")
     return Predicted(Number(value=value, low=low, high=high, unit=unit), extrapolated, note)
 
 
 def compute_of(
-    curve: Curve | Bend | FittedCurve,
+    curve: AnyCurve | FittedCurve,
     loss: Number,
     *,
     draws: np.ndarray | None = None,
@@ -175,7 +179,7 @@ def compute_of(
     low, high = _exponents(
         laws.ends(lambda draws: draws.log_compute(losses), math.log(value), beyond=extrapolated)
     )
-    note = joined(note, EITHER if extrapolated and len(laws.both) > 1 else "")
+    note = joined(note, EITHER if extrapolated and len(laws.every) > 1 else "")
     if high is None:
         note = joined(note, "the loss is not distinguishable from the floor: no upper end")
     elif not extrapolated and (out_of_range(laws.curve, low)[0] or out_of_range(laws.curve, high)[0]):
@@ -184,7 +188,7 @@ def compute_of(
 
 
 def share(
-    curve: Curve | Bend | FittedCurve,
+    curve: AnyCurve | FittedCurve,
     loss_explained: Number,
     loss_model: Number,
     *,
@@ -266,7 +270,7 @@ def _exponents(logs: tuple[float, float]) -> tuple[float, float | None]:
     return math.exp(low), math.exp(high) if high < 709 else None
 
 
-def _placeable(curve: Curve | Bend, loss: Number, extrapolate: bool) -> tuple[str, bool, str]:
+def _placeable(curve: AnyCurve, loss: Number, extrapolate: bool) -> tuple[str, bool, str]:
     """Why a loss has no compute, or nothing; whether it is outside of the range; a note."""
     asked = f"The compute of a loss on the curve {curve.name!r}"
     if loss.unit != curve.unit:
@@ -286,15 +290,15 @@ def _placeable(curve: Curve | Bend, loss: Number, extrapolate: bool) -> tuple[st
     return (note if extrapolated and not extrapolate else ""), extrapolated, note
 
 
-def out_of_range(curve: Curve | Bend, compute: float | None) -> tuple[bool, str]:
+def out_of_range(curve: AnyCurve, compute: float | None) -> tuple[bool, str]:
     """Whether a compute lies beyond the curve's range by more than `SLACK` spreads of loss."""
     if curve.fitted is None:
         return False, "the range that the curve was fitted on is not known"
-    if compute is None:
+    if compute is None or compute <= 0:
         return True, ""
     least, most = curve.fitted
     room = SLACK * curve.spread + 1e-9
-    loss = curve.floor if math.isinf(compute) else curve.loss(max(compute, 1e-300))
+    loss = curve.floor if math.isinf(compute) else curve.loss(compute)
     if least <= compute * (1 + 1e-9) and compute <= most * (1 + 1e-9):
         return False, ""
     below = compute < least
@@ -302,7 +306,7 @@ def out_of_range(curve: Curve | Bend, compute: float | None) -> tuple[bool, str]
         loss > curve.loss(least) * math.exp(room)
         if below
         else loss < curve.loss(most) * math.exp(-room)
-    )
+    ) or (math.isfinite(compute) and curve.slope(compute) >= 0)
     times, side = (least / compute, "below") if below else (compute / most, "above")
     said = "extrapolated" if far else "extrapolated by less than single runs scatter"
     return far, (

@@ -3,7 +3,8 @@
 `with_control`: exact effects on a random part of the documents, a cheap approximation on all.
 `survivors` and `missed`: all components on few documents, the rest of the work on those that
 could matter, and a bound on how many were wrongly let go. `rank_intervals`: which ranks the
-documents can tell apart. `docs/statistics.md` gives derivations and simulations.
+documents can tell apart. `slope_over` and `over_runs`: what another seed of training would have
+changed, beside other documents. `docs/statistics.md` gives derivations and simulations.
 """
 
 from unexplained.estimators.control import Estimate, at_random, with_control
@@ -16,17 +17,33 @@ from unexplained.estimators.racing import (
     survivors,
 )
 from unexplained.estimators.ranks import Ranks, rank_intervals
+from unexplained.estimators.seeds import (
+    Scatter,
+    Slope,
+    jackknifed,
+    noise,
+    over_runs,
+    scatter_of,
+    slope_over,
+)
 
 __all__ = [
     "Bound",
     "Estimate",
     "Missed",
     "Ranks",
+    "Scatter",
     "Selection",
+    "Slope",
     "at_random",
+    "jackknifed",
     "missed",
     "missed_among",
+    "noise",
+    "over_runs",
     "rank_intervals",
+    "scatter_of",
+    "slope_over",
     "survivors",
     "with_control",
 ]

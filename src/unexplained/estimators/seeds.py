@@ -1,0 +1,228 @@
+"""Numbers of training runs: other documents and another seed are two sources of variation.
+
+An interval over documents holds the models fixed. A conclusion about *sizes* or *recipes*
+("harder with size", "rung 4 is ahead of rung 3 on few tokens") is about runs that were not made
+as well, so the scatter from run to run belongs into its interval. It is added to the draws over
+documents as normal noise with a standard deviation σ that is drawn too, σ² = (sum of squares)/χ²
+for the degrees of freedom that the estimate rests on: with documents that do not matter the
+result is exactly the t interval (as in `curves.fit_curve`). Three seeds resampled with
+replacement would instead give intervals too short by √(2/3) and more.
+
+Runs are taken to be independent draws whose scatter is the same at every size. Seeds measured on
+the same documents differ by the documents' chance too, which the draws hold already: intervals are
+a little too wide, never too narrow for it. `docs/statistics.md` has the coverage on simulated runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import fdtrc
+
+from unexplained.errors import MeasurementError
+from unexplained.record import Number
+from unexplained.stats import SHARE, Settings, ends
+
+POOLED_ABOVE = 0.25
+"""Seeds and the rungs' distances from the line make one scatter unless an F test finds the rungs
+further off than seeds explain, at this p (lenient, as in `curves.fit`)."""
+
+STREAM = 16
+"""Of random numbers: the draws of runs depend on no other draws."""
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """How far runs that differ by their seed alone lie apart."""
+
+    squares: float
+    """Sum of squares about their own mean."""
+    freedom: int
+    """Degrees of freedom: runs beyond the first of each kind."""
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation of one run, in the unit of what was measured; None if not known."""
+        return math.sqrt(self.squares / self.freedom) if self.freedom else None
+
+
+def scatter_of(kinds: Sequence[np.ndarray]) -> Scatter:
+    """Pool the scatter within kinds of runs; a kind with one run adds nothing.
+
+    >>> round(scatter_of([np.array([0.1, 0.3]), np.array([0.5])]).deviation, 4)
+    0.1414
+    """
+    squares = sum(float(((kind - kind.mean()) ** 2).sum()) for kind in kinds)
+    return Scatter(squares, sum(kind.size - 1 for kind in kinds))
+
+
+def noise(error: float, freedom: int, settings: Settings) -> np.ndarray:
+    """Draws of what other runs would have changed: `error` times a t with `freedom` degrees.
+
+    Args:
+        error: Standard error of the estimate over runs.
+        freedom: Degrees of freedom that it rests on.
+        settings: Resamples and seed.
+
+    Returns:
+        (resample,), to be added to draws over documents.
+
+    Raises:
+        MeasurementError: There are no degrees of freedom.
+    """
+    if freedom < 1:
+        raise MeasurementError(
+            "The scatter of training runs", "there is one run of each kind", "Give more seeds."
+        )
+    rng = np.random.default_rng([settings.seed, STREAM])
+    spread = np.sqrt(freedom / rng.chisquare(freedom, settings.resamples))
+    draws: np.ndarray = error * spread * rng.standard_normal(settings.resamples)
+    return draws
+
+
+def over_runs(
+    value: float,
+    draws: np.ndarray,
+    error: float,
+    freedom: int,
+    tokens: np.ndarray,
+    *,
+    settings: Settings,
+    unit: str = SHARE,
+) -> Number:
+    """A number over runs, with an interval for other documents and other runs together.
+
+    Args:
+        value: What was measured.
+        draws: The same in every resample of the documents; those that are not finite count beyond
+            both ends, so that an end they reach is None.
+        error: Standard error over runs, in `unit`.
+        freedom: Its degrees of freedom.
+        tokens: Per document, for how many documents there are.
+        settings: Level, resamples and seed.
+        unit: Unit of the value.
+    """
+    moved = draws + noise(error, freedom, settings)[: draws.size]
+    lost = np.isnan(moved)
+    low, _ = ends(np.where(lost, -np.inf, moved), value, tokens, settings.level)
+    _, high = ends(np.where(lost, np.inf, moved), value, tokens, settings.level)
+    return Number(
+        value=value,
+        low=low if math.isfinite(low) else None,
+        high=high if math.isfinite(high) else None,
+        unit=unit,
+    )
+
+
+def jackknifed(left: Sequence[float]) -> tuple[float, int]:
+    """Standard error over runs and its degrees of freedom, from the estimates with one run left out.
+
+    √((m − 1)/m · Σ(θ₍ᵢ₎ − θ̄)²) for m runs (Tukey 1958; Efron and Stein, *Annals of Statistics* 9,
+    1981: not too small on average). For a mean it is the standard error of the mean, exactly; for
+    what is made of two runs at a time it counts each run once.
+
+    >>> runs = np.array([1.0, 2.0, 6.0])
+    >>> error, freedom = jackknifed([np.delete(runs, i).mean() for i in range(3)])
+    >>> bool(abs(error - runs.std(ddof=1) / 3**0.5) < 1e-12), freedom
+    (True, 2)
+    """
+    m = len(left)
+    if m < 2:
+        raise MeasurementError(
+            "A standard error over runs", f"there are {m}", "Give two runs or more."
+        )
+    values = np.asarray(left, dtype=float)
+    return math.sqrt((m - 1) / m * float(((values - values.mean()) ** 2).sum())), m - 1
+
+
+@dataclass(frozen=True)
+class Slope:
+    """A slope over sizes, with what its interval rests on."""
+
+    number: Number
+    """Interval for other documents and other runs."""
+    seeds: Scatter
+    """Within sizes of several runs."""
+    freedom: int
+    """Degrees of freedom of the scatter that was added: 0 where none can be had."""
+    bent: bool
+    """Whether sizes lie further off the line than seeds explain: then their own distances from it
+    are the scatter, and a straight line is no law of them."""
+
+
+def slope_over(
+    x: Sequence[float],
+    values: Sequence[float],
+    draws: np.ndarray,
+    tokens: np.ndarray,
+    *,
+    settings: Settings,
+    unit: str = SHARE,
+) -> Slope:
+    """Least-squares slope of runs' values over x, with an interval for documents and for runs.
+
+    Runs of the same x differ by their seed alone. Sum of squares and degrees of freedom of the
+    scatter are those of seeds and of the sizes' distances from the line together (N − 2 for N
+    runs: the textbook's t interval of a slope), or, where an F test finds the sizes further off the
+    line than seeds explain (`POOLED_ABOVE`), those of the distances alone, sizes weighing the same.
+    With two sizes and one run of each there is no scatter, and the interval is of documents alone.
+
+    It misleads where the scatter grows or shrinks with size, and where a curve is not straight: a
+    line's slope is then an average over these sizes.
+
+    Args:
+        x: One per run, such as log10 of compute; at least two different.
+        values: One per run.
+        draws: (run, resample): the same on resampled documents. NaN where it is refused there.
+        tokens: Per document.
+        settings: Level, resamples and seed.
+        unit: Unit of the slope.
+    """
+    places, which = np.unique(np.asarray(x, dtype=float), return_inverse=True)
+    y = np.asarray(values, dtype=float)
+    kinds = [y[which == i] for i in range(places.size)]
+    counts = np.array([kind.size for kind in kinds], dtype=float)
+    seeds = scatter_of(kinds)
+    squares, freedom, bent = _scatter(places, kinds, seeds)
+    weights = np.ones_like(counts) if bent else counts
+    slope = _slope_of(places, weights)
+    means = np.array([kind.mean() for kind in kinds])
+    drawn = slope @ np.stack([draws[which == i].mean(axis=0) for i in range(places.size)])
+    value = float(slope @ means)
+    # Each size's mean varies by σ²/runs, or by σ² itself where sizes are what scatters.
+    spread = float((slope**2 / (1 if bent else counts)).sum())
+    error = math.sqrt(squares / freedom * spread) if freedom else 0.0
+    number = over_runs(value, drawn, error, max(freedom, 1), tokens, settings=settings, unit=unit)
+    return Slope(number, seeds, freedom, bent)
+
+
+def _slope_of(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Numbers by which values at x are multiplied to give their weighted least-squares slope."""
+    centred = x - (weights * x).sum() / weights.sum()
+    slope: np.ndarray = weights * centred / (weights * centred**2).sum()
+    return slope
+
+
+def _scatter(
+    places: np.ndarray, kinds: Sequence[np.ndarray], seeds: Scatter
+) -> tuple[float, int, bool]:
+    """Sum of squares, its degrees of freedom, and whether the sizes are off the line."""
+    means = np.array([kind.mean() for kind in kinds])
+    counts = np.array([kind.size for kind in kinds], dtype=float)
+
+    def off(weights: np.ndarray) -> float:
+        slope = float(_slope_of(places, weights) @ means)
+        left = means - slope * places
+        left = left - (weights * left).sum() / weights.sum()
+        return float((weights * left**2).sum())
+
+    spare, between = places.size - 2, off(counts)
+    if spare > 0 and seeds.freedom:
+        within = seeds.squares / seeds.freedom
+        excess = between / spare / within if within else math.inf if between else 0.0
+        if fdtrc(spare, seeds.freedom, excess) < POOLED_ABOVE:
+            return off(np.ones_like(counts)), spare, True
+    return between + seeds.squares, max(spare, 0) + seeds.freedom, False
