@@ -126,6 +126,12 @@ class Surface:
     tokens: str = ""
     source: str = ""
     says: str = ""
+    fitted: tuple[float, float] | None = None
+    """Least and greatest training compute of the runs (FLOPs); None where that is not known."""
+    sizes: tuple[float, float] | None = None
+    """Least and greatest parameters."""
+    tokens_seen: tuple[float, float] | None = None
+    """Least and greatest training tokens."""
 
     def __post_init__(self) -> None:
         rest = (self.size_scale, self.data_scale, self.size_exponent, self.data_exponent)
@@ -134,6 +140,13 @@ class Surface:
             raise CurveError(asked, "a number is not finite")
         if self.floor < 0 or min(rest) <= 0:
             raise CurveError(asked, "E is below 0 or another number is not above 0")
+        for one in (self.fitted, self.sizes, self.tokens_seen):
+            require_range(asked, one)
+
+    def extrapolates(self, size: float, data: float) -> bool:
+        """Whether N parameters on D tokens are outside of what it was fitted on, as far as known."""
+        asked = ((size, self.sizes), (data, self.tokens_seen), (6 * size * data, self.fitted))
+        return any(not one[0] <= at <= one[1] for at, one in asked if one is not None)
 
     def loss(self, size: float, data: float) -> float:
         """L of N parameters trained on D tokens.
@@ -178,6 +191,7 @@ class Surface:
             floor=self.floor,
             scale=6**exponent * at_one,
             exponent=exponent,
+            fitted=self.fitted,
             unit=self.unit,
             tokens=self.tokens,
             source=self.source,
@@ -228,9 +242,9 @@ def bits_per_byte(nats_per_token: float, bytes_per_token: float) -> float:
 
 
 def require_range(asked: str, fitted: tuple[float, float] | None) -> None:
-    """Refuse a fitted range that is not one of positive FLOPs."""
+    """Refuse a fitted range that is not one of positive numbers."""
     if fitted is not None and not 0 < fitted[0] <= fitted[1] < math.inf:
-        raise CurveError(asked, f"its range {fitted} is not one of positive FLOPs")
+        raise CurveError(asked, f"its range {fitted} is not one of positive numbers")
 
 
 def positive(asked: str, **numbers: float) -> None:

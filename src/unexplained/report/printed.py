@@ -81,11 +81,11 @@ def scale(ladder: Scale, notes: tables.Notes, level: float, width: int) -> list[
             style="dim" if one is ladder.subject else "",
         )
     far = any(compute.extrapolated(one, ladder.law) for one in compute.everyone(ladder))
-    lines = [weaker.law(ladder), *["* extrapolated"] * far, weaker.held(ladder)]
+    lines = [weaker.law(ladder), *["* extrapolated"] * far, weaker.held(ladder), ladder.scatter]
     lines += ["the page has the shares' intervals"] * (not room)
     lines += [
         f"{heading}: refused for all, {weaker.why_none(ladder, kind)}"
-        for kind, heading, _ in weaker.SHARES
+        for kind, heading, _ in weaker.kinds(ladder)
         if (kind, heading) not in [(k, h) for k, h, _ in kinds]
     ]
     return [table, *(plain(line, "dim") for line in lines if line)]
