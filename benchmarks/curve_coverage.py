@@ -106,7 +106,9 @@ class World:
 
 AS_SHIPPED = tuple(World(truth, 6, 0.008, (3, 3, 3, 3, 1, 1)) for truth in TRUTHS)
 SINGLE = tuple(World(truth, 6, 0.003) for truth in TRUTHS)
-LONGER = tuple(World(truth, 8, 0.008) for truth in ("cerebras", "floor of 2", "quadratic", "broken"))
+LONGER = tuple(
+    World(truth, 8, 0.008) for truth in ("cerebras", "floor of 2", "quadratic", "broken")
+)
 MISFIT = tuple(
     World(truth, 6, 0.003, (3, 3, 3, 3, 1, 1), misfit=0.005) for truth in ("cerebras", "quadratic")
 )
@@ -155,9 +157,7 @@ def main() -> None:
         "machine": machine(),
     }
     asked.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(
-        json.dumps({key: found[key] for key in ("summary", "runs", "leave one out")}, indent=1)
-    )
+    print(json.dumps({key: found[key] for key in ("summary", "runs", "leave one out")}, indent=1))
 
 
 def measured(world: World, repeats: int) -> dict[str, Any]:

@@ -35,11 +35,12 @@ from unexplained.errors import ExplanationError, require_count, require_once
 from unexplained.evaluate import Condition, Edited, Other, distinct, evaluate, joint, observe
 from unexplained.explanations import LIBRARY, Explanation, fit, fit_program
 from unexplained.explanations.fit import sites_to_observe
+from unexplained.explanations.program import Written
 from unexplained.ladder.conditions import on_ladder, to_compare
 from unexplained.ladder.scale import scale_of
 from unexplained.ladder.scatter import seeds_of
 from unexplained.ledger import Ledger
-from unexplained.record import Description, Number
+from unexplained.record import Number
 from unexplained.record.rewrite import BreakEven, Choice, ProgramRow, RewriteRecord, Step
 from unexplained.sites import Site
 from unexplained.stats import Settings
@@ -254,10 +255,7 @@ def rewrite(
         bits=chosen.bits,
         steps=steps,
         programs=tuple(
-            _program(
-                ledger, one, pair[0].description, pair[1].condition().name, tables, names, seeds,
-                settings,
-            )  # fmt: skip
+            _program(ledger, one, pair, tables, names, seeds, settings)
             for one, pair in written.items()
         ),
         scale=scale_of(ledger, subject, placed, settings=settings) if on_ladder(subject) else None,
@@ -273,18 +271,17 @@ def rewrite(
 def _program(
     ledger: Ledger,
     program: Explanation,
-    description: Description,
-    shuffled: str,
+    pair: tuple[Written, Written],
     tables: Sequence[NGram],
     weaker: Sequence[str],
     seeds: Seeds | None,
     settings: Settings,
 ) -> ProgramRow:
-    bases = [table.name for table in tables]
+    bases, shuffled = [table.name for table in tables], pair[1].condition().name
     return ProgramRow(
         name=program.name,
         says=program.says,
-        description=description,
+        description=pair[0].description,
         bars=bars_of(ledger, program.name, bases, weaker, seeds=seeds, settings=settings),
         shuffled=bars_of(ledger, shuffled, bases, weaker, seeds=seeds, settings=settings),
     )

@@ -48,7 +48,9 @@ class Bend:
 
     def __post_init__(self) -> None:
         numbers = (self.middle, self.log_loss, self.exponent, self.curvature, self.spread)
-        asked = f"A bend {self.name!r} of ln L {self.log_loss}, α {self.exponent}, c {self.curvature}"
+        asked = (
+            f"A bend {self.name!r} of ln L {self.log_loss}, α {self.exponent}, c {self.curvature}"
+        )
         if not all(math.isfinite(number) for number in numbers):
             raise CurveError(asked, "a number is not finite")
         if self.middle <= 0 or self.spread < 0:
@@ -110,9 +112,7 @@ class Bend:
         return self.loss(compute) * (2 * self.curvature * u - self.exponent)
 
 
-def solve_bend(
-    log_losses: np.ndarray, log_compute: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
+def solve_bend(log_losses: np.ndarray, log_compute: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Minimise Σ w (ln L − ℓ + α·u − c·u²)² in closed form, u from the weighted middle of ln C.
 
     Args:
@@ -133,6 +133,5 @@ def solve_bend(
 
 
 def middle_of(log_compute: np.ndarray, weights: np.ndarray) -> float:
-    """ln C at which u is 0."""
+    """Ln C at which u is 0."""
     return float(np.average(log_compute, weights=weights))
-

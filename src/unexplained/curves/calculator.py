@@ -108,7 +108,7 @@ def fraction_needed(
     def needed(draws: Draws) -> np.ndarray:
         top, bottom = baseline.loss - draws.losses(weak), baseline.loss - draws.losses(strong)
         # A draw that puts the weaker model above the baseline leaves nothing to be explained.
-        return np.divide(top, bottom, out=np.full(top.shape, -np.inf), where=bottom > 0)
+        return np.asarray(np.divide(top, bottom, out=np.full(top.shape, -np.inf), where=bottom > 0))
 
     return _number(laws, value, needed, SHARE, beyond=_beyond(laws, weak, strong))
 
@@ -213,9 +213,7 @@ def _row(
             fraction: number.value is not None and _beyond(laws, number.value * strong, strong)
             for fraction, number in left.items()
         },
-        note=joined(
-            *dict.fromkeys(note for _, note in beyond), NO_ERROR if laws.certain else ""
-        ),
+        note=joined(*dict.fromkeys(note for _, note in beyond), NO_ERROR if laws.certain else ""),
     )
 
 

@@ -70,10 +70,14 @@ class Columns:
 
     def losses(self, compute: float) -> np.ndarray:
         """See `Draws`."""
-        return np.exp(self.log_losses(math.log(compute)))
+        return np.asarray(np.exp(self.log_losses(math.log(compute))))
 
     def log_losses(self, log_compute: float) -> np.ndarray:
-        """ln L at one ln C, one per draw."""
+        """Ln L at one ln C, one per draw."""
+        raise NotImplementedError
+
+    def log_compute(self, losses: np.ndarray) -> np.ndarray:
+        """See `Draws`."""
         raise NotImplementedError
 
     def falls(self, logs: np.ndarray) -> np.ndarray:
@@ -85,9 +89,7 @@ class Columns:
         raise NotImplementedError
 
     @staticmethod
-    def _solved(
-        sets: np.ndarray, logs: np.ndarray, weights: np.ndarray, steps: int
-    ) -> np.ndarray:
+    def _solved(sets: np.ndarray, logs: np.ndarray, weights: np.ndarray, steps: int) -> np.ndarray:
         raise NotImplementedError
 
     def _beside(self, losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +116,7 @@ class LawDraws(Columns):
 
     def falls(self, logs: np.ndarray) -> np.ndarray:
         """See `Columns`: wherever one was found."""
-        return np.isfinite(self.table).all(axis=1)
+        return np.asarray(np.isfinite(self.table).all(axis=1))
 
     def curve(self, **common: Any) -> Curve:
         """See `Columns`."""
@@ -122,9 +124,7 @@ class LawDraws(Columns):
         return Curve(floor=floor, scale=scale, exponent=alpha, **common)
 
     @staticmethod
-    def _solved(
-        sets: np.ndarray, logs: np.ndarray, weights: np.ndarray, steps: int
-    ) -> np.ndarray:
+    def _solved(sets: np.ndarray, logs: np.ndarray, weights: np.ndarray, steps: int) -> np.ndarray:
         found = solve(sets, logs, weights, steps=steps)
         return np.stack([found.floor, np.exp(found.log_scale), found.alpha], axis=1)
 
@@ -162,9 +162,7 @@ class BendDraws(Columns):
                     curvature=curvature, **common)  # fmt: skip
 
     @staticmethod
-    def _solved(
-        sets: np.ndarray, logs: np.ndarray, weights: np.ndarray, steps: int
-    ) -> np.ndarray:
+    def _solved(sets: np.ndarray, logs: np.ndarray, weights: np.ndarray, steps: int) -> np.ndarray:
         return solve_bend(sets, logs, weights)
 
 
@@ -195,9 +193,7 @@ class ShiftDraws(Columns):
         return Shift(middle=middle, log_loss=level, exponent=alpha, start=start * middle, **common)
 
     @staticmethod
-    def _solved(
-        sets: np.ndarray, logs: np.ndarray, weights: np.ndarray, steps: int
-    ) -> np.ndarray:
+    def _solved(sets: np.ndarray, logs: np.ndarray, weights: np.ndarray, steps: int) -> np.ndarray:
         return solve_shift(sets, logs, weights)
 
 
@@ -227,5 +223,5 @@ class MixedDraws:
 
     def log_compute(self, losses: np.ndarray) -> np.ndarray:
         """See `Draws`."""
-        every = [one.log_compute(losses) for one in self.forms]  # type: ignore[attr-defined]
+        every = [one.log_compute(losses) for one in self.forms]
         return np.choose(np.resize(self.which, every[0].size), every)

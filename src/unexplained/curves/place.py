@@ -182,7 +182,9 @@ def compute_of(
     note = joined(note, EITHER if extrapolated and len(laws.every) > 1 else "")
     if high is None:
         note = joined(note, "the loss is not distinguishable from the floor: no upper end")
-    elif not extrapolated and (out_of_range(laws.curve, low)[0] or out_of_range(laws.curve, high)[0]):
+    elif not extrapolated and (
+        out_of_range(laws.curve, low)[0] or out_of_range(laws.curve, high)[0]
+    ):
         note = joined(note, "the interval leaves the curve's range")
     return Placed(Number(value=value, low=low, high=high, unit=FLOPS), extrapolated, note)
 
@@ -335,6 +337,7 @@ def _drawn(
 
 
 def joined(*notes: str) -> str:
+    """Notes in one line, those that say something."""
     return "; ".join(note for note in notes if note)
 
 

@@ -70,7 +70,7 @@ def leave_one_out(points: Sequence[Point], settings: Settings) -> tuple[LeftOut,
 def _left_out(
     fitted: FittedCurve, rung: str, compute: float, loss: float, seeds: int, *, end: bool
 ) -> LeftOut:
-    settings, unit = fitted.settings, fitted.curve.unit
+    unit = fitted.curve.unit
     value = fitted.curve.loss(compute)
     predicted, own = Number(value=value, unit=unit), None
     if fitted.draws.count:

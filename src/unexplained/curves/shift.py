@@ -55,7 +55,9 @@ class Shift:
         if not all(math.isfinite(number) for number in numbers):
             raise CurveError(asked, "a number is not finite")
         if min(self.middle, self.exponent) <= 0 or min(self.start, self.spread) < 0:
-            raise CurveError(asked, "α or the middle is not above 0, or C₀ or the spread is below 0")
+            raise CurveError(
+                asked, "α or the middle is not above 0, or C₀ or the spread is below 0"
+            )
         require_range(asked, self.fitted)
 
     @property
@@ -103,9 +105,7 @@ class Shift:
         return -self.exponent * self.loss(compute) * compute / (compute + self.start)
 
 
-def solve_shift(
-    log_losses: np.ndarray, log_compute: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
+def solve_shift(log_losses: np.ndarray, log_compute: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Minimise Σ w (ln L − ℓ + α·ln((C + C₀)/(M + C₀)))², M the weighted middle of ln C.
 
     For a given C₀ it is a straight line, whose sum of squares is a form of the losses that no loss

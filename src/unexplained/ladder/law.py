@@ -102,8 +102,7 @@ def law_of(
     """The law, the better of the two curves that bend, and which was chosen, as a record has them."""
     law = fitted.only("law")
     floor, scale, exponent = (
-        _parameter(law, column, value, unit)
-        for column, value, unit in _numbers_of_law(law.curve)
+        _parameter(law, column, value, unit) for column, value, unit in _numbers_of_law(law.curve)
     )
     least, greatest = law.curve.fitted or (0.0, 0.0)
     kept = FittedLaw(
@@ -118,7 +117,7 @@ def law_of(
     )
     if fitted.bending is None:
         return kept, None, "law"
-    form = "bend" if fitted.form != "law" else "law"
+    form: Literal["law", "bend"] = "bend" if fitted.form != "law" else "law"
     return kept, _bend_of(fitted, fitted.bending), form
 
 

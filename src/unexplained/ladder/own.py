@@ -115,9 +115,7 @@ def share_between_rungs(
     return Number(value=value, low=max(low, 0.0), high=open_end, unit=SHARE)
 
 
-def _first(
-    x: np.ndarray, losses: np.ndarray, wanted: np.ndarray, room: float = 0.0
-) -> np.ndarray:
+def _first(x: np.ndarray, losses: np.ndarray, wanted: np.ndarray, room: float = 0.0) -> np.ndarray:
     """Where each column of falling losses first reaches what is wanted of it.
 
     Minus infinity where it is better from the first, infinity where it never is as good; within

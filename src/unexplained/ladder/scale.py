@@ -12,10 +12,10 @@ from unexplained.bars.recovered import INTACT
 from unexplained.curves import FittedCurve, Share, share
 from unexplained.curves.draws import Form
 from unexplained.errors import CurveError
+from unexplained.estimators.seeds import Scatter
 from unexplained.ladder.catalogue import Role, Trained, catalogue
 from unexplained.ladder.conditions import trained_as
 from unexplained.ladder.data import DataScale
-from unexplained.estimators.seeds import Scatter
 from unexplained.ladder.law import fit_rungs, law_of, left_out
 from unexplained.ladder.measured import Measured
 from unexplained.ladder.own import share_between_rungs, share_of_run
@@ -25,7 +25,6 @@ from unexplained.record import Number
 from unexplained.record.compute import Explained, RungPoint, Scale, ShareKind
 from unexplained.stats import SHARE, Settings
 from unexplained.subject import Subject
-
 
 ROOM = 4.0
 """Standard deviations between runs by which a draw may lie beyond the end rungs and still be placed."""
@@ -75,7 +74,9 @@ def scale_of(
     except CurveError as error:
         return Scale(says=says, rungs=points, law=None, refused=str(error), subject=None,
                      explained=())  # fmt: skip
-    scatter, said = scatter_among(rungs, {one.name: measured.values[names[one.name]] for one in rungs})
+    scatter, said = scatter_among(
+        rungs, {one.name: measured.values[names[one.name]] for one in rungs}
+    )
     place = _Place(ledger, fitted, measured, mine, scatter,
                    _rungs(fitted, rungs, names, measured, scatter, settings),
                    _data(rungs, names, measured, fitted, mine), settings)  # fmt: skip

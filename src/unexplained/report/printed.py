@@ -67,7 +67,7 @@ def scale(ladder: Scale, notes: tables.Notes, level: float, width: int) -> list[
     table.add_column("condition", min_width=10, overflow="fold")
     table.add_column("FLOPs", justify="right", no_wrap=True)
     kinds = weaker.shown_kinds(ladder)
-    room = not narrow or len(kinds) <= ROOM
+    room = len(kinds) <= ROOM + (0 if narrow else 1 + (width - NARROW) // 12)
     for _, heading, _ in kinds:
         table.add_column(heading.lower().removesuffix(" share"), justify="right", min_width=7)
     for one in compute.everyone(ladder):

@@ -17,10 +17,10 @@ COMPUTE: tuple[Term, ...] = (
         "to train with to lose no more.",
     ),
     Term(
-        "bend",
-        "A curve of loss against training compute whose exponent moves with compute: ln L quadratic in "
+        "by the bend",
+        "Read off a curve of loss against training compute whose exponent moves with compute: ln L quadratic in "
         "ln C, or A·(C + C₀)^(−α). A power law with a floor can only flatten.",
-        ("by the bend", "shift"),
+        ("bend",),
     ),
     Term(
         "between rungs",

@@ -308,7 +308,11 @@ def numbers(text: compute.Measured) -> Iterator[Number | None]:
     scale = text.scale
     if scale:
         for one in compute.everyone(scale):
-            yield from (one.loss, one.equals, *(one.shares.get(kind) for kind, _, _ in kinds(scale)))
+            yield from (
+                one.loss,
+                one.equals,
+                *(one.shares.get(kind) for kind, _, _ in kinds(scale)),
+            )
         if scale.law:
             yield from (scale.law.floor, scale.law.exponent)
         if scale.bend:
