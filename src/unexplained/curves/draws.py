@@ -181,7 +181,9 @@ class ShiftDraws(Columns):
         with np.errstate(all="ignore"):
             power = np.minimum((level - np.log(losses)) / alpha, 650.0)
             compute = (1 + start) * np.exp(power) - start
-            return self.middle + np.where(compute > 0, np.log(compute), -np.inf)
+            found = self.middle + np.where(compute > 0, np.log(compute), -np.inf)
+        # A draw whose loss does not fall says nothing of what compute buys.
+        return np.where(alpha > 0, found, np.nan)
 
     def falls(self, logs: np.ndarray) -> np.ndarray:
         """See `Columns`."""

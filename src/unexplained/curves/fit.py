@@ -195,7 +195,7 @@ def _fitted(
     # A stream of its own for each form, so that they do not share their luck.
     stream = [settings.seed, *([list(FORMS).index(form)] if form != "law" else [])]
     sets, noises = _sets(fitted + moved, weights, squares, freedom, settings.resamples, stream)
-    draws = _whole(kind.fitted(sets, logs, weights), found, logs)
+    draws = _whole(kind.fitted(sets, logs, weights), found)
     spare = rungs - FEWEST_RUNGS
     return FittedForm(
         curve=curve,
@@ -210,12 +210,12 @@ def _fitted(
     )
 
 
-def _whole(draws: Columns, found: Columns, logs: np.ndarray) -> Columns:
+def _whole(draws: Columns, found: Columns) -> Columns:
     """Draws with the fit itself for those that are no curve.
 
     With one degree of freedom a few in a thousand are so far off that no curve is found.
     """
-    table = np.where(draws.falls(logs)[:, None], draws.table, found.table)
+    table = np.where(np.isfinite(draws.table).all(axis=1)[:, None], draws.table, found.table)
     table.flags.writeable = False
     return replace(draws, table=table)
 

@@ -11,8 +11,8 @@ from unexplained.curves.curve import positive, require_range
 from unexplained.errors import CurveError
 from unexplained.stats import NATS
 
-GRID = 160
-"""Values of C₀ that are tried: steps of 6% over four decades, finer than any ladder can tell."""
+GRID = 320
+"""Values of C₀ that are tried: steps of 4% over five decades, finer than any ladder can tell."""
 LEAST = 1e-3
 """The least C₀ but 0, as a share of the least compute; the greatest is the greatest compute."""
 
