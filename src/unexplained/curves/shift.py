@@ -125,14 +125,15 @@ def solve_shift(log_losses: np.ndarray, log_compute: np.ndarray, weights: np.nda
     [-1.5, 0.5, 1.0]
     """
     middle = float(np.average(log_compute, weights=weights))
-    compute, root = np.exp(log_compute - middle), np.sqrt(weights)
+    compute, share = np.exp(log_compute - middle), weights / weights.sum()
     starts = np.r_[0.0, np.geomspace(LEAST * compute.min(), compute.max(), GRID)]
     lines = np.log((compute + starts[:, None]) / (1 + starts[:, None]))
-    design = np.stack([np.broadcast_to(root, lines.shape), -lines * root], axis=2)
-    inverse = np.linalg.pinv(design)
-    left = np.eye(root.size) - design @ inverse
-    scaled = log_losses * root
-    errors = np.einsum("nr,krs,ns->nk", scaled, left, scaled, optimize=True)
-    best = errors.argmin(axis=1)
-    found = np.einsum("npr,nr->np", inverse[best], scaled)
-    return np.column_stack([found, starts[best]])
+    means = lines @ share
+    about = (lines - means[:, None]) * share
+    squares = (about * lines).sum(axis=1)
+    # What a line takes off the sum of squares of the losses about their mean.
+    slopes = log_losses @ about.T / squares
+    best = (slopes**2 * squares).argmax(axis=1)
+    slope = np.take_along_axis(slopes, best[:, None], axis=1)[:, 0]
+    level = log_losses @ share - slope * means[best]
+    return np.column_stack([level, -slope, starts[best]])
