@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from kinds import TEXT, measured, opened, plain, refused, right_or_refused, zeroed
+from sample_gap import sample_gap
 from tiny import tiny_model
 from unexplained.evaluate import evaluate
 from unexplained.evaluate.score import score
@@ -130,8 +131,7 @@ def test_a_number_without_a_value_says_why(tmp_path: Path) -> None:
         with pytest.raises(ValidationError, match="must say why"):
             Number(value=None, refused=reason)
     assert Number(value=None, refused="too few").refused == "too few"
-    old = Path(__file__).parents[1] / "benchmarks" / "results" / "ladder-gap.json"
-    record = json.loads(old.read_text(encoding="utf-8"))
+    record = json.loads(sample_gap().to_json())
     record["spread"]["effective"] |= {"value": None, "low": None, "high": None, "refused": ""}
     (tmp_path / "old.json").write_text(json.dumps(record), encoding="utf-8")
     read = load_record(tmp_path / "old.json")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from itertools import count
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,6 @@ from scipy.stats import t as student
 
 import unexplained as ux
 from test_gap import ledger_of
-from test_ladder import pydocs_like
 from unexplained.bars import bars_of, ties_at, ties_with
 from unexplained.bars.rungs import Seeds
 from unexplained.estimators.seeds import Scatter, scatter_of
@@ -25,16 +26,31 @@ from unexplained.ladder.scatter import moved_runs, scatter_among, seeds_of
 from unexplained.ledger import Ledger
 from unexplained.record import Number
 from unexplained.stats import SHARE, Settings
+from unexplained.text import Block, Text
+from unexplained.text.document import part
+from unexplained.text.tokens import Tokens
 
 SETTINGS = Settings(resamples=1000)
 DECIDED = {"beats", "loses"}
+
+
+def own_pages(subject: ux.Subject) -> Text:
+    """The package's own pages as a text of the eval part, two stretches of each."""
+    pages = sorted((Path(ux.__file__).parent).rglob("*.py"))
+    ids = Tokens(subject).encode([page.read_text(encoding="utf-8")[:4000] for page in pages])
+    names = (name for name in map(str, count()) if part(name) == "eval")
+    pieces = [one[at : at + 128] for one in ids for at in (0, 256) if len(one) >= at + 128]
+    blocks = tuple(
+        Block(name, "code", piece) for name, piece in zip(names, pieces[:160], strict=False)
+    )
+    return Text("pages", blocks, (), lambda: iter(()), "p", 128, 2048, "f", (), {})
 
 
 @lru_cache(maxsize=1)
 def shipped() -> Ledger:
     """Every rung with every seed, and an attention-only model, on the same documents."""
     subject = ux.load("attention-2", device="cpu")
-    text = pydocs_like(subject)
+    text = own_pages(subject)
     return evaluate(subject, text, list(weaker_models(subject, text)))
 
 
