@@ -16,7 +16,9 @@ from unexplained.record import (
     TextResult,
     load_record,
 )
+from unexplained.record.compute import Scale, ShareKind
 from unexplained.report import format as fmt
+from unexplained.report import weaker
 from unexplained.report.tables import counted
 
 RESULTS = Path(__file__).parent / "results"
@@ -84,12 +86,13 @@ def _bars(record: AssayRecord, text: TextResult) -> str:
     places = {one.condition: one for one in text.scale.explained}
     by_name = {one.condition: one for one in text.bars}
     rung = _strongest(text)
+    kinds = _kinds(text.scale)
     lines = [
         f"**`{record.subject}`**, heads {', '.join(f'`{site}`' for site in record.sites)}, on "
         f"{text.name}: {text.tokens:,} tokens in {text.documents} documents.\n",
         f"| in the heads' place | loss | recovered against mean | against unigram | gap to {rung} kept "
-        "| as good as | share of compute: frontier, by the law | between rungs |",
-        "|---|---:|---:|---:|---:|---|---:|---:|",
+        f"| as good as | share of compute: {' | '.join(words for _, words in kinds)} |",
+        "|---|---:|---:|---:|---:|---|" + "---:|" * len(kinds),
     ]
     for name in (name for name in SHOWN if name in by_name):
         bars, place = by_name[name], places[name]
@@ -100,10 +103,22 @@ def _bars(record: AssayRecord, text: TextResult) -> str:
         )
         lines.append(
             f"| {name} | {fmt.show(bars.loss)} | {share(against['mean'])} | {share(against['unigram'])} "
-            f"| {share(gap)} | {equals} | {fmt.portion(place.shares['frontier'])} "
-            f"| {fmt.portion(place.shares['between rungs'])} |"
+            f"| {share(gap)} | {equals} "
+            + "".join(f"| {fmt.portion(place.shares[kind])} " for kind, _ in kinds)
+            + "|"
         )
     return "\n".join([*lines, *(["", counted(text.tables)] if text.tables else [])])
+
+
+def _kinds(scale: Scale) -> list[tuple[ShareKind, str]]:
+    """The frontier by every curve that the record has; older ones know no bend."""
+    kinds: list[tuple[ShareKind, str]] = [("frontier", "frontier, by the law")]
+    if scale.bend is not None:
+        kinds.append(("bend", "by the bend"))
+    kinds.append(("between rungs", "between rungs"))
+    if scale.bend is None:
+        return kinds
+    return [(k, f"{words} (chosen)" if k == scale.kind else words) for k, words in kinds]
 
 
 def _strongest(text: TextResult) -> str:
@@ -126,6 +141,10 @@ def _left(text: TextResult) -> str:
             f"| {fmt.show(one.predicted)} | {fmt.compute(flops(one.compute))} "
             f"| {fmt.compute(one.equals)} |"
         )
+    if text.scale.bend is not None:
+        lines.append(f"\nThe curves: {weaker.law(text.scale)}.")
+    if text.scale.scatter:
+        lines.append(f"\n{text.scale.scatter[:1].upper()}{text.scale.scatter[1:]}.")
     return "\n".join(lines)
 
 

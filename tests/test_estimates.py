@@ -175,4 +175,4 @@ def test_the_p_value_of_an_estimate_is_students() -> None:
         expected = 2 * stats.t(df=11).sf(abs(value) / error)
         assert _p(Number(value=value), error, 12, 0.0) == pytest.approx(expected)
     assert _p(Number(value=0.3), 0.1, 12, 0.4) == 1  # below the floor it is rounding
-    assert _p(Number(value=None), 0.1, 12, 0.0) == 1
+    assert _p(Number(value=None, refused="no tokens"), 0.1, 12, 0.0) == 1

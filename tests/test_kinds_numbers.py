@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from kinds import TEXT, measured, opened, plain, refused, right_or_refused, zeroed
+from sample_gap import sample_gap
 from tiny import tiny_model
 from unexplained.evaluate import evaluate
 from unexplained.evaluate.score import score
+from unexplained.record import Number, load_record
+from unexplained.record.base import UNRECORDED
 from unexplained.subject import Batch
 
 NEVER = -math.inf
@@ -118,3 +123,17 @@ def test_a_kept_result_that_is_damaged_is_measured_again_or_refused(
         plain(tiny_model("llama")),
         r"\.parquet|kept|damaged",
     )
+
+
+def test_a_number_without_a_value_says_why(tmp_path: Path) -> None:
+    """No sentence may end in "is refused: ." Old records that have such are read, and say so."""
+    for reason in ("", "  "):
+        with pytest.raises(ValidationError, match="must say why"):
+            Number(value=None, refused=reason)
+    assert Number(value=None, refused="too few").refused == "too few"
+    record = json.loads(sample_gap().to_json())
+    record["spread"]["effective"] |= {"value": None, "low": None, "high": None, "refused": ""}
+    (tmp_path / "old.json").write_text(json.dumps(record), encoding="utf-8")
+    read = load_record(tmp_path / "old.json")
+    assert read.spread.effective.refused == UNRECORDED
+    assert load_record(read.save(tmp_path / "again.json")) == read

@@ -97,7 +97,7 @@ def swap_texts(value: object, payload: str) -> object:
 
 def keep(key: str, item: object, payload: str) -> object:
     """Closed vocabularies stay, so that the record stays valid; keys become hostile too."""
-    if key in ("kind", "method", "tag", "where", "amount", "bars", "measured"):
+    if key in ("kind", "method", "tag", "where", "amount", "bars", "measured", "form"):
         return item
     if key in ("composition", "versions", "machine") and isinstance(item, dict):
         return {f"{name}{payload}": swap_texts(part, payload) for name, part in item.items()}

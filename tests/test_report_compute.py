@@ -125,7 +125,7 @@ def test_every_number_of_the_scale_stands_in_its_row(text: TextResult, section: 
         shown += [fmt.portion(number) for number in one.shares.values()]
         for item in shown:
             assert str(item) in row, (one.condition, item)
-        assert row.count(fmt.MISSING) == 5 - len(one.shares)
+        assert row.count(fmt.MISSING) == len(weaker.kinds(scale)) - len(one.shares)
     assert "0.030% [0.010%, 0.090%]" in rows["strict induction"]
 
 
@@ -135,14 +135,15 @@ def test_each_kind_of_share_has_its_own_column_and_its_meaning(section: str) -> 
     for _, heading, meaning in weaker.SHARES:
         assert f"{heading} {meaning}" in words
         places.append(words.index(heading))
-    assert places == sorted(places) and len({m for _, _, m in weaker.SHARES}) == 5
+    assert places == sorted(places) and len({m for _, _, m in weaker.SHARES}) == 6
 
 
 def test_a_left_out_rung_is_covered_only_where_the_interval_holds_its_compute() -> None:
     zero = Number(value=0.0)
 
     def left(low: float | None, high: float | None, value: float | None = 2e12) -> Left:
-        equals = Number(value=value, low=low, high=high, unit="FLOPs")
+        why = "" if value else "beyond the ladder"
+        equals = Number(value=value, low=low, high=high, unit="FLOPs", refused=why)
         return Left(rung="3", loss=zero, predicted=zero, compute=2e12, equals=equals, outside=False)
 
     assert weaker.covered(left(1e12, 3e12)) is True
@@ -346,7 +347,7 @@ def test_the_terminal_has_it_in_short_and_cuts_no_number(
 
 def test_the_markdown_tables_have_the_same_cells_in_every_line(text: TextResult) -> None:
     for table, cells, lines in (
-        (markdown_compute(text).split("\n\n")[0], 9, 2 + 11),
+        (markdown_compute(text).split("\n\n")[0], 10, 2 + 11),
         (markdown_bars(text), 12, 2 + 4 + 6),
     ):
         split = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines()]

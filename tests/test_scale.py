@@ -124,6 +124,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(data, "SURFACES", 1)  # not looked at here, and slow
+    monkeypatch.setattr(room, "left_out", lambda *_, **__: ())
     # 60 ladders at 95%: fewer than 52 would be 5 standard errors short.
     half = frontier().loss(0.1 * TOP.compute)
     held = compute = 0
@@ -311,3 +312,49 @@ def test_a_share_between_rungs_by_hand() -> None:
     assert (same.value, same.low, same.high) == (1, 1, 1)
     assert "worse than the smallest" in share(4.1, 1.0).refused
     assert "model's loss is better than the largest" in share(2.0, 0.9).refused
+
+
+def test_a_condition_that_is_a_better_model_has_no_share_of_any_kind() -> None:
+    """The third rung as the model, and the fifth as what stands in its place: no bare 900%."""
+    third = next(one for one in RUNGS if one.rung == 3)
+    subject = SimpleNamespace(name=third.name, notes=(NOTE,))
+    found = ledger(0, intact=truth(third), **{TOP.name: truth(TOP)})
+    swapped = found.only([c for c in found.conditions if c != third.name])
+    scale = scale_of(swapped, subject, ["rung-5", "rung-1"], settings=SETTINGS)  # type: ignore[arg-type]
+    better, worse = scale.explained
+    for kind in ("frontier", "bend", "between rungs"):
+        if kind in better.shares:
+            assert better.shares[kind].value is None and better.shares[kind].refused
+    assert better.equals.value is not None
+    for one in (better, worse):
+        for number in one.shares.values():
+            assert all(end is None or end <= 1 for end in (number.value, number.low, number.high))
+    assert worse.shares["between rungs"].value is None or worse.shares["between rungs"].value < 1
+
+
+def test_seeds_are_in_the_share_between_rungs() -> None:
+    """Documents alike in all models: what is left is the scatter of the three rungs of three seeds."""
+    explained = frontier().loss(0.1 * TOP.compute)
+    widths = []
+    for noise in (0.0, 0.006):
+        found = ledger(11, noise=noise, hard=0.0, half=explained)
+        (one,) = placed(found, "half").explained
+        share = one.shares["between rungs"]
+        widths.append(np.log(share.high / share.low))
+    # Without noise a straight line misses the curve by its curvature alone.
+    assert share.low < 0.1 < share.high and widths[1] > 1.5 * widths[0]
+
+
+def test_the_share_by_the_chosen_curve_is_the_one_that_is_quoted() -> None:
+    losses = {one.name: bent(one) for one in RUNGS if one.name != TOP.name}
+    fifth = next(one for one in RUNGS if one.rung == 5)
+    half = float(np.exp((np.log(bent(fifth)) + np.log(bent(TOP))) / 2))
+    scale = placed(ledger(0, noise=0.0, **losses, intact=bent(TOP), half=half), "half")
+    assert scale.form == scale.kind == "bend" and scale.bend is not None
+    assert scale.law.left_out > 2 * scale.bend.left_out
+    (one,) = scale.explained
+    truth_ = np.sqrt(fifth.compute / TOP.compute)
+    law, by_bend = one.shares["frontier"], one.shares["bend"]
+    assert by_bend.low < truth_ < by_bend.high
+    assert abs(np.log(by_bend.value / truth_)) < 0.5 * abs(np.log(law.value / truth_))
+    assert scale.scatter.startswith("runs of a rung scatter by")

@@ -25,6 +25,7 @@ from unexplained.explanations.fit import sites_to_observe
 from unexplained.explanations.invariance import control_of
 from unexplained.ladder.conditions import to_compare, weaker_models
 from unexplained.ladder.scale import scale_of
+from unexplained.ladder.scatter import seeds_of
 from unexplained.ledger import Ledger
 from unexplained.record import AssayRecord, Bars, Check, HeadScore, Kind, Method, Row, TextResult
 from unexplained.sites import Site
@@ -212,10 +213,10 @@ def _bars(
     weaker: Sequence[Other],
 ) -> tuple[Bars, ...]:
     """Ablations, explanations, tables and weaker models, each as an explanation, on every bar."""
-    rungs = to_compare(weaker)
+    rungs, seeds = to_compare(weaker), seeds_of(ledger)
     baselines = [*(table.name for table in tables), REFERENCE]
     return tuple(
-        bars_of(ledger, name, baselines, rungs, settings=job.settings)
+        bars_of(ledger, name, baselines, rungs, seeds=seeds, settings=job.settings)
         for name in [*names, *(table.name for table in tables), *rungs]
     )
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from unexplained.assays.asked import require_folder
 from unexplained.assays.provenance import found_again
 from unexplained.curves import FittedCurve, compute_of
-from unexplained.curves.fit import FEWEST_RUNGS
+from unexplained.curves.points import FEWEST_RUNGS
 from unexplained.errors import CurveError, MeasurementError, TextError, require_count
 from unexplained.evaluate import evaluate
 from unexplained.ladder.law import fit_rungs, law_of, left_out
@@ -264,11 +264,14 @@ def _scale(
     except CurveError as error:
         return Scale(says=says, unit=BITS, rungs=points, law=None, refused=str(error),
                      subject=None, explained=())  # fmt: skip
+    law, bend, form = law_of(fitted)
     return Scale(
         says=says,
         unit=BITS,
         rungs=points,
-        law=law_of(fitted),
+        law=law,
+        bend=bend,
+        form=form,
         left=left_out(runs, names, measured, settings, unit=BITS),
         subject=None,
         explained=tuple(

@@ -30,6 +30,7 @@ from unexplained.assays.asked import (
 )
 from unexplained.assays.provenance import found_again
 from unexplained.bars import bars_of, increase, loss, recovered, ties_with
+from unexplained.bars.rungs import Seeds
 from unexplained.errors import ExplanationError, require_count, require_once
 from unexplained.evaluate import Condition, Edited, Other, distinct, evaluate, joint, observe
 from unexplained.explanations import LIBRARY, Explanation, fit, fit_program
@@ -37,6 +38,7 @@ from unexplained.explanations.fit import sites_to_observe
 from unexplained.explanations.program import Written
 from unexplained.ladder.conditions import on_ladder, to_compare
 from unexplained.ladder.scale import scale_of
+from unexplained.ladder.scatter import seeds_of
 from unexplained.ledger import Ledger
 from unexplained.record import Number
 from unexplained.record.rewrite import BreakEven, Choice, ProgramRow, RewriteRecord, Step
@@ -233,10 +235,10 @@ def rewrite(
         subject, text, conditions, folder=folder,
         progress=lambda done, total: say(f"rewriting on {text.name}", done, total),
     )  # fmt: skip
-    names = to_compare(weaker)
+    names, seeds = to_compare(weaker), seeds_of(ledger)
     whole = measured[_name("explained", orders[0], len(where))]
     placed = [whole, *(t.name for t in tables), *(one.name for one in programs)]
-    steps = _read(ledger, orders, measured, names, settings)
+    steps = _read(ledger, orders, measured, names, seeds, settings)
     losses = {name: loss(ledger, name, settings=settings) for name in names}
     ordered = sorted(names, key=lambda name: -(losses[name].value or 0.0))
     return RewriteRecord(
@@ -256,12 +258,15 @@ def rewrite(
         bits=chosen.bits,
         steps=steps,
         programs=tuple(
-            _program(ledger, one, pair[0], pair[1].condition().name, tables, names, settings)
+            _program(ledger, one, pair, tables, names, seeds, settings)
             for one, pair in written.items()
         ),
         scale=scale_of(ledger, subject, placed, settings=settings) if on_ladder(subject) else None,
         break_even=tuple(_break_even(name, losses[name], steps, draws) for name in ordered),
-        itself={name: ties_with(ledger, name, names, settings=settings).place for name in ordered},
+        itself={
+            name: ties_with(ledger, name, names, seeds=seeds, settings=settings).place
+            for name in ordered
+        },
         **found_again(subject, settings, started, weaker),
     )
 
@@ -269,20 +274,20 @@ def rewrite(
 def _program(
     ledger: Ledger,
     program: Explanation,
-    written: Written,
-    shuffled: str,
+    pair: tuple[Written, Written],
     tables: Sequence[NGram],
     weaker: Sequence[str],
+    seeds: Seeds | None,
     settings: Settings,
 ) -> ProgramRow:
-    bases = [table.name for table in tables]
+    bases, shuffled = [table.name for table in tables], pair[1].condition().name
     return ProgramRow(
         name=program.name,
         says=program.says,
-        description=written.description,
-        fit_tokens=None if written.calibration is None else written.calibration.tokens,
-        bars=bars_of(ledger, program.name, bases, weaker, settings=settings),
-        shuffled=bars_of(ledger, shuffled, bases, weaker, settings=settings),
+        description=pair[0].description,
+        fit_tokens=None if pair[0].calibration is None else pair[0].calibration.tokens,
+        bars=bars_of(ledger, program.name, bases, weaker, seeds=seeds, settings=settings),
+        shuffled=bars_of(ledger, shuffled, bases, weaker, seeds=seeds, settings=settings),
     )
 
 
@@ -313,6 +318,7 @@ def _read(
     orders: Sequence[Sequence[Site]],
     measured: Mapping[str, str],
     weaker: Sequence[str],
+    seeds: Seeds | None,
     settings: Settings,
 ) -> tuple[Step, ...]:
     steps = []
@@ -327,7 +333,7 @@ def _read(
                     explained=loss(ledger, explained, settings=settings),
                     ablated=loss(ledger, ablated, settings=settings),
                     recovered=recovered(ledger, explained, ablated, settings=settings),
-                    place=ties_with(ledger, explained, weaker, settings=settings)
+                    place=ties_with(ledger, explained, weaker, seeds=seeds, settings=settings)
                     if weaker
                     else None,
                 )

@@ -57,7 +57,7 @@ def _frontier(text: TextResult, condition: str) -> Number | None:
         return None
     for one in text.scale.explained:
         if one.condition == condition:
-            return one.shares.get("frontier")
+            return one.shares.get(text.scale.kind)
     return None
 
 

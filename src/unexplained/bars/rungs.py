@@ -7,8 +7,8 @@ tokens; nothing here is a pass mark.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypedDict
 
 import numpy as np
@@ -19,13 +19,26 @@ from unexplained.bars.paired import paired
 from unexplained.bars.recovered import INTACT, increase, loss
 from unexplained.bars.thresholds import distances, nines
 from unexplained.errors import MeasurementError
+from unexplained.estimators.seeds import Scatter, over_runs
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
 from unexplained.record.bars import Bars, BaselineBar, Comparison, RungBar, Standing, Ties
-from unexplained.stats import Settings, difference_per_token
+from unexplained.stats import Settings, difference_per_token, resampled
 
 BEYOND_EACH_END = 10
 """Resamples that lie beyond each end of an adjusted interval, at least; more are drawn for it."""
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Other training runs of weaker models: a source of variation beside documents."""
+
+    runs: Mapping[str, tuple[str, ...]]
+    """By weaker model, the conditions of all its runs, its own among them."""
+    scatter: Scatter
+    """Of one run's log loss."""
+    says: str = ""
+    """What it was estimated from."""
 
 
 class Where(TypedDict):
@@ -42,6 +55,7 @@ def ties_with(
     rungs: Sequence[str],
     *,
     stratum: tuple[str, str] = ALL,
+    seeds: Seeds | None = None,
     settings: Settings,
 ) -> Ties:
     """Which weaker models a condition cannot be told from, which it beats, which beat it.
@@ -52,6 +66,10 @@ def ties_with(
     nor that the ladder be in order, and is a little cautious for it. A difference below the floor of
     `measure_of("loss")` is a tie however regular: it is rounding.
 
+    With `seeds` a weaker model stands for all runs like it: its loss is the mean over those that
+    were measured, and what others would have been is in the interval (`estimators.seeds`), so that
+    a run that came out lucky decides nothing. The condition is itself and no other run of its model.
+
     A tie is no proof of equality: on a short text everything ties. Read the interval's width.
 
     Args:
@@ -59,6 +77,7 @@ def ties_with(
         condition: The model with explanations in it.
         rungs: The weaker models' conditions, in any order.
         stratum: Which tokens.
+        seeds: Other runs of the weaker models; those that it does not name are taken as they are.
         settings: Level of all comparisons together, resamples and seed.
 
     Raises:
@@ -66,8 +85,9 @@ def ties_with(
             measured, or on different tokens.
     """
     _some_once(f"The place of '{condition}' on a ladder", rungs)
+    weak = _weaker(ledger, rungs, stratum, seeds)
     read = paired(ledger, "loss", (condition, *rungs), stratum)
-    return _placed(condition, read.columns[0], rungs, read.columns[1:], read.tokens, settings)
+    return _placed(condition, read.columns[0], weak, read.tokens, settings, seeds)
 
 
 def ties_at(
@@ -78,6 +98,7 @@ def ties_at(
     *,
     intact: str = INTACT,
     stratum: tuple[str, str] = ALL,
+    seeds: Seeds | None = None,
     settings: Settings,
 ) -> Ties:
     """Where on a measured ladder an explanation that recovered `share` of a baseline would stand.
@@ -97,7 +118,8 @@ def ties_at(
     whole = read.columns[0]
     worst = read.columns[-1] if isinstance(base, str) else base.nats * read.tokens
     losses = worst - share * (worst - whole)
-    return _placed(name, losses, rungs, read.columns[1 : len(rungs) + 1], read.tokens, settings)
+    weak = _weaker(ledger, rungs, stratum, seeds)
+    return _placed(name, losses, weak, read.tokens, settings, seeds)
 
 
 def bars_of(
@@ -108,6 +130,7 @@ def bars_of(
     *,
     intact: str = INTACT,
     stratum: tuple[str, str] = ALL,
+    seeds: Seeds | None = None,
     settings: Settings,
 ) -> Bars:
     """Every bar for one condition: f against each baseline, gap score against each weaker model.
@@ -123,6 +146,7 @@ def bars_of(
         rungs: Conditions of weaker models, in any order.
         intact: The condition of the strong model.
         stratum: Which tokens.
+        seeds: See `ties_with`; the place among rungs alone is of all their runs.
         settings: Level, resamples and seed. Only the place among rungs is adjusted for their number.
 
     Raises:
@@ -132,7 +156,9 @@ def bars_of(
     _some_once(f"The bars of '{condition}'", [str(base) for base in baselines], what="baseline")
     here: Where = {"intact": intact, "stratum": stratum, "settings": settings}
     ties = (
-        ties_with(ledger, condition, rungs, stratum=stratum, settings=settings) if rungs else None
+        ties_with(ledger, condition, rungs, stratum=stratum, seeds=seeds, settings=settings)
+        if rungs
+        else None
     )
     ordered = [one.rung for one in ties.comparisons] if ties else []
     return Bars(
@@ -170,25 +196,50 @@ def _against_rung(
     )
 
 
+@dataclass(frozen=True)
+class _Weak:
+    """A weaker model's losses by document, the mean over its runs."""
+
+    rung: str
+    losses: np.ndarray
+    runs: int
+    known: bool
+    """Whether its runs' scatter is known."""
+
+
+def _weaker(
+    ledger: Ledger, rungs: Sequence[str], stratum: tuple[str, str], seeds: Seeds | None
+) -> list[_Weak]:
+    """Every weaker model, weakest first."""
+    found = []
+    for rung in rungs:
+        names = seeds.runs.get(rung, ()) if seeds else ()
+        columns = paired(ledger, "loss", names or (rung,), stratum).columns
+        found.append(_Weak(rung, np.mean(columns, axis=0), len(columns), bool(names)))
+    return sorted(found, key=lambda one: -float(one.losses.sum()))
+
+
 def _placed(
     condition: str,
     losses: np.ndarray,
-    rungs: Sequence[str],
-    columns: Sequence[np.ndarray],
+    weaker: Sequence[_Weak],
     tokens: np.ndarray,
     settings: Settings,
+    seeds: Seeds | None,
 ) -> Ties:
     """Compare one column of losses with each rung's, weakest rung first."""
-    tail = (1 - settings.level) / len(rungs)
+    tail = (1 - settings.level) / len(weaker)
     resamples = max(settings.resamples, math.ceil(2 * BEYOND_EACH_END / tail))
     each = replace(settings, level=1 - tail, resamples=resamples)
-    order = sorted(range(len(rungs)), key=lambda i: -columns[i].sum())
     comparisons = []
-    for i in order:
-        difference = difference_per_token(losses, columns[i], tokens, settings=each)
-        same = np.array_equal(losses, columns[i])
+    for one in weaker:
+        difference = difference_per_token(losses, one.losses, tokens, settings=each)
+        if seeds is not None and one.known and difference.low is not None:
+            difference = _over_runs(difference, losses, one, tokens, each, seeds.scatter)
+        same = np.array_equal(losses, one.losses)
+        standing = _standing(difference, same)
         comparisons.append(
-            Comparison(rung=rungs[i], difference=difference, standing=_standing(difference, same))
+            Comparison(rung=one.rung, difference=difference, standing=standing, runs=one.runs)
         )
     return Ties(
         condition=condition,
@@ -196,7 +247,28 @@ def _placed(
         place=_place(comparisons),
         level=settings.level,
         each=each.level,
+        scatter=seeds.says if seeds is not None and any(one.known for one in weaker) else "",
     )
+
+
+def _over_runs(
+    difference: Number,
+    losses: np.ndarray,
+    weak: _Weak,
+    tokens: np.ndarray,
+    settings: Settings,
+    scatter: Scatter,
+) -> Number:
+    """The difference with an interval for other documents and other runs of the weaker model."""
+    assert difference.value is not None
+    gaps, drawn = resampled(settings, losses - weak.losses, tokens)
+    some = drawn > 0
+    per_token = float(weak.losses.sum() / tokens.sum())
+    error = per_token * (scatter.deviation or 0.0) / math.sqrt(weak.runs)
+    return over_runs(
+        difference.value, gaps[some] / drawn[some], error, scatter.freedom, tokens,
+        settings=settings, unit=difference.unit,
+    )  # fmt: skip
 
 
 def _standing(difference: Number, same: bool) -> Standing:

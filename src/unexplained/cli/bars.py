@@ -55,18 +55,26 @@ def table(
         shown.add_column(column, justify="left" if column in ("curve", "baseline") else "right")
     notes: dict[str, None] = {}
     for row in rows_of(curves, baselines, strong=above, weak=below, fractions=fractions):
+        star = "*" if row.extrapolated else ""
+        far = row.left_extrapolated
         shown.add_row(
-            row.curve + ("*" if row.extrapolated else ""), row.baseline,
-            _said(row.apart.value), _said(row.needed.value),
-            *(_short(row.left[one].value) for one in fractions),
+            row.curve + star, row.baseline, _said(row.apart.value) + star,
+            _said(row.needed.value) + star,
+            *(_short(row.left[one].value) + ("*" if far[one] else "") for one in fractions),
         )  # fmt: skip
         refused = [row.needed.refused, *(number.refused for number in row.left.values())]
         notes |= dict.fromkeys(note for note in refused if note)
     OUT.print(shown)
     for note in notes:
         OUT.print(f"– refused: {note}", highlight=False)
+    for one in curves:
+        if one.fitted is not None:
+            least, most = one.fitted
+            OUT.print(f"{one.name}: fitted from {least:.2g} to {most:.2g} FLOPs ({one.source})",
+                      highlight=False)  # fmt: skip
     OUT.print(
-        "nats: the loss between the two. * extrapolated: a model lies beyond what the curve was fitted on. Published curves carry "
+        "nats: the loss between the two. * extrapolated: a model, or what is left of its compute, lies "
+        "beyond what the curve was fitted on. Published curves carry "
         "no interval here, and their tokens and texts differ from each other's and from the "
         "baselines': read the spread between rows as the least uncertainty there is.",
         highlight=False,

@@ -5,6 +5,7 @@ compute explained, `leave_one_out` checks the ladder against itself. `CURVES` ar
 published; `table` turns them into the fraction that has to be explained.
 """
 
+from unexplained.curves.bend import Bend
 from unexplained.curves.calculator import (
     BASELINES,
     FRACTIONS,
@@ -17,7 +18,7 @@ from unexplained.curves.calculator import (
     table,
 )
 from unexplained.curves.curve import Curve, Surface, bits_per_byte
-from unexplained.curves.fit import FittedCurve, Point, fit_curve
+from unexplained.curves.fit import FittedCurve, fit_curve
 from unexplained.curves.place import (
     FLOPS,
     Placed,
@@ -27,8 +28,10 @@ from unexplained.curves.place import (
     loss_at,
     share,
 )
+from unexplained.curves.points import Point
 from unexplained.curves.published import CEREBRAS_POINTS, CURVES, PF_DAY, SURFACES, published
 from unexplained.curves.rungs import LeftOut, leave_one_out
+from unexplained.curves.shift import Shift
 from unexplained.curves.surface import fit_surface
 
 __all__ = [
@@ -42,6 +45,7 @@ __all__ = [
     "PF_DAY",
     "SURFACES",
     "Baseline",
+    "Bend",
     "Curve",
     "FittedCurve",
     "LeftOut",
@@ -50,6 +54,7 @@ __all__ = [
     "Predicted",
     "Row",
     "Share",
+    "Shift",
     "Surface",
     "bits_per_byte",
     "compute_left",

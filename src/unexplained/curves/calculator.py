@@ -7,14 +7,14 @@ Explaining a fraction f of the loss between baseline B and model L(C₁) leaves 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from unexplained.curves.curve import Curve
+from unexplained.curves.draws import AnyCurve, Draws
 from unexplained.curves.fit import FittedCurve
-from unexplained.curves.place import NO_ERROR, Laws, _joined, _range, laws_of, percentile_ends
+from unexplained.curves.place import NO_ERROR, Laws, joined, laws_of, out_of_range
 from unexplained.errors import CurveError
 from unexplained.record import Number
 from unexplained.stats import NATS, SHARE, Settings
@@ -64,12 +64,15 @@ class Row:
     left: Mapping[float, Number] = field(default_factory=dict)
     """For each fraction explained, the share of the strong model's compute that its loss is worth."""
     extrapolated: bool = False
-    """Whether one of the two models lies beyond what the curve was fitted on."""
+    """Whether one of the two models lies beyond what the curve was fitted on: then `apart` and
+    `needed` are extrapolated."""
+    left_extrapolated: Mapping[float, bool] = field(default_factory=dict)
+    """For each fraction, whether `left` is: the strong model or what is left of its compute."""
     note: str = ""
 
 
 def fraction_needed(
-    curve: Curve | FittedCurve,
+    curve: AnyCurve | FittedCurve,
     baseline: Baseline,
     *,
     strong: float = GPT_4,
@@ -101,14 +104,17 @@ def fraction_needed(
     if baseline.loss <= low:
         return _refused(laws, baseline, "weaker", low)
     value = (baseline.loss - low) / (baseline.loss - high)
-    top, bottom = baseline.loss - laws.losses(weak), baseline.loss - laws.losses(strong)
-    # A draw that puts the weaker model above the baseline leaves nothing to be explained.
-    drawn = np.divide(top, bottom, out=np.full(top.shape, -np.inf), where=bottom > 0)
-    return _number(laws, value, drawn, SHARE)
+
+    def needed(draws: Draws) -> np.ndarray:
+        top, bottom = baseline.loss - draws.losses(weak), baseline.loss - draws.losses(strong)
+        # A draw that puts the weaker model above the baseline leaves nothing to be explained.
+        return np.asarray(np.divide(top, bottom, out=np.full(top.shape, -np.inf), where=bottom > 0))
+
+    return _number(laws, value, needed, SHARE, beyond=_beyond(laws, weak, strong))
 
 
 def compute_left(
-    curve: Curve | FittedCurve,
+    curve: AnyCurve | FittedCurve,
     baseline: Baseline,
     fraction: float,
     *,
@@ -144,14 +150,18 @@ def compute_left(
     if loss <= laws.curve.floor:
         found = f"a loss of {loss:.4g} is at or below the floor of {laws.curve.name!r}"
         return Number(value=None, unit=SHARE, refused=found)
-    (logs,) = laws.log_compute(baseline.loss - fraction * (baseline.loss - laws.losses(strong)))
-    with np.errstate(over="ignore"):
-        drawn = np.exp(logs - np.log(strong))
-    return _number(laws, laws.curve.compute(loss) / strong, drawn, SHARE)
+    compute = laws.curve.compute(loss)
+
+    def left(draws: Draws) -> np.ndarray:
+        losses = baseline.loss - fraction * (baseline.loss - draws.losses(strong))
+        with np.errstate(over="ignore"):
+            return np.asarray(np.exp(draws.log_compute(losses) - np.log(strong)))
+
+    return _number(laws, compute / strong, left, SHARE, beyond=_beyond(laws, compute, strong))
 
 
 def table(
-    curves: Sequence[Curve | FittedCurve],
+    curves: Sequence[AnyCurve | FittedCurve],
     baselines: Sequence[Baseline],
     *,
     strong: float = GPT_4,
@@ -168,36 +178,52 @@ def table(
     for curve in curves:
         for baseline in baselines:
             laws = _checked(curve, baseline, strong, weak, settings)
-            beyond = [_range(laws.curve, compute) for compute in (weak, strong)]
-            apart = laws.curve.loss(weak) - laws.curve.loss(strong)
-            rows.append(
-                Row(
-                    curve=laws.curve.name,
-                    baseline=baseline.name,
-                    apart=_number(
-                        laws, apart, laws.losses(weak) - laws.losses(strong), laws.curve.unit
-                    ),
-                    needed=fraction_needed(
-                        curve, baseline, strong=strong, weak=weak, settings=settings
-                    ),
-                    left={
-                        fraction: compute_left(
-                            curve, baseline, fraction, strong=strong, settings=settings
-                        )
-                        for fraction in fractions
-                    },
-                    extrapolated=any(found for found, _ in beyond),
-                    note=_joined(
-                        *dict.fromkeys(note for _, note in beyond),
-                        NO_ERROR if laws.certain else "",
-                    ),
-                )
-            )
+            rows.append(_row(laws, baseline, strong, weak, fractions, curve))
     return tuple(rows)
 
 
+def _row(
+    laws: Laws,
+    baseline: Baseline,
+    strong: float,
+    weak: float,
+    fractions: Sequence[float],
+    curve: AnyCurve | FittedCurve,
+) -> Row:
+    settings = laws.settings
+    beyond = [out_of_range(laws.curve, compute) for compute in (weak, strong)]
+    left = {
+        fraction: compute_left(curve, baseline, fraction, strong=strong, settings=settings)
+        for fraction in fractions
+    }
+    return Row(
+        curve=laws.curve.name,
+        baseline=baseline.name,
+        apart=_number(
+            laws,
+            laws.curve.loss(weak) - laws.curve.loss(strong),
+            lambda draws: draws.losses(weak) - draws.losses(strong),
+            laws.curve.unit,
+            beyond=_beyond(laws, weak, strong),
+        ),
+        needed=fraction_needed(curve, baseline, strong=strong, weak=weak, settings=settings),
+        left=left,
+        extrapolated=any(found for found, _ in beyond),
+        left_extrapolated={
+            fraction: number.value is not None and _beyond(laws, number.value * strong, strong)
+            for fraction, number in left.items()
+        },
+        note=joined(*dict.fromkeys(note for _, note in beyond), NO_ERROR if laws.certain else ""),
+    )
+
+
+def _beyond(laws: Laws, *computes: float) -> bool:
+    """Whether one of these lies beyond what the curve was fitted on."""
+    return any(out_of_range(laws.curve, compute)[0] for compute in computes)
+
+
 def _checked(
-    curve: Curve | FittedCurve,
+    curve: AnyCurve | FittedCurve,
     baseline: Baseline,
     strong: float,
     weak: float | None,
@@ -224,9 +250,16 @@ def _refused(laws: Laws, baseline: Baseline, which: str, loss: float) -> Number:
     return Number(value=None, unit=SHARE, refused=found)
 
 
-def _number(laws: Laws, value: float, draws: np.ndarray, unit: str) -> Number:
+def _number(
+    laws: Laws,
+    value: float,
+    of: Callable[[Draws], np.ndarray],
+    unit: str,
+    *,
+    beyond: bool,
+) -> Number:
     if laws.certain:
         return Number(value=value, unit=unit)
-    low, high = percentile_ends(draws, value, laws.settings.level)
+    low, high = laws.ends(of, value, beyond=beyond)
     low_end = None if np.isinf(low) else low
     return Number(value=value, low=low_end, high=None if np.isinf(high) else high, unit=unit)

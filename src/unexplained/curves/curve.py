@@ -49,8 +49,12 @@ class Curve:
             raise CurveError(asked, "a number is not finite")
         if min(self.floor, self.spread) < 0 or min(self.scale, self.exponent) <= 0:
             raise CurveError(asked, "E or the spread is below 0, or A or α is not above 0")
-        if self.fitted is not None and not 0 < self.fitted[0] <= self.fitted[1] < math.inf:
-            raise CurveError(asked, f"its range {self.fitted} is not one of positive FLOPs")
+        require_range(asked, self.fitted)
+
+    @property
+    def ceiling(self) -> float:
+        """The greatest loss: there is none."""
+        return math.inf
 
     def loss(self, compute: float) -> float:
         """L at a compute in FLOPs, in `unit`.
@@ -58,7 +62,7 @@ class Curve:
         Raises:
             CurveError: The compute is not positive and finite.
         """
-        _positive(f"The loss of {self.name!r}", compute=compute)
+        positive(f"The loss of {self.name!r}", compute=compute)
         return self.floor + self._above(compute)
 
     def compute(self, loss: float) -> float:
@@ -90,7 +94,7 @@ class Curve:
         Raises:
             CurveError: The compute is not positive and finite.
         """
-        _positive(f"The slope of {self.name!r}", compute=compute)
+        positive(f"The slope of {self.name!r}", compute=compute)
         return -self.exponent * self._above(compute)
 
     def _above(self, compute: float) -> float:
@@ -122,6 +126,12 @@ class Surface:
     tokens: str = ""
     source: str = ""
     says: str = ""
+    fitted: tuple[float, float] | None = None
+    """Least and greatest training compute of the runs (FLOPs); None where that is not known."""
+    sizes: tuple[float, float] | None = None
+    """Least and greatest parameters."""
+    tokens_seen: tuple[float, float] | None = None
+    """Least and greatest training tokens."""
 
     def __post_init__(self) -> None:
         rest = (self.size_scale, self.data_scale, self.size_exponent, self.data_exponent)
@@ -130,6 +140,13 @@ class Surface:
             raise CurveError(asked, "a number is not finite")
         if self.floor < 0 or min(rest) <= 0:
             raise CurveError(asked, "E is below 0 or another number is not above 0")
+        for one in (self.fitted, self.sizes, self.tokens_seen):
+            require_range(asked, one)
+
+    def extrapolates(self, size: float, data: float) -> bool:
+        """Whether N parameters on D tokens are outside of what it was fitted on, as far as known."""
+        asked = ((size, self.sizes), (data, self.tokens_seen), (6 * size * data, self.fitted))
+        return any(not one[0] <= at <= one[1] for at, one in asked if one is not None)
 
     def loss(self, size: float, data: float) -> float:
         """L of N parameters trained on D tokens.
@@ -137,7 +154,7 @@ class Surface:
         Raises:
             CurveError: One of them is not positive and finite.
         """
-        _positive(f"The loss of {self.name!r}", parameters=size, tokens=data)
+        positive(f"The loss of {self.name!r}", parameters=size, tokens=data)
         by_size = self.size_scale * size**-self.size_exponent
         by_data = self.data_scale * data**-self.data_exponent
         return float(self.floor + by_size + by_data)
@@ -150,7 +167,7 @@ class Surface:
         Raises:
             CurveError: The compute is not positive and finite.
         """
-        _positive(f"The best size by {self.name!r}", compute=compute)
+        positive(f"The best size by {self.name!r}", compute=compute)
         total = self.size_exponent + self.data_exponent
         share = self.data_exponent / total
         size = self._balance() * (compute / 6) ** share
@@ -174,6 +191,7 @@ class Surface:
             floor=self.floor,
             scale=6**exponent * at_one,
             exponent=exponent,
+            fitted=self.fitted,
             unit=self.unit,
             tokens=self.tokens,
             source=self.source,
@@ -189,7 +207,7 @@ class Surface:
         Raises:
             CurveError: No amount of data takes a model of this size to that loss.
         """
-        _positive(f"The data that {self.name!r} needs", parameters=size, loss=loss)
+        positive(f"The data that {self.name!r} needs", parameters=size, loss=loss)
         least = self.floor + self.size_scale * size**-self.size_exponent
         if loss <= least:
             asked = f"The data for {size:.3g} parameters to a loss of {loss:.6g} {self.unit}"
@@ -217,13 +235,20 @@ def bits_per_byte(nats_per_token: float, bytes_per_token: float) -> float:
     >>> round(bits_per_byte(1.741, 3.952), 3)  # Pythia-12B on the Pile
     0.636
     """
-    _positive("Bits per byte", bytes_per_token=bytes_per_token)
+    positive("Bits per byte", bytes_per_token=bytes_per_token)
     if not math.isfinite(nats_per_token):
         raise CurveError("Bits per byte", f"the loss is {nats_per_token}")
     return nats_per_token / (math.log(2) * bytes_per_token)
 
 
-def _positive(asked: str, **numbers: float) -> None:
+def require_range(asked: str, fitted: tuple[float, float] | None) -> None:
+    """Refuse a fitted range that is not one of positive numbers."""
+    if fitted is not None and not 0 < fitted[0] <= fitted[1] < math.inf:
+        raise CurveError(asked, f"its range {fitted} is not one of positive numbers")
+
+
+def positive(asked: str, **numbers: float) -> None:
+    """Refuse what is not positive and finite, by its name."""
     for what, number in numbers.items():
         if not (math.isfinite(number) and number > 0):
             raise CurveError(asked, f"{what.replace('_', ' ')} {number} is not positive and finite")

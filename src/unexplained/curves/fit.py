@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import fdtrc
 
-from unexplained.curves.curve import Curve
-from unexplained.curves.solve import solve
-from unexplained.errors import CurveError
-from unexplained.stats import NATS, Settings
-
-FEWEST_RUNGS = 3
-"""E, A and α are three numbers: fewer rungs do not settle a curve."""
+from unexplained.curves.choice import chosen, left_out_errors
+from unexplained.curves.draws import FORMS, AnyCurve, Columns, Draws, Form, MixedDraws
+from unexplained.curves.points import FEWEST_RUNGS, Ladder, Point, gathered, require_falling
+from unexplained.stats import Settings
 
 POOLED_ABOVE = 0.25
 """Seeds and residuals are pooled into one spread unless an F test finds the rungs further off the
@@ -24,60 +20,77 @@ curve than seeds explain, at this p. A lenient level, as usual for such tests (B
 and Hartley, Ann. Math. Statist. 27, 1956): a spread that is too small is the worse mistake."""
 
 
-@dataclass(frozen=True)
-class Point:
-    """One trained model: its compute in FLOPs and its loss in `unit` on the one text of all."""
+@dataclass(frozen=True, eq=False)
+class FittedForm:
+    """One form fitted to a ladder, and bootstrap draws of it."""
 
-    compute: float
-    loss: float
-    rung: str
-    """Models of one rung differ by nothing but `seed`."""
-    seed: int = 0
-    unit: str = NATS
+    curve: AnyCurve
+    draws: Columns
+    """One per resample; none where there is nothing to tell the spread from."""
+    noise_draws: np.ndarray
+    """(resample,): the standard deviation of log losses that each draw was made with."""
+    noise: float | None
+    """Standard deviation of one run's log loss around the curve, as estimated."""
+    misfit: float | None
+    """Root mean square of the rungs' log residuals, for degrees of freedom; None with 3 rungs.
+    Well above `run_to_run` / √seeds it says that this is not the form of these models."""
+    pooled: bool
+    """Whether seeds and residuals make one spread (`POOLED_ABOVE`)."""
+    freedom: int
+    """Degrees of freedom that `noise` rests on."""
+    left_out: float | None
+    """Root mean square log error of each rung foretold from the others; None with 3 rungs."""
+    sets: np.ndarray
+    """(resample, rung): the log losses that the draws were fitted to."""
 
 
 @dataclass(frozen=True, eq=False)
 class FittedCurve:
     """A fitted curve and bootstrap draws of it; see `fit_curve` for how far to trust them."""
 
-    curve: Curve
-    draws: np.ndarray
-    """(resample, 3): E, A, α. No rows where there is nothing to tell the spread from."""
-    noise_draws: np.ndarray
-    """(resample,): the standard deviation of log losses that each draw was made with."""
-    noise: float | None
-    """Standard deviation of one run's log loss around the curve, as estimated."""
+    forms: Mapping[Form, FittedForm]
+    """The law always; the others where there are more than 3 rungs, which any curve of three
+    numbers goes through, and where they fall over the whole range."""
+    form: Form
+    """Which of them foretells the rungs best."""
+    draws: Draws
+    """Each of the form that its own data chose."""
     run_to_run: float | None
-    """The same between seeds of a rung; None without rungs of several seeds."""
-    misfit: float | None
-    """Root mean square of the rungs' log residuals, for degrees of freedom; None with 3 rungs.
-    Well above `run_to_run` / √seeds it says that this is not the law of these models."""
-    pooled: bool
-    """Whether seeds and residuals make one spread (`POOLED_ABOVE`)."""
-    freedom: int
-    """Degrees of freedom that `noise` rests on."""
+    """Standard deviation of log losses between seeds of a rung; None without rungs of several."""
     rungs: tuple[str, ...]
     """By compute."""
     settings: Settings
 
-
-@dataclass(frozen=True)
-class Ladder:
-    """Points gathered by rung, in order of compute."""
-
-    rungs: tuple[str, ...]
-    compute: np.ndarray
-    log_loss: np.ndarray
-    """Mean over seeds of the log losses."""
-    seeds: np.ndarray
-    within: float
-    """Sum of squares of log losses about their rung's mean."""
-    unit: str
+    @property
+    def chosen(self) -> FittedForm:
+        """The fit of the form that was chosen."""
+        return self.forms[self.form]
 
     @property
-    def within_freedom(self) -> int:
-        """Seeds beyond the first of each rung."""
-        return int(self.seeds.sum()) - len(self.rungs)
+    def curve(self) -> AnyCurve:
+        """The curve that was chosen."""
+        return self.chosen.curve
+
+    @property
+    def noise(self) -> float | None:
+        """Of the form that was chosen."""
+        return self.chosen.noise
+
+    @property
+    def law(self) -> FittedForm:
+        """E + A·C^(−α)."""
+        return self.forms["law"]
+
+    @property
+    def bending(self) -> Form | None:
+        """Which of the two forms that bend foretells the rungs better."""
+        some = [form for form in self.forms if form != "law"]
+        return min(some, key=lambda form: self.forms[form].left_out or 0.0, default=None)
+
+    def only(self, form: Form) -> FittedCurve:
+        """The same by one form alone, its choice taken for granted."""
+        one = self.forms[form]
+        return replace(self, forms={form: one}, form=form, draws=one.draws)
 
 
 def fit_curve(
@@ -87,28 +100,27 @@ def fit_curve(
     name: str = "fitted",
     shifts: Mapping[str, np.ndarray] | None = None,
 ) -> FittedCurve:
-    """Fit L = E + A·C^(−α) to a ladder by least squares on log losses, with bootstrap draws.
+    """Fit a law with a floor and a bend to a ladder by least squares on log losses, and choose.
 
-    The fit looks at the whole range of α (`solve`); E ≥ 0, A > 0 and 0.001 ≤ α ≤ 2. Each draw
-    takes a spread σ² = (sum of squares) / χ², adds normal noise of that size to the *fitted* log
-    losses (over √seeds for rungs of several) and fits again. Drawing σ too is the t correction:
-    for a linear law the percentiles of such draws are exactly the t intervals. Sum of squares and
-    degrees of freedom are those of residuals and seeds together (rungs − 3 and seeds − rungs), or
-    of the residuals alone where they are too large for the seeds (`POOLED_ABOVE`).
+    The law is L = E + A·C^(−α), E ≥ 0, A > 0 and 0.001 ≤ α ≤ 2, over the whole range of α
+    (`solve`); the bend is ln L quadratic in ln C. Both have three numbers; whichever foretells each
+    rung from the others with the smaller error is taken (`choice`). Each draw takes a spread
+    σ² = (sum of squares) / χ², adds normal noise of that size to the *fitted* log losses of the
+    chosen form (over √seeds for rungs of several), and fits and chooses again, so that its doubt about
+    the form is in the draws. Drawing σ too is the t correction: for the bend, which is linear, the
+    percentiles of its own draws are exactly the t intervals. Sum of squares and degrees of freedom are
+    those of residuals and seeds together (rungs − 3 and seeds − rungs), or of the residuals alone
+    where they are too large for the seeds (`POOLED_ABOVE`).
 
-    Measured on planted curves (`benchmarks/curve_coverage.py`; four laws, 5 to 8 rungs over 2 to 3
-    decades, 0.3% and 1% from run to run, 100 ladders each): 95% intervals held the loss between
-    rungs, and the compute of a loss, in 94.6% (24 worlds with one seed each, 91% to 97%), the share
-    of compute in 95.0%, the loss a decade beyond in 94.7%. With seeds 96.4%; with rungs off the
-    curve by 0.5% and seeds apart by 0.3%, 92.8%. In two worlds where these held 97% and 91%, the
-    estimated σ taken for the true one held 84% and 83%, residuals with random signs 81% and 78%,
-    and rungs drawn with replacement 78% and 86%.
+    How often such intervals hold the truth on planted ladders, straight and bent, is measured in
+    `benchmarks/curve_coverage.py` and told in docs/statistics.md. What lies beyond the rungs
+    is given by `place`, from the draws of either form.
 
-    With three rungs and one seed each there is a curve through the points and no draws; three
-    rungs with more seeds have the seeds' spread and no check of the law. The three numbers of the
-    curve are each far less certain than its height inside the range: quote losses and compute, not
-    E or α. It misleads when rungs share what is not noise (a worse recipe for the larger ones), and
-    most when the law is used beyond its rungs.
+    With three rungs and one seed each there is a law through the points and no draws; three
+    rungs with more seeds have the seeds' spread and no check of the law. The three numbers of either
+    form are each far less certain than its height inside the range: quote losses and compute, not
+    E, α or c. It misleads when rungs share what is not noise (a worse recipe for the larger ones), and
+    most when it is used beyond its rungs.
 
     Args:
         points: One per trained model; at least three rungs, whose mean loss falls with compute.
@@ -129,126 +141,127 @@ def fit_curve(
     1.5
     """
     ladder = gathered(points)
-    _require_falling(ladder)
-    weights, squares, freedom, pooled = _spread(ladder)
-    logs = np.log(ladder.compute)
-    found = solve(ladder.log_loss[None], logs, weights)
-    noise = math.sqrt(squares / freedom) if freedom else None
-    curve = Curve(
-        name=name,
-        floor=float(found.floor[0]),
-        scale=math.exp(float(found.log_scale[0])),
-        exponent=float(found.alpha[0]),
-        fitted=(float(ladder.compute[0]), float(ladder.compute[-1])),
-        unit=ladder.unit,
-        spread=noise or 0.0,
-        says=f"{len(ladder.rungs)} rungs, {int(ladder.seeds.sum())} models.",
-    )
-    fitted = np.log(curve.floor + np.exp(found.log_scale[0] - curve.exponent * logs))
-    moved = fitted
-    if shifts is not None:
-        moved = fitted + np.stack([shifts[rung] for rung in ladder.rungs], axis=1)
-    draws, noises = _drawn(moved, logs, weights, squares, freedom, settings)
-    # With one degree of freedom a few in a thousand draws are so far off that no curve is found.
-    draws[~np.isfinite(draws).all(1)] = (curve.floor, curve.scale, curve.exponent)
-    draws.flags.writeable = noises.flags.writeable = False
-    spare = len(ladder.rungs) - FEWEST_RUNGS
+    require_falling(ladder)
+    moved = 0.0 if shifts is None else np.stack([shifts[r] for r in ladder.rungs], axis=1)
+    logs, seeds = np.log(ladder.compute), ladder.seeds.astype(float)
+    errors: dict[Form, float | None] = {"law": None}
+    best: Form = "law"
+    if len(ladder.rungs) > FEWEST_RUNGS:
+        found = left_out_errors(ladder.log_loss[None], logs, seeds)
+        errors = dict(zip(FORMS, found[0].tolist(), strict=True))
+        best = list(FORMS)[int(chosen(found)[0])]
+    forms = {
+        form: _fitted(form, ladder, name, moved, error, settings)
+        for form, error in errors.items()
+        if form == "law" or error != math.inf
+    }
+    extra = ladder.within_freedom
     return FittedCurve(
-        curve=curve,
-        draws=draws,
-        noise_draws=noises,
-        noise=noise,
-        run_to_run=(
-            math.sqrt(ladder.within / ladder.within_freedom) if ladder.within_freedom else None
-        ),
-        misfit=math.sqrt(((ladder.log_loss - fitted) ** 2).sum() / spare) if spare else None,
-        pooled=pooled,
-        freedom=freedom,
+        forms=forms,
+        form=best,
+        draws=_chosen_again(forms[best], logs, seeds),
+        run_to_run=math.sqrt(ladder.within / extra) if extra else None,
         rungs=ladder.rungs,
         settings=settings,
     )
 
 
-def gathered(points: Sequence[Point]) -> Ladder:
-    """Points by rung, checked; see `fit_curve` for what is refused."""
-    asked = f"A curve through {len(points)} points"
-    for point in points:
-        for what, number in (("compute", point.compute), ("loss", point.loss)):
-            if not (math.isfinite(number) and number > 0):
-                found = f"the {what} of rung {point.rung!r}, seed {point.seed}, is {number}"
-                raise CurveError(asked, found, "Both are positive; measure it again.")
-    units = sorted({point.unit for point in points})
-    if len(units) > 1:
-        raise CurveError(asked, f"units differ: {', '.join(units)}", "Use `bits_per_byte`.")
-    by_rung: dict[str, list[Point]] = {}
-    for point in points:
-        by_rung.setdefault(point.rung, []).append(point)
-    for rung, those in by_rung.items():
-        if len({point.compute for point in those}) > 1:
-            found = f"rung {rung!r} has several computes"
-            raise CurveError(asked, found, "Models of a rung differ by their seed alone.")
-        if len({point.seed for point in those}) < len(those):
-            raise CurveError(asked, f"rung {rung!r} has a seed twice", "Give each model once.")
-    ordered = sorted(by_rung, key=lambda rung: by_rung[rung][0].compute)
-    logs = [np.log([point.loss for point in by_rung[rung]]) for rung in ordered]
-    return Ladder(
-        rungs=tuple(ordered),
-        compute=np.array([by_rung[rung][0].compute for rung in ordered]),
-        log_loss=np.array([log.mean() for log in logs]),
-        seeds=np.array([log.size for log in logs]),
-        within=float(sum(((log - log.mean()) ** 2).sum() for log in logs)),
-        unit=units[0] if units else NATS,
+def _fitted(
+    form: Form,
+    ladder: Ladder,
+    name: str,
+    moved: np.ndarray | float,
+    left_out: float | None,
+    settings: Settings,
+) -> FittedForm:
+    """One form, and draws of it."""
+    kind, logs, rungs = FORMS[form], np.log(ladder.compute), len(ladder.rungs)
+
+    def fit(weights: np.ndarray) -> tuple[Columns, np.ndarray, float]:
+        found = kind.fitted(ladder.log_loss[None], logs, weights, steps=34)
+        fitted = np.array([found.log_losses(log)[0] for log in logs])
+        return found, fitted, float((weights * (ladder.log_loss - fitted) ** 2).sum())
+
+    weights, squares, freedom, pooled = _spread(ladder, lambda weights: fit(weights)[2])
+    found, fitted, _ = fit(weights)
+    noise = math.sqrt(squares / freedom) if freedom else None
+    curve = found.curve(
+        name=name,
+        fitted=(float(ladder.compute[0]), float(ladder.compute[-1])),
+        unit=ladder.unit,
+        spread=noise or 0.0,
+        says=f"{rungs} rungs, {int(ladder.seeds.sum())} models.",
+    )
+    # A stream of its own for each form, so that they do not share their luck.
+    stream = [settings.seed, *([list(FORMS).index(form)] if form != "law" else [])]
+    sets, noises = _sets(fitted + moved, weights, squares, freedom, settings.resamples, stream)
+    draws = _whole(kind.fitted(sets, logs, weights), found)
+    spare = rungs - FEWEST_RUNGS
+    return FittedForm(
+        curve=curve,
+        draws=draws,
+        noise_draws=noises,
+        noise=noise,
+        misfit=math.sqrt(((ladder.log_loss - fitted) ** 2).sum() / spare) if spare else None,
+        pooled=pooled,
+        freedom=freedom,
+        left_out=left_out if left_out != math.inf else None,
+        sets=sets,
     )
 
 
-def _require_falling(ladder: Ladder) -> None:
-    asked = f"A curve through the rungs {', '.join(ladder.rungs) or '(none)'}"
-    for at, (low, high) in enumerate(pairwise(ladder.rungs)):
-        if ladder.compute[at] == ladder.compute[at + 1]:
-            found = f"rungs {low!r} and {high!r} have the same compute"
-            raise CurveError(asked, found, "Give them one name, or leave the worse one out.")
-        before, after = np.exp(ladder.log_loss[at : at + 2])
-        if after >= before:
-            found = (
-                f"the loss does not fall from rung {low!r} ({before:.4g}) to {high!r} ({after:.4g})"
-            )
-            raise CurveError(asked, found, "Train the larger one better, or leave one of them out.")
-    if len(ladder.rungs) < FEWEST_RUNGS:
-        found = f"that is {len(ladder.rungs)} of at least {FEWEST_RUNGS}"
-        raise CurveError(asked, found, "E, A and α are three numbers; four rungs give an interval.")
+def _whole(draws: Columns, found: Columns) -> Columns:
+    """Draws with the fit itself for those that are no curve.
+
+    With one degree of freedom a few in a thousand are so far off that no curve is found.
+    """
+    table = np.where(np.isfinite(draws.table).all(axis=1)[:, None], draws.table, found.table)
+    table.flags.writeable = False
+    return replace(draws, table=table)
 
 
-def _spread(ladder: Ladder) -> tuple[np.ndarray, float, int, bool]:
+def _chosen_again(best: FittedForm, logs: np.ndarray, weights: np.ndarray) -> Draws:
+    """Every form fitted to the draws' data, and chosen between in each."""
+    if len(logs) <= FEWEST_RUNGS or not len(best.sets):
+        return best.draws
+    which = chosen(left_out_errors(best.sets, logs, weights))
+    forms = tuple(
+        best.draws if isinstance(best.draws, kind) else kind.fitted(best.sets, logs, weights)
+        for kind in FORMS.values()
+    )
+    return MixedDraws(forms, which)
+
+
+def _spread(
+    ladder: Ladder, error: Callable[[np.ndarray], float]
+) -> tuple[np.ndarray, float, int, bool]:
     """Weights of the rungs, sum of squares, its degrees of freedom, and whether it is pooled."""
     spare, extra = len(ladder.rungs) - FEWEST_RUNGS, ladder.within_freedom
-    logs, single = np.log(ladder.compute), np.ones(len(ladder.rungs))
-    by_seed = ladder.seeds.astype(float)
-    between = float(solve(ladder.log_loss[None], logs, by_seed).error[0])
+    single, by_seed = np.ones(len(ladder.rungs)), ladder.seeds.astype(float)
+    between = error(by_seed)
     if spare and extra:
         within = ladder.within / extra
         excess = between / spare / within if within else math.inf
         if fdtrc(spare, extra, excess) < POOLED_ABOVE:
-            alone = float(solve(ladder.log_loss[None], logs, single).error[0])
-            return single, alone, spare, False
+            return single, error(single), spare, False
     return by_seed, between + ladder.within, spare + extra, True
 
 
-def _drawn(
+def _sets(
     fitted: np.ndarray,
-    logs: np.ndarray,
     weights: np.ndarray,
     squares: float,
     freedom: int,
-    settings: Settings,
+    resamples: int,
+    stream: Sequence[int],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bootstrap draws of (E, A, α), and the spread that each was made with.
+    """Log losses drawn about the fitted ones, (resample, rung), and the spread of each draw.
 
     `fitted` are log losses, one per rung, or (resample, rung).
     """
     if not freedom:
-        return np.empty((0, 3)), np.empty(0)
-    rng = np.random.default_rng(settings.seed)
-    noises = np.sqrt(squares / rng.chisquare(freedom, settings.resamples))
-    normal = rng.standard_normal((settings.resamples, logs.size))
-    found = solve(fitted + noises[:, None] * normal / np.sqrt(weights), logs, weights, steps=20)
-    return np.stack([found.floor, np.exp(found.log_scale), found.alpha], axis=1), noises
+        return np.empty((0, weights.size)), np.empty(0)
+    rng = np.random.default_rng(stream)
+    noises = np.sqrt(squares / rng.chisquare(freedom, resamples))
+    normal = rng.standard_normal((resamples, weights.size))
+    return fitted + noises[:, None] * normal / np.sqrt(weights), noises

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtri
 
+from unexplained.curves.bend import Bend
 from unexplained.curves.curve import Curve
+from unexplained.curves.draws import AnyCurve, BendDraws, Draws, LawDraws, ShiftDraws
 from unexplained.curves.fit import FittedCurve
 from unexplained.errors import CurveError
 from unexplained.record import Number
@@ -21,6 +24,8 @@ SLACK = 2.0
 range: otherwise a last rung that came out lucky could not be placed on its own curve."""
 
 NO_ERROR = "the curve's own error is not in this interval"
+TURNED = "the bend does not fall there any more"
+EITHER = "the interval is that of law and bends together, as no rung there tells which holds"
 
 
 @dataclass(frozen=True)
@@ -57,51 +62,49 @@ class Share:
 
 @dataclass(frozen=True)
 class Laws:
-    """A curve and its draws, as columns: one row where it has none."""
+    """A curve and its draws; the curve itself is its only draw where it has none."""
 
-    curve: Curve
-    floor: np.ndarray
-    log_scale: np.ndarray
-    alpha: np.ndarray
+    curve: AnyCurve
+    draws: Draws
+    every: tuple[Draws, ...]
+    """Draws of each form apart, for what lies beyond the rungs."""
     settings: Settings
     certain: bool
     """Whether there are no draws."""
 
-    def log_compute(self, *losses: np.ndarray) -> list[np.ndarray]:
-        """Logs of the compute of draws of losses, each put to one draw of the curve; infinite at or below E.
+    def ends(
+        self, of: Callable[[Draws], np.ndarray], value: float, *, beyond: bool
+    ) -> tuple[float, float]:
+        """Percentile ends of what is asked of the draws; beyond the rungs those of every form.
 
-        Where there are more of the one than of the other, the fewer are gone through again.
+        No rung says which form holds there, so the interval has all.
         """
-        count = max(column.size for column in (self.floor, *losses))
-        floor, log_scale, alpha = (
-            np.resize(column, count) for column in (self.floor, self.log_scale, self.alpha)
-        )
-        logs = []
-        for loss in losses:
-            above = np.resize(loss, count) - floor
-            log = np.log(np.where(above > 0, above, 1.0))
-            logs.append(np.where(above > 0, (log_scale - log) / alpha, np.inf))
-        return logs
-
-    def losses(self, compute: float) -> np.ndarray:
-        """L at one compute, one per draw."""
-        return np.asarray(self.floor + np.exp(self.log_scale - self.alpha * math.log(compute)))
+        some = (self.draws, *self.every) if beyond else (self.draws,)
+        found = [percentile_ends(of(draws), value, self.settings.level) for draws in some]
+        return min(low for low, _ in found), max(high for _, high in found)
 
 
-def laws_of(curve: Curve | FittedCurve, settings: Settings | None = None) -> Laws:
+def laws_of(curve: AnyCurve | FittedCurve, settings: Settings | None = None) -> Laws:
     """The draws of a curve; a published one, and one through three rungs, is its only draw."""
-    law = curve.curve if isinstance(curve, FittedCurve) else curve
-    rows = np.array([[law.floor, law.scale, law.exponent]])
-    certain = True
     if isinstance(curve, FittedCurve):
-        settings = curve.settings
-        if len(curve.draws):
-            rows, certain = curve.draws, False
-    return Laws(law, rows[:, 0], np.log(rows[:, 1]), rows[:, 2], settings or Settings(), certain)
+        if curve.draws.count:
+            every = tuple(one.draws for one in curve.forms.values())
+            return Laws(curve.curve, curve.draws, every, curve.settings, False)
+        settings, curve = curve.settings, curve.curve
+    alone: Draws
+    if isinstance(curve, Curve):
+        alone = LawDraws(np.array([[curve.floor, curve.scale, curve.exponent]]), 0.0)
+    elif isinstance(curve, Bend):
+        row = [[curve.log_loss, curve.exponent, curve.curvature]]
+        alone = BendDraws(np.array(row), math.log(curve.middle))
+    else:
+        row = [[curve.log_loss, curve.exponent, curve.start / curve.middle]]
+        alone = ShiftDraws(np.array(row), math.log(curve.middle))
+    return Laws(curve, alone, (), settings or Settings(), True)
 
 
 def loss_at(
-    curve: Curve | FittedCurve,
+    curve: AnyCurve | FittedCurve,
     compute: float,
     *,
     extrapolate: bool = False,
@@ -117,17 +120,20 @@ def loss_at(
     """
     laws = laws_of(curve, settings)
     value, unit = laws.curve.loss(compute), laws.curve.unit
-    extrapolated, note = _range(laws.curve, compute)
-    if extrapolated and not extrapolate:
-        return Predicted(Number(value=None, unit=unit, refused=note), True, note)
+    extrapolated, note = out_of_range(laws.curve, compute)
+    turned = laws.curve.slope(compute) >= 0
+    if turned or (extrapolated and not extrapolate):
+        why = joined(note, TURNED if turned else "")
+        return Predicted(Number(value=None, unit=unit, refused=why), True, note)
     if laws.certain:
-        return Predicted(Number(value=value, unit=unit), extrapolated, _joined(note, NO_ERROR))
-    low, high = percentile_ends(laws.losses(compute), value, laws.settings.level)
+        return Predicted(Number(value=value, unit=unit), extrapolated, joined(note, NO_ERROR))
+    low, high = laws.ends(lambda draws: draws.losses(compute), value, beyond=extrapolated)
+    note = joined(note, EITHER if extrapolated and len(laws.every) > 1 else "")
     return Predicted(Number(value=value, low=low, high=high, unit=unit), extrapolated, note)
 
 
 def compute_of(
-    curve: Curve | FittedCurve,
+    curve: AnyCurve | FittedCurve,
     loss: Number,
     *,
     draws: np.ndarray | None = None,
@@ -167,20 +173,24 @@ def compute_of(
         return Placed(Number(value=None, unit=FLOPS, refused=refused), extrapolated, note)
     value = laws.curve.compute(loss.value)
     losses = _drawn(loss, draws, laws.settings, stream=0)
-    note = _joined(note, NO_ERROR if laws.certain else "")
+    note = joined(note, NO_ERROR if laws.certain else "")
     if losses.size == 1 and laws.certain:
         return Placed(Number(value=value, unit=FLOPS), extrapolated, note)
-    (logs,) = laws.log_compute(losses)
-    low, high = _exponents(percentile_ends(logs, math.log(value), laws.settings.level))
+    low, high = _exponents(
+        laws.ends(lambda draws: draws.log_compute(losses), math.log(value), beyond=extrapolated)
+    )
+    note = joined(note, EITHER if extrapolated and len(laws.every) > 1 else "")
     if high is None:
-        note = _joined(note, "the loss is not distinguishable from the floor: no upper end")
-    elif not extrapolated and (_range(laws.curve, low)[0] or _range(laws.curve, high)[0]):
-        note = _joined(note, "the interval leaves the curve's range")
+        note = joined(note, "the loss is not distinguishable from the floor: no upper end")
+    elif not extrapolated and (
+        out_of_range(laws.curve, low)[0] or out_of_range(laws.curve, high)[0]
+    ):
+        note = joined(note, "the interval leaves the curve's range")
     return Placed(Number(value=value, low=low, high=high, unit=FLOPS), extrapolated, note)
 
 
 def share(
-    curve: Curve | FittedCurve,
+    curve: AnyCurve | FittedCurve,
     loss_explained: Number,
     loss_model: Number,
     *,
@@ -219,7 +229,7 @@ def share(
     )
     model = compute_of(curve, loss_model, draws=second, extrapolate=extrapolate, settings=settings)
     extrapolated = explained.extrapolated or model.extrapolated
-    note = _joined(*dict.fromkeys(_parts(explained.note) + _parts(model.note)))
+    note = joined(*dict.fromkeys(_parts(explained.note) + _parts(model.note)))
     if explained.compute.value is None or model.compute.value is None:
         what, placed = ("explained", explained)
         if explained.compute.value is not None:
@@ -232,7 +242,15 @@ def share(
     below = _drawn(loss_model, second, settings, stream=1)
     if max(above.size, below.size) == 1 and laws.certain:
         return Share(Number(value=value, unit=SHARE), explained, model, extrapolated, note)
-    low, high = _exponents(_ratio_ends(laws.log_compute(above, below), value, settings.level))
+
+    def ratio(draws: Draws) -> np.ndarray:
+        # Both losses at the floor of a draw, infinity less infinity: it says nothing.
+        with np.errstate(invalid="ignore"):
+            first, second = draws.log_compute(above), draws.log_compute(below)
+            count = max(first.size, second.size)
+            return np.asarray(np.resize(first, count) - np.resize(second, count))
+
+    low, high = _exponents(laws.ends(ratio, math.log(value), beyond=extrapolated))
     number = Number(value=value, low=low, high=high, unit=SHARE)
     return Share(number, explained, model, extrapolated, note)
 
@@ -249,19 +267,12 @@ def percentile_ends(draws: np.ndarray, value: float, level: float) -> tuple[floa
     return min(value, float(low)), max(value, float(high))
 
 
-def _ratio_ends(logs: list[np.ndarray], value: float, level: float) -> tuple[float, float]:
-    above, below = logs
-    # Both losses at the floor of a draw, infinity less infinity: it says nothing.
-    with np.errstate(invalid="ignore"):
-        return percentile_ends(above - below, math.log(value), level)
-
-
 def _exponents(logs: tuple[float, float]) -> tuple[float, float | None]:
     low, high = logs
     return math.exp(low), math.exp(high) if high < 709 else None
 
 
-def _placeable(curve: Curve, loss: Number, extrapolate: bool) -> tuple[str, bool, str]:
+def _placeable(curve: AnyCurve, loss: Number, extrapolate: bool) -> tuple[str, bool, str]:
     """Why a loss has no compute, or nothing; whether it is outside of the range; a note."""
     asked = f"The compute of a loss on the curve {curve.name!r}"
     if loss.unit != curve.unit:
@@ -274,19 +285,22 @@ def _placeable(curve: Curve, loss: Number, extrapolate: bool) -> tuple[str, bool
     if loss.value <= curve.floor:
         floor = f"the curve's floor of {curve.floor:.4g} {curve.unit}"
         return f"a loss of {loss.value:.4g} is at or below {floor}: no compute buys it", False, ""
-    extrapolated, note = _range(curve, curve.compute(loss.value))
+    if loss.value >= curve.ceiling:
+        top = f"the bend's turn at {curve.ceiling:.4g} {curve.unit}"
+        return f"a loss of {loss.value:.4g} is at or above {top}, far beyond its rungs", True, ""
+    extrapolated, note = out_of_range(curve, curve.compute(loss.value))
     return (note if extrapolated and not extrapolate else ""), extrapolated, note
 
 
-def _range(curve: Curve, compute: float | None) -> tuple[bool, str]:
+def out_of_range(curve: AnyCurve, compute: float | None) -> tuple[bool, str]:
     """Whether a compute lies beyond the curve's range by more than `SLACK` spreads of loss."""
     if curve.fitted is None:
         return False, "the range that the curve was fitted on is not known"
-    if compute is None:
+    if compute is None or compute <= 0:
         return True, ""
     least, most = curve.fitted
     room = SLACK * curve.spread + 1e-9
-    loss = curve.floor if math.isinf(compute) else curve.loss(max(compute, 1e-300))
+    loss = curve.floor if math.isinf(compute) else curve.loss(compute)
     if least <= compute * (1 + 1e-9) and compute <= most * (1 + 1e-9):
         return False, ""
     below = compute < least
@@ -294,7 +308,7 @@ def _range(curve: Curve, compute: float | None) -> tuple[bool, str]:
         loss > curve.loss(least) * math.exp(room)
         if below
         else loss < curve.loss(most) * math.exp(-room)
-    )
+    ) or (math.isfinite(compute) and curve.slope(compute) >= 0)
     times, side = (least / compute, "below") if below else (compute / most, "above")
     said = "extrapolated" if far else "extrapolated by less than single runs scatter"
     return far, (
@@ -322,7 +336,8 @@ def _drawn(
     return np.asarray(loss.value + normal / reach * side)
 
 
-def _joined(*notes: str) -> str:
+def joined(*notes: str) -> str:
+    """Notes in one line, those that say something."""
     return "; ".join(note for note in notes if note)
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from unexplained.curves.curve import Curve, Surface
-from unexplained.curves.fit import Point
+from unexplained.curves.points import Point
 from unexplained.errors import CurveError, near_matches
 
 PF_DAY = 8.64e19
 """FLOPs of a petaFLOP/s kept up for a day: 1e15 · 86,400."""
+
+CHINCHILLA = (1.4e18, 1.3e22)
+"""FLOPs of the least and the greatest of Hoffmann's runs, as Besiroglu et al. (2404.10102) read 245
+of them off figure 4; good to a few per cent."""
 
 SURFACES = {
     surface.name: surface
@@ -21,7 +25,11 @@ SURFACES = {
             data_exponent=0.28,
             tokens="Chinchilla's SentencePiece",
             source="Hoffmann et al., 2203.15556, eq. 10",
-            says="Over 400 runs on MassiveText, 70M to 16B parameters, 5e9 to 5e11 tokens.",
+            says="Over 400 runs on MassiveText. Sizes and tokens are those of the abstract; compute "
+            "is that of the 245 runs of figure 4, as Besiroglu et al. read it off.",
+            fitted=CHINCHILLA,
+            sizes=(7e7, 1.6e10),
+            tokens_seen=(5e9, 5e11),
         ),
         Surface(
             name="besiroglu",
@@ -32,6 +40,8 @@ SURFACES = {
             data_exponent=0.3658,
             tokens="Chinchilla's SentencePiece",
             source="Besiroglu et al., 2404.10102",
+            fitted=CHINCHILLA,
+            sizes=(5.7e7, 1.62e10),
             says="Hoffmann's runs read off a figure and fitted again. Standard errors: E 0.03, "
             "A 124.58, B 1293.23, α and β 0.02; they are not carried here.",
         ),
@@ -48,8 +58,11 @@ CURVES = {
             scale=(3.1e8 * PF_DAY) ** 0.050,
             exponent=0.050,
             tokens="GPT-2 BPE",
+            fitted=(1e-7 * PF_DAY, 10 * PF_DAY),
             source="Kaplan et al., 2001.08361, eq. 1.3",
-            says="L = (3.1e8 / C)^0.050, C the least compute in PF-days, on WebText2. No floor.",
+            says="L = (3.1e8 / C)^0.050, C the least compute in PF-days, on WebText2. No floor. The "
+            "paper says that it holds over eight orders of magnitude; that these end at 10 PF-days "
+            "is read off the axis of its figure 1, to a factor of a few.",
         ),
         Curve(
             name="cerebras",

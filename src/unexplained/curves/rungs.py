@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unexplained.curves.fit import FEWEST_RUNGS, FittedCurve, Point, fit_curve, gathered
-from unexplained.curves.place import Placed, compute_of, laws_of, percentile_ends
+from unexplained.curves.fit import FittedCurve, fit_curve
+from unexplained.curves.place import Placed, compute_of, laws_of
+from unexplained.curves.points import FEWEST_RUNGS, Point, gathered
 from unexplained.errors import CurveError
 from unexplained.record import Number
 from unexplained.stats import Settings
@@ -69,13 +70,13 @@ def leave_one_out(points: Sequence[Point], settings: Settings) -> tuple[LeftOut,
 def _left_out(
     fitted: FittedCurve, rung: str, compute: float, loss: float, seeds: int, *, end: bool
 ) -> LeftOut:
-    settings, unit = fitted.settings, fitted.curve.unit
+    unit = fitted.curve.unit
     value = fitted.curve.loss(compute)
     predicted, own = Number(value=value, unit=unit), None
-    if len(fitted.draws):
+    if fitted.draws.count:
         scatter = _scatter(fitted, seeds)
-        low, high = percentile_ends(
-            laws_of(fitted).losses(compute) * scatter, value, settings.level
+        low, high = laws_of(fitted).ends(
+            lambda draws: draws.losses(compute) * scatter, value, beyond=end
         )
         predicted = Number(value=value, low=low, high=high, unit=unit)
         own = loss * scatter
@@ -96,9 +97,9 @@ def _scatter(fitted: FittedCurve, seeds: int) -> np.ndarray:
     """Factors by which the mean of so many runs may miss the curve, one per draw."""
     rng = np.random.default_rng([fitted.settings.seed, 2])
     # Where the misfit is not the seeds', more of them do not make it smaller.
-    runs = seeds if fitted.pooled else 1
-    normal = rng.standard_normal(len(fitted.noise_draws))
-    return np.asarray(np.exp(fitted.noise_draws * normal / math.sqrt(runs)))
+    runs = seeds if fitted.chosen.pooled else 1
+    normal = rng.standard_normal(len(fitted.chosen.noise_draws))
+    return np.asarray(np.exp(fitted.chosen.noise_draws * normal / math.sqrt(runs)))
 
 
 def _holds(number: Number, truth: float) -> bool | None:

@@ -45,7 +45,7 @@ class DataScale:
         """Fit it; None where no run of this size had less data, or there are too few runs.
 
         Each draw has its documents resampled, those of the draws of the losses, and every run's
-        loss moved by a draw of the scatter about the ladder's curve.
+        loss moved by a draw of the scatter about the ladder's curve, itself drawn for what is known of it.
 
         Args:
             models: Rungs and annealed runs, with the condition that each was measured as.
@@ -69,7 +69,9 @@ class DataScale:
         except CurveError:
             return None
         rng = np.random.default_rng([fitted.settings.seed, 3])
-        noise = np.exp((fitted.noise or 0.0) * rng.standard_normal((SURFACES, len(models))))
+        spread = fitted.chosen.noise_draws
+        spread = np.resize(spread if spread.size else 0.0, SURFACES)[:, None]
+        noise = np.exp(spread * rng.standard_normal((SURFACES, len(models))))
         drawn = np.stack([measured.draws[name] for _, name in models], axis=1)
         draws = tuple(fit(list(drawn[i] * noise[i]), best) for i in range(SURFACES))
         return cls(mine, best, draws, min(one.tokens for one, _ in models))

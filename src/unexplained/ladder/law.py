@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
-from unexplained.curves import FittedCurve, Point, fit_curve, leave_one_out, loss_at
+from unexplained.curves import (
+    Bend,
+    Curve,
+    FittedCurve,
+    Point,
+    Shift,
+    fit_curve,
+    leave_one_out,
+    loss_at,
+)
+from unexplained.curves.draws import AnyCurve, Form
 from unexplained.curves.place import percentile_ends
 from unexplained.errors import CurveError
 from unexplained.ladder.measured import Measured
 from unexplained.record import Number
-from unexplained.record.compute import CurvePoint, FittedLaw, Left
+from unexplained.record.compute import CurvePoint, FittedBend, FittedLaw, Left
 from unexplained.stats import NATS, Settings
 
 LINE = 25
@@ -86,32 +96,73 @@ def _points(
     ]
 
 
-def law_of(fitted: FittedCurve) -> FittedLaw:
-    """The law as a record keeps it."""
-    curve = fitted.curve
-    assert curve.fitted is not None
-    least, greatest = curve.fitted
-    line = []
-    for compute in np.geomspace(least, greatest, LINE):
-        there = loss_at(fitted, float(compute), extrapolate=True).loss
-        value = curve.loss(float(compute))
-        low, high = (value if end is None else end for end in (there.low, there.high))
-        line.append(CurvePoint(compute=float(compute), loss=value, low=low, high=high))
-    return FittedLaw(
-        floor=_parameter(fitted, 0, curve.floor, curve.unit),
-        exponent=_parameter(fitted, 2, curve.exponent, ""),
-        scale=math.log(curve.scale),
+def law_of(
+    fitted: FittedCurve,
+) -> tuple[FittedLaw, FittedBend | None, Literal["law", "bend"]]:
+    """The law, the better of the two curves that bend, and which was chosen, as a record has them."""
+    law = fitted.only("law")
+    floor, scale, exponent = (
+        _parameter(law, column, value, unit) for column, value, unit in _numbers_of_law(law.curve)
+    )
+    least, greatest = law.curve.fitted or (0.0, 0.0)
+    kept = FittedLaw(
+        floor=floor,
+        exponent=exponent,
+        scale=math.log(scale.value or 1.0),
         least=least,
         greatest=greatest,
+        noise=law.curve.spread,
+        line=_line(fitted if fitted.form == "law" else law),
+        left_out=law.chosen.left_out,
+    )
+    if fitted.bending is None:
+        return kept, None, "law"
+    form: Literal["law", "bend"] = "bend" if fitted.form != "law" else "law"
+    return kept, _bend_of(fitted, fitted.bending), form
+
+
+def _numbers_of_law(curve: AnyCurve) -> list[tuple[int, float, str]]:
+    assert isinstance(curve, Curve)
+    return [(0, curve.floor, curve.unit), (1, curve.scale, ""), (2, curve.exponent, "")]
+
+
+def _bend_of(fitted: FittedCurve, form: Form) -> FittedBend:
+    alone = fitted.only(form)
+    curve = alone.curve
+    assert isinstance(curve, Bend | Shift)
+    third = curve.curvature if isinstance(curve, Bend) else curve.start
+    # Draws have C₀ in units of the middle.
+    times, unit = (1.0, "") if isinstance(curve, Bend) else (curve.middle, "FLOPs")
+    return FittedBend(
+        form="bend" if isinstance(curve, Bend) else "shift",
+        middle=curve.middle,
+        log_loss=curve.log_loss,
+        exponent=_parameter(alone, 1, curve.exponent, ""),
+        bends=_parameter(alone, 2, third, unit, times=times),
         noise=curve.spread,
-        line=tuple(line),
+        line=_line(fitted if fitted.form == form else alone),
+        left_out=alone.chosen.left_out,
     )
 
 
-def _parameter(fitted: FittedCurve, column: int, value: float, unit: str) -> Number:
-    if not len(fitted.draws):
+def _line(fitted: FittedCurve) -> tuple[CurvePoint, ...]:
+    least, greatest = fitted.curve.fitted or (0.0, 0.0)
+    line = []
+    for compute in np.geomspace(least, greatest, LINE):
+        there = loss_at(fitted, float(compute), extrapolate=True).loss
+        value = fitted.curve.loss(float(compute))
+        low, high = (value if end is None else end for end in (there.low, there.high))
+        line.append(CurvePoint(compute=float(compute), loss=value, low=low, high=high))
+    return tuple(line)
+
+
+def _parameter(
+    fitted: FittedCurve, column: int, value: float, unit: str, *, times: float = 1.0
+) -> Number:
+    table = fitted.chosen.draws.table
+    if not len(table):
         return Number(value=value, unit=unit)
-    low, high = percentile_ends(fitted.draws[:, column], value, fitted.settings.level)
+    low, high = percentile_ends(times * table[:, column], value, fitted.settings.level)
     return Number(value=value, low=low, high=high, unit=unit)
 
 

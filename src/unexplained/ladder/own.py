@@ -32,7 +32,7 @@ def share_of_run(
     Args:
         shares: Of the whole run, ascending, one per checkpoint.
         losses: Loss at each (nats per token).
-        draws: The same in every resample of the documents, (checkpoint, resample).
+        draws: The same in every resample of the documents and of other runs, (checkpoint, resample).
         loss: The loss to be placed.
         loss_draws: The same in every resample, (resample,).
         settings: Level of the interval.
@@ -69,20 +69,25 @@ def share_between_rungs(
     model: tuple[float, np.ndarray],
     *,
     settings: Settings,
+    room: float = 0.0,
 ) -> Number:
-    """The frontier share without a law: compute read straight between neighbouring rungs.
+    """The frontier share without a curve: compute read straight between neighbouring rungs.
 
-    ln L goes straight in ln C from each rung to the next. Where a law fits, this and the law's share
-    agree; where they do not, the law is at fault. Its interval resamples documents and not runs: a
-    rung that came out lucky shifts it. Refused where a loss lies outside the rungs'.
+    ln L goes straight in ln C from each rung to the next. Where a curve fits, this and its share
+    agree; where they do not, the curve is at fault. Refused where a loss lies outside the rungs'.
+
+    It misleads between two rungs of which one came out lucky; what other runs would have been is in
+    the interval where `draws` hold it (`scatter.moved_runs`).
 
     Args:
         compute: FLOPs of the rungs, ascending.
         losses: Their losses, falling.
-        draws: The same in every resample, (rung, resample).
-        explained: The loss to be placed, and in every resample.
+        draws: The same in every resample of documents and of runs, (rung, resample).
+        explained: The loss to be placed, and in every resample of the documents.
         model: The same of the intact model.
         settings: Level of the interval.
+        room: How far beyond the end rungs, in log loss, a draw may go on as between the last two:
+            a rung's own loss is beyond it in every draw in which another run was worse.
 
     >>> flops, losses = np.array([1.0, 100.0]), np.array([4.0, 1.0])
     >>> alike = np.array([2.0]), np.array([1.0])
@@ -101,7 +106,7 @@ def share_between_rungs(
             return Number(value=None, unit=SHARE, refused=refused)
         places.append(at)
     value = float(np.exp(places[0] - places[1]))
-    above, below = (_first(x, log_draws, np.log(drawn)) for _, drawn in (explained, model))
+    above, below = (_first(x, log_draws, np.log(drawn), room) for _, drawn in (explained, model))
     with np.errstate(invalid="ignore"):
         drawn = np.exp(above - below)  # NaN where both are beyond the same end
     drawn[explained[1] == model[1]] = 1.0
@@ -110,10 +115,11 @@ def share_between_rungs(
     return Number(value=value, low=max(low, 0.0), high=open_end, unit=SHARE)
 
 
-def _first(x: np.ndarray, losses: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def _first(x: np.ndarray, losses: np.ndarray, wanted: np.ndarray, room: float = 0.0) -> np.ndarray:
     """Where each column of falling losses first reaches what is wanted of it.
 
-    Minus infinity where it is better from the first, infinity where it never is as good.
+    Minus infinity where it is better from the first, infinity where it never is as good; within
+    `room` of that as the first two or the last two go on.
     """
     best = np.minimum.accumulate(losses, axis=0)
     reached = best <= wanted + ROUNDING
@@ -125,4 +131,12 @@ def _first(x: np.ndarray, losses: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     span = np.where(upper > lower, upper - lower, 1.0)
     part = np.clip((upper - wanted) / span, 0.0, 1.0)
     found: np.ndarray = x[before] + part * (x[at] - x[before])
-    return np.where(never, np.inf, np.where(at_once, -np.inf, found))
+    found = np.where(never, np.inf, np.where(at_once, -np.inf, found))
+    if not room or len(x) < 2:
+        return found
+    for end, other, beyond in ((0, 1, at_once), (-1, -2, never)):
+        slope = (losses[end] - losses[other]) / (x[end] - x[other])
+        further = (wanted - losses[end]) / np.where(slope < 0, slope, -np.inf)
+        near = beyond & (np.abs(wanted - best[end]) <= room) & (slope < 0)
+        found = np.where(near, x[end] + further, found)
+    return found

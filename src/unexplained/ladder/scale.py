@@ -9,19 +9,25 @@ import numpy as np
 
 from unexplained.bars import loss
 from unexplained.bars.recovered import INTACT
-from unexplained.curves import FittedCurve, share
+from unexplained.curves import FittedCurve, Share, share
+from unexplained.curves.draws import Form
 from unexplained.errors import CurveError
+from unexplained.estimators.seeds import Scatter
 from unexplained.ladder.catalogue import Role, Trained, catalogue
 from unexplained.ladder.conditions import trained_as
 from unexplained.ladder.data import DataScale
 from unexplained.ladder.law import fit_rungs, law_of, left_out
 from unexplained.ladder.measured import Measured
 from unexplained.ladder.own import share_between_rungs, share_of_run
+from unexplained.ladder.scatter import moved_runs, scatter_among
 from unexplained.ledger import Ledger
 from unexplained.record import Number
 from unexplained.record.compute import Explained, RungPoint, Scale, ShareKind
 from unexplained.stats import SHARE, Settings
 from unexplained.subject import Subject
+
+ROOM = 4.0
+"""Standard deviations between runs by which a draw may lie beyond the end rungs and still be placed."""
 
 
 def scale_of(
@@ -31,7 +37,8 @@ def scale_of(
 
     Documents are resampled together in all of them, rungs and conditions alike: that a text's
     documents are easy or hard moves the curve and what is placed on it by the same amount, and
-    only the runs' own noise is left between them.
+    only the runs' own noise is left between them. That is in every interval: other runs of the rungs
+    would have been other rungs. The model is itself, and no other run of its recipe.
 
     Args:
         ledger: Holds the conditions and those of `weaker_models`.
@@ -67,12 +74,20 @@ def scale_of(
     except CurveError as error:
         return Scale(says=says, rungs=points, law=None, refused=str(error), subject=None,
                      explained=())  # fmt: skip
-    place = _Place(ledger, fitted, measured, mine, _rungs(fitted, rungs, names, measured),
+    scatter, said = scatter_among(
+        rungs, {one.name: measured.values[names[one.name]] for one in rungs}
+    )
+    place = _Place(ledger, fitted, measured, mine, scatter,
+                   _rungs(fitted, rungs, names, measured, scatter, settings),
                    _data(rungs, names, measured, fitted, mine), settings)  # fmt: skip
+    law, bend, form = law_of(fitted)
     return Scale(
         says=says,
         rungs=points,
-        law=law_of(fitted),
+        law=law,
+        bend=bend,
+        form=form,
+        scatter=said,
         left=left_out(rungs, names, measured, settings),
         subject=place.of(INTACT),
         explained=tuple(place.of(name) for name in conditions),
@@ -100,20 +115,27 @@ class _Rungs:
     compute: np.ndarray
     losses: np.ndarray
     draws: np.ndarray
-    """(rung, resample)."""
+    """(rung, resample): of documents, and of runs."""
 
 
 def _rungs(
-    fitted: FittedCurve, rungs: Sequence[Trained], names: Mapping[str, str], measured: Measured
+    fitted: FittedCurve,
+    rungs: Sequence[Trained],
+    names: Mapping[str, str],
+    measured: Measured,
+    scatter: Scatter,
+    settings: Settings,
 ) -> _Rungs:
-    compute, losses, draws = [], [], []
+    compute, losses, draws, runs = [], [], [], []
     for rung in fitted.rungs:
         those = [one for one in rungs if str(one.rung) == rung]
         mine = [names[one.name] for one in those]
         compute.append(those[0].compute)
         losses.append(np.exp(np.mean([np.log(measured.values[n]) for n in mine])))
         draws.append(np.exp(np.mean([np.log(measured.draws[n]) for n in mine], axis=0)))
-    return _Rungs(np.array(compute), np.array(losses), np.stack(draws))
+        runs.append(len(those))
+    moved = np.exp(moved_runs(scatter, runs, settings))
+    return _Rungs(np.array(compute), np.array(losses), np.stack(draws) * moved)
 
 
 def _data(
@@ -141,6 +163,7 @@ class _Place:
     fitted: FittedCurve
     measured: Measured
     mine: Trained | None
+    scatter: Scatter
     rungs: _Rungs
     data: DataScale | None
     settings: Settings
@@ -149,20 +172,16 @@ class _Place:
         """One condition on the scale."""
         own = loss(self.ledger, name, settings=self.settings)
         draws = self.measured.draws
-        found = share(
-            self.fitted,
-            own,
-            loss(self.ledger, INTACT, settings=self.settings),
-            draws=(draws[name], draws[INTACT]),
-        )
-        shares: dict[ShareKind, Number] = {
-            "frontier": found.share,
-            "between rungs": share_between_rungs(
-                self.rungs.compute, self.rungs.losses, self.rungs.draws,
-                (self.measured.values[name], draws[name]),
-                (self.measured.values[INTACT], draws[INTACT]), settings=self.settings,
-            ),
-        }  # fmt: skip
+        chosen = self._share(self.fitted, name)
+        shares: dict[ShareKind, Number] = {"frontier": self._by("law", chosen, name)}
+        if self.fitted.bending is not None:
+            shares["bend"] = self._by(self.fitted.bending, chosen, name)
+        shares["between rungs"] = share_between_rungs(
+            self.rungs.compute, self.rungs.losses, self.rungs.draws,
+            (self.measured.values[name], draws[name]),
+            (self.measured.values[INTACT], draws[INTACT]),
+            settings=self.settings, room=ROOM * (self.scatter.deviation or 0.0),
+        )  # fmt: skip
         kinds: tuple[tuple[ShareKind, Role], ...] = (
             ("own run", "checkpoint"),
             ("annealed", "annealed"),
@@ -174,14 +193,30 @@ class _Place:
             if self.data is None
             else self.data.share(self.measured, name, INTACT, self.settings)
         )
+        shares = {kind: at_most_all(number) for kind, number in shares.items()}
         if not self.measured.enough:
             shares = {kind: _without_ends(number) for kind, number in shares.items()}
         return Explained(
             condition=name, loss=own, shares=shares,
-            equals=found.explained.compute if self.measured.enough
-            else _without_ends(found.explained.compute),
-            note=found.explained.note,
+            equals=chosen.explained.compute if self.measured.enough
+            else _without_ends(chosen.explained.compute),
+            note=chosen.explained.note,
         )  # fmt: skip
+
+    def _share(self, fitted: FittedCurve, name: str) -> Share:
+        draws = self.measured.draws
+        return share(
+            fitted,
+            loss(self.ledger, name, settings=self.settings),
+            loss(self.ledger, INTACT, settings=self.settings),
+            draws=(draws[name], draws[INTACT]),
+        )
+
+    def _by(self, form: Form, chosen: Share, name: str) -> Number:
+        """The frontier share by one form: with the doubt about it where it was chosen."""
+        if form == self.fitted.form:
+            return chosen.share
+        return self._share(self.fitted.only(form), name).share
 
     def _of_run(self, name: str, role: Role) -> Number:
         mine = self.mine
@@ -190,17 +225,43 @@ class _Place:
         kept = [c for c in catalogue().run_of(mine.rung, role) if c.name in self.measured.draws]
         if not kept:
             return _none("of this model's own training no run was kept")
-        ends_ = [(one.compute, one.name) for one in kept]
-        if role == "annealed":
-            ends_.append((mine.compute, INTACT))
+        draws = np.stack([self.measured.draws[one.name] for one in kept])
+        draws = draws * np.exp(moved_runs(self.scatter, [1] * len(kept), self.settings))
+        shares = [one.compute / mine.compute for one in kept]
+        losses = [self.measured.values[one.name] for one in kept]
+        if role == "annealed":  # ends at the model itself, which is no other run
+            draws = np.vstack([draws, self.measured.draws[INTACT]])
+            shares, losses = [*shares, 1.0], [*losses, self.measured.values[INTACT]]
         return share_of_run(
-            [compute / mine.compute for compute, _ in ends_],
-            [self.measured.values[n] for _, n in ends_],
-            np.stack([self.measured.draws[n] for _, n in ends_]),
-            self.measured.values[name],
-            self.measured.draws[name],
+            shares, losses, draws, self.measured.values[name], self.measured.draws[name],
             settings=self.settings,
+        )  # fmt: skip
+
+
+def at_most_all(number: Number) -> Number:
+    """A share of compute as one: what is worth as much as the model or more keeps all of it.
+
+    min(1, C*(L_h) / C*(L_m)), and its ends likewise, which changes nothing of how often they hold
+    it. Refused where not even chance puts the condition below the model: it is a better model, and
+    a share of more than everything says nothing of what was explained.
+
+    >>> at_most_all(Number(value=1.1, low=0.9, high=1.3, unit="share")).high
+    1.0
+    >>> at_most_all(Number(value=1.5, low=1.2, high=1.9, unit="share")).refused
+    "the condition is better than the model itself: it is worth more than all of the model's compute"
+    """
+    if number.value is None:
+        return number
+    if number.value > 1 and (number.low is None or number.low > 1):
+        return _none(
+            "the condition is better than the model itself: it is worth more than all of the "
+            "model's compute"
         )
+    ends = {"value": number.value, "low": number.low, "high": number.high}
+    return number.model_copy(
+        update={what: None if end is None else min(end, 1.0) for what, end in ends.items()}
+        | ({} if number.high is not None or number.low is None else {"high": 1.0})
+    )
 
 
 def _without_ends(number: Number) -> Number:

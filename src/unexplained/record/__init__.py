@@ -28,6 +28,7 @@ from unexplained.record.assay import TextResult as TextResult
 from unexplained.record.assay import Token as Token
 from unexplained.record.bars import Bars as Bars
 from unexplained.record.base import FORMAT as FORMAT
+from unexplained.record.base import READING as READING
 from unexplained.record.base import Number as Number
 from unexplained.record.base import Record as Record
 from unexplained.record.circuit import CircuitRecord as CircuitRecord
@@ -85,7 +86,9 @@ def load_record(path: str | Path) -> Record:
         )
     try:
         # Strictly: true is not 1.0, and "0.5" no number.
-        return KINDS[data["kind"]].model_validate_json(json.dumps(data), strict=True)
+        return KINDS[data["kind"]].model_validate_json(
+            json.dumps(data), strict=True, context={READING: True}
+        )
     except RecursionError:
         raise RecordError(asked, "it is nested deeper than any record") from None
     except ValidationError as error:

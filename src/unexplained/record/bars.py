@@ -53,6 +53,8 @@ class Comparison(Frozen):
     standing: Standing
     """Of the condition: `beats` where its loss is lower for certain, `loses` where it is higher,
     `ties` where the two cannot be told apart, `unknown` where there is no interval."""
+    runs: int = 1
+    """Of the weaker model: its loss is their mean. More than one only where its seeds were measured."""
 
 
 class Ties(Frozen):
@@ -67,6 +69,8 @@ class Ties(Frozen):
     """Chance, at least, that all intervals hold the truth at once."""
     each: float
     """Level of each interval: 1 − (1 − level) / number of comparisons (Bonferroni)."""
+    scatter: str = ""
+    """What of the scatter of training runs is in the intervals; empty where it is not known."""
 
     def rungs(self, standing: Standing) -> tuple[str, ...]:
         """The weaker models towards which the condition stands so, weakest first."""

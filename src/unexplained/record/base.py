@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from unexplained.places import write_whole
+
+READING = "reading"
+"""Key of the validation context in which a kept record is read."""
 
 FORMAT = 1
 """Version of the record format; raised when a field changes its meaning."""
@@ -22,8 +25,17 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+UNRECORDED = "no reason was recorded"
+"""Stands in old records for the reason of a refusal that had none."""
+
+
 class Number(Frozen):
-    """A quantity with its interval; refused by name when it would mean nothing."""
+    """A quantity with its interval; refused by name when it would mean nothing.
+
+    Raises:
+        ValueError: There is neither a value nor a reason. (In a record that is read, `UNRECORDED`
+            takes the place of the reason: older versions could write such.)
+    """
 
     value: float | None
     low: float | None = None
@@ -34,6 +46,14 @@ class Number(Frozen):
     """Why there is no value."""
     tokens_needed: int | None = None
     """At the present estimate, how many tokens would make the denominator distinguishable from 0."""
+
+    @model_validator(mode="after")
+    def _require_reason(self, info: ValidationInfo) -> Number:
+        if self.value is None and not self.refused.strip():
+            if not (info.context or {}).get(READING):
+                raise ValueError("a number that has no value must say why")
+            return self.model_copy(update={"refused": UNRECORDED})
+        return self
 
 
 class Record(Frozen):

@@ -1,15 +1,17 @@
-"""Where losses stand on a scale of training compute. Five kinds of share, never mixed."""
+"""Where losses stand on a scale of training compute. Six kinds of share, never mixed."""
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from unexplained.record.base import Frozen, Number
 
-ShareKind = Literal["frontier", "between rungs", "own run", "annealed", "data"]
+ShareKind = Literal["frontier", "bend", "between rungs", "own run", "annealed", "data"]
 """`frontier`: C*(L_h)/C*(L_m), compute at which compute-optimal models reach the loss of the
-explained model, by that at which they reach the model's own. `between rungs`: the same, read straight
-between neighbouring rungs and not off a law: where the two differ the law is at fault. `own run`: share of the model's own
+explained model, by that at which they reach the model's own, by the law. `bend`: the same by the curve
+that bends. `between rungs`: the same, read straight
+between neighbouring rungs and not off a curve: where they differ a curve is at fault. `own run`: share of the model's own
 training steps after which it was as good, its rate still high. `annealed`: share of its steps that
 take the same size there when the rate is brought to zero. `data`: the same from a surface
 L(N, D) fitted to other sizes too. They differ by orders of magnitude."""
@@ -56,6 +58,38 @@ class FittedLaw(Frozen):
     mostly the law's misfit where it does not."""
     line: tuple[CurvePoint, ...]
     """For drawing."""
+    left_out: float | None = None
+    """How far off each rung is foretold from the others, root mean square as a share of a loss."""
+
+
+class FittedBend(Frozen):
+    """A curve through the rungs whose exponent moves with compute."""
+
+    form: Literal["bend", "shift"]
+    """`bend`: ln L = ℓ − α·u + c·u², u = ln(C / middle). `shift`: L = A·(C + C₀)^(−α)."""
+    middle: float
+    """Compute at which ln L is `log_loss` (FLOPs)."""
+    log_loss: float
+    """ℓ."""
+    exponent: Number
+    """α; of a bend at the middle."""
+    bends: Number
+    """c of a bend, C₀ of a shift (FLOPs)."""
+    noise: float
+    """Scatter of single runs about it, as a share of a loss."""
+    line: tuple[CurvePoint, ...]
+    """For drawing."""
+    left_out: float | None
+    """As of the law."""
+
+    def loss(self, compute: float) -> float:
+        """The bare formula, in the scale's unit."""
+        alpha, third = self.exponent.value or 0.0, self.bends.value or 0.0
+        if self.form == "shift":
+            ratio = (compute + third) / (self.middle + third)
+            return math.exp(self.log_loss - alpha * math.log(ratio))
+        u = math.log(compute / self.middle)
+        return math.exp(min(self.log_loss - alpha * u + third * u * u, 700.0))
 
 
 class Left(Frozen):
@@ -79,7 +113,7 @@ class Explained(Frozen):
     condition: str
     loss: Number
     equals: Number
-    """Compute at which the frontier reaches its loss (FLOPs)."""
+    """Compute at which the frontier reaches its loss (FLOPs), by the curve that was chosen."""
     shares: dict[ShareKind, Number]
     """Share of the model's training compute that is explained, by kind."""
     note: str = ""
@@ -95,9 +129,20 @@ class Scale(Frozen):
     """Of all losses; `bits per byte` where tokenizers differ."""
     rungs: tuple[RungPoint, ...]
     law: FittedLaw | None
+    bend: FittedBend | None = None
+    """The better of two curves that bend; None with too few rungs, and in old records."""
+    form: Literal["law", "bend"] = "law"
+    """Which was chosen, by foretelling each rung from the others: `equals` and `left` are by it."""
+    scatter: str = ""
+    """What is known of the scatter of training runs, and from how many."""
     refused: str = ""
     """Why there is no curve."""
     left: tuple[Left, ...] = ()
     subject: Explained | None
     """The intact model itself."""
     explained: tuple[Explained, ...]
+
+    @property
+    def kind(self) -> ShareKind:
+        """The share of the frontier by the curve that was chosen."""
+        return "bend" if self.form == "bend" else "frontier"

@@ -195,8 +195,8 @@ def plot(text: Measured) -> Plot | None:
         dots=tuple(_dot(r, bare) for r in rungs),
         names=_names(rungs, bare),
         fitted=_fitted(scale.law, x),
-        lines=_curve(scale.law, bare) if scale.law else (),
-        band=_band(scale.law.line, bare) if scale.law else "",
+        lines=_curve(scale, bare),
+        band=_band(_line_of(scale), bare),
         conditions=_conditions(scale, there, kinds, bare),
     )
 
@@ -265,15 +265,31 @@ def _loss(law: FittedLaw, compute: float) -> float | None:
     return floor + math.exp(law.scale - exponent * math.log(compute))
 
 
-def _curve(law: FittedLaw, at: Plot) -> tuple[tuple[str, str], ...]:
+def _line_of(scale: Scale) -> Sequence[CurvePoint]:
+    """The record's line of the curve that was chosen."""
+    if scale.form == "bend" and scale.bend:
+        return scale.bend.line
+    return scale.law.line if scale.law else ()
+
+
+def _formula(scale: Scale, compute: float) -> float | None:
+    """The chosen curve's bare formula, where the record has its numbers."""
+    if scale.form == "bend" and scale.bend:
+        return scale.bend.loss(compute)
+    return _loss(scale.law, compute) if scale.law else None
+
+
+def _curve(scale: Scale, at: Plot) -> tuple[tuple[str, str], ...]:
     """The record's line, and the formula from its ends to the edges; cut where the fit ends."""
-    known = sorted(((p.compute, p.loss) for p in law.line), key=lambda p: p[0])
+    if scale.law is None:
+        return ()
+    known = sorted(((p.compute, p.loss) for p in _line_of(scale)), key=lambda p: p[0])
     left, right = 10.0**at.x.low, 10.0**at.x.high
     first, last = (known[0][0], known[-1][0]) if known else (right, right)
-    before = _corners(law, left, min(first, right)) if left < first else []
-    after = _corners(law, last, right) if known and last < right else []
+    before = _corners(scale, left, min(first, right)) if left < first else []
+    after = _corners(scale, last, right) if known and last < right else []
     corners = [*before, *known, *after]
-    cuts = [left, law.least, law.greatest, right]
+    cuts = [left, scale.law.least, scale.law.greatest, right]
     found = []
     for i, (start, end) in enumerate(pairwise(cuts)):
         inside = [p for p in corners if start < p[0] < end]
@@ -284,9 +300,9 @@ def _curve(law: FittedLaw, at: Plot) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _corners(law: FittedLaw, start: float, end: float) -> list[tuple[float, float]]:
+def _corners(scale: Scale, start: float, end: float) -> list[tuple[float, float]]:
     computes = (start * (end / start) ** (i / STEPS) for i in range(STEPS + 1))
-    return [(c, loss) for c in computes if (loss := _loss(law, c)) is not None]
+    return [(c, loss) for c in computes if (loss := _formula(scale, c)) is not None]
 
 
 def _between(corners: Sequence[tuple[float, float]], compute: float) -> float | None:

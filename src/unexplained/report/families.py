@@ -28,6 +28,8 @@ def notes(record: FamilyRecord) -> tables.Notes:
     every += [one.equals for one in scale.explained]
     if scale.law is not None:
         every += [scale.law.floor, scale.law.exponent]
+    if scale.bend is not None:
+        every += [scale.bend.exponent, scale.bend.bends]
     return tables.refusals(every)
 
 

@@ -75,11 +75,11 @@ def markdown_compute(text: TextResult) -> str:
     if scale is None:
         return ""
     headings = ["condition", "loss", "as good as, FLOPs"]
-    headings += [heading.lower() for _, heading, _ in weaker.SHARES] + ["note"]
+    headings += [heading.lower() for _, heading, _ in weaker.kinds(scale)] + ["note"]
     lines = [_line(headings), _line(["---", *["---:"] * (len(headings) - 2), "---"])]
     for one in compute.everyone(scale):
         cells = [weaker.named(one, scale), str(fmt.show(one.loss)), str(fmt.compute(one.equals))]
-        cells += [str(fmt.portion(one.shares.get(kind))) for kind, _, _ in weaker.SHARES]
+        cells += [str(fmt.portion(one.shares.get(kind))) for kind, _, _ in weaker.kinds(scale)]
         reason = one.equals.refused if one.equals.value is None else ""
         note = reason or weaker.note(one, scale) or fmt.MISSING
         lines.append(_line([_safe(cells[0]), *cells[1:], _safe(note)]))

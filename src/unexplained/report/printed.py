@@ -67,7 +67,7 @@ def scale(ladder: Scale, notes: tables.Notes, level: float, width: int) -> list[
     table.add_column("condition", min_width=10, overflow="fold")
     table.add_column("FLOPs", justify="right", no_wrap=True)
     kinds = weaker.shown_kinds(ladder)
-    room = not narrow or len(kinds) <= ROOM
+    room = len(kinds) <= ROOM + (0 if narrow else 1 + (width - NARROW) // 12)
     for _, heading, _ in kinds:
         table.add_column(heading.lower().removesuffix(" share"), justify="right", min_width=7)
     for one in compute.everyone(ladder):
@@ -81,11 +81,11 @@ def scale(ladder: Scale, notes: tables.Notes, level: float, width: int) -> list[
             style="dim" if one is ladder.subject else "",
         )
     far = any(compute.extrapolated(one, ladder.law) for one in compute.everyone(ladder))
-    lines = [weaker.law(ladder), *["* extrapolated"] * far, weaker.held(ladder)]
+    lines = [weaker.law(ladder), *["* extrapolated"] * far, weaker.held(ladder), ladder.scatter]
     lines += ["the page has the shares' intervals"] * (not room)
     lines += [
         f"{heading}: refused for all, {weaker.why_none(ladder, kind)}"
-        for kind, heading, _ in weaker.SHARES
+        for kind, heading, _ in weaker.kinds(ladder)
         if (kind, heading) not in [(k, h) for k, h, _ in kinds]
     ]
     return [table, *(plain(line, "dim") for line in lines if line)]

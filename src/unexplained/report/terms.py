@@ -17,6 +17,12 @@ COMPUTE: tuple[Term, ...] = (
         "to train with to lose no more.",
     ),
     Term(
+        "by the bend",
+        "Read off a curve of loss against training compute whose exponent moves with compute: ln L quadratic in "
+        "ln C, or A·(C + C₀)^(−α). A power law with a floor can only flatten.",
+        ("bend",),
+    ),
+    Term(
         "between rungs",
         "The frontier share with compute read straight between neighbouring rungs, in logarithms, "
         "without a curve (share).",

@@ -18,13 +18,20 @@ SHARES: tuple[tuple[ShareKind, str, str], ...] = (
         "frontier",
         "Frontier share",
         "Training compute at which models of the best size for their compute reach the loss of the "
-        "explained model, divided by that at which they reach the loss of the intact one.",
+        "explained model, divided by that at which they reach the loss of the intact one, by the law "
+        "E + A·C^(−α).",
+    ),
+    (
+        "bend",
+        "By the bend",
+        "The frontier share by a curve whose exponent moves with compute. Where it differs from the "
+        "law's, take that of the curve which foretells the rungs better.",
     ),
     (
         "between rungs",
         "Between rungs",
-        "The frontier share read straight between neighbouring rungs instead of off the curve. Where "
-        "the two differ, the curve is at fault. Its interval resamples documents and not runs.",
+        "The frontier share read straight between neighbouring rungs instead of off a curve. Where "
+        "they differ, the curve is at fault.",
     ),
     (
         "own run",
@@ -179,20 +186,66 @@ def named(one: Explained, scale: Scale) -> str:
 
 
 def law(scale: Scale) -> str:
-    """The curve in a line."""
+    """The curves in a line, the one that was chosen first."""
     if scale.law is None:
         return f"no curve: {scale.refused or 'no reason was recorded'}"
     fit = scale.law
-    return (
-        f"L(C) = E + A·C^(−α): E {fmt.show(fit.floor)} {scale.unit}, α {fmt.show(fit.exponent)}; "
+    law = (
+        f"L(C) = E + A·C^(−α): E {fmt.show(fit.floor)} {scale.unit}, α {fmt.show(fit.exponent)}"
+        f"{_foretold(fit.left_out)}"
+    )
+    range_ = (
         f"fitted from {fmt.power(fit.least)} to {fmt.power(fit.greatest)} FLOPs; scatter about the curve "
         f"{noise(scale)} of a loss"
     )
+    if scale.bend is None:
+        return f"{law}; {range_}"
+    first, second = (bend(scale), law) if scale.form == "bend" else (law, bend(scale))
+    return f"{first}; {range_}; not chosen: {second}"
+
+
+def bend(scale: Scale) -> str:
+    """The curve that bends, in words."""
+    one = scale.bend
+    if one is None:
+        return ""
+    if one.form == "shift":
+        return (
+            f"L(C) = A·(C + C₀)^(−α): α {fmt.show(one.exponent)}, C₀ {fmt.compute(one.bends)} FLOPs"
+            f"{_foretold(one.left_out)}"
+        )
+    return (
+        f"ln L quadratic in ln C: exponent {fmt.show(one.exponent)} at {fmt.power(one.middle)} FLOPs, "
+        f"second order {fmt.show(one.bends)}{_foretold(one.left_out)}"
+    )
+
+
+def _foretold(error: float | None) -> str:
+    return "" if error is None else f", foretells a rung from the others to {_percent(error)}"
 
 
 def noise(scale: Scale) -> str:
-    """The spread from run to run."""
-    return fmt.portion(Number(value=scale.law.noise, unit="share")).value if scale.law else ""
+    """The spread from run to run, about the curve that was chosen."""
+    one = scale.bend if scale.form == "bend" and scale.bend else scale.law
+    return _percent(one.noise) if one else ""
+
+
+def off(error: float | None) -> str:
+    """How far off a rung is foretold from the others."""
+    return fmt.MISSING if error is None else _percent(error)
+
+
+def _percent(value: float) -> str:
+    return str(fmt.portion(Number(value=value, unit="share")).value)
+
+
+def kinds(scale: Scale) -> tuple[tuple[ShareKind, str, str], ...]:
+    """The kinds of share that a record has: older ones know none by a bend."""
+    every = compute.everyone(scale)
+    return tuple(
+        entry for entry in SHARES
+        if entry[0] != "bend" or any(entry[0] in one.shares for one in every)
+    )  # fmt: skip
 
 
 def covered(left: Left) -> bool | None:
@@ -236,7 +289,7 @@ def shown_kinds(scale: Scale) -> tuple[tuple[ShareKind, str, str], ...]:
     """The kinds of share that some condition has: the terminal leaves the others out."""
     return tuple(
         entry
-        for entry in SHARES
+        for entry in kinds(scale)
         if any(
             (share := one.shares.get(entry[0])) is not None and share.value is not None
             for one in compute.everyone(scale)
@@ -255,9 +308,15 @@ def numbers(text: compute.Measured) -> Iterator[Number | None]:
     scale = text.scale
     if scale:
         for one in compute.everyone(scale):
-            yield from (one.loss, one.equals, *(one.shares.get(kind) for kind, _, _ in SHARES))
+            yield from (
+                one.loss,
+                one.equals,
+                *(one.shares.get(kind) for kind, _, _ in kinds(scale)),
+            )
         if scale.law:
             yield from (scale.law.floor, scale.law.exponent)
+        if scale.bend:
+            yield from (scale.bend.exponent, scale.bend.bends)
         for left in scale.left:
             yield from (left.loss, left.predicted, left.equals)
     for group in groups(text):
