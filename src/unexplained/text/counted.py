@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,7 @@ def _made(text: Text, limit: int, fingerprint: str, say: Say) -> Counts:
         text.pool(), text.vocabulary, limit=limit, fingerprint=fingerprint,
         say=lambda done: say(what, min(done, total - 1), total) if total else None,
     )  # fmt: skip
-    counts.held_out.update(held_out(counts, apart))
+    counts = replace(counts, held_out=held_out(counts, apart))
     if total:
         say(what, total, total)
     return counts
