@@ -29,7 +29,8 @@ def rows_of(condition, losses, *, tokens, stratum=ALL, kl=None, agree=None, erro
             float(losses[i]),
             float((kl or [0.0] * count)[i]),
             int((agree or tokens)[i]),
-            *(None, None, None),  # correct, margin, preferred
+            int((agree or tokens)[i]) // 2,  # correct: half as often as it agrees
+            *(None, None),  # margin, preferred
             None if error is None else float(error[i]),
         )
         for i in range(count)
@@ -59,6 +60,8 @@ def test_plain_numbers_of_three_documents_by_hand():
     assert bars.kl(BY_HAND, "mean", settings=PLAIN).value == 0.1  # 10 / 100
     agreement = bars.agreement(BY_HAND, "mean", settings=PLAIN)
     assert (agreement.value, agreement.unit) == (0.9, "share")  # 90 / 100
+    reliability = bars.reliability(BY_HAND, "mean", settings=PLAIN)
+    assert (reliability.value, reliability.unit) == (0.45, "share")  # (4 + 9 + 32) / 100
 
 
 def test_a_fraction_of_three_documents_is_refused_but_the_identities_stand():

@@ -355,7 +355,7 @@ def test_what_can_be_measured_gets_as_far_as_the_model(
     ("function", "bad"),
     [
         ("sweep", {"ablation": "mean", "sites": "L1.H0.pattern"}),
-        ("sweep", {"ablation": "position mean", "sites": "L0.mlp L1.H0.pattern"}),
+        ("sweep", {"ablation": "mean", "sites": "L0.mlp L1.H0.pattern"}),
         ("sweep", {"ablation": "patch", "sites": "L1.H0.pattern", "text": pairs}),
         ("sweep", {"ablation": "resample", "text": uneven}),
         ("sweep", {"method": "race", "sample": 3}),
