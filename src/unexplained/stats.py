@@ -16,6 +16,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from unexplained.errors import MeasurementError, require_count
+from unexplained.intervals import PLENTY, divides, lengthened, of_estimate, of_mean, of_ratio
 from unexplained.record import Number
 
 NATS = "nats per token"
@@ -26,6 +27,9 @@ FEWEST_DOCUMENTS = 5
 
 POWER = 0.8
 """The chance of resolving the denominator that `tokens_needed` aims at."""
+
+MOST_LENGTHENED = 10.0
+"""Where tails ask for more than this, the present ones say nothing of how many it would take."""
 
 MOST_TOKENS = 10**15
 """Needs beyond this are not given: no text is so long."""
@@ -91,9 +95,7 @@ def mean_per_token(
     value = float(total.sum() / tokens.sum())
     if np.count_nonzero(tokens) < FEWEST_DOCUMENTS:
         return Number(value=value, unit=unit)
-    drawn_total, drawn_tokens = resampled(settings, total, tokens)
-    some = drawn_tokens > 0
-    low, high = ends(drawn_total[some] / drawn_tokens[some], value, tokens, settings.level)
+    low, high = of_mean(total, tokens, settings.level)
     return Number(value=value, low=low, high=high, unit=unit)
 
 
@@ -144,11 +146,17 @@ def difference_of_means(
     rarer = min(tokens, others, key=np.count_nonzero)
     if np.count_nonzero(rarer) < FEWEST_DOCUMENTS:
         return Number(value=value, unit=unit)
-    a, a_tokens, b, b_tokens = resampled(settings, total, tokens, other, others)
-    some = (a_tokens > 0) & (b_tokens > 0)
-    drawn = a[some] / a_tokens[some] - b[some] / b_tokens[some]
-    low, high = ends(drawn, value, rarer, settings.level)
+    parts = _parts(total, tokens) - _parts(other, others)
+    low, high = of_estimate(
+        value, parts, tokens + others, settings.level, documents=np.count_nonzero(rarer)
+    )
     return Number(value=value, low=low, high=high, unit=unit)
+
+
+def _parts(total: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """Each document's part in the deviation of sum(total) / sum(tokens), linearised."""
+    mean = total.sum() / tokens.sum()
+    return np.asarray((total - mean * tokens) / tokens.sum())
 
 
 def fraction(
@@ -200,14 +208,8 @@ def fraction(
         return identity
     if refusal is not None:
         return refusal
-    top, bottom, drawn_tokens = resampled(settings, numerator, denominator, tokens)
-    # A resample whose denominator is not positive counts as an infinite ratio. The low end of
-    # the denominator is positive, so no more resamples are so than lie beyond either end of
-    # this interval, and both ends are finite: Fieller's theorem, resampled.
-    ratios = np.copysign(np.inf, top)
-    np.divide(top, bottom, out=ratios, where=bottom > 0)
+    low, high = of_ratio(numerator, denominator, tokens, settings.level)
     value = float(numerator.sum() / denominator.sum())
-    low, high = ends(ratios[drawn_tokens > 0], value, tokens, settings.level)
     return Number(value=value, low=low, high=high, unit=SHARE)
 
 
@@ -229,11 +231,21 @@ def _refusal(
     stated = f"the denominator ({what}) is {written(size)} {size.unit}"
     if size.high < 0:
         return Number(value=None, unit=SHARE, refused=f"{stated}: {if_negative}")
-    if size.low <= 0:
-        needed = _tokens_needed(denominator, tokens, level)
-        refused = f"{stated}, within noise of zero"
-        return Number(value=None, unit=SHARE, refused=refused, tokens_needed=needed)
-    return None
+    if size.low > 0 and divides(denominator, tokens, level):
+        return None
+    why = "within noise of zero" if size.low <= 0 else _tails(denominator, tokens)
+    needed = _tokens_needed(denominator, tokens, level)
+    return Number(value=None, unit=SHARE, refused=f"{stated}, {why}", tokens_needed=needed)
+
+
+def _tails(denominator: np.ndarray, tokens: np.ndarray) -> str:
+    """Why a denominator that is not within noise of zero still cannot be divided by."""
+    count = np.count_nonzero(tokens)
+    largest = np.abs(denominator).max() / denominator.sum()
+    return (
+        f"too little above zero for documents so few or so unequal (the largest of {count} "
+        f"counts for {largest:.0%} of it): no interval of a ratio would hold"
+    )
 
 
 def written(number: Number, *, scale: float = 1.0, spec: str = ".2g", mark: str = "") -> str:
@@ -354,18 +366,26 @@ def ends(
 
 
 def _tokens_needed(total: np.ndarray, tokens: np.ndarray, level: float) -> int | None:
-    """Tokens for a mean to be told from 0 with `POWER`, rounded up to two digits; None at mean 0.
+    """Tokens for a sum to be one that `divides` with `POWER`, to two digits; None where unknown.
 
-    tokens · ((z_level + z_power) · se / |mean|)², where se is the linearised standard error of a
-    ratio of sums over documents. The present mean and spread are taken at their word, so this is
-    an order of magnitude, not a promise.
+    Documents n · x² with x = (reach + z_power) · se / mean, where se is the linearised standard
+    error of a ratio of sums over documents, and reach z_level lengthened as the tails ask; if that
+    is fewer than `PLENTY`, √(PLENTY · n) · x, as the reach of few documents is longer. The present
+    mean, spread and tails are taken at their word: an order of magnitude, not a promise.
     """
-    mean = total.sum() / tokens.sum()
+    mean = abs(total.sum() / tokens.sum())
     if mean == 0:
         return None
-    error = standard_error(total, tokens)
-    reach = float(ndtri(1 - (1 - level) / 2) + ndtri(POWER))
-    needed = float(tokens.sum() * (reach * error / abs(mean)) ** 2)
+    error, documents = standard_error(total, tokens), np.count_nonzero(tokens)
+    tails = lengthened(total, tokens)
+    if tails > MOST_LENGTHENED:
+        return None
+    reach = float(ndtri(1 - (1 - level) / 2)) * tails + float(ndtri(POWER))
+    ratio = reach * error / mean
+    needed = documents * ratio**2
+    if needed < PLENTY:
+        needed = min(math.sqrt(PLENTY * documents) * ratio, PLENTY)
+    needed *= float(tokens.sum()) / documents
     if needed > MOST_TOKENS:
         return None
     # A skewed denominator can be refused although the formula says that there are enough.

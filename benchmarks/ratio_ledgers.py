@@ -1,0 +1,111 @@
+"""Real ratios for `ratio_coverage.py`: sums per document of `webmix` under many conditions.
+
+A component and what stands in its place: numerator and denominator of a fraction recovered, one
+pair for every site, ablation and stand-in. Measured once, then kept in the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+import unexplained as ux
+from unexplained.ablations import ABLATIONS
+from unexplained.evaluate import observe
+from unexplained.evaluate.conditions import Condition
+from unexplained.explanations import LIBRARY
+from unexplained.explanations.fit import fit, sites_to_observe
+from unexplained.fetch import cache_folder
+from unexplained.ladder.conditions import weaker_models
+from unexplained.sites import Site
+
+RULES = ("previous_token", "strict_induction", "own_attention_on_targets")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model, the documents it reads, and the groups of sites that are replaced."""
+
+    model: str
+    documents: int
+    groups: tuple[str, ...]
+    block: int = 128
+
+
+POPULATION = Source(
+    "rung-4", 768,
+    ("L*.H*", "L0.H*", "L1.H*", "L2.H*", "L0.H0", "L0.H1", "L1.H0", "L1.H1", "L2.H0", "L2.H1",
+     "L0.mlp", "L1.mlp", "L2.mlp"),
+)  # fmt: skip
+DEMO = Source(
+    "smollm2-135m", 135,
+    ("L17.H3-5 L18.H6 L18.H7", "L18.H6", "L17.H3", "L28.H2", "L20.mlp", "L29.mlp"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A fraction's two columns, one sum a document each (nats)."""
+
+    name: str
+    numerator: np.ndarray
+    denominator: np.ndarray
+    tokens: np.ndarray
+
+
+def ratios(source: Source) -> list[Ratio]:
+    """Every fraction that an assay of these sites would print: rules, and one ablation by another."""
+    columns, tokens = _losses(source)
+    whole = columns["intact"]
+    found = []
+    for group in source.groups:
+        stands = [name for name in columns if name.startswith(f"{group}: ")]
+        for ablation in stands:
+            if ablation.split(": ")[1] not in ABLATIONS.all():
+                continue
+            ablated = columns[ablation]
+            found += [
+                Ratio(f"{other} / {ablation.split(': ')[1]}", ablated - columns[other],
+                      ablated - whole, tokens)
+                for other in stands if other != ablation
+            ]  # fmt: skip
+    rungs = [name for name in columns if name.startswith("rung-") and "step" not in name]
+    return found + [
+        Ratio(f"{between} between {weak} and the model", columns[weak] - columns[between],
+              columns[weak] - whole, tokens)
+        for weak in rungs for between in rungs if weak != between
+    ]  # fmt: skip
+
+
+def _losses(source: Source) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Loss sums by condition, and tokens; measured, or found in the cache."""
+    subject = ux.load(source.model)
+    text = ux.text(
+        "webmix", subject, documents=source.documents, fit_documents=64, block=source.block
+    )
+    conditions: list[Condition] = []
+    for group in source.groups:
+        conditions += _stand_ins(subject, text, group)
+    conditions += weaker_models(subject, text)
+    ledger = ux.evaluate(
+        subject, text, conditions, folder=cache_folder() / "ledgers",
+        progress=lambda done, total: print(f"\r{source.model} {done}/{total}", end="", flush=True),
+    )  # fmt: skip
+    sums = {name: ledger.sums(name) for name in ledger.conditions}
+    return {name: one.loss for name, one in sums.items()}, sums["intact"].tokens
+
+
+def _stand_ins(subject: ux.Subject, text: ux.Text, group: str) -> list[Condition]:
+    """Every ablation of some sites, and of heads the rules of the library."""
+    sites: Sequence[Site] = subject.sites(group)
+    rules = [LIBRARY.get(name) for name in RULES] if sites[0].part == "H" else []
+    needed = [s for rule in rules for s in sites_to_observe(rule, sites, subject.shape)]
+    seen = observe(subject, text, list(dict.fromkeys([*needed, *sites])))
+    fills = [a.fit(seen, sites, 0) for a in ABLATIONS.all().values() if a.fits_on == "fit"]
+    found: list[Condition] = [fill.condition(f"{group}: {fill.name}") for fill in fills]
+    for rule in rules:
+        stated = fit(rule.at(sites), subject.shape, seen, 0).condition()
+        found.append(replace(stated, name=f"{group}: {stated.name}"))
+    return found
