@@ -1,19 +1,23 @@
-"""Intervals of ratios of sums: one t test of the linearised ratio, inverted, longer where tails ask.
+"""Intervals of ratios of sums: one t test of the linearised ratio, corrected for tails, inverted.
 
 A t interval misses where documents are skewed: a sample that lacks the few large ones has its mean
-on the wrong side and a spread that is too small, both at once. So the quantile of Student's t is
-lengthened, on the side where documents may be missing, by a factor that grows with the skewness
-that the sample does show:
+on the wrong side and a spread that is too small, both at once. So Student's quantile is taken times
+exp(x), x by the skewness that the sample shows toward the side in question:
 
-    exp(max(b τ², γ² / max(32, n/4), 2 b κ²)),    b = 24/√n + 400/n²
+    max(b τ², c γ²)            where documents may be missing on that side
+    c γ² − min(12/√n τ², 0.3)  where they may be missing on the other,
 
-for n documents. τ is their L-skewness (Hosking, Journal of the Royal Statistical Society B 52,
-1990), which small samples show best; γ the usual skewness, which a few outliers among many show
-best. Each is taken of the documents' deviations and of those per token, the larger counts, and
-only toward the side in question. κ is λ₃/λ₁ of the denominator per token, for ratios alone, on
-both sides: a denominator of which few documents carry much leaves open how *those* are explained.
-The shape was chosen, and the constants fitted, on simulations (`docs/statistics.md`): for normal
-documents nothing changes, and as documents grow in number the factor goes to 1.
+b = 24/√n + 1000/n² and c = 1 / max(32, n/4), γ taken as 0 where it is of the other side.
+
+Here n is the number of documents; τ their L-skewness (Hosking, Journal of the Royal Statistical Society
+B 52, 1990), which small samples show best; γ the usual skewness, which a few outliers among many
+show best. Each is taken of the documents' deviations and of those per token; the more cautious
+counts. For normal documents next to nothing changes, and as n grows x goes to 0.
+
+A ratio has one more danger: how much of the denominator the few large documents explain is only
+known once there are some. So its ends are moved apart by exp(max(5 (48/n − 1) τ², 20 √(48/n) τ⁶)),
+τ of the denominator per token. Form and constants were found by simulation and are no theorem:
+`docs/statistics.md` has the designs, what holds in them, and in which no method could.
 """
 
 from __future__ import annotations
@@ -26,12 +30,15 @@ from scipy.optimize import brentq
 from scipy.special import stdtrit
 
 PLENTY = 48
-"""With n fewer documents the reach of a ratio is √(48/n) times as long."""
+"""With fewer documents the tails of a denominator are hardly seen, and moderate ones count too."""
+
+MOST = 5.0
+"""An estimate that is no ratio is not lengthened further: where tails ask for more, nothing is known."""
 
 ROUNDING = 1e-13
 """What is left of a numerator after its share of the denominator counts as rounding below this."""
 
-GRID = np.linspace(0, math.pi / 2, 13)[1:]
+GRID = np.linspace(0, math.pi / 2, 9)[1:]
 """Where the test of a ratio is tried before its ends are sought, as angles; π/2 is no end at all."""
 
 
@@ -65,7 +72,8 @@ def of_estimate(
     parts, tokens = parts[some], tokens[some]
     n = documents or parts.size
     error = math.sqrt(n / (n - 1) * float(parts @ parts))
-    below, above = quantile(n, level) * error * np.exp(lengthening(parts, tokens))
+    factors = np.minimum(np.exp(lengthening(parts, tokens)), MOST)
+    below, above = quantile(n, level) * error * factors
     return value - float(below), value + float(above)
 
 
@@ -92,8 +100,7 @@ def of_ratio(
     size, spread = (math.sqrt(float(x @ x)) for x in (denominator, rest))
     if spread <= ROUNDING * (math.sqrt(float(numerator @ numerator)) + abs(value) * size):
         return value, value
-    unit = np.stack([rest / spread, denominator / size])
-    test = _Test(unit, tokens, level, unevenness(denominator, tokens))
+    test = _Test(np.stack([rest / spread, denominator / size]), tokens, level)
 
     def excess(angles: np.ndarray) -> np.ndarray:
         return test.beyond(np.stack([np.cos(angles), -np.sin(angles)], axis=-1))
@@ -104,75 +111,64 @@ def of_ratio(
         # From the outermost angle that the test lets pass to the next, that it does not.
         place = int(passed[-1]) + 1 if passed.size else 0
         start = side * float(GRID[place - 1]) if place else 0.0
-        angle = brentq(lambda at: float(excess(at)), start, side * float(GRID[place]), xtol=1e-11)
-        return value + math.tan(angle) * spread / size
+        angle = brentq(lambda at: float(excess(at)), start, side * float(GRID[place]), xtol=1e-9)
+        return math.tan(angle) * spread / size * float(apart(denominator, tokens))
 
     low, high = (
         end(side, np.flatnonzero(row[:-1] <= 0)) for side, row in zip((-1, 1), tried, strict=True)
     )
-    return min(low, value), max(high, value)
+    return value + min(low, 0.0), value + max(high, 0.0)
 
 
 def divides(denominator: np.ndarray, tokens: np.ndarray, level: float) -> bool:
-    """Whether a denominator is so far above 0 that a ratio has an interval."""
+    """Whether a denominator is told from 0, and above it, so that a ratio has two ends."""
     some = tokens > 0
-    denominator, tokens = denominator[some], tokens[some]
-    test = _Test(denominator[None], tokens, level, unevenness(denominator, tokens))
+    test = _Test(denominator[None, some], tokens[some], level)
     return bool(denominator.sum() > 0 and test.beyond(np.ones(1)) > 0)
 
 
 class _Test:
-    """Whether weighted columns are told from an expectation of 0, by the reach of a ratio.
+    """Whether weighted columns are told from an expectation of 0.
 
     Args:
         columns: (column, document) sums.
         tokens: (document,) all above 0.
         level: 1 less the level of the test.
-        least: Least exponent of the lengthening.
     """
 
-    def __init__(
-        self, columns: np.ndarray, tokens: np.ndarray, level: float, least: float
-    ) -> None:
+    def __init__(self, columns: np.ndarray, tokens: np.ndarray, level: float) -> None:
         n = tokens.size
-        self.totals = columns.sum(1)
+        self.totals, self.tokens = columns.sum(1), tokens
         self.deviations = columns - (self.totals / tokens.sum())[:, None] * tokens
-        self.tokens, self.least = tokens, least
-        few = math.sqrt(max(1.0, PLENTY / n))
-        self.reach = few * quantile(n, level) * math.sqrt(n / (n - 1))
+        self.reach = quantile(n, level) * math.sqrt(n / (n - 1))
 
     def beyond(self, weights: np.ndarray) -> np.ndarray:
         """How far the sum of (…, column) times the columns is out of reach of 0: told if above 0."""
         total, deviations = weights @ self.totals, weights @ self.deviations
         below, above = lengthening(deviations, self.tokens)
-        exponent = np.minimum(np.maximum(np.where(total > 0, below, above), self.least), 100.0)
+        exponent = np.minimum(np.where(total > 0, below, above), 100.0)
         spread = np.sqrt(np.einsum("...i,...i->...", deviations, deviations))
         return np.asarray(np.abs(total) - self.reach * np.exp(exponent) * spread)
 
 
-def lengthened(denominator: np.ndarray, tokens: np.ndarray) -> float:
-    """Factor by which tails lengthen the reach that a denominator has to exceed."""
-    some = tokens > 0
-    denominator, tokens = denominator[some], tokens[some]
-    deviations = denominator - denominator.sum() / tokens.sum() * tokens
-    below = float(lengthening(deviations, tokens)[0])
-    return math.exp(min(max(below, unevenness(denominator, tokens)), 100.0))
-
-
 def lengthening(deviations: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-    """Exponents by which t is lengthened below and above the estimate: (2, …)."""
-    n = tokens.size
+    """x by which Student's quantile is corrected below and above an estimate: (2, …)."""
+    n = tokens.shape[-1]
     even = tokens.min() == tokens.max()  # then both kinds of skewness are the same
     tau, gamma = shape(np.stack([deviations] if even else [deviations, deviations / tokens]))
-    sides = np.array([-1.0, 1.0]).reshape(2, *[1] * tau.ndim)
-    b, c = steepness(n), 1 / max(32, n / 4)
-    found = np.maximum(b * np.maximum(sides * tau, 0) ** 2, c * np.maximum(sides * gamma, 0) ** 2)
-    return np.asarray(found.max(1))
+    sides = np.array([-1.0, 1.0]).reshape(2, *[1] * (tau.ndim - 1))
+    missing, far = (sides[:, None] * kind for kind in (tau, gamma))
+    missing, far = missing.max(1), np.maximum(far.max(1), 0) ** 2 / max(32, n / 4)
+    longer = (24 / math.sqrt(n) + 1000 / n**2) * missing**2
+    shorter = -np.minimum(12 / math.sqrt(n) * missing**2, 0.3)
+    return np.where(missing > 0, np.maximum(longer, far), shorter + far)
 
 
-def steepness(documents: int) -> float:
-    """b: how steeply the lengthening grows with skewness."""
-    return 24 / math.sqrt(documents) + 400 / documents**2
+def apart(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """Factor by which the ends of a ratio are moved apart for the tails of its denominator."""
+    tau, n = shape(denominator / tokens)[0], tokens.shape[-1]
+    moderate, strong = 5 * max(PLENTY / n - 1, 0.0), 20 * math.sqrt(PLENTY / n)
+    return np.exp(np.maximum(moderate * tau**2, strong * tau**6))
 
 
 def quantile(documents: int, level: float) -> float:
@@ -191,12 +187,6 @@ def shape(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     tau = np.divide(third, scale, out=np.zeros_like(scale), where=varies)
     gamma = np.divide(cubes, variance**1.5, out=np.zeros_like(scale), where=varies)
     return tau, gamma
-
-
-def unevenness(denominator: np.ndarray, tokens: np.ndarray) -> float:
-    """2 b κ², κ = |λ₃| / λ₁ of the denominator per token: 0 where it is spread symmetrically."""
-    mean, _, third = l_moments(denominator / tokens)
-    return math.inf if mean <= 0 else 2 * steepness(tokens.size) * float(third / mean) ** 2
 
 
 def l_moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

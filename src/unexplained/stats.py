@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from unexplained.errors import MeasurementError, require_count
-from unexplained.intervals import PLENTY, divides, lengthened, of_estimate, of_mean, of_ratio
+from unexplained.intervals import divides, of_estimate, of_mean, of_ratio
 from unexplained.record import Number
 
 NATS = "nats per token"
@@ -27,9 +27,6 @@ FEWEST_DOCUMENTS = 5
 
 POWER = 0.8
 """The chance of resolving the denominator that `tokens_needed` aims at."""
-
-MOST_LENGTHENED = 10.0
-"""Where tails ask for more than this, the present ones say nothing of how many it would take."""
 
 MOST_TOKENS = 10**15
 """Needs beyond this are not given: no text is so long."""
@@ -366,26 +363,18 @@ def ends(
 
 
 def _tokens_needed(total: np.ndarray, tokens: np.ndarray, level: float) -> int | None:
-    """Tokens for a sum to be one that `divides` with `POWER`, to two digits; None where unknown.
+    """Tokens for a mean to be told from 0 with `POWER`, rounded up to two digits; None at mean 0.
 
-    Documents n · x² with x = (reach + z_power) · se / mean, where se is the linearised standard
-    error of a ratio of sums over documents, and reach z_level lengthened as the tails ask; if that
-    is fewer than `PLENTY`, √(PLENTY · n) · x, as the reach of few documents is longer. The present
-    mean, spread and tails are taken at their word: an order of magnitude, not a promise.
+    tokens · ((z_level + z_power) · se / |mean|)², where se is the linearised standard error of a
+    ratio of sums over documents. The present mean and spread are taken at their word, so this is
+    an order of magnitude, not a promise, and where tails stand in the way it is least of all.
     """
     mean = abs(total.sum() / tokens.sum())
     if mean == 0:
         return None
-    error, documents = standard_error(total, tokens), np.count_nonzero(tokens)
-    tails = lengthened(total, tokens)
-    if tails > MOST_LENGTHENED:
-        return None
-    reach = float(ndtri(1 - (1 - level) / 2)) * tails + float(ndtri(POWER))
-    ratio = reach * error / mean
-    needed = documents * ratio**2
-    if needed < PLENTY:
-        needed = min(math.sqrt(PLENTY * documents) * ratio, PLENTY)
-    needed *= float(tokens.sum()) / documents
+    error = standard_error(total, tokens)
+    reach = float(ndtri(1 - (1 - level) / 2) + ndtri(POWER))
+    needed = float(tokens.sum() * (reach * error / mean) ** 2)
     if needed > MOST_TOKENS:
         return None
     # A skewed denominator can be refused although the formula says that there are enough.
