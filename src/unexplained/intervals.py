@@ -7,16 +7,16 @@ exp(x), x by the skewness that the sample shows toward the side in question:
     max(b τ², c γ²)            where documents may be missing on that side
     c γ² − min(12/√n τ², 0.3)  where they may be missing on the other,
 
-b = 24/√n + 1000/n² and c = 1 / max(32, n/4), γ taken as 0 where it is of the other side.
+b = 24/√n + 1400/n² and c = 1 / max(32, n/4), γ taken as 0 where it is of the other side.
 
 Here n is the number of documents; τ their L-skewness (Hosking, Journal of the Royal Statistical Society
 B 52, 1990), which small samples show best; γ the usual skewness, which a few outliers among many
 show best. Each is taken of the documents' deviations and of those per token; the more cautious
-counts. For normal documents next to nothing changes, and as n grows x goes to 0.
+counts. The spread is the jackknife's. For normal documents next to nothing changes, and as n grows x goes to 0.
 
 A ratio has one more danger: how much of the denominator the few large documents explain is only
-known once there are some. So its ends are moved apart by exp(max(5 (48/n − 1) τ², 20 √(48/n) τ⁶)),
-τ of the denominator per token. Form and constants were found by simulation and are no theorem:
+known once there are some. So its ends are moved apart by exp(max(m τ², 20 √(48/n) τ⁶)), τ of
+the denominator per token and m = 5 (48/n − 1), at least 0, or 10 where the tail is toward 0. Form and constants were found by simulation and are no theorem:
 `docs/statistics.md` has the designs, what holds in them, and in which no method could.
 """
 
@@ -32,6 +32,9 @@ from scipy.special import stdtrit
 PLENTY = 48
 """With fewer documents the tails of a denominator are hardly seen, and moderate ones count too."""
 
+LEFT = 10.0
+"""What counts of a denominator's tail toward 0, at least, also of many documents."""
+
 MOST = 5.0
 """An estimate that is no ratio is not lengthened further: where tails ask for more, nothing is known."""
 
@@ -42,37 +45,41 @@ GRID = np.linspace(0, math.pi / 2, 9)[1:]
 """Where the test of a ratio is tried before its ends are sought, as angles; π/2 is no end at all."""
 
 
-def of_mean(
-    total: np.ndarray, tokens: np.ndarray, level: float
-) -> tuple[float, float]:
+def of_mean(total: np.ndarray, tokens: np.ndarray, level: float) -> tuple[float, float]:
     """Interval of sum(total) / sum(tokens); see `of_estimate`."""
     value = float(total.sum() / tokens.sum())
-    return of_estimate(value, (total - value * tokens) / tokens.sum(), tokens, level)
+    return of_estimate(value, left_out(total, tokens), tokens, level)
+
+
+def left_out(total: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """By how much sum(total) / sum(tokens) falls as a document is left out: (…, document)."""
+    whole = tokens.sum(-1, keepdims=True)
+    value = total.sum(-1, keepdims=True) / whole
+    return np.asarray((total - value * tokens) / (whole - tokens))
 
 
 def of_estimate(
     value: float,
-    parts: np.ndarray,
+    falls: np.ndarray,
     tokens: np.ndarray,
     level: float,
     *,
     documents: int | None = None,
 ) -> tuple[float, float]:
-    """Interval of an estimate from the documents' parts in its deviation.
+    """Interval of an estimate, from the jackknife.
 
     Args:
         value: The estimate.
-        parts: (document,) its derivative by a document's weight: of a ratio of sums
-            (total − value · tokens) / sum(tokens). They add up to 0.
-        tokens: (document,) what a part is of; documents with 0 do not count.
+        falls: (document,) by how much it falls as a document is left out.
+        tokens: (document,) what a document counts for; those with 0 are none.
         level: Share of repetitions in which the interval should hold the truth.
-        documents: How many count, if fewer than those with tokens.
+        documents: How many there are, if fewer than those with tokens.
     """
     some = tokens > 0
-    parts, tokens = parts[some], tokens[some]
-    n = documents or parts.size
-    error = math.sqrt(n / (n - 1) * float(parts @ parts))
-    factors = np.minimum(np.exp(lengthening(parts, tokens)), MOST)
+    falls, tokens = falls[some], tokens[some]
+    n = documents or falls.size
+    error = math.sqrt((n - 1) / n * float(falls @ falls))
+    factors = np.minimum(np.exp(lengthening(falls, tokens)), MOST)
     below, above = quantile(n, level) * error * factors
     return value - float(below), value + float(above)
 
@@ -139,27 +146,27 @@ class _Test:
     def __init__(self, columns: np.ndarray, tokens: np.ndarray, level: float) -> None:
         n = tokens.size
         self.totals, self.tokens = columns.sum(1), tokens
-        self.deviations = columns - (self.totals / tokens.sum())[:, None] * tokens
-        self.reach = quantile(n, level) * math.sqrt(n / (n - 1))
+        self.falls = left_out(columns, tokens)
+        self.reach = quantile(n, level) * math.sqrt((n - 1) / n) * float(tokens.sum())
 
     def beyond(self, weights: np.ndarray) -> np.ndarray:
         """How far the sum of (…, column) times the columns is out of reach of 0: told if above 0."""
-        total, deviations = weights @ self.totals, weights @ self.deviations
-        below, above = lengthening(deviations, self.tokens)
+        total, falls = weights @ self.totals, weights @ self.falls
+        below, above = lengthening(falls, self.tokens)
         exponent = np.minimum(np.where(total > 0, below, above), 100.0)
-        spread = np.sqrt(np.einsum("...i,...i->...", deviations, deviations))
+        spread = np.sqrt(np.einsum("...i,...i->...", falls, falls))
         return np.asarray(np.abs(total) - self.reach * np.exp(exponent) * spread)
 
 
-def lengthening(deviations: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+def lengthening(falls: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """x by which Student's quantile is corrected below and above an estimate: (2, …)."""
     n = tokens.shape[-1]
     even = tokens.min() == tokens.max()  # then both kinds of skewness are the same
-    tau, gamma = shape(np.stack([deviations] if even else [deviations, deviations / tokens]))
+    tau, gamma = shape(np.stack([falls] if even else [falls, falls / tokens]))
     sides = np.array([-1.0, 1.0]).reshape(2, *[1] * (tau.ndim - 1))
     missing, far = (sides[:, None] * kind for kind in (tau, gamma))
     missing, far = missing.max(1), np.maximum(far.max(1), 0) ** 2 / max(32, n / 4)
-    longer = (24 / math.sqrt(n) + 1000 / n**2) * missing**2
+    longer = (24 / math.sqrt(n) + 1400 / n**2) * missing**2
     shorter = -np.minimum(12 / math.sqrt(n) * missing**2, 0.3)
     return np.where(missing > 0, np.maximum(longer, far), shorter + far)
 
@@ -167,7 +174,8 @@ def lengthening(deviations: np.ndarray, tokens: np.ndarray) -> np.ndarray:
 def apart(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """Factor by which the ends of a ratio are moved apart for the tails of its denominator."""
     tau, n = shape(denominator / tokens)[0], tokens.shape[-1]
-    moderate, strong = 5 * max(PLENTY / n - 1, 0.0), 20 * math.sqrt(PLENTY / n)
+    few, strong = 5 * max(PLENTY / n - 1, 0.0), 20 * math.sqrt(PLENTY / n)
+    moderate = np.where(tau < 0, max(few, LEFT), few)
     return np.exp(np.maximum(moderate * tau**2, strong * tau**6))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from unexplained.errors import MeasurementError, require_count
-from unexplained.intervals import divides, of_estimate, of_mean, of_ratio
+from unexplained.intervals import divides, left_out, of_estimate, of_mean, of_ratio
 from unexplained.record import Number
 
 NATS = "nats per token"
@@ -143,17 +143,11 @@ def difference_of_means(
     rarer = min(tokens, others, key=np.count_nonzero)
     if np.count_nonzero(rarer) < FEWEST_DOCUMENTS:
         return Number(value=value, unit=unit)
-    parts = _parts(total, tokens) - _parts(other, others)
+    falls = left_out(total, tokens) - left_out(other, others)
     low, high = of_estimate(
-        value, parts, tokens + others, settings.level, documents=np.count_nonzero(rarer)
+        value, falls, tokens + others, settings.level, documents=np.count_nonzero(rarer)
     )
     return Number(value=value, low=low, high=high, unit=unit)
-
-
-def _parts(total: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-    """Each document's part in the deviation of sum(total) / sum(tokens), linearised."""
-    mean = total.sum() / tokens.sum()
-    return np.asarray((total - mean * tokens) / tokens.sum())
 
 
 def fraction(
