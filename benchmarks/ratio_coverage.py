@@ -72,7 +72,7 @@ def _beyond(sums: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     n, total = sums.shape[1], sums.sum(1)
     falls = intervals.left_out(sums, tokens)
     error = np.sqrt((n - 1) / n * (falls**2).sum(1)) * tokens.sum(1)
-    below, above = intervals.lengthening(falls, tokens)
+    below, above = intervals.lengthening(falls, tokens, ratio=True)
     x = np.minimum(np.where(total > 0, below, above), 100.0)
     return np.asarray(np.abs(total) - intervals.quantile(n, LEVEL) * error * np.exp(x))
 

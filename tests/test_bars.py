@@ -77,7 +77,7 @@ def twice_over(ledger: Ledger) -> Ledger:
 
 
 def test_recovered_and_variance_by_hand():
-    ledger = twice_over(BY_HAND)
+    ledger = twice_over(twice_over(twice_over(twice_over(BY_HAND))))
     # (220 − 205) / (220 − 200), not the mean of 3/4, 1/4 and 11/12.
     assert bars.recovered(ledger, "rule", "mean", settings=PLAIN).value == 0.75
     # 1 − 5/20, not the mean of 1/2, 5/6 and 4/5.

@@ -7,7 +7,8 @@ exp(x), x by the skewness that the sample shows toward the side in question:
     max(b τ², c γ²)            where documents may be missing on that side
     c γ² − min(12/√n τ², 0.3)  where they may be missing on the other,
 
-b = 24/√n + 1400/n² and c = 1 / max(32, n/4), γ taken as 0 where it is of the other side.
+b = 24/√n and c = 1 / max(32, n/4), γ taken as 0 where it is of the other side. What is to be divided
+by has to be told from 0 more surely: for a ratio b is larger by 1400/max(n, 8)².
 
 Here n is the number of documents; τ their L-skewness (Hosking, Journal of the Royal Statistical Society
 B 52, 1990), which small samples show best; γ the usual skewness, which a few outliers among many
@@ -79,7 +80,7 @@ def of_estimate(
     falls, tokens = falls[some], tokens[some]
     n = documents or falls.size
     error = math.sqrt((n - 1) / n * float(falls @ falls))
-    factors = np.minimum(np.exp(lengthening(falls, tokens)), MOST)
+    factors = np.minimum(np.exp(lengthening(falls, tokens, ratio=False)), MOST)
     below, above = quantile(n, level) * error * factors
     return value - float(below), value + float(above)
 
@@ -152,13 +153,13 @@ class _Test:
     def beyond(self, weights: np.ndarray) -> np.ndarray:
         """How far the sum of (…, column) times the columns is out of reach of 0: told if above 0."""
         total, falls = weights @ self.totals, weights @ self.falls
-        below, above = lengthening(falls, self.tokens)
+        below, above = lengthening(falls, self.tokens, ratio=True)
         exponent = np.minimum(np.where(total > 0, below, above), 100.0)
         spread = np.sqrt(np.einsum("...i,...i->...", falls, falls))
         return np.asarray(np.abs(total) - self.reach * np.exp(exponent) * spread)
 
 
-def lengthening(falls: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+def lengthening(falls: np.ndarray, tokens: np.ndarray, *, ratio: bool) -> np.ndarray:
     """x by which Student's quantile is corrected below and above an estimate: (2, …)."""
     n = tokens.shape[-1]
     even = tokens.min() == tokens.max()  # then both kinds of skewness are the same
@@ -166,7 +167,8 @@ def lengthening(falls: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     sides = np.array([-1.0, 1.0]).reshape(2, *[1] * (tau.ndim - 1))
     missing, far = (sides[:, None] * kind for kind in (tau, gamma))
     missing, far = missing.max(1), np.maximum(far.max(1), 0) ** 2 / max(32, n / 4)
-    longer = (24 / math.sqrt(n) + 1400 / n**2) * missing**2
+    b = 24 / math.sqrt(n) + (1400 / max(n, 8) ** 2 if ratio else 0)
+    longer = b * missing**2
     shorter = -np.minimum(12 / math.sqrt(n) * missing**2, 0.3)
     return np.where(missing > 0, np.maximum(longer, far), shorter + far)
 
