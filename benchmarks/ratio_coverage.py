@@ -14,8 +14,9 @@ import json
 import math
 import time
 from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
@@ -31,6 +32,9 @@ LEVEL, SEED, RESAMPLES = 0.95, 0, 1000
 DOCUMENTS = (5, 8, 16, 48, 135, 400)
 CHECKED = 10
 """Texts of every cell on which the width is measured and the package itself is asked."""
+
+if TYPE_CHECKING:
+    from ratio_ledgers import Ratio
 
 Texts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -85,6 +89,8 @@ def cell(design: Design, documents: int, texts: int) -> dict[str, Any]:
     was, low, high = before(drawn)
     now, inside = after(drawn, truth)
     found: dict[str, Any] = {"documents": documents, "texts": texts}
+    if design.unseen(documents) > 0.05:
+        found["unseen"] = round(design.unseen(documents), 3)
     if truth is None:
         found |= {"accepted before": _share(was), "accepted": _share(now)}
     else:
@@ -108,8 +114,6 @@ def cell(design: Design, documents: int, texts: int) -> dict[str, Any]:
     if both:
         found["width"] = round(float(np.median(widths)), 4)
         found["width before"] = round(float(np.median((high - low)[both])), 4)
-    if design.unseen(documents) > 0.05:
-        found["unseen"] = round(design.unseen(documents), 3)
     return found
 
 
@@ -135,6 +139,58 @@ def planted(texts: int) -> list[dict[str, Any]]:
     return rows
 
 
+def real() -> list[dict[str, Any]]:
+    """Real documents: the same two methods, and the package itself, on some of a text's documents.
+
+    Of the many documents of a rung, draws with replacement, whose truth is all of them. Of the
+    demo's model, what is printed and how wide it is, on some of its documents and on all.
+    """
+    from ratio_ledgers import DEMO, POPULATION, ratios
+
+    rows = []
+    for source, sizes in ((POPULATION, (8, 16, 48, 96, 135)), (DEMO, (48, 96, 135))):
+        found = ratios(source)
+        for n in sizes:
+            rows.append({"model": source.model, "of": source.documents, "documents": n}
+                        | _on_some(found, n, whole=source is POPULATION))  # fmt: skip
+            print(rows[-1], flush=True)
+    return rows
+
+
+def _on_some(found: Sequence[Ratio], n: int, *, whole: bool) -> dict[str, Any]:
+    rng = np.random.default_rng([SEED, n])
+    was, now, held_before, held, wider = [], [], [], [], []
+    for one in found:
+        columns = (one.numerator, one.denominator, one.tokens.astype(float))
+        if one.denominator.sum() <= 0:
+            continue
+        many = len(one.tokens)
+        texts = 1 if n == many else 40 if whole else 8
+        drawn = np.stack([np.sort(rng.choice(many, n, replace=whole)) for _ in range(texts)])
+        cells = tuple(column[drawn] for column in columns)
+        truth = float(columns[0].sum() / columns[1].sum())
+        printed_before, low, high = before(cells)
+        printed, inside = after(cells, truth)
+        was.append(printed_before)
+        now.append(printed)
+        held_before.append(((low <= truth) & (truth <= high))[printed_before])
+        held.append(inside[printed])
+        for place, number in enumerate(fractions(cells, range(min(texts, 3 if whole else 8)))):
+            if number.value is not None and high[place] > low[place]:
+                wider.append((number.high - number.low) / (high[place] - low[place]))
+    old, new = np.concatenate(was), np.concatenate(now)
+    return {
+        "ratios": len(was), "texts": int(old.size),
+        "printed before": int(old.sum()), "printed": int(new.sum()),
+        "refused now alone": int((old & ~new).sum()), "refused before alone": int((new & ~old).sum()),
+        **({"coverage before": _share(np.concatenate(held_before)),
+            "coverage": _share(np.concatenate(held))} if whole else {}),
+        "times as wide": {f"{q:.0%}": round(float(np.quantile(wider, q)), 3)
+                          for q in (0.5, 0.9, 0.95, 0.99)},
+        "at most 1.25 times as wide": _share(np.array(wider) <= 1.25),
+    }  # fmt: skip
+
+
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -153,9 +209,7 @@ def main() -> None:
     if asked.only != "real":
         found["planted"] = planted(asked.texts)
     if asked.only != "planted":
-        from ratio_ledgers import measured
-
-        found["real"] = measured(before)
+        found["real"] = real()
     found["seconds"] = round(time.perf_counter() - started)
     asked.out.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

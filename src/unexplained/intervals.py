@@ -7,7 +7,7 @@ exp(x), x by the skewness that the sample shows toward the side in question:
     max(b τ², c γ²)            where documents may be missing on that side
     c γ² − min(12/√n τ², 0.3)  where they may be missing on the other,
 
-b = 24/√n and c = 1 / max(32, n/4), γ taken as 0 where it is of the other side. What is to be divided
+b = 26/√n and c = 1 / max(32, n/4), γ taken as 0 where it is of the other side. What is to be divided
 by has to be told from 0 more surely: for a ratio b is larger by 1400/max(n, 8)².
 
 Here n is the number of documents; τ their L-skewness (Hosking, Journal of the Royal Statistical Society
@@ -17,7 +17,7 @@ counts. The spread is the jackknife's. For normal documents next to nothing chan
 
 A ratio has one more danger: how much of the denominator the few large documents explain is only
 known once there are some. So its ends are moved apart by exp(max(m τ², 20 √(48/n) τ⁶)), τ of
-the denominator per token and m = 5 (48/n − 1), at least 0, or 10 where the tail is toward 0. Form and constants were found by simulation and are no theorem:
+the denominator per token and m = 5 (48/n − 1), at least 0, or 15 where the tail is toward 0. Form and constants were found by simulation and are no theorem:
 `docs/statistics.md` has the designs, what holds in them, and in which no method could.
 """
 
@@ -33,7 +33,7 @@ from scipy.special import stdtrit
 PLENTY = 48
 """With fewer documents the tails of a denominator are hardly seen, and moderate ones count too."""
 
-LEFT = 10.0
+LEFT = 15.0
 """What counts of a denominator's tail toward 0, at least, also of many documents."""
 
 MOST = 5.0
@@ -167,7 +167,7 @@ def lengthening(falls: np.ndarray, tokens: np.ndarray, *, ratio: bool) -> np.nda
     sides = np.array([-1.0, 1.0]).reshape(2, *[1] * (tau.ndim - 1))
     missing, far = (sides[:, None] * kind for kind in (tau, gamma))
     missing, far = missing.max(1), np.maximum(far.max(1), 0) ** 2 / max(32, n / 4)
-    b = 24 / math.sqrt(n) + (1400 / max(n, 8) ** 2 if ratio else 0)
+    b = 26 / math.sqrt(n) + (1400 / max(n, 8) ** 2 if ratio else 0)
     longer = b * missing**2
     shorter = -np.minimum(12 / math.sqrt(n) * missing**2, 0.3)
     return np.where(missing > 0, np.maximum(longer, far), shorter + far)
