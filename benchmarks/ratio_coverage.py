@@ -13,16 +13,16 @@ import argparse
 import json
 import math
 import time
-from dataclasses import asdict
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
-from ratio_designs import Design, designs
 from scipy.special import ndtr, stdtrit
 
+from ratio_designs import Design, designs
 from unexplained import intervals
 from unexplained.assays.provenance import machine, versions
 from unexplained.stats import Settings, fraction, times_drawn

@@ -6,6 +6,7 @@ pair for every site, ablation and stand-in. Measured once, then kept in the cach
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -21,7 +22,14 @@ from unexplained.fetch import cache_folder
 from unexplained.ladder.conditions import weaker_models
 from unexplained.sites import Site
 
-RULES = ("previous_token", "strict_induction", "own_attention_on_targets")
+FEW = ("previous_token", "strict_induction", "own_attention_on_targets")
+MANY = (
+    "previous_token",
+    "duplicate_token",
+    "strict_induction",
+    "own_attention_on_targets",
+    "affine",
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,8 @@ class Source:
     model: str
     documents: int
     groups: tuple[str, ...]
+    rules: tuple[str, ...]
+    """What stands in heads' places besides ablations; `affine`: strict induction, fitted."""
     block: int = 128
 
 
@@ -38,10 +48,12 @@ POPULATION = Source(
     "rung-4", 768,
     ("L*.H*", "L0.H*", "L1.H*", "L2.H*", "L0.H0", "L0.H1", "L1.H0", "L1.H1", "L2.H0", "L2.H1",
      "L0.mlp", "L1.mlp", "L2.mlp"),
+    MANY,
 )  # fmt: skip
 DEMO = Source(
     "smollm2-135m", 135,
     ("L17.H3-5 L18.H6 L18.H7", "L18.H6", "L17.H3", "L28.H2", "L20.mlp", "L29.mlp"),
+    FEW,
 )  # fmt: skip
 
 
@@ -56,21 +68,39 @@ class Ratio:
 
 
 def ratios(source: Source) -> list[Ratio]:
-    """Every fraction that an assay of these sites would print: rules, and one ablation by another."""
+    """Every fraction that an assay of these sites would print: rules, and one ablation by another.
+
+    Kept beside the ledgers, as those are measured anew whenever the engine's code has changed.
+    """
+    mark = hashlib.sha256(repr(source).encode()).hexdigest()[:16]
+    kept = cache_folder() / "ratios" / f"{source.model}-{mark}.npz"
+    if not kept.exists():
+        found = _measured(source)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(
+            kept, names=[one.name for one in found], tokens=found[0].tokens,
+            numerators=[one.numerator for one in found],
+            denominators=[one.denominator for one in found],
+        )  # fmt: skip
+    with np.load(kept) as held:
+        columns = zip(held["names"], held["numerators"], held["denominators"], strict=True)
+        return [Ratio(str(name), top, bottom, held["tokens"]) for name, top, bottom in columns]
+
+
+def _measured(source: Source) -> list[Ratio]:
     columns, tokens = _losses(source)
     whole = columns["intact"]
     found = []
     for group in source.groups:
         stands = [name for name in columns if name.startswith(f"{group}: ")]
         for ablation in stands:
-            if ablation.split(": ")[1] not in ABLATIONS.all():
-                continue
-            ablated = columns[ablation]
-            found += [
-                Ratio(f"{other} / {ablation.split(': ')[1]}", ablated - columns[other],
-                      ablated - whole, tokens)
-                for other in stands if other != ablation
-            ]  # fmt: skip
+            kind = ablation.split(": ")[1]
+            if kind in ABLATIONS.all():
+                found += [
+                    Ratio(f"{other} / {kind}", columns[ablation] - columns[other],
+                          columns[ablation] - whole, tokens)
+                    for other in stands if other != ablation
+                ]  # fmt: skip
     rungs = [name for name in columns if name.startswith("rung-") and "step" not in name]
     return found + [
         Ratio(f"{between} between {weak} and the model", columns[weak] - columns[between],
@@ -87,7 +117,7 @@ def _losses(source: Source) -> tuple[dict[str, np.ndarray], np.ndarray]:
     )
     conditions: list[Condition] = []
     for group in source.groups:
-        conditions += _stand_ins(subject, text, group)
+        conditions += _stand_ins(subject, text, group, source.rules)
     conditions += weaker_models(subject, text)
     ledger = ux.evaluate(
         subject, text, conditions, folder=cache_folder() / "ledgers",
@@ -97,10 +127,15 @@ def _losses(source: Source) -> tuple[dict[str, np.ndarray], np.ndarray]:
     return {name: one.loss for name, one in sums.items()}, sums["intact"].tokens
 
 
-def _stand_ins(subject: ux.Subject, text: ux.Text, group: str) -> list[Condition]:
+def _stand_ins(
+    subject: ux.Subject, text: ux.Text, group: str, names: Sequence[str]
+) -> list[Condition]:
     """Every ablation of some sites, and of heads the rules of the library."""
     sites: Sequence[Site] = subject.sites(group)
-    rules = [LIBRARY.get(name) for name in RULES] if sites[0].part == "H" else []
+    rules = []
+    if sites[0].part == "H":
+        rules = [LIBRARY.get(name) for name in names if name != "affine"]
+        rules += [LIBRARY.get("strict_induction").affine()] if "affine" in names else []
     needed = [s for rule in rules for s in sites_to_observe(rule, sites, subject.shape)]
     seen = observe(subject, text, list(dict.fromkeys([*needed, *sites])))
     fills = [a.fit(seen, sites, 0) for a in ABLATIONS.all().values() if a.fits_on == "fit"]

@@ -1,24 +1,25 @@
-"""Intervals of ratios of sums: one t test of the linearised ratio, corrected for tails, inverted.
+"""Intervals of ratios of sums: a jackknife t test, corrected for tails, and for ratios inverted.
 
 A t interval misses where documents are skewed: a sample that lacks the few large ones has its mean
-on the wrong side and a spread that is too small, both at once. So Student's quantile is taken times
-exp(x), x by the skewness that the sample shows toward the side in question:
+on the wrong side and a spread that is too small, both at once. So Student's quantile is taken
+times exp(x), with x by the skewness that the sample shows:
 
-    max(b τ², c γ²)            where documents may be missing on that side
-    c γ² − min(12/√n τ², 0.3)  where they may be missing on the other,
+    max(b τ², c γ²)            on the side where documents may be missing
+    c γ² − min(12/√n τ², 0.3)  on the other side
 
-b = 26/√n and c = 1 / max(32, n/4), γ taken as 0 where it is of the other side. What is to be divided
-by has to be told from 0 more surely: for a ratio b is larger by 1400/max(n, 8)².
+b = 26/√n and c = 1 / max(32, n/4) for n documents, τ their L-skewness (Hosking, Journal of the
+Royal Statistical Society B 52, 1990), which small samples show best, and γ their skewness, which a
+few outliers among many show best; γ counts as 0 where it says the opposite. What is to be divided
+by has to be told from 0 more surely: for a ratio b is larger by 1400/max(n, 8)². Both kinds of
+skewness are taken of documents' sums and of their rates per token; the more cautious counts. For
+normal documents next to nothing changes, and as n grows x goes to 0.
 
-Here n is the number of documents; τ their L-skewness (Hosking, Journal of the Royal Statistical Society
-B 52, 1990), which small samples show best; γ the usual skewness, which a few outliers among many
-show best. Each is taken of the documents' deviations and of those per token; the more cautious
-counts. The spread is the jackknife's. For normal documents next to nothing changes, and as n grows x goes to 0.
+A ratio has one more danger: how well the few large documents are explained is only known once
+there are some. So its ends are moved apart by exp(max(m τ², 20 √(48/n) τ⁶)), τ of the denominator
+per token and m = 5 (48/n − 1), at least 0, or 15 where the tail is on the side of 0.
 
-A ratio has one more danger: how much of the denominator the few large documents explain is only
-known once there are some. So its ends are moved apart by exp(max(m τ², 20 √(48/n) τ⁶)), τ of
-the denominator per token and m = 5 (48/n − 1), at least 0, or 15 where the tail is toward 0. Form and constants were found by simulation and are no theorem:
-`docs/statistics.md` has the designs, what holds in them, and in which no method could.
+Form and constants were found by simulation, for levels about 95%, and are no theorem:
+`docs/statistics.md` has the designs, what holds in them, and in which nothing could.
 """
 
 from __future__ import annotations
@@ -160,7 +161,7 @@ class _Test:
 
 
 def lengthening(falls: np.ndarray, tokens: np.ndarray, *, ratio: bool) -> np.ndarray:
-    """x by which Student's quantile is corrected below and above an estimate: (2, …)."""
+    """Logarithms of the factors for Student's quantile, below and above an estimate: (2, …)."""
     n = tokens.shape[-1]
     even = tokens.min() == tokens.max()  # then both kinds of skewness are the same
     tau, gamma = shape(np.stack([falls] if even else [falls, falls / tokens]))
@@ -170,7 +171,7 @@ def lengthening(falls: np.ndarray, tokens: np.ndarray, *, ratio: bool) -> np.nda
     b = 26 / math.sqrt(n) + (1400 / max(n, 8) ** 2 if ratio else 0)
     longer = b * missing**2
     shorter = -np.minimum(12 / math.sqrt(n) * missing**2, 0.3)
-    return np.where(missing > 0, np.maximum(longer, far), shorter + far)
+    return np.asarray(np.where(missing > 0, np.maximum(longer, far), shorter + far))
 
 
 def apart(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
@@ -178,7 +179,7 @@ def apart(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     tau, n = shape(denominator / tokens)[0], tokens.shape[-1]
     few, strong = 5 * max(PLENTY / n - 1, 0.0), 20 * math.sqrt(PLENTY / n)
     moderate = np.where(tau < 0, max(few, LEFT), few)
-    return np.exp(np.maximum(moderate * tau**2, strong * tau**6))
+    return np.asarray(np.exp(np.maximum(moderate * tau**2, strong * tau**6)))
 
 
 def quantile(documents: int, level: float) -> float:

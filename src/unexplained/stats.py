@@ -1,8 +1,9 @@
 """Ratios of sums over documents, with intervals, refused by name where they would mean nothing.
 
 Documents are the unit: tokens of one document are not independent of each other. Every quantity
-is total over total, numerator and denominator resampled together. `docs/statistics.md` gives the
-reasons, and the simulations behind the choice of interval.
+is total over total. Means and fractions have the intervals of `intervals`; what is no plain ratio
+resamples documents (`resampled`, `ends`). `docs/statistics.md` gives the reasons, and the
+simulations behind the choice of interval.
 """
 
 from __future__ import annotations
@@ -70,8 +71,8 @@ def mean_per_token(
 ) -> Number:
     """Give sum(total) / sum(tokens) with its interval.
 
-    With fewer than `FEWEST_DOCUMENTS` documents that have tokens the value stands without an
-    interval: it is what was measured, and nothing is known of how far it would carry.
+    The interval is `intervals.of_mean`. With fewer than `FEWEST_DOCUMENTS` documents that have
+    tokens the value stands without one: nothing is known of how far it would carry.
 
     Args:
         total: One entry per document: a sum over its tokens (nats for losses).
@@ -118,8 +119,8 @@ def difference_of_means(
 ) -> Number:
     """Give sum(a)/sum(tokens of a) − sum(b)/sum(tokens of b) over the same documents.
 
-    For two parts of the same documents, such as their beginnings and their ends. A resample that
-    draws no tokens of either part is left out; see `mean_per_token`.
+    For two parts of the same documents, such as their beginnings and their ends; see
+    `mean_per_token`.
 
     Args:
         first: Totals and tokens of the first part, one entry per document each.
@@ -145,7 +146,7 @@ def difference_of_means(
         return Number(value=value, unit=unit)
     falls = left_out(total, tokens) - left_out(other, others)
     low, high = of_estimate(
-        value, falls, tokens + others, settings.level, documents=np.count_nonzero(rarer)
+        value, falls, tokens + others, settings.level, documents=int(np.count_nonzero(rarer))
     )
     return Number(value=value, low=low, high=high, unit=unit)
 
@@ -163,12 +164,14 @@ def fraction(
     """Give sum(numerator) / sum(denominator) with its interval, or say why there is none.
 
     It is refused when the denominator's own interval contains 0, when the denominator is
-    distinguishably negative, and when fewer than `FEWEST_DOCUMENTS` documents have tokens. It is
+    distinguishably negative, when its documents are so few or so unequal that no interval would
+    hold, and when fewer than `FEWEST_DOCUMENTS` documents have tokens. It is
     never clipped: below 0 and above 1 are findings. An identity holds without statistics:
     numerator and denominator equal in every document give exactly 1, a numerator of 0 in every
     document exactly 0, provided that the denominator stands.
 
-    It misleads when a few documents carry the denominator: the interval then rests on those few.
+    The interval is `intervals.of_ratio`. It misleads where what decides is in so few documents
+    that the text may have none of them: of n documents, in fewer than about 3 in n.
 
     Args:
         numerator: One sum per document.
@@ -224,9 +227,13 @@ def _refusal(
         return Number(value=None, unit=SHARE, refused=f"{stated}: {if_negative}")
     if size.low > 0 and divides(denominator, tokens, level):
         return None
-    why = "within noise of zero" if size.low <= 0 else _tails(denominator, tokens)
+    if size.low > 0:
+        # How many tokens tails would take cannot be told from documents that hardly show them.
+        refused = f"{stated}, {_tails(denominator, tokens)}"
+        return Number(value=None, unit=SHARE, refused=refused)
     needed = _tokens_needed(denominator, tokens, level)
-    return Number(value=None, unit=SHARE, refused=f"{stated}, {why}", tokens_needed=needed)
+    refused = f"{stated}, within noise of zero"
+    return Number(value=None, unit=SHARE, refused=refused, tokens_needed=needed)
 
 
 def _tails(denominator: np.ndarray, tokens: np.ndarray) -> str:
