@@ -19,6 +19,15 @@ def test_the_readmes_tables_are_those_of_the_records(monkeypatch: pytest.MonkeyP
     sys.modules.pop("readme")
 
 
+def test_the_tables_on_ratios_are_those_of_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import ratio_table
+
+    text = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+    assert ratio_table.filled(text) == text, "run: python benchmarks/ratio_table.py"
+    sys.modules.pop("ratio_table")
+
+
 def test_no_words_of_others_are_kept_with_a_record() -> None:
     record = (ROOT / "benchmarks" / "results" / "demo.json").read_text(encoding="utf-8")
     assert '"examples": []' in record and '"intact_says"' not in record

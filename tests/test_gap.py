@@ -34,9 +34,14 @@ def ledger_of(losses, tokens, *, stratum=ALL) -> Ledger:
     return Ledger(pa.table(columns, schema=SCHEMA), TOKEN_SCHEMA.empty_table())
 
 
+def many(losses, tokens, times=8):
+    """The same documents several times: point values stay, and there are enough for a ratio."""
+    return ledger_of({name: times * sums for name, sums in losses.items()}, times * tokens)
+
+
 # Six documents of different lengths. Totals over 300 tokens: see `TOTAL`.
 TOKENS = [10, 20, 30, 60, 80, 100]
-BY_HAND = ledger_of(
+BY_HAND = many(
     {
         "intact": [20, 40, 60, 120, 160, 200],
         "rule": [35, 45, 70, 140, 165, 205],
@@ -70,7 +75,7 @@ def test_uniform_is_a_baseline_without_a_condition():
     assert r.value == pytest.approx((guess - 720) / (guess - 600), rel=1e-12)
     damage = bars.damage_from(BY_HAND, uniform, settings=PLAIN)
     assert damage.value == pytest.approx(math.log(1000) - 2, rel=1e-12)
-    measured = ledger_of(
+    measured = many(
         {
             "intact": [20, 40, 60, 120, 160, 200],
             "rule": [35, 45, 70, 140, 165, 205],
@@ -101,7 +106,7 @@ def test_the_gap_score_is_f_on_another_scale_and_ranks_alike(full, better, worse
     base = [a + b - 100 for a, b in zip(weak, worse, strict=True)]
     columns = {"intact": full, "weak": weak, "base": base}
     columns |= {f"sub {i}": losses for i, losses in enumerate(subs)}
-    ledger = ledger_of(columns, TOKENS)
+    ledger = many(columns, TOKENS)
     r = bars.weak_share(ledger, "weak", "base", settings=LEAN)
     assume(r.value is not None)
     found = []

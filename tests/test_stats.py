@@ -162,7 +162,7 @@ def test_p_values_of_nothing_are_uniform_with_documents_of_any_length():
     assert np.mean(np.array(found) < 0.5) == pytest.approx(0.5, abs=0.034)
 
 
-def test_a_difference_of_means_is_its_formula_and_its_interval_scipys():
+def test_a_difference_of_means_is_its_formula_and_its_interval_close_to_scipys():
     rng = np.random.default_rng(7)
     tokens, others = rng.integers(5, 30, 60), rng.integers(5, 30, 60)
     early, late = rng.normal(3, 1, 60) * tokens, rng.normal(2, 1, 60) * others
@@ -174,12 +174,11 @@ def test_a_difference_of_means_is_its_formula_and_its_interval_scipys():
         lambda a, m, b, n, axis: a.sum(axis) / m.sum(axis) - b.sum(axis) / n.sum(axis),
         paired=True,
         vectorized=True,
-        n_resamples=2000,
+        n_resamples=20_000,
         method="percentile",
         rng=np.random.default_rng(5),
     ).confidence_interval
-    assert ours.low <= theirs.low and ours.high >= theirs.high
-    assert ours.high - ours.low < 1.08 * (theirs.high - theirs.low)
+    assert 1.0 < (ours.high - ours.low) / (theirs.high - theirs.low) < 1.1
 
 
 def test_a_difference_of_means_without_tokens_or_with_few_documents_says_so():
@@ -189,7 +188,7 @@ def test_a_difference_of_means_without_tokens_or_with_few_documents_says_so():
     assert (few.value, few.low, few.high) == (1.0, None, None)
 
 
-def test_the_interval_holds_scipys_percentile_interval_and_is_close_to_it():
+def test_the_interval_of_a_ratio_of_regular_documents_is_close_to_scipys_percentile_interval():
     rng = np.random.default_rng(4)
     top, bottom, tokens = rng.normal(2, 1, 80), rng.normal(3, 1, 80), np.full(80, 7)
     ours = fraction(top, bottom, tokens, what="d", settings=Settings(seed=5))
@@ -198,15 +197,14 @@ def test_the_interval_holds_scipys_percentile_interval_and_is_close_to_it():
         lambda a, b, axis: a.sum(axis) / b.sum(axis),
         paired=True,
         vectorized=True,
-        n_resamples=2000,
+        n_resamples=20_000,
         method="percentile",
         rng=np.random.default_rng(5),
     ).confidence_interval
-    assert ours.low <= theirs.low
-    assert ours.high >= theirs.high
-    # Expansion at n = 80: sqrt(80/79) · t/z = 1.0063 · 1.9905/1.9600 = 1.022, plus the spread of
-    # the order statistics between the two tails.
-    assert ours.high - ours.low < 1.08 * (theirs.high - theirs.low)
+    # t with 79 degrees of freedom and the unbiased spread are 1.022 times as wide as percentiles.
+    assert ours.high - ours.low == pytest.approx(1.022 * (theirs.high - theirs.low), rel=0.03)
+    assert ours.low == pytest.approx(theirs.low, abs=0.01)
+    assert ours.high == pytest.approx(theirs.high, abs=0.01)
 
 
 def test_the_ends_of_a_normal_bootstrap_distribution_are_those_of_the_t_interval():
@@ -325,40 +323,16 @@ def test_a_fraction_is_refused_with_a_reason_or_has_two_finite_ends(data):
         assert number.low <= number.value <= number.high
 
 
-def test_resamples_without_a_positive_denominator_leave_both_ends_finite():
+def test_a_denominator_that_barely_stands_leaves_both_ends_finite():
     rng = np.random.default_rng(0)
-    lost = 0
+    wide = 0
     for _ in range(200):
         bottom, tokens = rng.normal(2.3 / math.sqrt(30), 1, 30), np.full(30, 10)
         number = fraction(bottom + rng.normal(0, 1, 30), bottom, tokens, what="d", settings=PLAIN)
         if number.value is not None:
-            lost += int((stats.resampled(PLAIN, bottom)[0] <= 0).sum())
+            wide += number.high - number.low > 10
             assert math.isfinite(number.low) and math.isfinite(number.high)
-    assert lost > 200, "no hard case was tried"
-
-
-@pytest.mark.parametrize("sign", [1, -1])
-def test_a_denominator_that_vanishes_in_some_resamples_pushes_the_end_on_its_side(sign):
-    # Numerators all of one sign: as the denominator falls to zero the ratio grows without end on
-    # that side. So with k such resamples only cut − k finite ratios may lie beyond that end, and
-    # cut beyond the other, where cut is the number of resamples in a tail.
-    rng = np.random.default_rng(1)
-    n, tokens = 30, np.full(30, 10)
-    tail = scipy.stats.norm.cdf(math.sqrt(n / (n - 1)) * scipy.stats.t.ppf(0.025, n - 1))
-    cut = math.floor(tail * (PLAIN.resamples - 1))
-    tried = 0
-    for _ in range(200):
-        bottom, top = rng.normal(2.3 / math.sqrt(n), 1, n), sign * rng.uniform(5, 6, n)
-        number = fraction(top, bottom, tokens, what="d", settings=PLAIN)
-        drawn_top, drawn_bottom = stats.resampled(PLAIN, top, bottom)
-        vanished = int((drawn_bottom <= 0).sum())
-        if number.value is None or not vanished:
-            continue
-        tried += 1
-        ratios = drawn_top[drawn_bottom > 0] / drawn_bottom[drawn_bottom > 0]
-        beyond = (int((ratios > number.high).sum()), int((ratios < number.low).sum()))
-        assert beyond == ((cut - vanished, cut) if sign > 0 else (cut, cut - vanished))
-    assert tried > 20
+    assert wide > 5, "no hard case was tried"
 
 
 def test_an_interval_is_never_short_of_its_value():
@@ -404,14 +378,16 @@ def test_a_difference_is_paired_by_document():
     assert alone.high - alone.low > 0.1
 
 
-def test_the_same_seed_gives_the_same_number_and_another_seed_another_interval():
+def test_a_mean_and_a_fraction_rest_on_no_draws_and_a_resample_on_its_seed():
     rng = np.random.default_rng(2)
-    top, tokens = rng.normal(1, 1, 50), np.full(50, 10)
-    first = mean_per_token(top, tokens, settings=Settings(seed=1))
-    other = mean_per_token(top, tokens, settings=Settings(seed=2))
-    assert mean_per_token(top, tokens, settings=Settings(seed=1)) == first
-    assert other.value == first.value
-    assert other.low != first.low
+    top, bottom, tokens = rng.normal(1, 1, 50), rng.normal(3, 1, 50), np.full(50, 10)
+    one, other = Settings(seed=1), Settings(seed=2)
+    assert mean_per_token(top, tokens, settings=one) == mean_per_token(top, tokens, settings=other)
+    assert fraction(top, bottom, tokens, what="d", settings=one) == fraction(
+        top, bottom, tokens, what="d", settings=other
+    )
+    assert (stats.resampled(one, top) != stats.resampled(other, top)).any()
+    np.testing.assert_array_equal(stats.resampled(one, top), stats.resampled(one, top))
 
 
 def test_a_higher_level_gives_a_wider_interval():

@@ -1,8 +1,9 @@
 """Ratios of sums over documents, with intervals, refused by name where they would mean nothing.
 
 Documents are the unit: tokens of one document are not independent of each other. Every quantity
-is total over total, numerator and denominator resampled together. `docs/statistics.md` gives the
-reasons, and the simulations behind the choice of interval.
+is total over total. Means and fractions have the intervals of `intervals`; what is no plain ratio
+resamples documents (`resampled`, `ends`). `docs/statistics.md` gives the reasons, and the
+simulations behind the choice of interval.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from unexplained.errors import MeasurementError, require_count
+from unexplained.intervals import divides, left_out, of_estimate, of_mean, of_ratio
 from unexplained.record import Number
 
 NATS = "nats per token"
@@ -69,8 +71,8 @@ def mean_per_token(
 ) -> Number:
     """Give sum(total) / sum(tokens) with its interval.
 
-    With fewer than `FEWEST_DOCUMENTS` documents that have tokens the value stands without an
-    interval: it is what was measured, and nothing is known of how far it would carry.
+    The interval is `intervals.of_mean`. With fewer than `FEWEST_DOCUMENTS` documents that have
+    tokens the value stands without one: nothing is known of how far it would carry.
 
     Args:
         total: One entry per document: a sum over its tokens (nats for losses).
@@ -91,9 +93,7 @@ def mean_per_token(
     value = float(total.sum() / tokens.sum())
     if np.count_nonzero(tokens) < FEWEST_DOCUMENTS:
         return Number(value=value, unit=unit)
-    drawn_total, drawn_tokens = resampled(settings, total, tokens)
-    some = drawn_tokens > 0
-    low, high = ends(drawn_total[some] / drawn_tokens[some], value, tokens, settings.level)
+    low, high = of_mean(total, tokens, settings.level)
     return Number(value=value, low=low, high=high, unit=unit)
 
 
@@ -119,8 +119,8 @@ def difference_of_means(
 ) -> Number:
     """Give sum(a)/sum(tokens of a) − sum(b)/sum(tokens of b) over the same documents.
 
-    For two parts of the same documents, such as their beginnings and their ends. A resample that
-    draws no tokens of either part is left out; see `mean_per_token`.
+    For two parts of the same documents, such as their beginnings and their ends; see
+    `mean_per_token`.
 
     Args:
         first: Totals and tokens of the first part, one entry per document each.
@@ -144,10 +144,10 @@ def difference_of_means(
     rarer = min(tokens, others, key=np.count_nonzero)
     if np.count_nonzero(rarer) < FEWEST_DOCUMENTS:
         return Number(value=value, unit=unit)
-    a, a_tokens, b, b_tokens = resampled(settings, total, tokens, other, others)
-    some = (a_tokens > 0) & (b_tokens > 0)
-    drawn = a[some] / a_tokens[some] - b[some] / b_tokens[some]
-    low, high = ends(drawn, value, rarer, settings.level)
+    falls = left_out(total, tokens) - left_out(other, others)
+    low, high = of_estimate(
+        value, falls, tokens + others, settings.level, documents=int(np.count_nonzero(rarer))
+    )
     return Number(value=value, low=low, high=high, unit=unit)
 
 
@@ -165,12 +165,14 @@ def fraction(
     """Give sum(numerator) / sum(denominator) with its interval, or say why there is none.
 
     It is refused when the denominator's own interval contains 0, when the denominator is
-    distinguishably negative, and when fewer than `FEWEST_DOCUMENTS` documents have tokens. It is
+    distinguishably negative, when its documents are so few or so unequal that no interval would
+    hold, and when fewer than `FEWEST_DOCUMENTS` documents have tokens. It is
     never clipped: below 0 and above 1 are findings. An identity holds without statistics:
     numerator and denominator equal in every document give exactly 1, a numerator of 0 in every
     document exactly 0, provided that the denominator stands.
 
-    It misleads when a few documents carry the denominator: the interval then rests on those few.
+    The interval is `intervals.of_ratio`. It misleads where what decides is in so few documents
+    that the text may have none of them: of n documents, in fewer than about 3 in n.
 
     Args:
         numerator: One sum per document.
@@ -205,14 +207,8 @@ def fraction(
         return identity
     if refusal is not None:
         return refusal
-    top, bottom, drawn_tokens = resampled(settings, numerator, denominator, tokens)
-    # A resample whose denominator is not positive counts as an infinite ratio. The low end of
-    # the denominator is positive, so no more resamples are so than lie beyond either end of
-    # this interval, and both ends are finite: Fieller's theorem, resampled.
-    ratios = np.copysign(np.inf, top)
-    np.divide(top, bottom, out=ratios, where=bottom > 0)
+    low, high = of_ratio(numerator, denominator, tokens, settings.level)
     value = float(numerator.sum() / denominator.sum())
-    low, high = ends(ratios[drawn_tokens > 0], value, tokens, settings.level)
     return Number(value=value, low=low, high=high, unit=SHARE)
 
 
@@ -234,11 +230,25 @@ def _refusal(
     stated = f"the denominator ({what}) is {written(size)} {size.unit}"
     if size.high < 0:
         return Number(value=None, unit=SHARE, refused=f"{stated}: {if_negative}")
-    if size.low <= 0:
-        needed = _tokens_needed(denominator, tokens, level)
-        refused = f"{stated}, within noise of zero"
-        return Number(value=None, unit=SHARE, refused=refused, tokens_needed=needed)
-    return None
+    if size.low > 0 and divides(denominator, tokens, level):
+        return None
+    if size.low > 0:
+        # How many tokens tails would take cannot be told from documents that hardly show them.
+        refused = f"{stated}, {_tails(denominator, tokens)}"
+        return Number(value=None, unit=SHARE, refused=refused)
+    needed = _tokens_needed(denominator, tokens, level)
+    refused = f"{stated}, within noise of zero"
+    return Number(value=None, unit=SHARE, refused=refused, tokens_needed=needed)
+
+
+def _tails(denominator: np.ndarray, tokens: np.ndarray) -> str:
+    """Why a denominator that is not within noise of zero still cannot be divided by."""
+    count = np.count_nonzero(tokens)
+    largest = np.abs(denominator).max() / denominator.sum()
+    return (
+        f"too little above zero for documents so few or so unequal (the largest of {count} "
+        f"counts for {largest:.0%} of it): no interval of a ratio would hold"
+    )
 
 
 def written(number: Number, *, scale: float = 1.0, spec: str = ".2g", mark: str = "") -> str:
@@ -365,14 +375,14 @@ def _tokens_needed(total: np.ndarray, tokens: np.ndarray, level: float) -> int |
 
     tokens · ((z_level + z_power) · se / |mean|)², where se is the linearised standard error of a
     ratio of sums over documents. The present mean and spread are taken at their word, so this is
-    an order of magnitude, not a promise.
+    an order of magnitude, not a promise, and where tails stand in the way it is least of all.
     """
-    mean = total.sum() / tokens.sum()
+    mean = abs(total.sum() / tokens.sum())
     if mean == 0:
         return None
     error = standard_error(total, tokens)
     reach = float(ndtri(1 - (1 - level) / 2) + ndtri(POWER))
-    needed = float(tokens.sum() * (reach * error / abs(mean)) ** 2)
+    needed = float(tokens.sum() * (reach * error / mean) ** 2)
     if needed > MOST_TOKENS:
         return None
     # A skewed denominator can be refused although the formula says that there are enough.

@@ -109,7 +109,7 @@ def with_control(
     slopes fitted so, whatever `approx` is. Otherwise there is the bias of every ratio of sums: at
     most the coefficient of variation of T, in standard errors. The interval covers other
     documents from the same source: the variance of both phases, by a bootstrap that redraws chosen
-    and other documents apart, with the ends of `mean_per_token`.
+    and other documents apart, with the ends of `stats.ends`.
 
     It misleads when the chosen documents were not chosen at random, and its interval is too
     short where few documents carry the effect, like every interval of a mean.
@@ -243,8 +243,7 @@ def _interval(
 
     Chosen and other documents are two independent samples, drawn again apart. The tail is moved
     as in `stats`: by the bootstrap's shortfall in variance, to t quantiles, their degrees of
-    freedom after Welch and Satterthwaite. Without an approximation it is the interval of
-    `mean_per_token` on the chosen documents, draw for draw.
+    freedom after Welch and Satterthwaite. It allows for tails less than `mean_per_token` does.
     """
     exact, tokens, weighted, weights = here
     n, r = np.count_nonzero(tokens), np.count_nonzero(there[1])

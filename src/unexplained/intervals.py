@@ -1,0 +1,216 @@
+"""Intervals of ratios of sums: a jackknife t test, corrected for tails, and for ratios inverted.
+
+A t interval misses where documents are skewed: a sample that lacks the few large ones has its mean
+on the wrong side and a spread that is too small, both at once. So Student's quantile is taken
+times exp(x), with x by the skewness that the sample shows:
+
+    max(b τ², c γ²)            on the side where documents may be missing
+    c γ² − min(12/√n τ², 0.3)  on the other side
+
+b = 26/√n and c = 1 / max(32, n/4) for n documents, τ their L-skewness (Hosking, Journal of the
+Royal Statistical Society B 52, 1990), which small samples show best, and γ their skewness, which a
+few outliers among many show best; γ counts as 0 where it says the opposite. What is to be divided
+by has to be told from 0 more surely: for a ratio b is larger by 1400/max(n, 8)². Both kinds of
+skewness are taken of documents' sums and of their rates per token; the more cautious counts. For
+normal documents next to nothing changes, and as n grows x goes to 0.
+
+A ratio has one more danger: how well the few large documents are explained is only known once
+there are some. So its ends are moved apart by exp(max(m τ², 20 √(48/n) τ⁶)), τ of the denominator
+per token and m = 5 (48/n − 1), at least 0, or 15 where the tail is on the side of 0.
+
+Form and constants were found by simulation, for levels about 95%, and are no theorem:
+`docs/statistics.md` has the designs, what holds in them, and in which nothing could.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import stdtrit
+
+PLENTY = 48
+"""With fewer documents the tails of a denominator are hardly seen, and moderate ones count too."""
+
+LEFT = 15.0
+"""What counts of a denominator's tail toward 0, at least, also of many documents."""
+
+MOST = 5.0
+"""An estimate that is no ratio is not lengthened further: where tails ask for more, nothing is known."""
+
+ROUNDING = 1e-13
+"""What is left of a numerator after its share of the denominator counts as rounding below this."""
+
+GRID = np.linspace(0, math.pi / 2, 9)[1:]
+"""Where the test of a ratio is tried before its ends are sought, as angles; π/2 is no end at all."""
+
+
+def of_mean(total: np.ndarray, tokens: np.ndarray, level: float) -> tuple[float, float]:
+    """Interval of sum(total) / sum(tokens); see `of_estimate`."""
+    value = float(total.sum() / tokens.sum())
+    return of_estimate(value, left_out(total, tokens), tokens, level)
+
+
+def left_out(total: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """By how much sum(total) / sum(tokens) falls as a document is left out: (…, document)."""
+    whole = tokens.sum(-1, keepdims=True)
+    value = total.sum(-1, keepdims=True) / whole
+    return np.asarray((total - value * tokens) / (whole - tokens))
+
+
+def of_estimate(
+    value: float,
+    falls: np.ndarray,
+    tokens: np.ndarray,
+    level: float,
+    *,
+    documents: int | None = None,
+) -> tuple[float, float]:
+    """Interval of an estimate, from the jackknife.
+
+    Args:
+        value: The estimate.
+        falls: (document,) by how much it falls as a document is left out.
+        tokens: (document,) what a document counts for; those with 0 are none.
+        level: Share of repetitions in which the interval should hold the truth.
+        documents: How many there are, if fewer than those with tokens.
+    """
+    some = tokens > 0
+    falls, tokens = falls[some], tokens[some]
+    n = documents or falls.size
+    error = math.sqrt((n - 1) / n * float(falls @ falls))
+    factors = np.minimum(np.exp(lengthening(falls, tokens, ratio=False)), MOST)
+    below, above = quantile(n, level) * error * factors
+    return value - float(below), value + float(above)
+
+
+def of_ratio(
+    numerator: np.ndarray, denominator: np.ndarray, tokens: np.ndarray, level: float
+) -> tuple[float, float]:
+    """Interval of sum(numerator) / sum(denominator), of a denominator that `divides`.
+
+    All r for which the documents' numerator − r · denominator may have the expectation 0 (Fieller,
+    Journal of the Royal Statistical Society B 16, 1954, without his normality). Where they form
+    several pieces, all that lies between. It has two ends because the same test tells the
+    denominator from 0.
+
+    Args:
+        numerator: (document,) sums.
+        denominator: (document,) sums.
+        tokens: (document,) what the sums are over; documents with 0 do not count.
+        level: Share of repetitions in which the interval should hold the truth.
+    """
+    some = tokens > 0
+    numerator, denominator, tokens = numerator[some], denominator[some], tokens[some]
+    value = float(numerator.sum() / denominator.sum())
+    rest = numerator - value * denominator
+    size, spread = (math.sqrt(float(x @ x)) for x in (denominator, rest))
+    if spread <= ROUNDING * (math.sqrt(float(numerator @ numerator)) + abs(value) * size):
+        return value, value
+    test = _Test(np.stack([rest / spread, denominator / size]), tokens, level)
+
+    def excess(angles: np.ndarray) -> np.ndarray:
+        return test.beyond(np.stack([np.cos(angles), -np.sin(angles)], axis=-1))
+
+    tried = excess(np.concatenate([-GRID, GRID])).reshape(2, GRID.size)
+
+    def end(side: int, passed: np.ndarray) -> float:
+        # From the outermost angle that the test lets pass to the next, that it does not.
+        place = int(passed[-1]) + 1 if passed.size else 0
+        start = side * float(GRID[place - 1]) if place else 0.0
+        angle = brentq(lambda at: float(excess(at)), start, side * float(GRID[place]), xtol=1e-9)
+        return math.tan(angle) * spread / size * float(apart(denominator, tokens))
+
+    low, high = (
+        end(side, np.flatnonzero(row[:-1] <= 0)) for side, row in zip((-1, 1), tried, strict=True)
+    )
+    return value + min(low, 0.0), value + max(high, 0.0)
+
+
+def divides(denominator: np.ndarray, tokens: np.ndarray, level: float) -> bool:
+    """Whether a denominator is told from 0, and above it, so that a ratio has two ends."""
+    some = tokens > 0
+    test = _Test(denominator[None, some], tokens[some], level)
+    return bool(denominator.sum() > 0 and test.beyond(np.ones(1)) > 0)
+
+
+class _Test:
+    """Whether weighted columns are told from an expectation of 0.
+
+    Args:
+        columns: (column, document) sums.
+        tokens: (document,) all above 0.
+        level: 1 less the level of the test.
+    """
+
+    def __init__(self, columns: np.ndarray, tokens: np.ndarray, level: float) -> None:
+        n = tokens.size
+        self.totals, self.tokens = columns.sum(1), tokens
+        self.falls = left_out(columns, tokens)
+        self.reach = quantile(n, level) * math.sqrt((n - 1) / n) * float(tokens.sum())
+
+    def beyond(self, weights: np.ndarray) -> np.ndarray:
+        """How far the sum of (…, column) times the columns is out of reach of 0: told if above 0."""
+        total, falls = weights @ self.totals, weights @ self.falls
+        below, above = lengthening(falls, self.tokens, ratio=True)
+        exponent = np.minimum(np.where(total > 0, below, above), 100.0)
+        spread = np.sqrt(np.einsum("...i,...i->...", falls, falls))
+        return np.asarray(np.abs(total) - self.reach * np.exp(exponent) * spread)
+
+
+def lengthening(falls: np.ndarray, tokens: np.ndarray, *, ratio: bool) -> np.ndarray:
+    """Logarithms of the factors for Student's quantile, below and above an estimate: (2, …)."""
+    n = tokens.shape[-1]
+    even = tokens.min() == tokens.max()  # then both kinds of skewness are the same
+    tau, gamma = shape(np.stack([falls] if even else [falls, falls / tokens]))
+    sides = np.array([-1.0, 1.0]).reshape(2, *[1] * (tau.ndim - 1))
+    missing, far = (sides[:, None] * kind for kind in (tau, gamma))
+    missing, far = missing.max(1), np.maximum(far.max(1), 0) ** 2 / max(32, n / 4)
+    b = 26 / math.sqrt(n) + (1400 / max(n, 8) ** 2 if ratio else 0)
+    longer = b * missing**2
+    shorter = -np.minimum(12 / math.sqrt(n) * missing**2, 0.3)
+    return np.asarray(np.where(missing > 0, np.maximum(longer, far), shorter + far))
+
+
+def apart(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """Factor by which the ends of a ratio are moved apart for the tails of its denominator."""
+    tau, n = shape(denominator / tokens)[0], tokens.shape[-1]
+    few, strong = 5 * max(PLENTY / n - 1, 0.0), 20 * math.sqrt(PLENTY / n)
+    moderate = np.where(tau < 0, max(few, LEFT), few)
+    return np.asarray(np.exp(np.maximum(moderate * tau**2, strong * tau**6)))
+
+
+def quantile(documents: int, level: float) -> float:
+    """Of Student's t, two-sided."""
+    return -float(stdtrit(documents - 1, (1 - level) / 2))
+
+
+def shape(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """L-skewness and skewness along the last axis; 0 where nothing varies."""
+    mean, scale, third = l_moments(x)
+    centred = x - mean[..., None]
+    squares = centred * centred
+    variance = squares.mean(-1)
+    cubes = np.einsum("...i,...i->...", squares, centred) / x.shape[-1]
+    varies = (scale > 0) & (variance > 0)
+    tau = np.divide(third, scale, out=np.zeros_like(scale), where=varies)
+    gamma = np.divide(cubes, variance**1.5, out=np.zeros_like(scale), where=varies)
+    return tau, gamma
+
+
+def l_moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """λ₁, λ₂ and λ₃ along the last axis, unbiased (Hosking 1990, equation 2.5 and below)."""
+    first, second, third = np.moveaxis(np.sort(x, axis=-1) @ _weights(x.shape[-1]), -1, 0)
+    return first, second, third
+
+
+@lru_cache(maxsize=8)
+def _weights(n: int) -> np.ndarray:
+    """What sorted values count for in each L-moment, (n, 3): shifted Legendre polynomials of rank."""
+    place = np.arange(n)
+    once, twice = place / (n - 1), place * (place - 1) / ((n - 1) * (n - 2))
+    weights = np.stack([np.ones(n), 2 * once - 1, 6 * twice - 6 * once + 1], axis=1) / n
+    weights.flags.writeable = False
+    return weights

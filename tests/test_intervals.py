@@ -1,0 +1,194 @@
+"""Intervals of ratios against theorems, other libraries, planted documents, and by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from scipy.special import ndtri
+from scipy.stats import lmoment
+
+from unexplained import intervals
+from unexplained.stats import Settings, fraction, mean_per_token
+
+PLAIN = Settings()
+
+
+def share(top, bottom, tokens):
+    return fraction(top, bottom, tokens, what="damage", settings=PLAIN)
+
+
+def mirrored(documents, seed=0):
+    """Columns whose every combination is symmetric: no tails, so that Student's t stands as it is."""
+    rng = np.random.default_rng(seed)
+    off = rng.normal(0, 1, (2, documents // 2))
+    top, bottom = np.array([[3.0], [5.0]]) + np.concatenate([off, -off], axis=1)
+    return top, bottom
+
+
+def test_without_tails_the_interval_of_a_ratio_is_fiellers():
+    top, bottom = mirrored(60)
+    n, t = 60, scipy.stats.t.ppf(0.975, 59)
+    (aa, ab), (_, bb) = np.cov(top, bottom) / n
+    a, b = top.mean(), bottom.mean()
+    # (a − r b)² = t² (aa − 2 r ab + r² bb), Fieller 1954.
+    ends = np.roots([b**2 - t**2 * bb, -2 * (a * b - t**2 * ab), a**2 - t**2 * aa])
+    found = share(top, bottom, np.full(n, 9))
+    assert (found.low, found.high) == pytest.approx(sorted(ends), rel=1e-7)
+
+
+def test_without_tails_the_interval_of_a_mean_is_students():
+    top, _ = mirrored(40)
+    found = mean_per_token(top, np.ones(40), settings=PLAIN)
+    low, high = scipy.stats.ttest_1samp(top, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-12)
+
+
+def test_l_moments_are_scipys():
+    x = np.random.default_rng(0).lognormal(0, 1, (3, 29))
+    ours = np.stack(intervals.l_moments(x))
+    theirs = lmoment(x, axis=1, order=[1, 2, 3], standardize=False)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10)
+
+
+def test_what_is_lost_without_a_document_is_that():
+    total, tokens = np.array([3.0, 1, 4, 1, 5]), np.array([2.0, 7, 1, 8, 2])
+    for i in range(5):
+        rest = np.delete(total, i).sum() / np.delete(tokens, i).sum()
+        lost = total.sum() / tokens.sum() - rest
+        assert intervals.left_out(total, tokens)[i] == pytest.approx(lost, rel=1e-12)
+
+
+def test_the_lengthening_by_hand():
+    # 0, 0, 0, 0, 10 in mean-free form: sample L-moments l2 = 2, l3 = 2 (b0 = 2, b1 = 2, b2 = 2),
+    # so τ = 1; γ = (8³ − 4·2³)/5 / ((8² + 4·2²)/5)^1.5 = 96/64 = 1.5, and n = 5.
+    falls = np.array([-2.0, -2, -2, -2, 8])
+    below, above = intervals.lengthening(falls, np.ones(5), ratio=False)
+    assert above == pytest.approx(max(26 / math.sqrt(5), 1.5**2 / 32), rel=1e-12)
+    assert below == pytest.approx(-0.3, rel=1e-12)
+    _, wary = intervals.lengthening(falls, np.ones(5), ratio=True)
+    assert wary == pytest.approx(26 / math.sqrt(5) + 1400 / 64, rel=1e-12)
+
+
+def test_the_more_cautious_of_sums_and_rates_counts():
+    # Rates are skewed to the left, lengths to the right: sums alone would look harmless.
+    rng = np.random.default_rng(3)
+    tokens = np.exp(rng.normal(0, 0.8, 200))
+    sums = tokens * (2 - rng.lognormal(-0.5, 1, 200))
+    falls = intervals.left_out(sums, tokens)
+    alone = intervals.lengthening(falls, np.ones(200), ratio=False)[0]
+    assert intervals.lengthening(falls, tokens, ratio=False)[0] > alone + 0.05
+
+
+def test_the_ends_of_a_ratio_move_apart_with_the_tails_of_its_denominator():
+    def factor(values):
+        return float(intervals.apart(np.asarray(values), np.ones(len(values))))
+
+    grid = (np.arange(48) + 0.5) / 48
+    assert factor(ndtri(grid)) == pytest.approx(1, abs=1e-6)
+    assert factor(np.exp(0.5 * ndtri(grid))) < 1.02
+    assert factor(np.exp(2 * ndtri(grid))) > 3
+    # The same tail toward 0 counts for much more; and so does any tail of few documents.
+    assert factor(-np.exp(0.5 * ndtri(grid))) > 1.5
+    assert factor(np.exp(0.5 * ndtri((np.arange(12) + 0.5) / 12))) > 1.5
+
+
+def noisy(documents, seed):
+    rng = np.random.default_rng(seed)
+    tokens = rng.integers(50, 400, documents)
+    bottom = tokens * rng.lognormal(0, 0.6, documents)
+    return bottom * rng.uniform(0.4, 0.9, documents), bottom, tokens
+
+
+@pytest.mark.parametrize(("documents", "seed"), [(16, 0), (48, 1), (135, 2)])
+def test_an_interval_turns_with_its_question(documents, seed):
+    top, bottom, tokens = noisy(documents, seed)
+    one = share(top, bottom, tokens)
+    width = one.high - one.low
+    order = np.random.default_rng(9).permutation(documents)
+    same = share(top[order], bottom[order], tokens[order])
+    scaled = share(7 * top, 7 * bottom, 3 * tokens)
+    other = share(bottom - top, bottom, tokens)
+    near = {"rel": 0, "abs": 1e-6 * width}
+    assert (same.low, same.high) == pytest.approx((one.low, one.high), **near)
+    assert (scaled.low, scaled.high) == pytest.approx((one.low, one.high), **near)
+    # What is not recovered is 1 less what is.
+    assert (1 - other.high, 1 - other.low) == pytest.approx((one.low, one.high), **near)
+    tripled = share(3 * top, bottom, tokens)
+    assert (tripled.low, tripled.high) == pytest.approx((3 * one.low, 3 * one.high), **near)
+
+
+def test_a_document_without_tokens_changes_nothing():
+    top, bottom, tokens = noisy(30, 4)
+    with_none = (np.append(column, 0) for column in (top, bottom, tokens))
+    assert share(*with_none) == share(top, bottom, tokens)
+
+
+def texts(draw, count, documents, seed=0):
+    rng = np.random.default_rng(seed)
+    return [draw(rng, documents) for _ in range(count)]
+
+
+def worse_where_large(sigma):
+    """Lognormal damage, 90% explained where it is small and 20% where it is large."""
+
+    def draw(rng, documents):
+        z = rng.standard_normal(documents)
+        damage = np.exp(sigma * z)
+        part = 0.9 - 0.7 * scipy.stats.norm.cdf(z)
+        return part * damage + 0.05 * rng.standard_normal(documents), damage
+
+    # E[Φ(z) e^{σz}] = e^{σ²/2} Φ(σ/√2), so this is exact.
+    return draw, 0.9 - 0.7 * float(scipy.stats.norm.cdf(sigma / math.sqrt(2)))
+
+
+@pytest.mark.parametrize(
+    ("sigma", "documents"), [(0.5, 8), (1.0, 8), (2.0, 8), (1.5, 16), (2.0, 16), (2.0, 48)]
+)
+def test_intervals_hold_where_large_damages_are_explained_worse(sigma, documents):
+    draw, truth = worse_where_large(sigma)
+    held = []
+    for top, bottom in texts(draw, 400, documents):
+        found = share(top, bottom, np.ones(documents))
+        if found.value is not None:
+            held.append(found.low <= truth <= found.high)
+    assert len(held) > 100
+    # 93% asked, three binomial standard errors of room.
+    assert np.mean(held) > 0.93 - 3 * math.sqrt(0.93 * 0.07 / len(held))
+
+
+@pytest.mark.parametrize("documents", [8, 16, 48])
+@pytest.mark.parametrize("sigma", [1.0, 2.0])
+def test_nothing_that_is_skewed_to_the_left_is_seldom_taken_for_a_denominator(sigma, documents):
+    def draw(rng, count):
+        return math.exp(sigma**2 / 2) - rng.lognormal(0, sigma, count), None
+
+    found = [share(empty, empty, np.ones(documents)) for empty, _ in texts(draw, 500, documents)]
+    taken = np.mean([number.value is not None for number in found])
+    assert taken < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 500)
+
+
+def test_regular_documents_pay_next_to_nothing():
+    widths = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        bottom = rng.normal(3, 1, 48)
+        top = 0.6 * bottom + rng.normal(0, 0.5, 48)
+        found = share(top, bottom, np.ones(48))
+        residual = top - found.value * bottom
+        plain = 2 * 2.012 * math.sqrt(48 / 47 * (residual**2).sum()) / bottom.sum()
+        widths.append((found.high - found.low) / plain)
+    assert np.median(widths) < 1.05
+    assert np.quantile(widths, 0.95) < 1.15
+
+
+def test_tails_that_forbid_a_ratio_are_named():
+    # Told from 0 as a mean, at eight documents, but not as something to divide by.
+    bottom = np.array([1.0, 1.1, 0.9, 1.05, 0.95, 1.0, 0.5, 1.1])
+    size = mean_per_token(bottom, np.ones(8), settings=PLAIN)
+    found = share(bottom / 2 + np.arange(8) / 50, bottom, np.ones(8))
+    assert size.low > 0
+    assert found.value is None
+    assert "too little above zero" in found.refused
+    assert found.tokens_needed is None
+    assert "of 8 counts for 14% of it" in found.refused
