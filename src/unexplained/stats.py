@@ -190,7 +190,7 @@ def fraction(
     1.0
     >>> noise = np.array([-2.0, 3.0, -1.0, 2.0, -2.0])
     >>> fraction(noise, noise, tokens, what="damage", settings=Settings()).refused
-    'the denominator (damage) is 0 [−0.2, 0.28] nats per token, within noise of zero'
+    'the denominator (damage) is 0 [−0.22, 0.75] nats per token, within noise of zero'
     """
     numerator, denominator, tokens = checked(tokens, numerator=numerator, denominator=denominator)
     size = mean_per_token(denominator, tokens, settings=settings, unit=unit)
