@@ -35,7 +35,7 @@ MOST_TOKENS = 10**15
 
 @dataclass(frozen=True)
 class Settings:
-    """How intervals are made. One object for a whole assay, so that all numbers share resamples.
+    """How intervals are made. One object for a whole assay, so that what resamples is paired.
 
     Raises:
         MeasurementError: The level is not between 0 and 1, there are too few resamples for it, or
@@ -45,7 +45,7 @@ class Settings:
     level: float = 0.95
     """Share of repetitions in which the interval should hold the truth."""
     resamples: int = 2000
-    """Bootstrap resamples of the documents."""
+    """Bootstrap resamples of the documents, where an interval is made by them."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -192,7 +192,7 @@ def fraction(
     1.0
     >>> noise = np.array([-2.0, 3.0, -1.0, 2.0, -2.0])
     >>> fraction(noise, noise, tokens, what="damage", settings=Settings()).refused
-    'the denominator (damage) is 0 [−0.2, 0.28] nats per token, within noise of zero'
+    'the denominator (damage) is 0 [−0.22, 0.75] nats per token, within noise of zero'
     """
     numerator, denominator, tokens = checked(tokens, numerator=numerator, denominator=denominator)
     size = mean_per_token(denominator, tokens, settings=settings, unit=unit)

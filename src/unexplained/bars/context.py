@@ -44,7 +44,7 @@ def context_gain(
 ) -> ContextGain | None:
     """The gain in context of the intact model and of some conditions, and what each loses of it.
 
-    A difference of two means over the same documents, resampled together. It misleads where the
+    A difference of two means over the same documents, paired. It misleads where the
     two places differ in more than context (late tokens of a document may be easier by themselves):
     what a condition loses of the gain is free of that, because the tokens are the same.
 

@@ -216,8 +216,9 @@ TERMS: tuple[Term, ...] = (
     Term("internals", "Method tag: reads values inside the model that it does not explain."),
     Term(
         "interval",
-        "A range that would cover the true number in the stated share of repetitions, from "
-        "resampling whole documents. It does not cover the choice of model or text.",
+        "A range that would cover the true number in the stated share of repetitions with other "
+        "documents like these. It is longer where documents are few or unequal, and knows nothing "
+        "of what none of them has. It does not cover the choice of model or text.",
         ("intervals",),
     ),
     Term(
@@ -319,8 +320,8 @@ TERMS: tuple[Term, ...] = (
     ),
     Term(
         "refused",
-        "Not given, because the denominator cannot be told from zero or the data are too few: a "
-        "ratio would mean nothing. It is not 0.",
+        "Not given, because the denominator cannot be told from zero, or the documents are too few "
+        "or too unequal for any interval to hold: a ratio would mean nothing. It is not 0.",
     ),
     Term(
         "reliability (right)",
@@ -336,7 +337,8 @@ TERMS: tuple[Term, ...] = (
     ),
     Term(
         "resamples",
-        "How many times the documents were drawn anew, with replacement, for the intervals.",
+        "How many times the documents were drawn anew, with replacement, for those intervals that "
+        "are made so.",
     ),
     Term("seed", "The number that all random choices were started from."),
     Term("share", "A part of a whole, between 0 and 1, written in percent."),
