@@ -355,7 +355,9 @@ def test_the_table_on_the_command_line_stars_every_extrapolated_cell() -> None:
     asked = ["bars", "table", "--baseline", "unigram"]
     whole = CliRunner().invoke(app, asked, env={"COLUMNS": "160"}).output
     for name in CURVES:
-        row = next(line.split() for line in whole.splitlines() if line.startswith(f" {name}"))
+        row = next(
+            line.split() for line in whole.splitlines() if line.lstrip().startswith(f"{name}*")
+        )
         assert row[1] == "unigram" and all(cell.endswith("*") for cell in [row[0], *row[2:]])
         assert f"{name}: fitted from" in " ".join(whole.split())
     near = [*asked, "--curve", "cerebras", "--strong", "1e20", "--weak", "1e19", "--fraction", "0.99",

@@ -192,3 +192,49 @@ def test_tails_that_forbid_a_ratio_are_named():
     assert "too little above zero" in found.refused
     assert found.tokens_needed is None
     assert "of 8 counts for 14% of it" in found.refused
+
+
+def test_a_share_of_independent_tokens_has_clopper_and_pearsons_interval() -> None:
+    """One token in every document: independent draws, and 2,000 documents make t as good as normal."""
+    right = np.zeros(2000)
+    right[:1700] = 1
+    found = intervals.of_share(right, np.ones(2000), 0.95)
+    exact = scipy.stats.binomtest(1700, 2000).proportion_ci(0.95, method="exact")
+    assert found == pytest.approx((exact.low, exact.high), abs=3e-4)
+    few = intervals.of_share(right[::100], np.ones(20), 0.95)
+    exact = scipy.stats.binomtest(17, 20).proportion_ci(0.95, method="exact")
+    assert few[0] < exact.low and few[1] >= exact.high  # the spread of 20 is an estimate itself
+
+
+def test_a_share_stays_between_0_and_1_and_mirrors() -> None:
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(5, 30, 8).astype(float)
+    total = np.minimum(tokens, np.maximum(tokens - rng.integers(0, 3, 8), 0))
+    low, high = intervals.of_share(total, tokens, 0.95)
+    assert 0 < low < total.sum() / tokens.sum() < high < 1
+    assert intervals.of_share(tokens - total, tokens, 0.95) == pytest.approx((1 - high, 1 - low))
+    assert intervals.of_share(tokens, tokens, 0.95) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(("documents", "truth"), [(8, 0.5), (16, 0.9), (30, 0.88), (48, 0.97)])
+def test_shares_hold_the_truth_where_documents_differ(documents: int, truth: float) -> None:
+    """Every document has a share of its own, beta-distributed: tokens are not independent."""
+    rng, held, told = np.random.default_rng(3), 0, 0
+    for _ in range(600):
+        own = rng.beta(4 * truth, 4 * (1 - truth), documents)
+        tokens = rng.integers(5, 40, documents).astype(float)
+        low, high = intervals.of_share(
+            rng.binomial(tokens.astype(int), own).astype(float), tokens, 0.95
+        )
+        if low < high:
+            told += 1
+            held += low <= truth <= high
+    assert held / told > 0.93
+
+
+def test_nothing_but_rounding_is_no_tail() -> None:
+    tokens = np.full(6, 10.0)
+    denominator = np.full(6, 1.0) + np.array([0, 1e-16, 0, 0, 2e-16, 0])
+    numerator = np.array([0.9, 1.0, 0.8, 1.1, 0.7, 1.0])
+    low, high = intervals.of_ratio(numerator, denominator, tokens, 0.95)
+    assert np.isfinite([low, high]).all() and high - low < 1

@@ -14,7 +14,7 @@ from sample_record import sample_record
 from sample_rewrite import sample_rewrite
 from test_assay import make_text, own_cache, subject_of, texts_of  # noqa: F401  (own_cache is a fixture)
 from test_gap import ledger_of
-from unexplained.assays.rewrite import _against_tables
+from unexplained.assays.rewrite import _verdict
 from unexplained.assays.verdict import cruxes_of
 from unexplained.explanations.program import fit_program
 from unexplained.record import AssayRecord, Counted, RewriteRecord, load_record
@@ -149,13 +149,15 @@ def test_a_whole_explained_model_is_held_against_counting_with_what_chance_allow
     tokens = np.full(40, 100)
     levels = {"intact": 3.0, "whole": 5.0, "bigram": 5.5, "trigram": 5.0}
     losses = {name: tokens * (level + rng.normal(0, 0.05, 40)) for name, level in levels.items()}
-    said = _against_tables("whole", ledger_of(losses, tokens), ux.Settings(resamples=200))
-    rises = [(losses[name].sum() - losses["intact"].sum()) / 4000 for name in ("bigram", "trigram")]
-    assert f"It is better than a bigram table (which rises by {rises[0]:.3f})" in said
-    assert f"not told from a trigram table (which rises by {rises[1]:.3f})" in said
-    worse = _against_tables("bigram", ledger_of(losses | {"whole": losses["bigram"]}, tokens),
-                            ux.Settings(resamples=200))  # fmt: skip
-    assert "worse than a trigram table" in worse
+    said = _verdict("whole", None, 4, ledger_of(losses, tokens), ux.Settings(resamples=200))
+    above = [(losses["whole"] - losses[name]).sum() / 4000 for name in ("bigram", "trigram")]
+    bigram, trigram = said.split(". Its loss less a ")[1:]
+    assert bigram.startswith(f"bigram table's is {above[0]:+.3f}".replace("-", "−"))
+    assert "for certain lower" in bigram
+    assert trigram.startswith(f"trigram table's is {above[1]:+.3f}".replace("-", "−"))
+    assert "not told from it" in trigram
+    worse = _verdict("bigram", None, 4, ledger_of(losses, tokens), ux.Settings(resamples=200))
+    assert "for certain higher" in worse.split("trigram table")[1]
 
 
 def test_the_best_table_stands_for_what_explains_nothing() -> None:

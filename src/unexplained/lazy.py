@@ -20,14 +20,18 @@ class Face(ModuleType):
     place when the room is imported.
     """
 
+    @property
+    def public(self) -> frozenset[str]:
+        """The names that are fetched when they are first asked for."""
+        found: frozenset[str] = self.__dict__["_public"]
+        return found
+
     def __reduce__(self) -> tuple[Callable[[str], ModuleType], tuple[str]]:
         """Elsewhere it is imported, as any module is."""
         return import_module, (self.__name__,)
 
     def __setattr__(self, name: str, value: object) -> None:
-        hides = name in self.__dict__["_public"] and value is sys.modules.get(
-            f"{self.__name__}.{name}"
-        )
+        hides = name in self.public and value is sys.modules.get(f"{self.__name__}.{name}")
         if not hides:
             super().__setattr__(name, value)
 

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from unexplained.errors import MeasurementError, require_count
-from unexplained.intervals import divides, left_out, of_estimate, of_mean, of_ratio
+from unexplained.intervals import divides, left_out, of_estimate, of_mean, of_ratio, of_share
 from unexplained.record import Number
 
 NATS = "nats per token"
@@ -71,7 +71,7 @@ def mean_per_token(
 ) -> Number:
     """Give sum(total) / sum(tokens) with its interval.
 
-    The interval is `intervals.of_mean`. With fewer than `FEWEST_DOCUMENTS` documents that have
+    The interval is `intervals.of_mean`, of a part of the tokens `of_share`. With fewer than `FEWEST_DOCUMENTS` documents that have
     tokens the value stands without one: nothing is known of how far it would carry.
 
     Args:
@@ -93,7 +93,8 @@ def mean_per_token(
     value = float(total.sum() / tokens.sum())
     if np.count_nonzero(tokens) < FEWEST_DOCUMENTS:
         return Number(value=value, unit=unit)
-    low, high = of_mean(total, tokens, settings.level)
+    part = unit == SHARE and bool((total >= 0).all() and (total <= tokens).all())
+    low, high = (of_share if part else of_mean)(total, tokens, settings.level)
     return Number(value=value, low=low, high=high, unit=unit)
 
 

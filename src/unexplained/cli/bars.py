@@ -50,7 +50,9 @@ def table(
         title=f"From {above:.3g} to {below:.3g} FLOPs: the fraction explained that is needed "
         "not to fall below the weaker model, and the share of compute left at other fractions"
     )
-    shown.box, shown.padding = box.SIMPLE, (0, 1, 0, 0)
+    # Eighty columns hold it: fewer would cut digits off.
+    shown.box, shown.padding = box.SIMPLE, 0
+    shown.show_edge = shown.pad_edge = False
     for column in ("curve", "baseline", "nats", "needed", *(f"{one:g}" for one in fractions)):
         shown.add_column(column, justify="left" if column in ("curve", "baseline") else "right")
     notes: dict[str, None] = {}

@@ -17,6 +17,7 @@ from typing import Any
 from unexplained.explanations.bytecode import Named
 from unexplained.explanations.kinds import MISSING, is_plain
 from unexplained.explanations.language import PACKAGE, denied, is_library, root_of
+from unexplained.lazy import Face
 
 Refuse = Callable[[str, str], None]
 """Called with a name and what is wrong with it."""
@@ -90,6 +91,8 @@ def _of_module(label: str, module: types.ModuleType, name: str, refuse: Refuse) 
         return getattr(module, name, MISSING)
     if name in vars(module):
         return vars(module)[name]
+    if isinstance(module, Face) and name in module.public:
+        return getattr(module, name)  # ours, and fetched when it is first asked for
     try:
         return importlib.import_module(f"{module.__name__}.{name}")
     except Exception:  # whatever an import may raise
