@@ -364,7 +364,7 @@ def test_the_table_on_the_command_line_stars_every_extrapolated_cell() -> None:
             "--fraction", "0.8"]  # fmt: skip
     row = next(
         line.split() for line in CliRunner().invoke(app, near, env={"COLUMNS": "160"}).output.splitlines()
-        if line.startswith(" cerebras")
+        if line.lstrip().startswith("cerebras")
     )  # fmt: skip
     assert [cell.endswith("*") for cell in row] == [False] * 5 + [True]
 

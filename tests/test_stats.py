@@ -426,3 +426,9 @@ def test_settings_that_cannot_give_an_interval_are_refused(wrong):
     with pytest.raises(MeasurementError, match="Intervals at level"):
         Settings(**wrong)
     assert Settings(resamples=40).resamples == 40
+
+
+def test_what_rounds_to_nothing_has_no_sign() -> None:
+    number = Number(value=-0.00001, low=-0.04, high=1234.5)
+    assert written(number, spec=",.1f", mark="%") == "0.0% [0.0%, 1,234.5%]"
+    assert written(Number(value=-0.06), spec=".1f") == "−0.1"

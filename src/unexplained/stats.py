@@ -262,7 +262,10 @@ def written(number: Number, *, scale: float = 1.0, spec: str = ".2g", mark: str 
     """
 
     def write(value: float) -> str:
-        return f"{value * scale + 0.0:{spec}}{mark}".replace("-", "−")
+        text = f"{value * scale:{spec}}"
+        if float(text.replace(",", "")) == 0:  # rounded to nothing it has no sign
+            text = text.replace("-", "")
+        return f"{text}{mark}".replace("-", "−")
 
     if number.value is None:
         return f"refused: {number.refused}" if number.refused else "refused"
