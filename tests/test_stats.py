@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from unexplained import stats
 from unexplained.errors import MeasurementError
+from unexplained.record import Number
 from unexplained.stats import (
     Settings,
     difference_of_means,
@@ -18,6 +19,7 @@ from unexplained.stats import (
     fraction,
     mean_per_token,
     p_value,
+    written,
 )
 
 PLAIN = Settings()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from unexplained.bars.paired import Paired, paired
 from unexplained.bars.recovered import INTACT
 from unexplained.circuits.edges import By, EdgeScores, Method, attribute_edges, require_edges
 from unexplained.circuits.graph import CircuitError, Graph
-from unexplained.circuits.magnitude import edge_sizes
+from unexplained.circuits.orders import Order, conditions_of, given_orders, without_thought
 from unexplained.circuits.running import Circuits, require_sums
 from unexplained.errors import (
     MeasurementError,
@@ -38,7 +38,7 @@ from unexplained.errors import (
     require_count,
     require_once,
 )
-from unexplained.evaluate import Condition, evaluate
+from unexplained.evaluate import evaluate
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import CircuitRecord, Curve, EdgeScore, Number, Point
 from unexplained.stats import Settings, fraction, mean_per_token, written
@@ -66,32 +66,6 @@ SAYS: Mapping[Method, str] = {
     "eap-ig-inputs": "the same with gradients averaged over embeddings from corrupted to clean",
     "eap-ig-activations": "the same with gradients averaged over each group's own outputs",
 }
-
-
-@dataclass(frozen=True)
-class Order:
-    """An order of all edges, the first ones to be kept first."""
-
-    name: str
-    says: str
-    kind: Literal["attribution", "baseline"]
-    orders: tuple[NDArray[np.int64], ...]
-    """Several draws where it is random."""
-
-    def edges(self, draw: int, count: int) -> NDArray[np.bool_]:
-        """The first so many, as one truth value for each edge."""
-        chosen = np.zeros(len(self.orders[draw]), dtype=bool)
-        chosen[self.orders[draw][:count]] = True
-        return chosen
-
-    def condition_name(self, draw: int, count: int) -> str:
-        """What the circuit is called in a ledger."""
-        return f"{self.name}, {count} edges" + (f", draw {draw + 1}" if self.draws > 1 else "")
-
-    @property
-    def draws(self) -> int:
-        """How many."""
-        return len(self.orders)
 
 
 @neutrally
@@ -206,8 +180,8 @@ def _recorded(
         keep_scores(method, scores[method])
     orders = [
         *(Order(m, SAYS[m], "attribution", (s.ranking(by=job.by),)) for m, s in scores.items()),
-        *_given(given, graph, job.by),
-        *(_without_thought(subject, text, graph, draws, job.settings.seed) if draws else ()),
+        *given_orders(given, graph, job.by),
+        *(without_thought(subject, text, graph, draws, job.settings.seed) if draws else ()),
     ]
     counts = counts_of(job.sizes, graph.edges)
     reading = _measured(subject, text, graph, orders, counts, job.settings, job.folder, job.say)
@@ -276,7 +250,7 @@ def _measured(
     say: Callable[[str, int, int], None],
 ) -> _Reading:
     """Run the circuits and the corrupted prompts."""
-    conditions, names = _conditions(Circuits(subject, graph), orders, counts)
+    conditions, names = conditions_of(Circuits(subject, graph), orders, counts)
     ledger = evaluate(
         subject, text, conditions, measure="margin", folder=folder, batch_tokens=BATCH_TOKENS,
         progress=partial(say, "running circuits"),
@@ -295,47 +269,6 @@ def _top(scores: EdgeScores, by: By) -> tuple[EdgeScore, ...]:
         )
         for edge in scores.ranking(by=by)[:SHOWN]
     )
-
-
-def _given(scores: Mapping[str, NDArray[np.float64]], graph: Graph, by: By) -> list[Order]:
-    """Orders from elsewhere; edges without a score come last."""
-    orders = []
-    for name, values in scores.items():
-        key = np.nan_to_num(np.abs(values) if by == "absolute" else values, nan=-np.inf)
-        says = "as scored in that file"
-        orders.append(Order(name, says, "attribution", (np.argsort(-key, kind="stable"),)))
-    return orders
-
-
-def _without_thought(
-    subject: Subject, text: Text, graph: Graph, draws: int, seed: int
-) -> list[Order]:
-    """What an attribution has to beat."""
-    generator = np.random.default_rng(seed)
-    tie = generator.permutation(graph.edges)
-    size = edge_sizes(subject, text, part="fit")
-    says = "by how much the edge's source differs between the prompts; ties at random"
-    by_size = tie[np.argsort(-size[tie], kind="stable")]
-    shuffled = tuple(generator.permutation(graph.edges) for _ in range(draws))
-    return [
-        Order("magnitude", says, "baseline", (by_size,)),
-        Order("random", f"in random order, {draws} draws", "baseline", shuffled),
-    ]
-
-
-def _conditions(
-    circuits: Circuits, orders: Sequence[Order], counts: Sequence[int]
-) -> tuple[list[Condition], dict[str, str]]:
-    """All circuits, and for every name the condition in which the same edges were measured."""
-    conditions: dict[str, Condition] = {}
-    names: dict[str, str] = {}
-    for order in orders:
-        for draw in range(order.draws):
-            for count in counts:
-                edges, name = order.edges(draw, count), order.condition_name(draw, count)
-                made = circuits.condition(name, edges)
-                names[name] = conditions.setdefault(made.fingerprint, made).name
-    return list(conditions.values()), names
 
 
 @dataclass(frozen=True)
