@@ -12,7 +12,6 @@ from torch import Tensor
 
 from exact import PAIRS, TEXT, batches, double_subject, margin, pair, swapped, text_of
 from tiny import CONFIGS, tiny_subject, tiny_tokenizer, tokens
-from unexplained.assays.circuit import _given
 from unexplained.circuits import (
     CircuitError,
     EdgeScores,
@@ -26,6 +25,7 @@ from unexplained.circuits import (
     save_mib,
 )
 from unexplained.circuits.edges import Method
+from unexplained.circuits.orders import given_orders as _given
 from unexplained.errors import MeasurementError
 from unexplained.sites import Shape, Site
 from unexplained.subject import Batch, Edit, Resume, Subject, load

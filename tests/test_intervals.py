@@ -213,7 +213,11 @@ def test_a_share_stays_between_0_and_1_and_mirrors() -> None:
     low, high = intervals.of_share(total, tokens, 0.95)
     assert 0 < low < total.sum() / tokens.sum() < high < 1
     assert intervals.of_share(tokens - total, tokens, 0.95) == pytest.approx((1 - high, 1 - low))
-    assert intervals.of_share(tokens, tokens, 0.95) == (1.0, 1.0)
+    exact = scipy.stats.binomtest(8, 8).proportion_ci(0.95, method="exact")
+    assert intervals.of_share(tokens, tokens, 0.95) == pytest.approx((exact.low, 1.0))
+    assert intervals.of_share(0 * tokens, tokens, 0.95) == pytest.approx((0.0, 1 - exact.low))
+    # A share that is the same everywhere by design, as of orbits that are right in one role each.
+    assert intervals.of_share(tokens / 2, tokens, 0.95) == (0.5, 0.5)
 
 
 @pytest.mark.parametrize(("documents", "truth"), [(8, 0.5), (16, 0.9), (30, 0.88), (48, 0.97)])

@@ -60,12 +60,16 @@ def of_share(total: np.ndarray, tokens: np.ndarray, level: float) -> tuple[float
     as many independent tokens as would vary as much, p (1 − p) / se², fewer by the square of normal
     over Student quantile (Korn and Graubard, Survey Methodology 24, 1998, 193–201).
 
-    It knows nothing where all documents are alike: of 6 that are all right it says 100% [100%, 100%].
+    Where all tokens are counted, or none, each document is one draw: of 6 that are all right the
+    interval is 54% to 100%.
     """
     value = float(total.sum() / tokens.sum())
     n = int(np.count_nonzero(tokens))
     falls = left_out(total, tokens)[tokens > 0]
     variance = (n - 1) / n * float(falls @ falls)
+    if value in (0.0, 1.0):
+        least = float(((1 - level) / 2) ** (1 / n))
+        return (least, 1.0) if value else (0.0, 1 - least)
     if variance <= (ROUNDING * value) ** 2:
         return value, value
     count = min(value * (1 - value) / variance, float(tokens.sum()))

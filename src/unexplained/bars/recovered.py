@@ -56,7 +56,14 @@ def agreement(
         MeasurementError: The condition or the stratum was not measured.
     """
     read = paired(ledger, "agree", (condition,), stratum)
+    if read.columns[0].sum() == read.tokens.sum() and _is_intact(ledger, condition, stratum):
+        return Number(value=1.0, low=1.0, high=1.0, unit=SHARE)
     return mean_per_token(read.columns[0], read.tokens, settings=settings, unit=SHARE)
+
+
+def _is_intact(ledger: Ledger, condition: str, stratum: tuple[str, str]) -> bool:
+    """Whether it predicts what the intact model does, in every document: no chance is in that."""
+    return not paired(ledger, "kl", (condition,), stratum).columns[0].any()
 
 
 def reliability(

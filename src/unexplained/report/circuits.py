@@ -112,7 +112,8 @@ def axis(edges: Iterable[EdgeScore]) -> Axis:
 
 def notes(record: CircuitRecord) -> tables.Notes:
     """Why numbers on the page were refused."""
-    both = [record] if record.twin is None else [record, record.twin]
+    twin = record.twin
+    both = [record] if twin is None or not keeps_anything(twin) else [record, twin]
     return tables.refusals([number for one in both for number in _shown(one)])
 
 
@@ -132,11 +133,16 @@ def on_twin(record: CircuitRecord) -> str:
         f"{fmt.show(twin.clean)} clean and {fmt.show(twin.corrupted)} corrupted. "
     )
     refused = {point.kept.refused for curve in twin.curves for point in curve.points}
-    if any(point.kept.value is not None for curve in twin.curves for point in curve.points):
+    if keeps_anything(twin):
         said += twin.verdict
     else:
         said += "Nothing is there to be kept: " + "; ".join(sorted(filter(None, refused))) + "."
     return f"{said} That took {twin.seconds:g} s more."
+
+
+def keeps_anything(record: CircuitRecord) -> bool:
+    """Whether any share of the behaviour is there to be shown, and not refused."""
+    return any(point.kept.value is not None for curve in record.curves for point in curve.points)
 
 
 def tags(record: CircuitRecord) -> str:
@@ -185,7 +191,7 @@ def print_circuit(record: CircuitRecord, console: Console) -> None:
     console.print(_plain(f"methods: {tags(record)}"))
     if record.twin is not None:
         console.print(_plain(on_twin(record)))
-        if any(point.kept.value is not None for c in record.twin.curves for point in c.points):
+        if keeps_anything(record.twin):
             console.print(_kept(record.twin, range(len(record.twin.curves)), wrapped, numbered))
     for (reason, pairs), note in numbered.items():
         console.print(_plain(f"[{note}] {refusal(reason, pairs)}", "dim"))
