@@ -310,6 +310,15 @@ MUTANTS = (
            "gain", "test_engine.py::test_the_frozen_norm_is_the_norm_where_nothing_is_added_and_linear"),
     Mutant("subject/edits.py", "if not _finite(new):", "if False:",
            "test_engine.py::test_edits_that_cannot_stand_are_errors_that_name_the_site"),
+    # shares of tokens
+    Mutant("intervals.py", "    count *= (float(ndtri", "    count *= 1 or (float(ndtri",
+           "test_intervals.py::test_a_share_of_independent_tokens_has_clopper_and_pearsons_interval"),
+    Mutant("intervals.py", "return (least, 1.0) if value else (0.0, 1 - least)", "return (value, value)",
+           "test_intervals.py::test_a_share_stays_between_0_and_1_and_mirrors"),
+    Mutant("stats.py", "(of_share if part else of_mean)(", "of_mean(",
+           "test_gate.py::test_a_behaviour_that_the_model_has_passes_and_its_numbers_are_those_derived"),
+    Mutant("intervals.py", "varies = (scale > ROUNDING * size)", "varies = (scale > 0)",
+           "test_intervals.py::test_nothing_but_rounding_is_no_tail"),
     # under which code measurements are kept
     Mutant("evaluate/conditions.py", "effect, code_digest(*modules_of(condition))", "effect",
            "test_hashing.py::test_an_edit_of_one_ablation_voids_its_measurements_alone"),

@@ -204,6 +204,11 @@ def test_a_share_of_independent_tokens_has_clopper_and_pearsons_interval() -> No
     few = intervals.of_share(right[::100], np.ones(20), 0.95)
     exact = scipy.stats.binomtest(17, 20).proportion_ci(0.95, method="exact")
     assert few[0] < exact.low and few[1] >= exact.high  # the spread of 20 is an estimate itself
+    # By hand: p (1 − p) / se² is n − 1 here, times the square of normal over Student quantile.
+    count = 19 * (scipy.stats.norm.ppf(0.975) / scipy.stats.t.ppf(0.975, 19)) ** 2
+    low = scipy.stats.beta.ppf(0.025, 0.85 * count, 0.15 * count + 1)
+    high = scipy.stats.beta.ppf(0.975, 0.85 * count + 1, 0.15 * count)
+    assert few == pytest.approx((low, high))
 
 
 def test_a_share_stays_between_0_and_1_and_mirrors() -> None:
