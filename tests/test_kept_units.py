@@ -243,6 +243,10 @@ KINDS: dict[str, Damage] = {
     "per-token rows cut off": one_file(cut, tokens),
     "per-token rows empty": one_file(emptied, tokens),
     "per-token rows garbage": one_file(garbage, tokens),
+    # Sealed under the right name and whole: only the mark in the sums tells that they are others.
+    "per-token rows of another measurement": one_file(
+        resealed(with_column("loss", lambda v: pa.array([2 * x for x in v]))), tokens
+    ),
     "per-token rows missing": one_file(rewritten(lambda t: t.slice(1)), tokens),
     "per-token rows doubled": one_file(rewritten(lambda t: pa.concat_tables([t, t])), tokens),
 }

@@ -11,9 +11,12 @@ import unexplained as ux
 from exact import TEXT
 from kinds import measured, text_of
 from tiny import tiny_subject, tokens
+from unexplained.ablations import Ablation, record_for
+from unexplained.assays import running
 from unexplained.circuits import attribute_edges
 from unexplained.errors import SubjectError
-from unexplained.subject import Batch, precision
+from unexplained.evaluate import Activations
+from unexplained.subject import Batch, Subject, precision
 from unexplained.subject.attention import sdpa_attention_forward
 from unexplained.subject.precision import ONEDNN, TORCH, Precision, choice
 
@@ -169,9 +172,19 @@ def test_who_goes_on_with_kept_work_takes_the_product_that_it_took(tmp_path: Pat
     assert "took oneDNN" in kept_under("oneDNN", tmp_path)
 
 
-def test_a_sweep_fits_its_fills_by_the_product_that_kept_work_took(tmp_path: Path) -> None:
+def test_a_sweep_fits_its_fills_by_the_product_that_kept_work_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else their low bits, and with them the names of kept units, would be others."""
     found, notes, units = [], [], []
+    fitted = []
+
+    def seen(ablation: Ablation, subject: Subject, *others: object) -> Activations:
+        fitted.append(subject.precision.setting)
+        return record_for(ablation, subject, *others)
+
+    # Whether low bits differ depends on the processor; by which product they came about does not.
+    monkeypatch.setattr(running, "record_for", seen)
     for setting in ("oneDNN", "default"):
         subject = tiny_subject("llama")
         before = Precision(setting, "played")
@@ -184,6 +197,7 @@ def test_a_sweep_fits_its_fills_by_the_product_that_kept_work_took(tmp_path: Pat
         notes.append(subject.notes)
         units.append({p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.parquet")})
     assert units[0] == units[1] and units[0]
+    assert set(fitted) == {"oneDNN"} and len(fitted) >= 2
     assert found[0].effects == found[1].effects
     assert notes[1] == (
         f"matrix products: oneDNN (as what is kept in {tmp_path.name} was measured)",

@@ -241,19 +241,30 @@ def _of_the_models(ledger: Ledger, one: Asked, explained: str, settings: Setting
     )
 
 
-def _kept(ledger: Ledger, one: Asked, explained: str, ablated: str, settings: Settings) -> Number:
-    """(accuracy − ablated) / (model − ablated)."""
-    read = paired(ledger, one.column, (explained, ablated, "intact"), one.stratum)
-    mine, none, whole = read.columns
+def _between(
+    ledger: Ledger,
+    one: Asked,
+    explained: str,
+    low: str,
+    settings: Settings,
+    *,
+    what: str,
+    if_negative: str,
+) -> Number:
+    """(accuracy − that of `low`) / (the model's − that of `low`): 0 does as well as `low`."""
+    read = paired(ledger, one.column, (explained, low, "intact"), one.stratum)
+    mine, least, whole = read.columns
     return fraction(
-        mine - none,
-        whole - none,
-        read.tokens,
-        what="accuracy above that of the mean ablation",
-        unit=SHARE,
+        mine - least, whole - least, read.tokens, unit=SHARE, settings=settings,
+        what=what, if_negative=if_negative,
+    )  # fmt: skip
+
+
+def _kept(ledger: Ledger, one: Asked, explained: str, ablated: str, settings: Settings) -> Number:
+    return _between(
+        ledger, one, explained, ablated, settings, what="accuracy above that of the mean ablation",
         if_negative="the ablated model is right more often, so there is nothing to keep",
-        settings=settings,
-    )
+    )  # fmt: skip
 
 
 def _runs(reference: str, weaker: Sequence[Other]) -> tuple[str, ...]:
@@ -294,18 +305,10 @@ def _against(found: Sequence[Task], worse: Sequence[float | None]) -> tuple[Task
 
 
 def _gap(ledger: Ledger, one: Asked, explained: str, reference: str, settings: Settings) -> Number:
-    """(accuracy − weak) / (strong − weak): 0 does as well as the weaker model."""
-    read = paired(ledger, one.column, (explained, reference, "intact"), one.stratum)
-    mine, weak, strong = read.columns
-    return fraction(
-        mine - weak,
-        strong - weak,
-        read.tokens,
-        what=f"accuracy above '{reference}'",
-        unit=SHARE,
+    return _between(
+        ledger, one, explained, reference, settings, what=f"accuracy above '{reference}'",
         if_negative="the weaker model is right more often, so there is no gap to keep",
-        settings=settings,
-    )
+    )  # fmt: skip
 
 
 def _jump(
