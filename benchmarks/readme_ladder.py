@@ -16,8 +16,8 @@ from unexplained.record import (
     TextResult,
     load_record,
 )
+from unexplained.record import format as fmt
 from unexplained.record.compute import Scale, ShareKind
-from unexplained.report import format as fmt
 from unexplained.report import weaker
 from unexplained.report.tables import counted
 

@@ -22,7 +22,7 @@ from unexplained.errors import ExplanationError, TextError
 from unexplained.explanations.files import find_explanation
 from unexplained.record import (
     GapRecord,
-    Record,
+    Header,
     RewriteRecord,
     SizesRecord,
     SweepRecord,
@@ -189,7 +189,7 @@ def test_a_model_of_the_ladder_is_rewritten_from_the_command_line(tmp_path: Path
 def test_a_rung_that_is_named_brings_its_other_seeds_unless_they_are_left_out(
     seeds: bool, tmp_path: Path
 ) -> None:
-    def run(*words: str) -> Record:
+    def run(*words: str) -> Header:
         record = tmp_path / f"{words[0]}.json"
         said(*words, *(() if seeds else ("--no-seeds",)), "--text", "repeats", "--documents", "6",
              "--fit-documents", "4", "--block", "16", "--run", str(tmp_path / words[0]),

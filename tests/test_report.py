@@ -19,6 +19,7 @@ from sample_record import sample_record
 from sample_rows import HOSTILE_NAME, HOSTILE_TOKENS, NOISE, refused
 from unexplained.errors import RecordError
 from unexplained.record import AssayRecord, Number
+from unexplained.record import format as fmt
 from unexplained.report import (
     charts,
     markdown_table,
@@ -30,7 +31,6 @@ from unexplained.report import (
     visible,
     write_report,
 )
-from unexplained.report import format as fmt
 
 TEMPLATES = Path(page.__file__).parent / "templates"
 PAYLOAD = (

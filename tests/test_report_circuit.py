@@ -14,8 +14,8 @@ from sample_record import sample_record
 from sample_rows import HOSTILE_DOMAIN, HOSTILE_NAME, refused
 from test_report import PAYLOAD, Elements, assert_harmless, swap_texts, words_of
 from unexplained.record import CircuitRecord, Curve, EdgeScore, Number, Point, load_record
+from unexplained.record import format as fmt
 from unexplained.report import circuits, glossary, recovery, render, text_table
-from unexplained.report import format as fmt
 
 EDGES = 100_000
 SHARES = (0.0002, 0.001, 0.01, 0.1, 0.5, 1.0)

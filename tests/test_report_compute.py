@@ -15,6 +15,7 @@ from sample_record import sample_record
 from sample_rows import nats, share
 from test_report import PAYLOAD, assert_harmless, words_of
 from unexplained.record import AssayRecord, Explained, Number, Scale, TextResult
+from unexplained.record import format as fmt
 from unexplained.record.compute import Left
 from unexplained.report import (
     compute,
@@ -26,7 +27,6 @@ from unexplained.report import (
     text_table,
     weaker,
 )
-from unexplained.report import format as fmt
 from unexplained.report.terms import COMPUTE
 
 VERDICTS = re.compile(r"\b(pass(es|ed)?|fail(s|ed|ure)?|good enough|succe\w+)\b", re.IGNORECASE)
@@ -359,7 +359,7 @@ def test_the_markdown_tables_have_the_same_cells_in_every_line(text: TextResult)
     assert markdown_bars(empty) == markdown_compute(empty) == ""
 
 
-@pytest.mark.parametrize("name", ["compute", "weaker", "term", "terms", "format", "charts"])
+@pytest.mark.parametrize("name", ["compute", "weaker", "term", "terms", "charts"])
 def test_the_examples_in_the_docstrings_hold(name: str) -> None:
     module = importlib.import_module(f"unexplained.report.{name}")
     assert doctest.testmod(module).failed == 0

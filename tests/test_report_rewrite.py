@@ -18,7 +18,7 @@ from sample_rows import HOSTILE_NAME, refused, share
 from test_report import PAYLOAD, Elements, assert_harmless, swap_texts, words_of
 from test_report_compute import NOT_A_VERDICT, VERDICTS, rows_of
 from unexplained.record import Number, RewriteRecord, SizesRecord, load_record
-from unexplained.report import format as fmt
+from unexplained.record import format as fmt
 from unexplained.report import placing, render, replacing, rewrites, sizes, text_table
 
 

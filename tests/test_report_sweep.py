@@ -11,7 +11,7 @@ from sample_rows import HOSTILE_DOMAIN, HOSTILE_NAME, nats, refused
 from test_report import PAYLOAD, assert_harmless, swap_texts, words_of
 from unexplained.errors import RecordError
 from unexplained.record import Effect, Joint, Number, SweepRecord, load_record
-from unexplained.report import format as fmt
+from unexplained.record import format as fmt
 from unexplained.report import render, sweeps, text_table
 
 

@@ -16,8 +16,8 @@ from test_report import PAYLOAD, assert_harmless, swap_texts, words_of
 from test_report_compute import NOT_A_VERDICT, VERDICTS, rows_of
 from test_report_rewrite import assert_links, assert_notes, listed
 from unexplained.record import Number, TasksRecord, load_record
+from unexplained.record import format as fmt
 from unexplained.record.tasks import Task
-from unexplained.report import format as fmt
 from unexplained.report import narrow, panels, render, text_table
 from unexplained.report.terms import WHOLE
 

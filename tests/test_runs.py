@@ -11,13 +11,13 @@ import unexplained as ux
 from sample_gap import sample_gap
 from test_concentration import kept
 from test_ladder import pydocs_like
+from test_report import words_of
 from unexplained.bars import concentration, over_pairs
 from unexplained.errors import MeasurementError
 from unexplained.ladder.catalogue import catalogue
 from unexplained.ledger import Ledger
 from unexplained.record import GapRecord, Number, load_record
 from unexplained.record.bars import OverRuns
-from unexplained.report import gaps as drawn
 from unexplained.report import render, text_table
 from unexplained.stats import Settings
 
@@ -144,16 +144,15 @@ def test_rungs_with_one_run_have_no_others() -> None:
 
 def test_the_page_says_what_other_seeds_would_have_changed() -> None:
     plain = sample_gap()
-    said = drawn.over_runs(plain)
-    assert "other seeds of training would move it is not known" in said
+    assert "other seeds of training would move it is not known" in words_of(render(plain))
     number = Number(value=0.31, low=0.18, high=0.46, unit="nats per token")
     share = Number(value=0.3, low=0.21, high=0.48, unit="share")
     no = Number(value=None, unit="share", refused="within noise of zero")
     runs = OverRuns(pairs=(("a", "b"), ("c", "d")), gap=number, worse=share, factor=number,
                     effective=share)  # fmt: skip
     record = plain.model_copy(update={"runs": runs})
-    assert "30% [21%, 48%]" in drawn.over_runs(record) and "c and d" in render(record)
-    assert "c and d" in text_table(record)
+    text = words_of(render(record))
+    assert "Over 2 pairs of runs" in text and "Effective share 30% [21%, 48%]" in text
+    assert "c and d" in text and "c and d" in text_table(record, full=True)
     refused = plain.model_copy(update={"runs": runs.model_copy(update={"effective": no})})
-    assert "is refused: within noise of zero" in drawn.over_runs(refused)
-    render(refused)
+    assert "within noise of zero" in words_of(render(refused))

@@ -8,7 +8,7 @@ import pytest
 import unexplained as ux
 from test_assay import make_text, subject_of
 from unexplained.assays.twins import TWIN_DOCUMENTS, few
-from unexplained.record import CircuitRecord, Number, Record, SweepRecord
+from unexplained.record import CircuitRecord, Header, Number, SweepRecord
 from unexplained.report import render, text_table
 from unexplained.subject import Subject
 from unexplained.testbeds import prompts
@@ -101,7 +101,7 @@ def test_orbits_of_pairs_stay_whole() -> None:
     assert len(small.eval) <= TWIN_DOCUMENTS and len(small.fit) <= TWIN_DOCUMENTS
 
 
-def shown(record: Record) -> str:
+def shown(record: Header) -> str:
     return " ".join(text_table(record).split())
 
 

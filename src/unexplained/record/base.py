@@ -56,11 +56,9 @@ class Number(Frozen):
         return self
 
 
-class Record(Frozen):
-    """What every kind of record has: a verdict, and what is needed to find it again."""
+class Header(Frozen):
+    """What every record has: a verdict, and what is needed to find it again."""
 
-    format: int = FORMAT
-    kind: str
     title: str
     verdict: str
     """One sentence in words; never a bare "pass"."""
@@ -98,3 +96,10 @@ class Record(Frozen):
         from unexplained.report import text_table
 
         return text_table(self)
+
+
+class KindRecord(Header):
+    """A record with fields of its own for every kind (format 1)."""
+
+    format: int = FORMAT
+    kind: str

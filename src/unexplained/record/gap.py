@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from unexplained.record.bars import Concentration, OnCrucial, OverRuns
-from unexplained.record.base import Number, Record
+from unexplained.record.base import KindRecord, Number
 
 
-class GapRecord(Record):
+class GapRecord(KindRecord):
     """How the gap to a weaker model is spread over tokens, and what is explained where it lives."""
 
     kind: Literal["gap"] = "gap"

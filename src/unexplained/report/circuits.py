@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unexplained.record import CircuitRecord, Curve, EdgeScore, Number, Point
-from unexplained.report import format as fmt
+from unexplained.record import format as fmt
 from unexplained.report import tables, visible
 from unexplained.report.charts import Axis, nats_axis
 
@@ -33,16 +33,7 @@ def size(point: Point) -> str:
     return f"{point.edges:,} edge{'s' * (point.edges != 1)} ({share(point.share)})"
 
 
-def share(part: float) -> str:
-    """A share of the edges, to two digits; only all of them are written as 100%.
-
-    >>> share(0.0002), share(0.01234), share(0.9996), share(1.0)
-    ('0.02%', '1.2%', '99.96%', '100%')
-    """
-    digits = 2
-    while part < 1 and float(f"{part:.{digits}g}") >= 1 and digits < 12:
-        digits += 1
-    return fmt.tick(float(f"{part:.{digits}g}"), share=True)
+share = fmt.part
 
 
 def hover(point: Point) -> str:

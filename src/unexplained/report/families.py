@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from unexplained.record import Bars, FamilyRecord, Number, Scale
+from unexplained.record import format as fmt
 from unexplained.report import compute, printed, tables, weaker
-from unexplained.report import format as fmt
 
 
 @dataclass(frozen=True)

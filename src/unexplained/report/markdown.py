@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from unexplained.record import Kind, Number, Row, TextResult
+from unexplained.record import Header, Kind, Number, Row, TextResult
+from unexplained.record import format as fmt
+from unexplained.record.blocks import Block, Cell, Checks, Column, Prose, Section, Style, Table
 from unexplained.report import compute, tables, visible, weaker
-from unexplained.report import format as fmt
+from unexplained.report.drawable import drawable
+from unexplained.report.drawn import Notes, drawn
 
 _SPECIAL = str.maketrans(
     {
@@ -24,6 +27,77 @@ _SPECIAL = str.maketrans(
 )
 SCORED: tuple[Kind, ...] = ("explanation", "fitted", "baseline", "control", "twin")
 """The kinds of rows that have a score; the intact model and the ablations are the scale."""
+
+
+def markdown(record: Header) -> str:
+    """A record as GitHub-flavoured Markdown, in full; pictures are on the page.
+
+    Returns:
+        Headings, paragraphs and tables, with a final newline.
+    """
+    with drawable(record):
+        given = drawn(record)
+        notes = Notes(given.needed)
+        parts = [f"# {_safe(record.title)}", f"**{_safe(record.verdict)}**"]
+        if given.failed:
+            names = ", ".join(f"{check.name} ({check.text})" for check in given.failed)
+            parts.append(_safe(f"{len(given.failed)} controls failed: {names}. {given.alarm}"))
+        parts += _blocks(given.blocks, notes, 2)
+        known = [f"{note}. {_safe(reason)}." for note, reason in notes.items()]
+        if known:
+            parts.append("\n".join(["Why numbers were refused:", "", *known]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _blocks(blocks: Sequence[Block], notes: Notes, level: int) -> Iterator[str]:
+    for block in blocks:
+        match block:
+            case Section():
+                yield f"{'#' * level} {_safe(block.title)}"
+                yield from _blocks(block.blocks, notes, level + 1)
+            case Prose():
+                quoted = block.manner == "quote"
+                yield (
+                    f"> “{_safe(block.words)}” {_safe(block.source)}"
+                    if quoted
+                    else _safe(block.words)
+                )
+            case Table():
+                yield from (_safe(words) for words in (block.title, block.caption) if words)
+                yield _grid(block, notes)
+            case Checks():
+                yield from (_safe(words) for words in (block.title, block.caption) if words)
+                yield _controls(block, notes)
+
+
+def _grid(table: Table, notes: Notes) -> str:
+    def headed(column: Column) -> str:
+        group = f"{column.group}: " if column.group else ""
+        return _safe(f"{group}{column.heading} {column.note}".strip())
+
+    lines = [_line([_safe(table.corner), *(headed(column) for column in table.columns)])]
+    lines.append(_line(["---", *("---" if c.words else "---:" for c in table.columns)]))
+    for row in table.rows:
+        name = f"{row.name} ({row.note})" if row.note else row.name
+        pairs = zip(row.cells, table.columns, strict=True)
+        lines.append(_line([_safe(name), *(_cell(cell, c.style, notes) for cell, c in pairs)]))
+    return "\n".join(lines)
+
+
+def _controls(block: Checks, notes: Notes) -> str:
+    lines = [_line(["control", "on", "expected", "found", "holds"]), _line(["---"] * 5)]
+    for check in block.checks:
+        word = "cannot tell" if not check.applies else "holds" if check.holds else "FAILED"
+        said = [_safe(part) for part in (check.name, check.text, check.expected)]
+        lines.append(_line([*said, _cell(check.found, "plain", notes), word]))
+    return "\n".join(lines)
+
+
+def _cell(cell: Cell, style: Style, notes: Notes) -> str:
+    shown = fmt.cell(cell, style)
+    if isinstance(cell, Number) and cell.value is None:
+        return f"refused ({notes.of(cell)})"
+    return _safe(str(shown)) if isinstance(cell, str) else str(shown)
 
 
 def markdown_table(

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from unexplained.record import Number
-from unexplained.report import format as fmt
+from unexplained.record import format as fmt
 from unexplained.report import visible
 from unexplained.report.charts import Axis
 

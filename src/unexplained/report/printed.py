@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from unexplained.record import Number, Scale
+from unexplained.record import format as fmt
 from unexplained.report import compute, tables, visible, weaker
-from unexplained.report import format as fmt
 
 NARROW = 96
 """Columns below which intervals go to a line of their own and some columns are left out."""

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from unexplained.record import CircuitRecord, Curve, Point
+from unexplained.record import format as fmt
 from unexplained.report import circuits, visible
-from unexplained.report import format as fmt
 from unexplained.report.charts import Axis, fraction_axis, mark
 
 KEEPS = 0.8

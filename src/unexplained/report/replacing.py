@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from unexplained.record import Number, RewriteRecord
+from unexplained.record import format as fmt
 from unexplained.record.rewrite import Step
-from unexplained.report import format as fmt
 from unexplained.report.charts import Axis, axis_over
 from unexplained.report.placing import (
     Doublings,

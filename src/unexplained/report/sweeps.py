@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unexplained.record import Effect, Joint, SweepRecord
-from unexplained.report import format as fmt
+from unexplained.record import format as fmt
 from unexplained.report import tables, visible
 from unexplained.report.charts import Axis, nats_axis
 

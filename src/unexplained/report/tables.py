@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unexplained.record import AssayRecord, Counted, Factor, Number, Row, Stratum, TextResult
-from unexplained.report import format as fmt
+from unexplained.record import format as fmt
 from unexplained.report import visible, weaker
 from unexplained.report.charts import GROUPS
 
@@ -244,7 +244,7 @@ def reads(row: Row) -> str:
 def plain_table(title: str) -> Table:
     """An empty table for the terminal, with a title in grey above it."""
     return Table(
-        title=Text(visible.line(title), style="dim"),
+        title=Text(visible.line(title), style="dim") if title else None,
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,

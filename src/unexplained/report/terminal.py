@@ -15,7 +15,7 @@ from unexplained.record import (
     Check,
     CircuitRecord,
     FamilyRecord,
-    GapRecord,
+    Header,
     Number,
     Record,
     RewriteRecord,
@@ -25,10 +25,10 @@ from unexplained.record import (
     TasksRecord,
     TextResult,
 )
+from unexplained.record import format as fmt
 from unexplained.report import (
     circuits,
     families,
-    gaps,
     narrow,
     printed,
     rewrites,
@@ -38,8 +38,9 @@ from unexplained.report import (
     visible,
     weaker,
 )
-from unexplained.report import format as fmt
 from unexplained.report.drawable import drawable
+from unexplained.report.drawn import BLOCKS, drawn
+from unexplained.report.printer import Printer
 
 WIDEST = 120
 """Columns beyond which a table only gets harder to read."""
@@ -48,8 +49,8 @@ LEAST = 72
 STYLES = {"explanation": "bold", "fitted": "", "intact": "dim", "ablation": "dim"}
 
 
-def text_table(record: Record) -> str:
-    """What `print(record)` shows: plain text, no colour.
+def text_table(record: Header, *, full: bool = False) -> str:
+    """What `print(record)` shows: plain text, no colour; with `full`, all of it.
 
     It is as wide as the terminal, from 72 to 120 columns; where the output is not a terminal it is 120 columns wide.
     """
@@ -64,21 +65,29 @@ def text_table(record: Record) -> str:
         legacy_windows=False,
         _environ={},
     )
-    print_record(record, console)
+    print_record(record, console, full=full)
     return "\n".join(part.rstrip() for part in out.getvalue().splitlines())
 
 
-def print_record(record: Record, console: Console) -> None:
+def print_record(record: Header, console: Console, *, full: bool = False) -> None:
     """Print a record of any kind.
+
+    Args:
+        record: What to print.
+        console: Where.
+        full: All of it, with what is folded on the page.
 
     Raises:
         RecordError: It is of no known kind, or its numbers cannot be drawn.
     """
     with drawable(record):
-        _print(record, console)
+        if isinstance(record, Record) or getattr(record, "kind", "") in BLOCKS:
+            Printer(drawn(record), console, full=full).record()
+        else:
+            _print(record, console)
 
 
-def _print(record: Record, console: Console) -> None:
+def _print(record: Header, console: Console) -> None:
     if isinstance(record, AssayRecord):
         print_assay(record, console)
     elif isinstance(record, SweepRecord):
@@ -93,10 +102,8 @@ def _print(record: Record, console: Console) -> None:
         families.print_family(record, console)
     elif isinstance(record, TasksRecord):
         narrow.print_tasks(record, console)
-    elif isinstance(record, GapRecord):
-        gaps.print_gap(record, console)
     else:
-        raise RecordError(f"A table of a record of kind '{record.kind}'", "there is no such table")
+        raise RecordError(f"A table of {type(record).__name__}", "there is no such table")
 
 
 def print_assay(record: AssayRecord, console: Console) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from unexplained.record import Bars, Explained, Number, Scale, ShareKind
+from unexplained.record import format as fmt
 from unexplained.record.bars import Comparison, RungBar, Standing
 from unexplained.record.compute import Left
 from unexplained.report import compute
-from unexplained.report import format as fmt
 
 ALL = ("all", "all")
 """Family and label of all tokens together."""

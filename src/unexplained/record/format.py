@@ -18,7 +18,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from unexplained.record import Number
+from unexplained.record.base import Number
+from unexplained.record.blocks import Cell, Style
 
 REFUSED = "refused"
 MISSING = "–"
@@ -77,6 +78,27 @@ def show(number: Number | None, *, share: bool | None = None) -> Shown:
     # Nines have no upper end where the share's interval reaches 1.
     interval = f"[{ends[0]}, {ends[1]}]" if all(ends) else _open(*ends)
     return Shown(_fixed(value, places) + sign, interval)
+
+
+def cell(value: Cell, style: Style = "plain") -> Shown:
+    """Write what stands in a cell, in its column's style.
+
+    >>> str(cell(50_800)), str(cell(3.14159)), str(cell("a word")), str(cell(None))
+    ('50,800', '3.142', 'a word', '–')
+    >>> str(cell(4e11, "compute")), str(cell(0.23, "signed")), str(cell(0.05, "share"))
+    ('4.0 × 10¹¹', '+0.2300', '5%')
+    """
+    match value:
+        case None:
+            return Shown(MISSING)
+        case str():
+            return Shown(value)
+        case Number():
+            return _NUMBERS[style](value)
+        case int():
+            return Shown(count(value))
+        case float():
+            return Shown(_BARE[style](value))
 
 
 def points(number: Number | None) -> Shown:
@@ -145,8 +167,8 @@ def ten(exponent: int) -> str:
     return "10" + str(exponent).translate(_SUPERSCRIPT)
 
 
-def refusal(number: Number) -> str:
-    """Say why a number was refused and how many tokens it would take.
+def refusal(number: Number, needed: str = "tokens") -> str:
+    """Say why a number was refused and how many tokens, or pairs, it would take.
 
     >>> refusal(Number(value=None, refused="within noise of zero", tokens_needed=1_240_000))
     'within noise of zero; about 1.2 million tokens would settle it'
@@ -154,7 +176,7 @@ def refusal(number: Number) -> str:
     reason = number.refused or "no reason was recorded"
     if number.tokens_needed is None:
         return reason
-    return f"{reason}; about {count(number.tokens_needed)} tokens would settle it"
+    return f"{reason}; about {count(number.tokens_needed)} {needed} would settle it"
 
 
 def count(number: int) -> str:
@@ -195,6 +217,18 @@ def tick(value: float, *, share: bool) -> str:
     """
     text = f"{value * 100:g}%" if share else f"{value:g}"
     return text.replace("-", MINUS)
+
+
+def part(value: float) -> str:
+    """Write an exact share, of all edges or tokens, to two digits; only all of them are 100%.
+
+    >>> part(0.0002), part(0.01234), part(0.9996), part(1.0)
+    ('0.02%', '1.2%', '99.96%', '100%')
+    """
+    digits = 2
+    while value < 1 and float(f"{value:.{digits}g}") >= 1 and digits < 12:
+        digits += 1
+    return tick(float(f"{value:.{digits}g}"), share=True)
 
 
 def _between(number: Number, write: Callable[[float], str]) -> Shown:
@@ -277,3 +311,21 @@ def _fixed(value: float, places: int) -> str:
         text = f"{abs(value):,.{places}f}"
     nothing = not any(c in "123456789" for c in text)
     return text if value >= 0 or nothing else MINUS + text
+
+
+_NUMBERS: dict[Style, Callable[[Number | None], Shown]] = {
+    "plain": show,
+    "share": lambda number: show(number, share=True),
+    "points": points,
+    "compute": compute,
+    "portion": portion,
+    "signed": show,
+}
+_BARE: dict[Style, Callable[[float], str]] = {
+    "plain": nats,
+    "share": part,
+    "points": lambda value: _signed(value * 100, 1),
+    "compute": power,
+    "portion": part,
+    "signed": signed,
+}
