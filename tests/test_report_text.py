@@ -31,7 +31,6 @@ from unexplained.report import (
 MODULES = (
     "charts",
     "circuits",
-    "format",
     "glossary",
     "markdown",
     "page",
