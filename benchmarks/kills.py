@@ -29,10 +29,10 @@ import numpy as np
 import torch
 
 import unexplained as ux
-from unexplained.assays.provenance import machine, versions
 from unexplained.ladder import train as training
 from unexplained.ladder.recipe import Recipe
 from unexplained.record import Header
+from unexplained.study.provenance import machine, versions
 from unexplained.whole import NOTES
 
 HERE = Path(__file__).parent

@@ -7,9 +7,9 @@ import pytest
 
 import unexplained as ux
 from test_assay import make_text, subject_of
-from unexplained.assays.twins import TWIN_DOCUMENTS, few
 from unexplained.record import CircuitRecord, Header, Number, SweepRecord
 from unexplained.report import render, text_table
+from unexplained.study.twins import TWIN_DOCUMENTS, few
 from unexplained.subject import Subject
 from unexplained.testbeds import prompts
 from unexplained.testbeds.prompts import pairs_text

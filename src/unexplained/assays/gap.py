@@ -12,17 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unexplained.ablations import ABLATIONS
-from unexplained.assays.asked import (
-    TAKEN,
-    components,
-    require_claims,
-    require_donors,
-    require_folder,
-    require_share,
-    require_standing,
-    require_tokens,
-)
-from unexplained.assays.provenance import found_again
 from unexplained.bars import concentration, crucial, loss, over_pairs, recovered_on
 from unexplained.errors import MeasurementError, require_once
 from unexplained.evaluate import AnotherModel, Condition, Other, evaluate, observe
@@ -36,6 +25,17 @@ from unexplained.record.bars import Concentration, OverRuns
 from unexplained.record.gap import GapRecord
 from unexplained.sites import Site
 from unexplained.stats import Settings, written
+from unexplained.study.asked import (
+    TAKEN,
+    components,
+    require_claims,
+    require_donors,
+    require_folder,
+    require_share,
+    require_standing,
+    require_tokens,
+)
+from unexplained.study.provenance import found_again
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text

@@ -74,8 +74,8 @@ def kept(context: typer.Context, run: Path | None, **found: str) -> Iterator[Pat
     Raises:
         MeasurementError: The folder holds another run (with the differences).
     """
-    from unexplained.assays.asked import require_folder
     from unexplained.evaluate.store import run_folder
+    from unexplained.study.asked import require_folder
 
     require_folder(run)
     given = {k: _told(v) for k, v in context.params.items() if k not in _HOW}

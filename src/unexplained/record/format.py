@@ -15,7 +15,7 @@ A share that is not exactly 0 or 1 is never rounded to 0% or 100%.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from unexplained.record.base import Number
@@ -144,6 +144,30 @@ def portion(number: Number | None) -> Shown:
     return _between(number, lambda value: _percent(value, known))
 
 
+def written(number: Number, *, scale: float = 1.0, spec: str = ".2g", mark: str = "") -> str:
+    """Write a value with its interval, minus signs as minus signs; of a refused one, why.
+
+    >>> written(Number(value=-0.00034, low=-0.0011, high=0.0006))
+    '−0.00034 [−0.0011, 0.0006]'
+    >>> written(Number(value=0.312, low=0.25, high=0.37), scale=100, spec=".1f", mark="%")
+    '31.2% [25.0%, 37.0%]'
+    """
+
+    def write(value: float) -> str:
+        text = f"{value * scale:{spec}}"
+        if float(text.replace(",", "")) == 0:  # rounded to nothing it has no sign
+            text = text.replace("-", "")
+        return f"{text}{mark}".replace("-", "−")
+
+    if number.value is None:
+        return f"refused: {number.refused}" if number.refused else "refused"
+    if number.low is None and number.high is None:
+        return write(number.value)
+    low = "(−∞" if number.low is None else f"[{write(number.low)}"
+    high = "∞)" if number.high is None else f"{write(number.high)}]"
+    return f"{write(number.value)} {low}, {high}"
+
+
 def power(value: float) -> str:
     """Write a number with two digits and a power of ten.
 
@@ -229,6 +253,17 @@ def part(value: float) -> str:
     while value < 1 and float(f"{value:.{digits}g}") >= 1 and digits < 12:
         digits += 1
     return tick(float(f"{value:.{digits}g}"), share=True)
+
+
+def in_short(names: Sequence[str], *, most: int = 8) -> str:
+    """The first names, and how many more there are.
+
+    >>> in_short(("L1.H0", "L1.H1", "L1.H2"), most=2)
+    'L1.H0, L1.H1 and 1 more'
+    """
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} more"
 
 
 def _between(number: Number, write: Callable[[float], str]) -> Shown:

@@ -12,9 +12,6 @@ from pathlib import Path
 
 from unexplained.ablations import ABLATIONS, AblationError, value_site
 from unexplained.ablations.position_mean import FEWEST
-from unexplained.assays.controls import possible_controls
-from unexplained.assays.ladder import Ladder, induction_ladder
-from unexplained.assays.twins import few
 from unexplained.errors import (
     ExplanationError,
     MeasurementError,
@@ -27,7 +24,11 @@ from unexplained.evaluate.evaluate import require_tokens as require_tokens
 from unexplained.evaluate.products import take_products
 from unexplained.explanations import Explanation
 from unexplained.explanations.protocol import elsewhere
+from unexplained.ladder.conditions import require_same_tokens, require_unseen_by
 from unexplained.sites import HEAD_VALUES, Site
+from unexplained.study.controls import possible_controls
+from unexplained.study.stated import Ladder, induction_ladder
+from unexplained.study.twins import few
 from unexplained.subject import Subject
 from unexplained.text import Text
 from unexplained.text.ngrams import NAMES
@@ -334,3 +335,25 @@ def _own_ladder(explanations: Sequence[Explanation]) -> Ladder:
                 "Give it another: @explanation(…, name=…).",
             )
     return Ladder(tuple(explanations), explanations[0])
+
+
+def require_beside(
+    subject: Subject, text: Text, others: Sequence[Subject], *, fits: bool = False
+) -> None:
+    """Refuse models that cannot be measured beside one on a text.
+
+    Args:
+        subject: The model.
+        text: Where they are measured.
+        others: Other models.
+        fits: Something is fitted on the text's fit part.
+
+    Raises:
+        MeasurementError: Their tokenizers differ, or the text is what the ladder was trained on.
+        TextError: The text is of another model's tokens, or has too few documents.
+    """
+    for other in others:
+        require_same_tokens(subject, other)
+        require_tokens(other, text, "eval")
+    require_tokens(subject, text, "eval", *(("fit",) if fits else ()))
+    require_unseen_by(subject, text)
