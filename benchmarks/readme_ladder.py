@@ -8,8 +8,8 @@ from pathlib import Path
 from unexplained.ladder.catalogue import Catalogue, Trained
 from unexplained.record import (
     AssayRecord,
-    GapRecord,
     Number,
+    Record,
     RewriteRecord,
     SizesRecord,
     TasksRecord,
@@ -181,7 +181,7 @@ def whole_lines() -> str:
         load_record(RESULTS / f"ladder-{name}.json") for name in ("rewrite", "sizes", "tasks")
     )
     gap = load_record(RESULTS / "ladder-gap.json")
-    assert isinstance(gap, GapRecord)
+    assert isinstance(gap, Record)
     assert isinstance(rewrite, RewriteRecord)
     assert isinstance(sizes, SizesRecord)
     assert isinstance(tasks, TasksRecord)
@@ -213,11 +213,12 @@ def whole_lines() -> str:
     )
     said.append(f"  - on {last.name}, as more is replaced: {curve}. Where the task appears: "
                 f"{share(last.jump)} of the rise between {last.jump_at}.")  # fmt: skip
-    over = gap.runs
+    numbers = dict(gap.numbers())
+    over = numbers.get("runs/worse/is")
     said.append(
         f"- `gap rung-4 --weak rung-3` (MISSION 12): {gap.verdict} Tokens are ordered by another pair of "
-        f"seeds; in the order of the two themselves it would be {share(gap.flattered.effective)}. On "
-        f"{share(over.worse if over else gap.spread.worse)} of the tokens the larger model is the worse "
+        f"seeds; in the order of the two themselves it would be {share(numbers['orders/concentration/effective/own'])}. On "
+        f"{share(over or numbers['signs/signs/worse/is'])} of the tokens the larger model is the worse "
         f"one{', other seeds counted' if over else ', of these two runs'}."
     )
     return "\n".join(said)

@@ -192,6 +192,6 @@ def as_blocks(record: Header) -> Record:
 
 SAMPLES: dict[str, Callable[[], Record]] = {
     "everything": everything,
-    "gap": lambda: as_blocks(sample_gap()),
+    "gap": sample_gap,
 }
 """A record for every way in which blocks are put together."""

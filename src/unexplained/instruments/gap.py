@@ -62,7 +62,7 @@ def gap(
     ],
     seeds: Annotated[
         bool, Option("Measure other runs of two rungs that ship with several seeds.")
-    ] = False,
+    ] = True,
     runs: Annotated[Sequence[tuple[Subject, Subject]], PythonOnly()] = (),
     sites: Annotated[str, Option("Components to be explained on the crucial tokens.")] = "",
     explanations: Annotated[
@@ -80,7 +80,7 @@ def gap(
         weak: A weaker one with the same tokenizer.
         chosen_by: A second strong and weak model, neither of them one of the first two: other
             seeds, or other rungs. They put the tokens in order.
-        seeds: Whether to measure the other runs of both that ship.
+        seeds: Whether to measure the other runs of both that ship, where no others are given.
         runs: Other runs of the two, strong and weak, that differ by their seed alone; two or more.
             Over them and the two it is said how large the gap is and how concentrated, other seeds
             counted. The choosing pair may be among them.
@@ -96,7 +96,7 @@ def gap(
         TextError: The text is of other models' tokens. All before anything is run.
     """
     strong = run.subject
-    pairs = [*runs, *(_shipped(run, weak, chosen_by) if seeds else ())]
+    pairs = list(runs) or (_shipped(run, weak, chosen_by) if seeds else [])
     second = (chosen_by[0].name, chosen_by[1].name)
     beside = [one for pair in pairs for one in pair if one not in chosen_by]
     where = _asked(run, weak, chosen_by, pairs, beside, sites, explanations, share)

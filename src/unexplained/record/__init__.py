@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from unexplained.record.compute import Scale as Scale
     from unexplained.record.compute import ShareKind as ShareKind
     from unexplained.record.family import FamilyRecord as FamilyRecord
-    from unexplained.record.gap import GapRecord as GapRecord
     from unexplained.record.read import KINDS as KINDS
     from unexplained.record.read import load_record as load_record
     from unexplained.record.record import BLOCKS_FORMAT as BLOCKS_FORMAT
@@ -90,7 +89,6 @@ _HOMES = {
         "ShareKind",
     ),
     "family": ("FamilyRecord",),
-    "gap": ("GapRecord",),
     "read": (
         "KINDS",
         "load_record",

@@ -13,7 +13,6 @@ from unexplained.record.assay import AssayRecord
 from unexplained.record.base import FORMAT, READING, Header, KindRecord
 from unexplained.record.circuit import CircuitRecord
 from unexplained.record.family import FamilyRecord
-from unexplained.record.gap import GapRecord
 from unexplained.record.record import BLOCKS_FORMAT, Record
 from unexplained.record.rewrite import RewriteRecord, SizesRecord
 from unexplained.record.sweep import SweepRecord
@@ -23,7 +22,6 @@ KINDS: dict[str, type[KindRecord]] = {
     "assay": AssayRecord,
     "circuit": CircuitRecord,
     "family": FamilyRecord,
-    "gap": GapRecord,
     "rewrite": RewriteRecord,
     "sizes": SizesRecord,
     "sweep": SweepRecord,
