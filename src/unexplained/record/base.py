@@ -59,6 +59,8 @@ class Number(Frozen):
 class Header(Frozen):
     """What every record has: a verdict, and what is needed to find it again."""
 
+    format: int = FORMAT
+    """First in the file, by which `places` knows a record from a file of somebody else's."""
     title: str
     verdict: str
     """One sentence in words; never a bare "pass"."""
@@ -101,5 +103,4 @@ class Header(Frozen):
 class KindRecord(Header):
     """A record with fields of its own for every kind (format 1)."""
 
-    format: int = FORMAT
     kind: str

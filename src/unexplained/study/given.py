@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,8 @@ class Given:
     default: Any = None
     """A name that is resolved, where what is meant needs torch and cannot be a default itself."""
 
-    def resolved(self, value: Any) -> Any:
-        """What the instrument gets for what a caller gave."""
+    def resolved(self, value: Any, given: Mapping[str, Any]) -> Any:
+        """What the instrument gets for what a caller gave, besides all else that was given."""
         return value
 
 
@@ -39,22 +39,50 @@ class PythonOnly(Given):
 class Models(Given):
     """A model or several, given as they are or by the names that `load` knows."""
 
-    def resolved(self, value: Any) -> Any:
+    def resolved(self, value: Any, given: Mapping[str, Any]) -> Any:
         """The models, loaded."""
         from unexplained.subject import load
 
         if isinstance(value, str):
             return load(value)
         if isinstance(value, tuple | list):
-            return tuple(self.resolved(one) for one in value)
+            return tuple(self.resolved(one, given) for one in value)
         return value
+
+
+@dataclass(frozen=True)
+class Rungs(Models):
+    """Models with their training compute, or names of rungs: all if none, with their seeds if `seeds`."""
+
+    def resolved(self, value: Any, given: Mapping[str, Any]) -> Any:
+        """Each model with its training compute (FLOPs)."""
+        from unexplained.errors import require_once
+        from unexplained.ladder.catalogue import catalogue
+        from unexplained.subject import load
+
+        if isinstance(value, Mapping):
+            return value
+        known = catalogue()
+        asked = list(value or [one.name for one in known.rungs() if not one.seed])
+        require_once("model", asked)
+        names = known.with_seeds(asked) if given.get("seeds") else asked
+        computes = {name: known.named(name).compute for name in names}
+        return {load(name): compute for name, compute in computes.items()}
+
+
+@dataclass(frozen=True)
+class Members(Given):
+    """Models of any tokenizers with their training compute, `MODEL=FLOPS`."""
+
+    curve: bool = True
+    """They are of the family; otherwise they are placed beside it."""
 
 
 @dataclass(frozen=True)
 class Claims(Given):
     """Explanations, given as they are or by the names that the library knows."""
 
-    def resolved(self, value: Any) -> Any:
+    def resolved(self, value: Any, given: Mapping[str, Any]) -> Any:
         """The explanations."""
         from unexplained.explanations.files import find_explanation
 
@@ -76,5 +104,11 @@ class Texts:
     fit_documents: int = 64
     block: int = 128
     fewest: int = 1
+    why: str = ""
+    """Help of --documents, where it takes more than one."""
     pairs: bool | None = False
     """Whether it takes behaviours and files of pairs: not, alone, or (None) as well."""
+    many: bool = False
+    """Whether it measures on several at once."""
+    fits: Callable[[Mapping[str, Any]], bool] = lambda given: True
+    """Whether something is fitted on the fit part, given all else: a file of pairs needs none then."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
@@ -38,6 +38,8 @@ class Headline:
     title: str
     verdict: str
     """One or two sentences in words; never a bare "pass"."""
+    sheet: dict[str, str] = field(default_factory=dict)
+    """What was measured on besides the run's texts, by name: fingerprints and the like."""
 
 
 Yielded = Block | Headline
@@ -62,9 +64,12 @@ class Instrument:
 
     name: str
     function: Function
-    texts: Texts
+    texts: Texts | None
+    """On what it measures where nothing else is said; None: it reads texts of its own."""
     model: str | None
     """Which model the command takes where none is named; None: one has to be named."""
+    models: str
+    """The parameter that holds its models, where it is given no single one."""
     parameters: tuple[Parameter, ...]
 
     @property
@@ -81,8 +86,8 @@ class Instrument:
                   default=kinds.empty if p.positional else p.default)
             for p in self.parameters
         ]  # fmt: skip
-        first = [kinds("subject", kinds.POSITIONAL_OR_KEYWORD)]
-        then = [kinds("text", kinds.POSITIONAL_OR_KEYWORD)]
+        first = [] if self.models else [kinds("subject", kinds.POSITIONAL_OR_KEYWORD)]
+        then = [] if self.texts is None else [kinds("text", kinds.POSITIONAL_OR_KEYWORD)]
         how = [
             kinds(p.name, kinds.KEYWORD_ONLY, default=p.default)
             for p in inspect.signature(self._record).parameters.values()
@@ -104,13 +109,13 @@ class Instrument:
         bound = self.__signature__.bind(*args, **given)
         bound.apply_defaults()
         asked = dict(bound.arguments)
-        subject, text = asked.pop("subject"), asked.pop("text")
+        subject, text = asked.pop("subject", None), asked.pop("text", ())
         mine = {p.name: asked.pop(p.name) for p in self.parameters}
         return self._record(subject, text, mine, **asked)
 
     def _record(
         self,
-        subject: Subject,
+        subject: Subject | None,
         text: Text | tuple[Text, ...],
         given: Mapping[str, Any],
         *,
@@ -129,10 +134,10 @@ class Instrument:
         @neutrally
         def measured() -> Record:
             require_memory(memory := MEMORY if budget is None else budget)
-            require_folder(folder, subject)
+            require_folder(folder, *([] if subject is None else [subject]))
             texts = tuple(text) if isinstance(text, tuple | list) else (text,)
             run = Run(subject, texts, settings, folder, workers or in_process, memory, say)
-            resolved = {p.name: p.given.resolved(given[p.name]) for p in self.parameters}
+            resolved = {p.name: p.given.resolved(given[p.name], given) for p in self.parameters}
             return self._of(run, list(self.function(run, **resolved)))
 
         budget = memory
@@ -147,12 +152,13 @@ class Instrument:
                 f"it has {len(headlines)} headlines",
                 "An instrument yields one Headline, with its title and its verdict.",
             )
-        pairs = all(text.pairs for text in run.texts)
+        sheet = {k: v for one in headlines for k, v in one.sheet.items()}
+        pairs = bool(run.texts) and all(text.pairs for text in run.texts)
         return Record(
             instrument=self.name,
             title=headlines[0].title,
             verdict=headlines[0].verdict,
-            sheet=run.sheet,
+            sheet=run.sheet | sheet,
             units="orbits" if pairs else "documents",
             needed="pairs" if pairs else "tokens",
             blocks=tuple(one for one in yielded if not isinstance(one, Headline)),
@@ -163,8 +169,9 @@ class Instrument:
 def instrument(
     name: str,
     *,
-    texts: Texts = Texts(),  # noqa: B008  (frozen)
+    texts: Texts | None = Texts(),  # noqa: B008  (frozen)
     model: str | None = None,
+    models: str = "",
 ) -> Callable[[Function], Instrument]:
     """Register a function as an instrument.
 
@@ -172,11 +179,12 @@ def instrument(
         name: Under which it is called, in Python and on the command line.
         texts: What it measures on unless something else is said.
         model: Which model the command takes where none is named.
+        models: The parameter that holds its models, of an instrument that is given no single one.
     """
 
     def register(function: Function) -> Instrument:
         return INSTRUMENTS.add(
-            name, Instrument(name, function, texts, model, tuple(_parameters(function)))
+            name, Instrument(name, function, texts, model, models, tuple(_parameters(function)))
         )
 
     return register

@@ -14,6 +14,7 @@ from unexplained.evaluate import Activations, Other, evaluate, observe
 from unexplained.evaluate.conditions import distinct, key
 from unexplained.evaluate.evaluate import Workers, in_process
 from unexplained.evaluate.job import MEMORY, Measure
+from unexplained.record import Header
 from unexplained.sites import Site
 from unexplained.stats import Settings
 from unexplained.study.arm import Arm
@@ -31,13 +32,15 @@ class _Trace:
 
     others: dict[str, Other] = field(default_factory=dict)
     observed: list[tuple[str, frozenset[Site], Activations]] = field(default_factory=list)
+    header: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Run:
     """What an instrument is given: it says what is measured, and the run measures it."""
 
-    subject: Subject
+    model: Subject | None
+    """None: the instrument opens models of its own."""
     texts: tuple[Text, ...]
     settings: Settings
     folder: Path | None = None
@@ -49,6 +52,17 @@ class Run:
     say: Say = lambda what, done, total: None
     started: float = field(default_factory=time.perf_counter)
     _trace: _Trace = field(default_factory=_Trace, repr=False)
+
+    @property
+    def subject(self) -> Subject:
+        """The model.
+
+        Raises:
+            MeasurementError: The run has none of its own.
+        """
+        if self.model is None:
+            raise MeasurementError("The model of this run", "it has none of its own")
+        return self.model
 
     @property
     def text(self) -> Text:
@@ -69,7 +83,7 @@ class Run:
 
     def of(self, subject: Subject) -> Run:
         """The same run of another model."""
-        return replace(self, subject=subject)
+        return replace(self, model=subject)
 
     def each_text(self) -> Iterator[Run]:
         """The run on each of its texts."""
@@ -138,8 +152,15 @@ class Run:
 
     def header(self) -> dict[str, Any]:
         """The fields of a record that say how to find it again."""
+        if self._trace.header:
+            return self._trace.header
         others = [o for name, o in self._trace.others.items() if hasattr(o.predictor, "subject")]
         return found_again(self.subject, self.settings, self.started, others)
+
+    def as_told(self, header: Header) -> None:
+        """Take these fields of a header, where somebody else measured."""
+        names = set(Header.model_fields) - {"format", "title", "verdict"}
+        self._trace.header.update({name: getattr(header, name) for name in names})
 
     @property
     def sheet(self) -> dict[str, str]:
