@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sample_circuit import sample_small_circuit
 from sample_gap import sample_gap
 from sample_rows import HOSTILE_DOMAIN, HOSTILE_NAME, HOSTILE_TOKENS, nats, refused, share
+from sample_sweep import sample_sweep, sample_sweep_of_pairs
 from unexplained.record import Check, Example, Header, Number, Record, Token
 from unexplained.record.blocks import (
     Block,
@@ -193,5 +195,8 @@ def as_blocks(record: Header) -> Record:
 SAMPLES: dict[str, Callable[[], Record]] = {
     "everything": everything,
     "gap": sample_gap,
+    "sweep": lambda: as_blocks(sample_sweep()),
+    "sweep of pairs": lambda: as_blocks(sample_sweep_of_pairs()),
+    "circuit": lambda: as_blocks(sample_small_circuit()),
 }
 """A record for every way in which blocks are put together."""

@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from sample_blocks import SAMPLES, everything
-from test_report import PAYLOAD, assert_harmless
+from test_report import PAYLOAD, Elements, assert_harmless
 from unexplained.errors import RecordError
 from unexplained.record import Number, Record, load_record
 from unexplained.record import format as fmt
@@ -216,6 +216,16 @@ def test_every_string_may_be_hostile_and_the_page_is_harmless(record: Record) ->
     for words in (text_table(hostile, full=True), markdown(hostile)):
         assert "\x1b" not in words and "\u202e" not in words
     assert "<script" not in markdown(hostile)
+
+
+def test_every_link_of_the_page_leads_somewhere_and_no_id_is_used_twice(record: Record) -> None:
+    tags = Elements(render(record)).tags
+    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in tags:
+        for name in ("href", "aria-labelledby"):
+            if name in attributes and attributes[name] != "data:,":
+                assert str(attributes[name]).removeprefix("#") in ids
 
 
 def test_no_line_of_the_terminal_is_longer_than_the_terminal_and_no_number_is_cut(

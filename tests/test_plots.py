@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from sample_blocks import SAMPLES
@@ -112,3 +114,19 @@ def test_shares_on_a_logarithmic_axis_have_their_counts_below() -> None:
     assert [(t.words, t.below) for t in plot.across] == [
         ("0.1%", "5"), ("1%", "50"), ("10%", "500"), ("100%", "5,000"),
     ]  # fmt: skip
+
+
+def test_twelve_lines_that_end_close_by_have_names_apart_and_each_its_own_look() -> None:
+    numbers = {f"{i}/{x}": share(-0.2 - i / 100 * x) for i in range(12) for x in (1, 2)}
+    lines = tuple(
+        Series(name=f"c{i}", hue=i, points=tuple(Point(x=x, y=f"{i}/{x}") for x in (1, 2)))
+        for i in range(12)
+    )
+    plot = chart(numbers, series=lines)
+    assert plot is not None
+    labels = [one.label for one in plot.margin]
+    # The higher a line ends, the higher stands its name.
+    assert [one.first for one in plot.margin] == [f"c{i}" for i in range(12)]
+    assert min(labels) >= 0 and max(labels) <= 100
+    assert all(b - a >= plots.APART - 0.02 for a, b in pairwise(labels))
+    assert len({(line.style, line.shape) for line in plot.lines}) == 12

@@ -30,12 +30,9 @@ from unexplained.report import (
 
 MODULES = (
     "charts",
-    "circuits",
     "glossary",
     "markdown",
     "page",
-    "recovery",
-    "sweeps",
     "tables",
     "terminal",
     "visible",

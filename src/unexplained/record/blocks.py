@@ -89,6 +89,8 @@ class Table(Frozen):
     rows: tuple[Row, ...]
     folded: bool = False
     """Shown when asked for: on a page by a click, in the terminal by `--full`."""
+    lead: int = 0
+    """Of a folded table: how many rows the terminal shows unasked, where a page has a picture."""
     shaded: bool = False
     """Cells are coloured by the share that they hold."""
     facts: bool = False
@@ -100,6 +102,7 @@ class Table(Frozen):
         Raises:
             KeyError: There is no such row or column.
         """
+        row, column = _one_step(row), _one_step(column)
         if row not in {r.key for r in self.rows} or column not in {c.key for c in self.columns}:
             raise KeyError(f"{row}/{column}")
         return f"{self.key}/{row}/{column}"

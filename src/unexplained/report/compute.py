@@ -1,6 +1,6 @@
 """Losses on the scale of training compute, placed: rungs, the curve through them, conditions on it.
 
-As in `recovery`, places are percent of the width and height, so that words keep their size. The
+Places are percent of the width and height, so that words keep their size. The
 curve falls, so there is nothing to the right of a point at its height: a line leads from there to
 its name in the margin.
 """

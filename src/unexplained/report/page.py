@@ -16,30 +16,25 @@ from unexplained.errors import RecordError
 from unexplained.places import write_whole
 from unexplained.record import (
     AssayRecord,
-    CircuitRecord,
     FamilyRecord,
     Header,
     Record,
     RewriteRecord,
     SizesRecord,
-    SweepRecord,
     TasksRecord,
 )
 from unexplained.record import format as fmt
 from unexplained.report import (
     charts,
-    circuits,
     compute,
     families,
     glossary,
     narrow,
     panels,
     plots,
-    recovery,
     replacing,
     rewrites,
     sizes,
-    sweeps,
     tables,
     visible,
     weaker,
@@ -99,10 +94,6 @@ def _body(record: Header) -> str:
     """What the page of a kind of record has above its glossary."""
     if isinstance(record, AssayRecord):
         return _assay(record)
-    if isinstance(record, SweepRecord):
-        return _drawn("sweep", record, notes=sweeps.notes(record))
-    if isinstance(record, CircuitRecord):
-        return _drawn("circuit", record, notes=circuits.notes(record))
     if isinstance(record, RewriteRecord):
         return _drawn(
             "rewrite",
@@ -213,7 +204,6 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     templates.globals |= {"fmt": fmt, "charts": charts, "tables": tables}
-    templates.globals |= {"sweeps": sweeps, "circuits": circuits, "recovery": recovery}
     templates.globals |= {"compute": compute, "weaker": weaker}
     templates.globals |= {"rewrites": rewrites, "sizes": sizes, "narrow": narrow, "plots": plots}
     templates.globals |= {"families": families}

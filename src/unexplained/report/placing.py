@@ -1,6 +1,6 @@
 """What charts with words in them share: an axis of counts, places of dots, labels kept apart.
 
-Places are percent of the width from the left and of the height from above, as in `recovery`.
+Places are percent of the width from the left and of the height from above.
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ def plot(chart: Chart, find: Find) -> Plot | None:
         tuple(Held(one.role, _top(y, v), f"{one.name}: {fmt.show(find(one.y))}") for one, v in inside),
         _margin(lines, inside, y),
         None if chart.line is None else _straight(chart.line, x, y),
-        tuple(_left_out(s, p) for s, points in values for p in points if not _both(p)),
+        tuple(_left_out(s, p, chart.across) for s, points in values for p in points if not _both(p)),
         tuple(f"{one.name} {fmt.show(find(one.y)).value}" for one, v in levels if (one, v) not in inside),
     )  # fmt: skip
 
@@ -250,6 +250,11 @@ def _written(ruler: Ruler, value: float) -> str:
             return fmt.power(value)
         case _:
             return fmt.tick(value, share=False)
+
+
+def _place(ruler: Ruler, value: float) -> str:
+    """Where a point lies, in words: it need not be as round as a tick."""
+    return fmt.part(value) if ruler.written == "share" else _written(ruler, value)
 
 
 def ticks_across(ruler: Ruler, x: Spaced) -> tuple[Tick, ...]:
@@ -389,8 +394,9 @@ def _dot(
                point.label, point.ring)  # fmt: skip
 
 
-def _left_out(series: Series, point: tuple[Point, float | None, float | None]) -> str:
-    label = point[0].label or ("" if isinstance(point[0].x, str) else f"{point[0].x:g}")
+def _left_out(series: Series, point: tuple[Point, float | None, float | None], ruler: Ruler) -> str:
+    x = point[0].x
+    label = point[0].label or ("" if isinstance(x, str) else _place(ruler, x))
     return f"{series.name} ({label})" if label else series.name
 
 

@@ -74,8 +74,13 @@ class Printer:
 
     def _table(self, table: Table) -> None:
         if table.folded and not self.full:
-            self.left_out += 1
-        elif table.facts:
+            # The left-out rows' refusals are not written, so their notes must not be taken.
+            rows = table.rows[: table.lead]
+            self.left_out += len(rows) < len(table.rows)
+            if not rows:
+                return
+            table = table.model_copy(update={"rows": rows})
+        if table.facts:
             self._facts(table)
         else:
             widths = self._widths(table)

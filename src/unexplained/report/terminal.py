@@ -13,7 +13,6 @@ from unexplained.errors import RecordError
 from unexplained.record import (
     AssayRecord,
     Check,
-    CircuitRecord,
     FamilyRecord,
     Header,
     Number,
@@ -21,19 +20,16 @@ from unexplained.record import (
     RewriteRecord,
     Row,
     SizesRecord,
-    SweepRecord,
     TasksRecord,
     TextResult,
 )
 from unexplained.record import format as fmt
 from unexplained.report import (
-    circuits,
     families,
     narrow,
     printed,
     rewrites,
     sizes,
-    sweeps,
     tables,
     visible,
     weaker,
@@ -90,10 +86,6 @@ def print_record(record: Header, console: Console, *, full: bool = False) -> Non
 def _print(record: Header, console: Console) -> None:
     if isinstance(record, AssayRecord):
         print_assay(record, console)
-    elif isinstance(record, SweepRecord):
-        sweeps.print_sweep(record, console)
-    elif isinstance(record, CircuitRecord):
-        circuits.print_circuit(record, console)
     elif isinstance(record, RewriteRecord):
         rewrites.print_rewrite(record, console)
     elif isinstance(record, SizesRecord):
