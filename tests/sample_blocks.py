@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sample_gap import sample_gap
+from sample_record import sample_record
 from sample_rows import HOSTILE_DOMAIN, HOSTILE_NAME, HOSTILE_TOKENS, nats, refused, share
 from unexplained.record import Check, Example, Header, Number, Record, Token
 from unexplained.record.blocks import (
@@ -193,5 +194,6 @@ def as_blocks(record: Header) -> Record:
 SAMPLES: dict[str, Callable[[], Record]] = {
     "everything": everything,
     "gap": lambda: as_blocks(sample_gap()),
+    "assay": lambda: as_blocks(sample_record()),
 }
 """A record for every way in which blocks are put together."""

@@ -100,6 +100,7 @@ class Table(Frozen):
         Raises:
             KeyError: There is no such row or column.
         """
+        row, column = _one_step(row), _one_step(column)
         if row not in {r.key for r in self.rows} or column not in {c.key for c in self.columns}:
             raise KeyError(f"{row}/{column}")
         return f"{self.key}/{row}/{column}"
@@ -339,6 +340,13 @@ Block: TypeAlias = Annotated[
     Field(discriminator="block"),
 ]
 Section.model_rebuild()
+
+
+def facts(key: str, *rows: Row, title: str = "") -> Table:
+    """A list of facts: a table of one column without a heading."""
+    return Table(
+        key=key, title=title, facts=True, columns=(Column(key="is", heading=""),), rows=rows
+    )
 
 
 def below(above: str, key: str) -> str:
