@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from unexplained.bars.scales import in_words
 from unexplained.ladder.catalogue import Catalogue, Trained
 from unexplained.record import (
     AssayRecord,
@@ -18,7 +19,6 @@ from unexplained.record import (
 )
 from unexplained.record import format as fmt
 from unexplained.record.compute import Scale, ShareKind
-from unexplained.report import weaker
 from unexplained.report.tables import counted
 
 RESULTS = Path(__file__).parent / "results"
@@ -142,7 +142,7 @@ def _left(text: TextResult) -> str:
             f"| {fmt.compute(one.equals)} |"
         )
     if text.scale.bend is not None:
-        lines.append(f"\nThe curves: {weaker.law(text.scale)}.")
+        lines.append(f"\nThe curves: {in_words(text.scale)}.")
     if text.scale.scatter:
         lines.append(f"\n{text.scale.scatter[:1].upper()}{text.scale.scatter[1:]}.")
     return "\n".join(lines)

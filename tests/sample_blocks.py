@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from sample_circuit import sample_small_circuit
 from sample_gap import sample_gap
+from sample_record import sample_record
 from sample_rows import HOSTILE_DOMAIN, HOSTILE_NAME, HOSTILE_TOKENS, nats, refused, share
 from sample_sweep import sample_sweep, sample_sweep_of_pairs
 from unexplained.record import Check, Example, Header, Number, Record, Token
@@ -198,5 +199,6 @@ SAMPLES: dict[str, Callable[[], Record]] = {
     "sweep": lambda: as_blocks(sample_sweep()),
     "sweep of pairs": lambda: as_blocks(sample_sweep_of_pairs()),
     "circuit": lambda: as_blocks(sample_small_circuit()),
+    "assay": lambda: as_blocks(sample_record()),
 }
 """A record for every way in which blocks are put together."""

@@ -294,6 +294,38 @@ def _law(scale: Scale, law: FittedLaw) -> Table:
     )
 
 
+def in_words(scale: Scale) -> str:
+    """The curves in a line, the one that was chosen first."""
+    law, bend = scale.law, scale.bend
+    if law is None:
+        return f"no curve: {scale.refused or 'no reason was recorded'}"
+    by_law = (
+        f"L(C) = E + A·C^(−α): E {fmt.show(law.floor)} {scale.unit}, α {fmt.show(law.exponent)}"
+        f"{_foretold(law.left_out)}"
+    )
+    noise = bend.noise if scale.form == "bend" and bend else law.noise
+    fitted = (
+        f"fitted from {fmt.power(law.least)} to {fmt.power(law.greatest)} FLOPs; scatter about the "
+        f"curve {_off(noise)} of a loss"
+    )
+    if bend is None:
+        return f"{by_law}; {fitted}"
+    if bend.form == "shift":
+        by_bend = f"L(C) = A·(C + C₀)^(−α): α {fmt.show(bend.exponent)}, C₀ {fmt.compute(bend.bends)} FLOPs"
+    else:
+        by_bend = (
+            f"ln L quadratic in ln C: exponent {fmt.show(bend.exponent)} at {fmt.power(bend.middle)} "
+            f"FLOPs, second order {fmt.show(bend.bends)}"
+        )
+    both = [by_law, by_bend + _foretold(bend.left_out)]
+    chosen, other = both[::-1] if scale.form == "bend" else both
+    return f"{chosen}; {fitted}; not chosen: {other}"
+
+
+def _foretold(error: float | None) -> str:
+    return "" if error is None else f", foretells a rung from the others to {_off(error)}"
+
+
 def _off(error: float | None) -> str:
     return fmt.MISSING if error is None else fmt.portion(Number(value=error, unit="share")).value
 

@@ -168,7 +168,13 @@ def _scores(group: Group) -> list[Table]:
         "words: the condition's loss beside the weaker model's, paired by document."
     )
     table = Table(
-        key="scores", caption=caption, corner="Condition", columns=tuple(columns), rows=tuple(rows)
+        key="scores",
+        title="Gap scores",
+        caption=caption,
+        corner="Condition",
+        columns=tuple(columns),
+        rows=tuple(rows),
+        folded=True,
     )
     return [table, *_differences(group)]
 

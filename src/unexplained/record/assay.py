@@ -188,8 +188,3 @@ class AssayRecord(KindRecord):
     texts: tuple[TextResult, ...]
     checks: tuple[Check, ...]
     cruxes: tuple[Crux, ...] = ()
-
-    def _repr_html_(self) -> str:
-        from unexplained.report import notebook_html
-
-        return notebook_html(self)

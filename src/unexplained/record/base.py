@@ -99,6 +99,11 @@ class Header(Frozen):
 
         return text_table(self)
 
+    def _repr_html_(self) -> str:
+        from unexplained.report import notebook_html
+
+        return notebook_html(self)
+
 
 class KindRecord(Header):
     """A record with fields of its own for every kind (format 1)."""

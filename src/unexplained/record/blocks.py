@@ -344,6 +344,13 @@ Block: TypeAlias = Annotated[
 Section.model_rebuild()
 
 
+def facts(key: str, *rows: Row, title: str = "") -> Table:
+    """A list of facts: a table of one column without a heading."""
+    return Table(
+        key=key, title=title, facts=True, columns=(Column(key="is", heading=""),), rows=rows
+    )
+
+
 def below(above: str, key: str) -> str:
     """The id of what stands under a key.
 

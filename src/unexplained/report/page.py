@@ -1,4 +1,4 @@
-"""An assay's record as one HTML page that needs nothing else: no network, fonts or packages."""
+"""A record as one HTML page that needs nothing else: no network, fonts or packages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from markupsafe import Markup
 from unexplained.errors import RecordError
 from unexplained.places import write_whole
 from unexplained.record import (
-    AssayRecord,
     FamilyRecord,
     Header,
     Record,
@@ -92,8 +91,6 @@ def _page(record: Header) -> str:
 
 def _body(record: Header) -> str:
     """What the page of a kind of record has above its glossary."""
-    if isinstance(record, AssayRecord):
-        return _assay(record)
     if isinstance(record, RewriteRecord):
         return _drawn(
             "rewrite",
@@ -130,26 +127,6 @@ def _blocks(record: Drawn) -> tuple[str, str]:
 
 def _drawn(kind: str, record: Header, **given: object) -> str:
     return environment().get_template(f"{kind}.html.j2").render(record=record, **given)
-
-
-def _assay(record: AssayRecord) -> str:
-    return (
-        environment()
-        .get_template("body.html.j2")
-        .render(
-            record=record,
-            texts=[
-                {
-                    "anchor": f"text-{i}",
-                    "result": text,
-                    "notes": tables.refusals(tables.shown(text, record.reference)),
-                    "chart": charts.forest(text, record.reference),
-                }
-                for i, text in enumerate(record.texts, start=1)
-            ],
-            failed=tables.failed(record),
-        )
-    )
 
 
 def plain_text(html: str) -> str:

@@ -185,45 +185,6 @@ def named(one: Explained, scale: Scale) -> str:
     return f"{one.condition} (intact)"
 
 
-def law(scale: Scale) -> str:
-    """The curves in a line, the one that was chosen first."""
-    if scale.law is None:
-        return f"no curve: {scale.refused or 'no reason was recorded'}"
-    fit = scale.law
-    law = (
-        f"L(C) = E + A·C^(−α): E {fmt.show(fit.floor)} {scale.unit}, α {fmt.show(fit.exponent)}"
-        f"{_foretold(fit.left_out)}"
-    )
-    range_ = (
-        f"fitted from {fmt.power(fit.least)} to {fmt.power(fit.greatest)} FLOPs; scatter about the curve "
-        f"{noise(scale)} of a loss"
-    )
-    if scale.bend is None:
-        return f"{law}; {range_}"
-    first, second = (bend(scale), law) if scale.form == "bend" else (law, bend(scale))
-    return f"{first}; {range_}; not chosen: {second}"
-
-
-def bend(scale: Scale) -> str:
-    """The curve that bends, in words."""
-    one = scale.bend
-    if one is None:
-        return ""
-    if one.form == "shift":
-        return (
-            f"L(C) = A·(C + C₀)^(−α): α {fmt.show(one.exponent)}, C₀ {fmt.compute(one.bends)} FLOPs"
-            f"{_foretold(one.left_out)}"
-        )
-    return (
-        f"ln L quadratic in ln C: exponent {fmt.show(one.exponent)} at {fmt.power(one.middle)} FLOPs, "
-        f"second order {fmt.show(one.bends)}{_foretold(one.left_out)}"
-    )
-
-
-def _foretold(error: float | None) -> str:
-    return "" if error is None else f", foretells a rung from the others to {_percent(error)}"
-
-
 def noise(scale: Scale) -> str:
     """The spread from run to run, about the curve that was chosen."""
     one = scale.bend if scale.form == "bend" and scale.bend else scale.law
