@@ -29,6 +29,8 @@ import numpy as np
 import torch
 
 import unexplained as ux
+from unexplained.assays.circuit import circuit as measure_circuit
+from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.ladder import train as training
 from unexplained.ladder.recipe import Recipe
 from unexplained.record import Header
@@ -74,11 +76,11 @@ def instruments() -> dict[str, Instrument]:
 
     def sweep(folder: Path) -> bytes:
         return of_record(
-            ux.sweep(subject, "L*.H* L*.mlp L0.N0-29", few, settings=once, folder=folder)
+            measure_sweep(subject, "L*.H* L*.mlp L0.N0-29", few, settings=once, folder=folder)
         )
 
     def circuit(folder: Path) -> bytes:
-        return of_record(ux.circuit(
+        return of_record(measure_circuit(
             subject, pairs, draws=2, gated=False, settings=once, folder=folder,
         ))  # fmt: skip
 

@@ -16,6 +16,7 @@ import json
 from pathlib import Path
 
 import unexplained as ux
+from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.fetch import cache_folder
 
 HERE = Path(__file__).parent
@@ -42,7 +43,7 @@ def main() -> None:
             print(f"{what}: {done} of {total}", flush=True)
 
     method = {} if asked.exact else {"method": "control variates", "sample": asked.sample}
-    record = ux.sweep(
+    record = measure_sweep(
         subject, asked.sites, text, **method, folder=cache_folder() / "ledgers", say=say
     )
     repeats = ux.text("repeats", subject, documents=16, fit_documents=8, block=128)

@@ -30,6 +30,8 @@ from exact import PAIRS, text_of
 from test_assay import make_text
 from tiny import CONFIGS, VOCABULARY, tiny_model, tiny_tokenizer
 from unexplained.ablations import ABLATIONS, record_for
+from unexplained.assays.circuit import circuit as measure_circuit
+from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.circuits.edges import attribute_edges
 from unexplained.circuits.nodes import attribute_nodes
 from unexplained.evaluate import Condition, Edited, evaluate
@@ -147,7 +149,7 @@ def assayed(device: str) -> Numbers:
 
 def swept(device: str) -> Numbers:
     subject, _, text = plant(device)
-    return numbers_of(ux.sweep(subject, "L*.H*", text, ablation="zero", settings=SETTINGS))
+    return numbers_of(measure_sweep(subject, "L*.H*", text, ablation="zero", settings=SETTINGS))
 
 
 def scored(device: str) -> Numbers:
@@ -158,7 +160,7 @@ def scored(device: str) -> Numbers:
 
 def circuit_of(device: str) -> Numbers:
     subject = family("llama", device)
-    record = ux.circuit(
+    record = measure_circuit(
         subject, text_of(*PAIRS), methods=("eap",), draws=2, gated=False, settings=SETTINGS
     )
     return numbers_of(record)

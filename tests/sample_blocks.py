@@ -189,7 +189,7 @@ def as_blocks(record: Header) -> Record:
         blocks=found.blocks,
         needed=found.needed,
         units=found.units,
-        **{name: getattr(record, name) for name in Header.model_fields},
+        **{name: getattr(record, name) for name in Header.model_fields if name != "format"},
     )
 
 

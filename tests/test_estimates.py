@@ -11,6 +11,7 @@ import unexplained as ux
 from test_assay import make_text, subject_of
 from test_sweep import GAIN, SETTINGS
 from unexplained.assays.sweep import _verdict
+from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.bars.measures import measure_of
 from unexplained.errors import MeasurementError, TextError
 from unexplained.record import Effect, Number, SweepRecord
@@ -21,7 +22,7 @@ def swept(method: str, documents: int = 24, **options: object) -> SweepRecord:
     subject, _ = subject_of("strict_induction")
     tokens = repeated(np.random.default_rng(5), documents, 12)
     text = make_text("copies", subject, tokens, tokens, second_copy=13)
-    return ux.sweep(
+    return measure_sweep(
         subject, "L*.H*", text, ablation="zero", method=method, settings=SETTINGS, **options
     )
 
@@ -94,14 +95,14 @@ def test_attribution_is_matched_to_its_documents(monkeypatch: pytest.MonkeyPatch
 
     tokens = irregular(rng, 30, 24)
     text = make_text("irregular", subject, tokens, tokens)
-    exact = ux.sweep(subject, "L1.H*", text, ablation="zero", settings=SETTINGS)
+    exact = measure_sweep(subject, "L1.H*", text, ablation="zero", settings=SETTINGS)
 
     def right(job, sites, units):
         ledger = job.measured(job.text, [(site,) for site in sites], "all")
         return changes(ledger, sites, job.measure).sums
 
     monkeypatch.setattr(estimates, "_attributed", right)
-    cheap = ux.sweep(
+    cheap = measure_sweep(
         subject, "L1.H*", text, ablation="zero", method="control variates", sample=10,
         settings=SETTINGS,
     )  # fmt: skip
@@ -126,7 +127,7 @@ def test_half_precision_is_refused_with_the_reason() -> None:
     tokens = repeated(np.random.default_rng(5), 12, 12)
     text = make_text("copies", subject_32, tokens, tokens)
     with pytest.raises(MeasurementError, match=r"in bfloat16.*0\.004 nats"):
-        ux.sweep(subject, "L*.H*", text)
+        measure_sweep(subject, "L*.H*", text)
 
 
 def test_attribution_is_in_the_order_of_the_documents(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +153,7 @@ def test_attribution_is_in_the_order_of_the_documents(monkeypatch: pytest.Monkey
     monkeypatch.setattr(estimates, "attribute_nodes", attributed)
     monkeypatch.setattr(estimates, "_controlled", controlled)
     with pytest.raises(ValueError):  # no effects, no verdict
-        ux.sweep(subject, "L1.H*", text, ablation="zero", method="control variates", sample=12,
+        measure_sweep(subject, "L1.H*", text, ablation="zero", method="control variates", sample=12,
                  settings=SETTINGS)  # fmt: skip
     expected = [text.units.index(unit) for unit in sorted(text.units)]
     assert expected != sorted(expected)

@@ -18,6 +18,8 @@ import unexplained as ux
 from test_assay import make_text, subject_of
 from unexplained import hashing
 from unexplained.ablations import ABLATIONS, record_for
+from unexplained.assays.circuit import circuit as measure_circuit
+from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.evaluate import evaluate
 from unexplained.evaluate.conditions import Condition, Intact, key, modules_of
 from unexplained.evaluate.job import Job, Task
@@ -118,7 +120,7 @@ def test_an_assays_code_is_inside(traced: list[tuple[Task, Job, set[str]]]) -> N
 @pytest.mark.parametrize("ablation", ["zero", "mean", "position mean", "resample"])
 def test_a_sweeps_code_is_inside(traced: list[tuple[Task, Job, set[str]]], ablation: str) -> None:
     subject, text = copies()
-    ux.sweep(subject, "L*.H*", text, ablation=ablation, settings=SETTINGS)
+    measure_sweep(subject, "L*.H*", text, ablation=ablation, settings=SETTINGS)
     assert f"ablations/{ablation.replace(' ', '_')}.py" in require_inside(traced)
 
 
@@ -127,9 +129,9 @@ def test_a_patching_sweeps_and_a_circuits_code_is_inside(
 ) -> None:
     subject, _ = subject_of("soft_induction")
     text = pairs_text("slots", prompts.other_slot, orbits=10, fit_orbits=8)
-    ux.sweep(subject, "L*.H*", text, ablation="patch", measure="logit difference",
+    measure_sweep(subject, "L*.H*", text, ablation="patch", measure="logit difference",
              settings=SETTINGS)  # fmt: skip
-    ux.circuit(subject, text, methods=("eap",), sizes=(0.1, 1.0), draws=1, settings=SETTINGS)
+    measure_circuit(subject, text, methods=("eap",), sizes=(0.1, 1.0), draws=1, settings=SETTINGS)
     assert {"ablations/patch.py", "circuits/running.py"} <= require_inside(traced)
 
 

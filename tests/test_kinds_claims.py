@@ -21,6 +21,7 @@ import unexplained as ux
 from test_assay import make_text, subject_of
 from tiny import VOCABULARY, tiny_model, tiny_subject, tiny_tokenizer
 from unexplained.ablations import ABLATIONS
+from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.errors import ExplanationError, MeasurementError, SiteError
 from unexplained.evaluate import evaluate, observe
 from unexplained.explanations import Explanation, View, fit
@@ -642,7 +643,7 @@ def test_every_site_is_ablated_on_uneven_documents_as_by_hand(ablation: str) -> 
             fingerprint="one donor",
         )  # fmt: skip
     asked = SWEPT if ablation == "mean" else f"{SWEPT} L1.H0.pattern"
-    record = ux.sweep(
+    record = measure_sweep(
         subject, asked, text, ablation=ablation, twin=False, settings=SETTINGS, pairs=0
     )
     kept = by_hand.values(subject.anatomy.model, [b.tokens for b in text.fit])
@@ -685,7 +686,7 @@ def test_a_twin_reaches_as_far_as_the_model_on_its_fewer_documents(
 ) -> None:
     """Ten fit documents are long and they come last: a sweep that was done ended in its twin's error."""
     text = uneven(tiny(), [8] * 20 + [20] * 10, [20] * 12)
-    record = ux.sweep(tiny(), sites, text, ablation=ablation, settings=SETTINGS)
+    record = measure_sweep(tiny(), sites, text, ablation=ablation, settings=SETTINGS)
     assert record.twin is not None and record.twin.fit_documents == 16
     assert sorted(len(b.tokens) for b in few(text).fit) == [8] * 6 + [20] * 10
 
@@ -703,7 +704,7 @@ def test_a_kept_sweep_and_its_twin_are_the_uninterrupted_ones(tmp_path: Path) ->
     text = uneven(tiny(), [20] * 10, [20] * 10)
 
     def numbers(**asked: object) -> list[list[object]]:
-        record = ux.sweep(tiny(), "L1.H*", text, settings=SETTINGS, **asked)  # type: ignore[arg-type]
+        record = measure_sweep(tiny(), "L1.H*", text, settings=SETTINGS, **asked)  # type: ignore[arg-type]
         twin = () if record.twin is None else record.twin.effects
         return [list(record.effects), list(twin)]
 

@@ -19,6 +19,7 @@ import torch
 import unexplained as ux
 from test_assay import make_text, subject_of
 from unexplained.ablations import ABLATIONS, record_for
+from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.circuits import Graph, attribute_edges
 from unexplained.circuits.running import Circuits
 from unexplained.evaluate import Edited, evaluate
@@ -113,7 +114,7 @@ def zeroed(name: str, *sites: str, effect: str = "total") -> Edited:
 
 
 def swept(name: str, text: Text, **options: object) -> SweepRecord:
-    return ux.sweep(subject_of(name)[0], "L*.H*", text, settings=SETTINGS, **options)  # type: ignore[arg-type]
+    return measure_sweep(subject_of(name)[0], "L*.H*", text, settings=SETTINGS, **options)  # type: ignore[arg-type]
 
 
 def couple(record: SweepRecord, *sites: str) -> Joint:

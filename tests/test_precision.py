@@ -13,6 +13,7 @@ from kinds import measured, text_of
 from tiny import tiny_subject, tokens
 from unexplained.ablations import Ablation, record_for
 from unexplained.assays import running
+from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.circuits import attribute_edges
 from unexplained.errors import SubjectError
 from unexplained.evaluate import Activations
@@ -192,7 +193,9 @@ def test_a_sweep_fits_its_fills_by_the_product_that_kept_work_took(
         object.__setattr__(subject, "notes", (str(before),))
         text = text_of(*[9] * 10)
         found.append(
-            ux.sweep(subject, "L0.H*", text, folder=tmp_path, settings=ux.Settings(resamples=50))
+            measure_sweep(
+                subject, "L0.H*", text, folder=tmp_path, settings=ux.Settings(resamples=50)
+            )
         )
         notes.append(subject.notes)
         units.append({p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.parquet")})

@@ -7,6 +7,7 @@ import pytest
 
 import unexplained as ux
 from test_assay import make_text, subject_of
+from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.errors import TextError
 from unexplained.record import SweepRecord
 from unexplained.testbeds.texts import repeated
@@ -20,7 +21,7 @@ def swept(name: str, ablation: str = "zero", documents: int = 12) -> SweepRecord
     subject, _ = subject_of(name)
     tokens = repeated(np.random.default_rng(5), documents, 12)
     text = make_text("copies", subject, tokens, tokens, second_copy=13)
-    return ux.sweep(subject, "L*.H*", text, ablation=ablation, settings=SETTINGS)
+    return measure_sweep(subject, "L*.H*", text, ablation=ablation, settings=SETTINGS)
 
 
 def test_the_two_planted_heads_are_told_from_zero_and_no_other() -> None:
@@ -57,7 +58,7 @@ def test_single_effects_are_those_of_an_assay_free_loop() -> None:
     subject, _ = subject_of("half_induction")
     tokens = repeated(np.random.default_rng(6), 10, 12)
     text = make_text("copies", subject, tokens, tokens, second_copy=13)
-    record = ux.sweep(subject, "L1.H*", text, ablation="zero", settings=SETTINGS)
+    record = measure_sweep(subject, "L1.H*", text, ablation="zero", settings=SETTINGS)
     model, size = subject.anatomy.model, subject.shape.head_size
 
     def loss() -> float:
@@ -102,7 +103,7 @@ def test_what_the_strongest_do_together_is_told_of_fresh_documents() -> None:
     fresh = np.stack([np.r_[0, 1 + rng.permutation(48)[:24]] for _ in range(6)])
     tokens = np.concatenate([repeated(rng, 6, 12), fresh])
     text = make_text("halves", subject, tokens, tokens)
-    record = ux.sweep(subject, "L*.H*", text, ablation="zero", settings=SETTINGS)
+    record = measure_sweep(subject, "L*.H*", text, ablation="zero", settings=SETTINGS)
     assert set(record.joints[0].sites) == {"L0.H0", "L1.H0"}
     joint = record.joints[0]
     assert joint.together.value == pytest.approx(0, abs=1e-3)
@@ -120,7 +121,7 @@ def test_a_patch_of_everything_is_the_whole_corruption_and_of_nothing_none_of_it
 
     subject, _ = subject_of("soft_induction")
     text = pairs_text("one back", one_back, orbits=10)
-    record = ux.sweep(
+    record = measure_sweep(
         subject, "L1.resid_post L1.H3 embed", text, ablation="patch", measure="logit difference",
         settings=SETTINGS,
     )  # fmt: skip
@@ -141,7 +142,7 @@ def test_a_patch_of_everything_is_the_whole_corruption_and_of_nothing_none_of_it
 
 def test_a_control_variates_record_tells_of_the_intact_model_on_all_documents() -> None:
     exact, cheap = (
-        ux.sweep(*sweep_of("half_induction"), ablation="zero", settings=SETTINGS, **options)
+        measure_sweep(*sweep_of("half_induction"), ablation="zero", settings=SETTINGS, **options)
         for options in ({}, {"method": "control variates", "sample": 10})
     )
     assert cheap.intact.value == pytest.approx(exact.intact.value, abs=1e-6)

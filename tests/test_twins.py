@@ -7,6 +7,8 @@ import pytest
 
 import unexplained as ux
 from test_assay import make_text, subject_of
+from unexplained.assays.circuit import circuit as measure_circuit
+from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.record import CircuitRecord, Header, Number, SweepRecord
 from unexplained.report import render, text_table
 from unexplained.study.twins import TWIN_DOCUMENTS, few
@@ -23,7 +25,7 @@ def swept(**asked: object) -> tuple[Subject, Text, SweepRecord]:
     subject, _ = subject_of("strict_induction")
     tokens = repeated(np.random.default_rng(5), 20, 12)
     text = make_text("copies", subject, tokens, tokens, second_copy=13)
-    return subject, text, ux.sweep(subject, "L*.H*", text, settings=SETTINGS, **asked)  # type: ignore[arg-type]
+    return subject, text, measure_sweep(subject, "L*.H*", text, settings=SETTINGS, **asked)  # type: ignore[arg-type]
 
 
 def planted_pairs() -> tuple[Subject, Text]:
@@ -34,7 +36,7 @@ def planted_pairs() -> tuple[Subject, Text]:
 @pytest.fixture(scope="module")
 def circuits() -> tuple[Subject, Text, CircuitRecord]:
     subject, text = planted_pairs()
-    return subject, text, ux.circuit(subject, text, methods=("eap",), sizes=(0.1, 1.0), draws=2,
+    return subject, text, measure_circuit(subject, text, methods=("eap",), sizes=(0.1, 1.0), draws=2,
                                      settings=SETTINGS)  # fmt: skip
 
 
@@ -42,7 +44,7 @@ def circuits() -> tuple[Subject, Text, CircuitRecord]:
 def test_a_sweep_of_the_twin_is_that_of_a_model_with_its_weights(ablation: str) -> None:
     subject, text, record = swept(ablation=ablation)
     assert record.twin is not None
-    alone = ux.sweep(subject.twin(0), "L*.H*", few(text), ablation=ablation, settings=SETTINGS,
+    alone = measure_sweep(subject.twin(0), "L*.H*", few(text), ablation=ablation, settings=SETTINGS,
                      twin=False)  # fmt: skip
     assert alone.documents == record.twin.documents == TWIN_DOCUMENTS
     assert [e.site for e in alone.effects] == [e.site for e in record.twin.effects]
@@ -86,7 +88,7 @@ def test_a_circuit_has_its_twin_with_its_own_margins_and_no_orders_without_thoug
     assert [curve.name for curve in record.curves] == ["eap", "magnitude", "random"]
     small = few(text)
     assert (twin.pairs, twin.orbits) == (len(small.eval), len(small.units))
-    alone = ux.circuit(subject.twin(0), small, methods=("eap",), sizes=(0.1, 1.0), draws=2,
+    alone = measure_circuit(subject.twin(0), small, methods=("eap",), sizes=(0.1, 1.0), draws=2,
                        settings=SETTINGS, gated=False, twin=False)  # fmt: skip
     assert alone.gap.value == pytest.approx(twin.gap.value, abs=1e-5)
     assert [p.kept for p in alone.curves[0].points] == [p.kept for p in twin.curves[0].points]

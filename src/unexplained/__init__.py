@@ -14,7 +14,6 @@ from unexplained.lazy import face as _face
 
 if TYPE_CHECKING:
     from unexplained.assays.assay import assay as assay
-    from unexplained.assays.circuit import circuit as circuit
     from unexplained.assays.family import Member as Member
     from unexplained.assays.family import family as family
     from unexplained.assays.heads import head_scores as head_scores
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from unexplained.assays.heads import with_gains as with_gains
     from unexplained.assays.rewrite import rewrite as rewrite
     from unexplained.assays.sizes import sizes as sizes
-    from unexplained.assays.sweep import sweep as sweep
     from unexplained.assays.tasks import tasks as tasks
     from unexplained.errors import UnexplainedError as UnexplainedError
     from unexplained.evaluate import evaluate as evaluate  # type: ignore[no-redef]
@@ -31,7 +29,9 @@ if TYPE_CHECKING:
     from unexplained.explanations import View as View
     from unexplained.explanations import explanation as explanation
     from unexplained.explanations import patterns as patterns
+    from unexplained.instruments.circuit import circuit as circuit
     from unexplained.instruments.gap import gap as gap
+    from unexplained.instruments.sweep import sweep as sweep
     from unexplained.record import AssayRecord as AssayRecord
     from unexplained.record import CircuitRecord as CircuitRecord
     from unexplained.record import SweepRecord as SweepRecord
@@ -48,14 +48,14 @@ if _stops.is_program():
 
 _HOMES = {
     "assays.assay": ("assay",),
-    "assays.circuit": ("circuit",),
     "assays.family": ("Member", "family"),
     "assays.heads": ("head_scores", "strongest", "with_gains"),
     "assays.rewrite": ("rewrite",),
     "assays.sizes": ("sizes",),
-    "assays.sweep": ("sweep",),
     "assays.tasks": ("tasks",),
     "instruments.gap": ("gap",),
+    "instruments.circuit": ("circuit",),
+    "instruments.sweep": ("sweep",),
     "errors": ("UnexplainedError",),
     "evaluate": ("evaluate",),
     "explanations": ("LIBRARY", "Explanation", "View", "explanation", "patterns"),

@@ -10,12 +10,11 @@ from rich.table import Table
 
 from unexplained.cli import assay as _assay  # noqa: F401  (registers its commands)
 from unexplained.cli import bars as _bars  # noqa: F401
-from unexplained.cli import circuit as _circuit  # noqa: F401
+from unexplained.cli import behaviours as _behaviours  # noqa: F401
 from unexplained.cli import curve as _curve  # noqa: F401
 from unexplained.cli import heads as _heads  # noqa: F401
 from unexplained.cli import ladder as _ladder  # noqa: F401
 from unexplained.cli import rewrite as _rewrite  # noqa: F401
-from unexplained.cli import sweep as _sweep  # noqa: F401
 from unexplained.cli import tasks as _tasks  # noqa: F401
 from unexplained.cli.instruments import add_commands
 from unexplained.cli.shared import OUT, Terms, say_written

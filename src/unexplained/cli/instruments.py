@@ -145,7 +145,8 @@ def _type(parameter: Parameter) -> Any:
     if get_origin(parameter.type) in (list, Sequence):
         (item,) = get_args(parameter.type)
         words = get_args(item)
-        return list[_choice(parameter.name, words)] | None if words else list[str] | None  # type: ignore[misc]
+        one: Any = _choice(parameter.name, words) if words else item
+        return list.__class_getitem__(one) | None
     return parameter.type
 
 
@@ -174,7 +175,8 @@ def _call(one: Instrument, context: typer.Context, given: Mapping[str, Any]) -> 
     import unexplained as ux
     from unexplained.evaluate.evaluate import require_memory
 
-    with writing(given["report"], given["record"]) as made, Progress() as progress:
+    files = {p.name: given[p.name] for p in one.parameters if p.type == Path | None}
+    with writing(given["report"], given["record"], **files) as made, Progress() as progress:
         mine = {p.name: _bare(given[p.name]) for p in one.parameters if p.name in given}
         names = _named_texts(one, given)
         require_texts(*names, pairs=None if one.texts is None else one.texts.pairs)
@@ -294,6 +296,8 @@ def _values(
         if p.name not in given or isinstance(p.given, Claims):
             continue
         value = given[p.name]
+        if value is None and not isinstance(p.given, Rungs | Members):
+            value = p.default
         if isinstance(p.given, Rungs | Members):
             value = p.given.resolved(value, given)
         elif isinstance(p.given, Models) and value:

@@ -21,6 +21,13 @@ from dataclasses import dataclass
 from unexplained.record.base import Number
 from unexplained.record.blocks import Cell, Style
 
+METHODS = {
+    "mech": "mechanistic",
+    "high-level": "high-level",
+    "internals": "internals",
+    "black-box": "black-box",
+}
+"""Item 107's tags of how something was come by, in words."""
 REFUSED = "refused"
 MISSING = "–"
 """What stands where nothing was measured."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from unexplained.errors import MeasurementError
-from unexplained.record import Record
+from unexplained.record import Header, Record
 from unexplained.record.blocks import Block
 from unexplained.registry import Registry
 from unexplained.settings import Settings
@@ -208,11 +208,47 @@ def _parameters(function: Function) -> Iterator[Parameter]:
         )  # fmt: skip
 
 
+class _Unknown:
+    """Stands in an annotation for what is not imported, and for all that is asked of it."""
+
+    def __getattr__(self, name: str) -> _Unknown:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __getitem__(self, item: object) -> _Unknown:
+        return self
+
+    def __or__(self, other: object) -> _Unknown:
+        return self
+
+    __ror__ = __or__
+
+    def __call__(self) -> None:
+        """Typing takes what can be called for a type."""
+
+
 def _hints(function: Function) -> dict[str, Any]:
-    """Annotations; what is imported for the type checker alone, because it needs torch, is Any."""
+    """Annotations; what is imported for the type checker alone, because it needs torch, is not known."""
     missing: dict[str, Any] = {}
     while True:
         try:
             return typing.get_type_hints(function, localns=missing, include_extras=True)
         except NameError as error:
-            missing[str(error.name)] = Any
+            missing[str(error.name)] = _Unknown()
+
+
+def told(
+    run: Run, found: Header, blocks: Iterable[Block], sheet: Mapping[str, str]
+) -> Iterator[Yielded]:
+    """What a measuring function of its own found, as an instrument yields it.
+
+    Args:
+        run: Its header becomes that of what was found.
+        found: Title, verdict, and how to find it again.
+        blocks: What is shown of it.
+        sheet: What was measured on, by name.
+    """
+    run.as_told(found)
+    yield Headline(found.title, found.verdict, dict(sheet))
+    yield from blocks

@@ -1,11 +1,12 @@
-"""What a sweep shows: what every component does alone, and the strongest together."""
+"""`sweep`: what every component does alone, and the strongest together."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from unexplained.record import Effect, SweepRecord
+from unexplained.record import blocks as b
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
     Block,
@@ -21,8 +22,12 @@ from unexplained.record.blocks import (
     Track,
 )
 from unexplained.record.sweep import Estimation, Joint
-from unexplained.report.drawn import Shown
-from unexplained.report.tables import METHOD_NAMES
+from unexplained.study import Headline, Option, Texts, instrument
+from unexplained.study.instrument import told
+
+if TYPE_CHECKING:
+    from unexplained.record import Effect, SweepRecord
+    from unexplained.study import Run
 
 STRONGEST = 20
 """How many are drawn and listed at first."""
@@ -36,27 +41,106 @@ MEASURED = {
 }
 
 
-def shown(record: SweepRecord) -> Shown:
-    """The blocks of a record."""
-    blocks: list[Block] = [_facts(record)]
+@instrument(
+    "sweep",
+    texts=Texts(
+        documents=32,
+        fit_documents=32,
+        pairs=None,
+        fewest=10,
+        why="Documents to measure on: half choose the strongest, the other half reports on them.",
+        fits=lambda given: given["ablation"] not in ("", "patch"),
+    ),
+)
+def sweep(
+    run: Run,
+    sites: Annotated[
+        str, Option('Components, e.g. "L*.H*", "L*.mlp L*.attn" or "L5.N0-99".')
+    ] = "L*.H*",
+    *,
+    ablation: Annotated[
+        str, Option("In their place: zero, mean, position mean, resample; of pairs patch.")
+    ] = "",
+    measure: Annotated[str, Option("loss, KL, accuracy; of pairs logit difference.")] = "",
+    method: Annotated[
+        Literal["exact", "control variates", "race"],
+        Option("Exact, or cheaper with a stated error."),
+    ] = "exact",
+    sample: Annotated[
+        int | None,
+        Option("Documents on which a cheaper method measures everything.", least=5),
+    ] = None,
+    keep: Annotated[int, Option("How many of the strongest a race looks for.", least=1)] = 20,
+    pairs: Annotated[int, Option("Of how many of the strongest to take pairs.", least=0)] = 5,
+    swapped: Annotated[
+        bool, Option("Run the corrupted prompts: what patching brings back.")
+    ] = False,
+    gated: Annotated[
+        bool, Option("Refuse a behaviour that the model does not have.", option="--gate/--no-gate")
+    ] = True,
+    twin: Annotated[bool, Option("Measure a model with random weights beside it.")] = True,
+) -> Iterator[b.Block | Headline]:
+    """Ablate every component alone, then the strongest together: which matter, on this text?
+
+    With intervals, corrected for the number of components. Of a behaviour, documents are pairs with
+    their role-swaps; components are patched from the corrupted prompts and the logit difference is
+    measured, unless said otherwise.
+
+    Args:
+        run: The model, and running text or pairs of prompts. Fills are fitted on its fit part;
+            `patch` takes the values of the corrupted prompts.
+        sites: The components.
+        ablation: What stands in their place; by default the mean, of pairs `patch`.
+        measure: By default the loss, of pairs the logit difference.
+        method: `exact`; `control variates`, exact on a random sample of documents and attribution
+            on all; `race`, all components on a sample, those that could be strong on the rest.
+        sample: Documents of the sample; by default a quarter of all.
+        keep: How many of the strongest a race looks for.
+        pairs: For how many of the strongest every pair is ablated too.
+        swapped: Of pairs, run the corrupted prompts and take values from the clean ones.
+        gated: Refuse pairs on which the model prefers the answer no more often than chance; what
+            is swapped has no behaviour and is not asked for one.
+        twin: Whether to ablate the same components of the random-weight twin, each alone.
+
+    Raises:
+        UnexplainedError: As `assays.sweep`, all that can be told before anything is run.
+    """
+    from unexplained.assays.sweep import sweep as swept
+
+    text = run.text.swapped() if swapped else run.text
+    found = swept(
+        run.subject, sites, text,
+        ablation=ablation or ("patch" if text.pairs else "mean"),
+        measure=measure or ("logit difference" if text.pairs else "loss"),
+        method=method, sample=sample, keep=keep, pairs=pairs, gated=gated and not swapped,
+        twin=twin, settings=run.settings, folder=run.folder, workers=run.workers,
+        memory=run.memory, say=run.say,
+    )  # fmt: skip
+    yield from told(run, found, blocks(found), sheet(found))
+
+
+def blocks(record: SweepRecord) -> Iterator[b.Block]:
+    """What was found, as blocks."""
+    yield _facts(record)
     if record.estimation is not None:
-        blocks.append(_estimation(record.estimation))
-    blocks.append(_alone(record))
+        yield _estimation(record.estimation)
+    yield _alone(record)
     if record.joints or record.pairs:
-        blocks.append(_together(record))
-    sheet = {f"Text {record.text}": record.text_fingerprint}
-    twin = record.twin
-    if twin is not None:
-        blocks.append(_twin(twin))
-        sheet |= {
+        yield _together(record)
+    if record.twin is not None:
+        yield _twin(record.twin)
+    yield from (b.Prose(words=note, manner="aside") for note in record.text_notes)
+
+
+def sheet(record: SweepRecord) -> dict[str, str]:
+    """What was measured on."""
+    found = {f"Text {record.text}": record.text_fingerprint}
+    if (twin := record.twin) is not None:
+        found |= {
             twin.subject: twin.subject_fingerprint,
             f"Text {twin.text}, for random weights": twin.text_fingerprint,
         }
-    blocks += [Prose(words=note, manner="aside") for note in record.text_notes]
-    pairs = record.pairs_of_prompts
-    return Shown(
-        "sweep", blocks, sheet, "pairs" if pairs else "tokens", "orbits" if pairs else "documents"
-    )
+    return found
 
 
 def _units(record: SweepRecord) -> str:
@@ -90,7 +174,7 @@ def _intact(record: SweepRecord) -> tuple[tuple[str, str, str, Cell], ...]:
 def _facts(record: SweepRecord) -> Table:
     return _list(
         "facts",
-        ("method", "Method", "", METHOD_NAMES[record.tag]),
+        ("method", "Method", "", fmt.METHODS[record.tag]),
         ("model", "Model", "", record.subject),
         ("ablation", "Ablation", "", record.ablation),
         ("text", "Text", "", record.text),
@@ -224,7 +308,7 @@ def _ranks(effect: Effect) -> str | None:
     return f"{low}" if low == high else f"{low}–{high}"
 
 
-Filled = tuple[Column, Callable[[Effect], Cell]]
+Filled = tuple[Column, Callable[["Effect"], Cell]]
 """A column, and what stands in it for a component."""
 
 

@@ -1,12 +1,15 @@
-"""What a circuit record shows: what a circuit of each size keeps, and the edges with the greatest scores."""
+"""`circuit`: what a circuit of each size keeps, and the edges with the greatest scores."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from unexplained.errors import require_once
 from unexplained.record import CircuitRecord, Curve, EdgeScore, Number
 from unexplained.record import Point as Circuit
+from unexplained.record import blocks as b
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
     Block,
@@ -23,8 +26,16 @@ from unexplained.record.blocks import (
     Table,
     Track,
 )
-from unexplained.report.drawn import Shown
-from unexplained.report.tables import METHOD_NAMES
+from unexplained.study import Headline, Option, Texts, instrument
+from unexplained.study.given import PythonOnly
+from unexplained.study.instrument import told
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from unexplained.circuits import EdgeScores
+    from unexplained.study import Run
 
 KEEPS = 0.8
 """The knee is where this is kept: drawn as a line of reference beside 0 and 1."""
@@ -35,23 +46,105 @@ FIRST = 10
 NONE = "none"
 
 
-def shown(record: CircuitRecord) -> Shown:
-    """The blocks of a record."""
-    blocks: list[Block] = [_facts(record)]
+@instrument("circuit", texts=Texts("ioi", documents=64, fit_documents=64, pairs=True))
+def circuit(
+    run: Run,
+    *,
+    methods: Annotated[
+        Sequence[Literal["eap", "eap-ig-inputs", "eap-ig-activations"]],
+        Option("Orders edges; may be given again.", option="--method"),
+    ] = ("eap-ig-inputs", "eap"),
+    steps: Annotated[int, Option("Points of an average over a path.", least=1)] = 5,
+    by: Annotated[
+        Literal["absolute", "signed"], Option("Rank edges by the size of their score, or its sign.")
+    ] = "absolute",
+    sizes: Annotated[Sequence[float] | None, PythonOnly()] = None,
+    draws: Annotated[int, Option("Random circuits of each size.", least=1)] = 5,
+    graph: Annotated[
+        Path | None, Option("Write the first method's scores as a MIB graph file.")
+    ] = None,
+    compare: Annotated[
+        Sequence[Path], Option("A MIB graph file whose order of edges is measured as well.")
+    ] = (),
+    given: Annotated[Mapping[str, NDArray[np.float64]] | None, PythonOnly()] = None,
+    gated: Annotated[
+        bool, Option("Refuse a behaviour that the model does not have.", option="--gate/--no-gate")
+    ] = True,
+    twin: Annotated[bool, Option("Measure a model with random weights beside it.")] = True,
+) -> Iterator[b.Block | Headline]:
+    """How much of a behaviour a circuit of each size keeps, beside random ones.
+
+    Edges are scored on some pairs and circuits measured on others.
+
+    Args:
+        run: The model, and pairs of prompts.
+        methods: Edge attributions to order edges by; the first one's edges are listed.
+        steps: Points of an average over a path.
+        by: Rank by size of the score or by its sign.
+        sizes: Shares of all edges; by default those of MIB.
+        draws: Random orders to average over.
+        graph: Where the first method's scores are written.
+        compare: Graph files of which the order is measured too.
+        given: Scores by name (edge,) from elsewhere, high for edges to be kept.
+        gated: Refuse pairs on which the model prefers the answer no more often than chance.
+        twin: Whether to do the same on the random-weight twin, by every method and on few pairs.
+
+    Raises:
+        UnexplainedError: As `assays.circuit`, all that can be told before anything is run.
+    """
+    from unexplained.assays.circuit import SIZES
+    from unexplained.assays.circuit import circuit as measured
+
+    found = measured(
+        run.subject, run.text, methods=methods, steps=steps, by=by, sizes=sizes or SIZES, draws=draws,
+        gated=gated, twin=twin, settings=run.settings, folder=run.folder, say=run.say,
+        given={**_read(run, compare), **(given or {})}, keep_scores=_writer(methods[0], graph),
+    )  # fmt: skip
+    yield from told(run, found, blocks(found), sheet(found))
+
+
+def _read(run: Run, paths: Sequence[Path]) -> dict[str, NDArray[np.float64]]:
+    """Scores of graph files, by the files' names."""
+    from unexplained.circuits import Graph, load_mib, require_scores
+
+    require_once("graph file", [path.name for path in paths])
+    mine = Graph.of(run.subject.shape, parallel=run.subject.anatomy.parallel)
+    return {path.name: require_scores(path, load_mib(path, mine)) for path in paths}
+
+
+def _writer(first: str, graph: Path | None) -> Callable[[str, EdgeScores], None]:
+    """Writes the first method's scores where they are wanted."""
+
+    def keep(name: str, scores: EdgeScores) -> None:
+        from unexplained.circuits import save_mib
+
+        if graph is not None and name == first:
+            save_mib(graph, scores.graph, scores.cost)
+
+    return keep
+
+
+def blocks(record: CircuitRecord) -> Iterator[b.Block]:
+    """What was found, as blocks."""
+    yield _facts(record)
     if record.curves:
-        blocks.append(_sizes(record))
+        yield _sizes(record)
     if record.top:
-        blocks.append(_edges(record))
-    sheet = {f"Pairs {record.text}": record.text_fingerprint}
-    twin = record.twin
-    if twin is not None:
-        blocks.append(_twin(twin))
-        sheet |= {
+        yield _edges(record)
+    if record.twin is not None:
+        yield _twin(record.twin)
+    yield from (b.Prose(words=note, manner="aside") for note in record.text_notes)
+
+
+def sheet(record: CircuitRecord) -> dict[str, str]:
+    """What was measured on."""
+    found = {f"Pairs {record.text}": record.text_fingerprint}
+    if (twin := record.twin) is not None:
+        found |= {
             twin.subject: twin.subject_fingerprint,
             f"Pairs {twin.text}, for random weights": twin.text_fingerprint,
         }
-    blocks += [Prose(words=note, manner="aside") for note in record.text_notes]
-    return Shown("circuit", blocks, sheet, "pairs", "orbits")
+    return found
 
 
 def _facts(record: CircuitRecord, *more: Row) -> Table:
@@ -169,7 +262,7 @@ def _chart(record: CircuitRecord, table: Table) -> Chart:
             Series(
                 name=curve.name,
                 says=curve.says,
-                tag=", ".join(["baseline"] * (curve.kind == "baseline") + [METHOD_NAMES[curve.tag]]),
+                tag=", ".join(["baseline"] * (curve.kind == "baseline") + [fmt.METHODS[curve.tag]]),
                 role="baseline" if curve.kind == "baseline" else "",
                 hue=hues.index(curve.name) if curve.kind == "attribution" else 0,
                 dashed=curve.kind == "baseline",
@@ -199,7 +292,7 @@ def _orders(record: CircuitRecord) -> tuple[Block, ...]:
 
     def row(curve: Curve) -> tuple[Cell, ...]:
         knees = (NONE if knee is None else knee for knee in (curve.knee, curve.knee_by_value))
-        return (curve.area, curve.distance, *knees, METHOD_NAMES[curve.tag])
+        return (curve.area, curve.distance, *knees, fmt.METHODS[curve.tag])
 
     return (
         Table(
