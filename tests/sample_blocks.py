@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sample_family import sample_family
 from sample_gap import sample_gap
+from sample_rewrite import sample_rewrite, sample_sizes
 from sample_rows import HOSTILE_DOMAIN, HOSTILE_NAME, HOSTILE_TOKENS, nats, refused, share
+from sample_tasks import sample_tasks
 from unexplained.record import Check, Example, Header, Number, Record, Token
 from unexplained.record.blocks import (
     Block,
@@ -192,6 +195,10 @@ def as_blocks(record: Header) -> Record:
 
 SAMPLES: dict[str, Callable[[], Record]] = {
     "everything": everything,
+    "family": lambda: as_blocks(sample_family()),
     "gap": lambda: as_blocks(sample_gap()),
+    "rewrite": lambda: as_blocks(sample_rewrite()),
+    "sizes": lambda: as_blocks(sample_sizes()),
+    "tasks": lambda: as_blocks(sample_tasks()),
 }
 """A record for every way in which blocks are put together."""

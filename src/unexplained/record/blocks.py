@@ -100,6 +100,7 @@ class Table(Frozen):
         Raises:
             KeyError: There is no such row or column.
         """
+        row, column = _one_step(row), _one_step(column)
         if row not in {r.key for r in self.rows} or column not in {c.key for c in self.columns}:
             raise KeyError(f"{row}/{column}")
         return f"{self.key}/{row}/{column}"

@@ -14,7 +14,7 @@ EXACT = ("the component itself", "no explanation")
 """Controls that have to come out exactly, whatever is claimed."""
 
 
-BLOCKS = frozenset({"gap"})
+BLOCKS = frozenset({"family", "gap", "rewrite", "sizes", "tasks"})
 """Kinds of records of format 1 that are drawn by their blocks."""
 
 

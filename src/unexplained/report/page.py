@@ -17,28 +17,18 @@ from unexplained.places import write_whole
 from unexplained.record import (
     AssayRecord,
     CircuitRecord,
-    FamilyRecord,
     Header,
     Record,
-    RewriteRecord,
-    SizesRecord,
     SweepRecord,
-    TasksRecord,
 )
 from unexplained.record import format as fmt
 from unexplained.report import (
     charts,
     circuits,
     compute,
-    families,
     glossary,
-    narrow,
-    panels,
     plots,
     recovery,
-    replacing,
-    rewrites,
-    sizes,
     sweeps,
     tables,
     visible,
@@ -103,29 +93,6 @@ def _body(record: Header) -> str:
         return _drawn("sweep", record, notes=sweeps.notes(record))
     if isinstance(record, CircuitRecord):
         return _drawn("circuit", record, notes=circuits.notes(record))
-    if isinstance(record, RewriteRecord):
-        return _drawn(
-            "rewrite",
-            record,
-            notes=rewrites.notes(record),
-            plot=replacing.plot(record),
-            whole=rewrites.measured(record),
-            told=record.text_notes,
-        )
-    if isinstance(record, SizesRecord):
-        return _drawn("sizes", record, notes=sizes.notes(record), plot=sizes.plot(record))
-    if isinstance(record, FamilyRecord):
-        return _drawn(
-            "family",
-            record,
-            notes=families.notes(record),
-            ladder=record.scale,
-            plot=compute.plot(families.Shown(record.scale)),
-            anchor="family",
-            told=record.text_notes,
-        )
-    if isinstance(record, TasksRecord):
-        return _drawn("tasks", record, notes=narrow.notes(record), drawn=panels.panels(record))
     raise RecordError(f"A page of {type(record).__name__}", "there is no such page")
 
 
@@ -215,8 +182,7 @@ def environment() -> Environment:
     templates.globals |= {"fmt": fmt, "charts": charts, "tables": tables}
     templates.globals |= {"sweeps": sweeps, "circuits": circuits, "recovery": recovery}
     templates.globals |= {"compute": compute, "weaker": weaker}
-    templates.globals |= {"rewrites": rewrites, "sizes": sizes, "narrow": narrow, "plots": plots}
-    templates.globals |= {"families": families}
+    templates.globals |= {"plots": plots}
     templates.filters |= {"token": visible.token, "signed": fmt.signed, "count": fmt.count}
     return templates
 

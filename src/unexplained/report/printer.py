@@ -88,10 +88,8 @@ class Printer:
             self._say(table.title, "bold")
         for row in table.rows:
             cell = row.cells[0]
-            words = self._written(cell, table.columns[0].style)
-            unit = getattr(cell, "unit", "")
-            if unit not in ("", "share", "times") and getattr(cell, "value", None) is not None:
-                words = f"{words} {unit}"
+            style = table.columns[0].style
+            words = f"{self._written(cell, style)} {fmt.unit(cell, style)}".rstrip()
             note = f" ({row.note})" if row.note else ""
             self._say(f"{row.name}{note}: {words}")
 

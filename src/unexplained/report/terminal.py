@@ -14,25 +14,17 @@ from unexplained.record import (
     AssayRecord,
     Check,
     CircuitRecord,
-    FamilyRecord,
     Header,
     Number,
     Record,
-    RewriteRecord,
     Row,
-    SizesRecord,
     SweepRecord,
-    TasksRecord,
     TextResult,
 )
 from unexplained.record import format as fmt
 from unexplained.report import (
     circuits,
-    families,
-    narrow,
     printed,
-    rewrites,
-    sizes,
     sweeps,
     tables,
     visible,
@@ -94,14 +86,6 @@ def _print(record: Header, console: Console) -> None:
         sweeps.print_sweep(record, console)
     elif isinstance(record, CircuitRecord):
         circuits.print_circuit(record, console)
-    elif isinstance(record, RewriteRecord):
-        rewrites.print_rewrite(record, console)
-    elif isinstance(record, SizesRecord):
-        sizes.print_sizes(record, console)
-    elif isinstance(record, FamilyRecord):
-        families.print_family(record, console)
-    elif isinstance(record, TasksRecord):
-        narrow.print_tasks(record, console)
     else:
         raise RecordError(f"A table of {type(record).__name__}", "there is no such table")
 
