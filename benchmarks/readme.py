@@ -18,7 +18,6 @@ import readme_ladder as ladder
 import readme_sweeps as tables
 from unexplained.record import AssayRecord, CircuitRecord, TextResult, load_record
 from unexplained.record import format as fmt
-from unexplained.report import markdown_table
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -70,7 +69,7 @@ def demo_tables(record: AssayRecord) -> str:
             f"**{text.name}**: {text.tokens:,} tokens in {text.documents} documents; "
             f"{record.reference} ablation costs {cost.value:.4f} [{cost.low:.4f}, {cost.high:.4f}] "
             "nats per token.",
-            markdown_table(text, ablations=(record.reference,), kinds=HEADLINES),
+            readme_assay.markdown_table(text, ablations=(record.reference,), kinds=HEADLINES),
             *(note for note in text.notes if "regains" in note),
             *singles(text, record.reference),
         ]

@@ -19,7 +19,7 @@ from unexplained.record import (
 )
 from unexplained.record import format as fmt
 from unexplained.record.compute import Scale, ShareKind
-from unexplained.report.tables import counted
+from unexplained.record.tables import counted
 
 RESULTS = Path(__file__).parent / "results"
 MODELS = Path(__file__).parent.parent / "src" / "unexplained" / "models" / "ladder.json"

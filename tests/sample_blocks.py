@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sample_circuit import sample_small_circuit
+from sample_family import sample_family
 from sample_gap import sample_gap
 from sample_record import sample_record
+from sample_rewrite import sample_rewrite, sample_sizes
 from sample_rows import HOSTILE_DOMAIN, HOSTILE_NAME, HOSTILE_TOKENS, nats, refused, share
 from sample_sweep import sample_sweep, sample_sweep_of_pairs
-from unexplained.record import Check, Example, Header, Number, Record, Token
+from sample_tasks import sample_tasks
+from unexplained.record import Check, Example, Number, Record, Token
 from unexplained.record.blocks import (
     Block,
     Chart,
@@ -32,7 +35,7 @@ from unexplained.record.blocks import (
     Tokens,
     Track,
 )
-from unexplained.report.drawn import drawn
+from unexplained.study.instrument import as_record
 
 FLOPS = (1e12, 4e12, 1.6e13)
 
@@ -180,25 +183,16 @@ def everything() -> Record:
     )  # fmt: skip
 
 
-def as_blocks(record: Header) -> Record:
-    """A record of format 1 as it will be in format 2."""
-    found = drawn(record)
-    return Record(
-        instrument=found.instrument,
-        sheet=found.sheet,
-        blocks=found.blocks,
-        needed=found.needed,
-        units=found.units,
-        **{name: getattr(record, name) for name in Header.model_fields if name != "format"},
-    )
-
-
 SAMPLES: dict[str, Callable[[], Record]] = {
     "everything": everything,
     "gap": sample_gap,
-    "sweep": lambda: as_blocks(sample_sweep()),
-    "sweep of pairs": lambda: as_blocks(sample_sweep_of_pairs()),
-    "circuit": lambda: as_blocks(sample_small_circuit()),
-    "assay": lambda: as_blocks(sample_record()),
+    "sweep": lambda: as_record(sample_sweep()),
+    "sweep of pairs": lambda: as_record(sample_sweep_of_pairs()),
+    "circuit": lambda: as_record(sample_small_circuit()),
+    "assay": lambda: as_record(sample_record()),
+    "family": lambda: as_record(sample_family()),
+    "rewrite": lambda: as_record(sample_rewrite()),
+    "sizes": lambda: as_record(sample_sizes()),
+    "tasks": lambda: as_record(sample_tasks()),
 }
 """A record for every way in which blocks are put together."""

@@ -8,6 +8,9 @@ from unexplained.record.tasks import Task, TaskPoint, Weaker
 
 COUNTS = (1, 2, 4, 6)
 FEW = "too few documents for an interval (2; it takes 5)"
+NO_ROOM = (
+    "the denominator (the model's accuracy minus that of the ablation) is within noise of zero"
+)
 NO_GAP = "the weaker model is right more often, so there is no gap to keep"
 
 
@@ -33,6 +36,12 @@ def points(
     )
 
 
+def on_scale(accuracy: float, whole: float, ablated: float) -> Number:
+    """An accuracy between that of the ablation and the model's."""
+    room = whole - ablated
+    return near((accuracy - ablated) / room, 0.02 / room) if room > 0.05 else refused(NO_ROOM, None)
+
+
 def task(
     name: str, accuracy: float, ablated: float, steps: tuple[TaskPoint, ...], jump: Number
 ) -> Task:
@@ -56,6 +65,8 @@ def task(
         jump=jump,
         jump_at="rung-2 and rung-3",
         points=steps,
+        by_accuracy=on_scale(steps[-1].accuracy.value or 0.0, accuracy, ablated),
+        better=0.0137 if name == "repeats" else None,
     )
 
 

@@ -13,15 +13,10 @@ from unexplained import stops as _stops
 from unexplained.lazy import face as _face
 
 if TYPE_CHECKING:
-    from unexplained.assays.assay import assay as assay
     from unexplained.assays.family import Member as Member
-    from unexplained.assays.family import family as family
     from unexplained.assays.heads import head_scores as head_scores
     from unexplained.assays.heads import strongest as strongest
     from unexplained.assays.heads import with_gains as with_gains
-    from unexplained.assays.rewrite import rewrite as rewrite
-    from unexplained.assays.sizes import sizes as sizes
-    from unexplained.assays.tasks import tasks as tasks
     from unexplained.errors import UnexplainedError as UnexplainedError
     from unexplained.evaluate import evaluate as evaluate  # type: ignore[no-redef]
     from unexplained.explanations import LIBRARY as LIBRARY
@@ -29,9 +24,14 @@ if TYPE_CHECKING:
     from unexplained.explanations import View as View
     from unexplained.explanations import explanation as explanation
     from unexplained.explanations import patterns as patterns
+    from unexplained.instruments.assay import assay as assay
     from unexplained.instruments.circuit import circuit as circuit
+    from unexplained.instruments.family import family as family
     from unexplained.instruments.gap import gap as gap
+    from unexplained.instruments.rewrite import rewrite as rewrite
+    from unexplained.instruments.sizes import sizes as sizes
     from unexplained.instruments.sweep import sweep as sweep
+    from unexplained.instruments.tasks import tasks as tasks
     from unexplained.record import AssayRecord as AssayRecord
     from unexplained.record import CircuitRecord as CircuitRecord
     from unexplained.record import SweepRecord as SweepRecord
@@ -47,13 +47,14 @@ if _stops.is_program():
     _stops.listen()
 
 _HOMES = {
-    "assays.assay": ("assay",),
-    "assays.family": ("Member", "family"),
+    "assays.family": ("Member",),
     "assays.heads": ("head_scores", "strongest", "with_gains"),
-    "assays.rewrite": ("rewrite",),
-    "assays.sizes": ("sizes",),
-    "assays.tasks": ("tasks",),
     "instruments.gap": ("gap",),
+    "instruments.family": ("family",),
+    "instruments.tasks": ("tasks",),
+    "instruments.sizes": ("sizes",),
+    "instruments.rewrite": ("rewrite",),
+    "instruments.assay": ("assay",),
     "instruments.circuit": ("circuit",),
     "instruments.sweep": ("sweep",),
     "errors": ("UnexplainedError",),

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from unexplained.curves import FittedCurve, compute_of
 from unexplained.curves.points import FEWEST_RUNGS
-from unexplained.errors import CurveError, MeasurementError, TextError, require_count
+from unexplained.errors import CurveError, MeasurementError, SubjectError, TextError, require_count
 from unexplained.evaluate import evaluate
+from unexplained.ladder.catalogue import catalogue
 from unexplained.ladder.law import fit_rungs, law_of, left_out
 from unexplained.ladder.measured import Measured
 from unexplained.record import Number
@@ -29,7 +30,7 @@ from unexplained.sites import Shape
 from unexplained.stats import Settings, ends, written
 from unexplained.study.asked import require_folder
 from unexplained.study.provenance import found_again
-from unexplained.subject import Subject
+from unexplained.subject import Subject, load
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
 from unexplained.text.alike import Alike, alike, require_documents
@@ -316,3 +317,45 @@ def _verdict(known: Sequence[FamilyModel], scale: Scale) -> str:
             f"with two ends, which holds the rung's own compute in {held}"
         )
     return said + "."
+
+
+def member_of(asked: str | Member, *, curve: bool) -> Member:
+    """A member by its name, of the family with its training compute, `MODEL=FLOPS`.
+
+    Args:
+        asked: The name, followed by the compute where the ladder does not know it.
+        curve: Whether it is of the family, or is placed beside it.
+
+    Raises:
+        CurveError: The compute of a member of the family is not given, or is no number.
+    """
+    if isinstance(asked, Member):
+        return asked
+    name, compute = _named(asked) if curve else (asked, None)
+    return Member(name, lambda: load(name), compute)
+
+
+def _named(asked: str) -> tuple[str, float]:
+    """A model and its training compute: given, 6·N·D, or the ladder's own."""
+    name, _, number = asked.rpartition("=")
+    if not name or Path(asked).exists():
+        try:
+            return asked, catalogue().named(asked).compute
+        except SubjectError:
+            raise CurveError(
+                f"The model '{asked}' on a curve",
+                "its training compute is not given",
+                f"Write {asked}=FLOPS or {asked}=PARAMETERSxTOKENS, or give it with --place.",
+            ) from None
+    try:
+        size, times, tokens = number.partition("x")
+        factors = [float(size), float(tokens)] if times else [float(number)]
+        if min(factors) <= 0:
+            raise ValueError
+        return name, 6 * factors[0] * factors[1] if times else factors[0]
+    except ValueError:
+        raise CurveError(
+            f"The training compute of {name}",
+            f"'{number}' is neither a number above 0 nor two joined by x",
+            f"Write {name}=1e20, or {name}=70e6x300e9 for parameters and tokens.",
+        ) from None

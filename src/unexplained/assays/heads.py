@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,6 +25,7 @@ from unexplained.study.asked import components, require_folder, require_tokens
 from unexplained.subject import Edit, Local, Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
+from unexplained.text.named import read_text
 
 RULES: dict[str, Callable[[Tensor], Tensor]] = {
     "induction": patterns.after_earlier_occurrence,
@@ -191,3 +193,38 @@ def _watcher(
             totals[rule].attention[local.site.layer, local.site.index] += attention
 
     return watch
+
+
+def scored(
+    subject: Subject,
+    texts: Sequence[Text],
+    ablate: int,
+    *,
+    twin: bool,
+    settings: Settings,
+    folder: Path | None,
+    say: Callable[[str, int, int], None],
+) -> tuple[HeadScore, ...]:
+    """Every head's scores on repeated random tokens, and what ablating the first so many loses.
+
+    Args:
+        subject: The model.
+        texts: The one of repeated tokens, if it is among them, is where heads are scored.
+        ablate: For how many of the strongest to measure the gain in context lost, each alone.
+        twin: Whether the random-weight twin is scored beside.
+        settings: Level, resamples and seed.
+        folder: What is finished is kept here.
+        say: Told about progress.
+    """
+    text = next((one for one in texts if one.name == "repeats"), None) or read_text(
+        "repeats", subject, documents=16, fit_documents=32,
+        block=max((one.block for one in texts), default=128), seed=settings.seed,
+    )  # fmt: skip
+    scores = head_scores(
+        subject, text, twin=subject.twin(settings.seed) if twin else None,
+        progress=partial(say, f"scoring every head on {text.name}"),
+    )  # fmt: skip
+    return with_gains(
+        subject, text, scores, ablate, settings=settings, folder=folder,
+        progress=partial(say, "ablating each head alone"),
+    )  # fmt: skip

@@ -52,6 +52,7 @@ from unexplained.study.provenance import found_again
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
+from unexplained.text.named import read_text
 
 Stratum = tuple[str, str]
 
@@ -374,3 +375,36 @@ def _said(task: Task, reference: str) -> str:
     )
     weak = next((w.accuracy for w in task.weaker if w.name == reference), None)
     return said + (f" and {reference} {percent(weak)}" if weak is not None else "")
+
+
+def named_tasks(subject: Subject, whole: Text, names: Sequence[str], seed: int) -> list[Asked]:
+    """The full distribution, and tasks by name, as many documents of each as of that.
+
+    Args:
+        subject: Whose tokenizer cuts them.
+        whole: The full distribution.
+        names: Domains of it, texts, behaviours or files of pairs; every domain and repeated random
+            tokens if none.
+        seed: What is drawn.
+
+    Raises:
+        TextError: There is no such text.
+    """
+    domains = list(whole.composition) if len(whole.composition) > 1 else []
+    wanted = names or [*domains, *(["repeats"] if whole.name != "repeats" else [])]
+    return [
+        Asked(whole.name, whole, "the full distribution"),
+        *(_named_task(name, subject, whole, seed) for name in wanted),
+    ]
+
+
+def _named_task(name: str, subject: Subject, whole: Text, seed: int) -> Asked:
+    """A domain of the text, the second copies of repeated tokens, or a text of its own."""
+    if name in whole.composition:
+        return Asked(name, whole, f"tokens of {whole.name} in this domain", ("domain", name))
+    text = read_text(name, subject, documents=len(whole.eval), fit_documents=len(whole.fit),
+                     block=whole.block, seed=seed)  # fmt: skip
+    if name == "repeats":
+        says = "the second copy of a repeated segment of random tokens"
+        return Asked(name, text, says, ("copy", "second copy"))
+    return Asked(name, text)

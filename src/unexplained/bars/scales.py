@@ -77,11 +77,9 @@ def everyone(scale: Scale) -> tuple[Explained, ...]:
 
 
 def kinds(scale: Scale) -> tuple[tuple[ShareKind, str, str], ...]:
-    """The kinds of share that a scale has: older ones know none by a bend."""
-    return tuple(
-        entry for entry in SHARES
-        if entry[0] != "bend" or any(entry[0] in one.shares for one in everyone(scale))
-    )  # fmt: skip
+    """The kinds of share that a scale has: older ones know none by a bend, families none at all."""
+    found = {kind for one in everyone(scale) for kind in one.shares}
+    return tuple(entry for entry in SHARES if entry[0] in found)
 
 
 def extrapolated(one: Explained, law: FittedLaw | None) -> bool:
@@ -120,7 +118,8 @@ def compute(scale: Scale, roles: Mapping[str, Role], *, asked: str = "") -> Sect
         words = f"There is no curve: {why}. Without one no loss has a place on this scale."
         blocks.append(Prose(words=words, manner="aside"))
     blocks.append(_picture(scale, roles, conditions, rungs))
-    blocks.append(conditions)
+    if conditions.rows:
+        blocks.append(conditions)
     blocks += [
         Prose(words=f"{heading}: {meaning}", manner="aside") for _, heading, meaning in kinds(scale)
     ]
@@ -154,8 +153,9 @@ def _key(one: Explained, scale: Scale) -> str:
 def _conditions(scale: Scale, roles: Mapping[str, Role]) -> Table:
     return Table(
         key="conditions",
-        caption="“As good as” is the training compute at which the curve has that loss. The shares "
-        "answer different questions and differ by orders of magnitude.",
+        caption="“As good as” is the training compute at which the curve has that loss."
+        + " The shares answer different questions and differ by orders of magnitude."
+        * bool(kinds(scale)),
         corner="Condition",
         columns=(
             Column(key="loss", heading="Loss", note=scale.unit),

@@ -8,16 +8,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from unexplained.cli import assay as _assay  # noqa: F401  (registers its commands)
 from unexplained.cli import bars as _bars  # noqa: F401
 from unexplained.cli import behaviours as _behaviours  # noqa: F401
-from unexplained.cli import curve as _curve  # noqa: F401
+from unexplained.cli import demo as _demo  # noqa: F401
 from unexplained.cli import heads as _heads  # noqa: F401
 from unexplained.cli import ladder as _ladder  # noqa: F401
-from unexplained.cli import rewrite as _rewrite  # noqa: F401
-from unexplained.cli import tasks as _tasks  # noqa: F401
 from unexplained.cli.instruments import add_commands
-from unexplained.cli.shared import OUT, Terms, say_written
+from unexplained.cli.shared import OUT, Full, Terms, say_written
 from unexplained.cli.shared import app as app
 from unexplained.fetch import cache_folder
 
@@ -106,14 +103,17 @@ def explanations() -> None:
 def report(
     record: Annotated[Path, typer.Argument(help="A record.json.")],
     out: Annotated[Path, typer.Option(help="Where the HTML page goes.")] = Path("report.html"),
+    full: Full = False,
 ) -> None:
-    """Draw a record as a page again."""
+    """Draw a record as a page again, those of older versions too."""
     from unexplained.places import require_apart, require_writable
-    from unexplained.record import load_record
+    from unexplained.record import Record, load_record
     from unexplained.report import print_record, write_report
+    from unexplained.study.instrument import as_record
 
     require_apart({"record": record, "report": out})
     require_writable(out, "report")
-    found = load_record(record)
-    print_record(found, OUT)
+    read = load_record(record)
+    found = read if isinstance(read, Record) else as_record(read)
+    print_record(found, OUT, full=full)
     say_written(write_report(found, out))

@@ -22,25 +22,7 @@ from unexplained.cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from unexplained.record import HeadScore
-    from unexplained.subject import Subject
-    from unexplained.text import Text
-
-
-def scored(
-    subject: Subject, text: Text, ablate: int, *, twin: bool, seed: int, progress: Progress
-) -> tuple[HeadScore, ...]:
-    """Every head's scores, and what ablating the first so many loses of the gain in context."""
-    import unexplained as ux
-
-    scores = ux.head_scores(
-        subject, text, twin=subject.twin(seed) if twin else None,
-        progress=partial(progress, f"scoring every head on {text.name}"),
-    )  # fmt: skip
-    return ux.with_gains(
-        subject, text, scores, ablate, settings=ux.Settings(seed=seed), folder=shared_ledgers(),
-        progress=partial(progress, "ablating each head alone"),
-    )  # fmt: skip
+    pass
 
 
 @app.command()
@@ -72,7 +54,16 @@ def heads(
     subject = ux.load(model, accept_terms=accept_terms)
     where = ux.text(text, subject, documents=documents, fit_documents=8, block=block, seed=seed)
     with Progress() as progress:
-        scores = scored(subject, where, ablate, twin=twin, seed=seed, progress=progress)
+        scores = ux.head_scores(
+            subject,
+            where,
+            twin=subject.twin(seed) if twin else None,
+            progress=partial(progress, f"scoring every head on {where.name}"),
+        )
+        scores = ux.with_gains(
+            subject, where, scores, ablate, settings=ux.Settings(seed=seed),
+            folder=shared_ledgers(), progress=partial(progress, "ablating each head alone"),
+        )  # fmt: skip
     table = Table(title=f"Share of attention on each rule's targets: {model} on {text}")
     columns = ["head", "induction", "previous token", "duplicate token", "twin: induction"]
     columns += ["gain in context lost (nats per token)"] * (ablate > 0)

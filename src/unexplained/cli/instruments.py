@@ -17,6 +17,7 @@ from unexplained.cli.shared import (
     BlockSize,
     Documents,
     FitDocuments,
+    Full,
     Model,
     RecordFile,
     Report,
@@ -25,7 +26,6 @@ from unexplained.cli.shared import (
     TextName,
     app,
     kept,
-    read_text,
     require_explanations,
     require_models,
     require_same,
@@ -92,6 +92,7 @@ def command_of(one: Instrument) -> Callable[..., None]:
         ("cluster", Cluster, ""),
         ("memory", Memory, 4.0),
         ("accept_terms", Terms, False),
+        ("full", Full, False),
     ]
     command.__name__ = one.name
     command.__annotations__ = {name: hint for name, hint, _ in ours}
@@ -176,7 +177,10 @@ def _call(one: Instrument, context: typer.Context, given: Mapping[str, Any]) -> 
     from unexplained.evaluate.evaluate import require_memory
 
     files = {p.name: given[p.name] for p in one.parameters if p.type == Path | None}
-    with writing(given["report"], given["record"], **files) as made, Progress() as progress:
+    with (
+        writing(given["report"], given["record"], full=given["full"], **files) as made,
+        Progress() as progress,
+    ):
         mine = {p.name: _bare(given[p.name]) for p in one.parameters if p.name in given}
         names = _named_texts(one, given)
         require_texts(*names, pairs=None if one.texts is None else one.texts.pairs)
@@ -235,6 +239,7 @@ def _read(
 ) -> list[Text]:
     """The texts, cut by the model's tokenizer."""
     import unexplained as ux
+    from unexplained.text.named import read_text
 
     if one.texts is None or subject is None:
         return []

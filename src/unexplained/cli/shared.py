@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from unexplained.stops import keeping
 
 if TYPE_CHECKING:
     from unexplained.explanations import Explanation
-    from unexplained.record import Header
+    from unexplained.record import Record
     from unexplained.subject import Subject
     from unexplained.text import Text
 
@@ -45,6 +44,7 @@ BlockSize = Annotated[
     int, typer.Option("--block", min=2, help="Greatest number of tokens in a block.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Draws documents, donors and the twin's weights.")]
+Full = Annotated[bool, typer.Option(help="Print all of it, with what is folded on the page.")]
 Terms = Annotated[bool, typer.Option("--accept-terms", help="Accept the model's licence terms.")]
 Report = Annotated[Path, typer.Option(help="Where the HTML page goes.")]
 RecordFile = Annotated[Path, typer.Option("--record", help="Where the JSON goes.")]
@@ -58,7 +58,7 @@ Run = Annotated[
 ]
 
 
-_HOW = {"report", "record", "run", "workers", "cluster", "memory", "accept_terms", "graph"}
+_HOW = {"report", "record", "run", "full", "workers", "cluster", "memory", "accept_terms", "graph"}
 """Parameters that say where things go or who does the work, and not what is asked."""
 
 
@@ -98,57 +98,6 @@ def _told(value: object) -> str:
     return " ".join(str(getattr(one, "value", one)) for one in some)
 
 
-def read_text(
-    name: str,
-    subject: Subject,
-    *,
-    documents: int,
-    fit_documents: int,
-    block: int,
-    seed: int,
-    fits: bool = True,
-) -> Text:
-    """Running text, or for a behaviour's name or a file of pairs so many pairs with their swaps.
-
-    Args:
-        name: What text.
-        subject: Whose tokenizer cuts it.
-        documents: How many documents, or pairs with their role-swaps, to measure on.
-        fit_documents: How many to fit on.
-        block: Greatest number of tokens in a block.
-        seed: What is drawn.
-        fits: Something will be fitted on the fit part; otherwise a file of pairs needs none, and
-            all its pairs are measured (but those whose lines say `fit`).
-    """
-    import unexplained as ux
-    from unexplained.text.pairs import described
-
-    if is_pairs(name):
-        fit_pairs = 2 * fit_documents if fits or name in described() else 0
-        return ux.pairs(name, subject, pairs=2 * documents, fit_pairs=fit_pairs, seed=seed)
-    return ux.text(
-        name, subject, documents=documents, fit_documents=fit_documents, block=block, seed=seed
-    )
-
-
-def is_pairs(name: str) -> bool:
-    """Whether a text is a behaviour or a file of pairs: the first line has a pair's fields.
-
-    Raises:
-        TextError: It is a `.jsonl` file that cannot be read.
-    """
-    from unexplained.text.behaviours.files import FIELDS
-    from unexplained.text.lines import json_lines
-    from unexplained.text.pairs import described
-
-    path = Path(name)
-    there = os.path.isfile(name)  # noqa: PTH113  (a name too long is no error here)
-    if name in described() or path.suffix.lower() != ".jsonl" or not there:
-        return name in described()
-    _, first = next(json_lines(path), ("", None))
-    return isinstance(first, dict) and not first.keys().isdisjoint(FIELDS) and "text" not in first
-
-
 def require_outputs(**paths: Path | None) -> None:
     """Refuse files that cannot be written, or are one file, before anything else is done.
 
@@ -179,6 +128,7 @@ def require_texts(*names: str, pairs: bool | None = False) -> None:
     from unexplained.errors import TextError, near_matches
     from unexplained.text.corpora import corpus_of
     from unexplained.text.corpora import names as corpora
+    from unexplained.text.named import is_pairs
     from unexplained.text.pairs import described
 
     for name in names:
@@ -266,7 +216,9 @@ def require_same(
 
 
 @contextmanager
-def writing(report: Path, record: Path, **more: Path | None) -> Iterator[list[Header]]:
+def writing(
+    report: Path, record: Path, *, full: bool = False, **more: Path | None
+) -> Iterator[list[Record]]:
     """Find out before a measurement that its files can be written; afterwards print and write.
 
     Put the record into the list that is given.
@@ -274,11 +226,11 @@ def writing(report: Path, record: Path, **more: Path | None) -> Iterator[list[He
     from unexplained.report import print_record, write_report
 
     require_outputs(report=report, record=record, **more)
-    made: list[Header] = []
+    made: list[Record] = []
     yield made
     (found,) = made
     found.save(record)  # first, so that nothing later can lose what was measured
-    print_record(found, OUT)
+    print_record(found, OUT, full=full)
     write_report(found, report)
     say_written(report, f"   Record: {visible.name(record)}   ({found.seconds:.0f} s)")
 

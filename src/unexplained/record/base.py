@@ -88,24 +88,8 @@ class Header(Frozen):
         """Write the record as JSON and return the path (RecordError where it cannot be written)."""
         return write_whole(Path(path), self.to_json(), "record")
 
-    def report(self, path: str | Path) -> Path:
-        """Draw the record as one self-contained HTML page and return the path."""
-        from unexplained.report import write_report
-
-        return write_report(self, Path(path))
-
-    def __str__(self) -> str:
-        from unexplained.report import text_table
-
-        return text_table(self)
-
-    def _repr_html_(self) -> str:
-        from unexplained.report import notebook_html
-
-        return notebook_html(self)
-
 
 class KindRecord(Header):
-    """A record with fields of its own for every kind (format 1)."""
+    """What a measuring function found, with fields of its own for every kind: format 1 of records."""
 
     kind: str

@@ -108,6 +108,19 @@ def cell(value: Cell, style: Style = "plain") -> Shown:
             return Shown(_BARE[style](value))
 
 
+def unit(value: Cell, style: Style = "plain") -> str:
+    """The unit to be written after a number that no heading tells it of; empty where it says it itself.
+
+    >>> unit(Number(value=2.9, unit="nats per token")), unit(Number(value=0.3, unit="share"), "share")
+    ('nats per token', '')
+    """
+    if not isinstance(value, Number) or value.value is None:
+        return ""
+    return (
+        "" if style not in ("plain", "compute") or value.unit in ("share", "times") else value.unit
+    )
+
+
 def points(number: Number | None) -> Shown:
     """Write a difference of two shares, in percentage points and with its sign.
 

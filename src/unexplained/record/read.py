@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from unexplained.errors import RecordError, near_matches
 from unexplained.files import read_json
 from unexplained.record.assay import AssayRecord
-from unexplained.record.base import FORMAT, READING, Header, KindRecord
+from unexplained.record.base import FORMAT, READING, KindRecord
 from unexplained.record.circuit import CircuitRecord
 from unexplained.record.family import FamilyRecord
 from unexplained.record.record import BLOCKS_FORMAT, Record
@@ -29,7 +29,7 @@ KINDS: dict[str, type[KindRecord]] = {
 }
 
 
-def load_record(path: str | Path) -> Header:
+def load_record(path: str | Path) -> Record | KindRecord:
     """Read a record file.
 
     Raises:
@@ -49,7 +49,7 @@ def load_record(path: str | Path) -> Header:
     kind = data.get("kind")
     if found == FORMAT and (not isinstance(kind, str) or kind not in KINDS):
         raise RecordError(asked, f"its kind is {kind!r}", near_matches(str(kind), KINDS))
-    reader: type[Header] = Record if found == BLOCKS_FORMAT else KINDS[str(kind)]
+    reader: type[Record] | type[KindRecord] = Record if found == BLOCKS_FORMAT else KINDS[str(kind)]
     try:
         # Strictly: true is not 1.0, and "0.5" no number.
         return reader.model_validate_json(json.dumps(data), strict=True, context={READING: True})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import Field, model_validator
@@ -53,3 +54,19 @@ class Record(Header):
             raise RecordError(f"The number '{where}'", f"the {self.instrument} '{self.title}' has "
                               "none of that id", near_matches(where, known))  # fmt: skip
         return known[where]
+
+    def report(self, path: str | Path) -> Path:
+        """Draw the record as one self-contained HTML page and return the path."""
+        from unexplained.report import write_report
+
+        return write_report(self, Path(path))
+
+    def __str__(self) -> str:
+        from unexplained.report import text_table
+
+        return text_table(self)
+
+    def _repr_html_(self) -> str:
+        from unexplained.report import notebook_html
+
+        return notebook_html(self)

@@ -6,9 +6,6 @@ from unexplained.lazy import face as _face
 
 if TYPE_CHECKING:
     from unexplained.report.markdown import markdown as markdown
-    from unexplained.report.markdown import markdown_bars as markdown_bars
-    from unexplained.report.markdown import markdown_compute as markdown_compute
-    from unexplained.report.markdown import markdown_table as markdown_table
     from unexplained.report.notebook import notebook_html as notebook_html
     from unexplained.report.page import render as render
     from unexplained.report.page import write_report as write_report
@@ -16,7 +13,7 @@ if TYPE_CHECKING:
     from unexplained.report.terminal import text_table as text_table
 
 _HOMES = {
-    "markdown": ("markdown", "markdown_bars", "markdown_compute", "markdown_table"),
+    "markdown": ("markdown",),
     "notebook": ("notebook_html",),
     "page": ("render", "write_report"),
     "terminal": ("print_record", "text_table"),

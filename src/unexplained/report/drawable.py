@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from unexplained.errors import RecordError
-from unexplained.record import Header
+from unexplained.record import Record
 
 
 @contextmanager
-def drawable(record: Header) -> Iterator[None]:
+def drawable(record: Record) -> Iterator[None]:
     """What cannot be divided, put on an axis or rounded is said of the record, not of our lines.
 
     Raises:

@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from importlib import import_module
+from dataclasses import dataclass
 
-from unexplained.record import Header, KindRecord, Number, Record
+from unexplained.record import Number, Record
 from unexplained.record import format as fmt
-from unexplained.record.blocks import Block, Check, Checks, below, require_whole, walk
+from unexplained.record.blocks import Check, Checks, below, require_whole, walk
 
 EXACT = ("the component itself", "no explanation")
 """Controls that have to come out exactly, whatever is claimed."""
-
-
-BLOCKS = frozenset({"assay"})
-"""Kinds of records of format 1 that are drawn by their blocks."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What a record of an older kind shows, before its instrument yields blocks itself."""
-
-    instrument: str
-    blocks: Sequence[Block]
-    sheet: dict[str, str] = field(default_factory=dict)
-    needed: str = "tokens"
-    units: str = "documents"
 
 
 @dataclass(frozen=True)
 class Drawn:
     """A record ready to be drawn."""
 
-    record: Header
-    instrument: str
-    blocks: tuple[Block, ...]
+    record: Record
     numbers: dict[str, Number]
-    sheet: dict[str, str]
-    """What was measured on, by name."""
-    needed: str
-    """What `tokens_needed` counts."""
-    units: str
-    """What intervals are over."""
 
     def at(self, above: str, reference: str) -> Number:
         """The number that a picture in a section points at."""
@@ -51,7 +26,7 @@ class Drawn:
     @property
     def checks(self) -> tuple[Check, ...]:
         """All controls, wherever they stand."""
-        found = (block for _, block in walk(self.blocks) if isinstance(block, Checks))
+        found = (block for _, block in walk(self.record.blocks) if isinstance(block, Checks))
         return tuple(check for block in found for check in block.checks)
 
     @property
@@ -75,24 +50,9 @@ class Drawn:
         )
 
 
-def drawn(record: Header) -> Drawn:
-    """A record of either format, ready to be drawn."""
-    if isinstance(record, Record):
-        found = Shown(record.instrument, record.blocks, record.sheet, record.needed, record.units)
-    else:
-        assert isinstance(record, KindRecord)
-        home = import_module(f"unexplained.report.shown.{record.kind}")
-        show: Callable[[Header], Shown] = home.shown
-        found = show(record)
-    return Drawn(
-        record,
-        found.instrument,
-        tuple(found.blocks),
-        require_whole(found.blocks),
-        found.sheet,
-        found.needed,
-        found.units,
-    )
+def drawn(record: Record) -> Drawn:
+    """A record, ready to be drawn."""
+    return Drawn(record, require_whole(record.blocks))
 
 
 class Notes:

@@ -65,7 +65,7 @@ class Pen:
 
     def __init__(self, drawn: Drawn) -> None:
         self.drawn = drawn
-        self.notes = Notes(drawn.needed)
+        self.notes = Notes(drawn.record.needed)
 
     @property
     def level(self) -> str:
@@ -162,4 +162,4 @@ class Pen:
 
     def contents(self) -> tuple[tuple[str, str], ...]:
         """Sections of the page: their ids and titles."""
-        return tuple((b.key, b.title) for b in self.drawn.blocks if isinstance(b, Section))
+        return tuple((b.key, b.title) for b in self.drawn.record.blocks if isinstance(b, Section))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unexplained.record import Number
 from unexplained.record import format as fmt
@@ -21,7 +21,13 @@ COLOURS = 4
 DASHES = 3
 """Dashes of lines in grey."""
 PIECES = {"even": 5, "doubling": 0, "tenfold": 7}
-"""Ticks, about."""
+"""Ticks across, about."""
+HEIGHT, LITTLE = 8, 4
+"""Ticks up, about, of a chart and of a small one."""
+WITHIN = 11.0
+"""Percent of the height between two names beside a small chart."""
+BESIDE, LINE = 15.0, 8.0
+"""Labels that are nearer across than so many percent of the width are so far apart in height."""
 ROOM = 1.0
 """How far above and below the lines that are not dashed the axis goes for all others, in their height."""
 LEAST = 1.0
@@ -79,8 +85,11 @@ class Dot:
     stack: int
     """How many others lie beyond the same edge at the same place before it."""
     value: str
+    """What is written where it lies beyond: the number that does."""
     hover: str
     label: str
+    label_y: float
+    """Height of its label: its own, or as near below as there is room."""
     ring: str
 
 
@@ -158,10 +167,10 @@ def plot(chart: Chart, find: Find) -> Plot | None:
     )
     return Plot(
         ticks_across(chart.across, x),
-        ticks_up(chart.up, y),
+        ticks_up(chart.up, y, LITTLE if chart.small else HEIGHT),
         lines,
         tuple(Held(one.role, _top(y, v), f"{one.name}: {fmt.show(find(one.y))}") for one, v in inside),
-        _margin(lines, inside, y),
+        _margin(lines, inside, y, WITHIN if chart.small else APART),
         None if chart.line is None else _straight(chart.line, x, y),
         tuple(_left_out(s, p, chart.across) for s, points in values for p in points if not _both(p)),
         tuple(f"{one.name} {fmt.show(find(one.y)).value}" for one, v in levels if (one, v) not in inside),
@@ -297,9 +306,9 @@ def _counts(ruler: Ruler, value: float) -> str:
     return fmt.count(round(value * ruler.whole))
 
 
-def ticks_up(ruler: Ruler, y: Spaced) -> tuple[Tick, ...]:
+def ticks_up(ruler: Ruler, y: Spaced, pieces: int = HEIGHT) -> tuple[Tick, ...]:
     """Labelled heights, lines of reference among them."""
-    inner = axis_over(y.low, y.high, PIECES["even"]).ticks
+    inner = axis_over(y.low, y.high, pieces).ticks
     values = sorted({*inner, *(v for v in ruler.solid if y.low <= v <= y.high)})
     step = (y.high - y.low) / 25
     kept = [v for v in values if v in ruler.solid or all(abs(v - s) > step for s in ruler.solid)]
@@ -337,7 +346,7 @@ def _line(
     corners = [p and (p[1], _top(y, p[2].value or 0.0)) for p in placed]
     if series.start is not None:
         corners.insert(0, (x.at(series.start[0]), _top(y, series.start[1])))
-    dots = tuple(_dot(series, *p, y, beyond) for p in placed if p)
+    dots = _labelled([_dot(series, *p, y, find, beyond) for p in placed if p])
     return Line(
         series.name, series.says, series.tag, *style,
         paths=paths(corners) if series.joined else (),
@@ -378,6 +387,7 @@ def _dot(
     place: float,
     number: Number,
     y: Spaced,
+    find: Find,
     beyond: dict[tuple[float, str], int],
 ) -> Dot:
     value = number.value or 0.0
@@ -390,8 +400,20 @@ def _dot(
     height, low, high = (min(max(top, 0.0), 100.0) for top in tops)
     label = f", {point.label}" if point.label else ""
     hover = f"{series.name}{label}: {fmt.show(number)}"
-    return Dot(x, height, low, high, side, stack, fmt.show(number).value, hover,
-               point.label, point.ring)  # fmt: skip
+    outside = find(point.x) if side in ("left", "right") and isinstance(point.x, str) else number
+    written = fmt.show(outside).value
+    return Dot(x, height, low, high, side, stack, written, hover, "".join(shortened(point.label)),
+               height, point.ring)  # fmt: skip
+
+
+def _labelled(dots: Sequence[Dot]) -> tuple[Dot, ...]:
+    """The same with their labels pushed apart, from the highest down."""
+    heights: dict[int, float] = {}
+    for i in sorted(range(len(dots)), key=lambda i: dots[i].y):
+        if dots[i].label:
+            near = [y for j, y in heights.items() if abs(dots[j].x - dots[i].x) < BESIDE]
+            heights[i] = max([dots[i].y, *(y + LINE for y in near)])
+    return tuple(replace(dot, label_y=heights.get(i, dot.y)) for i, dot in enumerate(dots))
 
 
 def _left_out(series: Series, point: tuple[Point, float | None, float | None], ruler: Ruler) -> str:
@@ -401,17 +423,17 @@ def _left_out(series: Series, point: tuple[Point, float | None, float | None], r
 
 
 def _margin(
-    lines: Sequence[Line], levels: Sequence[tuple[Level, float]], y: Spaced
+    lines: Sequence[Line], levels: Sequence[tuple[Level, float]], y: Spaced, gap: float
 ) -> tuple[Margin, ...]:
-    """Names of lines and levels at the right, pushed apart; none where there is only one."""
-    ends = [
-        (f"{line.style}", line.dots[-1].y, line.name) for line in lines if line.dots and line.paths
-    ]
-    ends += [(f"at-{one.role or 'baseline'}", _top(y, v), one.name) for one, v in levels]
-    if len(ends) < 2:
-        return ()
+    """Names at the right, pushed apart: of levels, which have no legend; else of several lines."""
+    ends = [(f"at-{one.role or 'baseline'}", _top(y, v), one.name) for one, v in levels]
+    if not ends:
+        ends = [(line.style, line.dots[-1].y, line.name)
+                for line in lines if line.dots and line.paths]  # fmt: skip
+        if len(ends) < 2:
+            return ()
     ends.sort(key=lambda end: end[1])
-    heights = apart([height for _, height, _ in ends], APART)
+    heights = apart([height for _, height, _ in ends], gap)
     return tuple(
         Margin(style, height, label, *shortened(name))
         for (style, height, name), label in zip(ends, heights, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -12,7 +13,6 @@ from unexplained.record import format as fmt
 from unexplained.record.blocks import Block, Cell, Checks, Prose, Row, Section, Style, Table
 from unexplained.report import visible
 from unexplained.report.drawn import Drawn, Notes
-from unexplained.report.tables import plain_table
 
 BESIDE = 3
 """Columns between two cells."""
@@ -28,7 +28,7 @@ class Printer:
 
     def __init__(self, drawn: Drawn, console: Console, *, full: bool = False) -> None:
         self.drawn, self.console, self.full = drawn, console, full
-        self.notes = Notes(drawn.needed)
+        self.notes = Notes(drawn.record.needed)
         self.left_out = 0
 
     def record(self) -> None:
@@ -41,7 +41,7 @@ class Printer:
             many = f"{len(self.drawn.failed)} of {len(self.drawn.checks)} CONTROLS FAILED"
             self._say(f"{many}: {names}", "bold red")
             self._say(self.drawn.alarm)
-        self.blocks(self.drawn.blocks)
+        self.blocks(self.drawn.record.blocks)
         for note, reason in self.notes.items():
             self._say(f"[{note}] {reason}", "dim")
         if self.left_out:
@@ -93,10 +93,8 @@ class Printer:
             self._say(table.title, "bold")
         for row in table.rows:
             cell = row.cells[0]
-            words = self._written(cell, table.columns[0].style)
-            unit = getattr(cell, "unit", "")
-            if unit not in ("", "share", "times") and getattr(cell, "value", None) is not None:
-                words = f"{words} {unit}"
+            style = table.columns[0].style
+            words = f"{self._written(cell, style)} {fmt.unit(cell, style)}".rstrip()
             note = f" ({row.note})" if row.note else ""
             self._say(f"{row.name}{note}: {words}")
 
@@ -127,7 +125,7 @@ class Printer:
         return [columns for columns in found if columns]
 
     def _part(self, table: Table, widths: Mapping[int, int]) -> RichTable:
-        drawn = plain_table("")
+        drawn = _empty()
         drawn.add_column(_plain(table.corner), min_width=LEAST, overflow="fold")
         for i, width in widths.items():
             column = table.columns[i]
@@ -146,7 +144,7 @@ class Printer:
         if not block.checks:
             return
         self._say(" · ".join(filter(None, (block.title, block.caption))), "dim")
-        drawn = plain_table("")
+        drawn = _empty()
         found = max(len(self._written(check.found, "plain")) for check in block.checks)
         for heading in ("control", "on", "expected", "found", ""):
             width = found if heading == "found" else None
@@ -184,3 +182,7 @@ def _longest(*words: str) -> int:
 def _plain(words: str, style: str = "") -> Text:
     """Text as it is: no markup is read from it, and it cannot steer the terminal."""
     return Text(visible.line(words).replace(fmt.MINUS, "-"), style=style)
+
+
+def _empty() -> RichTable:
+    return RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))

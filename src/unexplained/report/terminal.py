@@ -7,23 +7,9 @@ from io import StringIO
 
 from rich.console import Console
 
-from unexplained.errors import RecordError
-from unexplained.record import (
-    FamilyRecord,
-    Header,
-    Record,
-    RewriteRecord,
-    SizesRecord,
-    TasksRecord,
-)
-from unexplained.report import (
-    families,
-    narrow,
-    rewrites,
-    sizes,
-)
+from unexplained.record import Record
 from unexplained.report.drawable import drawable
-from unexplained.report.drawn import BLOCKS, drawn
+from unexplained.report.drawn import drawn
 from unexplained.report.printer import Printer
 
 WIDEST = 120
@@ -32,7 +18,7 @@ LEAST = 72
 """Columns below which numbers would be cut off: a narrower terminal has to wrap the lines."""
 
 
-def text_table(record: Header, *, full: bool = False) -> str:
+def text_table(record: Record, *, full: bool = False) -> str:
     """What `print(record)` shows: plain text, no colour; with `full`, all of it.
 
     It is as wide as the terminal, from 72 to 120 columns; where the output is not a terminal it is 120 columns wide.
@@ -52,7 +38,7 @@ def text_table(record: Header, *, full: bool = False) -> str:
     return "\n".join(part.rstrip() for part in out.getvalue().splitlines())
 
 
-def print_record(record: Header, console: Console, *, full: bool = False) -> None:
+def print_record(record: Record, console: Console, *, full: bool = False) -> None:
     """Print a record of any kind.
 
     Args:
@@ -64,20 +50,4 @@ def print_record(record: Header, console: Console, *, full: bool = False) -> Non
         RecordError: It is of no known kind, or its numbers cannot be drawn.
     """
     with drawable(record):
-        if isinstance(record, Record) or getattr(record, "kind", "") in BLOCKS:
-            Printer(drawn(record), console, full=full).record()
-        else:
-            _print(record, console)
-
-
-def _print(record: Header, console: Console) -> None:
-    if isinstance(record, RewriteRecord):
-        rewrites.print_rewrite(record, console)
-    elif isinstance(record, SizesRecord):
-        sizes.print_sizes(record, console)
-    elif isinstance(record, FamilyRecord):
-        families.print_family(record, console)
-    elif isinstance(record, TasksRecord):
-        narrow.print_tasks(record, console)
-    else:
-        raise RecordError(f"A table of {type(record).__name__}", "there is no such table")
+        Printer(drawn(record), console, full=full).record()

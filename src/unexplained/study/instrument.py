@@ -10,11 +10,12 @@ import inspect
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from unexplained.errors import MeasurementError
-from unexplained.record import Header, Record
+from unexplained.record import Header, KindRecord, Record
 from unexplained.record.blocks import Block
 from unexplained.registry import Registry
 from unexplained.settings import Settings
@@ -252,3 +253,18 @@ def told(
     run.as_told(found)
     yield Headline(found.title, found.verdict, dict(sheet))
     yield from blocks
+
+
+def as_record(found: KindRecord) -> Record:
+    """What a measuring function found, or an older version wrote, as its instrument shows it."""
+    home = import_module(f"unexplained.instruments.{found.kind}")
+    pairs = getattr(found, "pairs_of_prompts", found.kind == "circuit")
+    names = set(Header.model_fields) - {"format"}
+    return Record(
+        instrument=found.kind,
+        blocks=tuple(home.blocks(found)),
+        sheet=home.sheet(found),
+        units="orbits" if pairs else "documents",
+        needed="pairs" if pairs else "tokens",
+        **{name: getattr(found, name) for name in names},
+    )

@@ -1,18 +1,28 @@
-"""What a record of an assay shows: stated explanations in the place of components, text by text."""
+"""`assay`: stated explanations in the place of components, text by text."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
+from unexplained import study
 from unexplained.bars.scales import NO_LADDER, compute
 from unexplained.bars.standing import standing
-from unexplained.record import AssayRecord, ContextGain, Number, Row, Stratum, TextResult
+from unexplained.record import ContextGain, Number, Row, Stratum, TextResult
 from unexplained.record import blocks as b
 from unexplained.record import format as fmt
-from unexplained.report.drawn import Shown
-from unexplained.report.tables import counted, sites_in_short
+from unexplained.record.tables import counted
+from unexplained.study import Claims, Headline, Option, Texts, instrument
+from unexplained.study.given import PythonOnly
+from unexplained.study.instrument import told
+
+if TYPE_CHECKING:
+    from unexplained.explanations import Explanation
+    from unexplained.record import AssayRecord, HeadScore
+    from unexplained.study import Run
+
 
 GROUPS = (
     ("explanation", "Stated explanations"),
@@ -23,7 +33,6 @@ GROUPS = (
 )
 """Kinds of rows in the order in which they are shown; the intact model and ablations come before."""
 KIND_NAMES = {"intact": "intact model"}
-METHOD_NAMES = {"mech": "mechanistic"}
 FAMILIES = ("recurrence", "copy", "position", "domain")
 """Families of strata in the order in which they are shown; others follow."""
 FEW = 8
@@ -32,21 +41,81 @@ WHERE = {"rule": "as the rule says", "own": "as the model does"}
 AMOUNT = {"all": "everything, as the rule says", "own": "as much as the model does"}
 
 
-def shown(record: AssayRecord) -> Shown:
-    """The blocks of a record."""
-    blocks: list[b.Block] = [_facts(record)]
-    blocks += [_text(text, record, f"text-{i}") for i, text in enumerate(record.texts, start=1)]
+@instrument("assay", texts=Texts(documents=96, fit_documents=64, many=True))
+def assay(
+    run: Run,
+    sites: Annotated[
+        str, Option('Components, e.g. "L18.H6 L17.H3-5"; the strongest if not given.')
+    ] = "",
+    *,
+    top: Annotated[int, Option("How many of the strongest induction heads.", least=1)] = 5,
+    explanations: Annotated[
+        Sequence[Explanation] | None,
+        Claims(
+            "A library name, my.py or my.py:name; the first is shown in detail.",
+            option="--explanation",
+        ),
+    ] = None,
+    heads: Annotated[Sequence[HeadScore] | None, PythonOnly()] = None,
+    singles: Annotated[int, Option("Components measured alone as well.", least=0)] = 5,
+    twin: Annotated[bool, Option("Measure a model with random weights beside it.")] = True,
+) -> Iterator[b.Block | Headline]:
+    """Put stated explanations in the place of heads and measure them on text.
+
+    Where no explanation is given the ladder of induction rules is used; where no components are,
+    the model's strongest induction heads on repeated random tokens.
+
+    Args:
+        run: The model, and one text or several. Fills and maps are fitted on each one's fit part.
+        sites: The components.
+        top: How many heads are taken where none are named.
+        explanations: What is claimed of them, the first being the one shown in detail.
+        heads: Behavioural scores to print beside (`head_scores`); measured where heads are to be
+            found.
+        singles: For how many of the components to measure the claim alone too.
+        twin: Whether to run the random-weight twin as well.
+
+    Raises:
+        UnexplainedError: As `assays.assay`, all that can be told before anything is run.
+    """
+    from unexplained.assays.assay import assay as measured
+    from unexplained.assays.heads import scored, strongest
+
+    # Of heads that are still to be found, any will do to ask whether explanations can stand there.
+    study.asked.require_assay(
+        run.subject, sites or "L*.H*", run.texts, explanations=explanations, twin=twin,
+        singles=singles, folder=run.folder,
+    )  # fmt: skip
+    if not sites and heads is None:
+        heads = scored(run.subject, run.texts, top, twin=twin, settings=run.settings,
+                       folder=run.folder, say=run.say)  # fmt: skip
+    found = measured(
+        run.subject, sites or strongest(heads or (), top), run.texts, explanations=explanations,
+        heads=(heads or ())[: max(2 * top, 10)], settings=run.settings, twin=twin, singles=singles,
+        folder=run.folder, say=run.say,
+    )  # fmt: skip
+    yield from told(run, found, blocks(found), sheet(found))
+
+
+def blocks(record: AssayRecord) -> Iterator[b.Block]:
+    """What was found, as blocks."""
+    yield _facts(record)
+    for i, text in enumerate(record.texts, start=1):
+        yield _text(text, record, f"text-{i}")
     if record.checks:
         caption = "Conditions whose result is known beforehand."
         checks = b.Checks(key="checks", title="", caption=caption, checks=record.checks)
-        blocks.append(b.Section(key="controls", title="Controls", blocks=(checks,)))
+        yield b.Section(key="controls", title="Controls", blocks=(checks,))
     if record.heads:
-        blocks.append(_heads(record))
+        yield _heads(record)
     if record.cruxes:
-        blocks.append(_cruxes(record))
-    sheet = {f"Text {text.name}": text.fingerprint for text in record.texts}
-    sheet |= {"Sites": ", ".join(record.sites), "Reference ablation": record.reference}
-    return Shown("assay", blocks, sheet)
+        yield _cruxes(record)
+
+
+def sheet(record: AssayRecord) -> dict[str, str]:
+    """What was measured on."""
+    found = {f"Text {text.name}": text.fingerprint for text in record.texts}
+    return found | {"Sites": ", ".join(record.sites), "Reference ablation": record.reference}
 
 
 def _facts(record: AssayRecord) -> b.Table:
@@ -55,7 +124,7 @@ def _facts(record: AssayRecord) -> b.Table:
         "facts",
         b.Row(key="model", name="Model", cells=(record.subject,)),
         b.Row(key="sites", name="Site" if many == 1 else f"{many} sites",
-              cells=(sites_in_short(record.sites),)),
+              cells=(fmt.in_short(record.sites),)),
         b.Row(key="texts", name="Text" if len(record.texts) == 1 else "Texts",
               cells=(", ".join(text.name for text in record.texts),)),
     )  # fmt: skip
@@ -265,7 +334,7 @@ def _claims(rows: Sequence[Row], text: TextResult) -> b.Table:
     columns: list[tuple[b.Column, Sequence[b.Cell]]] = [
         (b.Column(key="says", heading="Claim", words=True), [row.says for row in rows]),
         (b.Column(key="method", heading="Method", words=True),
-         [METHOD_NAMES.get(row.method, row.method) for row in rows]),
+         [fmt.METHODS[row.method] for row in rows]),
         (b.Column(key="reads", heading="Reads", words=True),
          [", ".join(row.reads) or None for row in rows]),
         (b.Column(key="leaves", heading="Leaves to the model", words=True),

@@ -1,0 +1,70 @@
+"""`demo`: a small model of ours, then a real one, with no argument."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from unexplained.cli.progress import Progress
+from unexplained.cli.shared import (
+    OUT,
+    Documents,
+    RecordFile,
+    Report,
+    app,
+    require_outputs,
+    shared_ledgers,
+    writing,
+)
+
+REPEATS = {"documents": 16, "fit_documents": 32}
+
+
+@app.command()
+def demo(
+    documents: Documents = 48,
+    report: Report = Path("runs/demo.html"),
+    record: RecordFile = Path("runs/demo.json"),
+    ladder: Annotated[
+        bool, typer.Option(help="Begin with a model of the ladder, which needs no download.")
+    ] = True,
+    real: Annotated[bool, typer.Option(help="Go on to SmolLM2-135M.")] = True,
+) -> None:
+    """Assay the induction heads of a small model of ours, then of a real one: no argument needed.
+
+    The first takes under a minute, needs nothing from a network, and is placed on the scale of
+    training compute by the ladder's rungs.
+    """
+    beside = [path.with_stem(path.stem + "-ladder") for path in (report, record)]
+    require_outputs(
+        report=report, record=record, ladder_report=beside[0], ladder_record=beside[1]
+    )  # fmt: skip
+    if ladder:
+        OUT.print("1  A two-layer model of ours on Python's own texts: no download.")
+        _assay("attention-2", "pydocs", 32, 32, beside[0], beside[1], top=3, singles=0)
+    if real:
+        OUT.print("2  SmolLM2-135M on web text; fetched the first time.")
+        _assay("smollm2-135m", "webmix", documents, 64, report, record, top=5, singles=5)
+
+
+def _assay(
+    model: str,
+    text: str,
+    documents: int,
+    fit_documents: int,
+    report: Path,
+    record: Path,
+    **how: Any,
+) -> None:
+    """The strongest induction heads of a model, on a text and on repeated random tokens."""
+    import unexplained as ux
+
+    with writing(report, record) as made, Progress() as progress:
+        subject = ux.load(model)
+        texts = [
+            ux.text(text, subject, documents=documents, fit_documents=fit_documents, block=128),
+            ux.text("repeats", subject, **REPEATS, block=128),
+        ]
+        made.append(ux.assay(subject, "", texts, **how, folder=shared_ledgers(), say=progress))
