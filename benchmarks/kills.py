@@ -29,7 +29,9 @@ import numpy as np
 import torch
 
 import unexplained as ux
+from unexplained.assays.assay import assay as measure_assay
 from unexplained.assays.circuit import circuit as measure_circuit
+from unexplained.assays.rewrite import rewrite as measure_rewrite
 from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.ladder import train as training
 from unexplained.ladder.recipe import Recipe
@@ -72,7 +74,7 @@ def instruments() -> dict[str, Instrument]:
     once = ux.Settings(resamples=200)
 
     def assay(folder: Path) -> bytes:
-        return of_record(ux.assay(subject, "L0.H0", few, settings=once, folder=folder))
+        return of_record(measure_assay(subject, "L0.H0", few, settings=once, folder=folder))
 
     def sweep(folder: Path) -> bytes:
         return of_record(
@@ -85,7 +87,7 @@ def instruments() -> dict[str, Instrument]:
         ))  # fmt: skip
 
     def rewrite(folder: Path) -> bytes:
-        return of_record(ux.rewrite(subject, few, draws=2, settings=once, folder=folder))
+        return of_record(measure_rewrite(subject, few, draws=2, settings=once, folder=folder))
 
     return {
         "assay": Instrument(assay),

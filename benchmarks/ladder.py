@@ -12,7 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import unexplained as ux
+from unexplained.assays.assay import assay as measure_assay
+from unexplained.assays.rewrite import rewrite as measure_rewrite
+from unexplained.assays.sizes import sizes as measure_sizes
 from unexplained.assays.tasks import Asked
+from unexplained.assays.tasks import tasks as measure_tasks
 from unexplained.explanations.files import find_explanation
 from unexplained.fetch import cache_folder
 from unexplained.ladder.catalogue import catalogue
@@ -37,7 +41,7 @@ def induction(model: str, documents: int) -> AssayRecord:
     webmix = ux.text("webmix", subject, documents=documents, fit_documents=64,
                      block=block_of(model))  # fmt: skip
     scores = ux.head_scores(subject, repeats)
-    record = ux.assay(subject, ux.strongest(scores, 3), [webmix, repeats], heads=scores[:8],
+    record = measure_assay(subject, ux.strongest(scores, 3), [webmix, repeats], heads=scores[:8],
                       singles=3, folder=FOLDER)  # fmt: skip
     return record.model_copy(update={"texts": tuple(map(slim, record.texts))})
 
@@ -58,7 +62,7 @@ def rewritten(documents: int) -> Header:
     """All heads of the largest rung, in random orders, and a written program."""
     subject = ux.load("rung-6")
     text = ux.text("webmix", subject, documents=documents, fit_documents=64)
-    return ux.rewrite(
+    return measure_rewrite(
         subject, text, weaker=weaker_models(subject, text),
         programs=find_explanation(str(PROGRAM), text), folder=FOLDER,
     )  # fmt: skip
@@ -69,7 +73,7 @@ def over_sizes(documents: int) -> Header:
     known = catalogue()
     rungs = {ux.load(one.name): one.compute for one in known.rungs()}
     text = ux.text("webmix", next(iter(rungs)), documents=documents, fit_documents=64)
-    return ux.sizes(rungs, text, folder=FOLDER)
+    return measure_sizes(rungs, text, folder=FOLDER)
 
 
 def narrow(documents: int) -> Header:
@@ -83,7 +87,7 @@ def narrow(documents: int) -> Header:
         *(Asked(d, text, "a domain of webmix", ("domain", d)) for d in text.composition),
         Asked("repeats", repeats, "the second copy", ("copy", "second copy")),
     ]
-    return ux.tasks(subject, asked, weaker=weaker_models(subject, text), folder=FOLDER)
+    return measure_tasks(subject, asked, weaker=weaker_models(subject, text), folder=FOLDER)
 
 
 def lives(documents: int) -> Header:

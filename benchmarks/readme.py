@@ -14,6 +14,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import readme_assay
 import readme_ladder as ladder
 import readme_sweeps as tables
 from unexplained.record import AssayRecord, CircuitRecord, TextResult, load_record

@@ -30,7 +30,9 @@ from exact import PAIRS, text_of
 from test_assay import make_text
 from tiny import CONFIGS, VOCABULARY, tiny_model, tiny_tokenizer
 from unexplained.ablations import ABLATIONS, record_for
+from unexplained.assays.assay import assay as measure_assay
 from unexplained.assays.circuit import circuit as measure_circuit
+from unexplained.assays.rewrite import rewrite as measure_rewrite
 from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.circuits.edges import attribute_edges
 from unexplained.circuits.nodes import attribute_nodes
@@ -144,7 +146,7 @@ def plant(device: str) -> tuple[Subject, str, ux.Text]:
 
 def assayed(device: str) -> Numbers:
     subject, sites, text = plant(device)
-    return numbers_of(ux.assay(subject, sites, text, settings=SETTINGS, twin=False))
+    return numbers_of(measure_assay(subject, sites, text, settings=SETTINGS, twin=False))
 
 
 def swept(device: str) -> Numbers:
@@ -183,7 +185,7 @@ def weaker(device: str) -> Numbers:
 def rewritten(device: str) -> Numbers:
     subject = ux.load("attention-2", device=device)
     text = ladder_text(subject)
-    return numbers_of(ux.rewrite(subject, text, draws=1, settings=SETTINGS))
+    return numbers_of(measure_rewrite(subject, text, draws=1, settings=SETTINGS))
 
 
 EVERY_FAMILY: dict[str, Callable[[str, str], Numbers]] = {

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import unexplained as ux
+from unexplained.assays.assay import assay as measure_assay
 from unexplained.bars import context_gain
 from unexplained.errors import ExplanationError, MeasurementError
 from unexplained.evaluate import Edited, Other, evaluate
@@ -73,7 +74,7 @@ def texts_of(subject: Subject) -> tuple[Text, Text]:
 
 def run(name: str, *, twin: bool = False) -> AssayRecord:
     subject, site = subject_of(name)
-    return ux.assay(subject, site, texts_of(subject), settings=SETTINGS, twin=twin, singles=0)
+    return measure_assay(subject, site, texts_of(subject), settings=SETTINGS, twin=twin, singles=0)
 
 
 def test_the_true_explanation_scores_1_and_every_control_holds() -> None:
@@ -117,7 +118,7 @@ def share(name: str, tokens: np.ndarray, explanation: str) -> float:
     subject, site = subject_of(name)
     text = make_text("planned", subject, tokens, tokens)
     ladder = {one.name: one for one in induction_ladder().explanations}
-    record = ux.assay(
+    record = measure_assay(
         subject,
         site,
         text,
@@ -338,7 +339,7 @@ def test_an_explanation_that_cannot_stand_in_is_an_error(
     )
     subject, site = subject_of("strict_induction")
     with pytest.raises(ExplanationError, match=says):
-        ux.assay(
+        measure_assay(
             subject,
             site,
             texts_of(subject)[0],

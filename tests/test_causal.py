@@ -14,6 +14,8 @@ import torch
 import unexplained as ux
 from test_assay import make_text, subject_of
 from tiny import VOCABULARY, tiny_model, tiny_tokenizer
+from unexplained.assays.assay import assay as measure_assay
+from unexplained.assays.rewrite import rewrite as measure_rewrite
 from unexplained.errors import ExplanationError
 from unexplained.evaluate import evaluate, observe
 from unexplained.explanations import LIBRARY, Explanation, explanation, fit, patterns
@@ -320,9 +322,9 @@ def test_there_is_no_road_around(road: str) -> None:
     settings = ux.Settings(resamples=50)
     with pytest.raises(ExplanationError, match=r"position .* changes when the tokens"):
         if road == "assay":
-            ux.assay(subject, "L1.H0", text, explanations=[one], settings=settings, twin=False)
+            measure_assay(subject, "L1.H0", text, explanations=[one], settings=settings, twin=False)
         elif road == "rewrite":
-            ux.rewrite(subject, text, "L1.H0", explanations=[one], settings=settings, draws=1)
+            measure_rewrite(subject, text, "L1.H0", explanations=[one], settings=settings, draws=1)
         elif road == "gap":
             from unexplained.assays.gap import _claims
 

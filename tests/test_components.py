@@ -11,6 +11,7 @@ import torch
 import unexplained as ux
 from test_assay import make_text
 from tiny import VOCABULARY, tiny_subject
+from unexplained.assays.assay import assay as measure_assay
 from unexplained.explanations import explanation
 
 
@@ -40,7 +41,7 @@ def test_a_component_of_any_kind_is_assayed_with_its_controls_and_fits(where: st
     rows = [rng.integers(0, VOCABULARY, (10, 12)) for _ in range(2)]
     text = make_text("random", subject, rows[0], rows[1])
     one = claim(SITES[where])
-    record = ux.assay(
+    record = measure_assay(
         subject, where, text, explanations=[one, one.gated(), one.affine()],
         settings=ux.Settings(resamples=50),
     )  # fmt: skip

@@ -11,6 +11,7 @@ import torch
 
 import unexplained as ux
 from test_assay import make_text, subject_of
+from unexplained.assays.assay import assay as measure_assay
 from unexplained.evaluate import evaluate, observe
 from unexplained.explanations import LIBRARY, Explanation, explanation, fit, patterns
 from unexplained.explanations.fit import _elsewhere, sites_to_observe
@@ -124,7 +125,7 @@ def test_the_true_rule_of_a_planted_head_recovers_all_and_its_control_nothing(
     where: str, rule: str, name: str
 ) -> None:
     subject, text = bench()
-    record = ux.assay(
+    record = measure_assay(
         subject, where, text, explanations=[LIBRARY.get(rule).with_rest("first")],
         settings=ux.Settings(resamples=100), twin=False,
     )  # fmt: skip
@@ -137,7 +138,7 @@ def test_the_true_rule_of_a_planted_head_recovers_all_and_its_control_nothing(
 
 def test_where_no_control_can_tell_the_record_says_so_and_nothing_has_failed() -> None:
     subject, text = bench()
-    record = ux.assay(
+    record = measure_assay(
         subject, "L1.H0", text, explanations=[claim(evenly_back)],
         settings=ux.Settings(resamples=100), twin=False,
     )  # fmt: skip

@@ -14,6 +14,7 @@ import torch
 import unexplained as ux
 from test_assay import make_text, own_cache, texts_of  # noqa: F401  (own_cache is a fixture)
 from tiny import CONFIGS, tiny_model, tiny_tokenizer
+from unexplained.assays.assay import assay as measure_assay
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import Edited, evaluate, observe
 from unexplained.evaluate.activations import Activations
@@ -57,7 +58,7 @@ def test_an_assay_of_every_family_in_half_precision_has_only_numbers_and_its_con
     name: str, kind: torch.dtype
 ) -> None:
     subject = opened(name, kind)
-    record = ux.assay(subject, "L1.H0 L2.H3", copies(subject), settings=SETTINGS)
+    record = measure_assay(subject, "L1.H0 L2.H3", copies(subject), settings=SETTINGS)
     assert all(map(math.isfinite, numbers(json.loads(record.to_json()))))
     held = {check.name: check.holds for check in record.checks}
     assert held["the component itself"] and held["no explanation"]
@@ -71,7 +72,9 @@ def test_the_true_explanation_of_a_planted_head_scores_1_in_half_precision(
     plant = planted("strict_induction")
     subject = ux.load(plant.model.to(kind), tokenizer=plant.tokenizer, device="cpu", name="half")
     # The other head of its layer writes nothing.
-    record = ux.assay(subject, "L1.H0 L1.H1", texts_of(subject)[0], settings=SETTINGS, twin=False)
+    record = measure_assay(
+        subject, "L1.H0 L1.H1", texts_of(subject)[0], settings=SETTINGS, twin=False
+    )
     for name in ("strict induction, rest first", "own placement"):
         found = record.texts[0].row(name).recovered["mean"].value
         assert found == pytest.approx(1, abs=0.02)
@@ -109,8 +112,8 @@ def test_what_overflows_float16_is_named_with_the_advice_and_is_never_a_number()
         lambda: observe(subject, text, subject.sites("L0.mlp L1.H0.z")),
         lambda: evaluate(subject, text, []),
         lambda: ux.head_scores(subject, text),
-        lambda: ux.assay(subject, "L1.H0-1", text, settings=SETTINGS),
-        lambda: ux.assay(subject, "L1.H0-1", text, settings=SETTINGS, twin=False),
+        lambda: measure_assay(subject, "L1.H0-1", text, settings=SETTINGS),
+        lambda: measure_assay(subject, "L1.H0-1", text, settings=SETTINGS, twin=False),
     ):
         with pytest.raises(MeasurementError) as error:
             run()

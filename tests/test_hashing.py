@@ -18,7 +18,9 @@ import unexplained as ux
 from test_assay import make_text, subject_of
 from unexplained import hashing
 from unexplained.ablations import ABLATIONS, record_for
+from unexplained.assays.assay import assay as measure_assay
 from unexplained.assays.circuit import circuit as measure_circuit
+from unexplained.assays.rewrite import rewrite as measure_rewrite
 from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.evaluate import evaluate
 from unexplained.evaluate.conditions import Condition, Intact, key, modules_of
@@ -111,7 +113,7 @@ def copies(name: str = "strict_induction", documents: int = 12) -> tuple[ux.Subj
 
 def test_an_assays_code_is_inside(traced: list[tuple[Task, Job, set[str]]]) -> None:
     subject, text = copies()
-    ux.assay(subject, "L1.H0", text, settings=SETTINGS)
+    measure_assay(subject, "L1.H0", text, settings=SETTINGS)
     ran = require_inside(traced)
     assert {"subject/run.py", "evaluate/score.py", "explanations/fit.py", "ablations/mean.py",
             "text/ngrams.py", "explanations/library/strict_induction.py"} <= ran  # fmt: skip
@@ -144,7 +146,7 @@ def test_a_rewritings_and_a_programs_code_is_inside(
         return view.blank
 
     subject, text = copies()
-    ux.rewrite(subject, text, programs=[silent], settings=SETTINGS, draws=1)
+    measure_rewrite(subject, text, programs=[silent], settings=SETTINGS, draws=1)
     assert "explanations/program.py" in require_inside(traced)
 
 

@@ -21,6 +21,7 @@ import unexplained as ux
 from test_assay import make_text, subject_of
 from tiny import VOCABULARY, tiny_model, tiny_subject, tiny_tokenizer
 from unexplained.ablations import ABLATIONS
+from unexplained.assays.assay import assay as measure_assay
 from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.errors import ExplanationError, MeasurementError, SiteError
 from unexplained.evaluate import evaluate, observe
@@ -92,7 +93,7 @@ def text_of(kind: str) -> Text:
 
 def assayed(one: Explanation, sites: str = "L1.H0", kind: str = "repeated") -> AssayRecord:
     subject = tiny() if kind == "tiny" else planted()
-    return ux.assay(
+    return measure_assay(
         subject, sites, text_of(kind), explanations=[one], settings=SETTINGS, twin=False
     )
 
@@ -490,7 +491,7 @@ def first_alone(view: View) -> Tensor:
 def test_a_claim_that_is_the_code_of_another_is_measured_under_both_names() -> None:
     """`return view.z` is the code of the component itself, and was refused for its fingerprint."""
     again = claim(first_alone, name="first alone, again")
-    record = ux.assay(
+    record = measure_assay(
         planted(), "L1.H0", text_of("irregular"), settings=SETTINGS, twin=False,
         explanations=[claim(own_z, "z", "z"), claim(first_alone), again],
     )  # fmt: skip
@@ -694,7 +695,7 @@ def test_a_twin_reaches_as_far_as_the_model_on_its_fewer_documents(
 def test_an_assay_whose_long_documents_come_last_has_its_twin() -> None:
     """It was refused by the name of its donors, though the fit part has ten."""
     text = uneven(tiny(), [8] * 20 + [20] * 10, [20] * 12)
-    record = ux.assay(tiny(), "L1.H0", text, settings=SETTINGS)
+    record = measure_assay(tiny(), "L1.H0", text, settings=SETTINGS)
     assert any(row.kind == "twin" for row in record.texts[0].rows)
     assert record.texts[0].twin_seconds is not None
 

@@ -15,8 +15,11 @@ from typer.testing import CliRunner
 import unexplained as ux
 from kinds_of_text import lines, refusal
 from tiny import tiny_model, tiny_subject
+from unexplained.assays.assay import assay as measure_assay
 from unexplained.assays.circuit import circuit as measure_circuit
+from unexplained.assays.rewrite import rewrite as measure_rewrite
 from unexplained.assays.sweep import sweep as measure_sweep
+from unexplained.assays.tasks import tasks as measure_tasks
 from unexplained.cli import in_options, options_of
 from unexplained.cli.app import app
 from unexplained.errors import UnexplainedError
@@ -354,20 +357,20 @@ def test_a_behaviour_that_the_model_has_not_is_refused_in_options_of_the_command
 # --- the same from Python -----------------------------------------------------------------------
 
 ASKED: dict[str, tuple[Callable[[Subject, ux.Text], object], str]] = {
-    "assay: a layer that is not there": (lambda s, t: ux.assay(s, "L9.H9", t), "L9.H9"),
-    "assay: no explanation": (lambda s, t: ux.assay(s, "L0.H0", t, explanations=[]), "explanation"),
-    "assay: no text": (lambda s, t: ux.assay(s, "L0.H0", []), "text"),
-    "assay: singles below nothing": (lambda s, t: ux.assay(s, "L0.H0", t, singles=-1), "singles"),
+    "assay: a layer that is not there": (lambda s, t: measure_assay(s, "L9.H9", t), "L9.H9"),
+    "assay: no explanation": (lambda s, t: measure_assay(s, "L0.H0", t, explanations=[]), "explanation"),
+    "assay: no text": (lambda s, t: measure_assay(s, "L0.H0", []), "text"),
+    "assay: singles below nothing": (lambda s, t: measure_assay(s, "L0.H0", t, singles=-1), "singles"),
     "sweep: a measure that is not there": (
         lambda s, t: measure_sweep(s, "L0.H0", t, measure="lss"), "loss"),
     "sweep: a method that is not there": (
         lambda s, t: measure_sweep(s, "L0.H0", t, method="exakt"), "exact"),  # type: ignore[arg-type]
     "sweep: memory below nothing": (lambda s, t: measure_sweep(s, "L0.H0", t, memory=-1), "memory"),
     "sweep: six documents": (lambda s, t: measure_sweep(s, "L0.H0", t.first(6)), "documents"),
-    "rewrite: no draws": (lambda s, t: ux.rewrite(s, t, "L0.H0", draws=0), "draws"),
-    "rewrite: no explanations": (lambda s, t: ux.rewrite(s, t, " "), "empty"),
+    "rewrite: no draws": (lambda s, t: measure_rewrite(s, t, "L0.H0", draws=0), "draws"),
+    "rewrite: no explanations": (lambda s, t: measure_rewrite(s, t, " "), "empty"),
     "rewrite: a program that gives a pattern": (
-        lambda s, t: ux.rewrite(s, t, "L0.H0", programs=[ux.LIBRARY.get("strict_induction")]), "logits"),
+        lambda s, t: measure_rewrite(s, t, "L0.H0", programs=[ux.LIBRARY.get("strict_induction")]), "logits"),
     "evaluate: a part that is not there": (
         lambda s, t: evaluate(s, t, [], part="evl"), "eval"),  # type: ignore[arg-type]
     "evaluate: tokens of a condition that is not measured": (
@@ -375,7 +378,7 @@ ASKED: dict[str, tuple[Callable[[Subject, ux.Text], object], str]] = {
     "evaluate: a measure that is not there": (
         lambda s, t: evaluate(s, t, [], measure="margins"), "margin"),  # type: ignore[arg-type]
     "evaluate: an empty text": (lambda s, t: evaluate(s, t.first(0), []), "empty|no document|document"),
-    "tasks: none": (lambda s, t: ux.tasks(s, [], "L0.H0"), "task"),
+    "tasks: none": (lambda s, t: measure_tasks(s, [], "L0.H0"), "task"),
     "circuit: running text": (lambda s, t: measure_circuit(s, t), "pairs"),
 }  # fmt: skip
 

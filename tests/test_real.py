@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import unexplained as ux
+from unexplained.assays.assay import assay as measure_assay
 from unexplained.explanations import LIBRARY
 from unexplained.subject import Batch, Subject
 
@@ -44,7 +45,7 @@ def test_strict_induction_in_real_heads_explains_repeats_and_one_head_on_text_is
     assert scores[0].site == "L18.H6" and scores[0].induction > 0.8
     strict = LIBRARY.get("strict_induction")
     settings = ux.Settings(resamples=200)
-    record = ux.assay(
+    record = measure_assay(
         subject, "L18.H6-7 L17.H3-5", repeats,
         explanations=[strict], settings=settings, twin=False, singles=0,
     )  # fmt: skip
@@ -53,7 +54,7 @@ def test_strict_induction_in_real_heads_explains_repeats_and_one_head_on_text_is
     assert 0.9 < row.recovered["mean"].value < 1.3
     assert all(check.holds for check in record.checks)
     text = ux.text("webmix", subject, documents=6, fit_documents=10, block=96)
-    alone = ux.assay(
+    alone = measure_assay(
         subject, "L18.H6", text,
         explanations=[strict], settings=settings, twin=False, singles=0,
     )  # fmt: skip

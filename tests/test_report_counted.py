@@ -15,6 +15,7 @@ from sample_record import sample_record
 from sample_rewrite import sample_rewrite
 from test_assay import make_text, own_cache, subject_of, texts_of  # noqa: F401  (own_cache is a fixture)
 from test_gap import ledger_of
+from unexplained.assays.assay import assay as measure_assay
 from unexplained.assays.rewrite import _verdict
 from unexplained.assays.verdict import cruxes_of
 from unexplained.explanations.program import fit_program
@@ -125,7 +126,9 @@ def test_an_assay_counts_all_and_records_it() -> None:
     text = texts_of(subject)[0]
     rng = np.random.default_rng(1)
     many = make_text("repeated", subject, repeated(rng, 40, 12), repeated(rng, 20, 12))
-    record = ux.assay(subject, site, [text, many], settings=ux.Settings(resamples=50), singles=1)
+    record = measure_assay(
+        subject, site, [text, many], settings=ux.Settings(resamples=50), singles=1
+    )
     for one, source in zip(record.texts, (text, many), strict=True):
         rows = {row.name: row for row in one.rows}
         assert set(NAMES) <= set(rows)

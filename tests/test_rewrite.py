@@ -11,9 +11,13 @@ import pytest
 import unexplained as ux
 from test_assay import make_text, own_cache, subject_of  # noqa: F401  (own_cache is a fixture)
 from test_gap import ledger_of
+from unexplained.assays.assay import assay as measure_assay
 from unexplained.assays.rewrite import _break_even, choose, counts_of, rules
+from unexplained.assays.rewrite import rewrite as measure_rewrite
 from unexplained.assays.sizes import ALL_ABLATED, ALL_EXPLAINED, slope_of
+from unexplained.assays.sizes import sizes as measure_sizes
 from unexplained.assays.tasks import Asked
+from unexplained.assays.tasks import tasks as measure_tasks
 from unexplained.errors import ExplanationError, MeasurementError
 from unexplained.evaluate import AnotherModel, Edited, Other, distinct, joint, observe
 from unexplained.explanations import LIBRARY, explanation, fit
@@ -70,7 +74,7 @@ def test_an_explanation_is_never_chosen_that_is_worse_than_the_mean_on_the_fit_p
 def test_rewriting_the_planted_head_keeps_the_model_and_ablating_it_does_not(
     subject: Subject, text: Text
 ) -> None:
-    record = ux.rewrite(
+    record = measure_rewrite(
         subject, text, "L1.H0", weaker=weaker(subject), explanations=[TRUE], draws=2,
         settings=SETTINGS,
     )  # fmt: skip
@@ -87,7 +91,7 @@ def test_rewriting_the_planted_head_keeps_the_model_and_ablating_it_does_not(
 
 
 def test_orders_share_their_last_step_and_nest(subject: Subject, text: Text) -> None:
-    record = ux.rewrite(subject, text, "L*.H*", draws=3, settings=SETTINGS)
+    record = measure_rewrite(subject, text, "L*.H*", draws=3, settings=SETTINGS)
     last = {s.explained.value for s in record.steps if s.count == record.components}
     assert len(last) == 1
     assert [s.count for s in record.steps if s.draw == 0] == list(counts_of(record.components))
@@ -129,7 +133,7 @@ def test_a_whole_program_is_refused_where_a_component_is_meant(
         return view.tokens
 
     with pytest.raises(ExplanationError, match="rewrite"):
-        ux.assay(subject, "L1.H0", text, explanations=[program])
+        measure_assay(subject, "L1.H0", text, explanations=[program])
 
 
 def test_the_slope_over_sizes_by_hand() -> None:
@@ -160,7 +164,7 @@ def test_a_slope_is_refused_where_the_fraction_of_a_run_is() -> None:
 
 def test_two_sizes_give_no_slope(subject: Subject, text: Text) -> None:
     with pytest.raises(MeasurementError, match="it takes 3"):
-        ux.sizes({subject: 1.0, subject.twin(1): 2.0}, text)
+        measure_sizes({subject: 1.0, subject.twin(1): 2.0}, text)
 
 
 def test_a_task_that_only_the_model_can_do_appears_all_at_once(
@@ -169,7 +173,7 @@ def test_a_task_that_only_the_model_can_do_appears_all_at_once(
     rng = np.random.default_rng(1)
     plain = make_text("irregular", subject, irregular(rng, 10, 40), irregular(rng, 10, 40))
     asked = [Asked("all", plain, "everything"), Asked("copying", text, "repeats")]
-    record = ux.tasks(subject, asked, "L1.H0", weaker=weaker(subject), explanations=[TRUE],
+    record = measure_tasks(subject, asked, "L1.H0", weaker=weaker(subject), explanations=[TRUE],
                       settings=SETTINGS)  # fmt: skip
     assert record.texts == {one.name: one.text.fingerprint for one in asked}
     assert set(record.others) == {one.name for one in weaker(subject)}
@@ -201,7 +205,9 @@ def test_an_explanation_that_is_good_on_the_task_alone_shows_as_that(
     rng = np.random.default_rng(1)
     broad = make_text("irregular", subject, irregular(rng, 10, 40), irregular(rng, 10, 40))
     asked = [Asked("copying", text), Asked("all", broad)]
-    record = ux.tasks(subject, asked, "L1.H0", explanations=[fixed_distance], settings=SETTINGS)
+    record = measure_tasks(
+        subject, asked, "L1.H0", explanations=[fixed_distance], settings=SETTINGS
+    )
     copying, everything = (task.points[-1].recovered.value for task in record.tasks)
     assert copying > 0.8 and everything < 0.5
 
@@ -210,29 +216,33 @@ def test_tasks_are_named_once_and_a_stronger_model_is_no_reference(
     subject: Subject, text: Text
 ) -> None:
     with pytest.raises(MeasurementError, match="once"):
-        ux.tasks(subject, [Asked("a", text), Asked("a", text)], "L1.H0")
+        measure_tasks(subject, [Asked("a", text), Asked("a", text)], "L1.H0")
     with pytest.raises(MeasurementError, match="not among the models"):
-        ux.tasks(subject, [Asked("a", text)], "L1.H0", weaker=weaker(subject), reference="x",
+        measure_tasks(subject, [Asked("a", text)], "L1.H0", weaker=weaker(subject), reference="x",
                  settings=SETTINGS)  # fmt: skip
     strong, (weak, _) = subject, weaker(subject)
     with pytest.raises(MeasurementError, match="not weaker"):
-        ux.tasks(subject.twin(1), [Asked("a", text)], "L1.H0", reference="strong",
+        measure_tasks(subject.twin(1), [Asked("a", text)], "L1.H0", reference="strong",
                  weaker=[weak, Other("strong", AnotherModel(strong))], settings=SETTINGS)  # fmt: skip
 
 
 def test_sizes_go_by_compute_and_not_by_the_order_given(subject: Subject, text: Text) -> None:
     models = [subject, subject.twin(1), subject.twin(2)]
     with pytest.raises(MeasurementError, match="over 1 sizes"):
-        ux.sizes(dict.fromkeys(models, 5.0), text)
+        measure_sizes(dict.fromkeys(models, 5.0), text)
 
 
 def test_where_no_rule_is_better_than_the_mean_nothing_is_recovered_and_it_is_measured_once(
     subject: Subject, text: Text
 ) -> None:
-    record = ux.rewrite(subject, text, "L1.H0", explanations=[FALSE], draws=1, settings=SETTINGS)
+    record = measure_rewrite(
+        subject, text, "L1.H0", explanations=[FALSE], draws=1, settings=SETTINGS
+    )
     (step,) = record.steps
     assert step.explained == step.ablated and step.recovered.value == 0.0
-    tasks = ux.tasks(subject, [Asked("a", text)], "L1.H0", explanations=[FALSE], settings=SETTINGS)
+    tasks = measure_tasks(
+        subject, [Asked("a", text)], "L1.H0", explanations=[FALSE], settings=SETTINGS
+    )
     assert tasks.tasks[0].points[0].accuracy == tasks.tasks[0].ablated
     one, two = Edited("a", (), "same"), Edited("b", (), "same")
     once, names = distinct([one, two, Edited("c", (), "other")])

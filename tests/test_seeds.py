@@ -14,6 +14,7 @@ from scipy import stats
 import unexplained as ux
 from test_ladder import pydocs_like
 from unexplained.assays.sizes import _verdict
+from unexplained.assays.sizes import sizes as measure_sizes
 from unexplained.errors import MeasurementError
 from unexplained.estimators import (
     Slope,
@@ -190,7 +191,7 @@ def rungs() -> dict[str, Subject]:
 
 def measured(models: dict[str, Subject], text: Text) -> SizesRecord:
     known = catalogue()
-    return ux.sizes(
+    return measure_sizes(
         {one: known.named(name).compute for name, one in models.items()}, text,
         explanations=[LIBRARY.get("previous_token")], settings=Settings(resamples=200),
     )  # fmt: skip
@@ -225,7 +226,7 @@ def test_one_model_under_two_names_is_no_second_run(rungs: dict[str, Subject]) -
     models = [rungs["rung-1"], again, rungs["rung-2"], rungs["rung-3"]]
     text = ux.text("repeats", again, documents=8, fit_documents=8, block=24)
     with pytest.raises(MeasurementError, match="one model"):
-        ux.sizes(dict(zip(models, (1e9, 1e9, 1e10, 1e11), strict=True)), text)
+        measure_sizes(dict(zip(models, (1e9, 1e9, 1e10, 1e11), strict=True)), text)
 
 
 def test_a_rung_stands_for_its_runs_and_a_seed_for_itself() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 import unexplained as ux
 from test_assay import make_text, subject_of
+from unexplained.assays.assay import assay as measure_assay
 from unexplained.assays.circuit import circuit as measure_circuit
 from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.record import CircuitRecord, Header, Number, SweepRecord
@@ -149,7 +150,7 @@ def test_an_assay_states_what_its_twin_took_and_how_often_the_model_is_right() -
     subject, _ = subject_of("strict_induction")
     tokens = repeated(np.random.default_rng(5), 16, 12)
     text = make_text("copies", subject, tokens, tokens, second_copy=13)
-    record = ux.assay(subject, "L1.H0", text, settings=SETTINGS)
+    record = measure_assay(subject, "L1.H0", text, settings=SETTINGS)
     (result,) = record.texts
     assert result.twin_seconds is not None and result.twin_seconds <= record.seconds
     assert any(row.kind == "twin" for row in result.rows)
@@ -174,7 +175,7 @@ def test_faithful_is_not_reliable() -> None:
     subject, _ = subject_of("empty")
     tokens = repeated(np.random.default_rng(5), 12, 12)
     text = make_text("copies", subject, tokens, tokens, second_copy=13)
-    record = ux.assay(subject, "L1.H0", text, settings=SETTINGS, twin=False)
+    record = measure_assay(subject, "L1.H0", text, settings=SETTINGS, twin=False)
     itself = record.texts[0].row("the component itself")
     assert itself.agreement.value == 1
     assert itself.reliability is not None and (itself.reliability.value or 0) < 0.1
