@@ -105,6 +105,9 @@ def explanations() -> None:
 def report(
     record: Annotated[Path, typer.Argument(help="A record.json.")],
     out: Annotated[Path, typer.Option(help="Where the HTML page goes.")] = Path("report.html"),
+    full: Annotated[
+        bool, typer.Option("--full", help="Print all of it, with what is folded on the page.")
+    ] = False,
 ) -> None:
     """Draw a record as a page again."""
     from unexplained.places import require_apart, require_writable
@@ -114,5 +117,5 @@ def report(
     require_apart({"record": record, "report": out})
     require_writable(out, "report")
     found = load_record(record)
-    print_record(found, OUT)
+    print_record(found, OUT, full=full)
     say_written(write_report(found, out))

@@ -11,7 +11,8 @@ from unexplained.record.blocks import Block, Cell, Checks, Column, Prose, Sectio
 from unexplained.report import visible
 from unexplained.report.drawable import drawable
 from unexplained.report.drawn import Notes, drawn
-from unexplained.report.shown import assay
+from unexplained.report.shown.assay_rows import in_order, on_few
+from unexplained.report.shown.assay_strata import families
 from unexplained.report.tables import counted
 
 _SPECIAL = str.maketrans(
@@ -123,7 +124,7 @@ def markdown_table(
         Lines of Markdown without a final newline. Losses and KL are in nats per token.
     """
     against = tuple(text.damage) if ablations is None else tuple(ablations)
-    cut = next((found for found in assay.families(text) if found.name == family), None)
+    cut = next((found for found in families(text) if found.name == family), None)
     labels = tuple(s.label for s in cut.columns) if cut else ()
     headings = [
         "row",
@@ -136,7 +137,7 @@ def markdown_table(
     ]
     lines = [_line([_safe(heading) for heading in headings])]
     lines.append(_line(["---", "---"] + ["---:"] * (len(headings) - 2)))
-    for row in assay.in_order(text):
+    for row in in_order(text):
         if row.kind in kinds:
             lines.append(_line(_cells(row, text, against, family, labels)))
     return "\n".join([*lines, *(_counted(text) if "baseline" in kinds else ())])
@@ -188,7 +189,7 @@ def _cells(
 ) -> list[str]:
     strata = {s.label: s.recovered for s in row.strata if s.family == family}
     return [
-        _safe(f"{row.name} ({few})" if (few := assay.on_few(row, text)) else row.name),
+        _safe(f"{row.name} ({few})" if (few := on_few(row, text)) else row.name),
         _safe(", ".join(row.reads) or fmt.MISSING),
         _number(row.increase),
         *(_number(row.recovered.get(name), share=True) for name in against),
