@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unexplained.instruments import assay
+from unexplained.instruments._assay_rows import in_order, on_few
+from unexplained.instruments._assay_strata import families
 from unexplained.record import Kind, Number, Row, TextResult
 from unexplained.record import format as fmt
 from unexplained.record.tables import counted
@@ -34,7 +35,7 @@ def markdown_table(
         Lines of Markdown without a final newline. Losses and KL are in nats per token.
     """
     against = tuple(text.damage) if ablations is None else tuple(ablations)
-    cut = next((found for found in assay.families(text) if found.name == family), None)
+    cut = next((found for found in families(text) if found.name == family), None)
     labels = tuple(s.label for s in cut.columns) if cut else ()
     headings = [
         "row",
@@ -47,7 +48,7 @@ def markdown_table(
     ]
     lines = [line([safe(heading) for heading in headings])]
     lines.append(line(["---", "---"] + ["---:"] * (len(headings) - 2)))
-    for row in assay.in_order(text):
+    for row in in_order(text):
         if row.kind in kinds:
             lines.append(line(_cells(row, text, against, family, labels)))
     return "\n".join([*lines, *(_counted(text) if "baseline" in kinds else ())])
@@ -63,7 +64,7 @@ def _cells(
 ) -> list[str]:
     strata = {s.label: s.recovered for s in row.strata if s.family == family}
     return [
-        safe(f"{row.name} ({few})" if (few := assay.on_few(row, text)) else row.name),
+        safe(f"{row.name} ({few})" if (few := on_few(row, text)) else row.name),
         safe(", ".join(row.reads) or fmt.MISSING),
         _number(row.increase),
         *(_number(row.recovered.get(name), share=True) for name in against),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from pydantic import BaseModel
+from unexplained.report.shown import assay, assay_rows, assay_strata
 
 from sample_record import sample_record
 from sample_rows import refused
@@ -14,7 +15,6 @@ from unexplained.record import AssayRecord, Number, TextResult
 from unexplained.record.blocks import Forest, Table, cells, walk
 from unexplained.report import render
 from unexplained.report.drawn import drawn
-from unexplained.report.shown import assay
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_strata_stand_in_reading_order_and_the_twin_apart(text: TextResult) -> N
         row.model_copy(update={"strata": tuple(reversed(text.rows[4].strata))})
         for row in (text.rows[4], twin)
     )
-    found = assay.families(text.model_copy(update={"rows": rows}))
+    found = assay_strata.families(text.model_copy(update={"rows": rows}))
     assert [family.name for family in found] == ["recurrence", "position", "domain"]
     assert [s.label for s in found[1].columns] == ["first 16", "16-63", "64-127"]
     assert found[0].columns[0].label == "first time"
@@ -142,26 +142,26 @@ def test_strata_stand_in_reading_order_and_the_twin_apart(text: TextResult) -> N
 def test_the_sentence_on_scales_names_the_extremes_of_the_claim_in_the_token_view(
     text: TextResult,
 ) -> None:
-    assert assay.differ(text, "mean").startswith(
+    assert assay_rows.differ(text, "mean").startswith(
         "“strict induction” scores 45% on one scale (loss recovered against mean) and 23.1% on "
         "another (variance explained)."
     )
     rows = tuple(row.model_copy(update={"variance": None, "direct": {}}) for row in text.rows)
-    assert assay.differ(text.model_copy(update={"rows": rows}), "mean") == ""
+    assert assay_rows.differ(text.model_copy(update={"rows": rows}), "mean") == ""
 
 
 def test_a_chart_whose_every_fraction_is_refused_turns_to_another_scale(
     record: AssayRecord, text: TextResult
 ) -> None:
-    assert assay.forest_against(text, "mean") == ("mean", "")
-    against, why = assay.forest_against(text, "resample")
+    assert assay_rows.forest_against(text, "mean") == ("mean", "")
+    against, why = assay_rows.forest_against(text, "resample")
     assert against == "mean" and "Against resample ablation" in why
     rows = tuple(
         row.model_copy(update={"recovered": dict.fromkeys(row.recovered, refused())})
         for row in text.rows
     )
     nothing = text.model_copy(update={"rows": rows})
-    assert assay.forest_against(nothing, "mean")[0] == ""
+    assert assay_rows.forest_against(nothing, "mean")[0] == ""
     changed = record.model_copy(update={"texts": (nothing,)})
     assert "Increase in loss over the intact model" in words_of(render(changed))
     forest = forest_of(changed, "text-1/recovered")
@@ -190,7 +190,7 @@ def test_an_ablation_that_costs_nothing_that_can_be_told_says_so(record: AssayRe
 def test_rows_stand_by_kind_and_their_strokes_are_the_other_ablations(record: AssayRecord) -> None:
     tracks = forest_of(record, "text-1/recovered").tracks
     groups = list(dict.fromkeys(track.group for track in tracks))
-    assert groups == [heading for _, heading in assay.GROUPS]
+    assert groups == [heading for _, heading in assay_rows.GROUPS]
     strict = next(track for track in tracks if track.name == "strict induction")
     assert strict.marks == ("fractions/strict induction/against mean",)
     assert [o.split("/")[-1] for o in strict.others] == ["against zero", "against resample"]
