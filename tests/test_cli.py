@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 from sample_record import sample_record
 from unexplained.cli.app import app
 from unexplained.cli.progress import Progress
-from unexplained.cli.shared import is_pairs
 from unexplained.errors import ExplanationError, TextError
 from unexplained.explanations.files import find_explanation
 from unexplained.record import (
@@ -28,6 +27,7 @@ from unexplained.record import (
     SweepRecord,
     load_record,
 )
+from unexplained.text.named import is_pairs
 
 RUN = CliRunner()
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drawing import render
 from sample_compute import COMPUTES, explained, flops, law
 from sample_record import sample_record
 from sample_rows import HOSTILE_NAME
@@ -18,7 +19,7 @@ from test_scales import scale_of
 from unexplained.bars.scales import compute, everyone
 from unexplained.record import AssayRecord, Number, Scale, TextResult
 from unexplained.record.blocks import Compute, cells
-from unexplained.report import curveplot, render
+from unexplained.report import curveplot
 from unexplained.report.placing import APART, SHORT, apart
 
 ROLES = {"mean": "ablation", "strict induction": "explanation", "affine map": "fitted"}

@@ -15,12 +15,12 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 from typer.testing import CliRunner
 
 import unexplained as ux
+from drawing import text_table, write_report
 from tiny import _LLAMA
 from unexplained import Member, family
 from unexplained.assays.family import BITS
 from unexplained.errors import CurveError, MeasurementError, TextError
 from unexplained.record import FamilyRecord, load_record
-from unexplained.report import text_table, write_report
 from unexplained.stats import Settings
 from unexplained.subject import Subject
 from unexplained.text.alike import OPENING, alike
@@ -262,8 +262,9 @@ def test_bad_input_is_refused(prose: str) -> None:
 
 
 def test_the_command_line_reads_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from unexplained.cli.app import app
     from unexplained.cli.curve import _named
+
+    from unexplained.cli.app import app
 
     assert _named("a=b=1e20") == ("a=b", 1e20)
     assert _named("EleutherAI/pythia-70m=70e6x3e11") == ("EleutherAI/pythia-70m", 6 * 70e6 * 3e11)

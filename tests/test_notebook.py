@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from drawing import notebook_html
 from sample_blocks import SAMPLES
 from sample_record import sample_record
 from sample_tasks import sample_tasks
@@ -14,7 +15,6 @@ from test_report import PAYLOAD, Elements, assert_harmless, words_of
 from unexplained.record import Number, Record
 from unexplained.record import format as fmt
 from unexplained.record.blocks import Section, Table, below
-from unexplained.report import notebook_html
 
 
 @pytest.fixture(params=sorted(SAMPLES))

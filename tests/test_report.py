@@ -15,20 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import escape
 
+from drawing import markdown, notebook_html, render, text_table, write_report
 from sample_record import sample_record
 from sample_rows import HOSTILE_NAME, HOSTILE_TOKENS, NOISE
 from unexplained.errors import RecordError
 from unexplained.record import AssayRecord, Number
-from unexplained.report import (
-    charts,
-    markdown_table,
-    notebook_html,
-    page,
-    render,
-    text_table,
-    visible,
-    write_report,
-)
+from unexplained.report import charts, page, visible
 
 TEMPLATES = Path(page.__file__).parent / "templates"
 PAYLOAD = (
@@ -250,14 +242,13 @@ def test_the_bare_record_is_drawn_too(record: AssayRecord) -> None:
     )
     assert_harmless(render(empty))
     assert "repeats" in text_table(empty)
-    assert markdown_table(bare).count("\n") == 1
     assert "repeats" in notebook_html(empty)
 
 
 def test_the_same_record_gives_the_same_page_and_is_left_as_it_was(record: AssayRecord) -> None:
     before = record.to_json()
     assert render(record) == render(sample_record())
-    text_table(record), notebook_html(record), markdown_table(record.texts[0])
+    text_table(record), notebook_html(record), markdown(record)
     assert record.to_json() == before
 
 

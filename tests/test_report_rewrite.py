@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from test_report_compute import NOT_A_VERDICT, VERDICTS
-from unexplained.report.shown import rewrite, sizes
 
+from drawing import drawn, render, text_table
 from sample_family import sample_family
 from sample_rewrite import EXPLAINED, RUNGS, sample_rewrite, sample_sizes, size
 from sample_rows import refused, share
 from sample_tasks import sample_tasks
 from test_report import words_of
+from test_scales import NOT_A_VERDICT, VERDICTS
+from unexplained.instruments import rewrite, sizes
 from unexplained.record import Header, Number, RewriteRecord, SizesRecord
 from unexplained.record.blocks import Block, Chart, Row, Section, Table, walk
-from unexplained.report import plots, render, text_table
-from unexplained.report.drawn import drawn
+from unexplained.report import plots
 from unexplained.report.pen import Pen
 
 RECORDS = {

@@ -5,17 +5,17 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from unexplained.report.shown import tasks
 
+from drawing import drawn, render, text_table
 from sample_rows import HOSTILE_DOMAIN, refused
 from sample_tasks import COUNTS, near, points, sample_tasks, task
 from test_report import words_of
 from test_report_rewrite import listed, one_block, plot_of, table_of
+from unexplained.instruments import tasks
 from unexplained.record import Number, TasksRecord
 from unexplained.record.blocks import Chart, Forest, Table, walk
 from unexplained.record.tasks import Task
-from unexplained.report import plots, render, text_table
-from unexplained.report.drawn import drawn
+from unexplained.report import plots
 from unexplained.report.terms import WHOLE
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sample_compute import BELOW_FLOOR, FAR, bars
+from drawing import render
+from sample_compute import bars
 from sample_record import sample_record
 from sample_rows import share
 from test_report import words_of
@@ -20,7 +21,7 @@ from unexplained.record import AssayRecord, Number, Scale, TextResult
 from unexplained.record import format as fmt
 from unexplained.record.blocks import Prose, Section, Table
 from unexplained.record.compute import Left
-from unexplained.report import glossary, markdown_bars, markdown_compute, render
+from unexplained.report import glossary
 from unexplained.report.terms import COMPUTE
 
 VERDICTS = re.compile(r"\b(pass(es|ed)?|fail(s|ed|ure)?|good enough|succe\w+)\b", re.IGNORECASE)
@@ -242,7 +243,6 @@ def test_no_word_of_the_section_is_a_verdict(text: TextResult, section: str) -> 
 
     assert verdicts("it passed") and verdicts("a failure") and not verdicts("no bar is a pass mark")
     assert not verdicts(words_of(section))
-    assert not verdicts(markdown_bars(text) + markdown_compute(text))
 
 
 def test_every_term_of_the_section_is_in_the_glossary(record: AssayRecord, section: str) -> None:
@@ -265,28 +265,7 @@ def test_unigram_tables_are_explained_where_they_are_a_baseline(record: AssayRec
     assert "<dt>unigram</dt>" in render(changed)
 
 
-# Markdown
-
-
-def test_the_markdown_tables_have_the_same_cells_in_every_line(text: TextResult) -> None:
-    recovered, scores = markdown_bars(text).split("\n\n")
-    for table, cells, lines in (
-        (markdown_compute(text).split("\n\n")[0], 9, 2 + 11),
-        (recovered, 6, 2 + 4 + 6),
-        (scores, 13, 2 + 4),
-    ):
-        split = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines()]
-        assert {len(row) for row in split} == {cells} and len(split) == lines
-        assert "<script" not in table
-    words = markdown_compute(text)
-    assert "| strict induction | 3.610 [3.580, 3.640] | 7.8 × 10¹²" in words
-    assert FAR in words and BELOW_FLOOR in words and "E 1.80" in words
-    assert "| rung-6 (weaker model: r) |" in recovered
-    empty = text.model_copy(update={"bars": (), "scale": None})
-    assert markdown_bars(empty) == markdown_compute(empty) == ""
-
-
-@pytest.mark.parametrize("name", ["compute", "weaker", "term", "terms", "charts"])
+@pytest.mark.parametrize("name", ["term", "terms", "charts"])
 def test_the_examples_in_the_docstrings_hold(name: str) -> None:
     module = importlib.import_module(f"unexplained.report.{name}")
     assert doctest.testmod(module).failed == 0

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 from pydantic import BaseModel
-from unexplained.report.shown import assay, assay_rows, assay_strata
 
+from drawing import drawn, render
 from sample_record import sample_record
 from sample_rows import refused
 from test_report import words_of
+from unexplained.instruments import _assay_rows as assay_rows
+from unexplained.instruments import _assay_strata as assay_strata
+from unexplained.instruments import assay
 from unexplained.record import AssayRecord, Number, TextResult
 from unexplained.record.blocks import Forest, Table, cells, walk
-from unexplained.report import render
-from unexplained.report.drawn import drawn
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,7 @@ def with_more(record: AssayRecord) -> AssayRecord:
 
 def test_every_number_of_a_record_is_in_a_cell(record: AssayRecord) -> None:
     for one in (record, told_apart(with_more(record))):
-        shown = list(cells(assay.shown(one).blocks))
+        shown = list(cells(tuple(assay.blocks(one))))
         there = [number for _, number in shown]
         lost = [path for path, number in numbers_in(one) if number not in there]
         assert not lost

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from drawing import drawn, render, text_table
 from sample_circuit import EDGES, UNIT, WITHIN, curve, sample_circuit
 from sample_record import sample_record
 from test_report import PAYLOAD, assert_harmless, swap_texts, words_of
 from unexplained.record import CircuitRecord, load_record
 from unexplained.record.blocks import Chart, Forest, Table, walk
-from unexplained.report import glossary, plots, render, text_table
-from unexplained.report.drawn import drawn
+from unexplained.report import glossary, plots
 from unexplained.report.pen import Pen
 from walked import all_different, numbers_in
 

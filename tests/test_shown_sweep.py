@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from drawing import drawn, render, text_table
 from sample_rows import nats, refused
 from sample_sweep import effect, sample_sweep, sample_sweep_of_pairs
 from test_report import PAYLOAD, assert_harmless, swap_texts, words_of
 from unexplained.errors import RecordError
 from unexplained.record import Effect, SweepRecord, load_record
 from unexplained.record.blocks import Block, Forest, Grid, Table, walk
-from unexplained.report import render, text_table
-from unexplained.report.drawn import drawn
 from unexplained.report.pen import Pen, Shades
 from walked import all_different, numbers_in
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import unexplained as ux
+from drawing import render, text_table
 from test_assay import make_text, subject_of
 from unexplained.assays.assay import assay as measure_assay
 from unexplained.assays.circuit import circuit as measure_circuit
 from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.record import CircuitRecord, Header, Number, SweepRecord
-from unexplained.report import render, text_table
 from unexplained.study.twins import TWIN_DOCUMENTS, few
 from unexplained.subject import Subject
 from unexplained.testbeds import prompts
