@@ -108,7 +108,7 @@ def _over_sizes(record: SizesRecord) -> Section:
                         key="slope",
                         name="Change of the fraction recovered",
                         note="percentage points for ten times the training compute",
-                        cells=(record.slope.model_copy(update={"unit": ""}),),
+                        cells=(record.slope,),
                     ),
                 ),
             ),

@@ -116,9 +116,8 @@ def unit(value: Cell, style: Style = "plain") -> str:
     """
     if not isinstance(value, Number) or value.value is None:
         return ""
-    return (
-        "" if style not in ("plain", "compute") or value.unit in ("share", "times") else value.unit
-    )
+    says_itself = style not in ("plain", "compute") or value.unit in ("share", "times")
+    return "" if says_itself else value.unit
 
 
 def points(number: Number | None) -> Shown:
