@@ -34,6 +34,7 @@ from unexplained.ledger import Ledger
 from unexplained.record import Number
 from unexplained.record.bars import Concentration, OverRuns
 from unexplained.record.gap import GapRecord
+from unexplained.shares import FEW, percent, within
 from unexplained.sites import Site
 from unexplained.stats import Settings, written
 from unexplained.subject import Subject
@@ -41,7 +42,6 @@ from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
 
 INTACT, ABLATION = "intact", "mean"
-FEW = "too few documents for an interval"
 
 
 @neutrally
@@ -189,7 +189,9 @@ def _over(
     """The gap over all pairs of runs, under the models' own names."""
     others = [(one.name, two.name) for one, two in runs]
     found = over_pairs(ledger, [(INTACT, weak.name), *others], settings=settings)
-    return found.model_copy(update={"pairs": ((subject.name, weak.name), *others)})
+    # Runs add normal noise to a share, which does not know that nothing lies beyond 0 and 1.
+    worse = within(found.worse, 0, 1)
+    return found.model_copy(update={"pairs": ((subject.name, weak.name), *others), "worse": worse})
 
 
 def _require_apart(
@@ -246,7 +248,4 @@ def _size(gap: Number) -> str:
 def _carried(effective: Number) -> str:
     if effective.low is None and effective.high is None:
         return f"is not told to be spread in any way (refused: {effective.refused or FEW})"
-    return (
-        f"is as concentrated as if {written(effective, scale=100, spec='.0f', mark='%')} of the "
-        "tokens carried all of it evenly"
-    )
+    return f"is as concentrated as if {percent(effective)} of the tokens carried all of it evenly"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from unexplained.record import Crux, Number, TextResult
+from unexplained.shares import FEW, percent
 from unexplained.stats import written
 
 
 def verdict_of(texts: Sequence[TextResult], primary: str, heads: int, reference: str) -> str:
     """What was found on each text, in words; never a bare pass or fail."""
-    parts, few = [], "too few documents for an interval"
+    parts = []
     for text in texts:
         row = text.row(primary)
         cost = text.damage[reference]
@@ -20,7 +21,7 @@ def verdict_of(texts: Sequence[TextResult], primary: str, heads: int, reference:
             f"{heads} component{'s' if heads > 1 else ''} costs "
             f"({written(cost, spec='.4f')} nats per token)"
             if share.value is not None and cost.low is not None
-            else f"on {text.name} the share it accounts for is refused: {share.refused or few}"
+            else f"on {text.name} the share it accounts for is refused: {share.refused or FEW}"
         )
         if variance is not None and variance.low is not None:
             said += f", and for {percent(variance)} of the variance of their outputs"
@@ -128,16 +129,3 @@ def _compute(text: TextResult, primary: str) -> list[Crux]:
             "that the model's own loss is worth",
         )
     ]
-
-
-def percent(number: Number) -> str:
-    """A share in per cent with its interval, or why there is none: no share stands without one."""
-    if number.value is None:
-        return f"(refused: {number.refused})"
-    if number.low is None and number.high is None:
-        return "(refused: too few documents for an interval)"
-    # No digit that the interval makes meaningless.
-    ends = (number.low, number.high)
-    fine = None not in ends and (number.high or 0.0) - (number.low or 0.0) < 0.05
-    spec = ".1f" if fine else ".0f"
-    return written(number, scale=100, spec=spec, mark="%")

@@ -45,7 +45,7 @@ class Ranks:
         sure, could, of = len(self.surely(top)), len(self.possibly(top)), self.rank.size
         who = f"are among the {top} largest" if top > 1 else "is the largest"
         if sure == could:
-            return f"which of {of} components {who} is told at the level of {self.level:.0%}"
+            return f"which of {of} components {who} is told at the level of {100 * self.level:g}%"
         if not sure:
             return f"which of {of} components {who} is within noise: {could} could be"
         return (

@@ -176,7 +176,7 @@ def print_circuit(record: CircuitRecord, console: Console) -> None:
     )
     console.print(
         _plain(
-            f"prefers the answer in {fmt.show(record.accuracy)} of pairs; margin "
+            f"pairs in which it prefers the answer: {fmt.show(record.accuracy)}; margin: "
             f"{fmt.show(record.clean)} clean, {fmt.show(record.corrupted)} corrupted, "
             f"{fmt.show(record.gap)} between them, {record.gap.unit}"
         )

@@ -84,7 +84,7 @@ def told(record: SweepRecord, effect: Effect) -> str:
     if effect.q is None:
         return "let go by the race: measured only where it was chosen"
     word = "" if record.told(effect) else ", not told from zero"
-    return f"q = {effect.q:.2g}{word}"
+    return f"q = {fmt.chance(effect.q)}{word}"
 
 
 def ranks(effect: Effect) -> str:
@@ -166,8 +166,8 @@ def print_sweep(record: SweepRecord, console: Console) -> None:
     if record.accuracy is not None:
         console.print(
             _plain(
-                f"prefers the answer in {fmt.show(record.accuracy)} of pairs; "
-                f"on the corrupted prompts the {record.measure} is {fmt.show(record.corrupted)}"
+                f"pairs in which it prefers the answer: {fmt.show(record.accuracy)}; "
+                f"{record.measure} on the corrupted prompts: {fmt.show(record.corrupted)}"
             )
         )
     ranked = tables.plain_table(
@@ -188,7 +188,7 @@ def print_sweep(record: SweepRecord, console: Console) -> None:
             _plain(effect.site),
             _plain(str(fmt.show(effect.change))),
             *(_plain(fmt.show(getattr(effect, name)).value) for _, name in optional),
-            fmt.MISSING if effect.q is None else f"{effect.q:.2g}",
+            fmt.MISSING if effect.q is None else fmt.chance(effect.q),
             _plain(ranks(effect)),
             *([_plain(fmt.show(record.on_twin(effect.site)).value)] if last else []),
             style="" if record.told(effect) else "dim",
