@@ -340,9 +340,34 @@ def test_the_terminal_has_it_in_short_and_cuts_no_number(
         assert fmt.compute(one.equals).value in words
         for number in one.shares.values():
             assert fmt.portion(number).value in words
-    assert words.count(" * ") == 3 + 1  # Three conditions and the line that explains the star.
+    # Three places beyond the rungs; the model's own is one, so every share of the frontier's compute
+    # is a share of what is extrapolated; and the line that explains the star.
+    scale = scale_of(record.texts[0])
+    every = compute.everyone(scale)
+    values = [one.equals.value for one in every if one.equals.value is not None]
+    far = [value for value in values if not scale.law.least <= value <= scale.law.greatest]
+    assert len(far) == 3 and scale.subject.equals.value in far
+    shares = [one.shares.get(kind) for one in every for kind in ("frontier", "bend")]
+    starred = sum(share is not None and share.value is not None for share in shares)
+    assert words.split().count("*") == 3 + starred + 1
     assert "rung-6 -414%" in words and "uniform 91.2%" in words
     assert FAR in words and "E 1.80 [1.21, 2.18] nats per token" in words
+
+
+def test_a_share_of_an_extrapolated_model_is_extrapolated_whatever_it_is_a_share_of(
+    record: AssayRecord,
+) -> None:
+    scale = scale_of(record.texts[0])
+    near = next(one for one in scale.explained if one.shares["frontier"].value is not None
+                and not scale.extrapolated(one))  # fmt: skip
+    assert scale.subject.equals.value > scale.law.greatest
+    within = Number(value=scale.law.greatest, unit="FLOPs")
+    subject = scale.subject.model_copy(update={"equals": within})
+    assert not scale.model_copy(update={"subject": subject}).extrapolated(near, "frontier")
+    assert scale.extrapolated(near, "frontier") and not scale.extrapolated(near)
+    assert not scale.extrapolated(near, "own run")
+    none = near.model_copy(update={"shares": {"frontier": Number(value=None, refused="noise")}})
+    assert not scale.extrapolated(none, "frontier") and not scale.extrapolated(none, "bend")
 
 
 def test_the_markdown_tables_have_the_same_cells_in_every_line(text: TextResult) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unexplained.record import Crux, Number, TextResult
+from unexplained.record import Crux, TextResult
 from unexplained.shares import FEW, percent
 from unexplained.stats import written
 
@@ -50,15 +50,19 @@ def cruxes_of(texts: Sequence[TextResult], primary: str, reference: str) -> tupl
 
 def _of_compute(text: TextResult, primary: str) -> str:
     share = _frontier(text, primary)
-    return "" if share is None else f"; the explained model keeps {percent(share)} of the compute"
+    return "" if share is None else f"; of the compute the explained model keeps {share}"
 
 
-def _frontier(text: TextResult, condition: str) -> Number | None:
+def _frontier(text: TextResult, condition: str) -> str | None:
+    """The share of the frontier's compute by the curve that was chosen, in words."""
     if text.scale is None:
         return None
+    kind = text.scale.kind
     for one in text.scale.explained:
         if one.condition == condition:
-            return one.shares.get(text.scale.kind)
+            share = one.shares.get(kind)
+            far = ", extrapolated" if text.scale.extrapolated(one, kind) else ""
+            return None if share is None else percent(share) + far
     return None
 
 
@@ -125,7 +129,7 @@ def _compute(text: TextResult, primary: str) -> list[Crux]:
             speaker="Ryan Greenblatt",
             statement="look at the absolute loss and determine where this is on an overall "
             "training compute scaling curve",
-            bearing=f"on {text.name} “{primary}” leaves {percent(share)} of the training compute "
-            "that the model's own loss is worth",
+            bearing=f"of the training compute that the model's own loss on {text.name} is worth, "
+            f"“{primary}” leaves {share}",
         )
     ]

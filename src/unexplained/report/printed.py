@@ -77,11 +77,25 @@ def scale(ladder: Scale, notes: tables.Notes, level: float, width: int) -> list[
         table.add_row(
             plain(weaker.named(one, ladder)),
             noted(one.equals, notes, words),
-            *(portion(one.shares.get(kind), notes, room) for kind, _, _ in kinds),
+            *(
+                portion(one.shares.get(kind), notes, room).append(
+                    " *" * ladder.extrapolated(one, kind)
+                )
+                for kind, _, _ in kinds
+            ),
             style="dim" if one is ladder.subject else "",
         )
-    far = any(compute.extrapolated(one, ladder.law) for one in compute.everyone(ladder))
-    lines = [weaker.law(ladder), *["* extrapolated"] * far, weaker.held(ladder), ladder.scatter]
+    far = any(
+        ladder.extrapolated(one, kind)
+        for one in compute.everyone(ladder)
+        for kind in (None, *(kind for kind, _, _ in kinds))
+    )
+    lines = [
+        weaker.law(ladder),
+        *["* extrapolated, or a share of what is"] * far,
+        weaker.held(ladder),
+        ladder.scatter,
+    ]
     lines += ["the page has the shares' intervals"] * (not room)
     lines += [
         f"{heading}: refused for all, {weaker.why_none(ladder, kind)}"
