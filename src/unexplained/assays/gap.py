@@ -42,6 +42,8 @@ from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
 
 INTACT, ABLATION = "intact", "mean"
+NOTHING = 0.01
+"""An effective share that could be less than this, and all as well, says nothing."""
 
 
 @neutrally
@@ -248,4 +250,9 @@ def _size(gap: Number) -> str:
 def _carried(effective: Number) -> str:
     if effective.low is None and effective.high is None:
         return f"is not told to be spread in any way (refused: {effective.refused or FEW})"
+    if (effective.low or 0.0) < NOTHING and effective.high == 1:
+        return (
+            "is not told to be spread in any way: as if anything from a few of the tokens to all "
+            "carried it evenly"
+        )
     return f"is as concentrated as if {percent(effective)} of the tokens carried all of it evenly"

@@ -53,8 +53,6 @@ FAR = 30.0
 """Logarithm of a factor beyond which its interval has no end."""
 MOST_TIMES = 100.0
 """An interval that tails make longer than so many times says nothing, and could not be drawn."""
-LEAST_TOLD = 0.01
-"""An effective share that could be below this, and all tokens as well, is refused."""
 
 OWN = (
     "The tokens are in the order of the losses that are scored, and in such an order noise alone "
@@ -296,7 +294,8 @@ def inverse(factor: Number) -> Number:
     Where both pairs expect the same gap μ of each token the factor is the mean of μ² over the
     square of the mean of μ, so it is at least 1 (Cauchy and Schwarz) and the share at most 1: what
     is beyond is chance, and left out. It is refused where the factor is told to be below 1, so
-    that the two gaps go against each other, and where next to nothing is told.
+    that the two gaps go against each other. An interval of 0% to 100% is not refused: where one is
+    printed only if it is short, those that are printed hold the truth less often than they say.
     """
     if factor.value is None:
         return factor.model_copy(update={"unit": SHARE})
@@ -308,9 +307,6 @@ def inverse(factor: Number) -> Number:
         return Number(value=value, unit=SHARE)
     low = 0.0 if factor.high is None else min(1 / factor.high, 1.0)
     high = 1.0 if factor.low is None or factor.low <= 1 else 1 / factor.low
-    if low < LEAST_TOLD and high == 1.0:
-        refused = "of documents so few or so unequal it could be anything from below 1% to all"
-        return Number(value=None, unit=SHARE, refused=refused)
     return Number(value=value, low=low, high=high, unit=SHARE)
 
 

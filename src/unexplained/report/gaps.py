@@ -192,6 +192,12 @@ token, it would take 50%.'
 def given_back(record: GapRecord) -> str:
     """How much of what the strong model gains it gives back, in a sentence."""
     one = record.spread
+    if any(n.value is None for n in (one.worse, one.gained, one.given_back, one.gap)):
+        return (
+            f"Tokens on which the strong model has the higher loss: {fmt.show(one.worse)}. In nats "
+            f"per token: gained where it is better, {fmt.show(one.gained)}; given back where it is "
+            f"worse, {fmt.show(one.given_back)}; net gap, {fmt.show(one.gap)}."
+        )
     return (
         f"On {fmt.show(one.worse)} of the tokens the strong model has the higher loss. Over all "
         f"tokens it gains {fmt.show(one.gained)} nats per token where it is better and gives back "
@@ -213,6 +219,13 @@ def over_runs(record: GapRecord) -> str:
         spread = f"its effective share is refused: {fmt.refusal(found.effective)}"
     else:
         spread = f"its effective share is {fmt.show(found.effective)}"
+    if found.gap.value is None or found.worse.value is None:
+        return (
+            f"With other runs of both ({others}), other documents and other seeds counted: gap in nats "
+            f"per token, {fmt.show(found.gap)}; {spread}; tokens on which the strong model has the "
+            f"higher loss, {fmt.show(found.worse)}. Everything else is of {record.subject} and "
+            f"{record.weak} alone."
+        )
     return (
         f"With other runs of both ({others}), other documents and other seeds counted, the gap is "
         f"{fmt.show(found.gap)} nats per token, {spread}, and the strong model has the higher loss "

@@ -108,6 +108,8 @@ def reliability(text: TextResult) -> str:
     """How often the model itself is right, and what the twin took."""
     own = fmt.show(text.reliability, share=True)
     said = f"The intact model is right on {own} of the tokens."
+    if own.refused:
+        said = "On how many of the tokens the intact model is right is refused."
     if text.twin_seconds is not None:
         said += f" The random-weight twin took {text.twin_seconds:g} s of the time."
     return said

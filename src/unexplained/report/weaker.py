@@ -190,8 +190,9 @@ def law(scale: Scale) -> str:
     if scale.law is None:
         return f"no curve: {scale.refused or 'no reason was recorded'}"
     fit = scale.law
+    unit = "" if fit.floor.value is None else f" {scale.unit}"
     law = (
-        f"L(C) = E + A·C^(−α): E {fmt.show(fit.floor)} {scale.unit}, α {fmt.show(fit.exponent)}"
+        f"L(C) = E + A·C^(−α): E {fmt.show(fit.floor)}{unit}, α {fmt.show(fit.exponent)}"
         f"{_foretold(fit.left_out)}"
     )
     range_ = (
@@ -215,7 +216,7 @@ def bend(scale: Scale) -> str:
             f"{_foretold(one.left_out)}"
         )
     return (
-        f"ln L quadratic in ln C: exponent {fmt.show(one.exponent)} at {fmt.power(one.middle)} FLOPs, "
+        f"ln L quadratic in ln C: exponent at {fmt.power(one.middle)} FLOPs {fmt.show(one.exponent)}, "
         f"second order {fmt.show(one.bends)}{_foretold(one.left_out)}"
     )
 
@@ -300,7 +301,8 @@ def shown_kinds(scale: Scale) -> tuple[tuple[ShareKind, str, str], ...]:
 def why_none(scale: Scale, kind: ShareKind) -> str:
     """Why no condition has a share of a kind: the reasons, each once."""
     found = (one.shares.get(kind) for one in compute.everyone(scale))
-    return "; ".join(dict.fromkeys(share.refused for share in found if share is not None))
+    reasons = dict.fromkeys(share.refused for share in found if share is not None)
+    return "; ".join(reason for reason in reasons if reason) or "no reason was recorded"
 
 
 def numbers(text: compute.Measured) -> Iterator[Number | None]:
