@@ -162,7 +162,9 @@ def print_sweep(record: SweepRecord, console: Console) -> None:
     level = fmt.tick(record.level, share=True)
     unit = record.intact.unit
     kind = "orbits of pairs" if record.pairs_of_prompts else "documents"
-    console.print(_plain(f"{record.measure} of the intact model, {unit}: {fmt.show(record.intact)}"))
+    console.print(
+        _plain(f"{record.measure} of the intact model, {unit}: {fmt.show(record.intact)}")
+    )
     if record.accuracy is not None:
         console.print(
             _plain(
