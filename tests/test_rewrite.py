@@ -181,6 +181,7 @@ def test_a_task_that_only_the_model_can_do_appears_all_at_once(
     assert copying.accuracy.value > 0.4
     assert max(w.accuracy.value for w in copying.weaker) < 0.1
     assert copying.jump.value > 0.9 and copying.jump_at.endswith("the model")
+    assert 0.5 <= copying.jump.low <= copying.jump.value <= copying.jump.high
     (point,) = copying.points
     # The true rule keeps loss and accuracy; ablation loses both.
     assert point.recovered.value == pytest.approx(1, abs=1e-3)

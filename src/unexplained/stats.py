@@ -18,13 +18,11 @@ from unexplained.errors import MeasurementError
 from unexplained.intervals import divides, left_out, of_estimate, of_mean, of_ratio, of_share
 from unexplained.record.base import Number
 from unexplained.record.format import written as written
+from unexplained.settings import FEWEST_DOCUMENTS as FEWEST_DOCUMENTS
 from unexplained.settings import Settings as Settings
 
 NATS = "nats per token"
 SHARE = "share"
-
-FEWEST_DOCUMENTS = 5
-"""With fewer documents no interval is given."""
 
 POWER = 0.8
 """The chance of resolving the denominator that `tokens_needed` aims at."""

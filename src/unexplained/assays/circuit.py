@@ -38,7 +38,8 @@ from unexplained.errors import (
 from unexplained.evaluate import evaluate
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import CircuitRecord, Curve, EdgeScore, Number, Point
-from unexplained.stats import Settings, fraction, mean_per_token, written
+from unexplained.shares import percent
+from unexplained.stats import Settings, fraction, mean_per_token
 from unexplained.study.asked import require_folder, require_tokens
 from unexplained.study.provenance import found_again
 from unexplained.study.twins import few
@@ -364,8 +365,7 @@ def _verdict(curves: Sequence[Curve], text: Text, graph: Graph) -> str:
         if curve.knee is None:
             return f"none short of the whole model by {curve.name}"
         point = next(p for p in curve.points if p.edges == curve.knee)
-        kept = written(point.kept, scale=100, spec=".0f", mark="%")
-        return f"{curve.knee:,} by {curve.name} ({kept})"
+        return f"{curve.knee:,} by {curve.name} ({percent(point.kept)})"
 
     return (
         f"Of the {graph.edges:,} edges, the smallest measured circuits that surely keep {KEEPS:.0%} of "

@@ -12,6 +12,7 @@ from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import paired
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
+from unexplained.shares import within
 from unexplained.stats import SHARE, Settings, difference_per_token, fraction, mean_per_token
 
 INTACT = "intact"
@@ -30,7 +31,7 @@ def loss(
         MeasurementError: The condition or the stratum was not measured.
     """
     read = paired(ledger, "loss", (condition,), stratum)
-    return mean_per_token(read.columns[0], read.tokens, settings=settings)
+    return within(mean_per_token(read.columns[0], read.tokens, settings=settings), least=0)
 
 
 def kl(
@@ -44,7 +45,7 @@ def kl(
         MeasurementError: The condition or the stratum was not measured.
     """
     read = paired(ledger, "kl", (condition,), stratum)
-    return mean_per_token(read.columns[0], read.tokens, settings=settings)
+    return within(mean_per_token(read.columns[0], read.tokens, settings=settings), least=0)
 
 
 def agreement(
@@ -189,7 +190,7 @@ def variance_explained(
     """
     read = paired(ledger, "error", (condition, mean), stratum)
     explained, unexplained = read.columns
-    return fraction(
+    found = fraction(
         unexplained - explained,
         unexplained,
         read.tokens,
@@ -197,3 +198,4 @@ def variance_explained(
         unit="squared error per token",
         settings=settings,
     )
+    return within(found, most=1)  # no squared error is below 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text as Words
+from typer.core import TyperGroup
 
 from unexplained.fetch import cache_folder
 from unexplained.report import visible
@@ -21,7 +22,50 @@ if TYPE_CHECKING:
     from unexplained.subject import Subject
     from unexplained.text import Text
 
+
+class Commands(TyperGroup):
+    """All commands; an option that was given no value does not take the next option for one.
+
+    `--report --no-gate` would write a page named `--no-gate` and keep the gate, and `--by a,b
+    --share 0.1` take `--share` for the second of two models.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Look at the words before they are parsed."""
+        _require_values(self, ctx, args)
+        return super().parse_args(ctx, args)
+
+
+def _require_values(command: Any, context: Any, words: Sequence[str]) -> None:
+    """Refuse an option whose value is the name of another one, or two values in one word.
+
+    Raises:
+        BadParameter: There is such a one.
+    """
+    place = 0
+    while place < len(words) and words[place] != "--":
+        inner = getattr(command, "commands", {}).get(words[place])
+        if inner is not None:
+            command = inner
+            context = typer.Context(inner, parent=context, info_name=words[place])
+        known = {name: one for one in command.params for name in (*one.opts, *one.secondary_opts)}
+        option = known.get(words[place])
+        place += 1
+        if option is None or getattr(option, "is_flag", False):
+            continue
+        takes = "a value" if option.nargs == 1 else f"{option.nargs} values, a space between them"
+        for word in words[place : place + option.nargs]:
+            if word.partition("=")[0] in {*known, "--help"} and word.startswith("-"):
+                wrong = f"{option.opts[0]} takes {takes}, and '{word}' is an option of its own"
+                raise typer.BadParameter(wrong, context, option)
+            if option.nargs > 1 and "," in word:
+                wrong = f"{option.opts[0]} takes {takes}, and '{word}' is one word"
+                raise typer.BadParameter(wrong, context, option)
+        place += option.nargs
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Hold explanations of neural networks to account: state one as code, put it in the "
     "component's place, and read off how much of the model's performance it accounts for.",
     no_args_is_help=True,

@@ -27,6 +27,7 @@ from unexplained.record.blocks import (
     Series,
     Table,
 )
+from unexplained.shares import FEW, percent, within
 from unexplained.study import Claims, Headline, Models, Option, Texts, arms, instrument
 from unexplained.study.given import PythonOnly
 
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
     from unexplained.subject import Subject
 
 ABLATION = "mean"
-FEW = "too few documents for an interval"
+NOTHING = 0.01
+"""An effective share that could be less than this, and all as well, says nothing."""
 ORDERS = ("by the second pair", "by the models' own gap")
 """Headings of the two orders, side by side."""
 LOWEST, HIGHEST = -0.5, 3.0
@@ -217,7 +219,9 @@ def _over(read: Reading, strong: Subject, weak: Subject, runs: Sequence[Pair]) -
     """The gap over all pairs of runs, under the models' own names."""
     others = [(one.name, two.name) for one, two in runs]
     found = read.over_pairs([("intact", weak.name), *others])
-    return found.model_copy(update={"pairs": ((strong.name, weak.name), *others)})
+    # Runs add normal noise to a share, which does not know that nothing lies beyond 0 and 1.
+    worse = within(found.worse, 0, 1)
+    return found.model_copy(update={"pairs": ((strong.name, weak.name), *others), "worse": worse})
 
 
 def _verdict(spread: Concentration, runs: OverRuns | None, strong: str, weak: str) -> str:
@@ -243,10 +247,12 @@ def _size(gap: Number) -> str:
 def _carried(effective: Number) -> str:
     if effective.low is None and effective.high is None:
         return f"is not told to be spread in any way (refused: {effective.refused or FEW})"
-    return (
-        f"is as concentrated as if {fmt.written(effective, scale=100, spec='.0f', mark='%')} of the "
-        "tokens carried all of it evenly"
-    )
+    if (effective.low or 0.0) < NOTHING and effective.high == 1:
+        return (
+            "is not told to be spread in any way: as if anything from a few of the tokens to all "
+            "carried it evenly"
+        )
+    return f"is as concentrated as if {percent(effective)} of the tokens carried all of it evenly"
 
 
 def _facts(

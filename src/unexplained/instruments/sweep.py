@@ -297,7 +297,13 @@ def _told(record: SweepRecord, effect: Effect) -> str:
     if effect.q is None:
         return "let go by the race: measured only where it was chosen"
     ranks = f"; rank {_ranks(effect)}" if effect.ranks else ""
-    return f"q = {effect.q:.2g}" + ", not told from zero" * (not record.told(effect)) + ranks
+    return (
+        f"q = {fmt.chance(effect.q)}" + ", not told from zero" * (not record.told(effect)) + ranks
+    )
+
+
+def _chance(p: float | None) -> str | None:
+    return None if p is None else fmt.chance(p)
 
 
 def _ranks(effect: Effect) -> str | None:
@@ -337,7 +343,7 @@ def _effects(record: SweepRecord) -> Table:
          lambda effect: effect.change),
         (Column(key="share", heading="Share of the corruption's", style="share"),
          lambda effect: effect.share),
-        (Column(key="q", heading="q"), lambda effect: effect.q),
+        (Column(key="q", heading="q"), lambda effect: _chance(effect.q)),
         (Column(key="ranks", heading="Ranks", words=True), _ranks),
         (Column(key="twin", heading="With random weights", note=unit),
          lambda effect: record.on_twin(effect.site)),

@@ -12,6 +12,7 @@ from unexplained.explanations import Explanation, View, explanation
 from unexplained.explanations.invariance import Control
 from unexplained.ledger import Ledger
 from unexplained.record import Check, Number, Row
+from unexplained.shares import in_percent
 
 
 @explanation(gives="z", reads=["z"], method="internals", name="the component itself")
@@ -100,7 +101,7 @@ def _told(
     """The control that computes the claim on something that it should not be right about."""
     if control.explanation is None:
         why = (
-            f"no control of this kind: the rule depends on {control.depends}, and {control.kept:.0%} "
+            f"no control of this kind: the rule depends on {control.depends}, and {in_percent(control.kept)} "
             "of what it says is the same on other documents and at other positions"
         )
         return Check(
@@ -123,7 +124,11 @@ def _told(
             holds=True,
             applies=False,
         )
-    left = f", {control.kept:.0%} of what it says being the same" if control.kept >= 0.005 else ""
+    left = (
+        f", {in_percent(control.kept)} of what it says being the same"
+        if control.kept >= 0.005
+        else ""
+    )
     return Check(
         name=found.name,
         text=text,

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unexplained.errors import TextError, near_matches
+from unexplained.shares import in_percent
 from unexplained.text import behaviours
 from unexplained.text.behaviours import Orbit, described, files
 from unexplained.text.build import Text, require_number, require_source
@@ -162,7 +163,7 @@ def _shortcuts(source: _Source, measured: set[str]) -> str:
     good = sorted((says for says in shares if shares[says] > GOOD), key=lambda says: -shares[says])
     if not good:
         return f"Of {len(rules)} simple rules none is right in over {GOOD:.0%} of the eval pairs."
-    named = "; ".join(f"{says}: {shares[says]:.0%}" for says in good)
+    named = "; ".join(f"{says}: {in_percent(shares[says])}" for says in good)
     return f"Simple rules that are right in over {GOOD:.0%} of the eval pairs: {named}."
 
 
