@@ -42,12 +42,12 @@ from unexplained.record import Number
 from unexplained.record.tasks import Task, TaskPoint, TasksRecord, Weaker
 from unexplained.sites import Site
 from unexplained.stats import (
-    FEWEST_DOCUMENTS,
     SHARE,
     Settings,
     fraction,
     mean_per_token,
     p_value,
+    too_few,
 )
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
@@ -284,7 +284,7 @@ def _worse(one: Asked, ledger: Ledger, explained: str, runs: Sequence[str]) -> f
     if not runs:
         return None
     read = paired(ledger, one.column, (explained, *runs), one.stratum)
-    if np.count_nonzero(read.tokens) < FEWEST_DOCUMENTS:
+    if too_few(read.tokens):
         return None
     mine, *others = read.columns
     found = []
