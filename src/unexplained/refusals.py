@@ -53,10 +53,7 @@ def refusal(
     if size.high < 0:
         return Number(value=None, unit=SHARE, refused=f"{stated}: {if_negative}")
     if size.low > 0 and divides(denominator, tokens, level):
-        # A share has no tail far below 0.
-        hidden = "" if size.unit == SHARE else _hidden(denominator, tokens)
-        refused = f"{stated}, {hidden}"
-        return Number(value=None, unit=SHARE, refused=refused) if hidden else None
+        return None
     if size.low > 0:
         # How many tokens tails would take cannot be told from documents that hardly show them.
         refused = f"{stated}, {_tails(denominator, tokens)}"
@@ -66,17 +63,25 @@ def refusal(
     return Number(value=None, unit=SHARE, refused=refused, tokens_needed=needed)
 
 
-def _hidden(denominator: np.ndarray, tokens: np.ndarray) -> str:
-    """Why a denominator of few documents is not believed, where it is not; nothing where it is."""
+def hidden_tail(size: Number, denominator: np.ndarray, tokens: np.ndarray, what: str) -> str:
+    """Why a denominator of few documents, though told from 0, is not believed; nothing where it is.
+
+    Args:
+        size: The denominator per token, in its own unit. A share has no tail far below 0.
+        denominator: One sum per document.
+        tokens: One entry per document.
+        what: Its name.
+    """
     some = tokens > 0
     (_, (sums,)), (_, (sizes,)) = scaled(denominator[some]), scaled(tokens[some])
-    if not hides_tail(sums, sizes):
+    if size.unit == SHARE or not hides_tail(sums, sizes):
         return ""
     least = (sums / sizes).min() / (sums.sum() / sizes.sum())
     return (
-        f"but in {sums.size} documents, the least of them at {least:.0%} of the mean, a tail below zero "
-        f"need not show: it takes {SHOWN} documents, or none so near to zero"
-    ).replace("-", "−")
+        f"the denominator ({what}) is {written(size)} {size.unit}, but in {sums.size} documents, the least "
+        f"of them at {least:.0%} of the mean, a tail below zero need not show: it takes {SHOWN} documents, "
+        "or none so near to zero"
+    ).replace(" -", " −")
 
 
 def _tails(denominator: np.ndarray, tokens: np.ndarray) -> str:

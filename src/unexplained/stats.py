@@ -27,7 +27,7 @@ from unexplained.intervals import (
     unseen,
 )
 from unexplained.record import Number
-from unexplained.refusals import SHARE, refusal, standard_error, too_wide, written
+from unexplained.refusals import SHARE, hidden_tail, refusal, standard_error, too_wide, written
 from unexplained.sums import FEWEST_DOCUMENTS, checked, require_parts, scaled, too_few, unscaled
 
 __all__ = [
@@ -275,6 +275,8 @@ def fraction(
         return identity
     if refused is not None:
         return refused
+    if hidden := hidden_tail(size, denominator, tokens, what):
+        return Number(value=None, unit=SHARE, refused=hidden)
     low, high = of_ratio(numerator, denominator, tokens, settings.level)
     found = Number(value=_ratio(numerator, denominator), low=low, high=high, unit=SHARE)
     assert found.value is not None
