@@ -267,7 +267,11 @@ def test_with_all_rungs_equal_in_truth_one_text_in_twenty_tells_one_from_the_res
 
 
 def test_a_difference_of_rounding_is_a_tie_however_regular():
-    losses = {"rule": [300.0] * 6, "rung": [300.0 + 1e-5] * 6, "other": [300.0 + 1e-2] * 6}
+    losses = {
+        "rule": [300.0] * 6,
+        "rung": [300.0 + 1e-5] * 6,
+        "other": [300.0 + 1e-2 * i for i in range(1, 7)],
+    }
     found = bars.ties_with(ledger_of(losses, [100] * 6), "rule", ["rung", "other"], settings=PLAIN)
     assert found.rungs("ties") == ("rung",)
     assert found.rungs("beats") == ("other",)

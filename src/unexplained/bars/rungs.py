@@ -234,7 +234,7 @@ def _placed(
     comparisons = []
     for one in weaker:
         difference = difference_per_token(losses, one.losses, tokens, settings=each)
-        if seeds is not None and one.known and difference.low is not None:
+        if seeds is not None and one.known and not too_few(tokens):
             difference = _over_runs(difference, losses, one, tokens, each, seeds.scatter)
         same = np.array_equal(losses, one.losses)
         standing = _standing(difference, same, few=bool(too_few(tokens)))
