@@ -39,6 +39,8 @@ Say = Callable[[str, int, int], None]
 """Told what is being done, and how much of it is done."""
 
 REFERENCE = "mean"
+IDENTICAL = {IDENTITY.name: "intact", NOTHING.name: REFERENCE}
+"""Controls that are another condition by construction: their numbers are no findings."""
 """The ablation that strata, bars and nines are measured against; the others are printed too."""
 
 SINGLE_DOCUMENTS = 32
@@ -265,6 +267,7 @@ def _row(
         direct=directs,
         variance=directs.get("norm free"),
         settings=job.settings,
+        same=IDENTICAL.get(name, ""),
     )
     return Row(name=name, kind=kind, says=says, method=method, **numbers, **(about or {}))  # type: ignore[arg-type]
 

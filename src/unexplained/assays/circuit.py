@@ -303,12 +303,12 @@ class _Reading:
         """Its mean."""
         return mean_per_token(sums, self.tokens, settings=self.settings, unit=UNIT)
 
-    def kept(self, sums: NDArray[np.float64]) -> Number:
-        """The share of the behaviour that is there."""
+    def kept(self, sums: NDArray[np.float64], *, exact: bool = False) -> Number:
+        """The share of the behaviour that is there; exact of all edges, and of none."""
         return fraction(
             sums - self.corrupted, self.clean - self.corrupted, self.tokens,
             what="margin of the clean less that of the corrupted prompts",
-            settings=self.settings, unit=UNIT,
+            settings=self.settings, unit=UNIT, exact=exact,
         )  # fmt: skip
 
     def curve(self, order: Order, counts: Sequence[int], edges: int) -> Curve:
@@ -335,7 +335,10 @@ class _Reading:
             # What differs from an end by rounding alone is that end, and is shown as it.
             sums = np.where(np.abs(sums - end) < FLOOR * self.tokens, end, sums)
         return Point(
-            edges=count, share=count / edges, margin=self.margin(sums), kept=self.kept(sums)
+            edges=count,
+            share=count / edges,
+            margin=self.margin(sums),
+            kept=self.kept(sums, exact=count in (0, edges)),
         )
 
 

@@ -41,11 +41,11 @@ from unexplained.record.tasks import Task, TaskPoint, TasksRecord, Weaker
 from unexplained.shares import FEW, percent, told, within
 from unexplained.sites import Site
 from unexplained.stats import (
-    FEWEST_DOCUMENTS,
     SHARE,
     Settings,
     fraction,
     mean_per_token,
+    too_few,
 )
 from unexplained.study.asked import TAKEN, require_labels, require_others, require_tokens
 from unexplained.study.provenance import found_again
@@ -287,7 +287,7 @@ def _worse(one: Asked, ledger: Ledger, explained: str, runs: Sequence[str]) -> f
     if not runs:
         return None
     read = paired(ledger, one.column, (explained, *runs), one.stratum)
-    if np.count_nonzero(read.tokens) < FEWEST_DOCUMENTS:
+    if too_few(read.tokens):
         return None
     mine, *others = read.columns
     found = []

@@ -38,6 +38,7 @@ from unexplained.stats import (
     fraction,
     mean_per_token,
     times_drawn,
+    too_few,
 )
 
 NEAR_ZERO = (0.01, 0.1, 0.5)
@@ -338,6 +339,7 @@ def net_of(read: TokenLosses, d: np.ndarray, strong: str, weak: str, settings: S
         what=f"gap from '{strong}' to '{weak}'",
         if_negative="the model called weaker has the lower loss, so there is no gap to spread",
         settings=settings,
+        exact=True,
     )
 
 
@@ -357,7 +359,7 @@ def _require_others(read: TokenLosses, scored: tuple[str, str], chosen_by: tuple
 
 def _drawn(read: TokenLosses, settings: Settings) -> np.ndarray:
     """How often each document is in each resample; none where there are too few documents."""
-    if np.count_nonzero(read.tokens) < FEWEST_DOCUMENTS:
+    if too_few(read.tokens):
         return np.empty((0, 0))
     return times_drawn(len(read.documents), settings.resamples, settings.seed)
 
