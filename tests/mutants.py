@@ -31,6 +31,21 @@ class Mutant:
 
 
 MUTANTS = (
+    # who gives
+    Mutant("donors/another.py", "size >= length and d != document", "size >= length",
+           "test_donors.py::test_what_is_resampled_is_what_the_document_drawn_by_hash_has_to_the_bit"),
+    Mutant("donors/another.py", "f\"{seed}{document}{d}\"", "f\"{document}{d}\"",
+           "test_donors.py::test_what_is_resampled_is_what_the_document_drawn_by_hash_has_to_the_bit"),
+    Mutant("donors/agreeing.py", " and self.values.get(d) == own\n", "\n",
+           "test_donors.py::test_donors_that_agree_have_the_same_values_and_differ_in_others"),
+    Mutant("explanations/fit.py", "places_of(explanation.donors, activations", "places_of(Explanation.__dataclass_fields__['donors'].default_factory(), activations",
+           "test_donors.py::test_a_claim_on_another_document_and_one_that_is_resampled_have_the_same_donor"),
+    Mutant("donors/__init__.py", "    if size < length:\n        raise", "    if False:\n        raise",
+           "test_donors.py::test_a_donor_that_was_not_run_or_is_too_short_is_refused_whoever_chose_it"),
+    Mutant("evaluate/conditions.py", "for one in (edit.function, *edit.calls)", "for one in (edit.function,)",
+           "test_donors.py::test_what_was_given_by_others_is_kept_apart_with_the_code_that_chose"),
+    Mutant("ablations/resample.py", "about = (self.donors.fingerprint, str(seed)", "about = (str(seed)",
+           "test_donors.py::test_what_was_given_by_others_is_kept_apart_with_the_code_that_chose"),
     # what is kept is what was written
     Mutant("whole.py", "return data[at + len(_MARK) : end] == _sum(blank, kept_as)", "return True",
            "test_kept_units.py::test_of_300_bits_that_flip_none_goes_unnoticed"),

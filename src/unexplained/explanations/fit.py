@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from unexplained.donors import places_of
 from unexplained.errors import ExplanationError
 from unexplained.evaluate import Activations, Edited
 from unexplained.evaluate.activations import local as recorded_local
@@ -152,6 +153,7 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
     """
     explanation, sites = claim.explanation, claim.sites(shape)
     explanation.asked.clear()
+    calls = (explanation.donors,) if explanation.shuffled else ()
     standing = Standing(explanation, counted(explanation).fingerprint)
     edits: list[Edit] = []
     tensors: list[Tensor] = []
@@ -161,7 +163,7 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
         say = sayer(explanation, site, shape, activations, seed)
         where = stands_at(explanation, site)
         if explanation.gives not in ("pattern", "z") and explanation.readout == "none":
-            edits.append(Edit(where, say, elsewhere(explanation.reads, shape), standing))
+            edits.append(Edit(where, say, elsewhere(explanation.reads, shape), standing, calls))
             continue
         readout = _fit_readout(explanation, where, say, activations)
         tensors += readout.tensors
@@ -178,12 +180,14 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
                 _through(explanation, say, readout, shape),
                 elsewhere(explanation.reads, shape),
                 standing,
+                calls,
             )
         )
     mark = digest(
         standing.made,
         *(explanation.gives, explanation.rest, explanation.readout, *explanation.reads),
-        f"shuffled {seed} {explanation.moved} {activations.documents}"
+        f"shuffled {explanation.donors.fingerprint} {seed} {explanation.moved} "
+        f"{activations.documents}"
         if explanation.shuffled
         else "",
         *map(str, sites),
@@ -220,15 +224,15 @@ def sayer(
         rest = (length,) if explanation.gives == "pattern" else local.value.shape[2:]
         kind = _wide_type(local.value.dtype)
         said = local.value.new_zeros((*batch.tokens.shape, *rest), dtype=kind)
-        for row, (document, length) in enumerate(
-            zip(batch.documents, batch.valid.sum(-1).tolist(), strict=True)
-        ):
-            number, at = activations.donor(document, length, seed)
+        places = places_of(explanation.donors, activations, batch, seed)
+        for row, (number, at, length) in enumerate(places):
             found = of_donor(number)[at, :length]
             if explanation.gives == "pattern":
                 found = found[:, :length]
             if explanation.moved:
-                found = _elsewhere(found, document, seed, square=explanation.gives == "pattern")
+                found = _elsewhere(
+                    found, batch.documents[row], seed, square=explanation.gives == "pattern"
+                )
             here = said[row, :length]
             (here[:, :length] if explanation.gives == "pattern" else here).copy_(found)
         return said

@@ -11,6 +11,8 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from unexplained.donors import Donors
+from unexplained.donors.another import Another
 from unexplained.errors import ExplanationError, near_matches
 from unexplained.evaluate.conditions import tensor_digest
 from unexplained.explanations.causal import Asked, Mixed
@@ -56,6 +58,8 @@ class Explanation:
     """Computed on another document: the control."""
     moved: bool = False
     """And put at other positions: the control of a rule that reads positions."""
+    donors: Donors = field(default_factory=Another)
+    """Which other document, where it is computed on one."""
     asked: set[str] = field(default_factory=set, compare=False, repr=False)
     """What it has been asked and did not look ahead in; its variants have one function, and share
     this. Forgotten whenever it is fitted or measured, since what it holds may have changed."""
@@ -119,19 +123,24 @@ class Explanation:
         says = f"{self.says} Its confidence and a mix with the unigram table are fitted."
         return replace(self, name=f"{self.name}, calibrated", says=says, readout="calibrated")
 
-    def on_shuffled(self, *, moved: bool = False) -> Explanation:
+    def on_shuffled(self, *, moved: bool = False, donors: Donors | None = None) -> Explanation:
         """The same, computed on another document: what the readout alone can recover.
 
-        `moved` puts what it says at other positions as well: what a rule about positions, which
-        says the same of every document, recovers where it is wrong.
+        Args:
+            moved: Put what it says at other positions as well: what a rule about positions, which
+                says the same of every document, recovers where it is wrong.
+            donors: Which other document; one drawn by hash if not given.
         """
+        which = Another() if donors is None else donors
         where = ", and put at other positions" if moved else ""
+        named = "" if donors is None else f" on {which.says}"
         return replace(
             self,
-            name=f"{self.name}, {'moved' if moved else 'shuffled'}",
-            says=f"{self.says} Computed on another document, its tokens out of order{where}.",
+            name=f"{self.name}, {'moved' if moved else 'shuffled'}{named}",
+            says=f"{self.says} Computed on {which.says}, its tokens out of order{where}.",
             shuffled=True,
             moved=moved,
+            donors=which,
         )
 
     def _with(self, readout: Literal["gate", "affine"], word: str, says: str) -> Explanation:

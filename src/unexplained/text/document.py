@@ -38,6 +38,13 @@ class Block:
     """One-dimensional; the first token is never predicted."""
     second_copy: int = 0
     """Index at which the block begins to repeat itself; 0 where it was not built to."""
+    given: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the document as a whole, by whoever made the text: name → value."""
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What is known of the document as a whole: donors can agree on it."""
+        return self.given
 
     @property
     def unit(self) -> str:
@@ -87,6 +94,11 @@ class Pair(Block):
             raise TextError(
                 f"The pair {self.document} of {self.domain}", "its prompts are the same"
             )
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """Its labels are variables too."""
+        return {**self.labels, **self.given}
 
     @property
     def unit(self) -> str:
