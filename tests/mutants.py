@@ -31,6 +31,28 @@ class Mutant:
 
 
 MUTANTS = (
+    # stand-ins
+    Mutant("explanations/library/projection.py", "vectors[:, -self.rank :]", "vectors[:, : self.rank]",
+           "test_stand_ins.py::test_a_projection_is_that_of_numpy_on_principal_directions"),
+    Mutant("explanations/library/projection.py", "return lambda value: mean.expand_as(value), [mean]",
+           "return lambda value: mean.expand_as(value) * (1 + 1e-6), [mean]",
+           "test_stand_ins.py::test_the_ends_of_every_stand_in_are_the_model_and_mean_ablation_to_the_bit"),
+    Mutant("explanations/library/projection.py", "return self.rank is None or self.rank == _size(site, shape)", "return False",
+           "test_stand_ins.py::test_a_projection_on_all_directions_is_the_component_and_on_none_its_mean"),
+    Mutant("explanations/library/projection.py", "[mean, basis]", "[mean, basis[:, :1]]",
+           "test_stand_ins.py::test_a_projection_grows_by_as_many_numbers_as_a_direction_has"),
+    Mutant("explanations/library/projection.py", "if self.rank is not None and self.rank > size:", "if False:",
+           "test_stand_ins.py::test_what_cannot_project_is_refused_before_anything_is_run"),
+    Mutant("explanations/library/projection.py", "kept = max(0.0, 1 - apart / spread) if spread > 0 else 1.0", "kept = 0.0",
+           "test_stand_ins.py::test_a_projection_of_nothing_has_no_control_that_can_tell"),
+    Mutant("explanations/library/projection.py", "        places = places_of(self.donors", "        places = places_of(Another()",
+           "test_stand_ins.py::test_a_shuffled_projection_takes_its_value_from_the_donors_that_it_is_given"),
+    Mutant("explanations/library/projection.py", "            tensor_digest(tensors),\n", "",
+           "test_stand_ins.py::test_fitted_tensors_are_told_apart_to_the_last_bit_and_priced_by_their_number"),
+    Mutant("assays/controls.py", "moved = control.explanation.name == primary.on_shuffled(moved=True).name", "moved = False",
+           "test_stand_ins.py::test_the_map_that_prices_a_fit_is_fitted_over_the_same_control_as_the_claim"),
+    Mutant("explanations/lent.py", "        kind = [name for name in own if (name in HEAD_VALUES) == (site.part == \"H\")]", "        kind = own",
+           "test_stand_ins.py::test_a_projection_of_heads_and_others_together_is_priced_once"),
     # who gives
     Mutant("donors/another.py", "size >= length and d != document", "size >= length",
            "test_donors.py::test_what_is_resampled_is_what_the_document_drawn_by_hash_has_to_the_bit"),

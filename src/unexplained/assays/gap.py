@@ -27,8 +27,7 @@ from unexplained.bars import concentration, crucial, loss, over_pairs, recovered
 from unexplained.errors import MeasurementError, require_once
 from unexplained.evaluate import AnotherModel, Condition, Other, evaluate, observe
 from unexplained.evaluate.evaluate import Progress
-from unexplained.explanations import LIBRARY, Explanation, fit
-from unexplained.explanations.fit import sites_to_observe
+from unexplained.explanations import LIBRARY, StandIn
 from unexplained.ladder.conditions import require_same_tokens, require_unseen_by
 from unexplained.ledger import Ledger
 from unexplained.record import Number
@@ -53,7 +52,7 @@ def gap(
     chosen_by: tuple[Subject, Subject],
     runs: Sequence[tuple[Subject, Subject]] = (),
     sites: str = "",
-    explanations: Sequence[Explanation] | None = None,
+    explanations: Sequence[StandIn] | None = None,
     share: float = 0.05,
     settings: Settings = Settings(),  # noqa: B008  (frozen)
     folder: Path | None = None,
@@ -166,7 +165,7 @@ def _require_claims(
     subject: Subject,
     text: Text,
     where: Sequence[Site],
-    claimed: Sequence[Explanation],
+    claimed: Sequence[StandIn],
     named: Sequence[str],
 ) -> None:
     """Refuse what cannot be claimed of the components, and names that are taken."""
@@ -212,14 +211,14 @@ def _claims(
     subject: Subject,
     text: Text,
     where: Sequence[Site],
-    claimed: Sequence[Explanation],
+    claimed: Sequence[StandIn],
     seed: int,
 ) -> list[Condition]:
-    observed = [s for e in claimed for s in sites_to_observe(e, where, subject.shape)]
+    observed = [s for e in claimed for s in e.observes(where, subject.shape)]
     observed += [s.component.at("z") if s.part == "H" else s for s in where]
     activations = observe(subject, text, list(dict.fromkeys(observed)))
     mean = ABLATIONS.get(ABLATION).fit(activations, where, seed).condition()
-    fitted = [fit(e.at(where), subject.shape, activations, seed).condition() for e in claimed]
+    fitted = [e.fit(where, subject.shape, activations, seed).condition() for e in claimed]
     return [mean, *fitted]
 
 

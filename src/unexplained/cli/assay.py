@@ -22,7 +22,7 @@ from unexplained.cli.shared import (
     Twin,
     app,
     require_outputs,
-    require_same,
+    require_stand_ins,
     require_texts,
     shared_ledgers,
     writing,
@@ -31,6 +31,7 @@ from unexplained.fetch import cache_folder
 from unexplained.report import visible
 
 if TYPE_CHECKING:
+    from unexplained.explanations import StandIn
     from unexplained.text import Text
 
 
@@ -49,7 +50,9 @@ def assay(
     ] = None,
     explanation: Annotated[
         list[str] | None,
-        typer.Option(help="A library name, my.py or my.py:name; the first is shown in detail."),
+        typer.Option(
+            help="A library name, projection:8, my.py or my.py:name; the first is shown in detail."
+        ),
     ] = None,
     documents: Documents = 96,
     fit_documents: FitDocuments = 64,
@@ -150,10 +153,14 @@ def run_assay(
     import unexplained as ux
     from unexplained.assays.asked import components, require_assay
     from unexplained.explanations.files import find_explanation
+    from unexplained.explanations.stand_in import find_stand_in
 
     documents, fit_documents, block = sizes
     with writing(report, record) as made, Progress() as progress:
-        explanations = [e for name in names for e in find_explanation(name)]
+        explanations: list[StandIn] = []
+        for name in names:
+            known = find_stand_in(name)
+            explanations += find_explanation(name) if known is None else [known]
         require_texts(*texts)
         OUT.print(f"cache: {visible.name(cache_folder())}", style="dim", highlight=False)
         subject = ux.load(model, accept_terms=accept_terms)
@@ -176,7 +183,7 @@ def run_assay(
             subject, heads or "L*.H*", many, explanations=explanations or None, twin=twin,
             singles=singles, folder=shared_ledgers(),
         )  # fmt: skip
-        explanations = require_same(names, subject)
+        explanations = require_stand_ins(names, subject)
         scores = scored(subject, repeats, top, twin=twin, seed=seed, progress=progress)
         found = ux.assay(
             subject,

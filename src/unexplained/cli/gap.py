@@ -22,7 +22,7 @@ from unexplained.cli.shared import (
     kept,
     require_explanations,
     require_models,
-    require_same,
+    require_stand_ins,
     require_texts,
     writing,
 )
@@ -80,7 +80,7 @@ def gap(
             components(subject, sites)
         where = ux.text(text, subject, documents=documents, fit_documents=fit_documents,
                         block=block, seed=seed)  # fmt: skip
-        claims = require_same(explanation or (), subject, where)
+        claims = require_stand_ins(explanation or (), subject, where)
         made.append(
             ux.gap(
                 subject, weaker, where, chosen_by=second, runs=runs,

@@ -17,7 +17,7 @@ from unexplained.report.console import Visible
 from unexplained.stops import keeping
 
 if TYPE_CHECKING:
-    from unexplained.explanations import Explanation
+    from unexplained.explanations import Explanation, StandIn
     from unexplained.record import Record
     from unexplained.subject import Subject
     from unexplained.text import Text
@@ -237,9 +237,12 @@ def require_explanations(*names: str) -> None:
         ExplanationError: There is none.
     """
     from unexplained.explanations.files import find_explanation
+    from unexplained.explanations.stand_in import find_stand_in
 
     for name in names:
         path = name.partition(":")[0]
+        if find_stand_in(name) is not None:
+            continue
         if not path.endswith(".py") or not Path(path).is_file():
             find_explanation(name)
 
@@ -263,6 +266,23 @@ def require_same(
                 OUT.print(Words(note, style="dim"))
         all_found += found
     return all_found
+
+
+def require_stand_ins(
+    names: Iterable[str], subject: Subject, text: Text | None = None
+) -> list[StandIn]:
+    """Stand-ins by name (`projection:8`), and explanations as in `require_same`.
+
+    Raises:
+        ExplanationError: As there.
+    """
+    from unexplained.explanations.stand_in import find_stand_in
+
+    every: list[StandIn] = []
+    for name in names:
+        known = find_stand_in(name)
+        every += require_same([name], subject, text) if known is None else [known]
+    return every
 
 
 @contextmanager

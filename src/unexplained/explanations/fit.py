@@ -16,8 +16,8 @@ from unexplained.evaluate.conditions import Effect, tensor_digest
 from unexplained.explanations.carried import counted
 from unexplained.explanations.causal import Asked, Mixed
 from unexplained.explanations.description import PARAMETER_BITS, written
-from unexplained.explanations.lent import bits_lent, lent
 from unexplained.explanations.protocol import INEXACT, Claim, Explanation, elsewhere
+from unexplained.explanations.stand_in import StandIn
 from unexplained.explanations.view import mixed_local
 from unexplained.hashing import digest
 from unexplained.record import Description
@@ -48,7 +48,7 @@ class Readout:
 class Fitted:
     """A claim made ready to stand in the components' place."""
 
-    explanation: Explanation
+    explanation: StandIn
     sites: tuple[Site, ...]
     edits: tuple[Edit, ...]
     fingerprint: str
@@ -63,10 +63,7 @@ class Fitted:
     @property
     def description(self) -> Description:
         """How long it is: code, fitted numbers, and the parameters that compute what it reads."""
-        count = lent(self.explanation, self.sites, self.shape)
-        return describe(self.explanation, self.parameters).model_copy(
-            update={"lent": count, "lent_bits": bits_lent(count, self.shape)}
-        )
+        return self.explanation.described(self.parameters, self.sites, self.shape)
 
     def condition(self, effect: Effect = "total") -> Edited:
         """The model with the explanation in the components' place."""
@@ -222,7 +219,7 @@ def sayer(
         batch = local.batch
         length = batch.tokens.shape[1]
         rest = (length,) if explanation.gives == "pattern" else local.value.shape[2:]
-        kind = _wide_type(local.value.dtype)
+        kind = wide_type(local.value.dtype)
         said = local.value.new_zeros((*batch.tokens.shape, *rest), dtype=kind)
         places = places_of(explanation.donors, activations, batch, seed)
         for row, (number, at, length) in enumerate(places):
@@ -230,9 +227,8 @@ def sayer(
             if explanation.gives == "pattern":
                 found = found[:, :length]
             if explanation.moved:
-                found = _elsewhere(
-                    found, batch.documents[row], seed, square=explanation.gives == "pattern"
-                )
+                square = explanation.gives == "pattern"
+                found = displaced(found, batch.documents[row], seed, square=square)
             here = said[row, :length]
             (here[:, :length] if explanation.gives == "pattern" else here).copy_(found)
         return said
@@ -240,7 +236,7 @@ def sayer(
     return say
 
 
-def _elsewhere(said: Tensor, document: str, seed: int, *, square: bool) -> Tensor:
+def displaced(said: Tensor, document: str, seed: int, *, square: bool) -> Tensor:
     """What is said of a document, (position, …), put at other positions, drawn from its hash.
 
     Of a pattern every row goes round by so many places that nothing stays where it was; the first
@@ -259,7 +255,8 @@ def _elsewhere(said: Tensor, document: str, seed: int, *, square: bool) -> Tenso
     return said.gather(1, source.to(said.device))
 
 
-def _wide_type(kind: torch.dtype) -> torch.dtype:
+def wide_type(kind: torch.dtype) -> torch.dtype:
+    """In which type values are computed with: float32 at least."""
     return torch.promote_types(kind, torch.float32)
 
 
@@ -270,11 +267,11 @@ def _wide(local: Local) -> Local:
     """
 
     def wide(value: Tensor, pattern: bool = False) -> Tensor:
-        value = value.to(_wide_type(value.dtype))
+        value = value.to(wide_type(value.dtype))
         # A row of attention adds up to 1 within the rounding of its type, which is no attention made.
         return value / value.sum(-1, keepdim=True).clamp(min=1) if pattern else value
 
-    if local.value.dtype == _wide_type(local.value.dtype):
+    if local.value.dtype == wide_type(local.value.dtype):
         return local
     sites = {s: wide(value, s.value == "pattern") for s, value in local._elsewhere.items()}
 
@@ -300,7 +297,7 @@ def _said_z(
     explanation: Explanation, say: Callable[[Local], Tensor], mean: Tensor, local: Local
 ) -> tuple[Tensor, Tensor]:
     """The z that the explanation says, and the rest that it is mixed with, in float32 at least."""
-    mean = mean.to(_wide_type(mean.dtype))
+    mean = mean.to(wide_type(mean.dtype))
     if explanation.gives != "pattern":
         said = say(local)
         return said, mean.expand_as(said)
@@ -317,7 +314,7 @@ def _through(
         z, rest = _said_z(explanation, say, readout.mean, local)
         if readout.gate is not None:
             z = rest + readout.gate * (z - rest)
-        z = z.to(_wide_type(z.dtype))
+        z = z.to(wide_type(z.dtype))
         if readout.matrix is not None and readout.bias is not None:
             z = (_columns(z) @ readout.matrix + readout.bias).view_as(z)
         return z
@@ -381,7 +378,7 @@ def _fit_readout(
     if explanation.readout == "gate":
         return Readout(mean, gate=_least_squares_gate(x - base, y - base))
     matrix, bias = ridge(x, y)
-    kind = _wide_type(z.dtype)
+    kind = wide_type(z.dtype)
     return Readout(mean, matrix=matrix.to(kind), bias=bias.to(kind))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from unexplained.explanations.protocol import Explanation, elsewhere
+from unexplained.explanations.protocol import elsewhere
 from unexplained.sites import HEAD_VALUES, Parameters, Shape, Site
 
 _NEEDS = {
@@ -22,14 +22,13 @@ Unit = tuple[str, int, int]
 """A kind of parameters, the layer, and which of its kind there."""
 
 
-def lent(explanation: Explanation, sites: Sequence[Site], shape: Shape) -> int:
-    """How many parameters of the model compute what an explanation reads of it at some sites."""
-    if explanation.readout == "nothing":
-        return 0  # what it reads is put aside
-    own = [name for name in explanation.reads if name in (*HEAD_VALUES, "value")]
-    read = [*elsewhere(explanation.reads, shape)]
+def lent(reads: Sequence[str], sites: Sequence[Site], shape: Shape) -> int:
+    """How many parameters of the model compute what is read of it at some sites."""
+    own = [name for name in reads if name in (*HEAD_VALUES, "value")]
+    read = [*elsewhere(reads, shape)]
     for site in sites:
-        read += [site.component.at(name) if name != "value" else site for name in own]
+        kind = [name for name in own if (name in HEAD_VALUES) == (site.part == "H")]
+        read += [site.component.at(name) if name != "value" else site for name in kind]
     units = {unit for site in read for unit in _units(site, shape)}
     whole = {(kind, layer) for kind, layer, _ in units if kind in ("attention", "mlp")}
     counts = _counts(shape)

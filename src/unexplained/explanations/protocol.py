@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -21,9 +21,14 @@ from unexplained.explanations.view import View as View
 from unexplained.explanations.view import mixed_local
 from unexplained.explanations.walk import carried
 from unexplained.hashing import digest
-from unexplained.record import Method
+from unexplained.record import Description, Method
 from unexplained.sites import HEAD_VALUES, MODEL_PARTS, Shape, Site, parse
 from unexplained.subject import Local, Subject
+
+if TYPE_CHECKING:
+    from unexplained.evaluate import Activations
+    from unexplained.explanations.fit import Fitted
+    from unexplained.explanations.stand_in import Control
 
 Rest = Literal["mean", "first"]
 """Where attention goes that a pattern does not place: on the head's mean output (as mean ablation
@@ -80,6 +85,63 @@ class Explanation:
         kind = "program" if self.gives == "logits" else "explanation"
         variant = "" if self.name == self.written else f" in its variant '{self.name}'"
         return f"The {kind} '{self.written}'{variant}"
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether it has a readout."""
+        return self.readout != "none"
+
+    def refuses(self, site: Site, shape: Shape) -> str:
+        """That a component has no value of the name that it gives or reads; empty if it has."""
+        own = [name for name in self.reads if name in (*HEAD_VALUES, "value")]
+        for verb, name in (("give", self.gives), *(("read", name) for name in own)):
+            if (name in HEAD_VALUES) != (site.part == "H"):
+                has = "a head has no single value" if site.part == "H" else "it is no head"
+                return f"it {verb}s '{name}', and {has}"
+        return ""
+
+    def observes(self, sites: Sequence[Site], shape: Shape) -> list[Site]:
+        """What has to be recorded on the fit part to fit it at some components."""
+        from unexplained.explanations.fit import sites_to_observe
+
+        return sites_to_observe(self, sites, shape)
+
+    def fit(
+        self, sites: Sequence[Site], shape: Shape, activations: Activations, seed: int
+    ) -> Fitted:
+        """As `explanations.fit`, at some components."""
+        from unexplained.explanations.fit import fit
+
+        return fit(self.at(tuple(sites)), shape, activations, seed)
+
+    def described(self, parameters: int, sites: Sequence[Site], shape: Shape) -> Description:
+        """How long it is: code, fitted numbers, and the parameters that compute what it reads."""
+        from unexplained.explanations.fit import describe
+        from unexplained.explanations.lent import bits_lent, lent
+
+        read = () if self.readout == "nothing" else self.reads  # what it reads is put aside
+        count = lent(read, sites, shape)
+        return describe(self, parameters).model_copy(
+            update={"lent": count, "lent_bits": bits_lent(count, shape)}
+        )
+
+    def with_map(self) -> Explanation | None:
+        """Through an affine map, unless something is fitted on top already."""
+        return self.affine() if self.readout == "none" else None
+
+    def ends(self) -> tuple[Explanation, Explanation]:
+        """The component itself, and no explanation."""
+        from unexplained.explanations.ends import ends_of
+
+        return ends_of(self)
+
+    def control(
+        self, sites: Sequence[Site], shape: Shape, activations: Activations, seed: int
+    ) -> Control:
+        """On another document, or there and at other positions as well (`invariance`)."""
+        from unexplained.explanations.invariance import control_of
+
+        return control_of(self, sites, shape, activations, seed)
 
     def at(self, sites: str | Sequence[Site]) -> Claim:
         """The claim about these components, for example `strict_induction.at("L18.H6 L17.H3-5")`."""
