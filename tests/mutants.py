@@ -31,6 +31,17 @@ class Mutant:
 
 
 MUTANTS = (
+    # testbeds
+    Mutant("testbeds/periodic.py", 'decoys=("strict_induction", "previous_token")', 'decoys=()',
+           "test_testbeds.py::test_the_truth_scores_1_nothing_0_and_every_decoy_is_caught"),
+    Mutant("testbeds/cancelling.py", "        held_at=(PLANTED_AT,),\n", "",
+           "test_testbeds.py::test_the_truth_scores_1_nothing_0_and_every_decoy_is_caught"),
+    Mutant("testbeds/testbed.py", "default_rng([seed, part])", "default_rng([part])",
+           "test_testbeds.py::test_the_parts_of_a_testbeds_text_are_apart_and_a_seed_draws_others"),
+    Mutant("testbeds/testbed.py", "    if subject.tokenizer.get_vocab() != tokenizer.get_vocab():", "    if False:",
+           "test_testbeds.py::test_what_is_no_testbed_or_not_its_model_is_refused_by_name"),
+    Mutant("text/tokens.py", "        except TextError:  # or refuse it: then words of its own", "        except ZeroDivisionError:",
+           "test_testbeds.py::test_text_of_other_words_is_refused_by_name_and_random_words_of_its_own_are_not"),
     # stand-ins
     Mutant("explanations/library/projection.py", "vectors[:, -self.rank :]", "vectors[:, : self.rank]",
            "test_stand_ins.py::test_a_projection_is_that_of_numpy_on_principal_directions"),

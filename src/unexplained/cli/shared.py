@@ -30,7 +30,9 @@ app = typer.Typer(
 )
 OUT = Visible()
 
-Model = Annotated[str, typer.Argument(help="Packaged name, folder, .gguf file or hub id.")]
+Model = Annotated[
+    str, typer.Argument(help="Packaged name, folder, .gguf file, hub id or testbed:NAME.")
+]
 TextName = Annotated[str, typer.Option(help="webmix, pydocs, repeats, or a file.")]
 Documents = Annotated[int, typer.Option(min=1, help="Documents to measure on, one block each.")]
 SweepDocuments = Annotated[
@@ -137,10 +139,13 @@ def is_pairs(name: str) -> bool:
     Raises:
         TextError: It is a `.jsonl` file that cannot be read.
     """
+    from unexplained.schemes import home_of_name
     from unexplained.text.behaviours.files import FIELDS
     from unexplained.text.lines import json_lines
     from unexplained.text.pairs import described
 
+    if (known := home_of_name(name)) is not None:
+        return bool(known[0].has_pairs(known[1]))
     path = Path(name)
     there = os.path.isfile(name)  # noqa: PTH113  (a name too long is no error here)
     if name in described() or path.suffix.lower() != ".jsonl" or not there:
@@ -177,6 +182,7 @@ def require_texts(*names: str, pairs: bool | None = False) -> None:
         TextError: There is no such text.
     """
     from unexplained.errors import TextError, near_matches
+    from unexplained.schemes import home_of_name
     from unexplained.text.corpora import corpus_of
     from unexplained.text.corpora import names as corpora
     from unexplained.text.pairs import described
@@ -193,6 +199,9 @@ def require_texts(*names: str, pairs: bool | None = False) -> None:
                 "there is none of that name, and it is not a .jsonl file of pairs",
                 near_matches(name, described()),
             )
+        if home_of_name(name) is not None:
+            is_pairs(name)  # which says so where there is none of that name
+            continue
         if name not in corpora() and not _exists(name):
             try:
                 corpus_of(name)  # which says so

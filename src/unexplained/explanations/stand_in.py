@@ -17,6 +17,7 @@ from unexplained.errors import ExplanationError
 from unexplained.evaluate import Activations
 from unexplained.record import Description, Method
 from unexplained.registry import Registry
+from unexplained.schemes import home_of_name
 from unexplained.sites import Shape, Site
 
 if TYPE_CHECKING:
@@ -119,9 +120,15 @@ STAND_INS: Registry[Maker] = Registry(
 def find_stand_in(name: str) -> StandIn | None:
     """A stand-in by name and what it takes (`projection:8`); None if no stand-in has that name.
 
+    The truth of a testbed goes by the testbed's name (`testbed:periodic`).
+
     Raises:
         ExplanationError: What is written behind the name does not suit it.
     """
+    if (known := home_of_name(name)) is not None:
+        home, rest = known
+        truth: StandIn = home.truth_of(rest)
+        return truth
     kind, _, about = name.partition(":")
     makers = STAND_INS.all()
     return makers[kind](about.strip()) if kind in makers else None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from unexplained.errors import TextError
+from unexplained.schemes import home_of_name
 from unexplained.subject.shipped import training_of
 from unexplained.text.corpora import parts_of
 from unexplained.text.document import Block, Pair, Part
@@ -154,7 +155,8 @@ def text(
     """Read a source and cut it into blocks of a model's tokens.
 
     Args:
-        source: The name of a corpus (`webmix`, `pydocs`, `repeats`) or the path of a `.txt`,
+        source: The name of a corpus (`webmix`, `pydocs`, `repeats`), a testbed's text
+            (`testbed:periodic`, whose documents are as long as they are) or the path of a `.txt`,
             `.jsonl` (field `text`) or `.parquet` file (column `text`) or of a folder of `.txt`
             files. A name wins over a path; write `./webmix` for a folder of that name. A document
             is a line of a `.jsonl`, a row of a `.parquet`, and of a `.txt` a passage: it is cut at
@@ -188,6 +190,12 @@ def text(
             f"Ask for shorter blocks: --block {most}; in Python block={most}.",
         )
     require_number("seed", seed, 0)
+    if (known := home_of_name(source)) is not None:
+        home, rest = known
+        made: Text = home.open_text(
+            rest, subject, documents=documents, fit_documents=fit_documents, seed=seed
+        )
+        return made
     tokens = Tokens(subject)
     request = Request(source, tokens, documents, fit_documents, block, seed)
     name, parts = parts_of(request)
