@@ -31,6 +31,19 @@ class Mutant:
 
 
 MUTANTS = (
+    # variables
+    Mutant("text/behaviours/ioi.py", 'Variable("giver", "giver", "the wrong word")', 'Variable("giver", "giver", "the answer")',
+           "test_variables.py::test_what_a_behaviour_declares_holds_of_every_pair"),
+    Mutant("text/behaviours/__init__.py", "for one in variables if one.stratum}", "for one in variables}",
+           "test_variables.py::test_what_a_behaviour_declares_holds_of_every_pair"),
+    Mutant("text/cutting.py", "        given=contrast.values,\n", "",
+           "test_variables.py::test_donors_of_pairs_can_agree_on_what_is_no_stratum"),
+    Mutant("text/draw.py", ", given=item.variables)", ")",
+           "test_variables.py::test_a_users_lines_and_rows_carry_variables_on_which_donors_can_agree"),
+    Mutant("text/lines.py", "not all(isinstance(value, str) for value in found.values())", "False",
+           "test_variables.py::test_variables_that_are_no_object_of_strings_are_refused_by_line"),
+    Mutant("text/behaviours/agreement.py", 'values["attractor\'s noun"] in _PLURALS', 'values["subject"] in _PLURALS',
+           "test_pairs.py::test_the_rules_that_are_right_in_over_60_percent_are_those_that_the_wording_lets_through"),
     # testbeds
     Mutant("testbeds/periodic.py", 'decoys=("strict_induction", "previous_token")', 'decoys=()',
            "test_testbeds.py::test_the_truth_scores_1_nothing_0_and_every_decoy_is_caught"),
@@ -144,7 +157,7 @@ MUTANTS = (
            "test_again.py::test_what_an_explanation_reads_besides_its_view_is_found_in_a_fresh_process"),
     Mutant("explanations/apart.py", "watch.on and watch.strict", "False",
            "test_again.py::test_what_an_explanation_reads_besides_its_view_is_found_in_a_fresh_process"),
-    Mutant("cli/assay.py", "explanations = require_same(names, subject)", "pass",
+    Mutant("cli/assay.py", "explanations = require_stand_ins(names, subject)", "pass",
            "test_again.py::test_the_command_line_asks_before_the_model_runs"),
     Mutant("explanations/language.py", 'root in ("torch", "numpy") and last in _SETTING', "False",
            "test_again.py::test_a_setting_that_would_stay_changed_is_refused_by_name"),
@@ -370,7 +383,7 @@ MUTANTS = (
     # under which code measurements are kept
     Mutant("evaluate/conditions.py", "effect, code_digest(*modules_of(condition))", "effect",
            "test_hashing.py::test_an_edit_of_one_ablation_voids_its_measurements_alone"),
-    Mutant("evaluate/conditions.py", "doing += [edit.function for edit in condition.edits]", "pass",
+    Mutant("evaluate/conditions.py", "doing += [one for edit in condition.edits for one in (edit.function, *edit.calls)]", "pass",
            "test_hashing.py::test_an_assays_code_is_inside"),
     Mutant("hashing.py", "            open_ += imported(name)\n", "",
            "test_hashing.py::test_the_engines_code_is_all_that_its_import_loads_of_this_package"),
@@ -529,7 +542,7 @@ MUTANTS = (
            "test_kinds_text.py::test_documents_that_begin_alike_are_not_answered_by_asking_for_more"),
     Mutant("text/behaviours/__init__.py", '    "the word that the prompt has first": _first,\n    "the word that the prompt does not have first": _opposite(_first),\n', "",
            "test_kinds_pairs.py::test_a_rule_that_reads_less_than_the_behaviour_asks_is_near_chance_or_its_score_is_told"),
-    Mutant("text/behaviours/greater_than.py", '    "the higher digit where the examples go up, whatever year is asked about": _by_direction,\n', "",
+    Mutant("text/behaviours/greater_than.py", '    "the higher digit where the examples go up, whatever year is asked about": OfValues(\n        _by_direction\n    ),\n', "",
            "test_kinds_pairs.py::test_a_rule_that_reads_less_than_the_behaviour_asks_is_near_chance_or_its_score_is_told"),
     Mutant("ladder/stream.py", "in enumerate(Tokens(_Untrained(tokenizer)).encode_all(fit_documents())):", "in enumerate((0, np.array(tokenizer(d.text)['input_ids'], dtype=np.int32)) for d in fit_documents()):",
            "test_kinds_text.py::test_what_a_rung_is_trained_on_has_a_start_token_before_each_document_and_nowhere_else"),
@@ -547,7 +560,7 @@ MUTANTS = (
            "test_pairs.py::test_the_rules_of_single_behaviours_by_a_second_route"),
     Mutant("text/behaviours/brackets.py", '    "inner closed": "{name} = {last}{a}, {other}{b}{closed}, {c}",\n', "",
            "test_pairs.py::test_the_rules_of_single_behaviours_by_a_second_route"),
-    Mutant("text/behaviours/__init__.py", "rule(one.clean, one.answer) > rule(one.clean, one.wrong)", "rule(one.clean, one.answer) >= rule(one.clean, one.wrong)",
+    Mutant("text/behaviours/__init__.py", "(answer > wrong)", "(answer >= wrong)",
            "test_pairs.py::test_a_rule_of_no_preference_is_right_in_half_and_a_word_in_another_is_not_there"),
     Mutant("cli/shared.py", "if fits or name in described() else 0", "",
            "test_cli.py::test_a_sweep_over_twelve_pairs_of_ones_own_needs_no_counting"),

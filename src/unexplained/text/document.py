@@ -26,6 +26,8 @@ class Document:
     """The first 16 hexadecimal digits of the SHA-256 of the text in UTF-8."""
     text: str
     domain: str
+    variables: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """What the user says of it: name → value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,8 +139,8 @@ class Corpus:
     """How many were left out for beginning like others; what an empty part is to say."""
 
 
-def document(text: str, domain: str) -> Document:
-    """The document with that text.
+def document(text: str, domain: str, variables: Mapping[str, str] | None = None) -> Document:
+    """The document with that text, and what is said of it.
 
     Raises:
         TextError: The text has a lone surrogate, so it cannot be written as UTF-8.
@@ -154,7 +156,7 @@ def document(text: str, domain: str) -> Document:
             f"character {error.start} is a lone surrogate, which is no text",
             "Remove it, or decode the file that it came from as UTF-8.",
         ) from error
-    return Document(digest.hexdigest()[:16], text, domain)
+    return Document(digest.hexdigest()[:16], text, domain, variables or {})
 
 
 def part(identity: str) -> Part:
