@@ -31,6 +31,21 @@ class Mutant:
 
 
 MUTANTS = (
+    # strata of the user's
+    Mutant("evaluate/store.py", "if not asked.strata.items() <= held.items():", "if False:",
+           "test_own_strata.py::test_what_holds_more_strata_serves_who_wants_fewer_and_not_the_reverse"),
+    Mutant("evaluate/store.py", "return without(ledger, held.keys() - asked.strata.keys())", "return ledger",
+           "test_own_strata.py::test_what_holds_more_strata_serves_who_wants_fewer_and_not_the_reverse"),
+    Mutant("text/strata.py", "found[family] = digest(json.dumps([family, labels]))", "found[family] = family",
+           "test_own_strata.py::test_what_holds_more_strata_serves_who_wants_fewer_and_not_the_reverse"),
+    Mutant("text/strata.py", "if any(len(set(some)) > 1 for some in labels):", "if True:",
+           "test_own_strata.py::test_a_new_stratum_voids_no_other_text_and_a_label_of_documents_nothing_at_all"),
+    Mutant("evaluate/rows.py", ".take(list(places))", ".take(list(places)[::-1])",
+           "test_own_strata.py::test_a_variable_is_a_stratum_whose_rows_are_those_of_whole_documents"),
+    Mutant("text/strata.py", "    taken = {\"all\", *own_strata(block), *block.marks}", "    taken = {\"all\"}",
+           "test_own_strata.py::test_what_is_no_stratum_is_refused_by_name"),
+    Mutant("evaluate/job.py", "if family in kept or family not in block.marks", "if True",
+           "test_own_strata.py::test_a_variable_is_a_stratum_whose_rows_are_those_of_whole_documents"),
     # variables
     Mutant("text/behaviours/ioi.py", 'Variable("giver", "giver", "the wrong word")', 'Variable("giver", "giver", "the answer")',
            "test_variables.py::test_what_a_behaviour_declares_holds_of_every_pair"),
@@ -511,7 +526,7 @@ MUTANTS = (
            "test_text.py::test_a_pipe_is_refused_at_once"),
     Mutant("text/lines.py", "except (ValueError, RecursionError) as error:", "except json.JSONDecodeError as error:",
            "test_pairs.py::test_a_file_that_is_no_jsonl_says_so"),
-    Mutant("text/behaviours/files.py", 'require_unicode(where, "a field\'s name", name)', "pass",
+    Mutant("text/lines.py", 'require_unicode(where, "a field\'s name", key)', "pass",
            "test_pairs.py::test_half_a_character_in_a_pair_is_refused_with_its_line_and_field"),
     Mutant("text/pairs.py", "by_hash = fits or not source.own", "by_hash = True",
            "test_pairs.py::test_twelve_pairs_of_ones_own_are_all_measured"),

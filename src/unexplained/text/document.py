@@ -42,6 +42,8 @@ class Block:
     """Index at which the block begins to repeat itself; 0 where it was not built to."""
     given: Mapping[str, str] = field(default_factory=dict)
     """Variables of the document as a whole, by whoever made the text: name → value."""
+    marks: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
+    """Strata that the user gave (`Text.with_strata`): family → label of every scored position."""
 
     @property
     def variables(self) -> Mapping[str, str]:

@@ -122,7 +122,7 @@ def strings_of(where: str, row: Mapping[str, Any], name: str) -> dict[str, str]:
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
         raise TextError(where, f"`{name}` is not an object of strings")
     for key, value in found.items():
-        require_unicode(where, f"a name in `{name}`", key)
+        require_unicode(where, "a field's name", key)
         require_unicode(where, f"`{key}`", value)
     return found
 
