@@ -881,7 +881,7 @@ MUTANTS = (
            "test_kinds_answers.py::test_what_is_no_json_of_ours_is_said_to_be_none"),
     Mutant("files.py", '"parse_float": _float', '"parse_float": float',
            "test_kinds_answers.py::test_a_record_with_a_number_that_nobody_measured_is_refused"),
-    Mutant("explanations/protocol.py", "if wrong := _unusable(given):", "if wrong := \"\":",
+    Mutant("explanations/protocol.py", "if wrong := unusable(given):", "if wrong := \"\":",
            "test_kinds_answers.py::test_a_pattern_of_a_kind_that_cannot_stand_in_is_refused"),
     Mutant("fetch.py", "kind not in (0, stat.S_IFREG)", "False",
            "test_kinds_answers.py::test_a_member_of_a_wheel_that_is_no_plain_file_is_refused"),

@@ -151,6 +151,7 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
     explanation, sites = claim.explanation, claim.sites(shape)
     explanation.asked.clear()
     calls = (explanation.donors,) if explanation.shuffled else ()
+    reads = elsewhere(explanation.reads, shape)
     standing = Standing(explanation, counted(explanation).fingerprint)
     edits: list[Edit] = []
     tensors: list[Tensor] = []
@@ -160,7 +161,7 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
         say = sayer(explanation, site, shape, activations, seed)
         where = stands_at(explanation, site)
         if explanation.gives not in ("pattern", "z") and explanation.readout == "none":
-            edits.append(Edit(where, say, elsewhere(explanation.reads, shape), standing, calls))
+            edits.append(Edit(where, say, reads, standing, calls))
             continue
         readout = _fit_readout(explanation, where, say, activations)
         tensors += readout.tensors
@@ -171,15 +172,8 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
         uses_mean = explanation.gives == "pattern" and explanation.rest == "mean"
         parameters += readout.mean.numel() if uses_mean or readout.gate is not None else 0
         parameters += sum(t.numel() for t in (readout.matrix, readout.bias) if t is not None)
-        edits.append(
-            Edit(
-                where,
-                _through(explanation, say, readout, shape),
-                elsewhere(explanation.reads, shape),
-                standing,
-                calls,
-            )
-        )
+        through = _through(explanation, say, readout, shape)
+        edits.append(Edit(where, through, reads, standing, calls))
     mark = digest(
         standing.made,
         *(explanation.gives, explanation.rest, explanation.readout, *explanation.reads),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from unexplained.explanations.protocol import elsewhere
+from unexplained.record import Description
 from unexplained.sites import HEAD_VALUES, Parameters, Shape, Site
 
 _NEEDS = {
@@ -38,6 +39,14 @@ def lent(reads: Sequence[str], sites: Sequence[Site], shape: Shape) -> int:
         if not ((kind in ("query", "key", "value", "output") and ("attention", layer) in whole)
                 or (kind == "neuron" and ("mlp", layer) in whole))
     )  # fmt: skip
+
+
+def with_lent(
+    own: Description, reads: Sequence[str], sites: Sequence[Site], shape: Shape
+) -> Description:
+    """A description with the parameters that compute what is read of the model at some sites."""
+    count = lent(reads, sites, shape)
+    return own.model_copy(update={"lent": count, "lent_bits": bits_lent(count, shape)})
 
 
 def bits_lent(parameters: int, shape: Shape) -> int:

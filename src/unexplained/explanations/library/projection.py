@@ -18,7 +18,7 @@ from unexplained.explanations.description import PARAMETER_BITS, source_of
 from unexplained.explanations.ends import IDENTITY, NOTHING
 from unexplained.explanations.fit import Fitted, displaced, wide_type
 from unexplained.explanations.invariance import TELLS
-from unexplained.explanations.lent import bits_lent, lent
+from unexplained.explanations.lent import with_lent
 from unexplained.explanations.stand_in import STAND_INS, Control
 from unexplained.hashing import digest
 from unexplained.record import Description, Method
@@ -130,15 +130,12 @@ class Projection:
     def described(self, parameters: int, sites: Sequence[Site], shape: Shape) -> Description:
         """The code of a projection, its numbers, and the parameters that compute the value."""
         own = ["z" if site.part == "H" else "value" for site in sites]
-        reads = dict.fromkeys(own) if self.reads else ()
-        count = lent(tuple(reads), sites, shape)
-        return Description(
+        length = Description(
             code_bits=source_of(_projected).bits,
             parameters=parameters,
             parameter_bits=parameters * PARAMETER_BITS,
-            lent=count,
-            lent_bits=bits_lent(count, shape),
         )
+        return with_lent(length, tuple(dict.fromkeys(own)) if self.reads else (), sites, shape)
 
     def on_shuffled(self, *, moved: bool = False, donors: Donors | None = None) -> Projection:
         """The value of another document, on the same directions."""
