@@ -29,10 +29,10 @@ import numpy as np
 import torch
 
 import unexplained as ux
-from unexplained.assays.provenance import machine, versions
 from unexplained.ladder import train as training
 from unexplained.ladder.recipe import Recipe
-from unexplained.record import Record
+from unexplained.record import Header
+from unexplained.study.provenance import machine, versions
 from unexplained.whole import NOTES
 
 HERE = Path(__file__).parent
@@ -54,7 +54,7 @@ class Instrument:
     )
 
 
-def of_record(record: Record) -> bytes:
+def of_record(record: Header) -> bytes:
     """A record as bytes, without the clock."""
     said: dict[str, Any] = json.loads(record.to_json())
     return json.dumps({k: v for k, v in said.items() if k not in CLOCK}, sort_keys=True).encode()

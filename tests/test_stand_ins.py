@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from unexplained.study.controls import controls_of, possible_controls
 
 import unexplained as ux
 from test_ablations import LENGTHS, alone, filled
@@ -14,7 +15,6 @@ from test_assay import make_text, subject_of
 from test_donors import by_hash, long_enough
 from tiny import VOCABULARY, tiny_subject
 from unexplained.ablations import ABLATIONS
-from unexplained.assays.controls import controls_of, possible_controls
 from unexplained.donors.fixed import Fixed
 from unexplained.errors import ExplanationError
 from unexplained.evaluate import evaluate, observe

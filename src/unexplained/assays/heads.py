@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from unexplained.ablations import ABLATIONS, value_site
-from unexplained.assays.asked import components, require_folder, require_tokens
 from unexplained.bars import context_gain
 from unexplained.errors import MeasurementError, require_count
 from unexplained.evaluate import evaluate, observe
@@ -21,6 +20,7 @@ from unexplained.explanations import patterns
 from unexplained.record import HeadScore
 from unexplained.sites import Site
 from unexplained.stats import Settings
+from unexplained.study.asked import components, require_folder, require_tokens
 from unexplained.subject import Edit, Local, Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text

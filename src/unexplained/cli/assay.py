@@ -151,9 +151,9 @@ def run_assay(
 ) -> None:
     """Load, find, measure, print and write."""
     import unexplained as ux
-    from unexplained.assays.asked import components, require_assay
     from unexplained.explanations.files import find_explanation
     from unexplained.explanations.stand_in import find_stand_in
+    from unexplained.study.asked import components, require_assay
 
     documents, fit_documents, block = sizes
     with writing(report, record) as made, Progress() as progress:
