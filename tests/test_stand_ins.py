@@ -7,7 +7,6 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from unexplained.study.controls import controls_of, possible_controls
 
 import unexplained as ux
 from test_ablations import LENGTHS, alone, filled
@@ -25,6 +24,7 @@ from unexplained.explanations.library.projection import Projection
 from unexplained.explanations.stand_in import Control, find_stand_in
 from unexplained.ledger import Ledger
 from unexplained.sites import Site
+from unexplained.study.controls import controls_of, possible_controls
 from unexplained.subject import Subject
 from unexplained.testbeds.texts import irregular
 from unexplained.text import Block, Text
