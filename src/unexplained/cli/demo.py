@@ -19,8 +19,6 @@ from unexplained.cli.shared import (
     writing,
 )
 
-REPEATS = {"documents": 16, "fit_documents": 32}
-
 
 @app.command()
 def demo(
@@ -65,6 +63,6 @@ def _assay(
         subject = ux.load(model)
         texts = [
             ux.text(text, subject, documents=documents, fit_documents=fit_documents, block=128),
-            ux.text("repeats", subject, **REPEATS, block=128),
+            ux.text("repeats", subject, documents=16, fit_documents=32, block=128),
         ]
         made.append(ux.assay(subject, "", texts, **how, folder=shared_ledgers(), say=progress))

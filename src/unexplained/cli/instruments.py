@@ -28,7 +28,7 @@ from unexplained.cli.shared import (
     kept,
     require_explanations,
     require_models,
-    require_same,
+    require_stand_ins,
     require_texts,
     writing,
 )
@@ -317,7 +317,7 @@ def _claims(
     """Explanations that were named, those of files only if they say the same in a fresh process."""
     text = texts[0] if len(texts) == 1 else None
     return {
-        p.name: require_same(given[p.name], subject, text)
+        p.name: require_stand_ins(given[p.name], subject, text)
         for p in one.parameters
         if isinstance(p.given, Claims) and given.get(p.name) and subject is not None
     }

@@ -17,7 +17,7 @@ from unexplained.report.console import Visible
 from unexplained.stops import keeping
 
 if TYPE_CHECKING:
-    from unexplained.explanations import Explanation
+    from unexplained.explanations import Explanation, StandIn
     from unexplained.record import Record
     from unexplained.subject import Subject
     from unexplained.text import Text
@@ -73,7 +73,9 @@ app = typer.Typer(
 )
 OUT = Visible()
 
-Model = Annotated[str, typer.Argument(help="Packaged name, folder, .gguf file or hub id.")]
+Model = Annotated[
+    str, typer.Argument(help="Packaged name, folder, .gguf file, hub id or testbed:NAME.")
+]
 TextName = Annotated[str, typer.Option(help="webmix, pydocs, repeats, or a file.")]
 Documents = Annotated[int, typer.Option(min=1, help="Documents to measure on, one block each.")]
 SweepDocuments = Annotated[
@@ -170,6 +172,7 @@ def require_texts(*names: str, pairs: bool | None = False) -> None:
         TextError: There is no such text.
     """
     from unexplained.errors import TextError, near_matches
+    from unexplained.schemes import home_of_name
     from unexplained.text.corpora import corpus_of
     from unexplained.text.corpora import names as corpora
     from unexplained.text.named import is_pairs
@@ -187,6 +190,9 @@ def require_texts(*names: str, pairs: bool | None = False) -> None:
                 "there is none of that name, and it is not a .jsonl file of pairs",
                 near_matches(name, described()),
             )
+        if home_of_name(name) is not None:
+            is_pairs(name)  # which says so where there is none of that name
+            continue
         if name not in corpora() and not _exists(name):
             try:
                 corpus_of(name)  # which says so
@@ -231,9 +237,12 @@ def require_explanations(*names: str) -> None:
         ExplanationError: There is none.
     """
     from unexplained.explanations.files import find_explanation
+    from unexplained.explanations.stand_in import find_stand_in
 
     for name in names:
         path = name.partition(":")[0]
+        if find_stand_in(name) is not None:
+            continue
         if not path.endswith(".py") or not Path(path).is_file():
             find_explanation(name)
 
@@ -257,6 +266,23 @@ def require_same(
                 OUT.print(Words(note, style="dim"))
         all_found += found
     return all_found
+
+
+def require_stand_ins(
+    names: Iterable[str], subject: Subject, text: Text | None = None
+) -> list[StandIn]:
+    """Stand-ins by name (`projection:8`), and explanations as in `require_same`.
+
+    Raises:
+        ExplanationError: As there.
+    """
+    from unexplained.explanations.stand_in import find_stand_in
+
+    every: list[StandIn] = []
+    for name in names:
+        known = find_stand_in(name)
+        every += require_same([name], subject, text) if known is None else [known]
+    return every
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from unexplained.study.given import PythonOnly
 
 if TYPE_CHECKING:
     from unexplained.bars.reading import Reading
-    from unexplained.explanations import Explanation
+    from unexplained.explanations import StandIn
     from unexplained.record.bars import Concentration, OnCrucial, OverRuns
     from unexplained.sites import Site
     from unexplained.study import Run
@@ -68,7 +68,7 @@ def gap(
     runs: Annotated[Sequence[tuple[Subject, Subject]], PythonOnly()] = (),
     sites: Annotated[str, Option("Components to be explained on the crucial tokens.")] = "",
     explanations: Annotated[
-        Sequence[Explanation],
+        Sequence[StandIn],
         Claims("A library name or my.py.", option="--explanation", default=("strict_induction",)),
     ],
     share: Annotated[
@@ -136,7 +136,7 @@ def _asked(
     runs: Sequence[Pair],
     beside: Sequence[Subject],
     sites: str,
-    explanations: Sequence[Explanation],
+    explanations: Sequence[StandIn],
     share: float,
 ) -> Sequence[Site]:
     """What cannot be measured is refused before anything is run; the components are given."""
@@ -186,7 +186,7 @@ def _require_models(
 
 
 def _require_claims(
-    run: Run, where: Sequence[Site], claimed: Sequence[Explanation], named: Sequence[str]
+    run: Run, where: Sequence[Site], claimed: Sequence[StandIn], named: Sequence[str]
 ) -> None:
     """Refuse what cannot be claimed of the components, and names that are taken."""
     asked = study.asked

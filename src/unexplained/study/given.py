@@ -85,13 +85,15 @@ class Claims(Given):
     def resolved(self, value: Any, given: Mapping[str, Any]) -> Any:
         """The explanations."""
         from unexplained.explanations.files import find_explanation
+        from unexplained.explanations.stand_in import find_stand_in
 
         if value is None:
             return None
         every: Sequence[Any] = [value] if isinstance(value, str) else list(value)
         found: list[Any] = []
         for one in every:
-            found += find_explanation(one) if isinstance(one, str) else [one]
+            known = find_stand_in(one) if isinstance(one, str) else one
+            found += [known] if known is not None else find_explanation(one)
         return found
 
 

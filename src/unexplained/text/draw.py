@@ -129,7 +129,7 @@ def _take(
     for item, ids in tokens.openings(mixed(ordered, corpus.weights), request.block):
         if len(blocks) == asked:
             break
-        block = Block(item.id, item.domain, ids)
+        block = Block(item.id, item.domain, ids, given=item.variables)
         if len(ids) < shortest:
             passed[f"having under {shortest} tokens"] += 1
         elif not tokens.is_text(ids):

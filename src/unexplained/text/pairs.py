@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unexplained.errors import TextError, near_matches
+from unexplained.schemes import home_of_name
 from unexplained.shares import in_percent
 from unexplained.text import behaviours
 from unexplained.text.behaviours import Orbit, described, files
@@ -79,11 +80,18 @@ def pairs(
             a line of a file is no pair.
     """
     name = require_source("The behaviour", behaviour)
-    notes = [_evenly("pairs", pairs), _evenly("fit_pairs", 64 if fit_pairs is None else fit_pairs)]
+    asked_fit = 64 if fit_pairs is None else fit_pairs
+    notes = [_evenly("pairs", pairs), _evenly("fit_pairs", asked_fit)]
     require_number("seed", seed, 0)
+    if (known := home_of_name(name)) is not None:
+        home, rest = known
+        made: Text = home.open_text(
+            rest, subject, documents=pairs // 2, fit_documents=asked_fit // 2, seed=seed
+        )
+        return made
     source = _orbits(name)
     marked = any(orbit.part for orbit in source.orbits)
-    asked: dict[Part, int] = {"eval": pairs, "fit": 64 if fit_pairs is None else fit_pairs}
+    asked: dict[Part, int] = {"eval": pairs, "fit": asked_fit}
     if source.own and fit_pairs is None and not marked:
         asked["fit"] = 0
     tokens = Tokens(subject)
