@@ -9,6 +9,8 @@ import torch
 from typer.testing import CliRunner
 
 import unexplained as ux
+from unexplained import subject
+from unexplained.assays import family
 from unexplained.cli import in_options, options_of
 from unexplained.cli.app import app
 from unexplained.errors import UnexplainedError
@@ -65,15 +67,15 @@ COMMANDS = {
     "tasks": ("tasks", "rung-1"),
     "gap": ("gap",),
     "demo": ("demo",),
-    "bars curve": ("bars", "curve", "rung-1", "rung-2", "rung-3"),
+    "family": ("family", "rung-1", "rung-2", "rung-3"),
     "bars table": ("bars", "table"),
     "ladder train": ("ladder", "train"),
     "behaviours": ("behaviours", "rung-1"),
 }
-FILES = ("assay", "sweep", "circuit", "rewrite", "sizes", "tasks", "gap", "demo", "bars curve")
+FILES = ("assay", "sweep", "circuit", "rewrite", "sizes", "tasks", "gap", "demo", "family")
 KEEPING = tuple(name for name in FILES if name not in ("assay", "demo"))
 DRAWING = [name for name in COMMANDS if name not in ("demo", "bars table", "ladder train")]
-TEXTS = ("assay", "sweep", "circuit", "heads", "rewrite", "sizes", "tasks", "gap", "bars curve")
+TEXTS = ("assay", "sweep", "circuit", "heads", "rewrite", "sizes", "tasks", "gap", "family")
 
 BAD: dict[str, list[str]] = {
     "assay": ["--singles -5", "--singles 1.5", "--top 0", "--documents 0", "--fit-documents 0",
@@ -96,7 +98,7 @@ BAD: dict[str, list[str]] = {
     "gap": ["--share 2", "--share -0.1", "--weak rung-4", "--weak rung-9", "--by rung-4 rung-3",
             "--by rung-9 rung-8", "--by rung-5 rung-5", "--explanation nowhere.py"],
     "demo": ["--documents 0"],
-    "bars curve": ["--documents 0", "--characters 100", "--characters -1", "--place nobody",
+    "family": ["--documents 0", "--characters 100", "--characters -1", "--place nobody",
                    "--place rung-1", "nobody=1e20", "rung-1=0", "x=y"],
     "bars table": ["--fraction 2", "--fraction -1", "--curve nope", "--baseline nope",
                    "--baseline mine=nan", "--strong -1", "--weak -5", "--strong 1 --weak 2"],
@@ -155,8 +157,9 @@ def test_what_can_be_measured_gets_as_far_as_the_model(
     def loaded(name: str, **more: object) -> None:
         raise WasLoaded(name)
 
-    monkeypatch.setattr(ux, "load", loaded)
-    text = {"circuit": "ioi", "bars curve": "prose.txt"}.get(command, "repeats")
+    for home in (ux, family, subject):
+        monkeypatch.setattr(home, "load", loaded)
+    text = {"circuit": "ioi", "family": "prose.txt"}.get(command, "repeats")
     words = () if command == "behaviours" else ("--text", text)
     assert isinstance(outcome(*COMMANDS[command], *words), WasLoaded)
 
@@ -249,7 +252,7 @@ def test_errors_name_the_options_of_the_command_that_was_called() -> None:
     said = "fit_documents=1 and pairs=-1: gate=… or methods='eap ig' need nothing, nor x=3"
     told = "--fit-documents 1 and --pairs -1: gate=… or --method 'eap ig' need nothing, nor x=3"
     assert in_options(said, {**options, "gate": ""}) == told
-    assert options_of(["bars", "curve", "x"])["characters"] == "--characters"
+    assert options_of(["family", "x"])["characters"] == "--characters"
     assert "record" not in options_of(["report", "sweep"])
     assert in_options("a==b, --steps=5, my_steps=5", {"steps": "--steps"}) == (
         "a==b, --steps=5, my_steps=5"

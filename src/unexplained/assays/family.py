@@ -117,7 +117,7 @@ def family(
         TextError: A tokenizer does not give the characters back.
     """
     started = time.perf_counter()
-    _check(members)
+    require_members(members)
     require_count("documents", documents, least=1)
     require_count("characters", characters, least=1)
     require_folder(folder)
@@ -169,7 +169,8 @@ def family(
     )
 
 
-def _check(members: Sequence[Member]) -> None:
+def require_members(members: Sequence[Member]) -> None:
+    """Refuse members of too few computes, or of none that is one (CurveError), and names given twice."""
     names = [member.name for member in members]
     for name in names:
         if names.count(name) > 1:

@@ -35,6 +35,7 @@ def demo(
     The first takes under a minute, needs nothing from a network, and is placed on the scale of
     training compute by the ladder's rungs.
     """
+    require_outputs(report=report, record=record)
     beside = [path.with_stem(path.stem + "-ladder") for path in (report, record)]
     require_outputs(
         report=report, record=record, ladder_report=beside[0], ladder_record=beside[1]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from unexplained.errors import TextError
 from unexplained.record import blocks as b
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
@@ -41,8 +42,28 @@ MEASURED = {
 }
 
 
+def _names(given: Mapping[str, Any]) -> None:
+    """Refuse an ablation, a measure or a text that does not go with the others."""
+    from unexplained.ablations import ABLATIONS
+    from unexplained.bars.measures import measure_of
+    from unexplained.text.named import is_pairs
+
+    ablation, pairs = given["ablation"], is_pairs(given["text"])
+    if ablation:
+        ABLATIONS.get(ablation)
+    if given["measure"]:
+        measure_of(given["measure"], pairs=pairs)
+    if (given["swapped"] or ablation == "patch") and not pairs:
+        raise TextError(
+            f"{'--swapped' if given['swapped'] else '--ablation patch'} on {given['text']}",
+            "it is running text, not pairs of prompts",
+            "Use a behaviour, such as ioi.",
+        )
+
+
 @instrument(
     "sweep",
+    before=_names,
     texts=Texts(
         documents=32,
         fit_documents=32,
