@@ -25,9 +25,9 @@ from tiny import tiny_model, tiny_subject, tiny_tokenizer, tokens
 from unexplained.errors import MeasurementError, SubjectError
 from unexplained.evaluate import AnotherModel, Condition, Edited, Other, evaluate, rayside, tray
 from unexplained.evaluate.cluster import RayWorkers, ray_workers
-from unexplained.evaluate.job import Task
 from unexplained.evaluate.shipping import Copy, pack, parts_of, unpack
 from unexplained.evaluate.tray import Tray
+from unexplained.evaluate.work import Task
 from unexplained.ledger import Ledger
 from unexplained.subject import Batch, Edit, Local, Subject, load
 from unexplained.text import Text

@@ -20,8 +20,9 @@ from unexplained import hashing
 from unexplained.ablations import ABLATIONS, record_for
 from unexplained.evaluate import evaluate
 from unexplained.evaluate.conditions import Condition, Intact, key, modules_of
-from unexplained.evaluate.job import Job, Task
+from unexplained.evaluate.job import Job
 from unexplained.evaluate.store import ENGINE
+from unexplained.evaluate.work import Task
 from unexplained.explanations.carried import counted
 from unexplained.explanations.fit import Standing
 from unexplained.hashing import code_digest, code_of, digest, file_of, home_of

@@ -104,7 +104,7 @@ def gap(
     require_folder(folder, subject)
     others = [Other(one.name, AnotherModel(one)) for one in (weak, *chosen_by, *beside)]
     conditions: list[Condition] = [*others]
-    claims = _claims(subject, text, where, claimed, settings.seed) if sites else []
+    claims = _claims(subject, text, where, claimed, settings.seed, folder) if sites else []
     conditions += claims
     ledger = evaluate(
         subject, text, conditions, keep_tokens=[INTACT, *(c.name for c in conditions)],
@@ -214,10 +214,11 @@ def _claims(
     where: Sequence[Site],
     claimed: Sequence[Explanation],
     seed: int,
+    folder: Path | None,
 ) -> list[Condition]:
     observed = [s for e in claimed for s in sites_to_observe(e, where, subject.shape)]
     observed += [s.component.at("z") if s.part == "H" else s for s in where]
-    activations = observe(subject, text, list(dict.fromkeys(observed)))
+    activations = observe(subject, text, list(dict.fromkeys(observed)), folder=folder)
     mean = ABLATIONS.get(ABLATION).fit(activations, where, seed).condition()
     fitted = [fit(e.at(where), subject.shape, activations, seed).condition() for e in claimed]
     return [mean, *fitted]

@@ -21,9 +21,12 @@ cancels in the sum can be large at single positions. Check the edges that matter
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -34,8 +37,10 @@ from unexplained.circuits import measures
 from unexplained.circuits.graph import CircuitError, Graph
 from unexplained.circuits.measures import Measure
 from unexplained.circuits.paths import Written, differences, readers, written
+from unexplained.errors import require_count
+from unexplained.evaluate.arrays import ArrayWork
 from unexplained.evaluate.batches import Plan, Scored, plan
-from unexplained.evaluate.evaluate import Progress
+from unexplained.evaluate.runner import Progress, Workers, gather, in_process
 from unexplained.subject import Batch, Resume, Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.subject.gradients import Recording, record
@@ -108,6 +113,8 @@ def attribute_edges(
     measure: Measure = "margin",
     part: Literal["eval", "fit"] = "eval",
     batch_pairs: int = 8,
+    folder: Path | None = None,
+    workers: Workers = in_process,
     progress: Progress = lambda done, total: None,
 ) -> EdgeScores:
     """Score all edges of a model on pairs of prompts.
@@ -121,26 +128,74 @@ def attribute_edges(
             one's; it has no gradient at the clean prompt, so not with `eap`.
         part: A circuit that is to be measured on the eval part must be found on the fit part.
         batch_pairs: Pairs at a time; what is held grows with it. Pairs and role-swaps stand side by side.
-        progress: Told (pairs done, pairs in all).
+        folder: What is finished is kept here and found again, 8 bytes for every edge and orbit;
+            nothing is kept if None.
+        workers: Who does the work: this process, or those of a cluster.
+        progress: Told (batches done, batches in all).
 
     Raises:
         CircuitError: The text has no pairs, the model's components do not add up in the stream
             (post-norms), or the measure has no gradient.
-        MeasurementError: The model is in half precision.
+        MeasurementError: The model is in half precision; a score is NaN or infinite; or as
+            `evaluate` where there is a folder.
     """
     graph = Graph.of(subject.shape, parallel=subject.anatomy.parallel)
     blocks = text.blocks(part, "Attribution to edges")
     require_edges(subject, text, method, measure, steps)
-    subject.require_sound()
+    require_count("batch_pairs", batch_pairs, least=1)
+    work = _Attribution(
+        subject=subject, text=text, part=part, graph=graph, method=method, measure=measure,
+        steps=1 if method == "eap" else steps, batch_pairs=batch_pairs,
+        batch_tokens=batch_pairs * max(len(block.tokens) for block in blocks),
+    )  # fmt: skip
     sums = _Sums(graph, blocks)
-    done = 0
-    with subject.undisturbed(), torch.no_grad():
-        for some in _batches(blocks, batch_pairs):
-            work = _Work(subject, graph, some, measure, steps)
-            sums.add(some.blocks, work.scores(method))
-            done += len(some.blocks)
-            progress(done, len(blocks))
+    gather(
+        work, lambda number, arrays: sums.add(work.plans[number].blocks, arrays["scores"]),
+        folder=folder, workers=workers, progress=progress,
+    )  # fmt: skip
     return sums.finished(method, measure)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Attribution(ArrayWork):
+    """Scores of all edges, summed over every orbit that is in the batch as a whole."""
+
+    what: ClassVar[str] = "Attribution to edges"
+
+    graph: Graph
+    method: Method
+    measure: Measure
+    steps: int
+    batch_pairs: int
+
+    @cached_property
+    def plans(self) -> list[Plan]:
+        """So many pairs at a time."""
+        return list(_batches(self.text.blocks(self.part, self.what), self.batch_pairs))
+
+    @cached_property
+    def sizes(self) -> Counter[str]:
+        """Of every orbit."""
+        return Counter(block.unit for block in self.text.blocks(self.part, self.what))
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Method, measure and steps."""
+        return self.method, self.measure, str(self.steps)
+
+    def shapes(self, number: int) -> dict[str, tuple[int, ...]]:
+        """(orbit or pair, edge)."""
+        return {"scores": (len(_together(self.plans[number].blocks, self.sizes)), self.graph.edges)}
+
+    def arrays(self, number: int) -> dict[str, Tensor]:
+        """All passes of the batch."""
+        some = self.plans[number]
+        with self.subject.undisturbed(), torch.no_grad():
+            batch = _Batch(self.subject, self.graph, some, self.measure, self.steps)
+            scores = batch.scores(self.method)
+            pairs = scores[:, torch.from_numpy(self.graph.real).to(scores.device)].cpu()
+        groups = [pairs[rows] for rows in _together(some.blocks, self.sizes)]
+        return {"scores": torch.stack([sum(group[1:], group[0]) for group in groups])}
 
 
 def require_edges(
@@ -181,7 +236,20 @@ def _batches(blocks: Sequence[Block], size: int) -> Iterator[Plan]:
         yield Plan(whole.rows[here], whole.blocks[here])
 
 
-class _Work:
+def _together(blocks: Sequence[Block], sizes: Mapping[str, int]) -> list[list[int]]:
+    """Which pairs of a batch are summed: those of an orbit that is all here; the others stay apart.
+
+    In the order of their last pairs, so that sums over all batches do not depend on it.
+    """
+    rows: dict[str, list[int]] = {}
+    for row, block in enumerate(blocks):
+        rows.setdefault(block.unit, []).append(row)
+    whole = [some for unit, some in rows.items() if len(some) == sizes[unit]]
+    apart = [[row] for unit, some in rows.items() if len(some) < sizes[unit] for row in some]
+    return sorted([*whole, *apart], key=lambda some: some[-1])
+
+
+class _Batch:
     """One batch of pairs.
 
     Only positions from the first on at which the prompts differ are run: before it sources write
@@ -358,20 +426,18 @@ class _Sums:
     """Orbits of which pairs are still to come: how many came, and their sum."""
 
     def __post_init__(self) -> None:
-        self.sizes: dict[str, int] = {}
-        for block in self.blocks:
-            self.sizes[block.unit] = self.sizes.get(block.unit, 0) + 1
-        self.real = torch.from_numpy(self.graph.real)
+        self.sizes = Counter(block.unit for block in self.blocks)
         shape = self.graph.edges
         self.sum, self.squares, self.sized = np.zeros(shape), np.zeros(shape), np.zeros(shape)
 
     def add(self, blocks: Sequence[Block], scores: Tensor) -> None:
-        """Take in a batch, (pair, source, destination)."""
-        for block, one in zip(blocks, scores[:, self.real.to(scores.device)].cpu(), strict=True):
-            came, total = self._open.pop(block.unit, (0, np.zeros(self.graph.edges)))
-            came, total = came + 1, total + one.numpy()
-            if came < self.sizes[block.unit]:
-                self._open[block.unit] = came, total
+        """Take in a batch, (orbit or pair, edge)."""
+        for rows, one in zip(_together(blocks, self.sizes), scores.numpy(), strict=True):
+            unit = blocks[rows[0]].unit
+            came, total = self._open.pop(unit, (0, np.zeros(self.graph.edges)))
+            came, total = came + len(rows), total + one
+            if came < self.sizes[unit]:
+                self._open[unit] = came, total
                 continue
             self.sum += total
             self.squares += total**2

@@ -34,7 +34,7 @@ def scored(
     import unexplained as ux
 
     scores = ux.head_scores(
-        subject, text, twin=subject.twin(seed) if twin else None,
+        subject, text, twin=subject.twin(seed) if twin else None, folder=shared_ledgers(),
         progress=partial(progress, f"scoring every head on {text.name}"),
     )  # fmt: skip
     return ux.with_gains(
