@@ -402,7 +402,7 @@ def test_what_has_no_edges_is_refused_and_says_why() -> None:
         attribute_edges(tiny_subject("llama"), TEXT, method="eap-ig-inputs", steps=0)
 
 
-def test_progress_counts_pairs() -> None:
+def test_progress_counts_batches() -> None:
     seen: list[tuple[int, int]] = []
     attribute_edges(
         tiny_subject("llama"),
@@ -410,7 +410,7 @@ def test_progress_counts_pairs() -> None:
         batch_pairs=2,
         progress=lambda done, of: seen.append((done, of)),
     )
-    assert seen == [(2, 5), (4, 5), (5, 5)]
+    assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_measuring_leaves_the_model_as_it_was() -> None:

@@ -175,7 +175,7 @@ KEEPING = {
     "ablations/zero.py": ("def ", "NOTHING = 1\n\n\ndef "),
     "evaluate/score.py": ('"""', '"""Other words. '),
     "subject/run.py": ("from __future__", "# a remark\nfrom __future__"),
-    "evaluate/evaluate.py": ("it was fitted to another model", "it is of another model"),
+    "evaluate/runner.py": ("it was fitted to another model", "it is of another model"),
 }
 CHANGING = {
     "evaluate/score.py": ("\nimport", "\nNOTHING = 1\nimport", "111"),

@@ -179,9 +179,9 @@ def test_a_sweep_fits_its_fills_by_the_product_that_kept_work_took(
     found, notes, units = [], [], []
     fitted = []
 
-    def seen(ablation: Ablation, subject: Subject, *others: object) -> Activations:
+    def seen(ablation: Ablation, subject: Subject, *others: object, **more: object) -> Activations:
         fitted.append(subject.precision.setting)
-        return record_for(ablation, subject, *others)
+        return record_for(ablation, subject, *others, **more)
 
     # Whether low bits differ depends on the processor; by which product they came about does not.
     monkeypatch.setattr(running, "record_for", seen)

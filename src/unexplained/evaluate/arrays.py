@@ -51,8 +51,8 @@ class ArrayWork(Work[Arrays]):
 
     def unit(self, number: int) -> str:
         """Under which name what is finished of a batch is kept."""
-        documents = [block.document for block in self.plans[number].blocks]
-        return digest(self.part, *self.asked, *map(key, self.conditions), *documents)
+        rows = map(str, self.plans[number].rows)
+        return digest(self.part, *self.asked, *map(key, self.conditions), "rows", *rows)
 
     def do(self, task: Task) -> Arrays:
         """Measure.
