@@ -20,12 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from arrays_kept import BATCHES, KINDS, RUNNING, right
-from arrays_kept import subject as tiny
+from arrays_kept import BATCHES, KINDS, right
 from test_assay import halves, subject_of, texts_of
 from tiny import tiny_model, tiny_subject, tiny_tokenizer, tokens
-from unexplained.ablations import Fill
-from unexplained.circuits import attribute_nodes
 from unexplained.errors import MeasurementError, SubjectError
 from unexplained.evaluate import AnotherModel, Condition, Edited, Other, evaluate, rayside, tray
 from unexplained.evaluate.cluster import RayWorkers, ray_workers
@@ -267,22 +264,6 @@ def test_two_workers_give_the_scores_and_readings_of_one_process_in_the_very_sam
         assert len(every) == BATCHES + 1, kind
         for path in every:
             assert (there / path.relative_to(here)).read_bytes() == path.read_bytes(), (kind, path)
-
-
-@pytest.mark.slow
-def test_a_worker_that_is_killed_over_scores_is_replaced_and_they_are_the_same(
-    kept: RayWorkers, tmp_path: Path
-) -> None:
-    site, marker = tiny().sites("L0.H1")[0], tmp_path / "killed"
-
-    def scores(marker: Path | None, **how: object) -> bytes:
-        edits = killer(tiny(), RUNNING.eval[0].document, marker).edits
-        fill = Fill("killer", edits, "killer", 0)
-        found = attribute_nodes(tiny(), RUNNING, {site: fill}, batch_tokens=24, **how)  # type: ignore[arg-type]
-        return found.values.tobytes()
-
-    found = scores(marker, workers=kept, folder=tmp_path / "kept")
-    assert marker.exists() and found == scores(marker)
 
 
 def test_a_condition_that_gives_nan_is_the_error_that_it_is_in_one_process(

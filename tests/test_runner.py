@@ -121,7 +121,7 @@ for number, (kind, measure) in enumerate(KINDS.items()):
 assert not [*root.rglob("*.damaged*"), *root.rglob("*.part-*")]
 print(f"killed {{killed}} times with {{kept}} units kept")
 """
-TIMES = 6
+TIMES = 4
 
 
 def test_killed_at_random_moments_and_resumed_every_kind_is_the_uninterrupted_one_bit_for_bit(
