@@ -337,8 +337,8 @@ def test_how_the_work_is_cut_changes_nothing(
         subject = double_subject(name)
         with monkeypatch.context() as patch:
             whole = attribute_edges(subject, TEXT, method=method, steps=3, measure="loss")
-            patch.setattr("unexplained.circuits.edges.TOGETHER", 2)
-            patch.setattr("unexplained.circuits.edges.TAPE_TOKENS", 60)
+            patch.setattr("unexplained.circuits.edge_passes.TOGETHER", 2)
+            patch.setattr("unexplained.circuits.edge_passes.TAPE_TOKENS", 60)
             patch.setattr("unexplained.circuits.measures.ROWS", 2)
             cut = attribute_edges(subject, TEXT, method=method, steps=3, measure="loss")
         np.testing.assert_allclose(cut.mean, whole.mean, rtol=1e-8, atol=1e-12)

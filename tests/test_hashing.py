@@ -181,7 +181,7 @@ def test_an_edge_attributions_code_is_inside(traced: Traced, method: Any) -> Non
     subject, _ = subject_of("soft_induction")
     text = pairs_text("slots", prompts.other_slot, orbits=10, fit_orbits=8)
     attribute_edges(subject, text, method=method, steps=2)
-    assert {"circuits/edges.py", "circuits/graph.py"} <= require_inside(traced)
+    assert {"circuits/edge_passes.py", "circuits/graph.py"} <= require_inside(traced)
 
 
 @pytest.mark.parametrize("ablation", ["zero", "mean", "position mean", "resample", "patch"])

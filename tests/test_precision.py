@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,15 @@ def test_who_goes_on_with_kept_work_takes_the_product_that_it_took(tmp_path: Pat
     # From now on there is work of both kinds, so each goes on with its own.
     assert "took default" in kept_under("default", tmp_path)
     assert "took oneDNN" in kept_under("oneDNN", tmp_path)
+
+
+def test_work_that_other_code_kept_says_nothing_of_products(tmp_path: Path) -> None:
+    """It is measured again anyway."""
+    kept_under("oneDNN", tmp_path)
+    (place,) = tmp_path.glob("*/measured.json")
+    about = json.loads(place.read_text())
+    place.write_text(json.dumps(about | {"code": "0" * 16}))
+    assert "took default" in kept_under("default", tmp_path)
 
 
 def test_a_sweep_fits_its_fills_by_the_product_that_kept_work_took(

@@ -218,6 +218,7 @@ def test_of_60_bits_that_flip_in_scores_none_goes_unnoticed(
 EDITS = {
     "circuits/nodes.py": {"nodes", "nodes of pairs"},
     "circuits/edges.py": {"edges"},
+    "circuits/edge_passes.py": {"edges"},
     "circuits/measures.py": {"nodes", "nodes of pairs", "edges"},
     "circuits/magnitude.py": {"sizes"},
     "explanations/attending.py": {"heads"},
