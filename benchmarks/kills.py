@@ -29,7 +29,10 @@ import numpy as np
 import torch
 
 import unexplained as ux
+from unexplained.ablations import ABLATIONS
 from unexplained.assays.provenance import machine, versions
+from unexplained.circuits import attribute_nodes
+from unexplained.evaluate import Activations, observe
 from unexplained.ladder import train as training
 from unexplained.ladder.recipe import Recipe
 from unexplained.record import Record
@@ -85,7 +88,23 @@ def instruments() -> dict[str, Instrument]:
     def rewrite(folder: Path) -> bytes:
         return of_record(ux.rewrite(subject, few, draws=2, settings=once, folder=folder))
 
+    def scores(folder: Path) -> bytes:
+        """Of queries, keys, values, MLPs and neurons, a document at a time."""
+        sites = subject.sites("L*.H*.q L*.H*.k L*.H*.v L*.mlp L*.N*")
+        zero = ABLATIONS.get("zero")
+        fills = {site: zero.fit(Activations(()), [site], 0) for site in sites}
+        found = attribute_nodes(subject, few, fills, batch_tokens=48, folder=folder)
+        return found.values.tobytes()
+
+    def readings(folder: Path) -> bytes:
+        heads = ux.head_scores(subject, few, batch_tokens=48, folder=folder)
+        read = observe(subject, few, subject.sites("L*.H* L*.mlp"), batch_tokens=48, folder=folder)
+        values = [value.numpy().tobytes() for _, some in read.batches for value in some.values()]
+        return repr(heads).encode() + b"".join(values)
+
     return {
+        "scores": Instrument(scores),
+        "readings": Instrument(readings),
         "assay": Instrument(assay),
         "sweep": Instrument(sweep),
         "circuit": Instrument(circuit),
