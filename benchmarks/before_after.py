@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from unexplained.assays.provenance import machine, versions
+from unexplained.study.provenance import machine, versions
 
 HERE = Path(__file__).parent
 WORKS = ("W1", "W2", "W3 EAP", "W3 EAP-IG", "W4")

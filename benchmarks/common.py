@@ -24,9 +24,9 @@ from transformers import AutoModelForCausalLM
 import unexplained as ux
 from plain_eap import exact_norms
 from unexplained.ablations.mean import mean_of
-from unexplained.assays.provenance import machine, versions
 from unexplained.evaluate import Activations, observe
 from unexplained.sites import Shape, Site
+from unexplained.study.provenance import machine, versions
 from unexplained.subject.packaged import packaged_folder
 from unexplained.subject.quiet import quiet
 from unexplained.text import Pair, Text

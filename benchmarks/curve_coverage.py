@@ -25,7 +25,6 @@ from zlib import crc32
 
 import numpy as np
 
-from unexplained.assays.provenance import machine, versions
 from unexplained.curves import (
     CURVES,
     FittedCurve,
@@ -43,6 +42,7 @@ from unexplained.ladder.scale import ROOM
 from unexplained.ladder.scatter import moved_runs
 from unexplained.record import Number
 from unexplained.stats import NATS, Settings
+from unexplained.study.provenance import machine, versions
 
 SEED = 0
 RESAMPLES = 300

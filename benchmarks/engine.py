@@ -28,8 +28,8 @@ import unexplained as ux
 from peers import PEERS
 from unexplained.ablations import Fill
 from unexplained.ablations.mean import Mean, mean_of
-from unexplained.assays.provenance import machine, versions
 from unexplained.evaluate import observe
+from unexplained.study.provenance import machine, versions
 from unexplained.subject.packaged import packaged_folder
 
 HERE = Path(__file__).parent

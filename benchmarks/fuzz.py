@@ -122,7 +122,7 @@ def main() -> None:
     """Parse the command line, try, write."""
     from importlib.metadata import version
 
-    from unexplained.assays.provenance import machine, versions
+    from unexplained.study.provenance import machine, versions
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=20.0, help="for all strategies together")

@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from transformers import LlamaForCausalLM
 
-from unexplained.assays.provenance import machine, versions
 from unexplained.curves import fit_surface
 from unexplained.ladder.publish import held_out_loss
 from unexplained.ladder.recipe import Recipe
@@ -28,6 +27,7 @@ from unexplained.ladder.runs import tokenizer_of
 from unexplained.ladder.series import RUNGS
 from unexplained.ladder.stream import stream
 from unexplained.ladder.train import train
+from unexplained.study.provenance import machine, versions
 
 HERE = Path(__file__).parent
 SIZES = {4e11: (16, 24, 32, 48), 1.2e12: (24, 32, 48, 64)}

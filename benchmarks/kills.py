@@ -30,12 +30,12 @@ import torch
 
 import unexplained as ux
 from unexplained.ablations import ABLATIONS
-from unexplained.assays.provenance import machine, versions
 from unexplained.circuits import attribute_nodes
 from unexplained.evaluate import Activations, observe
 from unexplained.ladder import train as training
 from unexplained.ladder.recipe import Recipe
-from unexplained.record import Record
+from unexplained.record import Header
+from unexplained.study.provenance import machine, versions
 from unexplained.whole import NOTES
 
 HERE = Path(__file__).parent
@@ -57,7 +57,7 @@ class Instrument:
     )
 
 
-def of_record(record: Record) -> bytes:
+def of_record(record: Header) -> bytes:
     """A record as bytes, without the clock."""
     said: dict[str, Any] = json.loads(record.to_json())
     return json.dumps({k: v for k, v in said.items() if k not in CLOCK}, sort_keys=True).encode()

@@ -17,7 +17,7 @@ from unexplained.explanations.files import find_explanation
 from unexplained.fetch import cache_folder
 from unexplained.ladder.catalogue import catalogue
 from unexplained.ladder.conditions import weaker_models
-from unexplained.record import AssayRecord, Record, TextResult
+from unexplained.record import AssayRecord, Header, TextResult
 
 HERE = Path(__file__).parent
 PROGRAM = HERE.parent / "examples" / "whole_model.py"
@@ -54,7 +54,7 @@ def slim(text: TextResult) -> TextResult:
     return text.model_copy(update={"examples": (), "rows": rows, "bars": bars, "singles": ()})
 
 
-def rewritten(documents: int) -> Record:
+def rewritten(documents: int) -> Header:
     """All heads of the largest rung, in random orders, and a written program."""
     subject = ux.load("rung-6")
     text = ux.text("webmix", subject, documents=documents, fit_documents=64)
@@ -64,7 +64,7 @@ def rewritten(documents: int) -> Record:
     )  # fmt: skip
 
 
-def over_sizes(documents: int) -> Record:
+def over_sizes(documents: int) -> Header:
     """The same rules for all heads of every run of every rung."""
     known = catalogue()
     rungs = {ux.load(one.name): one.compute for one in known.rungs()}
@@ -72,7 +72,7 @@ def over_sizes(documents: int) -> Record:
     return ux.sizes(rungs, text, folder=FOLDER)
 
 
-def narrow(documents: int) -> Record:
+def narrow(documents: int) -> Header:
     """The two-layer attention-only model on web text, its domains, and repeated tokens."""
     subject = ux.load("attention-2")
     text = ux.text("webmix", subject, documents=documents, fit_documents=64,
@@ -86,7 +86,7 @@ def narrow(documents: int) -> Record:
     return ux.tasks(subject, asked, weaker=weaker_models(subject, text), folder=FOLDER)
 
 
-def lives(documents: int) -> Record:
+def lives(documents: int) -> Header:
     """Where the gap between two neighbouring rungs lives."""
     strong, weak, *second = (
         ux.load(n) for n in ("rung-4", "rung-3", "rung-4-seed-1", "rung-3-seed-1")
@@ -97,7 +97,7 @@ def lives(documents: int) -> Record:
     return ux.gap(strong, weak, text, chosen_by=runs[0], runs=runs, folder=FOLDER)
 
 
-PARTS: dict[str, Callable[[int], Record]] = {
+PARTS: dict[str, Callable[[int], Header]] = {
     "attention": lambda documents: induction("attention-2", documents),
     "rung": lambda documents: induction("rung-6", documents),
     "rewrite": rewritten,

@@ -24,8 +24,8 @@ from scipy.special import ndtr, stdtrit
 
 from ratio_designs import Design, designs
 from unexplained import intervals
-from unexplained.assays.provenance import machine, versions
 from unexplained.stats import Settings, fraction, times_drawn
+from unexplained.study.provenance import machine, versions
 
 HERE = Path(__file__).parent
 LEVEL, SEED, RESAMPLES = 0.95, 0, 1000

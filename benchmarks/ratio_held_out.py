@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from unexplained.assays.provenance import machine, versions
 from unexplained.stats import Settings, fraction
+from unexplained.study.provenance import machine, versions
 
 HERE = Path(__file__).parent
 SEED, MANY = 7, 2_000_000

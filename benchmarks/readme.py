@@ -17,7 +17,7 @@ from typing import Any
 import readme_ladder as ladder
 import readme_sweeps as tables
 from unexplained.record import AssayRecord, CircuitRecord, TextResult, load_record
-from unexplained.report import format as fmt
+from unexplained.record import format as fmt
 from unexplained.report import markdown_table
 
 HERE = Path(__file__).parent

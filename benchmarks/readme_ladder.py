@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from unexplained.bars.scales import in_words
 from unexplained.ladder.catalogue import Catalogue, Trained
 from unexplained.record import (
     AssayRecord,
-    GapRecord,
     Number,
+    Record,
     RewriteRecord,
     SizesRecord,
     TasksRecord,
     TextResult,
     load_record,
 )
+from unexplained.record import format as fmt
 from unexplained.record.compute import Scale, ShareKind
-from unexplained.report import format as fmt
-from unexplained.report import weaker
 from unexplained.report.tables import counted
 
 RESULTS = Path(__file__).parent / "results"
@@ -142,7 +142,7 @@ def _left(text: TextResult) -> str:
             f"| {fmt.compute(one.equals)} |"
         )
     if text.scale.bend is not None:
-        lines.append(f"\nThe curves: {weaker.law(text.scale)}.")
+        lines.append(f"\nThe curves: {in_words(text.scale)}.")
     if text.scale.scatter:
         lines.append(f"\n{text.scale.scatter[:1].upper()}{text.scale.scatter[1:]}.")
     return "\n".join(lines)
@@ -181,7 +181,7 @@ def whole_lines() -> str:
         load_record(RESULTS / f"ladder-{name}.json") for name in ("rewrite", "sizes", "tasks")
     )
     gap = load_record(RESULTS / "ladder-gap.json")
-    assert isinstance(gap, GapRecord)
+    assert isinstance(gap, Record)
     assert isinstance(rewrite, RewriteRecord)
     assert isinstance(sizes, SizesRecord)
     assert isinstance(tasks, TasksRecord)
@@ -213,11 +213,12 @@ def whole_lines() -> str:
     )
     said.append(f"  - on {last.name}, as more is replaced: {curve}. Where the task appears: "
                 f"{share(last.jump)} of the rise between {last.jump_at}.")  # fmt: skip
-    over = gap.runs
+    numbers = dict(gap.numbers())
+    over = numbers.get("runs/worse/is")
     said.append(
         f"- `gap rung-4 --weak rung-3` (MISSION 12): {gap.verdict} Tokens are ordered by another pair of "
-        f"seeds; in the order of the two themselves it would be {share(gap.flattered.effective)}. On "
-        f"{share(over.worse if over else gap.spread.worse)} of the tokens the larger model is the worse "
+        f"seeds; in the order of the two themselves it would be {share(numbers['orders/concentration/effective/own'])}. On "
+        f"{share(over or numbers['signs/signs/worse/is'])} of the tokens the larger model is the worse "
         f"one{', other seeds counted' if over else ', of these two runs'}."
     )
     return "\n".join(said)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from unexplained.record import CircuitRecord, SweepRecord
-from unexplained.report import format as fmt
+from unexplained.record import format as fmt
 
 TEN = 10
 

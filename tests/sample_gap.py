@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from sample_rows import HOSTILE_DOMAIN, HOSTILE_NAME, nats, refused, share
-from unexplained.record import GapRecord, Number
-from unexplained.record.bars import Concentration, CrucialPart, GapPoint, NearZero, OnCrucial
+from unexplained.instruments import gap
+from unexplained.record import Number, Record
+from unexplained.record.bars import (
+    Concentration,
+    CrucialPart,
+    GapPoint,
+    NearZero,
+    OnCrucial,
+    OverRuns,
+)
+from unexplained.record.blocks import Column, Prose, Row, Table
 
 AT = (0.01, 0.1, 0.3, 0.5, 0.9, 1.0)
 FAIR = (0.05, 0.25, 0.5, 0.7, 0.96, 1.0)
@@ -103,27 +112,36 @@ def claim(name: str = HOSTILE_NAME) -> OnCrucial:
     )
 
 
-def sample_gap() -> GapRecord:
-    """The whole record."""
-    return GapRecord(
+def sample_gap(runs: OverRuns | None = None) -> Record:
+    """The whole record, as the instrument puts it together."""
+    one, two = spread(), spread(own=True)
+    facts = Table(
+        key="facts", facts=True, columns=(Column(key="is", heading=""),),
+        rows=(
+            Row(key="weak", name="Weaker model", cells=(WEAK,)),
+            Row(key="strong-loss", name="Loss of the strong model", cells=(nats(4.29, 4.21, 4.36),)),
+            Row(key="text", name="Text", cells=(HOSTILE_DOMAIN,)),
+        ),
+    )  # fmt: skip
+    over = () if runs is None else (gap._runs(runs),)
+    return Record(
+        instrument="gap",
         title=f"Where the gap of {HOSTILE_NAME} to {WEAK} lives",
         verdict="The gap of 0.263 nats per token is as concentrated as if 33% [29%, 38%] of the "
         "tokens carried all of it evenly.",
         subject=HOSTILE_NAME,
         subject_fingerprint="c0ffee",
-        text=HOSTILE_DOMAIN,
-        text_fingerprint="deadbeef",
-        text_notes=("The tokenizer adds <|start|>.",),
-        documents=96,
-        tokens=12_192,
-        weak=WEAK,
-        chosen_by=SECOND,
-        strong_loss=nats(4.29, 4.21, 4.36),
-        weak_loss=nats(4.553, 4.48, 4.62),
-        spread=spread(),
-        flattered=spread(own=True),
-        sites=("L0.H0", "L0.H1"),
-        on_crucial=(claim(),),
+        sheet={f"Text {HOSTILE_DOMAIN}": "deadbeef"},
+        blocks=(
+            facts,
+            Prose(words=gap._over_runs(runs, HOSTILE_NAME, WEAK)),
+            *over,
+            gap._curve(one, two),
+            gap._orders(one, two, SECOND),
+            gap._signs(one, HOSTILE_NAME, WEAK),
+            gap._crucial([claim()], ["L0.H0", "L0.H1"]),
+            Prose(words="The tokenizer adds <|start|>.", manner="aside"),
+        ),
         resamples=2000,
         seed=0,
         command="unexplained gap",

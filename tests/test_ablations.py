@@ -11,12 +11,12 @@ import torch
 from tiny import VOCABULARY, tiny_model, tiny_subject, tiny_tokenizer
 from unexplained.ablations import ABLATIONS, AblationError
 from unexplained.ablations.position_mean import FEWEST
-from unexplained.assays.asked import require_fill
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import Activations, evaluate, joint, observe
 from unexplained.explanations import LIBRARY, fit
 from unexplained.explanations.fit import sites_to_observe
 from unexplained.sites import Site
+from unexplained.study.asked import require_fill
 from unexplained.subject import Batch, Edit, Subject, load
 from unexplained.text import Block, Text
 

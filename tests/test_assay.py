@@ -13,11 +13,11 @@ import pytest
 import torch
 
 import unexplained as ux
-from unexplained.assays.ladder import induction_ladder
 from unexplained.bars import context_gain
 from unexplained.errors import ExplanationError, MeasurementError
 from unexplained.evaluate import Edited, Other, evaluate
 from unexplained.record import AssayRecord
+from unexplained.study.stated import induction_ladder
 from unexplained.subject import Edit, Subject
 from unexplained.testbeds import half_induction, periodic, planted
 from unexplained.testbeds.texts import interrupted, irregular, repeated, two_rules

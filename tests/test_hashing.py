@@ -326,7 +326,7 @@ def test_an_edit_of_one_ablation_voids_its_measurements_alone(copied: Path) -> N
 def test_where_something_that_is_called_is_at_home() -> None:
     assert home_of(digest) == "unexplained.hashing"
     assert home_of(partial(partial(digest, "a"), "b")) == "unexplained.hashing"
-    assert home_of(ux.Settings) == home_of(ux.Settings()) == "unexplained.stats"
+    assert home_of(ux.Settings) == home_of(ux.Settings()) == "unexplained.settings"
     assert home_of(copies()[0].run) == "unexplained.subject.subject"
 
 

@@ -21,11 +21,11 @@ import unexplained as ux
 from test_assay import make_text, subject_of
 from tiny import VOCABULARY, tiny_model, tiny_subject, tiny_tokenizer
 from unexplained.ablations import ABLATIONS
-from unexplained.assays.twins import few
 from unexplained.errors import ExplanationError, MeasurementError, SiteError
 from unexplained.evaluate import evaluate, observe
 from unexplained.explanations import Explanation, View, fit
 from unexplained.record import AssayRecord, Check
+from unexplained.study.twins import few
 from unexplained.subject import Subject
 from unexplained.testbeds.texts import irregular, repeated
 from unexplained.text import Block, Text

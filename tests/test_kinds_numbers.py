@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from kinds import TEXT, measured, opened, plain, refused, right_or_refused, zeroed
-from sample_gap import sample_gap
+from sample_tasks import sample_tasks
 from tiny import tiny_model
 from unexplained.evaluate import evaluate
 from unexplained.evaluate.score import score
@@ -131,9 +131,9 @@ def test_a_number_without_a_value_says_why(tmp_path: Path) -> None:
         with pytest.raises(ValidationError, match="must say why"):
             Number(value=None, refused=reason)
     assert Number(value=None, refused="too few").refused == "too few"
-    record = json.loads(sample_gap().to_json())
-    record["spread"]["effective"] |= {"value": None, "low": None, "high": None, "refused": ""}
+    record = json.loads(sample_tasks().to_json())
+    record["tasks"][0]["jump"] |= {"value": None, "low": None, "high": None, "refused": ""}
     (tmp_path / "old.json").write_text(json.dumps(record), encoding="utf-8")
     read = load_record(tmp_path / "old.json")
-    assert read.spread.effective.refused == UNRECORDED
+    assert read.tasks[0].jump.refused == UNRECORDED
     assert load_record(read.save(tmp_path / "again.json")) == read

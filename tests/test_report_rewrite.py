@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from sample_rewrite import EXPLAINED, RUNGS, near, sample_rewrite, sample_sizes, size
 from sample_rows import HOSTILE_NAME, refused, share
-from test_report import PAYLOAD, Elements, assert_harmless, swap_texts, words_of
-from test_report_compute import NOT_A_VERDICT, VERDICTS, rows_of
+from test_report import PAYLOAD, Elements, assert_harmless, rows_of, swap_texts, words_of
+from test_scales import NOT_A_VERDICT, VERDICTS
 from unexplained.record import Number, RewriteRecord, SizesRecord, load_record
-from unexplained.report import format as fmt
+from unexplained.record import format as fmt
 from unexplained.report import placing, render, replacing, rewrites, sizes, text_table
 
 

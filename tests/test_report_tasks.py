@@ -12,12 +12,12 @@ import pytest
 
 from sample_rows import HOSTILE_DOMAIN, refused
 from sample_tasks import COUNTS, near, points, sample_tasks, task
-from test_report import PAYLOAD, assert_harmless, swap_texts, words_of
-from test_report_compute import NOT_A_VERDICT, VERDICTS, rows_of
+from test_report import PAYLOAD, assert_harmless, rows_of, swap_texts, words_of
 from test_report_rewrite import assert_links, assert_notes, listed
+from test_scales import NOT_A_VERDICT, VERDICTS
 from unexplained.record import Number, TasksRecord, load_record
+from unexplained.record import format as fmt
 from unexplained.record.tasks import Task
-from unexplained.report import format as fmt
 from unexplained.report import narrow, panels, render, text_table
 from unexplained.report.terms import WHOLE
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from sample_record import sample_record
 from sample_rows import nats, refused, share
 from unexplained.record import AssayRecord, Number
-from unexplained.report import format as fmt
+from unexplained.record import format as fmt
 from unexplained.report import (
     glossary,
     markdown_table,
@@ -30,13 +30,9 @@ from unexplained.report import (
 
 MODULES = (
     "charts",
-    "circuits",
-    "format",
     "glossary",
     "markdown",
     "page",
-    "recovery",
-    "sweeps",
     "tables",
     "terminal",
     "visible",

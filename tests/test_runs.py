@@ -11,13 +11,13 @@ import unexplained as ux
 from sample_gap import sample_gap
 from test_concentration import kept
 from test_ladder import pydocs_like
+from test_report import words_of
 from unexplained.bars import concentration, over_pairs
 from unexplained.errors import MeasurementError
 from unexplained.ladder.catalogue import catalogue
 from unexplained.ledger import Ledger
-from unexplained.record import GapRecord, Number, load_record
+from unexplained.record import Number, Record, load_record
 from unexplained.record.bars import OverRuns
-from unexplained.report import gaps as drawn
 from unexplained.report import render, text_table
 from unexplained.stats import Settings
 
@@ -116,19 +116,18 @@ def test_other_runs_of_two_rungs_are_measured_and_named(tmp_path) -> None:
         ("rung-3-seed-1", "rung-1-seed-1"), ("rung-3-seed-2", "rung-1-seed-2")]  # fmt: skip
     text = pydocs_like(strong)
     record = ux.gap(strong, weak, text, chosen_by=pairs[0], runs=pairs, settings=LEAN)
-    assert record.runs.pairs[0] == ("rung-3", "rung-1")
     assert set(record.others) == {m.name for two in [(weak,), *pairs] for m in two}
-    assert (
-        record.runs.gap.high - record.runs.gap.low > record.spread.gap.high - record.spread.gap.low
-    )
+    over, alone = record["runs/gap/is"], record["facts/gap/is"]
+    assert over.high - over.low > alone.high - alone.low
     assert (
         record.verdict.startswith("Over 3 pairs of runs")
         and "other seeds counted" in record.verdict
     )
     again = load_record(record.save(tmp_path / "gap.json"))
-    assert isinstance(again, GapRecord) and again == record
-    alone = ux.gap(strong, weak, text, chosen_by=pairs[0], settings=LEAN)
-    assert alone.runs is None and "other seeds would move it is not known" in alone.verdict
+    assert isinstance(again, Record) and again == record
+    lone = ux.gap(strong, weak, text, chosen_by=pairs[0], seeds=False, settings=LEAN)
+    assert "runs/gap/is" not in dict(lone.numbers())
+    assert "other seeds would move it is not known" in lone.verdict
     with pytest.raises(MeasurementError, match="how runs scatter"):
         ux.gap(strong, weak, text, chosen_by=pairs[0], runs=pairs[:1])
     with pytest.raises(MeasurementError, match="given twice"):
@@ -143,17 +142,15 @@ def test_rungs_with_one_run_have_no_others() -> None:
 
 
 def test_the_page_says_what_other_seeds_would_have_changed() -> None:
-    plain = sample_gap()
-    said = drawn.over_runs(plain)
-    assert "other seeds of training would move it is not known" in said
+    assert "other seeds of training would move it is not known" in words_of(render(sample_gap()))
     number = Number(value=0.31, low=0.18, high=0.46, unit="nats per token")
     share = Number(value=0.3, low=0.21, high=0.48, unit="share")
     no = Number(value=None, unit="share", refused="within noise of zero")
     runs = OverRuns(pairs=(("a", "b"), ("c", "d")), gap=number, worse=share, factor=number,
                     effective=share)  # fmt: skip
-    record = plain.model_copy(update={"runs": runs})
-    assert "30% [21%, 48%]" in drawn.over_runs(record) and "c and d" in render(record)
-    assert "c and d" in text_table(record)
-    refused = plain.model_copy(update={"runs": runs.model_copy(update={"effective": no})})
-    assert "is refused: within noise of zero" in drawn.over_runs(refused)
-    render(refused)
+    record = sample_gap(runs)
+    text = words_of(render(record))
+    assert "Over 2 pairs of runs" in text and "Effective share 30% [21%, 48%]" in text
+    assert "c and d" in text and "c and d" in text_table(record, full=True)
+    refused = sample_gap(runs.model_copy(update={"effective": no}))
+    assert "within noise of zero" in words_of(render(refused))

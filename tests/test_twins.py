@@ -7,9 +7,9 @@ import pytest
 
 import unexplained as ux
 from test_assay import make_text, subject_of
-from unexplained.assays.twins import TWIN_DOCUMENTS, few
-from unexplained.record import CircuitRecord, Number, Record, SweepRecord
+from unexplained.record import CircuitRecord, Header, Number, SweepRecord
 from unexplained.report import render, text_table
+from unexplained.study.twins import TWIN_DOCUMENTS, few
 from unexplained.subject import Subject
 from unexplained.testbeds import prompts
 from unexplained.testbeds.prompts import pairs_text
@@ -101,8 +101,8 @@ def test_orbits_of_pairs_stay_whole() -> None:
     assert len(small.eval) <= TWIN_DOCUMENTS and len(small.fit) <= TWIN_DOCUMENTS
 
 
-def shown(record: Record) -> str:
-    return " ".join(text_table(record).split())
+def shown(record: Header) -> str:
+    return " ".join(text_table(record, full=True).split())
 
 
 def test_a_sweep_prints_its_twin_its_cost_and_its_kind_of_method() -> None:
@@ -111,9 +111,10 @@ def test_a_sweep_prints_its_twin_its_cost_and_its_kind_of_method() -> None:
     twin = record.twin.model_copy(update={"seconds": 12.3})
     record = record.model_copy(update={"twin": twin})
     for words in (shown(record), render(record)):
-        assert "With random weights, on 16 documents" in words
-        assert "took 12.3 s more" in words
+        assert "The same with random weights" in words and "On 16 documents, each alone" in words
+        assert twin.verdict.replace("−", "-") in words.replace("−", "-")
         assert "internals" in words
+    assert "Took, seconds more: 12.30" in shown(record)
     assert "random weights" not in shown(record.model_copy(update={"twin": None}))
 
 
@@ -122,11 +123,12 @@ def test_a_circuit_prints_its_twin_and_its_kinds_of_methods(
 ) -> None:
     record = circuits[2]
     for words in (shown(record), render(record)):
-        assert "With random weights, on" in words
+        assert "The same with random weights" in words
         assert "black-box" in words and "internals" in words
     refused = record.model_copy(update={"twin": _refused(record)})
     for words in (shown(refused), render(refused)):
-        assert "Nothing is there to be kept: the denominator is nothing" in words
+        assert "Nothing is there to be kept: every share was refused" in words
+        assert "the denominator is nothing" in words
 
 
 def _refused(record: CircuitRecord) -> CircuitRecord:

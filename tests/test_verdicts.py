@@ -17,11 +17,11 @@ from hypothesis import settings as quick
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
-from sample_gap import sample_gap
+from sample_gap import spread as spread_of
 from sample_record import sample_record
 from sample_tasks import sample_tasks
 from test_gap import ledger_of
-from unexplained.assays import circuit, controls, family, gap, rewrite, sizes, sweep, tasks
+from unexplained.assays import circuit, family, rewrite, sizes, sweep, tasks
 from unexplained.assays.effects import holm
 from unexplained.assays.gate import Gate, Role, fewest_orbits, require_behaviour
 from unexplained.assays.verdict import cruxes_of, percent, verdict_of
@@ -29,12 +29,14 @@ from unexplained.bars.factors import _sentence
 from unexplained.bars.measures import measure_of
 from unexplained.errors import MeasurementError
 from unexplained.estimators import Scatter, Slope
+from unexplained.instruments import gap
 from unexplained.record import AssayRecord, Curve, Effect, Number, Point
-from unexplained.record.bars import OverRuns
+from unexplained.record.bars import Concentration, OverRuns
 from unexplained.record.compute import Left
 from unexplained.record.rewrite import SizePoint
 from unexplained.record.tasks import Task
 from unexplained.stats import Settings
+from unexplained.study import controls
 
 WHY = "the denominator (x) is 0.1 [−0.1, 0.3] nats per token, within noise of zero"
 
@@ -115,8 +117,8 @@ def test_the_verdict_of_an_assay_is_lawful(seed: int) -> None:
 @given(st.data())
 @quick(max_examples=60, deadline=None)
 def test_the_verdict_of_a_gap_is_lawful(data: st.DataObject) -> None:
-    record, rng = sample_gap(), np.random.default_rng(data.draw(st.integers(0, 10**6)))
-    spread = type(record.spread).model_validate(with_numbers(record.spread.model_dump(), rng))
+    rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
+    spread = Concentration.model_validate(with_numbers(spread_of().model_dump(), rng))
     one, two, three, four = (data.draw(numbers()) for _ in range(4))
     runs = OverRuns(pairs=(("a", "b"),) * 3, gap=one, worse=two, factor=three, effective=four)
     for over in (None, runs):

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from unexplained.assays.circuit import circuit as circuit
     from unexplained.assays.family import Member as Member
     from unexplained.assays.family import family as family
-    from unexplained.assays.gap import gap as gap
     from unexplained.assays.heads import head_scores as head_scores
     from unexplained.assays.heads import strongest as strongest
     from unexplained.assays.heads import with_gains as with_gains
@@ -32,11 +31,12 @@ if TYPE_CHECKING:
     from unexplained.explanations import View as View
     from unexplained.explanations import explanation as explanation
     from unexplained.explanations import patterns as patterns
+    from unexplained.instruments.gap import gap as gap
     from unexplained.record import AssayRecord as AssayRecord
     from unexplained.record import CircuitRecord as CircuitRecord
     from unexplained.record import SweepRecord as SweepRecord
     from unexplained.record import load_record as load_record
-    from unexplained.stats import Settings as Settings
+    from unexplained.settings import Settings as Settings
     from unexplained.subject import Subject as Subject
     from unexplained.subject import load as load
     from unexplained.text import Text as Text
@@ -50,17 +50,17 @@ _HOMES = {
     "assays.assay": ("assay",),
     "assays.circuit": ("circuit",),
     "assays.family": ("Member", "family"),
-    "assays.gap": ("gap",),
     "assays.heads": ("head_scores", "strongest", "with_gains"),
     "assays.rewrite": ("rewrite",),
     "assays.sizes": ("sizes",),
     "assays.sweep": ("sweep",),
     "assays.tasks": ("tasks",),
+    "instruments.gap": ("gap",),
     "errors": ("UnexplainedError",),
     "evaluate": ("evaluate",),
     "explanations": ("LIBRARY", "Explanation", "View", "explanation", "patterns"),
     "record": ("AssayRecord", "CircuitRecord", "SweepRecord", "load_record"),
-    "stats": ("Settings",),
+    "settings": ("Settings",),
     "subject": ("Subject", "load"),
     "text": ("Text", "text"),
     "text.pairs": ("pairs",),

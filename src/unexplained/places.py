@@ -18,7 +18,7 @@ from pathlib import Path
 from unexplained.errors import RecordError
 
 OURS: dict[str, re.Pattern[bytes]] = {
-    "record": re.compile(rb'\s*\{\s*"format":\s*\d+,\s*"kind":\s*"'),
+    "record": re.compile(rb'\s*\{\s*"format":\s*\d+,\s*"(?:kind|title)":\s*"'),
     "report": re.compile(rb'(?s).*<meta name="generator" content="unexplained">'),
     "graph": re.compile(rb'\s*\{\s*"cfg":\s*\{[^{}]*"n_layers"'),
     "catalogue": re.compile(rb'\s*\{\s*"corpus":\s*"'),

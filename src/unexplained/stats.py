@@ -9,16 +9,16 @@ simulations behind the choice of interval.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
-from numbers import Real
 
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from unexplained.errors import MeasurementError, require_count
+from unexplained.errors import MeasurementError
 from unexplained.intervals import divides, left_out, of_estimate, of_mean, of_ratio, of_share
-from unexplained.record import Number
+from unexplained.record.base import Number
+from unexplained.record.format import written as written
+from unexplained.settings import Settings as Settings
 
 NATS = "nats per token"
 SHARE = "share"
@@ -31,39 +31,6 @@ POWER = 0.8
 
 MOST_TOKENS = 10**15
 """Needs beyond this are not given: no text is so long."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How intervals are made. One object for a whole assay, so that what resamples is paired.
-
-    Raises:
-        MeasurementError: The level is not between 0 and 1, there are too few resamples for it, or
-            the seed is no whole number from 0 on.
-    """
-
-    level: float = 0.95
-    """Share of repetitions in which the interval should hold the truth."""
-    resamples: int = 2000
-    """Bootstrap resamples of the documents, where an interval is made by them."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_count("resamples", self.resamples, least=1)
-        require_count("seed", self.seed, least=0)
-        if not isinstance(self.level, Real) or not 0 < self.level < 1:
-            raise MeasurementError(
-                f"Intervals at level {self.level}",
-                "a level lies between 0 and 1",
-                "Write 0.95 for 95%.",
-            )
-        fewest = math.ceil(2 / (1 - self.level))
-        if self.resamples < fewest:
-            raise MeasurementError(
-                f"Intervals at level {self.level} from {self.resamples} resamples",
-                "that is fewer than one resample beyond each end",
-                f"Ask for at least {fewest}, better 50 times as many.",
-            )
 
 
 def mean_per_token(
@@ -250,30 +217,6 @@ def _tails(denominator: np.ndarray, tokens: np.ndarray) -> str:
         f"too little above zero for documents so few or so unequal (the largest of {count} "
         f"counts for {largest:.0%} of it): no interval of a ratio would hold"
     )
-
-
-def written(number: Number, *, scale: float = 1.0, spec: str = ".2g", mark: str = "") -> str:
-    """Write a value with its interval, minus signs as minus signs; of a refused one, why.
-
-    >>> written(Number(value=-0.00034, low=-0.0011, high=0.0006))
-    '−0.00034 [−0.0011, 0.0006]'
-    >>> written(Number(value=0.312, low=0.25, high=0.37), scale=100, spec=".1f", mark="%")
-    '31.2% [25.0%, 37.0%]'
-    """
-
-    def write(value: float) -> str:
-        text = f"{value * scale:{spec}}"
-        if float(text.replace(",", "")) == 0:  # rounded to nothing it has no sign
-            text = text.replace("-", "")
-        return f"{text}{mark}".replace("-", "−")
-
-    if number.value is None:
-        return f"refused: {number.refused}" if number.refused else "refused"
-    if number.low is None and number.high is None:
-        return write(number.value)
-    low = "(−∞" if number.low is None else f"[{write(number.low)}"
-    high = "∞)" if number.high is None else f"{write(number.high)}]"
-    return f"{write(number.value)} {low}, {high}"
 
 
 def p_value(total: np.ndarray, tokens: np.ndarray) -> float:

@@ -9,12 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unexplained.ablations import ABLATIONS, Fill
-from unexplained.assays.asked import require_assay
-from unexplained.assays.controls import IDENTITY, NOTHING, checks_of, controls_of, possible_controls
 from unexplained.assays.examples import examples_of
-from unexplained.assays.ladder import Ladder
-from unexplained.assays.provenance import found_again
-from unexplained.assays.twins import few
 from unexplained.assays.verdict import cruxes_of, verdict_of
 from unexplained.bars import bars_of, context_gain, damage, factors, measure_row, reliability
 from unexplained.bars.recovered import INTACT
@@ -30,6 +25,11 @@ from unexplained.ledger import Ledger
 from unexplained.record import AssayRecord, Bars, Check, HeadScore, Kind, Method, Row, TextResult
 from unexplained.sites import Site
 from unexplained.stats import Settings
+from unexplained.study.asked import require_assay
+from unexplained.study.controls import IDENTITY, NOTHING, checks_of, controls_of, possible_controls
+from unexplained.study.provenance import found_again
+from unexplained.study.stated import Ladder
+from unexplained.study.twins import few
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text

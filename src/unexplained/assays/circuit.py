@@ -18,10 +18,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from unexplained.assays.asked import require_folder, require_tokens
 from unexplained.assays.gate import fewest_orbits, gate, require_behaviour
-from unexplained.assays.provenance import found_again
-from unexplained.assays.twins import few
 from unexplained.bars.areas import MIB_SIZES, areas, counts_of
 from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import Paired, paired
@@ -44,6 +41,9 @@ from unexplained.evaluate.runner import Workers, in_process
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import CircuitRecord, Curve, EdgeScore, Number, Point
 from unexplained.stats import Settings, fraction, mean_per_token, written
+from unexplained.study.asked import require_folder, require_tokens
+from unexplained.study.provenance import found_again
+from unexplained.study.twins import few
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text

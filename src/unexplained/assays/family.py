@@ -16,8 +16,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unexplained.assays.asked import require_folder
-from unexplained.assays.provenance import found_again
 from unexplained.curves import FittedCurve, compute_of
 from unexplained.curves.points import FEWEST_RUNGS
 from unexplained.errors import CurveError, MeasurementError, TextError, require_count
@@ -29,6 +27,8 @@ from unexplained.record.compute import Explained, RungPoint, Scale
 from unexplained.record.family import FamilyModel, FamilyRecord
 from unexplained.sites import Shape
 from unexplained.stats import Settings, ends, written
+from unexplained.study.asked import require_folder
+from unexplained.study.provenance import found_again
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text

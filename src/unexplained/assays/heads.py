@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 from unexplained.ablations import ABLATIONS, value_site
-from unexplained.assays.asked import components, require_folder, require_tokens
 from unexplained.bars import context_gain
 from unexplained.errors import MeasurementError, require_count
 from unexplained.evaluate import evaluate, observe
@@ -16,6 +15,7 @@ from unexplained.explanations.attending import attention_on_targets
 from unexplained.record import HeadScore
 from unexplained.sites import Site
 from unexplained.stats import Settings
+from unexplained.study.asked import components, require_folder, require_tokens
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text

@@ -18,17 +18,6 @@ from pathlib import Path
 import numpy as np
 
 from unexplained.ablations import ABLATIONS
-from unexplained.assays.asked import (
-    TAKEN,
-    components,
-    require_claims,
-    require_donors,
-    require_folder,
-    require_others,
-    require_standing,
-    require_tokens,
-)
-from unexplained.assays.provenance import found_again
 from unexplained.bars import bars_of, increase, loss, recovered, ties_with
 from unexplained.bars.rungs import Seeds
 from unexplained.errors import ExplanationError, require_count, require_once
@@ -44,6 +33,17 @@ from unexplained.record import Number
 from unexplained.record.rewrite import BreakEven, Choice, ProgramRow, RewriteRecord, Step
 from unexplained.sites import Site
 from unexplained.stats import Settings, written
+from unexplained.study.asked import (
+    TAKEN,
+    components,
+    require_claims,
+    require_donors,
+    require_folder,
+    require_others,
+    require_standing,
+    require_tokens,
+)
+from unexplained.study.provenance import found_again
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text

@@ -10,7 +10,6 @@ from itertools import combinations
 from pathlib import Path
 
 from unexplained.ablations import ABLATIONS, Ablation, record_for
-from unexplained.assays.asked import existing, require_fill, require_folder, require_tokens
 from unexplained.assays.effects import joint, name_of
 from unexplained.assays.gate import gate, require_behaviour
 from unexplained.bars.measures import Measure
@@ -22,6 +21,7 @@ from unexplained.ledger import Ledger
 from unexplained.record import Effect, Estimation, Joint
 from unexplained.sites import Site
 from unexplained.stats import Settings
+from unexplained.study.asked import existing, require_fill, require_folder, require_tokens
 from unexplained.subject import Subject
 from unexplained.text import Text
 

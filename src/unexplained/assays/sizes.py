@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from unexplained.assays.provenance import found_again
 from unexplained.assays.rewrite import NONE, Say, choose, require_choosing, rules
 from unexplained.bars import damage, recovered
 from unexplained.bars.paired import paired
@@ -29,6 +28,7 @@ from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
 from unexplained.record.rewrite import SizePoint, SizesRecord
 from unexplained.stats import Settings, resampled, written
+from unexplained.study.provenance import found_again
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text

@@ -16,9 +16,7 @@ import numpy as np
 
 from unexplained.assays.effects import changes, corrected, shares
 from unexplained.assays.estimates import control_variates, race, require_sample
-from unexplained.assays.provenance import found_again
 from unexplained.assays.running import Say, Sweeping, Swept, together
-from unexplained.assays.twins import few
 from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import paired
 from unexplained.bars.recovered import INTACT, kl
@@ -30,6 +28,8 @@ from unexplained.evaluate.job import MEMORY
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Effect, Number, SweepRecord
 from unexplained.stats import Settings, mean_per_token, written
+from unexplained.study.provenance import found_again
+from unexplained.study.twins import few
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text

@@ -17,9 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unexplained.assays.asked import TAKEN, require_labels, require_others, require_tokens
 from unexplained.assays.effects import holm
-from unexplained.assays.provenance import found_again
 from unexplained.assays.rewrite import (
     Chosen,
     Say,
@@ -49,6 +47,8 @@ from unexplained.stats import (
     mean_per_token,
     p_value,
 )
+from unexplained.study.asked import TAKEN, require_labels, require_others, require_tokens
+from unexplained.study.provenance import found_again
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text

@@ -12,15 +12,17 @@ from unexplained.cli import assay as _assay  # noqa: F401  (registers its comman
 from unexplained.cli import bars as _bars  # noqa: F401
 from unexplained.cli import circuit as _circuit  # noqa: F401
 from unexplained.cli import curve as _curve  # noqa: F401
-from unexplained.cli import gap as _gap  # noqa: F401
 from unexplained.cli import heads as _heads  # noqa: F401
 from unexplained.cli import ladder as _ladder  # noqa: F401
 from unexplained.cli import rewrite as _rewrite  # noqa: F401
 from unexplained.cli import sweep as _sweep  # noqa: F401
 from unexplained.cli import tasks as _tasks  # noqa: F401
+from unexplained.cli.instruments import add_commands
 from unexplained.cli.shared import OUT, Terms, say_written
 from unexplained.cli.shared import app as app
 from unexplained.fetch import cache_folder
+
+add_commands()
 
 models_app = typer.Typer(help="Models that packages carry; hub ids and folders work as well.")
 app.add_typer(models_app, name="models", invoke_without_command=True)

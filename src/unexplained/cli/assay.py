@@ -148,8 +148,8 @@ def run_assay(
 ) -> None:
     """Load, find, measure, print and write."""
     import unexplained as ux
-    from unexplained.assays.asked import components, require_assay
     from unexplained.explanations.files import find_explanation
+    from unexplained.study.asked import components, require_assay
 
     documents, fit_documents, block = sizes
     with writing(report, record) as made, Progress() as progress:

@@ -130,7 +130,7 @@ def behaviours(
     """List the behaviours, and how often a model prefers the right answer."""
     import unexplained as ux
     from unexplained.assays.gate import gate as measured
-    from unexplained.report import format as fmt
+    from unexplained.record import format as fmt
     from unexplained.text.pairs import described, left_by_tokenizer
 
     title = "Behaviours: pairs of prompts, each with its role-swap"

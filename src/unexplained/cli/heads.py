@@ -66,7 +66,7 @@ def heads(
 ) -> None:
     """Score every head: induction, previous-token and duplicate-token attention."""
     import unexplained as ux
-    from unexplained.report import format as fmt
+    from unexplained.record import format as fmt
 
     require_texts(text)
     subject = ux.load(model, accept_terms=accept_terms)

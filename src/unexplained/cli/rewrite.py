@@ -56,8 +56,8 @@ def rewrite(
     stated explanation and are replaced by their mean.
     """
     import unexplained as ux
-    from unexplained.assays.asked import components
     from unexplained.ladder.conditions import weaker_models
+    from unexplained.study.asked import components
 
     with writing(report, record) as made, Progress() as progress, kept(context, run) as folder:
         require_texts(text)

@@ -18,7 +18,7 @@ from unexplained.stops import keeping
 
 if TYPE_CHECKING:
     from unexplained.explanations import Explanation
-    from unexplained.record import Record
+    from unexplained.record import Header
     from unexplained.subject import Subject
     from unexplained.text import Text
 
@@ -74,8 +74,8 @@ def kept(context: typer.Context, run: Path | None, **found: str) -> Iterator[Pat
     Raises:
         MeasurementError: The folder holds another run (with the differences).
     """
-    from unexplained.assays.asked import require_folder
     from unexplained.evaluate.store import run_folder
+    from unexplained.study.asked import require_folder
 
     require_folder(run)
     given = {k: _told(v) for k, v in context.params.items() if k not in _HOW}
@@ -266,7 +266,7 @@ def require_same(
 
 
 @contextmanager
-def writing(report: Path, record: Path, **more: Path | None) -> Iterator[list[Record]]:
+def writing(report: Path, record: Path, **more: Path | None) -> Iterator[list[Header]]:
     """Find out before a measurement that its files can be written; afterwards print and write.
 
     Put the record into the list that is given.
@@ -274,7 +274,7 @@ def writing(report: Path, record: Path, **more: Path | None) -> Iterator[list[Re
     from unexplained.report import print_record, write_report
 
     require_outputs(report=report, record=record, **more)
-    made: list[Record] = []
+    made: list[Header] = []
     yield made
     (found,) = made
     found.save(record)  # first, so that nothing later can lose what was measured

@@ -103,9 +103,9 @@ def sweep(
     """
     import unexplained as ux
     from unexplained.ablations import ABLATIONS
-    from unexplained.assays.asked import require_folder
     from unexplained.bars.measures import measure_of
     from unexplained.evaluate.evaluate import require_memory
+    from unexplained.study.asked import require_folder
 
     with writing(report, record) as made, Progress() as progress:
         require_texts(text, pairs=None)

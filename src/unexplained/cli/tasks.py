@@ -59,10 +59,10 @@ def tasks(
     Without --task: every domain of the text, and repeated random tokens.
     """
     import unexplained as ux
-    from unexplained.assays.asked import components
     from unexplained.assays.tasks import Asked
     from unexplained.ladder.catalogue import catalogue
     from unexplained.ladder.conditions import weaker_models
+    from unexplained.study.asked import components
 
     with writing(report, record) as made, Progress() as progress, kept(context, run) as folder:
         require_texts(text)

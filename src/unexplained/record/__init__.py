@@ -1,97 +1,115 @@
 """The frozen results of what users run, as JSON. Reports are drawn from them alone. No torch.
 
-`base` is what all share; each kind of record has a file of its own.
+`base` is what all share, `blocks` what a record is made of, `record` the two together. Each kind of
+record of format 1 has a file of its own. All are fetched when they are first asked for.
 """
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-import json
-from pathlib import Path
+from unexplained.lazy import face as _face
 
-from pydantic import ValidationError
+if TYPE_CHECKING:
+    from unexplained.record.assay import AssayRecord as AssayRecord
+    from unexplained.record.assay import ContextGain as ContextGain
+    from unexplained.record.assay import Crux as Crux
+    from unexplained.record.assay import Description as Description
+    from unexplained.record.assay import Factor as Factor
+    from unexplained.record.assay import HeadScore as HeadScore
+    from unexplained.record.assay import Kind as Kind
+    from unexplained.record.assay import Method as Method
+    from unexplained.record.assay import Row as Row
+    from unexplained.record.assay import Stratum as Stratum
+    from unexplained.record.assay import TextResult as TextResult
+    from unexplained.record.bars import Bars as Bars
+    from unexplained.record.base import FORMAT as FORMAT
+    from unexplained.record.base import READING as READING
+    from unexplained.record.base import Header as Header
+    from unexplained.record.base import KindRecord as KindRecord
+    from unexplained.record.base import Number as Number
+    from unexplained.record.blocks import Check as Check
+    from unexplained.record.blocks import Example as Example
+    from unexplained.record.blocks import Token as Token
+    from unexplained.record.circuit import CircuitRecord as CircuitRecord
+    from unexplained.record.circuit import Curve as Curve
+    from unexplained.record.circuit import EdgeScore as EdgeScore
+    from unexplained.record.circuit import Point as Point
+    from unexplained.record.compute import Explained as Explained
+    from unexplained.record.compute import Scale as Scale
+    from unexplained.record.compute import ShareKind as ShareKind
+    from unexplained.record.family import FamilyRecord as FamilyRecord
+    from unexplained.record.read import KINDS as KINDS
+    from unexplained.record.read import load_record as load_record
+    from unexplained.record.record import BLOCKS_FORMAT as BLOCKS_FORMAT
+    from unexplained.record.record import Record as Record
+    from unexplained.record.rewrite import RewriteRecord as RewriteRecord
+    from unexplained.record.rewrite import SizesRecord as SizesRecord
+    from unexplained.record.sweep import Effect as Effect
+    from unexplained.record.sweep import Estimation as Estimation
+    from unexplained.record.sweep import Joint as Joint
+    from unexplained.record.sweep import SweepRecord as SweepRecord
+    from unexplained.record.tables import Counted as Counted
+    from unexplained.record.tasks import TasksRecord as TasksRecord
 
-from unexplained.errors import RecordError, near_matches
-from unexplained.files import read_json
-from unexplained.record.assay import AssayRecord as AssayRecord
-from unexplained.record.assay import Check as Check
-from unexplained.record.assay import ContextGain as ContextGain
-from unexplained.record.assay import Crux as Crux
-from unexplained.record.assay import Description as Description
-from unexplained.record.assay import Example as Example
-from unexplained.record.assay import Factor as Factor
-from unexplained.record.assay import HeadScore as HeadScore
-from unexplained.record.assay import Kind as Kind
-from unexplained.record.assay import Method as Method
-from unexplained.record.assay import Row as Row
-from unexplained.record.assay import Stratum as Stratum
-from unexplained.record.assay import TextResult as TextResult
-from unexplained.record.assay import Token as Token
-from unexplained.record.bars import Bars as Bars
-from unexplained.record.base import FORMAT as FORMAT
-from unexplained.record.base import READING as READING
-from unexplained.record.base import Number as Number
-from unexplained.record.base import Record as Record
-from unexplained.record.circuit import CircuitRecord as CircuitRecord
-from unexplained.record.circuit import Curve as Curve
-from unexplained.record.circuit import EdgeScore as EdgeScore
-from unexplained.record.circuit import Point as Point
-from unexplained.record.compute import Explained as Explained
-from unexplained.record.compute import Scale as Scale
-from unexplained.record.compute import ShareKind as ShareKind
-from unexplained.record.family import FamilyRecord as FamilyRecord
-from unexplained.record.gap import GapRecord as GapRecord
-from unexplained.record.rewrite import RewriteRecord as RewriteRecord
-from unexplained.record.rewrite import SizesRecord as SizesRecord
-from unexplained.record.sweep import Effect as Effect
-from unexplained.record.sweep import Estimation as Estimation
-from unexplained.record.sweep import Joint as Joint
-from unexplained.record.sweep import SweepRecord as SweepRecord
-from unexplained.record.tables import Counted as Counted
-from unexplained.record.tasks import TasksRecord as TasksRecord
-
-KINDS: dict[str, type[Record]] = {
-    "assay": AssayRecord,
-    "circuit": CircuitRecord,
-    "family": FamilyRecord,
-    "gap": GapRecord,
-    "rewrite": RewriteRecord,
-    "sizes": SizesRecord,
-    "sweep": SweepRecord,
-    "tasks": TasksRecord,
+_HOMES = {
+    "assay": (
+        "AssayRecord",
+        "ContextGain",
+        "Crux",
+        "Description",
+        "Factor",
+        "HeadScore",
+        "Kind",
+        "Method",
+        "Row",
+        "Stratum",
+        "TextResult",
+    ),
+    "bars": ("Bars",),
+    "base": (
+        "FORMAT",
+        "Header",
+        "KindRecord",
+        "Number",
+        "READING",
+    ),
+    "blocks": (
+        "Check",
+        "Example",
+        "Token",
+    ),
+    "circuit": (
+        "CircuitRecord",
+        "Curve",
+        "EdgeScore",
+        "Point",
+    ),
+    "compute": (
+        "Explained",
+        "Scale",
+        "ShareKind",
+    ),
+    "family": ("FamilyRecord",),
+    "read": (
+        "KINDS",
+        "load_record",
+    ),
+    "record": (
+        "BLOCKS_FORMAT",
+        "Record",
+    ),
+    "rewrite": (
+        "RewriteRecord",
+        "SizesRecord",
+    ),
+    "sweep": (
+        "Effect",
+        "Estimation",
+        "Joint",
+        "SweepRecord",
+    ),
+    "tables": ("Counted",),
+    "tasks": ("TasksRecord",),
 }
 
-
-def load_record(path: str | Path) -> Record:
-    """Read a record file.
-
-    Raises:
-        RecordError: The file is missing, a folder or a pipe, not JSON, not a record of this format,
-            or holds NaN or infinity.
-    """
-    path = Path(path)
-    asked = f"The record {path}"
-    data = read_json(path, asked, RecordError, bounded=True)
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        found = data.get("format") if isinstance(data, dict) else None
-        raise RecordError(
-            asked,
-            f"its format is {found!r} and this version reads format {FORMAT}",
-            "Measure again, or read it with the version that wrote it.",
-        )
-    if not isinstance(data.get("kind"), str) or data["kind"] not in KINDS:
-        raise RecordError(
-            asked,
-            f"its kind is {data.get('kind')!r}",
-            near_matches(str(data.get("kind")), KINDS),
-        )
-    try:
-        # Strictly: true is not 1.0, and "0.5" no number.
-        return KINDS[data["kind"]].model_validate_json(
-            json.dumps(data), strict=True, context={READING: True}
-        )
-    except RecursionError:
-        raise RecordError(asked, "it is nested deeper than any record") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RecordError(asked, f"the field {where} is wrong ({first['msg']})") from None
+__all__ = sorted(name for names in _HOMES.values() for name in names)
+__getattr__, __dir__ = _face(__name__, _HOMES)

@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from unexplained.record.bars import Bars
-from unexplained.record.base import Frozen, Number, Record
+from unexplained.record.base import Frozen, KindRecord, Number
+from unexplained.record.blocks import Check, Example
 from unexplained.record.compute import Scale
 from unexplained.record.tables import Counted
 
@@ -85,34 +86,6 @@ class Row(Frozen):
     """On how many of the text's first documents it was measured, where that is not all of them; null
     also in records from before they said so."""
     strata: tuple[Stratum, ...] = ()
-
-
-class Token(Frozen):
-    """A token in the token view."""
-
-    text: str
-    """Raw text: escape it."""
-    intact: float | None
-    """Loss of this token under the intact model (nats); null for the first token."""
-    explained: float | None
-    ablated: float | None
-    intact_says: str = ""
-    explained_says: str = ""
-    """Top-1 prediction for this token under the explanation: raw text, escape it."""
-    label: str = ""
-    """The token's `recurrence` stratum."""
-
-
-class Example(Frozen):
-    """A document of the eval part where an explanation is furthest off."""
-
-    document: str
-    domain: str
-    row: str
-    """Name of the explanation that is shown."""
-    excess: float
-    """Loss under the explanation minus the intact loss (nats per token), in this document."""
-    tokens: tuple[Token, ...]
 
 
 class Factor(Frozen):
@@ -196,18 +169,6 @@ class HeadScore(Frozen):
     that was not measured."""
 
 
-class Check(Frozen):
-    """A control with what it had to give and what it gave."""
-
-    name: str
-    text: str
-    expected: str
-    found: Number
-    holds: bool
-    applies: bool = True
-    """False where no control of this kind can tell, or its number is refused: nothing could fail."""
-
-
 class Crux(Frozen):
     """Which statement of the founding dialogue a number bears on."""
 
@@ -216,7 +177,7 @@ class Crux(Frozen):
     bearing: str
 
 
-class AssayRecord(Record):
+class AssayRecord(KindRecord):
     """Everything that an assay found."""
 
     kind: Literal["assay"] = "assay"
@@ -227,8 +188,3 @@ class AssayRecord(Record):
     texts: tuple[TextResult, ...]
     checks: tuple[Check, ...]
     cruxes: tuple[Crux, ...] = ()
-
-    def _repr_html_(self) -> str:
-        from unexplained.report import notebook_html
-
-        return notebook_html(self)

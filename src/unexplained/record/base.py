@@ -56,11 +56,11 @@ class Number(Frozen):
         return self
 
 
-class Record(Frozen):
-    """What every kind of record has: a verdict, and what is needed to find it again."""
+class Header(Frozen):
+    """What every record has: a verdict, and what is needed to find it again."""
 
     format: int = FORMAT
-    kind: str
+    """First in the file, by which `places` knows a record from a file of somebody else's."""
     title: str
     verdict: str
     """One sentence in words; never a bare "pass"."""
@@ -98,3 +98,14 @@ class Record(Frozen):
         from unexplained.report import text_table
 
         return text_table(self)
+
+    def _repr_html_(self) -> str:
+        from unexplained.report import notebook_html
+
+        return notebook_html(self)
+
+
+class KindRecord(Header):
+    """A record with fields of its own for every kind (format 1)."""
+
+    kind: str

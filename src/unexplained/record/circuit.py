@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from unexplained.record.assay import Method
-from unexplained.record.base import Frozen, Number, Record
+from unexplained.record.base import Frozen, KindRecord, Number
 
 
 class Point(Frozen):
@@ -53,7 +53,7 @@ class EdgeScore(Frozen):
     """Standard error over orbits of pairs."""
 
 
-class CircuitRecord(Record):
+class CircuitRecord(KindRecord):
     """Size against recovery for a behaviour."""
 
     kind: Literal["circuit"] = "circuit"

@@ -6,6 +6,7 @@ import math
 from typing import Literal
 
 from unexplained.record.base import Frozen, Number
+from unexplained.record.blocks import CurvePoint as CurvePoint
 
 ShareKind = Literal["frontier", "bend", "between rungs", "own run", "annealed", "data"]
 """`frontier`: C*(L_h)/C*(L_m), compute at which compute-optimal models reach the loss of the
@@ -30,15 +31,6 @@ class RungPoint(Frozen):
     """Tokens of training; 0 where that is not known."""
     loss: Number
     """On this text, in the scale's unit."""
-
-
-class CurvePoint(Frozen):
-    """The fitted curve at one compute."""
-
-    compute: float
-    loss: float
-    low: float
-    high: float
 
 
 class FittedLaw(Frozen):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from unexplained.record.base import Frozen, Number, Record
+from unexplained.record.base import Frozen, KindRecord, Number
 from unexplained.record.compute import Scale
 
 
@@ -24,7 +24,7 @@ class FamilyModel(Frozen):
     bits_per_byte: Number
 
 
-class FamilyRecord(Record):
+class FamilyRecord(KindRecord):
     """A measured curve of loss against training compute, whatever the tokenizers."""
 
     kind: Literal["family"] = "family"

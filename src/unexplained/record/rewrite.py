@@ -6,7 +6,7 @@ from typing import Literal
 
 from unexplained.record.assay import Description
 from unexplained.record.bars import Bars, Ties
-from unexplained.record.base import Frozen, Number, Record
+from unexplained.record.base import Frozen, KindRecord, Number
 from unexplained.record.compute import Scale
 from unexplained.record.tables import Counted
 
@@ -65,7 +65,7 @@ class ProgramRow(Frozen):
     before they said so."""
 
 
-class RewriteRecord(Record):
+class RewriteRecord(KindRecord):
     """More and more of a model replaced by explanations, beside weaker models and tables."""
 
     kind: Literal["rewrite"] = "rewrite"
@@ -108,7 +108,7 @@ class SizePoint(Frozen):
     recovered: Number
 
 
-class SizesRecord(Record):
+class SizesRecord(KindRecord):
     """The same budget of explanation over the sizes of a ladder (MISSION 11)."""
 
     kind: Literal["sizes"] = "sizes"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from unexplained.record.assay import Method
-from unexplained.record.base import Frozen, Number, Record
+from unexplained.record.base import Frozen, KindRecord, Number
 
 
 class Effect(Frozen):
@@ -59,7 +59,7 @@ class Estimation(Frozen):
     """Of a race: share of the rejected that may be above the threshold, from a sample of them."""
 
 
-class SweepRecord(Record):
+class SweepRecord(KindRecord):
     """What every component of a set does to a measure, and how the strongest interact."""
 
     kind: Literal["sweep"] = "sweep"

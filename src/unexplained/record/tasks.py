@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from unexplained.record.base import Frozen, Number, Record
+from unexplained.record.base import Frozen, KindRecord, Number
 
 
 class TaskPoint(Frozen):
@@ -62,7 +62,7 @@ class Task(Frozen):
     narrow tasks (Holm); null where there are too few documents, or no reference."""
 
 
-class TasksRecord(Record):
+class TasksRecord(KindRecord):
     """The same explanations on narrow tasks and on the full distribution (MISSION 13–16)."""
 
     kind: Literal["tasks"] = "tasks"

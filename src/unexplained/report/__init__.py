@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from unexplained.lazy import face as _face
 
 if TYPE_CHECKING:
+    from unexplained.report.markdown import markdown as markdown
     from unexplained.report.markdown import markdown_bars as markdown_bars
     from unexplained.report.markdown import markdown_compute as markdown_compute
     from unexplained.report.markdown import markdown_table as markdown_table
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from unexplained.report.terminal import text_table as text_table
 
 _HOMES = {
-    "markdown": ("markdown_bars", "markdown_compute", "markdown_table"),
+    "markdown": ("markdown", "markdown_bars", "markdown_compute", "markdown_table"),
     "notebook": ("notebook_html",),
     "page": ("render", "write_report"),
     "terminal": ("print_record", "text_table"),

@@ -10,19 +10,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from unexplained.record import Number, Row, TextResult
+from unexplained.record import Number
 
 EXCESS_STEPS = (0.1, 0.5, 1.5, 4.0)
 """Nats at which a token's colour changes."""
-
-GROUPS = (
-    ("explanation", "Stated explanations"),
-    ("fitted", "Fitted maps"),
-    ("baseline", "Baselines without an explanation"),
-    ("control", "Controls"),
-    ("twin", "Random-weight twin"),
-)
-"""Kinds of rows in the order in which charts and tables show them."""
 
 
 @dataclass(frozen=True)
@@ -59,28 +50,6 @@ class Mark:
     """`left` or `right` where the value itself lies outside of the axis, else empty."""
     bar: tuple[float, float]
     """Left end and width of the bar from zero to the value."""
-
-
-@dataclass(frozen=True)
-class Chart:
-    """What a forest chart shows."""
-
-    axis: Axis
-    against: str
-    """The ablation that the fractions are measured against; empty where it shows increases."""
-    note: str
-    """Why it is not the reference ablation, where it is not."""
-
-    def number(self, row: Row) -> Number | None:
-        """The number that the chart shows of a row."""
-        return row.recovered.get(self.against) if self.against else row.increase
-
-
-def others(row: Row, chart: Chart) -> tuple[Number, ...]:
-    """The row's fractions against the ablations that the chart is not drawn against."""
-    if not chart.against:
-        return ()
-    return tuple(number for name, number in row.recovered.items() if name != chart.against)
 
 
 def mark(number: Number | None, axis: Axis) -> Mark | None:
@@ -123,11 +92,6 @@ def fraction_axis(numbers: Iterable[Number | None]) -> Axis:
     return Axis(round(low, 4), round(high, 4), tuple(ticks))
 
 
-def singles_axis(text: TextResult, reference: str) -> Axis:
-    """The axis for single heads."""
-    return fraction_axis(row.recovered.get(reference) for row in text.singles)
-
-
 def nats_axis(numbers: Iterable[Number | None]) -> Axis:
     """An axis from zero (or below) over all values, with round ticks.
 
@@ -164,46 +128,6 @@ def _round_step(rough: float) -> float:
     return float(next(size * power for size in (1, 2, 2.5, 5, 10) if size * power >= rough * 0.999))
 
 
-def by_kind(rows: Iterable[Row]) -> tuple[tuple[str, str, tuple[Row, ...]], ...]:
-    """(kind, heading, rows) for every kind that has rows to be scored against an ablation."""
-    scored = tuple(rows)
-    groups = [
-        (kind, heading, tuple(row for row in scored if row.kind == kind))
-        for kind, heading in GROUPS
-    ]
-    return tuple(group for group in groups if group[2])
-
-
-def forest(text: TextResult, reference: str) -> Chart:
-    """Choose what the forest chart of a text shows.
-
-    The fraction recovered against the reference ablation, if it is given for any explanation;
-    else against another ablation; else, where every fraction was refused, the increase in loss.
-    """
-    rows = [row for _, _, rows in by_kind(text.rows) for row in rows]
-    claims = [row for row in rows if row.kind in ("explanation", "fitted")] or rows
-    others = [name for name in text.damage if name != reference]
-    for name in (reference, *others):
-        given = [row.recovered.get(name) for row in rows]
-        if any(
-            number is not None and number.value is not None
-            for number in (row.recovered.get(name) for row in claims)
-        ):
-            note = (
-                ""
-                if name == reference
-                else f"Against {reference} ablation every fraction was refused, so this chart is "
-                f"drawn against {name} ablation."
-            )
-            return Chart(fraction_axis(given), name, note)
-    return Chart(
-        nats_axis([row.increase for row in rows]),
-        "",
-        "Every fraction recovered was refused on this text, so this chart shows the increase in "
-        "loss itself.",
-    )
-
-
 def excess_class(intact: float | None, explained: float | None) -> str:
     """The colour class of a token: `w1` … `w4` worse, `b1` … `b4` better, `same`, or `none`.
 
@@ -228,8 +152,3 @@ def heat(number: Number | None) -> str:
     if number.value < 0:
         return "below"
     return "above" if number.value > 1 else f"h{round(number.value * 10)}"
-
-
-def bar_levels(text: TextResult) -> tuple[float, ...]:
-    """The bars that any row of a text is measured against, ascending."""
-    return tuple(sorted({float(bar) for row in text.rows for bar in row.bars}))

@@ -1,6 +1,6 @@
 """Losses on the scale of training compute, placed: rungs, the curve through them, conditions on it.
 
-As in `recovery`, places are percent of the width and height, so that words keep their size. The
+Places are percent of the width and height, so that words keep their size. The
 curve falls, so there is nothing to the right of a point at its height: a line leads from there to
 its name in the margin.
 """
@@ -14,8 +14,8 @@ from itertools import pairwise
 from typing import Protocol
 
 from unexplained.record import Bars, Explained, Number, Scale
+from unexplained.record import format as fmt
 from unexplained.record.compute import CurvePoint, FittedLaw, RungPoint
-from unexplained.report import format as fmt
 from unexplained.report import visible
 from unexplained.report.charts import Axis, axis_over
 from unexplained.report.placing import APART as APART
@@ -319,8 +319,8 @@ def _path(points: Iterable[tuple[float, float]], at: Plot) -> str:
 
 def _band(line: Sequence[CurvePoint], at: Plot) -> str:
     ordered = sorted(line, key=lambda point: point.compute)
-    there = [(point.compute, point.high) for point in ordered]
-    back = [(point.compute, point.low) for point in reversed(ordered)]
+    there = [(p.compute, p.high) for p in ordered if p.high is not None]
+    back = [(p.compute, p.low) for p in reversed(ordered) if p.low is not None]
     return _path(there + back, at) if len(ordered) > 1 else ""
 
 

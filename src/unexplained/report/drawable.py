@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from unexplained.errors import RecordError
-from unexplained.record import Record
+from unexplained.record import Header
 
 
 @contextmanager
-def drawable(record: Record) -> Iterator[None]:
+def drawable(record: Header) -> Iterator[None]:
     """What cannot be divided, put on an axis or rounded is said of the record, not of our lines.
 
     Raises:
@@ -20,7 +20,7 @@ def drawable(record: Record) -> Iterator[None]:
         yield
     except (ArithmeticError, ValueError) as error:
         raise RecordError(
-            f"Drawing the {record.kind} '{record.title}'",
+            f"Drawing the record '{record.title}'",
             f"its numbers do not belong together ({error})",
             "Was the record changed by hand? Measure again.",
         ) from error

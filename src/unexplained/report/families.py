@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from unexplained.bars.scales import in_words
 from unexplained.record import Bars, FamilyRecord, Number, Scale
+from unexplained.record import format as fmt
 from unexplained.report import compute, printed, tables, weaker
-from unexplained.report import format as fmt
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def print_family(record: FamilyRecord, console: Console) -> None:
         ]
         table.add_row(*cells)
     console.print(table)
-    console.print(printed.plain(weaker.law(scale), "dim"))
+    console.print(printed.plain(in_words(scale), "dim"))
     if held := weaker.held(scale):
         console.print(printed.plain(held, "dim"))
     if scale.explained:

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from unexplained.record import Number, TasksRecord
+from unexplained.record import format as fmt
 from unexplained.record.tasks import Task, TaskPoint
-from unexplained.report import format as fmt
 from unexplained.report import printed, tables
 from unexplained.report.charts import Axis, fraction_axis
 from unexplained.report.placing import finite

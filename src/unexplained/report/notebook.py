@@ -1,15 +1,27 @@
-"""A record in a notebook: the verdict and the rows, in the notebook's own colours."""
+"""A record in a notebook: verdict, failed controls and what is not folded, in the notebook's colours."""
 
 from __future__ import annotations
 
-from unexplained.record import AssayRecord
+from markupsafe import escape
+
+from unexplained.record import Header, Record
+from unexplained.report.drawable import drawable
+from unexplained.report.drawn import BLOCKS, drawn
 from unexplained.report.page import environment
+from unexplained.report.pen import Pen
+from unexplained.report.terminal import text_table
 
 
-def notebook_html(record: AssayRecord) -> str:
-    """A fragment of HTML with its own scoped styles; no script.
+def notebook_html(record: Header) -> str:
+    """A fragment of HTML with its own scoped styles; no script and no pictures.
 
-    For each text: what the reference ablation costs (nats per token) and, for each row, the
-    increase in loss, the fraction recovered with its interval, and KL.
+    Why numbers were refused stands below them.
+
+    Raises:
+        RecordError: Its numbers cannot be drawn.
     """
-    return environment().get_template("notebook.html.j2").render(record=record)
+    if not isinstance(record, Record) and getattr(record, "kind", "") not in BLOCKS:
+        return f"<pre>{escape(text_table(record))}</pre>"
+    with drawable(record):
+        pen = Pen(drawn(record))
+        return environment().get_template("notebook.html.j2").render(drawn=pen.drawn, pen=pen)

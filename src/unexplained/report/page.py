@@ -1,4 +1,4 @@
-"""An assay's record as one HTML page that needs nothing else: no network, fonts or packages."""
+"""A record as one HTML page that needs nothing else: no network, fonts or packages."""
 
 from __future__ import annotations
 
@@ -15,42 +15,38 @@ from markupsafe import Markup
 from unexplained.errors import RecordError
 from unexplained.places import write_whole
 from unexplained.record import (
-    AssayRecord,
-    CircuitRecord,
     FamilyRecord,
-    GapRecord,
+    Header,
     Record,
     RewriteRecord,
     SizesRecord,
-    SweepRecord,
     TasksRecord,
 )
+from unexplained.record import format as fmt
 from unexplained.report import (
     charts,
-    circuits,
     compute,
     families,
-    gaps,
     glossary,
     narrow,
     panels,
-    recovery,
+    plots,
     replacing,
     rewrites,
     sizes,
-    sweeps,
     tables,
     visible,
     weaker,
 )
-from unexplained.report import format as fmt
 from unexplained.report.drawable import drawable
+from unexplained.report.drawn import BLOCKS, Drawn, drawn
+from unexplained.report.pen import Pen
 
 TEMPLATES = Path(__file__).parent / "templates"
 VOID = frozenset({"br", "col", "hr", "img", "input", "link", "meta", "wbr"})
 
 
-def write_report(record: Record, path: str | Path) -> Path:
+def write_report(record: Header, path: str | Path) -> Path:
     """Draw a record as one self-contained HTML file.
 
     The file appears under its name only when it is complete.
@@ -61,7 +57,7 @@ def write_report(record: Record, path: str | Path) -> Path:
     return write_whole(Path(path), render(record), "report")
 
 
-def render(record: Record) -> str:
+def render(record: Header) -> str:
     """The page as a string of HTML.
 
     It is drawn from the record alone; the same record gives the same page.
@@ -73,10 +69,13 @@ def render(record: Record) -> str:
         return _page(record)
 
 
-def _page(record: Record) -> str:
+def _page(record: Header) -> str:
     templates = environment()
-    body = _body(record)
-    reproduce = templates.get_template("reproduce.html.j2").render(record=record)
+    if isinstance(record, Record) or getattr(record, "kind", "") in BLOCKS:
+        body, reproduce = _blocks(drawn(record))
+    else:
+        body = _body(record)
+        reproduce = templates.get_template("reproduce.html.j2").render(record=record)
     script = _asset("tokens.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return templates.get_template("page.html.j2").render(
@@ -90,14 +89,8 @@ def _page(record: Record) -> str:
     )
 
 
-def _body(record: Record) -> str:
+def _body(record: Header) -> str:
     """What the page of a kind of record has above its glossary."""
-    if isinstance(record, AssayRecord):
-        return _assay(record)
-    if isinstance(record, SweepRecord):
-        return _drawn("sweep", record, notes=sweeps.notes(record))
-    if isinstance(record, CircuitRecord):
-        return _drawn("circuit", record, notes=circuits.notes(record))
     if isinstance(record, RewriteRecord):
         return _drawn(
             "rewrite",
@@ -121,33 +114,19 @@ def _body(record: Record) -> str:
         )
     if isinstance(record, TasksRecord):
         return _drawn("tasks", record, notes=narrow.notes(record), drawn=panels.panels(record))
-    if isinstance(record, GapRecord):
-        return _drawn("gap", record, notes=gaps.notes(record))
-    raise RecordError(f"A page of a record of kind '{record.kind}'", "there is no such page")
+    raise RecordError(f"A page of {type(record).__name__}", "there is no such page")
 
 
-def _drawn(kind: str, record: Record, **given: object) -> str:
+def _blocks(record: Drawn) -> tuple[str, str]:
+    """What the page has above and below its glossary."""
+    pen = Pen(record)
+    templates = environment()
+    body = templates.get_template("record.html.j2").render(drawn=record, pen=pen)
+    return body, templates.get_template("sheet.html.j2").render(drawn=record)
+
+
+def _drawn(kind: str, record: Header, **given: object) -> str:
     return environment().get_template(f"{kind}.html.j2").render(record=record, **given)
-
-
-def _assay(record: AssayRecord) -> str:
-    return (
-        environment()
-        .get_template("body.html.j2")
-        .render(
-            record=record,
-            texts=[
-                {
-                    "anchor": f"text-{i}",
-                    "result": text,
-                    "notes": tables.refusals(tables.shown(text, record.reference)),
-                    "chart": charts.forest(text, record.reference),
-                }
-                for i, text in enumerate(record.texts, start=1)
-            ],
-            failed=tables.failed(record),
-        )
-    )
 
 
 def plain_text(html: str) -> str:
@@ -202,9 +181,8 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     templates.globals |= {"fmt": fmt, "charts": charts, "tables": tables}
-    templates.globals |= {"sweeps": sweeps, "circuits": circuits, "recovery": recovery}
     templates.globals |= {"compute": compute, "weaker": weaker}
-    templates.globals |= {"rewrites": rewrites, "sizes": sizes, "narrow": narrow, "gaps": gaps}
+    templates.globals |= {"rewrites": rewrites, "sizes": sizes, "narrow": narrow, "plots": plots}
     templates.globals |= {"families": families}
     templates.filters |= {"token": visible.token, "signed": fmt.signed, "count": fmt.count}
     return templates

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unexplained.record import Number, TasksRecord
+from unexplained.record import format as fmt
 from unexplained.record.tasks import Task, TaskPoint
-from unexplained.report import format as fmt
 from unexplained.report import narrow
 from unexplained.report.charts import Axis, axis_over, fraction_axis
 from unexplained.report.placing import Spot, apart, finite, from_top, paths, shortened, spot

@@ -1,6 +1,6 @@
 """What charts with words in them share: an axis of counts, places of dots, labels kept apart.
 
-Places are percent of the width from the left and of the height from above, as in `recovery`.
+Places are percent of the width from the left and of the height from above.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from unexplained.record import Number
-from unexplained.report import format as fmt
+from unexplained.record import format as fmt
 from unexplained.report import visible
 from unexplained.report.charts import Axis
 

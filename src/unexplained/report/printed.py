@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from rich.table import Table
 from rich.text import Text
 
+from unexplained.bars.scales import in_words
 from unexplained.record import Number, Scale
+from unexplained.record import format as fmt
 from unexplained.report import compute, tables, visible, weaker
-from unexplained.report import format as fmt
 
 NARROW = 96
 """Columns below which intervals go to a line of their own and some columns are left out."""
@@ -81,7 +80,7 @@ def scale(ladder: Scale, notes: tables.Notes, level: float, width: int) -> list[
             style="dim" if one is ladder.subject else "",
         )
     far = any(compute.extrapolated(one, ladder.law) for one in compute.everyone(ladder))
-    lines = [weaker.law(ladder), *["* extrapolated"] * far, weaker.held(ladder), ladder.scatter]
+    lines = [in_words(ladder), *["* extrapolated"] * far, weaker.held(ladder), ladder.scatter]
     lines += ["the page has the shares' intervals"] * (not room)
     lines += [
         f"{heading}: refused for all, {weaker.why_none(ladder, kind)}"
@@ -89,28 +88,3 @@ def scale(ladder: Scale, notes: tables.Notes, level: float, width: int) -> list[
         if (kind, heading) not in [(k, h) for k, h, _ in kinds]
     ]
     return [table, *(plain(line, "dim") for line in lines if line)]
-
-
-def bars(group: weaker.Group, notes: tables.Notes) -> Table:
-    """Where each condition stands among baselines and weaker models; the page has intervals."""
-    table = tables.plain_table("against baselines and weaker models; no bar is a pass mark")
-    table.add_column("condition", min_width=12, overflow="fold", ratio=3)
-    if group.rungs:
-        table.add_column("place", overflow="fold", ratio=3)
-    table.add_column("recovered against", overflow="fold", ratio=4)
-    if group.rungs:
-        table.add_column("gap score against", overflow="fold", ratio=4)
-
-    def several(items: Iterable[tuple[str, Number]]) -> Text:
-        cells = (Text.assemble(plain(name), " ", share_only(n, notes)) for name, n in items)
-        return Text(", ").join(cells)
-
-    for one in group.bars:
-        cells = [plain(one.condition)]
-        if group.rungs:
-            cells.append(plain(one.place.place if one.place else fmt.MISSING))
-        cells.append(several((base.baseline, base.recovered) for base in one.baselines))
-        if group.rungs:
-            cells.append(several((rung.rung, rung.score) for rung in one.rungs))
-        table.add_row(*cells)
-    return table

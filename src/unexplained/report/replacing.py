@@ -1,7 +1,7 @@
 """The chart of a rewriting: loss against how many components are replaced, placed.
 
 Explained and mean-ablated models of every random order, and level lines for what they are to be
-held against: the intact model, weaker models and tables. See `recovery` for how it is drawn.
+held against: the intact model, weaker models and tables. See `plots` for how it is drawn.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from unexplained.record import Number, RewriteRecord
+from unexplained.record import format as fmt
 from unexplained.record.rewrite import Step
-from unexplained.report import format as fmt
 from unexplained.report.charts import Axis, axis_over
 from unexplained.report.placing import (
     Doublings,

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from unexplained.record import Bars, Explained, Number, RewriteRecord, Scale
+from unexplained.record import format as fmt
 from unexplained.record.rewrite import BreakEven, Choice, ProgramRow, Step
-from unexplained.report import format as fmt
 from unexplained.report import printed, tables, weaker
 
 MANY = 24

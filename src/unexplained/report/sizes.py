@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from unexplained.record import Number, SizesRecord
+from unexplained.record import format as fmt
 from unexplained.record.rewrite import SizePoint
-from unexplained.report import format as fmt
 from unexplained.report import printed, tables
 from unexplained.report.charts import Axis, axis_over
 from unexplained.report.compute import MARGIN, Powers

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from unexplained.record import Bars, Explained, Number, Scale, ShareKind
+from unexplained.record import format as fmt
 from unexplained.record.bars import Comparison, RungBar, Standing
 from unexplained.record.compute import Left
 from unexplained.report import compute
-from unexplained.report import format as fmt
 
 ALL = ("all", "all")
 """Family and label of all tokens together."""
@@ -183,45 +183,6 @@ def named(one: Explained, scale: Scale) -> str:
     if one is not scale.subject or one.condition == "intact":
         return one.condition
     return f"{one.condition} (intact)"
-
-
-def law(scale: Scale) -> str:
-    """The curves in a line, the one that was chosen first."""
-    if scale.law is None:
-        return f"no curve: {scale.refused or 'no reason was recorded'}"
-    fit = scale.law
-    law = (
-        f"L(C) = E + A·C^(−α): E {fmt.show(fit.floor)} {scale.unit}, α {fmt.show(fit.exponent)}"
-        f"{_foretold(fit.left_out)}"
-    )
-    range_ = (
-        f"fitted from {fmt.power(fit.least)} to {fmt.power(fit.greatest)} FLOPs; scatter about the curve "
-        f"{noise(scale)} of a loss"
-    )
-    if scale.bend is None:
-        return f"{law}; {range_}"
-    first, second = (bend(scale), law) if scale.form == "bend" else (law, bend(scale))
-    return f"{first}; {range_}; not chosen: {second}"
-
-
-def bend(scale: Scale) -> str:
-    """The curve that bends, in words."""
-    one = scale.bend
-    if one is None:
-        return ""
-    if one.form == "shift":
-        return (
-            f"L(C) = A·(C + C₀)^(−α): α {fmt.show(one.exponent)}, C₀ {fmt.compute(one.bends)} FLOPs"
-            f"{_foretold(one.left_out)}"
-        )
-    return (
-        f"ln L quadratic in ln C: exponent {fmt.show(one.exponent)} at {fmt.power(one.middle)} FLOPs, "
-        f"second order {fmt.show(one.bends)}{_foretold(one.left_out)}"
-    )
-
-
-def _foretold(error: float | None) -> str:
-    return "" if error is None else f", foretells a rung from the others to {_percent(error)}"
 
 
 def noise(scale: Scale) -> str:

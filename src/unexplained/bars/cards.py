@@ -1,0 +1,55 @@
+"""What is known of a condition besides its losses: whose claim it is, and what it has to give."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from unexplained.record import Description, Method
+from unexplained.record.base import Frozen
+from unexplained.record.blocks import Role
+
+TOTAL = "total"
+"""The effect that everything downstream reacts to."""
+
+
+class Must(Frozen):
+    """What a control has to give."""
+
+    gives: Literal["the same", "nothing", "cannot tell"]
+    """`the same`: in every document the loss of `of`. `nothing`: no more than noise above 0 of what
+    `of` costs. `cannot tell`: no control of this kind can, and `expected` says why."""
+    of: str
+    """A condition."""
+    tolerance: float = 0.0
+    """Nats per token by which losses that are to be the same may differ: the noise floor, 0 where
+    the same arithmetic is done."""
+    expected: str
+    """In words."""
+
+
+class Card(Frozen):
+    """What stands on the card of an arm; torch-free, so that a reading can be read anywhere."""
+
+    name: str
+    role: Role
+    says: str = ""
+    """What is claimed, or done, in a sentence."""
+    method: Method = "internals"
+    """Item 107's tag: mechanistic, high-level, other internals, black-box."""
+    reads: tuple[str, ...] = ()
+    leaves: tuple[str, ...] = ()
+    description: Description | None = None
+    effort: str = ""
+    """What was spent on coming by it, such as searches and fits; empty where nothing was."""
+    effects: dict[str, str] = Field(default_factory=dict)
+    """For each effect, the condition in the ledger."""
+    of: str = ""
+    """Of a control: the claim that it controls."""
+    must: Must | None = None
+
+    @property
+    def condition(self) -> str:
+        """The condition of its total effect."""
+        return self.effects[TOTAL]

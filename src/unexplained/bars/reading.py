@@ -1,0 +1,185 @@
+"""What was measured of some arms on a text: their losses and their cards. No torch.
+
+A reading only asks `bars`: it holds the ledger and the settings that all of their functions take, so
+that no number of one record can come from other resamples than the next.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from unexplained import bars
+from unexplained.bars.cards import Card, Must
+from unexplained.bars.crucial import Crucial
+from unexplained.bars.recovered import INTACT
+from unexplained.errors import MeasurementError, near_matches
+from unexplained.files import read_json
+from unexplained.ledger import ALL, Ledger
+from unexplained.places import write_whole
+from unexplained.record import Number
+from unexplained.record.bars import Concentration, OnCrucial, OverRuns
+from unexplained.record.blocks import Check, Checks
+from unexplained.stats import Settings
+
+_CARDS = TypeAdapter(list[Card])
+Stratum = tuple[str, str]
+"""Family and label of some of the tokens."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Arms on one text."""
+
+    ledger: Ledger
+    cards: tuple[Card, ...]
+    settings: Settings
+    text: str
+    """Name of the text."""
+
+    def card(self, name: str) -> Card:
+        """The card of that name.
+
+        Raises:
+            MeasurementError: There is none (with near matches).
+        """
+        known = {card.name: card for card in self.cards}
+        if name not in known:
+            raise MeasurementError(
+                f"The arm '{name}'", "it was not measured", near_matches(name, known)
+            )
+        return known[name]
+
+    def of(self, *roles: str) -> tuple[Card, ...]:
+        """The cards that have one of some roles, in order."""
+        return tuple(card for card in self.cards if card.role in roles)
+
+    # Losses
+
+    def loss(self, name: str = INTACT, stratum: Stratum = ALL) -> Number:
+        """Mean loss (nats per token)."""
+        return bars.loss(self.ledger, self._in(name), stratum=stratum, settings=self.settings)
+
+    def increase(self, name: str, stratum: Stratum = ALL) -> Number:
+        """Loss minus the intact model's (nats per token)."""
+        return bars.increase(self.ledger, self._in(name), stratum=stratum, settings=self.settings)
+
+    def kl(self, name: str, stratum: Stratum = ALL) -> Number:
+        """Mean divergence from the intact model (nats per token)."""
+        return bars.kl(self.ledger, self._in(name), stratum=stratum, settings=self.settings)
+
+    def agreement(self, name: str, stratum: Stratum = ALL) -> Number:
+        """Share of tokens whose top-1 prediction is the intact model's."""
+        return bars.agreement(self.ledger, self._in(name), stratum=stratum, settings=self.settings)
+
+    def reliability(self, name: str = INTACT, stratum: Stratum = ALL) -> Number:
+        """Share of tokens whose top-1 prediction is the text's own."""
+        return bars.reliability(
+            self.ledger, self._in(name), stratum=stratum, settings=self.settings
+        )
+
+    def recovered(self, name: str, against: str, stratum: Stratum = ALL) -> Number:
+        """Share of an ablation's damage that is recovered."""
+        return bars.recovered(
+            self.ledger, self._in(name), self._in(against), stratum=stratum, settings=self.settings
+        )
+
+    # Where a gap lives
+
+    def concentration(
+        self, strong: str, weak: str, *, chosen_by: tuple[str, str] | None = None
+    ) -> Concentration:
+        """How few tokens carry the gap between two models (`bars.concentration`)."""
+        return bars.concentration(
+            self.ledger, self._in(strong), self._in(weak), chosen_by=chosen_by,
+            settings=self.settings,
+        )  # fmt: skip
+
+    def over_pairs(self, pairs: Sequence[tuple[str, str]]) -> OverRuns:
+        """A gap over several pairs of runs (`bars.over_pairs`)."""
+        return bars.over_pairs(self.ledger, pairs, settings=self.settings)
+
+    def crucial(self, strong: str, weak: str, share: float) -> Crucial:
+        """The tokens where one model is furthest ahead of another."""
+        return bars.crucial(self.ledger, strong, weak, share=share)
+
+    def recovered_on(self, name: str, against: str, tokens: Crucial, weak: str) -> OnCrucial:
+        """Fraction recovered and gap score on some tokens and on the rest (`bars.recovered_on`)."""
+        return bars.recovered_on(
+            self.ledger, self._in(name), self._in(against), tokens, weak=weak,
+            settings=self.settings,
+        )  # fmt: skip
+
+    # Controls
+
+    def checks(self, key: str = "controls") -> Iterable[Checks]:
+        """A block of the controls that were measured beside claims; none where nothing was claimed."""
+        found = tuple(self._check(card, card.must) for card in self.cards if card.must is not None)
+        if found:
+            caption = "Conditions whose result is known beforehand, measured beside every claim."
+            yield Checks(key=key, caption=caption, checks=found)
+
+    def _check(self, card: Card, must: Must) -> Check:
+        name = card.name
+        if must.gives == "cannot tell":
+            none = Number(value=None, refused=must.expected)
+            return Check(name=name, text=self.text, expected=must.expected, found=none,
+                         holds=True, applies=False)  # fmt: skip
+        if must.gives == "the same":
+            found = bars.increase(
+                self.ledger, card.condition, intact=self._in(must.of), settings=self.settings
+            )
+            return Check(name=name, text=self.text, expected=must.expected, found=found,
+                         holds=self._same(card.condition, self._in(must.of), must.tolerance))  # fmt: skip
+        found = self.recovered(card.name, must.of)
+        if found.low is None:
+            why = found.refused or "too few documents for an interval"
+            expected = f"nothing recovered, which cannot be told here: {why}"
+            return Check(name=name, text=self.text, expected=expected, found=found, holds=True,
+                         applies=False)  # fmt: skip
+        return Check(name=name, text=self.text, expected=must.expected, found=found,
+                     holds=found.low <= 0)  # fmt: skip
+
+    def _same(self, one: str, other: str, tolerance: float) -> bool:
+        """Whether two conditions have the same loss in every document."""
+        first, second = self.ledger.sums(one), self.ledger.sums(other)
+        apart = np.abs(first.loss - second.loss)
+        return bool((apart <= tolerance * first.tokens).all())
+
+    def _in(self, name: str) -> str:
+        """The ledger's name of an arm's total effect; a condition's own name stays."""
+        known = {card.name: card.effects for card in self.cards}
+        return known.get(name, {}).get("total", name)
+
+    # Kept
+
+    def save(self, path: Path) -> Path:
+        """Write `<path>.parquet` and, beside it, cards and settings as `<path>.json`."""
+        self.ledger.write(path)
+        told = {
+            "text": self.text,
+            "settings": vars(self.settings),
+            "cards": _CARDS.dump_python(list(self.cards), mode="json"),
+        }
+        there = path.with_name(path.name + ".json")
+        return write_whole(there, json.dumps(told, indent=1) + "\n", "reading")
+
+    @classmethod
+    def load(cls, path: Path) -> Reading:
+        """Read what `save` wrote.
+
+        Raises:
+            MeasurementError: It is not there, or not what was written.
+        """
+        told = read_json(
+            path.with_name(path.name + ".json"), f"The reading {path}", MeasurementError
+        )
+        if not isinstance(told, dict) or not {"text", "settings", "cards"} <= told.keys():
+            raise MeasurementError(f"The reading {path}", "it lacks text, settings or cards")
+        cards = _CARDS.validate_python(told["cards"])
+        return cls(Ledger.read(path), tuple(cards), Settings(**told["settings"]), told["text"])

@@ -1,0 +1,330 @@
+"""A command for every instrument, made from what it says of its parameters."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+
+import typer
+
+from unexplained.cli.progress import Progress
+from unexplained.cli.shared import (
+    BlockSize,
+    Documents,
+    FitDocuments,
+    Model,
+    RecordFile,
+    Report,
+    Seed,
+    Terms,
+    TextName,
+    app,
+    kept,
+    read_text,
+    require_explanations,
+    require_models,
+    require_same,
+    require_texts,
+    writing,
+)
+from unexplained.cli.shared import Run as RunFolder
+from unexplained.errors import MeasurementError, require_once
+from unexplained.study import INSTRUMENTS, Claims, Instrument, Models
+from unexplained.study.given import Members, Option, PythonOnly, Rungs, Texts
+from unexplained.study.instrument import Parameter
+
+if TYPE_CHECKING:
+    from unexplained.evaluate.evaluate import Workers
+    from unexplained.subject import Subject
+    from unexplained.text import Text
+
+Count = Annotated[int, typer.Option(min=0, help="Processes on Ray; 0 is this one.")]
+Behaviour = Annotated[str, typer.Option(help="A behaviour such as ioi, or a .jsonl file of pairs.")]
+PairCount = Annotated[int, typer.Option(min=2, help="Pairs to measure on, role-swaps included.")]
+FitPairs = Annotated[int, typer.Option(min=2, help="Other pairs, to fit and to choose on.")]
+Several = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="webmix, pydocs, repeats (always of 16 documents), or a file; may be given again."
+    ),
+]
+REPEATS = {"documents": 16, "fit_documents": 32}
+"""Of several texts the one of repeated tokens is small: its documents are all alike."""
+Cluster = Annotated[str, typer.Option(help="Address of a Ray cluster.")]
+Memory = Annotated[
+    float, typer.Option(help="Gigabytes of streams that may be held; the rest is computed again.")
+]
+
+
+def add_commands() -> None:
+    """Register a command for every instrument in its folder."""
+    for name, one in INSTRUMENTS.all().items():
+        app.command(name, help=one.help)(command_of(one))
+
+
+def command_of(one: Instrument) -> Callable[..., None]:
+    """The function that typer calls, with a parameter for each of the instrument's."""
+
+    def command(context: typer.Context, **given: Any) -> None:
+        _call(one, context, given)
+
+    kinds = inspect.Parameter
+    ours: list[tuple[str, Any, Any]] = [("context", typer.Context, kinds.empty)]
+    if not one.models:
+        ours.append(("model", Model, kinds.empty if one.model is None else one.model))
+    ours += [
+        (p.name, _annotated(p), _default(p))
+        for p in one.parameters
+        if not isinstance(p.given, PythonOnly)
+    ]
+    ours += [] if one.texts is None else _texts(one.texts)
+    ours += [
+        ("seed", Seed, 0),
+        ("report", Report, Path(f"{one.name}.html")),
+        ("record", RecordFile, Path(f"{one.name}.json")),
+        ("run", RunFolder, None),
+        ("workers", Count, 0),
+        ("cluster", Cluster, ""),
+        ("memory", Memory, 4.0),
+        ("accept_terms", Terms, False),
+    ]
+    command.__name__ = one.name
+    command.__annotations__ = {name: hint for name, hint, _ in ours}
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [kinds(name, kinds.KEYWORD_ONLY, default=default, annotation=hint)
+         for name, hint, default in ours]
+    )  # fmt: skip
+    return command
+
+
+def _texts(texts: Texts) -> list[tuple[str, Any, Any]]:
+    """The options that say on what is measured."""
+    if texts.pairs:
+        return [
+            ("text", Behaviour, texts.name),
+            ("pairs", PairCount, texts.documents),
+            ("fit_pairs", FitPairs, texts.fit_documents),
+        ]
+    documents: Any = Documents
+    if texts.fewest > 1:
+        documents = Annotated[int, typer.Option(min=texts.fewest, help=texts.why)]
+    return [
+        ("text", Several if texts.many else TextName, None if texts.many else texts.name),
+        ("documents", documents, texts.documents),
+        ("fit_documents", FitDocuments, texts.fit_documents),
+        ("block", BlockSize, texts.block),
+    ]
+
+
+def _annotated(parameter: Parameter) -> Any:
+    """Its type on the command line, with its help and bounds."""
+    given = parameter.given
+    names = [given.option] if given.option else []
+    bounds: dict[str, Any] = {}
+    if isinstance(given, Option):
+        bounds = {k: v for k, v in (("min", given.least), ("max", given.most)) if v is not None}
+    if parameter.positional and isinstance(given, Option | Rungs | Members):
+        return Annotated[_type(parameter), typer.Argument(help=given.help, **bounds)]
+    return Annotated[_type(parameter), typer.Option(*names, help=given.help, **bounds)]
+
+
+def _type(parameter: Parameter) -> Any:
+    if isinstance(parameter.given, Claims | Rungs | Members):
+        return list[str] if _default(parameter) is inspect.Parameter.empty else list[str] | None
+    if isinstance(parameter.given, Models):
+        default = parameter.default
+        several = isinstance(default, tuple)
+        return tuple[(str,) * len(default)] if several else str  # type: ignore[misc]
+    if get_origin(parameter.type) is Literal:
+        return _choice(parameter.name, get_args(parameter.type))
+    if get_origin(parameter.type) in (list, Sequence):
+        (item,) = get_args(parameter.type)
+        words = get_args(item)
+        return list[_choice(parameter.name, words)] | None if words else list[str] | None  # type: ignore[misc]
+    return parameter.type
+
+
+@cache
+def _choice(name: str, words: tuple[str, ...]) -> Any:
+    choice: Any = StrEnum(name, {word.replace(" ", "_").replace("-", "_"): word for word in words})  # type: ignore[misc]
+    return choice
+
+
+def _default(parameter: Parameter) -> Any:
+    if isinstance(parameter.given, Claims | Rungs) or get_origin(parameter.type) in (
+        list,
+        Sequence,
+    ):
+        return None
+    if isinstance(parameter.given, Members):
+        return inspect.Parameter.empty if parameter.positional else None
+    if get_origin(parameter.type) is Literal:
+        return _type(parameter)(parameter.default)
+    absent = parameter.default is None and isinstance(parameter.given, Models)
+    return inspect.Parameter.empty if absent else parameter.default
+
+
+def _call(one: Instrument, context: typer.Context, given: Mapping[str, Any]) -> None:
+    """Names first, then models and texts, then the measurement: nobody waits in vain."""
+    import unexplained as ux
+    from unexplained.evaluate.evaluate import require_memory
+
+    with writing(given["report"], given["record"]) as made, Progress() as progress:
+        mine = {p.name: _bare(given[p.name]) for p in one.parameters if p.name in given}
+        names = _named_texts(one, given)
+        require_texts(*names, pairs=None if one.texts is None else one.texts.pairs)
+        _require_names(one, given.get("model"), mine)
+        require_memory(given["memory"] * 1e9)
+        subject = None
+        if not one.models:
+            subject = ux.load(given["model"], accept_terms=given["accept_terms"])
+        values = _values(one, mine, subject, given["accept_terms"])
+        texts = _read(one, names, given, mine, subject or _first(values[one.models]))
+        values |= _claims(one, mine, subject, texts)
+        first = [values.pop(p.name) for p in one.parameters if p.positional]
+        before = [] if subject is None else [subject]
+        after = [] if one.texts is None else [texts if one.texts.many else texts[0]]
+        found = _fingerprints(subject, texts)
+        with kept(context, given["run"], **found) as place, _workers(given) as who:
+            record = one(
+                *before, *first, *after, **values, settings=ux.Settings(seed=given["seed"]),
+                folder=place, workers=who, memory=given["memory"] * 1e9, say=progress,
+            )  # fmt: skip
+        made.append(record)
+
+
+def _bare(value: Any) -> Any:
+    """What a choice is called."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(_bare, value))
+    return value.value if isinstance(value, StrEnum) else value
+
+
+def _fingerprints(subject: Subject | None, texts: Sequence[Text]) -> dict[str, str]:
+    """What a folder of one run depends on and its options do not say."""
+    found = {"words": " ".join(text.fingerprint for text in texts)} if texts else {}
+    return found if subject is None else {"weights": subject.fingerprint, **found}
+
+
+def _first(models: Any) -> Subject | None:
+    """The first of the models of an instrument that is given several: its tokenizer cuts the text."""
+    found: Subject | None = next(iter(models)) if isinstance(models, Mapping) else None
+    return found
+
+
+def _named_texts(one: Instrument, given: Mapping[str, Any]) -> list[str]:
+    if one.texts is None:
+        return []
+    name = given["text"]
+    return [name] if isinstance(name, str) else list(name or [one.texts.name])
+
+
+def _read(
+    one: Instrument,
+    names: Sequence[str],
+    given: Mapping[str, Any],
+    mine: Mapping[str, Any],
+    subject: Subject | None,
+) -> list[Text]:
+    """The texts, cut by the model's tokenizer."""
+    import unexplained as ux
+
+    if one.texts is None or subject is None:
+        return []
+    if one.texts.pairs:
+        counts = {"pairs": given["pairs"], "fit_pairs": given["fit_pairs"]}
+        return [ux.pairs(name, subject, **counts, seed=given["seed"]) for name in names]
+    sizes = {name: given[name] for name in ("documents", "fit_documents", "block", "seed")}
+    fits = one.texts.fits(mine)
+    return [
+        read_text(name, subject, **sizes, fits=fits)
+        if name != "repeats" or not one.texts.many
+        else read_text(name, subject, **{**sizes, **REPEATS})
+        for name in names
+    ]
+
+
+def _require_names(one: Instrument, model: str | None, given: Mapping[str, Any]) -> None:
+    """Refuse names of nothing before anything is loaded."""
+    models = [] if model is None else [model]
+    for p in one.parameters:
+        value = given.get(p.name)
+        if isinstance(p.given, Models) and value:
+            names = [value] if isinstance(value, str) else list(value)
+            _require_apart(p, names)
+            models += names
+        elif isinstance(p.given, Claims):
+            require_explanations(*(value or ()))
+    require_once("model", models)
+    require_models(*models)
+
+
+def _require_apart(parameter: Parameter, names: Sequence[str]) -> None:
+    """An option that takes several names swallows the next option where one is missing."""
+    option = parameter.given.option or f"--{parameter.name.replace('_', '-')}"
+    for name in names:
+        if len(names) > 1 and (name.startswith("--") or "," in name):
+            raise MeasurementError(
+                f"{option} {' '.join(names)}",
+                f"'{name}' is no name of a model, and it takes {len(names)}",
+                f"Write {option} {' '.join('ABCDEF'[: len(names)])}, with a blank between them.",
+            )
+
+
+def _values(
+    one: Instrument, given: Mapping[str, Any], subject: Subject | None, accept_terms: bool
+) -> dict[str, Any]:
+    """What the instrument gets: models loaded, each once, and plain values."""
+    from unexplained.subject import load
+
+    known = {} if subject is None else {subject.name: subject}
+
+    def loaded(name: str) -> Subject:
+        if name not in known:
+            known[name] = load(name, accept_terms=accept_terms)
+        return known[name]
+
+    values: dict[str, Any] = {}
+    for p in one.parameters:
+        if p.name not in given or isinstance(p.given, Claims):
+            continue
+        value = given[p.name]
+        if isinstance(p.given, Rungs | Members):
+            value = p.given.resolved(value, given)
+        elif isinstance(p.given, Models) and value:
+            value = loaded(value) if isinstance(value, str) else tuple(map(loaded, value))
+        values[p.name] = value
+    return values
+
+
+def _claims(
+    one: Instrument, given: Mapping[str, Any], subject: Subject | None, texts: Sequence[Text]
+) -> dict[str, Any]:
+    """Explanations that were named, those of files only if they say the same in a fresh process."""
+    text = texts[0] if len(texts) == 1 else None
+    return {
+        p.name: require_same(given[p.name], subject, text)
+        for p in one.parameters
+        if isinstance(p.given, Claims) and given.get(p.name) and subject is not None
+    }
+
+
+@contextmanager
+def _workers(given: Mapping[str, Any]) -> Iterator[Workers]:
+    """This process, or workers on Ray that stay for the whole run."""
+    from unexplained.evaluate.evaluate import in_process
+
+    if not given["workers"] and not given["cluster"]:
+        yield in_process
+        return
+    from unexplained.evaluate.cluster import ray_workers
+    from unexplained.evaluate.rayside import import_ray
+
+    import_ray()
+    with ray_workers(address=given["cluster"] or None, workers=given["workers"] or None) as found:
+        yield found

@@ -1,0 +1,1 @@
+"""What users run: one file each, imported without torch. A new file here is all that it takes."""

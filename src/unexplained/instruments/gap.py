@@ -1,0 +1,509 @@
+"""`gap`: where the gap between a model and a weaker one lives (MISSION 12).
+
+Neel Nanda: "it comes from a few crucial places where GPT-4 gets it right and GPT-3.5 gets it
+wrong", against a gap of one per cent everywhere. Tokens are put in order by the gap of a second pair
+of models, because in the order of their own losses chance differences look like concentration.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+from unexplained import study
+from unexplained.errors import MeasurementError, require_once
+from unexplained.record import Number
+from unexplained.record import format as fmt
+from unexplained.record.blocks import (
+    Block,
+    Chart,
+    Column,
+    Point,
+    Prose,
+    Row,
+    Ruler,
+    Section,
+    Series,
+    Table,
+)
+from unexplained.study import Claims, Headline, Models, Option, Texts, arms, instrument
+from unexplained.study.given import PythonOnly
+
+if TYPE_CHECKING:
+    from unexplained.bars.reading import Reading
+    from unexplained.explanations import Explanation
+    from unexplained.record.bars import Concentration, OnCrucial, OverRuns
+    from unexplained.sites import Site
+    from unexplained.study import Run
+    from unexplained.subject import Subject
+
+ABLATION = "mean"
+FEW = "too few documents for an interval"
+ORDERS = ("by the second pair", "by the models' own gap")
+"""Headings of the two orders, side by side."""
+LOWEST, HIGHEST = -0.5, 3.0
+"""Shares of the net gap beyond which the chart does not go: chance alone can bring a curve there."""
+Pair = tuple["Subject", "Subject"]
+
+
+@instrument("gap", model="rung-4", texts=Texts(documents=96, fit_documents=64))
+def gap(
+    run: Run,
+    weak: Annotated[Subject, Models("A weaker model with the same tokenizer.", default="rung-3")],
+    *,
+    chosen_by: Annotated[
+        tuple[Subject, Subject],
+        Models(
+            "A second strong and weak model, which put the tokens in order.",
+            option="--by",
+            default=("rung-4-seed-1", "rung-3-seed-1"),
+        ),
+    ],
+    seeds: Annotated[
+        bool, Option("Measure other runs of two rungs that ship with several seeds.")
+    ] = True,
+    runs: Annotated[Sequence[tuple[Subject, Subject]], PythonOnly()] = (),
+    sites: Annotated[str, Option("Components to be explained on the crucial tokens.")] = "",
+    explanations: Annotated[
+        Sequence[Explanation],
+        Claims("A library name or my.py.", option="--explanation", default=("strict_induction",)),
+    ],
+    share: Annotated[
+        float, Option("Share of the tokens that are crucial.", least=0, most=1)
+    ] = 0.05,
+) -> Iterator[Block | Headline]:
+    """How concentrated the gap to a weaker model is: a few tokens, or a little everywhere.
+
+    Args:
+        run: The strong model, and a text.
+        weak: A weaker one with the same tokenizer.
+        chosen_by: A second strong and weak model, neither of them one of the first two: other
+            seeds, or other rungs. They put the tokens in order.
+        seeds: Whether to measure the other runs of both that ship, where no others are given.
+        runs: Other runs of the two, strong and weak, that differ by their seed alone; two or more.
+            Over them and the two it is said how large the gap is and how concentrated, other seeds
+            counted. The choosing pair may be among them.
+        sites: Components to be explained on the crucial tokens; none if empty.
+        explanations: What is claimed of them.
+        share: Of all tokens, how many are crucial.
+
+    Raises:
+        MeasurementError: The models' tokenizers differ, or two of them are one model; the share is
+            not between 0 and 1; there is one other run.
+        ExplanationError: One cannot stand at a component.
+        SiteError: A component does not exist.
+        TextError: The text is of other models' tokens. All before anything is run.
+    """
+    strong = run.subject
+    pairs = list(runs) or (_shipped(run, weak, chosen_by) if seeds else [])
+    second = (chosen_by[0].name, chosen_by[1].name)
+    beside = [one for pair in pairs for one in pair if one not in chosen_by]
+    where = _asked(run, weak, chosen_by, pairs, beside, sites, explanations, share)
+    others = [arms.model(one) for one in (weak, *chosen_by, *beside)]
+    claims = arms.claims(run, where, explanations, against=ABLATION) if sites else []
+    fill = [arms.ablation(run, ABLATION, where)] if sites else []
+    every = [*others, *fill, *claims]
+    read = run.measure(*every, tokens=["intact", *(one.name for one in every)])
+    spread = read.concentration("intact", weak.name, chosen_by=second)
+    flattered = read.concentration("intact", weak.name)
+    over = _over(read, strong, weak, pairs) if pairs else None
+    yield Headline(
+        f"Where the gap of {strong.name} to {weak.name} lives",
+        _verdict(spread, over, strong.name, weak.name),
+    )
+    yield _facts(run, read, weak.name, second, spread)
+    yield Prose(words=_over_runs(over, strong.name, weak.name))
+    if over is not None:
+        yield _runs(over)
+    yield _curve(spread, flattered)
+    yield _orders(spread, flattered, second)
+    yield _signs(spread, strong.name, weak.name)
+    if sites:
+        tokens = read.crucial(*second, share)
+        found = [read.recovered_on(c.name, ABLATION, tokens, weak.name) for c in claims]
+        yield _crucial(found, list(map(str, where)))
+    yield from (Prose(words=note, manner="aside") for note in run.text.notes)
+    yield from read.checks()
+
+
+def _asked(
+    run: Run,
+    weak: Subject,
+    chosen_by: Pair,
+    runs: Sequence[Pair],
+    beside: Sequence[Subject],
+    sites: str,
+    explanations: Sequence[Explanation],
+    share: float,
+) -> Sequence[Site]:
+    """What cannot be measured is refused before anything is run; the components are given."""
+    asked = study.asked
+    asked.require_share(share)
+    _require_models(run.subject, weak, chosen_by, runs, beside)
+    where = asked.components(run.subject, sites) if sites else ()
+    if sites:
+        named = [weak.name, *(one.name for one in (*chosen_by, *beside))]
+        _require_claims(run, where, explanations, named)
+    asked.require_beside(run.subject, run.text, (weak, *chosen_by, *beside), fits=bool(sites))
+    return where
+
+
+def _shipped(run: Run, weak: Subject, chosen_by: Pair) -> list[Pair]:
+    """Other runs of two rungs that ship with several seeds, those of the choosing pair as given."""
+    from unexplained.ladder.catalogue import catalogue
+    from unexplained.subject import load
+
+    known = {one.name: one for one in (run.subject, weak, *chosen_by)}
+    names = catalogue().other_runs(run.subject.name, weak.name)
+    return [(known.get(one) or load(one), known.get(two) or load(two)) for one, two in names]
+
+
+def _require_models(
+    subject: Subject,
+    weak: Subject,
+    chosen_by: tuple[Subject, Subject],
+    runs: Sequence[tuple[Subject, Subject]],
+    beside: Sequence[Subject],
+) -> None:
+    """Refuse models that are in two pairs, and one other pair of runs."""
+    second = (chosen_by[0].name, chosen_by[1].name)
+    if shared := {subject.name, weak.name} & set(second):
+        raise MeasurementError(
+            f"{second[0]} and {second[1]} as the pair that chooses",
+            f"{shared.pop()} is also one of the pair that is scored: chance would choose",
+            "Give other seeds of the two, or other rungs.",
+        )
+    require_once("run", [subject.name, weak.name, *(one.name for pair in runs for one in pair)])
+    _require_apart((subject, weak), chosen_by, beside)
+    if len(runs) == 1:
+        raise MeasurementError(
+            "One other run of both models", "two numbers do not say how runs scatter",
+            "Give two other pairs of runs or more, or none.",
+        )  # fmt: skip
+
+
+def _require_claims(
+    run: Run, where: Sequence[Site], claimed: Sequence[Explanation], named: Sequence[str]
+) -> None:
+    """Refuse what cannot be claimed of the components, and names that are taken."""
+    asked = study.asked
+    asked.require_claims(claimed)
+    require_once("condition", [*asked.TAKEN, ABLATION, *named, *(e.name for e in claimed)])
+    asked.require_standing(claimed, where, run.subject)
+    # Every claim has a control that takes values from other documents.
+    asked.require_donors(run.text, within=True)
+    if len(where) == 1:
+        run.subject.require_full_precision("The effect of a single component")
+
+
+def _require_apart(
+    scored: tuple[Subject, Subject], chooses: tuple[Subject, Subject], beside: Sequence[Subject]
+) -> None:
+    """Refuse models of which two are one, whatever they are called."""
+    every = (*scored, *chooses, *beside)
+    known: dict[str, Subject] = {}
+    for one in every:
+        other = known.setdefault(one.fingerprint, one)
+        if other is not one or [m.name for m in every].count(one.name) > 1:
+            raise MeasurementError(
+                f"{other.name} and {one.name}",
+                "they are one model, or have one name: a gap is between two",
+                "Give four models: a strong and a weaker one, and other seeds or rungs to choose.",
+            )
+
+
+def _over(read: Reading, strong: Subject, weak: Subject, runs: Sequence[Pair]) -> OverRuns:
+    """The gap over all pairs of runs, under the models' own names."""
+    others = [(one.name, two.name) for one, two in runs]
+    found = read.over_pairs([("intact", weak.name), *others])
+    return found.model_copy(update={"pairs": ((strong.name, weak.name), *others)})
+
+
+def _verdict(spread: Concentration, runs: OverRuns | None, strong: str, weak: str) -> str:
+    own, size = _carried(spread.effective), _size(spread.gap)
+    if runs is None:
+        return (
+            f"The gap between {strong} and {weak}, {size}, {own}. Of these two models: how much "
+            "other seeds would move it is not known."
+        )
+    return (
+        f"Over {len(runs.pairs)} pairs of runs, other documents and other seeds counted, the gap "
+        f"between {strong} and {weak}, {_size(runs.gap)}, {_carried(runs.effective)}; of these two "
+        f"models alone, {size}, it {own}."
+    )
+
+
+def _size(gap: Number) -> str:
+    if gap.low is None and gap.high is None:
+        return f"refused: {gap.refused or FEW}"
+    return f"{fmt.written(gap, spec='.3f')} nats per token"
+
+
+def _carried(effective: Number) -> str:
+    if effective.low is None and effective.high is None:
+        return f"is not told to be spread in any way (refused: {effective.refused or FEW})"
+    return (
+        f"is as concentrated as if {fmt.written(effective, scale=100, spec='.0f', mark='%')} of the "
+        "tokens carried all of it evenly"
+    )
+
+
+def _facts(
+    run: Run, read: Reading, weak: str, second: tuple[str, str], spread: Concentration
+) -> Table:
+    return Table(
+        key="facts",
+        facts=True,
+        columns=(Column(key="is", heading=""),),
+        rows=(
+            Row(key="strong", name="Strong model", cells=(run.subject.name,)),
+            Row(key="strong-loss", name="Loss of the strong model", cells=(read.loss(),)),
+            Row(key="weak", name="Weaker model", cells=(weak,)),
+            Row(key="weak-loss", name="Loss of the weaker model", cells=(read.loss(weak),)),
+            Row(key="gap", name="Net gap", cells=(spread.gap,)),
+            Row(key="text", name="Text", cells=(read.text,)),
+            Row(key="tokens", name="Tokens predicted", cells=(run.text.predicted,)),
+            Row(key="documents", name="Documents", cells=(len(run.text.eval),)),
+            Row(key="second", name="Second pair, which puts the tokens in order",
+                cells=(f"{second[0]} and {second[1]}",)),
+        ),
+    )  # fmt: skip
+
+
+def _over_runs(runs: OverRuns | None, strong: str, weak: str) -> str:
+    """What other runs of both models say."""
+    if runs is None:
+        return (
+            f"All of this is of {strong} and {weak} alone: how much other seeds of "
+            "training would move it is not known."
+        )
+    others = "; ".join(f"{one} and {two}" for one, two in runs.pairs[1:])
+    return (
+        f"With other runs of both ({others}), other documents and other seeds counted, they are as "
+        f"below. Everything else is of {strong} and {weak} alone."
+    )
+
+
+def _runs(runs: OverRuns) -> Table:
+    return Table(
+        key="runs",
+        title=f"Over {len(runs.pairs)} pairs of runs",
+        facts=True,
+        columns=(Column(key="is", heading=""),),
+        rows=(
+            Row(key="gap", name="Net gap", cells=(runs.gap,)),
+            Row(key="worse", name="Tokens where the strong model is worse", cells=(runs.worse,)),
+            Row(key="factor", name="Concentration factor", cells=(runs.factor,)),
+            Row(key="effective", name="Effective share", cells=(runs.effective,)),
+        ),
+    )
+
+
+def _curve(by_second: Concentration, own: Concentration) -> Section:
+    one, two = (
+        {point.tokens: point.carries for point in spread.curve} for spread in (by_second, own)
+    )
+    table = Table(
+        key="curve",
+        title="The curve in numbers",
+        caption="Share of the net gap carried by the first so many tokens.",
+        corner="First tokens",
+        columns=(
+            Column(key="second", heading=ORDERS[0]),
+            Column(key="own", heading=ORDERS[1], note="flattered by chance"),
+        ),
+        rows=tuple(
+            Row(key=f"{at:g}", name=fmt.part(at), cells=(one.get(at), two.get(at)))
+            for at in sorted({*one, *two})
+        ),
+        folded=True,
+    )
+
+    def series(name: str, key: str, spread: Concentration, dashed: bool) -> Series:
+        return Series(
+            name=name,
+            role="baseline" if dashed else "",
+            dashed=dashed,
+            band=not dashed,
+            start=(0.0, 0.0),
+            points=tuple(Point(x=p.tokens, y=table.at(f"{p.tokens:g}", key)) for p in spread.curve),
+        )
+
+    chart = Chart(
+        key="chart",
+        caption="Above 100% where the tokens that follow give some of it back. Dotted diagonal: "
+        "an even gap.",
+        across=Ruler(label="share of the tokens, largest gap first", written="share",
+                     solid=(0.0, 1.0), least=0.0, most=1.0),
+        up=Ruler(label="share of the net gap that these tokens carry", written="share",
+                 solid=(0.0, 1.0), least=LOWEST, most=HIGHEST),
+        series=(
+            series(ORDERS[0], "second", by_second, False),
+            series(f"{ORDERS[1]}: flattered by chance", "own", own, True),
+        ),
+        line=(0.0, 0.0, 1.0, 1.0),
+        line_name="an even gap",
+    )  # fmt: skip
+    return Section(
+        key="curve",
+        title="A few tokens, or a little on every one?",
+        blocks=(
+            Prose(
+                words="The gap of a token is the weaker model's loss minus the strong model's. "
+                "Tokens are put in order, those with the largest gap first, and the chart says "
+                "what share of the net gap the first so many carry."
+            ),
+            chart,
+            table,
+            Prose(words=by_second.caution, manner="aside"),
+            Prose(words=f"Of the models' own order: {own.caution}", manner="aside"),
+        ),
+    )
+
+
+def _orders(one: Concentration, two: Concentration, second: tuple[str, str]) -> Section:
+    missing = Number(value=None, refused="not measured in this order")
+    rows = [
+        Row(key="effective", name="Effective share", note="of the tokens",
+            cells=(one.effective, two.effective)),
+        Row(key="factor", name="Concentration factor", note="1: an even gap",
+            cells=(one.factor, two.factor)),
+        Row(key="index", name="Concentration index", note="0: an even gap",
+            cells=(_bare(one.index), _bare(two.index))),
+        Row(key="bounded", name="Bounded index", note="between −1 and 1",
+            cells=(_bare(one.bounded), _bare(two.bounded))),
+    ]  # fmt: skip
+    rows += [
+        Row(
+            key=f"carrying-{share}",
+            name=f"Tokens carrying {fmt.tick(float(share), share=True)}",
+            note="of the net gap",
+            cells=(one.carrying.get(share, missing), two.carrying.get(share, missing)),
+        )
+        for share in dict.fromkeys([*one.carrying, *two.carrying])
+    ]
+    return Section(
+        key="orders",
+        title="How concentrated, in both orders",
+        blocks=(
+            Table(
+                key="concentration",
+                caption="The first column counts. The second shows what one would have found "
+                "without a second pair.",
+                corner="Tokens in the order",
+                columns=(
+                    Column(key="second", heading=ORDERS[0], note=f"{second[0]}, {second[1]}"),
+                    Column(key="own", heading=ORDERS[1], note="flattered by chance"),
+                ),
+                rows=tuple(rows),
+            ),
+            Prose(
+                words="In the first column effective share and factor are free of chance, as far "
+                "as the two pairs do not share it; the index and the tokens that carry 50% and 80% "
+                "make the gap look less concentrated than it is. In the second column everything "
+                "makes it look more concentrated."
+            ),
+        ),
+    )
+
+
+def _bare(number: Number) -> Number:
+    """An index is no percentage."""
+    return number.model_copy(update={"unit": ""})
+
+
+def _signs(one: Concentration, strong: str, weak: str) -> Section:
+    blocks: list[Block] = [
+        Table(
+            key="signs",
+            facts=True,
+            columns=(Column(key="is", heading=""),),
+            rows=(
+                Row(key="worse", name="Tokens where the strong model is worse", cells=(one.worse,)),
+                Row(key="gained", name="Gained where it is better", cells=(one.gained,)),
+                Row(key="given-back", name="Given back where it is worse", cells=(one.given_back,)),
+            ),
+        ),
+        Prose(
+            words="Gained and given back are means over all tokens; what is left is the net gap. "
+            "Some of both is chance: two models trained alike also differ on single tokens."
+        ),
+    ]
+    if one.near_zero:
+        blocks.append(
+            Table(
+                key="near-zero",
+                caption="Tokens with a near-zero loss, as a share of all. Where the weaker model is "
+                "all but certain there is no gap left to carry. The difference is paired by "
+                "document, in percentage points.",
+                corner="Loss below, nats",
+                columns=(
+                    Column(key="probability", heading="Probability above", words=True),
+                    Column(key="weak", heading=weak),
+                    Column(key="strong", heading=strong),
+                    Column(key="more", heading="Strong minus weaker, points", style="points"),
+                ),
+                rows=tuple(
+                    Row(
+                        key=f"{at.below:g}",
+                        name=fmt.tick(at.below, share=False),
+                        cells=(_probability(at.below), at.weak, at.strong, at.more),
+                    )
+                    for at in one.near_zero
+                ),
+            )
+        )
+    title = "Where the strong model is worse, and what is certain"
+    return Section(key="signs", title=title, blocks=tuple(blocks))
+
+
+def _probability(below: float) -> str:
+    return fmt.part(math.exp(-below))
+
+
+def _crucial(found: Sequence[OnCrucial], where: Sequence[str]) -> Section:
+    says = " ".join(f"Crucial tokens: {s}." for s in dict.fromkeys(one.says for one in found))
+    return Section(
+        key="crucial",
+        title="Explanations where the gap lives",
+        blocks=(
+            Prose(
+                words=f"Explained: {fmt.in_short(where)}. {says} None of the models that "
+                "are scored chose them. An explanation that recovers as much on the crucial tokens "
+                "as on the rest explains the gap as well as everything else; one that recovers "
+                "less there leaves out what sets the strong model apart."
+            ),
+            Table(
+                key="explained",
+                caption="Damage: loss under the ablation minus loss of the intact model, on these "
+                "tokens. Gap score 0%: as good as the weaker model; 100%: as good as the intact "
+                "one.",
+                corner="Explanation",
+                columns=(
+                    Column(key="tokens", heading="Tokens"),
+                    Column(key="share", heading="Of all tokens", style="share"),
+                    Column(key="damage", heading="Damage, nats per token"),
+                    Column(key="carries", heading="Share of all damage"),
+                    Column(key="recovered", heading="Recovered", style="share"),
+                    Column(key="gap", heading="Gap, nats per token"),
+                    Column(key="score", heading="Gap score", style="share"),
+                ),
+                rows=tuple(row for claim in found for row in _parts(claim)),
+            ),
+        ),
+    )
+
+
+def _parts(claim: OnCrucial) -> list[Row]:
+    against = f"against {claim.ablation}" + (f" and {claim.weak}" if claim.weak else "")
+    return [
+        Row(
+            key=f"{claim.condition}-{on}",
+            name=claim.condition,
+            note=f"{on}, {against}",
+            cells=(part.tokens, part.share, part.damage, part.carries, part.recovered, part.gap,
+                   part.score),
+        )
+        for on, part in (("crucial", claim.crucial), ("the rest", claim.rest))
+    ]  # fmt: skip

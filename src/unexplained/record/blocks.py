@@ -1,0 +1,435 @@
+"""What an instrument shows, as data: blocks. Drawers know blocks and no instrument.
+
+Tables and checks *own* numbers: each `Number` stands in one labelled cell, and where it stands is its
+id (`section/table/row/column`, in keys, not in words that may be rewritten). Pictures (`Forest`,
+`Grid`, `Chart`, `Compute`) own none: they point at cells of tables of their own section, so that what
+is drawn and what is written cannot differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import AfterValidator, Field
+
+from unexplained.record.base import Frozen, Number
+
+
+def _one_step(key: str) -> str:
+    """A key is one step of an id: names of models have slashes of their own."""
+    if not key.strip():
+        raise ValueError("a key must not be empty")
+    return key.replace("/", ":")
+
+
+Key = Annotated[str, AfterValidator(_one_step)]
+Reference: TypeAlias = str
+"""Where a number stands, as seen from the picture's section: `table/row/column`."""
+
+Role = Literal[
+    "", "intact", "ablation", "explanation", "fitted", "baseline", "control", "twin", "weaker"
+]
+"""What a row stands for: drawers give it a colour, never a meaning of its own."""
+
+Style = Literal["plain", "share", "points", "compute", "portion", "signed"]
+"""How numbers are written (`report.format`): by their unit, in percent, as percentage points, as FLOPs,
+as a share of any order of magnitude, with their sign."""
+
+Cell: TypeAlias = Number | int | float | str | None
+"""A number that can be refused; a count; a bare number, which has no interval; words; nothing."""
+
+
+class Prose(Frozen):
+    """A paragraph. Its numbers were written when it was: what can be refused belongs in a table."""
+
+    block: Literal["prose"] = "prose"
+    words: str
+    manner: Literal["text", "aside", "quote"] = "text"
+    source: str = ""
+    """Of a quotation: who said it, and where."""
+
+
+class Column(Frozen):
+    """A column of a table."""
+
+    key: Key
+    heading: str
+    note: str = ""
+    """Small print under the heading."""
+    group: str = ""
+    """A heading over this column and those beside it of the same group."""
+    style: Style = "plain"
+    words: bool = False
+    """It holds words, which are aligned to the left."""
+    gauge: bool = False
+    """Cells between 0 and 1 have a small bar beside the number."""
+
+
+class Row(Frozen):
+    """A row of a table, under the name that stands at its left."""
+
+    key: Key
+    name: str
+    note: str = ""
+    role: Role = ""
+    cells: tuple[Cell, ...]
+
+
+class Table(Frozen):
+    """Numbers in labelled cells."""
+
+    block: Literal["table"] = "table"
+    key: Key
+    title: str = ""
+    caption: str = ""
+    corner: str = ""
+    """Heading of the names at the left."""
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    folded: bool = False
+    """Shown when asked for: on a page by a click, in the terminal by `--full`."""
+    lead: int = 0
+    """Of a folded table: how many rows the terminal shows unasked, where a page has a picture."""
+    shaded: bool = False
+    """Cells are coloured by the share that they hold."""
+    facts: bool = False
+    """One column without a heading: a list of facts."""
+
+    def at(self, row: str, column: str) -> Reference:
+        """Reference to a cell.
+
+        Raises:
+            KeyError: There is no such row or column.
+        """
+        row, column = _one_step(row), _one_step(column)
+        if row not in {r.key for r in self.rows} or column not in {c.key for c in self.columns}:
+            raise KeyError(f"{row}/{column}")
+        return f"{self.key}/{row}/{column}"
+
+
+class Track(Frozen):
+    """A line of a forest: a name, and where its numbers lie."""
+
+    name: str
+    note: str = ""
+    tag: str = ""
+    """A word of warning beside the name."""
+    role: Role = ""
+    group: str = ""
+    """Heading over this line and those below it of the same group."""
+    marks: tuple[Reference, ...]
+    """What is drawn with its interval: one, or two that are compared."""
+    others: tuple[Reference, ...] = ()
+    """What is drawn as a stroke beside it."""
+
+
+class Forest(Frozen):
+    """Numbers with their intervals, one above the other on one axis."""
+
+    block: Literal["forest"] = "forest"
+    key: Key
+    title: str = ""
+    caption: str = ""
+    share: bool = True
+    """The axis runs from 0 to 100%; otherwise from 0, in the numbers' unit."""
+    bars: tuple[float, ...] = ()
+    """Faint lines; none is a pass mark."""
+    tracks: tuple[Track, ...]
+
+
+class GridRow(Frozen):
+    """A row of a grid; None where there is no such component."""
+
+    name: str
+    cells: tuple[Reference | None, ...]
+
+
+class Grid(Frozen):
+    """A heat map: one small cell for each number, darker where it is larger."""
+
+    block: Literal["grid"] = "grid"
+    key: Key
+    title: str = ""
+    caption: str = ""
+    corner: str = ""
+    columns: tuple[str, ...]
+    rows: tuple[GridRow, ...]
+    framed: tuple[Reference, ...] = ()
+    """Cells that are told from zero."""
+
+
+class Ruler(Frozen):
+    """An axis of a chart."""
+
+    label: str
+    spacing: Literal["even", "doubling", "tenfold"] = "even"
+    """What has the same length: a step, every doubling, every factor of ten."""
+    written: Literal["plain", "share", "count", "power"] = "plain"
+    solid: tuple[float, ...] = ()
+    """Where the lines of reference are."""
+    least: float | None = None
+    """End beyond which nothing is drawn to scale: marks sit there with an arrow."""
+    most: float | None = None
+    whole: int | None = None
+    """Of an axis of shares: of how many, whose counts stand below the ticks."""
+
+
+class Point(Frozen):
+    """A point of a chart."""
+
+    x: float | Reference
+    y: Reference
+    label: str = ""
+    ring: Literal["", "solid", "dotted"] = ""
+
+
+class Series(Frozen):
+    """Points that belong together."""
+
+    name: str
+    says: str = ""
+    tag: str = ""
+    role: Role = ""
+    hue: int = 0
+    dashed: bool = False
+    joined: bool = True
+    band: bool = False
+    """Intervals are drawn as a band; otherwise as a line through each point."""
+    start: tuple[float, float] | None = None
+    """A point where the line begins that is so by definition."""
+    points: tuple[Point, ...]
+
+
+class Level(Frozen):
+    """A number that does not change across the chart."""
+
+    name: str
+    y: Reference
+    role: Role = ""
+
+
+class Chart(Frozen):
+    """Numbers against something: curves, or single points."""
+
+    block: Literal["chart"] = "chart"
+    key: Key
+    title: str = ""
+    caption: str = ""
+    across: Ruler
+    up: Ruler
+    series: tuple[Series, ...]
+    levels: tuple[Level, ...] = ()
+    line: tuple[float, float, float, float] | None = None
+    """A straight line from one place to another, in the axes' units."""
+    line_name: str = ""
+    small: bool = False
+    """One of several side by side."""
+
+
+class CurvePoint(Frozen):
+    """A fitted curve at one compute; without an interval where only its formula reaches."""
+
+    compute: float
+    loss: float
+    low: float | None = None
+    high: float | None = None
+
+
+class OnCurve(Frozen):
+    """A loss on the axis of training compute."""
+
+    name: str
+    role: Role = ""
+    loss: Reference
+    compute: float | Reference
+    """FLOPs that were spent, or a reference to those that the curve gives for the loss."""
+    extrapolated: bool = False
+    rung: int | None = None
+    """Of a model of the ladder: its number there."""
+
+
+class Compute(Frozen):
+    """Loss against training compute: rungs, the curves through them, and what lies on them."""
+
+    block: Literal["compute"] = "compute"
+    key: Key
+    title: str = ""
+    caption: str = ""
+    unit: str
+    law: tuple[CurvePoint, ...] = ()
+    bend: tuple[CurvePoint, ...] = ()
+    chosen: Literal["law", "bend"] = "law"
+    """The curve on which conditions were placed."""
+    fitted: tuple[float, float] | None = None
+    """From which to which compute the curves were fitted (FLOPs)."""
+    rungs: tuple[OnCurve, ...]
+    conditions: tuple[OnCurve, ...] = ()
+
+
+class Token(Frozen):
+    """A token in the token view."""
+
+    text: str
+    """Raw text: escape it."""
+    intact: float | None
+    """Loss of this token under the intact model (nats); null for the first token."""
+    explained: float | None
+    ablated: float | None
+    intact_says: str = ""
+    explained_says: str = ""
+    """Top-1 prediction for this token under the explanation: raw text, escape it."""
+    label: str = ""
+    """The token's `recurrence` stratum."""
+
+
+class Example(Frozen):
+    """A document of the eval part where an explanation is furthest off."""
+
+    document: str
+    domain: str
+    row: str
+    """Name of the explanation that is shown."""
+    excess: float
+    """Loss under the explanation minus the intact loss (nats per token), in this document."""
+    tokens: tuple[Token, ...]
+
+
+class Tokens(Frozen):
+    """Documents, each token coloured by how far an explanation is off there."""
+
+    block: Literal["tokens"] = "tokens"
+    key: Key
+    title: str = ""
+    caption: str = ""
+    examples: tuple[Example, ...]
+
+
+class Check(Frozen):
+    """A control with what it had to give and what it gave."""
+
+    name: str
+    text: str
+    expected: str
+    found: Number
+    holds: bool
+    applies: bool = True
+    """False where no control of this kind can tell, or its number is refused: nothing could fail."""
+
+
+class Checks(Frozen):
+    """Conditions whose result is known beforehand."""
+
+    block: Literal["checks"] = "checks"
+    key: Key
+    title: str = "Controls"
+    caption: str = ""
+    checks: tuple[Check, ...]
+
+
+class Section(Frozen):
+    """Blocks under one heading."""
+
+    block: Literal["section"] = "section"
+    key: Key
+    title: str
+    folded: bool = False
+    blocks: tuple[Block, ...]
+
+
+Block: TypeAlias = Annotated[
+    Section | Prose | Table | Forest | Grid | Chart | Compute | Tokens | Checks,
+    Field(discriminator="block"),
+]
+Section.model_rebuild()
+
+
+def facts(key: str, *rows: Row, title: str = "") -> Table:
+    """A list of facts: a table of one column without a heading."""
+    return Table(
+        key=key, title=title, facts=True, columns=(Column(key="is", heading=""),), rows=rows
+    )
+
+
+def below(above: str, key: str) -> str:
+    """The id of what stands under a key.
+
+    >>> below("", "numbers"), below("numbers", "mean")
+    ('numbers', 'numbers/mean')
+    """
+    return f"{above}/{key}" if above else key
+
+
+def walk(blocks: Iterable[Block], above: str = "") -> Iterator[tuple[str, Block]]:
+    """Every block with the id of the section that it stands in, in order, sections before theirs."""
+    for block in blocks:
+        yield above, block
+        if isinstance(block, Section):
+            yield from walk(block.blocks, below(above, block.key))
+
+
+def cells(blocks: Iterable[Block]) -> Iterator[tuple[str, Number]]:
+    """Every number with its id, in the order in which they are shown."""
+    for above, block in walk(blocks):
+        if isinstance(block, Table):
+            home = below(above, block.key)
+            for row in block.rows:
+                for column, cell in zip(block.columns, row.cells, strict=True):
+                    if isinstance(cell, Number):
+                        yield f"{home}/{row.key}/{column.key}", cell
+        elif isinstance(block, Checks):
+            home = below(above, block.key)
+            for check in block.checks:
+                yield f"{home}/{_one_step(check.name)}/{_one_step(check.text)}", check.found
+
+
+def references(block: Block) -> Iterator[Reference]:
+    """Every cell that a picture points at."""
+    match block:
+        case Forest():
+            for track in block.tracks:
+                yield from (*track.marks, *track.others)
+        case Grid():
+            yield from (cell for row in block.rows for cell in row.cells if cell is not None)
+            yield from block.framed
+        case Chart():
+            points = (point for series in block.series for point in series.points)
+            yield from (end for p in points for end in (p.x, p.y) if isinstance(end, str))
+            yield from (level.y for level in block.levels)
+        case Compute():
+            for one in (*block.rungs, *block.conditions):
+                yield one.loss
+                if isinstance(one.compute, str):
+                    yield one.compute
+
+
+def require_whole(blocks: Iterable[Block]) -> dict[str, Number]:
+    """Every number by its id, if the blocks hold together.
+
+    Raises:
+        ValueError: Two numbers or two blocks have one id; a row has more or fewer cells than its
+            table has columns; a picture points at no number.
+    """
+    blocks = tuple(blocks)
+    homes: set[str] = set()
+    for above, block in walk(blocks):
+        if isinstance(block, Prose):
+            continue
+        home = below(above, block.key)
+        if home in homes:
+            raise ValueError(f"two blocks have the id '{home}'")
+        homes.add(home)
+        if isinstance(block, Table):
+            wrong = [r.key for r in block.rows if len(r.cells) != len(block.columns)]
+            if wrong:
+                raise ValueError(f"row '{wrong[0]}' of '{home}' has not one cell for each column")
+    numbers: dict[str, Number] = {}
+    for where, number in cells(blocks):
+        if where in numbers:
+            raise ValueError(f"two numbers have the id '{where}'")
+        numbers[where] = number
+    for above, block in walk(blocks):
+        for reference in references(block):
+            if below(above, reference) not in numbers:
+                raise ValueError(f"a picture points at '{below(above, reference)}': no number")
+    return numbers

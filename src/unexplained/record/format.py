@@ -1,0 +1,366 @@
+"""How numbers are written, everywhere: the interval decides how many digits mean something.
+
+| what | written |
+|---|---|
+| nats, bits and plain numbers | as many decimals as give the interval's width two digits; two at least |
+| the same below 0.1 | four decimals at least |
+| shares | percent, by the same rule |
+| a number that was refused | the word `refused`, never 0 |
+| a magnitude of a million or more | 1.2 × 10⁶ |
+| training compute | 1.2 × 10⁶ at any size; a share of it keeps two digits of each end |
+
+A share that is not exactly 0 or 1 is never rounded to 0% or 100%.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from unexplained.record.base import Number
+from unexplained.record.blocks import Cell, Style
+
+REFUSED = "refused"
+MISSING = "–"
+"""What stands where nothing was measured."""
+MINUS = "−"
+MOST_DECIMALS = 6
+HUGE = 1e6
+ROUNDING = 1e-12
+"""A width that is no more than this share of the value is none."""
+SMALL = 0.1
+"""Below this, losses keep at least four decimals, so that a column of small damages lines up."""
+_SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A number ready to be printed."""
+
+    value: str
+    interval: str = ""
+    """`[low, high]`, or `[low, ∞)` where it is open; empty where there is no interval."""
+    refused: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.value} {self.interval}".strip()
+
+
+def show(number: Number | None, *, share: bool | None = None) -> Shown:
+    """Write a number with its interval.
+
+    Args:
+        number: What to write; None where nothing was measured.
+        share: Write it in percent; by default where its unit is `share`.
+
+    >>> str(show(Number(value=0.0141, low=0.0098, high=0.0187, unit="nats per token")))
+    '0.0141 [0.0098, 0.0187]'
+    >>> str(show(Number(value=-3.2, low=-5.1, high=-1.9, unit="share")))
+    '−320% [−510%, −190%]'
+    >>> str(show(Number(value=None, refused="too few documents")))
+    'refused'
+    """
+    if number is None:
+        return Shown(MISSING)
+    if number.value is None:
+        return Shown(REFUSED, refused=True)
+    percent = number.unit == "share" if share is None else share
+    factor, sign = (100.0, "%") if percent else (1.0, "")
+    value = number.value * factor
+    places = _decimals(value, _width(number, factor), percent)
+    if number.low is None and number.high is None:
+        return Shown(_fixed(value, places) + sign)
+    ends = [
+        "" if end is None else _fixed(end * factor, places) + sign
+        for end in (number.low, number.high)
+    ]
+    # Nines have no upper end where the share's interval reaches 1.
+    interval = f"[{ends[0]}, {ends[1]}]" if all(ends) else _open(*ends)
+    return Shown(_fixed(value, places) + sign, interval)
+
+
+def cell(value: Cell, style: Style = "plain") -> Shown:
+    """Write what stands in a cell, in its column's style.
+
+    >>> str(cell(50_800)), str(cell(3.14159)), str(cell("a word")), str(cell(None))
+    ('50,800', '3.142', 'a word', '–')
+    >>> str(cell(4e11, "compute")), str(cell(0.23, "signed")), str(cell(0.05, "share"))
+    ('4.0 × 10¹¹', '+0.2300', '5%')
+    """
+    match value:
+        case None:
+            return Shown(MISSING)
+        case str():
+            return Shown(value)
+        case Number():
+            return _NUMBERS[style](value)
+        case int():
+            return Shown(count(value))
+        case float():
+            return Shown(_BARE[style](value))
+
+
+def points(number: Number | None) -> Shown:
+    """Write a difference of two shares, in percentage points and with its sign.
+
+    >>> str(points(Number(value=-0.053, low=-0.188, high=0.061, unit="share")))
+    '−5 [−19, +6]'
+    """
+    if number is None or number.value is None:
+        return show(number)
+    places = _decimals(number.value * 100, _width(number, 100.0), True)
+    if number.low is not None and number.high is not None:
+        ends = ", ".join(_signed(end * 100, places) for end in (number.low, number.high))
+        return Shown(_signed(number.value * 100, places), f"[{ends}]")
+    return Shown(_signed(number.value * 100, places))
+
+
+def compute(number: Number | None) -> Shown:
+    """Write a compute in FLOPs, of which nothing is known but that it is above 0 at an open end.
+
+    >>> str(compute(Number(value=2.4e12, low=1.9e12, high=3.14e13)))
+    '2.4 × 10¹² [1.9 × 10¹², 3.1 × 10¹³]'
+    >>> str(compute(Number(value=2.4e12, high=3.14e13))), str(compute(Number(value=2.4e12, low=2e12)))
+    ('2.4 × 10¹² (0, 3.1 × 10¹³]', '2.4 × 10¹² [2.0 × 10¹², ∞)')
+    """
+    if number is None or number.value is None:
+        return show(number)
+    return _between(number, power)
+
+
+def portion(number: Number | None) -> Shown:
+    """Write a share that can be of any order of magnitude: two digits of each end, at least.
+
+    >>> str(portion(Number(value=3e-4, low=2e-5, high=0.0211)))
+    '0.030% [0.0020%, 2.1%]'
+    >>> str(portion(Number(value=0.447, low=0.312, high=0.561))), str(portion(Number(value=3e-9)))
+    ('45% [31%, 56%]', '3.0 × 10⁻⁷%')
+    """
+    if number is None or number.value is None:
+        return show(number)
+    width = _width(number, 100.0)
+    known = 0 if not width or not math.isfinite(width) else 1 - math.floor(math.log10(width))
+    return _between(number, lambda value: _percent(value, known))
+
+
+def written(number: Number, *, scale: float = 1.0, spec: str = ".2g", mark: str = "") -> str:
+    """Write a value with its interval, minus signs as minus signs; of a refused one, why.
+
+    >>> written(Number(value=-0.00034, low=-0.0011, high=0.0006))
+    '−0.00034 [−0.0011, 0.0006]'
+    >>> written(Number(value=0.312, low=0.25, high=0.37), scale=100, spec=".1f", mark="%")
+    '31.2% [25.0%, 37.0%]'
+    """
+
+    def write(value: float) -> str:
+        text = f"{value * scale:{spec}}"
+        if float(text.replace(",", "")) == 0:  # rounded to nothing it has no sign
+            text = text.replace("-", "")
+        return f"{text}{mark}".replace("-", "−")
+
+    if number.value is None:
+        return f"refused: {number.refused}" if number.refused else "refused"
+    if number.low is None and number.high is None:
+        return write(number.value)
+    low = "(−∞" if number.low is None else f"[{write(number.low)}"
+    high = "∞)" if number.high is None else f"{write(number.high)}]"
+    return f"{write(number.value)} {low}, {high}"
+
+
+def power(value: float) -> str:
+    """Write a number with two digits and a power of ten.
+
+    >>> power(4.02e11), power(9.96e11), power(1e13), power(0.0)
+    ('4.0 × 10¹¹', '1.0 × 10¹²', '1.0 × 10¹³', '0')
+    """
+    if value == 0:
+        return "0"
+    if not math.isfinite(value):
+        return "not finite"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa} × {ten(int(exponent))}".replace("-", MINUS)
+
+
+def ten(exponent: int) -> str:
+    """Write a power of ten.
+
+    >>> ten(12), ten(-3)
+    ('10¹²', '10⁻³')
+    """
+    return "10" + str(exponent).translate(_SUPERSCRIPT)
+
+
+def refusal(number: Number, needed: str = "tokens") -> str:
+    """Say why a number was refused and how many tokens, or pairs, it would take.
+
+    >>> refusal(Number(value=None, refused="within noise of zero", tokens_needed=1_240_000))
+    'within noise of zero; about 1.2 million tokens would settle it'
+    """
+    reason = number.refused or "no reason was recorded"
+    if number.tokens_needed is None:
+        return reason
+    return f"{reason}; about {count(number.tokens_needed)} {needed} would settle it"
+
+
+def count(number: int) -> str:
+    """Write a count: in full below a million, in words above.
+
+    >>> count(50_800), count(2_400_000), count(3_000_000_000)
+    ('50,800', '2.4 million', '3 billion')
+    """
+    for size, word in ((10**9, "billion"), (10**6, "million")):
+        if abs(number) >= size:
+            return f"{number / size:,.1f}".removesuffix(".0") + f" {word}"
+    return f"{number:,}"
+
+
+def nats(value: float | None) -> str:
+    """Write a single loss, which has no interval.
+
+    >>> nats(3.14159), nats(-0.00042), nats(None)
+    ('3.142', '−0.00042', '–')
+    """
+    return MISSING if value is None else _fixed(value, _decimals(value, None, False))
+
+
+def signed(value: float) -> str:
+    """Write a difference with its sign.
+
+    >>> signed(0.231), signed(-2.4)
+    ('+0.2310', '−2.400')
+    """
+    return _signed(value, _decimals(value, None, False))
+
+
+def tick(value: float, *, share: bool) -> str:
+    """Write a round number on an axis.
+
+    >>> tick(-0.25, share=True), tick(0.005, share=False)
+    ('−25%', '0.005')
+    """
+    text = f"{value * 100:g}%" if share else f"{value:g}"
+    return text.replace("-", MINUS)
+
+
+def part(value: float) -> str:
+    """Write an exact share, of all edges or tokens, to two digits; only all of them are 100%.
+
+    >>> part(0.0002), part(0.01234), part(0.9996), part(1.0)
+    ('0.02%', '1.2%', '99.96%', '100%')
+    """
+    digits = 2
+    while value < 1 and float(f"{value:.{digits}g}") >= 1 and digits < 12:
+        digits += 1
+    return tick(float(f"{value:.{digits}g}"), share=True)
+
+
+def in_short(names: Sequence[str], *, most: int = 8) -> str:
+    """The first names, and how many more there are.
+
+    >>> in_short(("L1.H0", "L1.H1", "L1.H2"), most=2)
+    'L1.H0, L1.H1 and 1 more'
+    """
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} more"
+
+
+def _between(number: Number, write: Callable[[float], str]) -> Shown:
+    """A positive number and its ends, each written for itself."""
+    assert number.value is not None
+    value, low, high = write(number.value), number.low, number.high
+    if low is None and high is None:
+        return Shown(value)
+    start = "(0" if low is None else f"[{write(low)}"
+    return Shown(value, f"{start}, ∞)" if high is None else f"{start}, {write(high)}]")
+
+
+def _percent(value: float, known: int) -> str:
+    """A share in percent with so many decimals, and more where two digits take more."""
+    percent = value * 100
+    if percent in (0, 100) or not math.isfinite(percent):
+        return _fixed(percent, 0) + "%"
+    digits = 1 - math.floor(math.log10(abs(percent)))
+    places = max(known, digits, 0)
+    if digits > MOST_DECIMALS:
+        return power(percent) + "%"
+    places = min(places, MOST_DECIMALS)
+    while places < MOST_DECIMALS and round(percent, places) == 100:
+        places += 1
+    return _fixed(percent, places) + "%"
+
+
+def _width(number: Number, factor: float) -> float | None:
+    """The interval's width; twice the known half where one end is open."""
+    value, low, high = number.value, number.low, number.high
+    if low is not None and high is not None:
+        return (high - low) * factor
+    if value is not None and low is not None:
+        return 2 * (value - low) * factor
+    if value is not None and high is not None:
+        return 2 * (high - value) * factor
+    return None
+
+
+def _open(low: str, high: str) -> str:
+    return f"[{low}, ∞)" if low else f"({MINUS}∞, {high}]"
+
+
+def _signed(value: float, places: int) -> str:
+    text = _fixed(value, places)
+    return text if text.startswith(MINUS) or not any(c in "123456789" for c in text) else f"+{text}"
+
+
+def _decimals(value: float, width: float | None, percent: bool) -> int:
+    # A width that is only rounding says nothing about digits.
+    if width is not None and ROUNDING * abs(value) < width < math.inf:
+        places = 1 - math.floor(math.log10(width))
+        if not percent:
+            places = max(places, 4 if 0 < abs(value) < SMALL and width < SMALL else 2)
+    elif percent:
+        places = 0 if value == round(value) else 1
+    elif value == 0 or not math.isfinite(value):
+        places = 0 if value == 0 else 1
+    elif abs(value) >= 0.001:
+        places = 4 - max(0, math.floor(math.log10(abs(value))) + 1)
+    else:
+        places = 1 - math.floor(math.log10(abs(value)))
+    places = min(max(places, 0), MOST_DECIMALS)
+    if percent:
+        # 99.97% must not read as 100%, nor 0.02% as 0%.
+        while places < MOST_DECIMALS and round(value, places) in (0, 100) and value not in (0, 100):
+            places += 1
+    return places
+
+
+def _fixed(value: float, places: int) -> str:
+    if not math.isfinite(value):
+        return "not finite"
+    tiny = value != 0 and abs(value) < 10**-MOST_DECIMALS and places >= MOST_DECIMALS
+    if abs(value) >= HUGE or tiny:
+        mantissa, exponent = f"{abs(value):.1e}".split("e")
+        power = str(int(exponent)).translate(_SUPERSCRIPT)
+        text = f"{mantissa} × 10{power}"
+    else:
+        text = f"{abs(value):,.{places}f}"
+    nothing = not any(c in "123456789" for c in text)
+    return text if value >= 0 or nothing else MINUS + text
+
+
+_NUMBERS: dict[Style, Callable[[Number | None], Shown]] = {
+    "plain": show,
+    "share": lambda number: show(number, share=True),
+    "points": points,
+    "compute": compute,
+    "portion": portion,
+    "signed": show,
+}
+_BARE: dict[Style, Callable[[float], str]] = {
+    "plain": nats,
+    "share": part,
+    "points": lambda value: _signed(value * 100, 1),
+    "compute": power,
+    "portion": part,
+    "signed": signed,
+}

@@ -1,0 +1,165 @@
+"""What templates draw blocks with: numbers found, written, placed; notes taken."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from unexplained.record import Number
+from unexplained.record import format as fmt
+from unexplained.record.blocks import (
+    Block,
+    Cell,
+    Chart,
+    Column,
+    Compute,
+    Forest,
+    Grid,
+    Section,
+    Style,
+    Table,
+    Track,
+    below,
+)
+from unexplained.record.format import Shown
+from unexplained.report import curveplot, plots
+from unexplained.report.charts import Axis, fraction_axis, nats_axis
+from unexplained.report.drawn import Drawn, Notes
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A forest, placed: its axis, and its lines under their headings."""
+
+    axis: Axis
+    groups: tuple[tuple[str, tuple[Track, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Shade:
+    """A cell of a grid."""
+
+    words: str
+    depth: int
+    """From 0 to 10: the square root of its share of the largest, so that small ones show."""
+    falls: bool
+    framed: bool
+    hover: str
+
+
+@dataclass(frozen=True)
+class Shades:
+    """A grid, placed."""
+
+    rows: tuple[tuple[str, tuple[Shade | None, ...]], ...]
+    most: float
+    """The largest change either way, in the numbers' unit."""
+    step: float
+    """What cells are written in: the power of ten that gives the largest two digits."""
+    unit: str
+
+
+class Pen:
+    """Draws one record: every refused number that it writes has its note taken."""
+
+    def __init__(self, drawn: Drawn) -> None:
+        self.drawn = drawn
+        self.notes = Notes(drawn.needed)
+
+    @property
+    def level(self) -> str:
+        """The level of intervals, in percent."""
+        return fmt.tick(self.drawn.record.level, share=True)
+
+    def shown(self, cell: Cell, style: Style = "plain") -> Shown:
+        """A cell as it is written."""
+        return fmt.cell(cell, style)
+
+    def note(self, cell: Cell) -> int | None:
+        """The note of a refused number."""
+        refused = isinstance(cell, Number) and cell.value is None
+        return self.notes.of(cell) if refused and isinstance(cell, Number) else None
+
+    def at(self, above: str, reference: str) -> Number:
+        """The number that a picture points at."""
+        return self.drawn.at(above, reference)
+
+    def forest(self, block: Forest, above: str) -> Placed:
+        """The axis of a forest over all that is drawn on it, and its lines by heading."""
+        every = [self.at(above, mark) for track in block.tracks for mark in track.marks]
+        axis = fraction_axis(every) if block.share else nats_axis(every)
+        headings = dict.fromkeys(track.group for track in block.tracks)
+        groups = tuple(
+            (heading, tuple(t for t in block.tracks if t.group == heading)) for heading in headings
+        )
+        return Placed(axis, groups)
+
+    def grid(self, block: Grid, above: str) -> Shades:
+        """The cells of a grid with their shades."""
+        every = [self.at(above, c) for row in block.rows for c in row.cells if c is not None]
+        most = max((abs(n.value or 0.0) for n in every), default=0.0)
+        step = 10.0 ** (math.floor(math.log10(most)) - 1) if most else 1.0
+        framed = frozenset(block.framed)
+
+        def shade(reference: str, where: str) -> Shade:
+            number = self.at(above, reference)
+            value = number.value or 0.0
+            words = f"{round(value / step, 1) + 0.0:.1f}".replace("-", fmt.MINUS)
+            return Shade(
+                fmt.REFUSED if number.value is None else words,
+                round(10 * (abs(value) / most) ** 0.5) if most else 0,
+                value < 0,
+                reference in framed,
+                f"{where}: {fmt.show(number)} {number.unit}"
+                + ("" if reference in framed else ", not told from zero"),
+            )
+
+        rows = tuple(
+            (
+                row.name,
+                tuple(
+                    None if c is None else shade(c, f"{block.corner} {row.name}, {column}".strip())
+                    for c, column in zip(row.cells, block.columns, strict=True)
+                ),
+            )
+            for row in block.rows
+        )
+        return Shades(rows, most, step, next((n.unit for n in every), ""))
+
+    def plot(self, block: Chart, above: str) -> plots.Plot | None:
+        """A chart, placed."""
+        return plots.plot(block, lambda reference: self.at(above, reference))
+
+    def curve(self, block: Compute, above: str) -> curveplot.Plot | None:
+        """Loss against training compute, placed."""
+        return curveplot.plot(block, lambda reference: self.at(above, reference))
+
+    def groups(self, table: Table) -> tuple[tuple[str, tuple[Column, ...]], ...]:
+        """Columns that stand side by side under one heading; alone where they have none."""
+        found: list[tuple[str, tuple[Column, ...]]] = []
+        for column in table.columns:
+            if column.group and found and found[-1][0] == column.group:
+                found[-1] = (column.group, (*found[-1][1], column))
+            else:
+                found.append((column.group, (column,)))
+        return tuple(found)
+
+    def runs(self, blocks: Iterable[Block]) -> tuple[tuple[str, tuple[Block, ...]], ...]:
+        """Blocks, small charts that follow each other together."""
+        found: list[tuple[str, tuple[Block, ...]]] = []
+        for block in blocks:
+            small = "small" if isinstance(block, Chart) and block.small else ""
+            if small and found and found[-1][0] == small:
+                found[-1] = (small, (*found[-1][1], block))
+            else:
+                found.append((small, (block,)))
+        return tuple(found)
+
+    def below(self, above: str, key: str) -> str:
+        """The id of what stands under a key."""
+        return below(above, key)
+
+    def contents(self) -> tuple[tuple[str, str], ...]:
+        """Sections of the page: their ids and titles."""
+        return tuple((b.key, b.title) for b in self.drawn.blocks if isinstance(b, Section))

@@ -1,0 +1,186 @@
+"""Blocks in the terminal: tables with fewer columns where it is narrow, never with fewer digits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from unexplained.record import format as fmt
+from unexplained.record.blocks import Block, Cell, Checks, Prose, Row, Section, Style, Table
+from unexplained.report import visible
+from unexplained.report.drawn import Drawn, Notes
+from unexplained.report.tables import plain_table
+
+BESIDE = 3
+"""Columns between two cells."""
+NAME = 18
+"""Columns that a row's name keeps where there is little room."""
+LEAST = 10
+"""Columns that it has at least."""
+STYLES = {"explanation": "bold", "intact": "dim", "ablation": "dim"}
+
+
+class Printer:
+    """Prints one record: every refused number that it writes has its note taken."""
+
+    def __init__(self, drawn: Drawn, console: Console, *, full: bool = False) -> None:
+        self.drawn, self.console, self.full = drawn, console, full
+        self.notes = Notes(drawn.needed)
+        self.left_out = 0
+
+    def record(self) -> None:
+        """Title, verdict, failed controls, blocks, and why numbers were refused."""
+        record = self.drawn.record
+        self._say(record.title, "dim")
+        self._say(record.verdict, "bold")
+        if self.drawn.failed:
+            names = ", ".join(f"{check.name} ({check.text})" for check in self.drawn.failed)
+            many = f"{len(self.drawn.failed)} of {len(self.drawn.checks)} CONTROLS FAILED"
+            self._say(f"{many}: {names}", "bold red")
+            self._say(self.drawn.alarm)
+        self.blocks(self.drawn.blocks)
+        for note, reason in self.notes.items():
+            self._say(f"[{note}] {reason}", "dim")
+        if self.left_out:
+            tables = "table" + "s" * (self.left_out > 1)
+            self._say(f"{self.left_out} more {tables}: on the page, or with --full.", "dim")
+
+    def blocks(self, blocks: Iterable[Block]) -> None:
+        """Print blocks in order; pictures are drawn on the page alone, from the same tables."""
+        for block in blocks:
+            match block:
+                case Section():
+                    self._section(block)
+                case Prose() if self.full:
+                    self._say(self._prose(block), "dim" if block.manner != "text" else "")
+                case Table():
+                    self._table(block)
+                case Checks():
+                    self._checks(block)
+
+    def _section(self, section: Section) -> None:
+        if section.folded and not self.full:
+            self.left_out += 1
+            return
+        self.console.print()
+        self._say(section.title, "bold underline")
+        self.blocks(section.blocks)
+
+    def _prose(self, block: Prose) -> str:
+        return f"“{block.words}” {block.source}" if block.manner == "quote" else block.words
+
+    def _table(self, table: Table) -> None:
+        if table.folded and not self.full:
+            # The left-out rows' refusals are not written, so their notes must not be taken.
+            rows = table.rows[: table.lead]
+            self.left_out += len(rows) < len(table.rows)
+            if not rows:
+                return
+            table = table.model_copy(update={"rows": rows})
+        if table.facts:
+            self._facts(table)
+        else:
+            widths = self._widths(table)
+            self._say(" · ".join(filter(None, (table.title, table.caption))), "dim")
+            for columns in self._fitting(table, widths):
+                self.console.print(self._part(table, {i: widths[i] for i in columns}))
+
+    def _facts(self, table: Table) -> None:
+        if table.title:
+            self._say(table.title, "bold")
+        for row in table.rows:
+            cell = row.cells[0]
+            words = self._written(cell, table.columns[0].style)
+            unit = getattr(cell, "unit", "")
+            if unit not in ("", "share", "times") and getattr(cell, "value", None) is not None:
+                words = f"{words} {unit}"
+            note = f" ({row.note})" if row.note else ""
+            self._say(f"{row.name}{note}: {words}")
+
+    def _widths(self, table: Table) -> list[int]:
+        """How wide each column has to be for its numbers; headings wrap between words."""
+        return [
+            max(
+                _longest(column.heading, column.note, column.group),
+                *(len(self._written(row.cells[i], column.style)) for row in table.rows
+                  if not column.words),
+                1,
+            )
+            for i, column in enumerate(table.columns)
+        ]  # fmt: skip
+
+    def _fitting(self, table: Table, widths: Sequence[int]) -> list[list[int]]:
+        """Columns that have room side by side, in as many tables as it takes."""
+        names = max(LEAST, _longest(table.corner), *(len(_name(row)) for row in table.rows))
+        room = self.console.width - min(names, max(NAME, self.console.width // 3)) - 2 * BESIDE
+        found: list[list[int]] = [[]]
+        left = room
+        for i, width in enumerate(widths):
+            if found[-1] and width + BESIDE > left:
+                found.append([])
+                left = room
+            found[-1].append(i)
+            left -= width + BESIDE
+        return [columns for columns in found if columns]
+
+    def _part(self, table: Table, widths: Mapping[int, int]) -> RichTable:
+        drawn = plain_table("")
+        drawn.add_column(_plain(table.corner), min_width=LEAST, overflow="fold")
+        for i, width in widths.items():
+            column = table.columns[i]
+            group = f"{column.group}: " if column.group else ""
+            heading = " ".join(filter(None, (f"{group}{column.heading}", column.note)))
+            drawn.add_column(
+                _plain(heading), justify="left" if column.words else "right", overflow="fold",
+                width=None if column.words else width, min_width=width,
+            )  # fmt: skip
+        for row in table.rows:
+            cells = [_plain(self._written(row.cells[i], table.columns[i].style)) for i in widths]
+            drawn.add_row(_plain(_name(row)), *cells, style=STYLES.get(row.role, ""))
+        return drawn
+
+    def _checks(self, block: Checks) -> None:
+        if not block.checks:
+            return
+        self._say(" · ".join(filter(None, (block.title, block.caption))), "dim")
+        drawn = plain_table("")
+        found = max(len(self._written(check.found, "plain")) for check in block.checks)
+        for heading in ("control", "on", "expected", "found", ""):
+            width = found if heading == "found" else None
+            drawn.add_column(heading, overflow="fold", width=width)
+        for check in block.checks:
+            drawn.add_row(
+                _plain(check.name), _plain(check.text), _plain(check.expected),
+                _plain(self._written(check.found, "plain")),
+                Text("cannot tell", "yellow") if not check.applies
+                else Text("holds", "green") if check.holds
+                else Text("FAILED", "bold red"),
+            )  # fmt: skip
+        self.console.print(drawn)
+
+    def _written(self, cell: Cell, style: Style) -> str:
+        shown = fmt.cell(cell, style)
+        if shown.refused and not isinstance(cell, str | int | float) and cell is not None:
+            return f"{shown} [{self.notes.of(cell)}]"
+        return str(shown)
+
+    def _say(self, words: str, style: str = "") -> None:
+        if words:
+            self.console.print(_plain(words, style))
+
+
+def _name(row: Row) -> str:
+    return f"{row.name} ({row.note})" if row.note else row.name
+
+
+def _longest(*words: str) -> int:
+    """The longest word of a heading: headings wrap, numbers do not."""
+    return max((len(word) for word in " ".join(words).split()), default=1)
+
+
+def _plain(words: str, style: str = "") -> Text:
+    """Text as it is: no markup is read from it, and it cannot steer the terminal."""
+    return Text(visible.line(words).replace(fmt.MINUS, "-"), style=style)

@@ -1,0 +1,34 @@
+"""How an instrument measures: a run, arms with their cards, and the registry that makes it a command.
+
+Its rooms are fetched when they are first asked for, so that an instrument can be imported without torch.
+"""
+
+from typing import TYPE_CHECKING
+
+from unexplained.lazy import face as _face
+
+if TYPE_CHECKING:
+    from unexplained.study import arms as arms
+    from unexplained.study import asked as asked
+    from unexplained.study.arm import Arm as Arm
+    from unexplained.study.arm import arm as arm
+    from unexplained.study.given import Claims as Claims
+    from unexplained.study.given import Given as Given
+    from unexplained.study.given import Models as Models
+    from unexplained.study.given import Option as Option
+    from unexplained.study.given import Texts as Texts
+    from unexplained.study.instrument import INSTRUMENTS as INSTRUMENTS
+    from unexplained.study.instrument import Headline as Headline
+    from unexplained.study.instrument import Instrument as Instrument
+    from unexplained.study.instrument import instrument as instrument
+    from unexplained.study.run import Run as Run
+
+_HOMES = {
+    "arm": ("Arm", "arm"),
+    "given": ("Claims", "Given", "Models", "Option", "Texts"),
+    "instrument": ("INSTRUMENTS", "Headline", "Instrument", "instrument"),
+    "run": ("Run",),
+}
+
+__all__ = sorted(name for names in _HOMES.values() for name in names)
+__getattr__, __dir__ = _face(__name__, _HOMES)

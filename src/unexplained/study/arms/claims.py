@@ -1,0 +1,106 @@
+"""Stated explanations as arms. The controls that belong to a claim come with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from unexplained.ablations import value_site
+from unexplained.bars.cards import Must
+from unexplained.evaluate import Activations
+from unexplained.explanations import Explanation, fit
+from unexplained.explanations.fit import sites_to_observe
+from unexplained.explanations.invariance import Control, control_of
+from unexplained.record.blocks import Role
+from unexplained.sites import Site
+from unexplained.study.arm import Arm, arm
+from unexplained.study.controls import ends_of, possible_controls
+from unexplained.study.run import Run
+
+
+def claims(
+    run: Run, sites: Sequence[Site], explanations: Sequence[Explanation], *, against: str = "mean"
+) -> list[Arm]:
+    """Explanations in the components' place, fitted on the fit part of the run's text.
+
+    Args:
+        run: What is measured, on one text.
+        sites: The components, explained together.
+        explanations: What is claimed of them.
+        against: The ablation that says nothing of them: what no explanation must come to.
+
+    Raises:
+        ExplanationError: One raised, or cannot stand there.
+    """
+    every = [one for e in explanations for one in (e, *possible_controls(e))]
+    needed = [s for e in every for s in sites_to_observe(e, sites, run.subject.shape)]
+    activations = run.observe([*needed, *map(value_site, sites)])
+    return [_claim(run, sites, one, activations, against) for one in explanations]
+
+
+def _claim(
+    run: Run, sites: Sequence[Site], claim: Explanation, activations: Activations, against: str
+) -> Arm:
+    control = control_of(claim, sites, run.subject.shape, activations, run.settings.seed)
+    itself, nothing = ends_of(claim)
+    controls = (
+        _arm(run, sites, itself, activations, role="control", of=claim.name, must=Must(
+            gives="the same", of="intact",
+            expected="the intact model's loss in every document, exactly (recovered exactly 1)")),
+        _arm(run, sites, nothing, activations, role="control", of=claim.name, must=Must(
+            gives="the same", of=against,
+            expected=f"the loss of {against} ablation in every document, exactly (recovered exactly 0)")),
+        _elsewhere(run, sites, claim, control, activations, against),
+    )  # fmt: skip
+    role: Role = "explanation" if claim.readout == "none" else "fitted"
+    return _arm(run, sites, claim, activations, role=role, controls=controls)
+
+
+def _elsewhere(
+    run: Run,
+    sites: Sequence[Site],
+    claim: Explanation,
+    control: Control,
+    activations: Activations,
+    against: str,
+) -> Arm:
+    """The claim computed on something that it should not be right about."""
+    if control.explanation is None:
+        why = (
+            f"no control of this kind: the rule depends on {control.depends}, and {control.kept:.0%} "
+            "of what it says is the same on other documents and at other positions"
+        )
+        must = Must(gives="cannot tell", of=against, expected=why)
+        name = f"{claim.name}, elsewhere"
+        return _arm(
+            run, sites, claim, activations, role="control", of=claim.name, must=must, name=name
+        )
+    left = f", {control.kept:.0%} of what it says being the same" if control.kept >= 0.005 else ""
+    must = Must(
+        gives="nothing",
+        of=against,
+        expected="nothing recovered: not above 0 by more than noise (the rule depends on "
+        f"{control.depends}{left})",
+    )
+    return _arm(
+        run, sites, control.explanation, activations, role="control", of=claim.name, must=must
+    )
+
+
+def _arm(
+    run: Run,
+    sites: Sequence[Site],
+    explanation: Explanation,
+    activations: Activations,
+    *,
+    role: Role,
+    of: str = "",
+    must: Must | None = None,
+    name: str = "",
+    controls: tuple[Arm, ...] = (),
+) -> Arm:
+    fitted = fit(explanation.at(tuple(sites)), run.subject.shape, activations, run.settings.seed)
+    return arm(
+        fitted.condition(), name=name, controls=controls, role=role, says=explanation.says,
+        method=explanation.method, reads=explanation.reads, leaves=explanation.leaves,
+        description=fitted.description, of=of, must=must,
+    )  # fmt: skip

@@ -1,0 +1,114 @@
+"""What an instrument is given besides a run: said once, for Python and for the command line. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Given:
+    """Metadata of a parameter, in `Annotated[…, Given(…)]`."""
+
+    help: str = ""
+    option: str = ""
+    """Its name on the command line, such as `--by`; by default the parameter's own."""
+    default: Any = None
+    """A name that is resolved, where what is meant needs torch and cannot be a default itself."""
+
+    def resolved(self, value: Any, given: Mapping[str, Any]) -> Any:
+        """What the instrument gets for what a caller gave, besides all else that was given."""
+        return value
+
+
+@dataclass(frozen=True)
+class Option(Given):
+    """A number, a word or a switch."""
+
+    least: float | None = None
+    most: float | None = None
+
+
+@dataclass(frozen=True)
+class PythonOnly(Given):
+    """It has no option: what the command line gives in its place is another parameter's matter."""
+
+
+@dataclass(frozen=True)
+class Models(Given):
+    """A model or several, given as they are or by the names that `load` knows."""
+
+    def resolved(self, value: Any, given: Mapping[str, Any]) -> Any:
+        """The models, loaded."""
+        from unexplained.subject import load
+
+        if isinstance(value, str):
+            return load(value)
+        if isinstance(value, tuple | list):
+            return tuple(self.resolved(one, given) for one in value)
+        return value
+
+
+@dataclass(frozen=True)
+class Rungs(Models):
+    """Models with their training compute, or names of rungs: all if none, with their seeds if `seeds`."""
+
+    def resolved(self, value: Any, given: Mapping[str, Any]) -> Any:
+        """Each model with its training compute (FLOPs)."""
+        from unexplained.errors import require_once
+        from unexplained.ladder.catalogue import catalogue
+        from unexplained.subject import load
+
+        if isinstance(value, Mapping):
+            return value
+        known = catalogue()
+        asked = list(value or [one.name for one in known.rungs() if not one.seed])
+        require_once("model", asked)
+        names = known.with_seeds(asked) if given.get("seeds") else asked
+        computes = {name: known.named(name).compute for name in names}
+        return {load(name): compute for name, compute in computes.items()}
+
+
+@dataclass(frozen=True)
+class Members(Given):
+    """Models of any tokenizers with their training compute, `MODEL=FLOPS`."""
+
+    curve: bool = True
+    """They are of the family; otherwise they are placed beside it."""
+
+
+@dataclass(frozen=True)
+class Claims(Given):
+    """Explanations, given as they are or by the names that the library knows."""
+
+    def resolved(self, value: Any, given: Mapping[str, Any]) -> Any:
+        """The explanations."""
+        from unexplained.explanations.files import find_explanation
+
+        if value is None:
+            return None
+        every: Sequence[Any] = [value] if isinstance(value, str) else list(value)
+        found: list[Any] = []
+        for one in every:
+            found += find_explanation(one) if isinstance(one, str) else [one]
+        return found
+
+
+@dataclass(frozen=True)
+class Texts:
+    """On what an instrument measures, unless something else is said."""
+
+    name: str = "webmix"
+    documents: int = 96
+    fit_documents: int = 64
+    block: int = 128
+    fewest: int = 1
+    why: str = ""
+    """Help of --documents, where it takes more than one."""
+    pairs: bool | None = False
+    """Whether it takes behaviours and files of pairs: not, alone, or (None) as well."""
+    many: bool = False
+    """Whether it measures on several at once."""
+    fits: Callable[[Mapping[str, Any]], bool] = lambda given: True
+    """Whether something is fitted on the fit part, given all else: a file of pairs needs none then."""

@@ -1,0 +1,218 @@
+"""`@instrument`: a function that is given a run and yields blocks becomes all that users meet.
+
+It is the Python function, the command with its options and their help, the record and the page, and it
+stands under the laws that hold for all of them: a new file in `instruments/` is enough. No torch.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+
+from unexplained.errors import MeasurementError
+from unexplained.record import Record
+from unexplained.record.blocks import Block
+from unexplained.registry import Registry
+from unexplained.settings import Settings
+from unexplained.study.given import Given, Option, Texts
+
+if TYPE_CHECKING:
+    from unexplained.evaluate.evaluate import Workers
+    from unexplained.study.run import Run, Say
+    from unexplained.subject import Subject
+    from unexplained.text import Text
+
+INSTRUMENTS: Registry[Instrument] = Registry(
+    "instrument", "unexplained.instruments", MeasurementError
+)
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What an instrument yields beside its blocks, once: what was asked, and the answer."""
+
+    title: str
+    verdict: str
+    """One or two sentences in words; never a bare "pass"."""
+    sheet: dict[str, str] = field(default_factory=dict)
+    """What was measured on besides the run's texts, by name: fingerprints and the like."""
+
+
+Yielded = Block | Headline
+Function = Callable[..., Iterator[Yielded]]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of an instrument besides the run."""
+
+    name: str
+    given: Given
+    type: Any
+    """As it is written, without what it is annotated with; Any where it is of a room with torch."""
+    default: Any
+    positional: bool
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """What users run: called as a function, it gives a record."""
+
+    name: str
+    function: Function
+    texts: Texts | None
+    """On what it measures where nothing else is said; None: it reads texts of its own."""
+    model: str | None
+    """Which model the command takes where none is named; None: one has to be named."""
+    models: str
+    """The parameter that holds its models, where it is given no single one."""
+    parameters: tuple[Parameter, ...]
+
+    @property
+    def help(self) -> str:
+        """The first paragraph of its docstring."""
+        return " ".join((inspect.getdoc(self.function) or "").partition("\n\n")[0].split())
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """Subject, what is positional, text; then the rest and how it is to be run."""
+        kinds = inspect.Parameter
+        mine = [
+            kinds(p.name, kinds.POSITIONAL_OR_KEYWORD if p.positional else kinds.KEYWORD_ONLY,
+                  default=kinds.empty if p.positional else p.default)
+            for p in self.parameters
+        ]  # fmt: skip
+        first = [] if self.models else [kinds("subject", kinds.POSITIONAL_OR_KEYWORD)]
+        then = [] if self.texts is None else [kinds("text", kinds.POSITIONAL_OR_KEYWORD)]
+        how = [
+            kinds(p.name, kinds.KEYWORD_ONLY, default=p.default)
+            for p in inspect.signature(self._record).parameters.values()
+            if p.kind is kinds.KEYWORD_ONLY
+        ]
+        positional = [p for p in mine if p.kind is kinds.POSITIONAL_OR_KEYWORD]
+        rest = [p for p in mine if p.kind is kinds.KEYWORD_ONLY]
+        return inspect.Signature(
+            [*first, *positional, *then, *rest, *how], return_annotation=Record
+        )
+
+    def __call__(self, *args: Any, **given: Any) -> Record:
+        """Measure, and give the record.
+
+        Raises:
+            UnexplainedError: As the instrument says, before anything is run where it can be told.
+            TypeError: As of any function that is called wrongly.
+        """
+        bound = self.__signature__.bind(*args, **given)
+        bound.apply_defaults()
+        asked = dict(bound.arguments)
+        subject, text = asked.pop("subject", None), asked.pop("text", ())
+        mine = {p.name: asked.pop(p.name) for p in self.parameters}
+        return self._record(subject, text, mine, **asked)
+
+    def _record(
+        self,
+        subject: Subject | None,
+        text: Text | tuple[Text, ...],
+        given: Mapping[str, Any],
+        *,
+        settings: Settings = Settings(),  # noqa: B008  (frozen)
+        folder: Path | None = None,
+        workers: Workers | None = None,
+        memory: float | None = None,
+        say: Say = lambda what, done, total: None,
+    ) -> Record:
+        from unexplained.evaluate.evaluate import in_process, require_memory
+        from unexplained.evaluate.job import MEMORY
+        from unexplained.study.asked import require_folder
+        from unexplained.study.run import Run
+        from unexplained.subject.ambient import neutrally
+
+        @neutrally
+        def measured() -> Record:
+            require_memory(memory := MEMORY if budget is None else budget)
+            require_folder(folder, *([] if subject is None else [subject]))
+            texts = tuple(text) if isinstance(text, tuple | list) else (text,)
+            run = Run(subject, texts, settings, folder, workers or in_process, memory, say)
+            resolved = {p.name: p.given.resolved(given[p.name], given) for p in self.parameters}
+            return self._of(run, list(self.function(run, **resolved)))
+
+        budget = memory
+        return measured()
+
+    def _of(self, run: Run, yielded: list[Yielded]) -> Record:
+        """The record of what an instrument yielded."""
+        headlines = [one for one in yielded if isinstance(one, Headline)]
+        if len(headlines) != 1:
+            raise MeasurementError(
+                f"The record of {self.name}",
+                f"it has {len(headlines)} headlines",
+                "An instrument yields one Headline, with its title and its verdict.",
+            )
+        sheet = {k: v for one in headlines for k, v in one.sheet.items()}
+        pairs = bool(run.texts) and all(text.pairs for text in run.texts)
+        return Record(
+            instrument=self.name,
+            title=headlines[0].title,
+            verdict=headlines[0].verdict,
+            sheet=run.sheet | sheet,
+            units="orbits" if pairs else "documents",
+            needed="pairs" if pairs else "tokens",
+            blocks=tuple(one for one in yielded if not isinstance(one, Headline)),
+            **run.header(),
+        )
+
+
+def instrument(
+    name: str,
+    *,
+    texts: Texts | None = Texts(),  # noqa: B008  (frozen)
+    model: str | None = None,
+    models: str = "",
+) -> Callable[[Function], Instrument]:
+    """Register a function as an instrument.
+
+    Args:
+        name: Under which it is called, in Python and on the command line.
+        texts: What it measures on unless something else is said.
+        model: Which model the command takes where none is named.
+        models: The parameter that holds its models, of an instrument that is given no single one.
+    """
+
+    def register(function: Function) -> Instrument:
+        return INSTRUMENTS.add(
+            name, Instrument(name, function, texts, model, models, tuple(_parameters(function)))
+        )
+
+    return register
+
+
+def _parameters(function: Function) -> Iterator[Parameter]:
+    """Everything after the run; keywords are options, the rest stands before the text."""
+    kinds = inspect.Parameter
+    hints = _hints(function)
+    for parameter in list(inspect.signature(function).parameters.values())[1:]:
+        hint = hints.get(parameter.name, Any)
+        given: Given = Option()
+        bare = hint
+        if get_origin(hint) is Annotated:
+            bare, *told = get_args(hint)
+            given = next((one for one in told if isinstance(one, Given)), given)
+        default = given.default if parameter.default is kinds.empty else parameter.default
+        yield Parameter(
+            parameter.name, given, bare, default,
+            parameter.kind is kinds.POSITIONAL_OR_KEYWORD,
+        )  # fmt: skip
+
+
+def _hints(function: Function) -> dict[str, Any]:
+    """Annotations; what is imported for the type checker alone, because it needs torch, is Any."""
+    missing: dict[str, Any] = {}
+    while True:
+        try:
+            return typing.get_type_hints(function, localns=missing, include_extras=True)
+        except NameError as error:
+            missing[str(error.name)] = Any

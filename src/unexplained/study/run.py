@@ -1,0 +1,182 @@
+"""A run: of which model, on which texts, under which settings, and who does the work where."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from unexplained.bars.reading import Reading
+from unexplained.errors import MeasurementError
+from unexplained.evaluate import Activations, Other, evaluate, observe
+from unexplained.evaluate.conditions import distinct, key
+from unexplained.evaluate.evaluate import Workers, in_process
+from unexplained.evaluate.job import MEMORY, Measure
+from unexplained.record import Header
+from unexplained.sites import Site
+from unexplained.stats import Settings
+from unexplained.study.arm import Arm
+from unexplained.study.provenance import found_again
+from unexplained.subject import Subject
+from unexplained.text import Text
+
+Say = Callable[[str, int, int], None]
+"""Told what is being done, and how much of it is done."""
+
+
+@dataclass
+class _Trace:
+    """What a run came by on its way: it is written into the record's header."""
+
+    others: dict[str, Other] = field(default_factory=dict)
+    observed: list[tuple[str, frozenset[Site], Activations]] = field(default_factory=list)
+    header: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What an instrument is given: it says what is measured, and the run measures it."""
+
+    model: Subject | None
+    """None: the instrument opens models of its own."""
+    texts: tuple[Text, ...]
+    settings: Settings
+    folder: Path | None = None
+    """Where finished work is kept and found again; nothing is kept if None."""
+    workers: Workers = in_process
+    """Who does the work: this process, or those of a cluster."""
+    memory: float = MEMORY
+    """Bytes of streams that a worker may hold."""
+    say: Say = lambda what, done, total: None
+    started: float = field(default_factory=time.perf_counter)
+    _trace: _Trace = field(default_factory=_Trace, repr=False)
+
+    @property
+    def subject(self) -> Subject:
+        """The model.
+
+        Raises:
+            MeasurementError: The run has none of its own.
+        """
+        if self.model is None:
+            raise MeasurementError("The model of this run", "it has none of its own")
+        return self.model
+
+    @property
+    def text(self) -> Text:
+        """The text of a run that is on one.
+
+        Raises:
+            MeasurementError: It is on several.
+        """
+        if len(self.texts) != 1:
+            raise MeasurementError(
+                "The text of this run", f"it is on {len(self.texts)}", "Take one with `on`."
+            )
+        return self.texts[0]
+
+    def on(self, text: Text) -> Run:
+        """The same run on one text; what it measures is of the whole run."""
+        return replace(self, texts=(text,))
+
+    def of(self, subject: Subject) -> Run:
+        """The same run of another model."""
+        return replace(self, model=subject)
+
+    def each_text(self) -> Iterator[Run]:
+        """The run on each of its texts."""
+        return (self.on(text) for text in self.texts)
+
+    def measure(
+        self,
+        *arms: Arm,
+        part: Literal["eval", "fit"] = "eval",
+        tokens: Iterable[str] = (),
+        needs: Measure = "all",
+        what: str = "",
+    ) -> Reading:
+        """Measure arms on the run's text, the intact model and every claim's controls beside them.
+
+        Args:
+            arms: What is measured.
+            part: `fit` only for looking at how well something fitted its own data.
+            tokens: Names of arms whose losses are kept token by token, and `intact`.
+            needs: `margin` computes of pairs of prompts the logit difference alone.
+            what: What progress calls it.
+
+        Raises:
+            UnexplainedError: As `evaluate`.
+        """
+        every = _once([*arms, *(control for one in arms for control in one.controls)])
+        conditions = [c for one in every for c in one.conditions.values()]
+        self._trace.others |= {c.name: c for c in conditions if isinstance(c, Other)}
+        # A claim may be the very code of a control, or of another claim: it is measured once.
+        once, names = distinct(conditions)
+        wanted = {one.name: one.card.condition for one in every}
+        kept = {names.get(name, name) for name in (wanted.get(t, t) for t in tokens)}
+        said = what or f"measuring on {self.text.name}"
+        ledger = evaluate(
+            self.subject,
+            self.text,
+            once,
+            part=part,
+            measure=needs,
+            keep_tokens=tuple(kept),
+            folder=self.folder,
+            workers=self.workers,
+            memory=self.memory,
+            progress=lambda done, total: self.say(said, done, total),
+        ).also(names)
+        return Reading(ledger, tuple(one.card for one in every), self.settings, self.text.name)
+
+    def observe(self, sites: Sequence[Site]) -> Activations:
+        """The intact model's values at some sites on the fit part; read once for a whole run.
+
+        Raises:
+            UnexplainedError: As `observe`.
+        """
+        wanted = frozenset(sites)
+        mark = f"{self.subject.remembered} {self.text.fingerprint}"
+        for known, there, found in self._trace.observed:
+            if known == mark and wanted <= there:
+                return found
+        said = f"reading the fit part of {self.text.name}"
+        found = observe(
+            self.subject, self.text, list(dict.fromkeys(sites)), folder=self.folder,
+            workers=self.workers, progress=lambda done, total: self.say(said, done, total),
+        )  # fmt: skip
+        self._trace.observed.append((mark, wanted, found))
+        return found
+
+    def header(self) -> dict[str, Any]:
+        """The fields of a record that say how to find it again."""
+        if self._trace.header:
+            return self._trace.header
+        others = [o for name, o in self._trace.others.items() if hasattr(o.predictor, "subject")]
+        return found_again(self.subject, self.settings, self.started, others)
+
+    def as_told(self, header: Header) -> None:
+        """Take these fields of a header, where somebody else measured."""
+        names = set(Header.model_fields) - {"format", "title", "verdict"}
+        self._trace.header.update({name: getattr(header, name) for name in names})
+
+    @property
+    def sheet(self) -> dict[str, str]:
+        """Fingerprints of what was measured on."""
+        return {f"Text {text.name}": text.fingerprint for text in self.texts}
+
+
+def _once(arms: Sequence[Arm]) -> list[Arm]:
+    """Every arm once: claims of the same components share the controls that claim nothing."""
+    found: dict[str, Arm] = {}
+    for one in arms:
+        known = found.setdefault(one.name, one)
+        if {k: key(c) for k, c in known.conditions.items()} != {
+            k: key(c) for k, c in one.conditions.items()
+        }:
+            raise MeasurementError(
+                f"The arm '{one.name}'", "two that differ have that name", "Rename one of them."
+            )
+    return list(found.values())

@@ -1,0 +1,327 @@
+"""Laws of what is shown: every number once in its labelled cell, on every surface, or its reason."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from sample_blocks import SAMPLES, everything
+from test_report import PAYLOAD, Elements, assert_harmless
+from unexplained.errors import RecordError
+from unexplained.record import Number, Record, load_record
+from unexplained.record import format as fmt
+from unexplained.record.blocks import Checks, Column, Row, Section, Table, walk
+from unexplained.report import markdown, render, text_table
+from unexplained.report.drawn import drawn
+from unexplained.report.pen import Pen
+
+KINDS = sorted(SAMPLES)
+AT_ONCE = 6
+"""Into how many drawings the numbers of a long record are spread to be refused."""
+KEYED = ("key", "marks", "others", "framed", "x", "y", "loss", "compute")
+"""Fields that hold keys and references, which are data and not words."""
+CLOSED = ("block", "manner", "style", "role", "spacing", "written", "ring", "chosen", "units",
+          "needed", "unit", "instrument")  # fmt: skip
+
+
+@pytest.fixture(params=KINDS)
+def record(request: pytest.FixtureRequest) -> Record:
+    return SAMPLES[request.param]()
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+class Cells(HTMLParser):
+    """What stands in elements that name a number."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: dict[str, list[str]] = {}
+        self._open: list[tuple[str, int]] = []
+        self._depth = 0
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("br", "hr", "img", "input", "link", "meta", "wbr", "col"):
+            self._depth += 1
+        name = dict(attrs).get("data-id")
+        if name is not None:
+            self.found.setdefault(name, []).append("")
+            self._open.append((name, self._depth))
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._open and self._open[-1][1] == self._depth:
+            self._open.pop()
+        self._depth -= 1
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self.found[self._open[-1][0]][-1] += data
+
+
+def styles(record: Record) -> Iterator[tuple[str, str, str]]:
+    """Id, style and name of the row of every number."""
+    for above, block in walk(record.blocks):
+        home = f"{above}/{getattr(block, 'key', '')}".lstrip("/")
+        if isinstance(block, Table):
+            for row in block.rows:
+                for column, cell in zip(block.columns, row.cells, strict=True):
+                    if isinstance(cell, Number):
+                        yield f"{home}/{row.key}/{column.key}", column.style, row.name
+        elif isinstance(block, Checks):
+            for check in block.checks:
+                key = f"{home}/{check.name.replace('/', ':')}/{check.text.replace('/', ':')}"
+                yield key, "plain", check.name
+
+
+def with_numbers(record: Record, change: dict[str, Number]) -> Record:
+    """The same record with other numbers under some ids."""
+
+    def of(block: Any, above: str) -> Any:
+        home = f"{above}/{getattr(block, 'key', '')}".lstrip("/")
+        if isinstance(block, Section):
+            return block.model_copy(update={"blocks": tuple(of(b, home) for b in block.blocks)})
+        if isinstance(block, Table):
+            rows = tuple(
+                row.model_copy(
+                    update={
+                        "cells": tuple(
+                            change.get(f"{home}/{row.key}/{column.key}", cell)
+                            for column, cell in zip(block.columns, row.cells, strict=True)
+                        )
+                    }
+                )
+                for row in block.rows
+            )
+            return block.model_copy(update={"rows": rows})
+        if isinstance(block, Checks):
+            checks = tuple(
+                check.model_copy(
+                    update={
+                        "found": change.get(
+                            f"{home}/{check.name.replace('/', ':')}/{check.text.replace('/', ':')}",
+                            check.found,
+                        )
+                    }
+                )
+                for check in block.checks
+            )
+            return block.model_copy(update={"checks": checks})
+        return block
+
+    return record.model_copy(update={"blocks": tuple(of(b, "") for b in record.blocks)})
+
+
+def distinct(record: Record) -> Record:
+    """The same record with a value in every cell that stands nowhere else."""
+    change = {}
+    for i, (where, style, _) in enumerate(styles(record)):
+        if style in ("compute", "portion"):
+            base = (1.1 + 0.1 * (i % 80)) * 10.0 ** (i // 80 - (9 if style == "portion" else 0))
+            change[where] = Number(value=base, unit="FLOPs" if style == "compute" else "share")
+        else:
+            value = 0.2 + 0.00037 * i
+            ends = {"low": value - 1e-6, "high": value + 1e-6}
+            change[where] = Number(value=value, **ends, unit="share" if style != "plain" else "x")
+    return with_numbers(record, change)
+
+
+def squeezed(words: str) -> str:
+    return " ".join(words.replace(fmt.MINUS, "-").split())
+
+
+def test_every_number_stands_once_on_the_page_in_a_cell_that_bears_its_id(record: Record) -> None:
+    record = distinct(record)
+    cells = Cells(render(record)).found
+    numbers = dict(record.numbers())
+    shown = {where for where, words in cells.items() if where in numbers}
+    assert shown == set(numbers)
+    for where, style, _ in styles(record):
+        (words,) = cells[where]
+        assert squeezed(words).startswith(squeezed(str(fmt.cell(numbers[where], style))))  # type: ignore[arg-type]
+
+
+def test_every_number_is_once_in_the_terminal_in_full_and_once_in_markdown(record: Record) -> None:
+    record = distinct(record)
+    numbers = dict(record.numbers())
+    terminal, text = squeezed(text_table(record, full=True)), markdown(record)
+    for where, style, _ in styles(record):
+        shown = str(fmt.cell(numbers[where], style))  # type: ignore[arg-type]
+        assert len(re.findall(rf"(?<![\d.]){re.escape(squeezed(shown))}", terminal)) == 1, where
+        assert len(re.findall(rf"(?<![\d.]){re.escape(shown)}", text)) == 1, where
+
+
+def test_a_number_in_markdown_stands_in_the_row_that_bears_its_name(record: Record) -> None:
+    record = distinct(record)
+    numbers = dict(record.numbers())
+    lines = markdown(record).splitlines()
+    for where, style, name in styles(record):
+        shown = str(fmt.cell(numbers[where], style))  # type: ignore[arg-type]
+        (line,) = [line for line in lines if re.search(rf"(?<![\d.]){re.escape(shown)}", line)]
+        first = re.sub(r"\\(.)", r"\1", line).replace("&lt;", "<").replace("&gt;", ">")
+        first = " ".join(first.replace("&amp;", "&").lstrip("| ").split())
+        assert first.startswith(" ".join(name.split())[:20]), (where, line)
+
+
+def test_whichever_number_is_refused_its_reason_is_on_every_surface(record: Record) -> None:
+    def reason(i: int) -> Number:
+        why = f"reason number {i} of this test"
+        return Number(value=None, unit="share", refused=why, tokens_needed=12_345)
+
+    numbers = [where for where, _ in record.numbers()]
+    # Each alone takes minutes where there are hundreds: then every so many-th at once.
+    step = min(len(numbers), AT_ONCE)
+    for start in range(step):
+        refused = {where: reason(i) for i, where in enumerate(numbers) if i % step == start}
+        changed = with_numbers(record, refused)
+        surfaces = (render(changed), squeezed(text_table(changed, full=True)), markdown(changed))
+        for where, number in refused.items():
+            said = f"{number.refused}; about 12,345 {record.needed} would settle it"
+            assert all(said in surface for surface in surfaces), where
+
+
+def test_a_reason_in_the_short_terminal_belongs_to_a_number_that_stands_there(
+    record: Record,
+) -> None:
+    short = text_table(record)
+    notes = re.findall(r"^\[(\d+)\]", short, flags=re.M)
+    assert notes == [str(i + 1) for i in range(len(notes))]
+    for note in notes:
+        assert f"refused [{note}]" in short
+
+
+def test_every_string_may_be_hostile_and_the_page_is_harmless(record: Record) -> None:
+    def poisoned(value: Any, name: str = "") -> Any:
+        if isinstance(value, str):
+            if name in CLOSED or not value:
+                return value
+            if name in KEYED:
+                return "/".join(part + PAYLOAD.replace("/", "") for part in value.split("/"))
+            if name == "cells" and "/" in value:
+                return "/".join(part + PAYLOAD.replace("/", "") for part in value.split("/"))
+            return value + PAYLOAD
+        if isinstance(value, dict):
+            if name in ("sheet", "versions", "machine", "others"):
+                return {f"{k}{PAYLOAD}": poisoned(v) for k, v in value.items()}
+            return {k: poisoned(v, k) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [poisoned(item, name) for item in value]
+        return value
+
+    dumped = record.model_dump()
+    hostile = Record.model_validate(poisoned(dumped))
+    assert_harmless(render(hostile))
+    for words in (text_table(hostile, full=True), markdown(hostile)):
+        assert "\x1b" not in words and "\u202e" not in words
+    assert "<script" not in markdown(hostile)
+
+
+def test_every_link_of_the_page_leads_somewhere_and_no_id_is_used_twice(record: Record) -> None:
+    tags = Elements(render(record)).tags
+    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in tags:
+        for name in ("href", "aria-labelledby"):
+            if name in attributes and attributes[name] != "data:,":
+                assert str(attributes[name]).removeprefix("#") in ids
+
+
+def test_no_line_of_the_terminal_is_longer_than_the_terminal_and_no_number_is_cut(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = distinct(record)
+    numbers = dict(record.numbers())
+    for width in (80, 100):
+        monkeypatch.setenv("COLUMNS", str(width))
+        printed = text_table(record, full=True)
+        assert max(map(len, printed.splitlines())) <= width
+        for where, style, _ in styles(record):
+            shown = squeezed(str(fmt.cell(numbers[where], style)))  # type: ignore[arg-type]
+            assert shown in squeezed(printed), (width, where)
+
+
+def test_a_record_read_again_is_the_same(record: Record, tmp_path: Any) -> None:
+    again = load_record(record.save(tmp_path / "record.json"))
+    assert again == record and render(again) == render(record)
+
+
+def test_pictures_point_at_numbers_and_show_no_others(record: Record) -> None:
+    given = drawn(record)
+    pen = Pen(given)
+    for above, block in walk(given.blocks):
+        if block.block == "chart":
+            assert pen.plot(block, above) is not None or all(
+                given.at(above, p.y).value is None for s in block.series for p in s.points
+            )
+
+
+# What cannot be put together
+
+
+def table(*rows: tuple[str, Number], key: str = "t") -> Table:
+    return Table(
+        key=key,
+        columns=(Column(key="c", heading="C"),),
+        rows=tuple(Row(key=name, name=name, cells=(number,)) for name, number in rows),
+    )
+
+
+def built(*blocks: Any) -> Record:
+    return (
+        everything()
+        .model_copy(update={})
+        .model_validate({**everything().model_dump(), "blocks": [b.model_dump() for b in blocks]})
+    )
+
+
+def test_two_numbers_with_one_id_are_refused() -> None:
+    one = Number(value=1.0)
+    with pytest.raises(ValidationError, match="two numbers have the id 't/a/c'"):
+        built(table(("a", one), ("a", one)))
+    with pytest.raises(ValidationError, match="two blocks have the id 't'"):
+        built(table(("a", one)), table(("b", one)))
+
+
+def test_a_picture_of_a_number_that_is_not_there_is_refused() -> None:
+    forest = next(b for _, b in walk(everything().blocks) if b.block == "forest")
+    with pytest.raises(ValidationError, match=r"points at .*no number"):
+        built(table(("a", Number(value=1.0))), forest)
+
+
+def test_a_row_with_a_cell_too_few_is_refused() -> None:
+    short = table(("a", Number(value=1.0))).model_copy(
+        update={"rows": (Row(key="a", name="a", cells=()),)}
+    )
+    with pytest.raises(ValidationError, match="not one cell for each column"):
+        built(short)
+
+
+def test_a_number_is_found_by_its_id_and_a_wrong_id_names_near_ones() -> None:
+    record = everything()
+    assert record["main/numbers/mine/mean"].value == 0.61
+    with pytest.raises(RecordError, match="main/numbers/mine/mean"):
+        record["main/numbers/mine/meen"]
+
+
+def test_slashes_in_names_are_no_steps_of_an_id() -> None:
+    slashed = table(("org/model", Number(value=1.0)))
+    record = built(slashed)
+    assert [where for where, _ in record.numbers()] == ["t/org:model/c"]
+    assert slashed.at("org/model", "c") == "t/org:model/c"
+
+
+@pytest.mark.parametrize(
+    "name", ["record.blocks", "record.format", "report.plots", "report.curveplot", "report.drawn"]
+)
+def test_the_examples_in_the_docstrings_hold(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(f"unexplained.{name}")).failed == 0

@@ -1,0 +1,209 @@
+"""Laws of every instrument in the registry, and what it takes to add one: a file."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import unexplained as ux
+from test_ladder import pydocs_like
+from unexplained.errors import MeasurementError, UnexplainedError
+from unexplained.evaluate.evaluate import in_process
+from unexplained.evaluate.job import Job, Task
+from unexplained.ledger import Ledger
+from unexplained.record import Record, load_record
+from unexplained.report import markdown, render, text_table
+from unexplained.study import INSTRUMENTS, Headline, Instrument
+from unexplained.study.given import Option
+from unexplained.study.instrument import _parameters
+
+LEAN = ux.Settings(resamples=100)
+NAMES = sorted(INSTRUMENTS.all())
+EXAMPLES: dict[str, Any] = {"sites": "L0.H0 L1.H1"}
+"""What is asked where an instrument has no default of its own."""
+DUMMY = '''
+"""A dummy."""
+from __future__ import annotations
+from typing import TYPE_CHECKING, Annotated
+from unexplained.record.blocks import Column, Row, Table
+from unexplained.study import Headline, Models, Option, arms, instrument
+if TYPE_CHECKING:
+    from unexplained.study import Run
+    from unexplained.subject import Subject
+
+@instrument("dummy")
+def dummy(
+    run: Run,
+    weak: Annotated[Subject, Models("A weaker model.", default="rung-1")],
+    *,
+    times: Annotated[int, Option("How often.", least=1)] = 2,
+):
+    """Losses of two models, said several times."""
+    read = run.measure(arms.model(weak))
+    yield Headline(f"{run.subject.name} and {weak.name}", f"Said {times} times.")
+    rows = [Row(key=f"{name}-{i}", name=name, cells=(read.loss(name),))
+            for i in range(times) for name in ("intact", weak.name)]
+    yield Table(key="losses", columns=(Column(key="loss", heading="Loss"),), rows=tuple(rows))
+'''
+
+
+@pytest.fixture(scope="module")
+def subject() -> ux.Subject:
+    return ux.load("rung-2", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def text(subject: ux.Subject) -> ux.Text:
+    found = pydocs_like(subject)
+    return ux.Text(**{**vars(found), "fit": found.eval})
+
+
+def called(one: Instrument, subject: ux.Subject, text: ux.Text, **how: Any) -> Record:
+    """An instrument with what it has by default, on rungs that are not the model itself."""
+    positional = [
+        EXAMPLES.get(p.name, p.given.resolved(p.default, {}))
+        for p in one.parameters
+        if p.positional
+    ]
+    if "weak" in {p.name for p in one.parameters}:
+        positional = [ux.load("rung-1", device="cpu")]
+    return one(subject, *positional, text, settings=LEAN, **how)
+
+
+def backwards(job: Job, tasks: Sequence[Task]) -> Iterator[tuple[Task, Ledger]]:
+    """Workers that finish the last task first, as a cluster may."""
+    yield from in_process(job, list(tasks)[::-1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whoever_does_the_work_the_record_is_the_same(
+    name: str, subject: ux.Subject, text: ux.Text
+) -> None:
+    one = INSTRUMENTS.get(name)
+    here, there = (called(one, subject, text, workers=w) for w in (in_process, backwards))
+    assert here.blocks == there.blocks and here.verdict == there.verdict
+    assert render(here) and text_table(here, full=True) and markdown(here)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_finished_is_found_again_under_every_instrument(
+    name: str, subject: ux.Subject, text: ux.Text, tmp_path: Path
+) -> None:
+    one = INSTRUMENTS.get(name)
+    first = called(one, subject, text, folder=tmp_path)
+    ran: list[Task] = []
+
+    def watching(job: Job, tasks: Sequence[Task]) -> Iterator[tuple[Task, Ledger]]:
+        ran.extend(tasks)
+        yield from in_process(job, tasks)
+
+    again = called(one, subject, text, folder=tmp_path, workers=watching)
+    assert again.blocks == first.blocks and not ran
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_components_that_an_instrument_cannot_serve_are_refused_by_name(
+    name: str, subject: ux.Subject, text: ux.Text
+) -> None:
+    one = INSTRUMENTS.get(name)
+    if "sites" not in {p.name for p in one.parameters}:
+        pytest.skip("it has no components")
+    for wrong, said in (("L99.H0", "L99"), ("L0.H0.pattern", "L0.H0"), ("nonsense", "nonsense")):
+        positional = [p.name for p in one.parameters if p.positional]
+        given = {"sites": wrong} if "sites" not in positional else {}
+        first = [wrong if n == "sites" else ux.load("rung-1", device="cpu") for n in positional]
+        with pytest.raises(UnexplainedError, match=said.replace(".", r"\.")):
+            one(subject, *first, text, **given)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_of_an_instrument_has_its_help_and_its_docstring(name: str) -> None:
+    one = INSTRUMENTS.get(name)
+    said = inspect.getdoc(one.function) or ""
+    assert one.help.endswith(".")
+    for parameter in one.parameters:
+        assert f"    {parameter.name}: " in said, parameter.name
+
+
+# Another instrument
+
+
+def elsewhere(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """The command line of an installation in whose folder of instruments lies one file more."""
+    (tmp_path / "more").mkdir(exist_ok=True)
+    (tmp_path / "more" / "dummy.py").write_text(DUMMY, encoding="utf-8")
+    code = (
+        "import sys, unexplained.instruments as folder\n"
+        f"folder.__path__.append({str(tmp_path / 'more')!r})\n"
+        "from unexplained.cli import main\nsys.argv[0] = 'unexplained'\nmain()\n"
+    )
+    return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True,
+                          cwd=tmp_path, env={**os.environ, "COLUMNS": "120"}, check=False)  # fmt: skip
+
+
+def test_a_file_in_the_folder_is_a_command_a_page_and_a_record(tmp_path: Path) -> None:
+    listed = elsewhere(tmp_path, "--help")
+    assert "dummy" in listed.stdout and "Losses of two models, said several times." in listed.stdout
+    told = elsewhere(
+        tmp_path, "dummy", "rung-2", "--times", "3", "--text", "repeats", "--documents", "6",
+        "--fit-documents", "4", "--block", "16", "--run", "run",
+    )  # fmt: skip
+    assert told.returncode == 0, told.stderr
+    assert "Said 3 times." in told.stdout and "rung-2 and rung-1" in told.stdout
+    record = load_record(tmp_path / "dummy.json")
+    assert isinstance(record, Record) and record.instrument == "dummy"
+    assert [where for where, _ in record.numbers()][:2] == [
+        "losses/intact-0/loss",
+        "losses/rung-1-0/loss",
+    ]
+    assert set(record.others) == {"rung-1"}
+    assert "Said 3 times." in (tmp_path / "dummy.html").read_text(encoding="utf-8")
+    wrong = elsewhere(tmp_path, "dummy", "rung-2", "--times", "0")
+    assert wrong.returncode == 2 and "--times" in wrong.stderr
+    near = elsewhere(tmp_path, "dummy", "rung-2", "--weak", "rung-11")
+    assert near.returncode == 2 and "Did you mean" in near.stderr
+
+
+def yielding(*items: Any) -> Instrument:
+    def function(run: Any, *, most: int = 3) -> Iterator[Any]:
+        """Something."""
+        yield from items
+
+    texts = INSTRUMENTS.get("gap").texts
+    return Instrument("x", function, texts, None, "", tuple(_parameters(function)))
+
+
+def test_an_instrument_without_one_headline_is_refused(subject: ux.Subject, text: ux.Text) -> None:
+    line = Headline("t", "v")
+    for items in ((), (line, line)):
+        with pytest.raises(MeasurementError, match="headlines"):
+            yielding(*items)(subject, text)
+    assert yielding(line)(subject, text).title == "t"
+
+
+def test_an_instrument_is_called_like_a_function() -> None:
+    gap = INSTRUMENTS.get("gap")
+    names = list(inspect.signature(gap).parameters)
+    assert names[:3] == ["subject", "weak", "text"] and names[-1] == "say"
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        gap(1, 2, 3, nonsense=4)
+
+
+def test_a_parameter_without_a_word_about_it_is_an_option() -> None:
+    (one,) = yielding().parameters
+    assert one.given == Option() and one.default == 3 and not one.positional
+
+
+def test_importing_every_instrument_imports_no_torch() -> None:
+    code = (
+        "import sys; from unexplained.study import INSTRUMENTS; INSTRUMENTS.all();"
+        "assert 'torch' not in sys.modules and 'scipy' not in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,292 @@
+"""Bars against weaker models and the scale of compute, as blocks. Every number here is invented."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sample_compute import BELOW_FLOOR, FAR, bars
+from sample_record import sample_record
+from sample_rows import share
+from test_report import words_of
+from unexplained.bars import scales
+from unexplained.bars.standing import groups, standing
+from unexplained.record import AssayRecord, Number, Scale, TextResult
+from unexplained.record import format as fmt
+from unexplained.record.blocks import Prose, Section, Table
+from unexplained.record.compute import Left
+from unexplained.report import glossary, markdown_bars, markdown_compute, render
+from unexplained.report.terms import COMPUTE
+
+VERDICTS = re.compile(r"\b(pass(es|ed)?|fail(s|ed|ure)?|good enough|succe\w+)\b", re.IGNORECASE)
+NOT_A_VERDICT = re.compile(r"(no bar is|none is) a pass mark", re.IGNORECASE)
+
+
+@pytest.fixture(scope="module")
+def record() -> AssayRecord:
+    return sample_record()
+
+
+@pytest.fixture(scope="module")
+def text(record: AssayRecord) -> TextResult:
+    return record.texts[0]
+
+
+@pytest.fixture(scope="module")
+def section(record: AssayRecord) -> str:
+    """Compute and bars of the first text, as the page has them."""
+    html = render(record)
+    return html[html.index('id="text-1/compute"') : html.index('id="text-1/strata"')]
+
+
+def scale_of(text: TextResult) -> Scale:
+    assert text.scale is not None
+    return text.scale
+
+
+def table_of(section: Section, key: str) -> Table:
+    (table,) = [block for block in section.blocks if isinstance(block, Table) and block.key == key]
+    return table
+
+
+def cells_of(table: Table) -> dict[str, dict[str, object]]:
+    """Row key, column key: cell."""
+    return {
+        row.key: {c.key: cell for c, cell in zip(table.columns, row.cells, strict=True)}
+        for row in table.rows
+    }
+
+
+def everywhere(text: TextResult) -> Section:
+    """The bars on all tokens."""
+    (whole,) = [b for b in standing(text.bars).blocks if isinstance(b, Section) and not b.folded]
+    return whole
+
+
+# How compute and its shares are written
+
+
+@pytest.mark.parametrize(
+    ("number", "written"),
+    [
+        (share(3e-4, 1e-4, 9e-4), "0.030% [0.010%, 0.090%]"),
+        (share(3e-4, 1e-5, 0.02), "0.030% [0.0010%, 2.0%]"),
+        (share(0.447, 0.312, 0.561), "45% [31%, 56%]"),
+        (share(1.0, 1.0, 1.0), "100% [100%, 100%]"),
+        (Number(value=0.99996, low=0.99, high=1.0), "99.996% [99.0%, 100%]"),
+        (Number(value=4e-9, unit="share"), "4.0 × 10⁻⁷%"),
+        (Number(value=3e-4, low=1e-4, unit="share"), "0.030% [0.010%, ∞)"),
+        (Number(value=None, refused="no run"), "refused"),
+        (None, "–"),
+    ],
+)
+def test_a_share_of_any_order_of_magnitude_keeps_two_digits(
+    number: Number | None, written: str
+) -> None:
+    assert str(fmt.portion(number)) == written
+
+
+@given(st.floats(1e-12, 10.0), st.floats(1.001, 1e4))
+def test_no_share_of_compute_reads_as_nothing_or_as_all(value: float, times: float) -> None:
+    shown = fmt.portion(share(value, value / times, value * times))
+    for words in (shown.value, *shown.interval.split(", ")):
+        assert re.search(r"[1-9]", words.split("×")[0]), shown
+    assert shown.value != "100%" or value == 1
+
+
+# The scale
+
+
+def test_every_number_of_the_scale_stands_in_its_cell(text: TextResult) -> None:
+    scale = scale_of(text)
+    cells = cells_of(table_of(scales.compute(scale, {}), "conditions"))
+    assert list(cells) == ["intact", *(one.condition.replace("/", ":") for one in scale.explained)]
+    for one, row in zip(scales.everyone(scale), cells.values(), strict=True):
+        assert row["loss"] is one.loss and row["equals"] is one.equals
+        assert {kind: row[kind] for kind in one.shares} == one.shares
+        assert sum(cell is None for cell in row.values()) == 6 - len(one.shares)
+
+
+def test_each_kind_of_share_has_its_own_column_and_its_meaning(text: TextResult) -> None:
+    section = scales.compute(scale_of(text), {})
+    headings = [c.heading for c in table_of(section, "conditions").columns[2:]]
+    assert headings == [heading for _, heading, _ in scales.SHARES]
+    said = [block.words for block in section.blocks if isinstance(block, Prose)]
+    meanings = [f"{heading}: {meaning}" for _, heading, meaning in scales.SHARES]
+    assert [words for words in said if words in meanings] == meanings and len(set(meanings)) == 6
+    old = scale_of(text).model_copy(update={"explained": (), "bend": None})
+    assert "bend" not in [c.key for c in table_of(scales.compute(old, {}), "conditions").columns]
+
+
+def test_a_left_out_rung_is_covered_only_where_the_interval_holds_its_compute() -> None:
+    zero = Number(value=0.0)
+
+    def left(low: float | None, high: float | None, value: float | None = 2e12) -> Left:
+        why = "" if value else "beyond the ladder"
+        equals = Number(value=value, low=low, high=high, unit="FLOPs", refused=why)
+        return Left(rung="3", loss=zero, predicted=zero, compute=2e12, equals=equals, outside=False)
+
+    assert scales.covered(left(1e12, 3e12)) is True
+    assert scales.covered(left(2.5e12, 3e12)) is False
+    assert scales.covered(left(1e12, 1.5e12)) is False
+    assert scales.covered(left(1e12, None)) is True
+    assert scales.covered(left(2.5e12, None)) is False
+    assert scales.covered(left(None, 1.5e12)) is False
+    assert scales.covered(left(None, None)) is None
+    assert scales.covered(left(None, None, None)) is None
+
+
+def test_the_left_out_rungs_say_what_the_others_predicted(text: TextResult) -> None:
+    table = table_of(scales.compute(scale_of(text), {}), "left-out")
+    assert [row.name for row in table.rows] == [f"rung-{i}" for i in range(1, 7)]
+    assert [row.name for row in table.rows if row.note] == ["rung-1", "rung-6"]
+    cells = cells_of(table)
+    assert [row["holds"] for row in cells.values()] == ["yes", "yes", "no", "yes", "yes", "no"]
+    assert cells["rung-3"]["factor"] == "1.4 times"
+    for left, row in zip(scale_of(text).left, cells.values(), strict=True):
+        assert (row["loss"], row["predicted"]) == (left.loss, left.predicted)
+        assert (row["compute"], row["equals"]) == (left.compute, left.equals)
+    assert "own compute in 4 of 6 cases; 2 of the 6 are ends" in table.caption
+
+
+def test_without_a_curve_the_reason_is_given_and_nothing_is_said_of_one(text: TextResult) -> None:
+    refusal = "three numbers are not settled by two rungs"
+    gone = scale_of(text).model_copy(update={"law": None, "bend": None, "refused": refusal})
+    section = scales.compute(gone, {})
+    assert any(isinstance(b, Prose) and f"no curve: {refusal}" in b.words for b in section.blocks)
+    assert not [b for b in section.blocks if isinstance(b, Table) and b.key == "law"]
+    assert scales.in_words(gone) == f"no curve: {refusal}"
+
+
+def test_the_curve_in_words_puts_the_chosen_form_first(text: TextResult) -> None:
+    scale = scale_of(text)
+    law, bend = "L(C) = E + A·C^(−α): E 1.80 [1.21, 2.18] nats per token", "ln L quadratic in ln C"
+    words = scales.in_words(scale)
+    assert words.startswith(law) and f"not chosen: {bend}" in words
+    assert "0.61% of a loss" in words and "from the others to 0.82%" in words
+    words = scales.in_words(scale.model_copy(update={"form": "bend"}))
+    assert words.startswith(bend) and f"not chosen: {law}" in words and "0.68% of a loss" in words
+
+
+# The bars
+
+
+def test_a_weaker_model_stands_among_the_conditions_with_its_own_r(text: TextResult) -> None:
+    table = table_of(everywhere(text), "recovered")
+    names = [row.name for row in table.rows]
+    assert names.index("rung-3") < names.index("strict induction") < names.index("rung-4")
+    losses = [row.cells[0].value for row in table.rows]  # type: ignore[union-attr]
+    assert losses == sorted(losses, reverse=True)  # type: ignore[type-var]
+    cells = cells_of(table)
+    for bar in text.bars[0].rungs:
+        row = cells[f"weaker {bar.rung}"]
+        assert row["loss"] is bar.loss and {name: row[name] for name in bar.share} == bar.share
+    assert cells["strict induction"]["place"] == "between rung-3 and rung-4"
+    for base in text.bars[0].baselines:
+        assert cells["strict induction"][base.baseline] is base.recovered
+    assert "at 95% for all comparisons of a condition together (99.17% each)" in table.caption
+
+
+def test_every_gap_score_stands_under_its_rung_with_the_comparison_in_words(
+    text: TextResult,
+) -> None:
+    row = cells_of(table_of(everywhere(text), "scores"))["strict induction"]
+    assert [row[bar.rung] for bar in text.bars[0].rungs] == [b.score for b in text.bars[0].rungs]
+    beside = [row[f"rung-{i} beside"] for i in range(1, 7)]
+    assert beside == ["lower loss"] * 3 + ["higher loss"] * 3
+    tied = bars("x", 3.05, {"mean": 4.41}, 2.9142, "ties with rung-6")
+    assert tied.place is not None and tied.place.rungs("ties") == ("rung-6",)
+    whole = everywhere(text.model_copy(update={"bars": (tied,)}))
+    assert cells_of(table_of(whole, "scores"))["x"]["rung-6 beside"] == "not told apart"
+
+
+def test_bars_on_some_of_the_tokens_are_kept_apart_from_those_on_all(text: TextResult) -> None:
+    assert [len(group.bars) for group in groups(text.bars)] == [4, 1]
+    sections = [block for block in standing(text.bars).blocks if isinstance(block, Section)]
+    assert [section.folded for section in sections] == [False, True]
+    assert sections[1].title == "recurrence: recurs, continuation repeats, 11,390 tokens"
+    assert groups(text.bars[::-1])[0].label == "all"
+
+
+def test_the_distance_to_every_bar_is_given_for_every_baseline(text: TextResult) -> None:
+    table = table_of(everywhere(text), "distances")
+    assert [c.heading for c in table.columns] == ["50%", "80%", "90%", "98%", "99%", "Nines"]
+    base = text.bars[0].baselines[0]
+    row = cells_of(table)["strict induction against uniform"]
+    assert [row[f"{float(bar):g}"] for bar in base.distances] == list(base.distances.values())
+    assert row["nines"] is base.nines
+
+
+def test_a_text_without_a_ladder_says_so_and_shows_its_baselines(record: AssayRecord) -> None:
+    html = render(record)
+    words = words_of("<p " + html[html.index('id="text-2"') : html.index('id="controls"')])
+    assert scales.NO_LADDER in words
+    assert "Gap score against" not in words and "Place among" not in words
+    assert "about 88,000 tokens would settle it" in words_of(html)
+    bare = record.texts[1].model_copy(update={"bars": ()})
+    without = render(record.model_copy(update={"texts": (bare,)}))
+    assert "/compute" not in without and "/bars" not in without and "No ladder" not in without
+
+
+# Words
+
+
+def test_no_word_of_the_section_is_a_verdict(text: TextResult, section: str) -> None:
+    def verdicts(words: str) -> list[str]:
+        return [m[0] for m in VERDICTS.finditer(NOT_A_VERDICT.sub("", words))]
+
+    assert verdicts("it passed") and verdicts("a failure") and not verdicts("no bar is a pass mark")
+    assert not verdicts(words_of(section))
+    assert not verdicts(markdown_bars(text) + markdown_compute(text))
+
+
+def test_every_term_of_the_section_is_in_the_glossary(record: AssayRecord, section: str) -> None:
+    html = render(record)
+    listed = re.findall(r"<dt>([^<]*)</dt>", html[html.index('<dl class="glossary">') :])
+    assert {term.name for term in COMPUTE} <= set(listed)
+    words = words_of(section)
+    for word in ("Gap score", "Irreducible loss", "Exponent", "Fitted range", "Scatter about the curve",
+                 "rung", "ladder", "FLOPs", "extrapolated", "own r"):  # fmt: skip
+        assert word in words and glossary.used_in(word), word
+    for _, heading, _ in scales.SHARES:
+        assert heading.lower() in {term.name for term in glossary.used_in(heading)}
+
+
+def test_unigram_tables_are_explained_where_they_are_a_baseline(record: AssayRecord) -> None:
+    assert "<dt>unigram</dt>" not in render(record)
+    first = record.texts[0]
+    one = bars("strict induction", 3.61, {"unigram": 7.1}, 2.9142)
+    changed = record.model_copy(update={"texts": (first.model_copy(update={"bars": (one,)}),)})
+    assert "<dt>unigram</dt>" in render(changed)
+
+
+# Markdown
+
+
+def test_the_markdown_tables_have_the_same_cells_in_every_line(text: TextResult) -> None:
+    recovered, scores = markdown_bars(text).split("\n\n")
+    for table, cells, lines in (
+        (markdown_compute(text).split("\n\n")[0], 9, 2 + 11),
+        (recovered, 6, 2 + 4 + 6),
+        (scores, 13, 2 + 4),
+    ):
+        split = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines()]
+        assert {len(row) for row in split} == {cells} and len(split) == lines
+        assert "<script" not in table
+    words = markdown_compute(text)
+    assert "| strict induction | 3.610 [3.580, 3.640] | 7.8 × 10¹²" in words
+    assert FAR in words and BELOW_FLOOR in words and "E 1.80" in words
+    assert "| rung-6 (weaker model: r) |" in recovered
+    empty = text.model_copy(update={"bars": (), "scale": None})
+    assert markdown_bars(empty) == markdown_compute(empty) == ""
+
+
+@pytest.mark.parametrize("name", ["compute", "weaker", "term", "terms", "charts"])
+def test_the_examples_in_the_docstrings_hold(name: str) -> None:
+    module = importlib.import_module(f"unexplained.report.{name}")
+    assert doctest.testmod(module).failed == 0

@@ -1,0 +1,227 @@
+"""What a circuit record shows, from a hand-made one. Every number here is invented."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sample_circuit import EDGES, UNIT, WITHIN, curve, sample_circuit
+from sample_record import sample_record
+from test_report import PAYLOAD, assert_harmless, swap_texts, words_of
+from unexplained.record import CircuitRecord, load_record
+from unexplained.record.blocks import Chart, Forest, Table, walk
+from unexplained.report import glossary, plots, render, text_table
+from unexplained.report.drawn import drawn
+from unexplained.report.pen import Pen
+from walked import all_different, numbers_in
+
+
+@pytest.fixture
+def record() -> CircuitRecord:
+    return sample_circuit()
+
+
+def placed(record: CircuitRecord) -> plots.Plot | None:
+    given = drawn(record)
+    above, chart = next((a, b) for a, b in walk(given.blocks) if isinstance(b, Chart))
+    return Pen(given).plot(chart, above)
+
+
+def lines(record: CircuitRecord) -> tuple[plots.Line, ...]:
+    plot = placed(record)
+    assert plot is not None
+    return plot.lines
+
+
+def listed(html: str) -> set[str]:
+    section = html[html.index('id="glossary"') : html.index('id="reproduce"')]
+    return set(re.findall(r"<dt>([^<]*)</dt>", section))
+
+
+def test_no_number_of_a_circuit_record_is_lost(record: CircuitRecord) -> None:
+    given = all_different(record)
+    assert isinstance(given, CircuitRecord)
+    numbers = drawn(given).numbers
+    old = dict(numbers_in(given))
+    assert [path for path, number in old.items() if number not in numbers.values()] == []
+    # The scores of edges are no numbers of the record: they have standard errors, not intervals.
+    scores = {name for name in numbers if name.split("/")[-3] == "scores"}
+    assert len(numbers) - len(scores) == len(old) and len(scores) == 3 + 1
+
+
+def test_every_number_of_a_circuit_has_the_id_that_its_size_and_order_give_it(
+    record: CircuitRecord,
+) -> None:
+    numbers = drawn(record).numbers
+    for one in record.curves:
+        for point in one.points:
+            assert numbers[f"sizes/kept/{point.edges}/{one.name}"] == point.kept
+            assert numbers[f"sizes/margin/{point.edges}/{one.name}"] == point.margin
+    assert record.twin is not None
+    for name in ("clean", "corrupted", "gap", "accuracy"):
+        assert numbers[f"facts/{name}/is"] == getattr(record, name)
+        assert numbers[f"twin/facts/{name}/is"] == getattr(record.twin, name)
+
+
+def test_the_page_says_of_what_and_how_circuits_were_measured(record: CircuitRecord) -> None:
+    text = words_of(render(record))
+    assert "Pairs of prompts 64" in text and "Orbits of pairs 32" in text
+    assert "on which edges were scored 48" in text and "Edges 100,000" in text
+    assert "Names that are one token only: 64 of 100." in text
+    assert "divided by 5.00 [4.40, 5.60] logits per pair" in text
+    assert "Neither 0 nor 100% is a limit" in text
+
+
+def test_the_glossary_has_the_terms_of_circuits_and_none_that_mean_something_else(
+    record: CircuitRecord,
+) -> None:
+    own = {"circuit", "edge", "edge attribution", "kept by a circuit", "orbit", "knee", "CPR",
+           "corrupted prompt", "logit difference", "EAP (edge attribution patching)", "CMD",
+           "EAP-IG (integrated gradients)", "MIB"}  # fmt: skip
+    other = {"damage", "percentage points", "direct effect", "fraction recovered"}
+    assert own | other <= {term.name for term in glossary.TERMS}
+    settled = record.model_copy(update={"curves": record.curves[:2], "twin": None})
+    assert own <= listed(render(settled)) and other.isdisjoint(listed(render(settled)))
+    assert own.isdisjoint(listed(render(sample_record())))
+
+
+def test_no_field_of_a_circuit_can_put_anything_into_the_page(record: CircuitRecord) -> None:
+    dumped = swap_texts(record.model_dump(), PAYLOAD)
+    assert isinstance(dumped, dict)
+    fixed = {"kind": "circuit", "by": "signed", "method": PAYLOAD}
+    dumped["twin"] |= fixed
+    hostile = CircuitRecord.model_validate(dumped | fixed)
+    assert hostile.curves[0].name.endswith(PAYLOAD) and hostile.top[0].name.endswith(PAYLOAD)
+    html = render(hostile)
+    assert_harmless(html)
+    assert html.count("<svg") == render(record).count("<svg")
+    assert "\x1b" not in text_table(hostile, full=True)
+
+
+def test_a_circuit_stands_where_its_share_and_what_it_keeps_put_it(record: CircuitRecord) -> None:
+    _, eap, magnitude, _ = lines(record)
+    # Four decades below 1: 1% is half of them, 50% is 1 + log10(0.5) / 4 = 0.92474 of all.
+    assert eap.dots[2].x == 50.0 and magnitude.dots[3].x == 92.47
+    plot = placed(record)
+    assert plot is not None
+    assert [(tick.words, tick.below) for tick in plot.across] == [
+        ("0.01%", "10"), ("0.1%", "100"), ("1%", "1,000"), ("10%", "10,000"), ("100%", "100,000"),
+    ]  # fmt: skip
+    solid = {tick.words: tick.at for tick in plot.up if tick.solid}
+    assert set(solid) == {"0%", "80%", "100%"}
+    # 0.55 and its interval lie between the lines of reference as 0.55 lies between 0 and 1.
+    height = solid["0%"] - solid["100%"]
+    for place, kept in ((eap.dots[2].y, 0.55), (eap.dots[2].high, 0.63), (eap.dots[2].low, 0.47),
+                        (magnitude.dots[3].y, 0.9)):  # fmt: skip
+        assert place == pytest.approx(solid["0%"] - kept * height, abs=0.02)
+    assert f"50,{eap.dots[2].y:g}" in eap.paths[0].split()
+    assert f"50,{eap.dots[2].high:g}" in eap.bands[0].split()
+    assert f'points="{eap.paths[0]}"' in render(record)
+
+
+def test_a_refused_circuit_cuts_the_line_and_is_named_beside_the_curve(
+    record: CircuitRecord,
+) -> None:
+    magnitude = lines(record)[2]
+    assert [len(path.split()) for path in magnitude.paths] == [2, 3]
+    assert len(magnitude.dots) == 5
+    text = words_of(render(record))
+    assert "Not drawn, because refused: magnitude (1%)." in text
+    assert f"{WITHIN}; about 400 pairs would settle it." in text
+    assert "400 pairs would settle it" in " ".join(text_table(record).split())
+
+
+def test_a_circuit_far_below_the_corrupted_prompt_has_an_arrow_and_its_number(
+    record: CircuitRecord,
+) -> None:
+    far = lines(record)[3].dots[3]
+    assert (far.x, far.y, far.beyond, far.value) == (75.0, 100.0, "down", "−90%")
+    assert re.search(r'class="past"[^>]*>−90%</text>', render(record))
+    _, height = lines(record)[3].paths[0].split()[3].split(",")
+    assert float(height) > 100  # the line leaves the plot as steeply as it was measured
+
+
+def test_baselines_are_grey_and_attributions_have_colours_of_their_own(
+    record: CircuitRecord,
+) -> None:
+    assert [line.style for line in lines(record)] == ["hue0", "hue1", "dash0", "dash1"]
+    assert [line.tag for line in lines(record)] == [
+        "internals", "internals", "baseline, internals", "baseline, internals",
+    ]  # fmt: skip
+
+
+def test_the_knee_is_ringed_except_where_it_is_the_whole_model(record: CircuitRecord) -> None:
+    rings = [[dot.ring for dot in line.dots] for line in lines(record)]
+    assert rings[0] == ["", "", "dotted", "solid", "", ""]
+    assert rings[2] == ["", "", "", "solid", ""]
+    assert set(rings[3]) == {""}
+    html = render(record)
+    assert html.count('<circle class="knee "') == 3
+    assert html.count('<circle class="knee value"') == 2
+
+
+def test_what_there_is_none_of_is_not_written_as_a_number(record: CircuitRecord) -> None:
+    nothing = curve("eap", (0.0,) * 6, knee=None, knee_by_value=None, area=None, distance=None)
+    alone = record.model_copy(update={"curves": (nothing,), "twin": None})
+    _, table = next(
+        (a, b) for a, b in walk(drawn(alone).blocks) if getattr(b, "key", "") == "orders"
+    )
+    assert isinstance(table, Table)
+    cells = dict(zip((c.key for c in table.columns), table.rows[0].cells, strict=True))
+    assert [cells[k] for k in ("area", "distance", "knee", "knee-by-value")] == [
+        None, None, "none", "none",
+    ]  # fmt: skip
+    assert re.search(r"eap \(what eap does\) +– +– +none +none", text_table(alone))
+
+
+def test_edges_near_zero_are_said_to_be_so(record: CircuitRecord) -> None:
+    forest = next(
+        b for _, b in walk(drawn(record).blocks) if isinstance(b, Forest) and b.key == "forest"
+    )
+    # 0.21 is 1.5 standard errors of 0.14; 0.4021 is 2.7 of 0.15.
+    assert [track.role for track in forest.tracks] == ["ablation", "ablation", "baseline"]
+    score = drawn(record).numbers["edges/scores/a9.h1->logits/score"]
+    ends = (score.value, score.low, score.high)
+    assert ends == pytest.approx((-1.2345, -1.4745, -0.9945)) and score.unit == UNIT
+    text = words_of(render(record))
+    assert "1 of these 3 is within two standard errors of zero" in text
+    settled = record.model_copy(update={"top": record.top[:2], "twin": None})
+    assert "None of these is within two standard errors of zero" in words_of(render(settled))
+
+
+def test_an_edge_that_one_orbit_scored_has_no_interval(record: CircuitRecord) -> None:
+    alone = record.top[0].model_copy(update={"error": 0.0})
+    numbers = drawn(record.model_copy(update={"top": (alone,), "twin": None})).numbers
+    assert numbers["edges/scores/a9.h1->logits/score"].low is None
+
+
+def test_a_circuit_record_with_little_in_it_is_drawn_too(record: CircuitRecord) -> None:
+    bare = record.model_copy(update={"curves": (), "top": (), "text_notes": (), "twin": None})
+    assert_harmless(render(bare))
+    assert "Pairs of prompts: 64" in text_table(bare)
+    silent = record.model_copy(update={"curves": (curve("eap", (None,) * 6),), "twin": None})
+    assert placed(silent) is None
+    assert "every number was refused" in words_of(render(silent))
+    assert text_table(silent).count("refused [1]") == 6
+
+
+def test_a_size_that_one_order_lacks_is_a_dash_and_no_point(record: CircuitRecord) -> None:
+    some = record.curves[1].model_copy(update={"points": record.curves[1].points[:3]})
+    short = record.model_copy(update={"curves": (record.curves[0], some), "twin": None})
+    assert len(lines(short)[1].dots) == 3
+    assert f"sizes/kept/{EDGES}/eap" not in drawn(short).numbers
+
+
+def test_a_name_of_an_order_may_be_a_path(record: CircuitRecord) -> None:
+    given = curve("scores/mine.json", (0.1,) * 6)
+    numbers = drawn(record.model_copy(update={"curves": (given,)})).numbers
+    assert numbers["sizes/kept/1000/scores:mine.json"].value == 0.1
+
+
+def test_a_circuit_record_is_read_back(record: CircuitRecord, tmp_path: Path) -> None:
+    path = record.save(tmp_path / "circuit.json")
+    assert load_record(path) == record
+    assert render(load_record(path)) == render(record)
+    assert record.report(tmp_path / "circuit.html").read_text(encoding="utf-8") == render(record)
