@@ -61,7 +61,7 @@ MUTANTS = (
            "test_runner.py::test_an_edit_voids_what_ran_it_and_keeps_all_else_that_was_measured"),
     Mutant("evaluate/arrays.py", "if tuple(array.shape[: len(shapes[name])]) != shapes[name]:", "if False:",
            "test_runner.py::test_a_damaged_batch_is_named_set_aside_and_measured_again"),
-    Mutant("evaluate/arrays.py", "if arrays.keys() != shapes.keys():", "if not arrays.keys() >= shapes.keys():",
+    Mutant("evaluate/arrays.py", "if arrays.keys() != shapes.keys():", "if not arrays.keys() <= shapes.keys():",
            "test_runner.py::test_a_damaged_batch_is_named_set_aside_and_measured_again"),
     Mutant("evaluate/arrays.py", "if not bool(torch.isfinite(array).all()):", "if False:",
            "test_runner.py::test_scores_that_are_not_finite_are_an_error_and_are_not_kept"),

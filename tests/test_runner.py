@@ -171,6 +171,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
     "another batch's": of_another_batch,
     "resealed: other arrays": resealed(lambda arrays: {f"{n}x": a for n, a in arrays.items()}),
     "resealed: one more": resealed(lambda arrays: arrays | {"more": torch.zeros(1)}),
+    "resealed: one is missing": resealed(lambda arrays: dict(list(sorted(arrays.items()))[1:])),
     "resealed: rows are missing": resealed(first(lambda array: array[:-1])),
     "resealed: NaN": resealed(first(lambda array: array * float("nan"))),
     "resealed: infinite": resealed(first(lambda array: array + float("inf"))),
