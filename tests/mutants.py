@@ -80,7 +80,7 @@ MUTANTS = (
     Mutant("circuits/edges.py", "steps=1 if method == \"eap\" else steps", "steps=steps",
            "test_runner.py::test_other_methods_sites_models_and_texts_are_other_units"),
     Mutant("circuits/edges.py", "came + len(rows), total + one", "came + 1, total + one",
-           "test_runner.py::test_a_finished_batch_is_not_measured_twice"),
+           "test_edges.py::test_errors_are_those_of_means_over_orbits"),
     Mutant("circuits/__init__.py", "from unexplained.lazy import face as _face\n", "from unexplained.circuits import nodes\nfrom unexplained.lazy import face as _face\n",
            "test_runner.py::test_an_edit_voids_what_ran_it_and_keeps_all_else_that_was_measured"),
     Mutant("evaluate/activations.py", "if sum(self._bytes) <= ON_DISK:", "if True:",
