@@ -59,8 +59,14 @@ class Instrument:
 
 def of_record(record: Header) -> bytes:
     """A record as bytes, without the clock."""
-    said: dict[str, Any] = json.loads(record.to_json())
-    return json.dumps({k: v for k, v in said.items() if k not in CLOCK}, sort_keys=True).encode()
+    return json.dumps(without_clock(json.loads(record.to_json())), sort_keys=True).encode()
+
+
+def without_clock(said: Any) -> Any:
+    """A twin's record is in its model's and has a clock of its own."""
+    if isinstance(said, dict):
+        return {k: without_clock(v) for k, v in said.items() if k not in CLOCK}
+    return [without_clock(one) for one in said] if isinstance(said, list) else said
 
 
 def instruments() -> dict[str, Instrument]:
