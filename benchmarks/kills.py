@@ -29,10 +29,13 @@ import numpy as np
 import torch
 
 import unexplained as ux
+from unexplained.ablations import ABLATIONS
 from unexplained.assays.assay import assay as measure_assay
 from unexplained.assays.circuit import circuit as measure_circuit
 from unexplained.assays.rewrite import rewrite as measure_rewrite
 from unexplained.assays.sweep import sweep as measure_sweep
+from unexplained.circuits import attribute_nodes
+from unexplained.evaluate import Activations, observe
 from unexplained.ladder import train as training
 from unexplained.ladder.recipe import Recipe
 from unexplained.record import Header
@@ -60,8 +63,14 @@ class Instrument:
 
 def of_record(record: Header) -> bytes:
     """A record as bytes, without the clock."""
-    said: dict[str, Any] = json.loads(record.to_json())
-    return json.dumps({k: v for k, v in said.items() if k not in CLOCK}, sort_keys=True).encode()
+    return json.dumps(without_clock(json.loads(record.to_json())), sort_keys=True).encode()
+
+
+def without_clock(said: Any) -> Any:
+    """A twin's record is in its model's and has a clock of its own."""
+    if isinstance(said, dict):
+        return {k: without_clock(v) for k, v in said.items() if k not in CLOCK}
+    return [without_clock(one) for one in said] if isinstance(said, list) else said
 
 
 def instruments() -> dict[str, Instrument]:
@@ -89,7 +98,23 @@ def instruments() -> dict[str, Instrument]:
     def rewrite(folder: Path) -> bytes:
         return of_record(measure_rewrite(subject, few, draws=2, settings=once, folder=folder))
 
+    def scores(folder: Path) -> bytes:
+        """Of queries, keys, values, MLPs and neurons, a document at a time."""
+        sites = subject.sites("L*.H*.q L*.H*.k L*.H*.v L*.mlp L*.N*")
+        zero = ABLATIONS.get("zero")
+        fills = {site: zero.fit(Activations(()), [site], 0) for site in sites}
+        found = attribute_nodes(subject, few, fills, batch_tokens=48, folder=folder)
+        return found.values.tobytes()
+
+    def readings(folder: Path) -> bytes:
+        heads = ux.head_scores(subject, few, batch_tokens=48, folder=folder)
+        read = observe(subject, few, subject.sites("L*.H* L*.mlp"), batch_tokens=48, folder=folder)
+        values = [value.numpy().tobytes() for _, some in read.batches for value in some.values()]
+        return repr(heads).encode() + b"".join(values)
+
     return {
+        "scores": Instrument(scores),
+        "readings": Instrument(readings),
         "assay": Instrument(assay),
         "sweep": Instrument(sweep),
         "circuit": Instrument(circuit),

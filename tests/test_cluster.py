@@ -20,14 +20,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from arrays_kept import BATCHES, KINDS, right
 from test_assay import halves, subject_of, texts_of
 from tiny import tiny_model, tiny_subject, tiny_tokenizer, tokens
 from unexplained.errors import MeasurementError, SubjectError
 from unexplained.evaluate import AnotherModel, Condition, Edited, Other, evaluate, rayside, tray
 from unexplained.evaluate.cluster import RayWorkers, ray_workers
-from unexplained.evaluate.job import Task
 from unexplained.evaluate.shipping import Copy, pack, parts_of, unpack
 from unexplained.evaluate.tray import Tray
+from unexplained.evaluate.work import Task
 from unexplained.ledger import Ledger
 from unexplained.subject import Batch, Edit, Local, Subject, load
 from unexplained.text import Text
@@ -244,6 +245,25 @@ def test_where_every_worker_dies_the_unit_is_named_and_all_others_are_kept(
     )  # fmt: skip
     assert again.table.equals(whole.table)
     assert told == [2, 4, 6, 8, 10, 12]
+
+
+@pytest.mark.slow
+def test_two_workers_give_the_scores_and_readings_of_one_process_in_the_very_same_files(
+    kept: RayWorkers, tmp_path: Path
+) -> None:
+    for kind, measure in KINDS.items():
+        told: list[tuple[int, int]] = []
+        here, there = tmp_path / f"{kind}, here", tmp_path / f"{kind}, there"
+        assert measure(folder=here) == right(kind), kind
+        found = measure(
+            folder=there, workers=kept, progress=lambda *now, told=told: told.append(now)
+        )
+        assert found == right(kind), kind
+        assert told == [(i + 1, BATCHES) for i in range(BATCHES)], kind
+        every = [path for path in here.rglob("*") if path.is_file() and path.name != ".lock"]
+        assert len(every) == BATCHES + 1, kind
+        for path in every:
+            assert (there / path.relative_to(here)).read_bytes() == path.read_bytes(), (kind, path)
 
 
 def test_a_condition_that_gives_nan_is_the_error_that_it_is_in_one_process(

@@ -337,8 +337,8 @@ def test_how_the_work_is_cut_changes_nothing(
         subject = double_subject(name)
         with monkeypatch.context() as patch:
             whole = attribute_edges(subject, TEXT, method=method, steps=3, measure="loss")
-            patch.setattr("unexplained.circuits.edges.TOGETHER", 2)
-            patch.setattr("unexplained.circuits.edges.TAPE_TOKENS", 60)
+            patch.setattr("unexplained.circuits.edge_passes.TOGETHER", 2)
+            patch.setattr("unexplained.circuits.edge_passes.TAPE_TOKENS", 60)
             patch.setattr("unexplained.circuits.measures.ROWS", 2)
             cut = attribute_edges(subject, TEXT, method=method, steps=3, measure="loss")
         np.testing.assert_allclose(cut.mean, whole.mean, rtol=1e-8, atol=1e-12)
@@ -402,7 +402,7 @@ def test_what_has_no_edges_is_refused_and_says_why() -> None:
         attribute_edges(tiny_subject("llama"), TEXT, method="eap-ig-inputs", steps=0)
 
 
-def test_progress_counts_pairs() -> None:
+def test_progress_counts_batches() -> None:
     seen: list[tuple[int, int]] = []
     attribute_edges(
         tiny_subject("llama"),
@@ -410,7 +410,7 @@ def test_progress_counts_pairs() -> None:
         batch_pairs=2,
         progress=lambda done, of: seen.append((done, of)),
     )
-    assert seen == [(2, 5), (4, 5), (5, 5)]
+    assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_measuring_leaves_the_model_as_it_was() -> None:

@@ -48,7 +48,7 @@ def nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     # Not below the engine: `load` tries it on every model, and refuses what stands in its place.
     for name in ("run", "prefix"):
         monkeypatch.setattr(Subject, name, run)
-    monkeypatch.setattr("unexplained.circuits.edges.record", run)
+    monkeypatch.setattr("unexplained.circuits.edge_passes.record", run)
 
 
 @cache

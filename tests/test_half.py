@@ -108,16 +108,17 @@ def test_what_overflows_float16_is_named_with_the_advice_and_is_never_a_number()
     with torch.no_grad():
         subject.anatomy.layers[0].mlp.down_proj.weight.mul_(10_000.0)
     text = copies(subject)
-    for run in (
-        lambda: observe(subject, text, subject.sites("L0.mlp L1.H0.z")),
-        lambda: evaluate(subject, text, []),
-        lambda: ux.head_scores(subject, text),
-        lambda: measure_assay(subject, "L1.H0-1", text, settings=SETTINGS),
-        lambda: measure_assay(subject, "L1.H0-1", text, settings=SETTINGS, twin=False),
+    for run, where in (
+        (lambda: observe(subject, text, subject.sites("L0.mlp L1.H0.z")), "L0.mlp"),
+        (lambda: evaluate(subject, text, []), "intact"),
+        (lambda: ux.head_scores(subject, text), "L1.H0.pattern"),
+        (lambda: measure_assay(subject, "L1.H0-1", text, settings=SETTINGS), ""),
+        (lambda: measure_assay(subject, "L1.H0-1", text, settings=SETTINGS, twin=False), ""),
     ):
         with pytest.raises(MeasurementError) as error:
             run()
         assert "float32" in error.value.do and "NaN or infin" in error.value.found
+        assert where in error.value.asked
 
 
 def test_an_edit_beyond_the_range_of_the_models_type_is_refused() -> None:

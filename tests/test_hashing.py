@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import CodeType
@@ -16,20 +17,27 @@ import pytest
 
 import unexplained as ux
 from test_assay import make_text, subject_of
+from test_family import MERGES, WORDS, uniform
+from test_ladder import pydocs_like
 from unexplained import hashing
 from unexplained.ablations import ABLATIONS, record_for
 from unexplained.assays.assay import assay as measure_assay
 from unexplained.assays.circuit import circuit as measure_circuit
+from unexplained.assays.family import family as measure_family
 from unexplained.assays.rewrite import rewrite as measure_rewrite
 from unexplained.assays.sweep import sweep as measure_sweep
-from unexplained.evaluate import evaluate
+from unexplained.assays.tasks import Asked
+from unexplained.assays.tasks import tasks as measure_tasks
+from unexplained.circuits import attribute_edges, attribute_nodes
+from unexplained.evaluate import AnotherModel, Other, evaluate
+from unexplained.evaluate.arrays import ArrayWork
 from unexplained.evaluate.conditions import Condition, Intact, key, modules_of
-from unexplained.evaluate.job import Job, Task
+from unexplained.evaluate.job import Job
 from unexplained.evaluate.store import ENGINE
+from unexplained.evaluate.work import Task, Work
 from unexplained.explanations.carried import counted
 from unexplained.explanations.fit import Standing
 from unexplained.hashing import code_digest, code_of, digest, file_of, home_of
-from unexplained.ledger import Ledger
 from unexplained.testbeds import prompts
 from unexplained.testbeds.prompts import pairs_text
 from unexplained.testbeds.texts import repeated
@@ -57,27 +65,33 @@ def test_the_engines_code_is_not_what_reads_its_ledgers_or_makes_its_conditions(
     assert (PACKAGE / room).exists() or (PACKAGE / f"{room}.py").exists()
 
 
+Traced = list[tuple[Task, Work[Any], set[str]]]
+
+
 @pytest.fixture
-def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Task, Job, set[str]]]]:
-    """Every unit that is measured, with the files of this package that ran meanwhile."""
-    found: list[tuple[Task, Job, set[str]]] = []
-    measure = Job.do
+def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[Traced]:
+    """Every unit that is measured, of any kind, with the files of this package that ran meanwhile."""
+    found: Traced = []
 
-    def do(self: Job, task: Task) -> Ledger:
-        files: set[str] = set()
+    def tracing(measure: Callable[[Any, Task], Any]) -> Callable[[Any, Task], Any]:
+        def do(self: Any, task: Task) -> Any:
+            files: set[str] = set()
 
-        def seen(frame: Any, event: str, argument: object) -> None:
-            if event == "call":
-                files.add(frame.f_code.co_filename)
+            def seen(frame: Any, event: str, argument: object) -> None:
+                if event == "call":
+                    files.add(frame.f_code.co_filename)
 
-        sys.setprofile(seen)
-        try:
-            return measure(self, task)
-        finally:
-            sys.setprofile(None)
-            found.append((task, self, files))
+            sys.setprofile(seen)
+            try:
+                return measure(self, task)
+            finally:
+                sys.setprofile(None)
+                found.append((task, self, files))
 
-    monkeypatch.setattr(Job, "do", do)
+        return do
+
+    for kind in (Job, ArrayWork):
+        monkeypatch.setattr(kind, "do", tracing(kind.do))
     yield found
 
 
@@ -89,20 +103,27 @@ def files_of_claims(condition: Condition) -> set[str]:
     return {code.co_filename for code in codes}
 
 
-def require_inside(traced: list[tuple[Task, Job, set[str]]]) -> set[str]:
+def require_inside(traced: Traced) -> set[str]:
     """Every file that ran is in the digest of the unit; gives all that ran."""
     everything: set[str] = set()
     assert traced
-    for task, job, files in traced:
-        asked: list[Condition] = [c for c in job.conditions if c.name in task.names]
-        modules = {name for one in asked for name in modules_of(one)}
-        known = {str(file_of(name)) for name in code_of([ENGINE, *modules])}
+    for task, work, files in traced:
+        some = work.conditions
+        if isinstance(work, Job):
+            some = tuple(c for c in some if c.name in task.names)
+        modules = {name for one in some for name in modules_of(one)}
+        known = {str(file_of(name)) for name in code_of([work.engine, *modules])}
         # What a claim says is in its fingerprint, helpers and all (`explanations.carried`).
-        known |= {file for one in asked for file in files_of_claims(one)}
+        known |= {file for one in some for file in files_of_claims(one)}
         ran = {file for file in files if file.startswith(str(PACKAGE))}
-        assert ran <= known, sorted(ran - known)
+        assert ran <= known, (type(work), sorted(ran - known))
         everything |= ran
     return {str(Path(file).relative_to(PACKAGE)) for file in everything}
+
+
+def kinds_of(traced: Traced) -> set[str]:
+    """The modules by which units were measured."""
+    return {work.engine.removeprefix("unexplained.") for _, work, _ in traced}
 
 
 def copies(name: str = "strict_induction", documents: int = 12) -> tuple[ux.Subject, ux.Text]:
@@ -111,7 +132,7 @@ def copies(name: str = "strict_induction", documents: int = 12) -> tuple[ux.Subj
     return subject, make_text("copies", subject, tokens, tokens, second_copy=13)
 
 
-def test_an_assays_code_is_inside(traced: list[tuple[Task, Job, set[str]]]) -> None:
+def test_an_assays_code_is_inside(traced: Traced) -> None:
     subject, text = copies()
     measure_assay(subject, "L1.H0", text, settings=SETTINGS)
     ran = require_inside(traced)
@@ -120,25 +141,29 @@ def test_an_assays_code_is_inside(traced: list[tuple[Task, Job, set[str]]]) -> N
 
 
 @pytest.mark.parametrize("ablation", ["zero", "mean", "position mean", "resample"])
-def test_a_sweeps_code_is_inside(traced: list[tuple[Task, Job, set[str]]], ablation: str) -> None:
+def test_a_sweeps_code_is_inside(traced: Traced, ablation: str) -> None:
     subject, text = copies()
     measure_sweep(subject, "L*.H*", text, ablation=ablation, settings=SETTINGS)
     assert f"ablations/{ablation.replace(' ', '_')}.py" in require_inside(traced)
 
 
 def test_a_patching_sweeps_and_a_circuits_code_is_inside(
-    traced: list[tuple[Task, Job, set[str]]],
+    traced: Traced,
 ) -> None:
     subject, _ = subject_of("soft_induction")
     text = pairs_text("slots", prompts.other_slot, orbits=10, fit_orbits=8)
     measure_sweep(subject, "L*.H*", text, ablation="patch", measure="logit difference",
              settings=SETTINGS)  # fmt: skip
     measure_circuit(subject, text, methods=("eap",), sizes=(0.1, 1.0), draws=1, settings=SETTINGS)
-    assert {"ablations/patch.py", "circuits/running.py"} <= require_inside(traced)
+    assert {"ablations/patch.py", "circuits/running.py", "circuits/edges.py", "circuits/paths.py",
+            "circuits/magnitude.py", "subject/gradients.py"} <= require_inside(traced)  # fmt: skip
+    assert kinds_of(traced) == {
+        "evaluate.job", "evaluate.activations", "circuits.edges", "circuits.magnitude",
+    }  # fmt: skip
 
 
 def test_a_rewritings_and_a_programs_code_is_inside(
-    traced: list[tuple[Task, Job, set[str]]],
+    traced: Traced,
 ) -> None:
     @ux.explanation(gives="logits", reads=["tokens"])
     def silent(view: Any) -> Any:
@@ -148,6 +173,88 @@ def test_a_rewritings_and_a_programs_code_is_inside(
     subject, text = copies()
     measure_rewrite(subject, text, programs=[silent], settings=SETTINGS, draws=1)
     assert "explanations/program.py" in require_inside(traced)
+
+
+def test_a_sweeps_code_with_attribution_as_a_control_variate_is_inside(traced: Traced) -> None:
+    subject, text = copies(documents=40)
+    ux.sweep(subject, "L*.H*", text, method="control variates", settings=SETTINGS)
+    assert {"circuits/nodes.py", "circuits/measures.py"} <= require_inside(traced)
+    assert kinds_of(traced) == {"evaluate.job", "evaluate.activations", "circuits.nodes"}
+
+
+@pytest.mark.parametrize("method", ["eap", "eap-ig-inputs", "eap-ig-activations"])
+def test_an_edge_attributions_code_is_inside(traced: Traced, method: Any) -> None:
+    subject, _ = subject_of("soft_induction")
+    text = pairs_text("slots", prompts.other_slot, orbits=10, fit_orbits=8)
+    attribute_edges(subject, text, method=method, steps=2)
+    assert {"circuits/edge_passes.py", "circuits/graph.py"} <= require_inside(traced)
+
+
+@pytest.mark.parametrize("ablation", ["zero", "mean", "position mean", "resample", "patch"])
+@pytest.mark.parametrize("method", ["atp", "atp*"])
+def test_a_node_attributions_code_is_inside(traced: Traced, ablation: str, method: Any) -> None:
+    if ablation == "patch":
+        subject, _ = subject_of("soft_induction")
+        text = pairs_text("slots", prompts.other_slot, orbits=10, fit_orbits=8)
+    else:
+        subject, text = copies()
+    kind, sites = ABLATIONS.get(ablation), subject.sites("L*.H* L0.mlp")
+    fill = kind.fit(record_for(kind, subject, text, sites), sites, 0)
+    attribute_nodes(subject, text, dict.fromkeys(sites, fill), method=method)
+    assert f"ablations/{ablation.replace(' ', '_')}.py" in require_inside(traced)
+
+
+def test_the_scores_of_heads_and_their_gains_are_inside(traced: Traced) -> None:
+    subject, text = copies()
+    scores = ux.head_scores(subject, text, twin=subject.twin(0))
+    ux.with_gains(subject, text, scores, 2, settings=SETTINGS)
+    assert "explanations/patterns.py" in require_inside(traced)
+    assert kinds_of(traced) == {
+        "evaluate.job", "evaluate.activations", "explanations.attending",
+    }  # fmt: skip
+
+
+def test_the_code_of_sizes_is_inside(traced: Traced) -> None:
+    subject, text = copies()
+    models = {subject: 1.0, subject.twin(1): 2.0, subject.twin(2): 4.0}
+    ux.sizes(models, text, explanations=[ux.LIBRARY.get("strict_induction")], settings=SETTINGS)
+    assert {"explanations/fit.py", "ablations/mean.py"} <= require_inside(traced)
+    assert {work.subject.name for _, work, _ in traced} == {one.name for one in models}
+
+
+def test_the_code_of_tasks_is_inside(traced: Traced) -> None:
+    subject, text = copies()
+    weaker = [Other("twin", AnotherModel(subject.twin(1)))]
+    measure_tasks(subject, [Asked("copies", text)], "L1.H0", weaker=weaker, settings=SETTINGS)
+    assert {"evaluate/conditions.py", "explanations/fit.py"} <= require_inside(traced)
+
+
+def test_the_code_of_a_gap_with_claims_is_inside(traced: Traced) -> None:
+    names = ("rung-2", "rung-1", "rung-2-seed-1", "rung-1-seed-1")
+    strong, weak, *second = (ux.load(name, device="cpu") for name in names)
+    text = pydocs_like(strong)
+    text = replace(text, eval=text.eval[:12], fit=text.eval[:12])
+    ux.gap(strong, weak, text, sites="L1.H0", chosen_by=tuple(second), settings=SETTINGS)
+    ran = require_inside(traced)
+    assert {"explanations/library/strict_induction.py", "evaluate/activations.py"} <= ran
+
+
+def test_the_code_of_a_family_is_inside(
+    traced: Traced, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNEXPLAINED_CACHE", str(tmp_path / "cache"))
+    rng, place = np.random.default_rng(0), tmp_path / "prose.txt"
+    passages = [" ".join(rng.choice(WORDS.split(), 60)) + "\n" + "x" * 1900 for _ in range(80)]
+    place.write_text("\n\n".join(passages), "utf-8")
+    members = [
+        ux.Member(
+            f"{count} merges", partial(uniform, f"{count} merges", MERGES[:count]), 10.0**count
+        )
+        for count in (0, 3, 7)
+    ]
+    measure_family(members, str(place), documents=8, characters=200, settings=SETTINGS)
+    require_inside(traced)
+    assert {work.subject.name for _, work, _ in traced} == {one.name for one in members}
 
 
 MODULES = (ENGINE, "unexplained.ablations.mean", "unexplained.explanations.fit")
@@ -178,7 +285,7 @@ KEEPING = {
     "ablations/zero.py": ("def ", "NOTHING = 1\n\n\ndef "),
     "evaluate/score.py": ('"""', '"""Other words. '),
     "subject/run.py": ("from __future__", "# a remark\nfrom __future__"),
-    "evaluate/evaluate.py": ("it was fitted to another model", "it is of another model"),
+    "evaluate/runner.py": ("it was fitted to another model", "it is of another model"),
 }
 CHANGING = {
     "evaluate/score.py": ("\nimport", "\nNOTHING = 1\nimport", "111"),

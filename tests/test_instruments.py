@@ -15,7 +15,8 @@ import pytest
 import unexplained as ux
 from unexplained.errors import MeasurementError, UnexplainedError
 from unexplained.evaluate.evaluate import in_process
-from unexplained.evaluate.job import Job, Task
+from unexplained.evaluate.job import Job
+from unexplained.evaluate.work import Task, Work
 from unexplained.ledger import Ledger
 from unexplained.record import Record, load_record
 from unexplained.report import markdown, render, text_table
@@ -219,3 +220,16 @@ def test_importing_every_instrument_imports_no_torch() -> None:
         "assert 'torch' not in sys.modules and 'scipy' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_circuit_is_scored_and_measured_by_the_runs_workers(
+    subject: ux.Subject, text: ux.Text
+) -> None:
+    given: set[str] = set()
+
+    def watching(work: Work[Any], tasks: Sequence[Task]) -> Iterator[tuple[Task, Any]]:
+        given.add(type(work).__module__.removeprefix("unexplained."))
+        yield from in_process(work, tasks)
+
+    called(INSTRUMENTS.get("circuit"), subject, text, workers=watching)
+    assert given == {"circuits.edges", "circuits.magnitude", "evaluate.job"}

@@ -21,7 +21,7 @@ from kinds import TEXT, conditions, opened, zeroed
 from tiny import tiny_model
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import evaluate
-from unexplained.evaluate.kept import packed
+from unexplained.evaluate.kept import load, packed
 from unexplained.evaluate.store import Store, require_folder
 from unexplained.ledger import Ledger
 from unexplained.subject import Subject
@@ -112,7 +112,7 @@ def resealed(change: Callable[[pa.Table], pa.Table]) -> Callable[[Path], None]:
         table = pq.read_table(path)
         about = json.loads(table.schema.metadata[b"unexplained"])
         store = Store(path.parent, about["circumstances"])
-        path.write_bytes(packed(change(table), about, store._kept_as(path.name)))
+        store.write(path.name, packed(change(table), about))
 
     return damage
 
@@ -303,7 +303,7 @@ def test_of_300_bits_that_flip_none_goes_unnoticed(
             found = measure(folder)
             assert found.table.equals(right().table) and found.tokens.equals(right().tokens)
         else:
-            store_of(store).load(asked_for(path), {}, ())
+            load(store_of(store), asked_for(path), {}, ())
         if len(notes()) == before:
             silent.append((path.name, place, bit))
         for aside in store.glob("*.damaged*"):
@@ -321,12 +321,15 @@ def store_of(folder: Path) -> Store:
 
 
 def asked_for(path: Path):  # type: ignore[no-untyped-def]
-    from unexplained.evaluate.evaluate import _unit, _with_intact
+    from unexplained.evaluate.evaluate import _with_intact
     from unexplained.evaluate.job import MEMORY, Job
 
     wanted = tuple(_with_intact(conditions()))
-    job = Job(subject(), TEXT, "eval", wanted, frozenset(KEEP), "all", BATCH, MEMORY)
-    units = [_unit(job, number) for number in range(len(job.plans))]
+    job = Job(
+        subject=subject(), text=TEXT, part="eval", conditions=wanted, keep_tokens=frozenset(KEEP),
+        measure="all", batch_tokens=BATCH, memory=MEMORY,
+    )  # fmt: skip
+    units = [job.asked(number) for number in range(len(job.plans))]
     return next(unit for unit in units if path.name.startswith(unit.unit))
 
 

@@ -151,6 +151,7 @@ from unexplained.ablations.resample import Resample
 from unexplained.donors import donors_for
 from unexplained.evaluate import evaluate, observe
 from unexplained.evaluate.conditions import modules_of
+from unexplained.record.blocks import Table, walk
 
 out = Path(sys.argv[1])
 subject = ux.load("testbed:dummy_bed")
@@ -174,7 +175,8 @@ command("assay", "testbed:dummy_bed", "--heads", "L1.H0", "--text", "testbed:dum
         "--explanation", "dummy_rule", "--explanation", "dummy_part:3", *size, "--singles", "0",
         "--no-twin")
 record = ux.load_record(out / "r.json")
-names = {row.name for row in record.texts[0].rows}
+tables = [block for _, block in walk(record.blocks) if isinstance(block, Table)]
+names = {row.name for table in tables for row in table.rows}
 assert {"dummy rule", "dummy part of 3", "dummy_halved"} <= names, names
 command("sweep", "testbed:dummy_bed", "L1.H*", "--text", "dummy_words", "--ablation", "dummy_halved", *size)
 command("sweep", "testbed:dummy_bed", "L1.H*", "--text", "dummy_turns", "--documents", "12", "--no-gate")

@@ -15,8 +15,10 @@ from unexplained.ablations import ABLATIONS
 from unexplained.errors import TextError
 from unexplained.evaluate import evaluate, observe
 from unexplained.evaluate.conditions import Edited
-from unexplained.evaluate.job import Job, Task
+from unexplained.evaluate.job import Job
+from unexplained.evaluate.work import Task
 from unexplained.ledger import Ledger
+from unexplained.record.blocks import Table, walk
 from unexplained.subject import Subject
 from unexplained.testbeds import prompts
 from unexplained.testbeds.prompts import pairs_text
@@ -201,9 +203,10 @@ def test_what_is_no_stratum_is_refused_by_name(
 def test_an_assay_shows_a_users_stratum_beside_the_others(subject: Subject, tmp_path: Path) -> None:
     text = made(subject, documents=16).with_strata({"evenness": evenness})
     record = ux.assay(subject, "L1.H0", text, settings=SETTINGS, twin=False)
-    (result,) = record.texts
-    shown = result.row("strict induction").strata
-    assert {key for key in shown if "evenness" in str(key)}
+    tables = [block for _, block in walk(record.blocks) if isinstance(block, Table)]
+    (mine,) = (table for table in tables if table.key == "evenness")
+    assert {column.heading for column in mine.columns} == {"even", "odd"}
+    assert "strict induction" in {row.name for row in mine.rows}
     page = tmp_path / "page.html"
     record.report(page)
     assert "evenness" in page.read_text(encoding="utf-8")

@@ -12,6 +12,7 @@ import pytest
 
 from unexplained import fetch
 from unexplained.errors import FetchError, MeasurementError, RecordError, UnexplainedError
+from unexplained.evaluate.kept import save
 from unexplained.evaluate.store import Store, run_folder
 from unexplained.ledger import Ledger
 from unexplained.places import require_apart, require_writable, write_whole
@@ -61,7 +62,7 @@ KINDS = (
 
 
 def write_unit(place: Path) -> None:
-    Store(place, {}).save("unit", Ledger.empty(), {})
+    save(Store(place, {}), "unit", Ledger.empty(), {})
 
 
 def hold(place: Path) -> None:

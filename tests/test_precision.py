@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,15 @@ def test_who_goes_on_with_kept_work_takes_the_product_that_it_took(tmp_path: Pat
     assert "took oneDNN" in kept_under("oneDNN", tmp_path)
 
 
+def test_work_that_other_code_kept_says_nothing_of_products(tmp_path: Path) -> None:
+    """It is measured again anyway."""
+    kept_under("oneDNN", tmp_path)
+    (place,) = tmp_path.glob("*/measured.json")
+    about = json.loads(place.read_text())
+    place.write_text(json.dumps(about | {"code": "0" * 16}))
+    assert "took default" in kept_under("default", tmp_path)
+
+
 def test_a_sweep_fits_its_fills_by_the_product_that_kept_work_took(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,9 +190,9 @@ def test_a_sweep_fits_its_fills_by_the_product_that_kept_work_took(
     found, notes, units = [], [], []
     fitted = []
 
-    def seen(ablation: Ablation, subject: Subject, *others: object) -> Activations:
+    def seen(ablation: Ablation, subject: Subject, *others: object, **more: object) -> Activations:
         fitted.append(subject.precision.setting)
-        return record_for(ablation, subject, *others)
+        return record_for(ablation, subject, *others, **more)
 
     # Whether low bits differ depends on the processor; by which product they came about does not.
     monkeypatch.setattr(running, "record_for", seen)

@@ -14,6 +14,8 @@ from test_assay import make_text, subject_of
 from test_donors import by_hash, long_enough
 from tiny import VOCABULARY, tiny_subject
 from unexplained.ablations import ABLATIONS
+from unexplained.assays.assay import assay as measure_assay
+from unexplained.assays.rewrite import rewrite as measure_rewrite
 from unexplained.donors.fixed import Fixed
 from unexplained.errors import ExplanationError
 from unexplained.evaluate import evaluate, observe
@@ -195,7 +197,9 @@ def test_an_assay_takes_a_projection_like_any_explanation_with_its_controls(
     text = make_text("copies", planted, irregular(rng, 24, 40), irregular(rng, 24, 40))
     strict = LIBRARY.get("strict_induction")
     claims = [Projection(8), strict, Projection(48)]
-    record = ux.assay(planted, "L1.H0", text, explanations=claims, settings=SETTINGS, twin=True)
+    record = measure_assay(
+        planted, "L1.H0", text, explanations=claims, settings=SETTINGS, twin=True
+    )
     (result,) = record.texts
     rows = {row.name: row for row in result.rows}
     assert all(check.holds for check in record.checks)
@@ -287,12 +291,12 @@ def test_gaps_and_rewritings_take_a_projection_too() -> None:
         explanations=[Projection(64)], settings=SETTINGS,
     )  # fmt: skip
     assert "projection on 64 directions" in str(record)
-    rewritten = ux.rewrite(
+    rewritten = measure_rewrite(
         planted, text, "L1.H0-1", explanations=[Projection(48)], settings=SETTINGS
     )
     assert {choice.explanation for choice in rewritten.choices} >= {"projection on 48 directions"}
     with pytest.raises(ExplanationError, match="as a program"):
-        ux.rewrite(planted, text, programs=[Projection(48)])  # type: ignore[list-item]
+        measure_rewrite(planted, text, programs=[Projection(48)])  # type: ignore[list-item]
 
 
 def test_the_map_that_prices_a_fit_is_fitted_over_the_same_control_as_the_claim() -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from unexplained.errors import UnexplainedError
 from unexplained.evaluate import Activations, Edited, observe
-from unexplained.evaluate.evaluate import Progress
+from unexplained.evaluate.runner import Progress, Workers, in_process
 from unexplained.registry import Registry
 from unexplained.sites import Site
 from unexplained.subject import Edit, Subject
@@ -69,16 +70,23 @@ def record_for(
     text: Text,
     sites: Sequence[Site],
     progress: Progress = lambda done, total: None,
+    *,
+    folder: Path | None = None,
+    workers: Workers = in_process,
 ) -> Activations:
     """Run the model where an ablation is fitted and keep the values at some sites.
+
+    What is read is kept in the folder, if there is one, and found again (`observe`).
 
     Raises:
         TextError: It is fitted on corrupted prompts and the text has none.
     """
     values = [value_site(site) for site in sites]
-    if ablation.fits_on == "corrupted":
-        return observe(subject, text.swapped(), values, part="eval", progress=progress)
-    return observe(subject, text, values, progress=progress)
+    corrupted = ablation.fits_on == "corrupted"
+    return observe(
+        subject, text.swapped() if corrupted else text, values, part="eval" if corrupted else "fit",
+        folder=folder, workers=workers, progress=progress,
+    )  # fmt: skip
 
 
 def value_site(site: Site) -> Site:

@@ -227,6 +227,7 @@ def _observe(job: _Job, subject: Subject, explanations: Sequence[StandIn]) -> Ac
         subject,
         job.text,
         list(dict.fromkeys(needed)),
+        folder=job.folder,
         progress=lambda done, total: job.say(
             f"reading the fit part of {job.text.name}", done, total
         ),

@@ -25,6 +25,7 @@ from unexplained.bars.paired import Paired, paired
 from unexplained.bars.recovered import INTACT
 from unexplained.circuits.edges import By, EdgeScores, Method, attribute_edges, require_edges
 from unexplained.circuits.graph import CircuitError, Graph
+from unexplained.circuits.magnitude import edge_sizes
 from unexplained.circuits.orders import Order, conditions_of, given_orders, without_thought
 from unexplained.circuits.running import Circuits, require_sums
 from unexplained.errors import (
@@ -36,6 +37,7 @@ from unexplained.errors import (
     require_once,
 )
 from unexplained.evaluate import evaluate
+from unexplained.evaluate.runner import Workers, in_process
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import CircuitRecord, Curve, EdgeScore, Number, Point
 from unexplained.shares import percent
@@ -84,6 +86,7 @@ def circuit(
     twin: bool = True,
     settings: Settings = Settings(),  # noqa: B008  (frozen)
     folder: Path | None = None,
+    workers: Workers = in_process,
     keep_scores: Callable[[Method, EdgeScores], None] = lambda method, scores: None,
     say: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> CircuitRecord:
@@ -103,6 +106,7 @@ def circuit(
             what it takes is in its own record.
         settings: Level, resamples and seed.
         folder: What is finished is kept here and found again.
+        workers: Who does the work: this process, or those of a cluster.
         keep_scores: Given every method's scores, to export them.
         say: Told about progress.
 
@@ -131,7 +135,7 @@ def circuit(
             "(gated=False; --no-gate).",
         )
     require_folder(folder, subject)
-    job = _Job(subject, text, graph, methods, steps, by, sizes, settings, folder, say)
+    job = _Job(subject, text, graph, methods, steps, by, sizes, settings, folder, workers, say)
     record = _recorded(job, draws=draws, given=given, gated=gated, keep_scores=keep_scores)
     if not twin:
         return record
@@ -155,6 +159,7 @@ class _Job:
     sizes: Sequence[float]
     settings: Settings
     folder: Path | None
+    workers: Workers
     say: Callable[[str, int, int], None]
 
 
@@ -175,17 +180,17 @@ def _recorded(
     scores = {}
     for method in job.methods:
         scores[method] = attribute_edges(
-            subject, text, method=method, steps=job.steps, part="fit",
-            progress=partial(job.say, f"scoring edges by {method}"),
+            subject, text, method=method, steps=job.steps, part="fit", folder=job.folder,
+            workers=job.workers, progress=partial(job.say, f"scoring edges by {method}"),
         )  # fmt: skip
         keep_scores(method, scores[method])
     orders = [
         *(Order(m, SAYS[m], "attribution", (s.ranking(by=job.by),)) for m, s in scores.items()),
         *given_orders(given, graph, job.by),
-        *(without_thought(subject, text, graph, draws, job.settings.seed) if draws else ()),
+        *(_without_thought(job, draws) if draws else ()),
     ]
     counts = counts_of(job.sizes, graph.edges)
-    reading = _measured(subject, text, graph, orders, counts, job.settings, job.folder, job.say)
+    reading = _measured(job, orders, counts)
     curves = tuple(reading.curve(order, counts, graph.edges) for order in orders)
     return CircuitRecord(
         title=f"Circuits for {text.name} in {subject.name}",
@@ -240,24 +245,26 @@ def _require_given(
     require_once("order of edges", [*methods, *given, "magnitude", "random"])
 
 
-def _measured(
-    subject: Subject,
-    text: Text,
-    graph: Graph,
-    orders: Sequence[Order],
-    counts: Sequence[int],
-    settings: Settings,
-    folder: Path | None,
-    say: Callable[[str, int, int], None],
-) -> _Reading:
-    """Run the circuits and the corrupted prompts."""
-    conditions, names = conditions_of(Circuits(subject, graph), orders, counts)
-    ledger = evaluate(
-        subject, text, conditions, measure="margin", folder=folder, batch_tokens=BATCH_TOKENS,
-        progress=partial(say, "running circuits"),
+def _without_thought(job: _Job, draws: int) -> list[Order]:
+    size = edge_sizes(
+        job.subject, job.text, part="fit", folder=job.folder, workers=job.workers,
+        progress=partial(job.say, "sizes of what differs between the prompts"),
     )  # fmt: skip
-    other = evaluate(subject, text.swapped(), [], measure="margin", folder=folder)
-    return _Reading(ledger, other, names, settings)
+    return without_thought(size, job.graph, draws, job.settings.seed)
+
+
+def _measured(job: _Job, orders: Sequence[Order], counts: Sequence[int]) -> _Reading:
+    """Run the circuits and the corrupted prompts."""
+    subject, text = job.subject, job.text
+    conditions, names = conditions_of(Circuits(subject, job.graph), orders, counts)
+    ledger = evaluate(
+        subject, text, conditions, measure="margin", folder=job.folder, batch_tokens=BATCH_TOKENS,
+        workers=job.workers, progress=partial(job.say, "running circuits"),
+    )  # fmt: skip
+    other = evaluate(
+        subject, text.swapped(), [], measure="margin", folder=job.folder, workers=job.workers
+    )
+    return _Reading(ledger, other, names, job.settings)
 
 
 def _top(scores: EdgeScores, by: By) -> tuple[EdgeScore, ...]:

@@ -138,7 +138,8 @@ def _attributed(job: Sweeping, sites: Sequence[Site], units: Sequence[str]) -> n
     """AtP of every component, (component, document)."""
     fills = {site: job.kind.fit(job.recorded, (site,), job.settings.seed) for site in sites}
     found = attribute_nodes(
-        job.subject, job.text, fills, measure=GRADIENTS[job.measure.name],
+        job.subject, job.text, fills, measure=GRADIENTS[job.measure.name], folder=job.folder,
+        workers=job.workers,
         progress=lambda done, total: job.say("attribution on all documents", done, total),
     )  # fmt: skip
     order = [found.documents.index(unit) for unit in units]

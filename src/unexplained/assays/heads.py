@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from unexplained.ablations import ABLATIONS, value_site
 from unexplained.bars import context_gain
 from unexplained.errors import MeasurementError, require_count
 from unexplained.evaluate import evaluate, observe
-from unexplained.evaluate.batches import plan
-from unexplained.evaluate.evaluate import BATCH_TOKENS, Progress
-from unexplained.explanations import patterns
+from unexplained.evaluate.evaluate import BATCH_TOKENS, Progress, Workers, in_process
+from unexplained.explanations.attending import attention_on_targets
 from unexplained.record import HeadScore
 from unexplained.sites import Site
 from unexplained.stats import Settings
 from unexplained.study.asked import components, require_folder, require_tokens
-from unexplained.subject import Edit, Local, Subject
+from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
 from unexplained.text.named import read_text
-
-RULES: dict[str, Callable[[Tensor], Tensor]] = {
-    "induction": patterns.after_earlier_occurrence,
-    "previous_token": patterns.previous,
-    "duplicate_token": patterns.earlier_occurrence,
-}
-"""Where each rule would attend, (batch, to, from)."""
-
-
-@dataclass
-class _Share:
-    """Running totals of attention on a rule's targets, by (layer, head)."""
-
-    attention: Tensor
-    rows: float = 0.0
 
 
 @neutrally
@@ -50,6 +29,8 @@ def head_scores(
     *,
     twin: Subject | None = None,
     batch_tokens: int = BATCH_TOKENS,
+    folder: Path | None = None,
+    workers: Workers = in_process,
     progress: Progress = lambda done, total: None,
 ) -> tuple[HeadScore, ...]:
     """Score all heads on a text's eval part, strongest induction first.
@@ -64,10 +45,13 @@ def head_scores(
         text: Repeated random tokens (`text("repeats", …)`) for the usual scores.
         twin: A random-weight model of the same shape, scored beside it.
         batch_tokens: Padded tokens per batch.
+        folder: Where finished batches are kept and found again.
+        workers: Who does the work: this process, or those of a cluster.
         progress: Told about every finished batch.
 
     Raises:
-        MeasurementError: The twin is of other sizes, or a pattern is not finite.
+        MeasurementError: The twin is of other sizes, a pattern is not finite, or what is finished
+            cannot be kept.
         TextError: The text has no documents, or is of another model's tokens.
     """
     require_count("batch_tokens", batch_tokens, least=1)
@@ -79,8 +63,13 @@ def head_scores(
                 "Make it of the model: subject.twin(seed).",
             )  # fmt: skip
         require_tokens(twin, text, "eval")
-    scores = _scores(subject, text, batch_tokens, progress)
-    other = _scores(twin, text, batch_tokens, progress) if twin is not None else None
+    require_folder(folder, subject)
+    read = partial(
+        attention_on_targets, text=text, batch_tokens=batch_tokens, folder=folder, workers=workers,
+        progress=progress,
+    )  # fmt: skip
+    scores = read(subject)
+    other = read(twin) if twin is not None else None
     shape = subject.shape
     found = [
         HeadScore(
@@ -145,54 +134,13 @@ def with_gains(
     subject.require_full_precision("The gain in context of single heads")
     require_tokens(subject, text, "eval", "fit")
     require_folder(folder, subject)
-    recorded = observe(subject, text, [value_site(site) for site in sites])
+    recorded = observe(subject, text, [value_site(site) for site in sites], folder=folder)
     mean = ABLATIONS.get("mean")
     conditions = [mean.fit(recorded, [site], settings.seed).condition(str(site)) for site in sites]
     ledger = evaluate(subject, text, conditions, folder=folder, progress=progress)
     found = context_gain(ledger, chosen, settings=settings)
     lost = found.lost if found else {}
     return tuple(score.model_copy(update={"gain_lost": lost.get(score.site)}) for score in scores)
-
-
-def _scores(
-    subject: Subject, text: Text, batch_tokens: int, progress: Progress
-) -> dict[str, Tensor]:
-    shape = subject.shape
-    totals = {
-        rule: _Share(torch.zeros(shape.layers, shape.heads, dtype=torch.float64)) for rule in RULES
-    }
-    plans = plan(text.eval, batch_tokens)
-    for number, batch_plan in enumerate(plans):
-        batch = batch_plan.batch(subject.device)
-        masks = {}
-        for rule, where in RULES.items():
-            targets = (where(batch.tokens) > 0) & batch.valid[:, :, None]
-            masks[rule] = targets.float()
-            totals[rule].rows += float(targets.any(-1).sum())
-        sites = [
-            Site(layer, "H", head, "pattern")
-            for layer in range(shape.layers)
-            for head in range(shape.heads)
-        ]
-        subject.run(batch, [Edit(site, _watcher(masks, totals)) for site in sites])
-        progress(number + 1, len(plans))
-    return {rule: share.attention / max(share.rows, 1.0) for rule, share in totals.items()}
-
-
-def _watcher(
-    masks: dict[str, Tensor], totals: dict[str, _Share]
-) -> Callable[[Local], Tensor | None]:
-    def watch(local: Local) -> None:
-        for rule, mask in masks.items():
-            attention = float((local.value * mask).sum())
-            if not math.isfinite(attention):
-                raise MeasurementError(
-                    f"The attention of {local.site}", "it is NaN or infinite",
-                    "Load the model in float32.",
-                )  # fmt: skip
-            totals[rule].attention[local.site.layer, local.site.index] += attention
-
-    return watch
 
 
 def scored(
@@ -221,7 +169,7 @@ def scored(
         block=max((one.block for one in texts), default=128), seed=settings.seed,
     )  # fmt: skip
     scores = head_scores(
-        subject, text, twin=subject.twin(settings.seed) if twin else None,
+        subject, text, twin=subject.twin(settings.seed) if twin else None, folder=folder,
         progress=partial(say, f"scoring every head on {text.name}"),
     )  # fmt: skip
     return with_gains(

@@ -96,7 +96,10 @@ def choose(
         *(s for e in explanations for s in e.observes(heads, subject.shape)),
         *(site.component.at("z") if site.part == "H" else site for site in sites),
     ]
-    activations = observe(subject, text, list(dict.fromkeys(observed)))
+    activations = observe(
+        subject, text, list(dict.fromkeys(observed)), folder=folder,
+        progress=lambda done, total: say(f"reading the fit part of {text.name}", done, total),
+    )  # fmt: skip
     means = {
         site: ABLATIONS.get(NONE).fit(activations, [site], seed).condition(f"{NONE} at {site}")
         for site in sites

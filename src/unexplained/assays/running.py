@@ -66,6 +66,7 @@ class Sweeping:
         return record_for(
             self.kind, self.subject, self.text, self.sites,
             partial(self.say, f"reading what '{self.ablation}' is fitted on"),
+            folder=self.folder, workers=self.workers,
         )  # fmt: skip
 
     def require_possible(self) -> None:
@@ -96,8 +97,9 @@ class Sweeping:
         stand_in = Edited("any", (), "any", after_prefix=self.ablation == "patch")
         for part in (self.text, *self.text.halves()):
             job = Job(
-                self.subject, part, "eval", (stand_in,), frozenset(), self.measure.needs,
-                BATCH_TOKENS, self.memory,
+                subject=self.subject, text=part, part="eval", conditions=(stand_in,),
+                keep_tokens=frozenset(), measure=self.measure.needs, batch_tokens=BATCH_TOKENS,
+                memory=self.memory,
             )  # fmt: skip
             for number in range(len(job.plans)):
                 job.layout(number)

@@ -21,33 +21,29 @@ cancels in the sum can be large at single positions. Check the edges that matter
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unexplained.circuits import measures
+from unexplained.circuits.edge_passes import EdgePasses
+from unexplained.circuits.edge_passes import Method as Method
 from unexplained.circuits.graph import CircuitError, Graph
 from unexplained.circuits.measures import Measure
-from unexplained.circuits.paths import Written, differences, readers, written
-from unexplained.evaluate.batches import Plan, Scored, plan
-from unexplained.evaluate.evaluate import Progress
-from unexplained.subject import Batch, Resume, Subject
+from unexplained.errors import require_count
+from unexplained.evaluate.arrays import ArrayWork
+from unexplained.evaluate.batches import Plan, plan
+from unexplained.evaluate.runner import Progress, Workers, gather, in_process
+from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
-from unexplained.subject.gradients import Recording, record
 from unexplained.text import Block, Text
-
-Method = Literal["eap", "eap-ig-inputs", "eap-ig-activations"]
-
-TAPE_TOKENS = 512
-"""Rows times positions of which tapes of all layers are held at once: 0.7 GB in a 135M model."""
-
-TOGETHER = 6
-"""Layers whose destinations go into one product: the few of one layer make it half as fast."""
 
 By = Literal["signed", "absolute"]
 
@@ -108,6 +104,8 @@ def attribute_edges(
     measure: Measure = "margin",
     part: Literal["eval", "fit"] = "eval",
     batch_pairs: int = 8,
+    folder: Path | None = None,
+    workers: Workers = in_process,
     progress: Progress = lambda done, total: None,
 ) -> EdgeScores:
     """Score all edges of a model on pairs of prompts.
@@ -121,26 +119,74 @@ def attribute_edges(
             one's; it has no gradient at the clean prompt, so not with `eap`.
         part: A circuit that is to be measured on the eval part must be found on the fit part.
         batch_pairs: Pairs at a time; what is held grows with it. Pairs and role-swaps stand side by side.
-        progress: Told (pairs done, pairs in all).
+        folder: What is finished is kept here and found again, 8 bytes for every edge and orbit;
+            nothing is kept if None.
+        workers: Who does the work: this process, or those of a cluster.
+        progress: Told (batches done, batches in all).
 
     Raises:
         CircuitError: The text has no pairs, the model's components do not add up in the stream
             (post-norms), or the measure has no gradient.
-        MeasurementError: The model is in half precision.
+        MeasurementError: The model is in half precision; a score is NaN or infinite; or as
+            `evaluate` where there is a folder.
     """
     graph = Graph.of(subject.shape, parallel=subject.anatomy.parallel)
     blocks = text.blocks(part, "Attribution to edges")
     require_edges(subject, text, method, measure, steps)
-    subject.require_sound()
+    require_count("batch_pairs", batch_pairs, least=1)
+    work = _Attribution(
+        subject=subject, text=text, part=part, graph=graph, method=method, measure=measure,
+        steps=1 if method == "eap" else steps, batch_pairs=batch_pairs,
+        batch_tokens=batch_pairs * max(len(block.tokens) for block in blocks),
+    )  # fmt: skip
     sums = _Sums(graph, blocks)
-    done = 0
-    with subject.undisturbed(), torch.no_grad():
-        for some in _batches(blocks, batch_pairs):
-            work = _Work(subject, graph, some, measure, steps)
-            sums.add(some.blocks, work.scores(method))
-            done += len(some.blocks)
-            progress(done, len(blocks))
+    gather(
+        work, lambda number, arrays: sums.add(work.plans[number].blocks, arrays["scores"]),
+        folder=folder, workers=workers, progress=progress,
+    )  # fmt: skip
     return sums.finished(method, measure)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Attribution(ArrayWork):
+    """Scores of all edges, summed over every orbit that is in the batch as a whole."""
+
+    what: ClassVar[str] = "Attribution to edges"
+
+    graph: Graph
+    method: Method
+    measure: Measure
+    steps: int
+    batch_pairs: int
+
+    @cached_property
+    def plans(self) -> list[Plan]:
+        """So many pairs at a time."""
+        return list(_batches(self.text.blocks(self.part, self.what), self.batch_pairs))
+
+    @cached_property
+    def sizes(self) -> Counter[str]:
+        """Of every orbit."""
+        return Counter(block.unit for block in self.text.blocks(self.part, self.what))
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Method, measure and steps."""
+        return self.method, self.measure, str(self.steps)
+
+    def shapes(self, number: int) -> dict[str, tuple[int, ...]]:
+        """(orbit or pair, edge)."""
+        return {"scores": (len(_together(self.plans[number].blocks, self.sizes)), self.graph.edges)}
+
+    def arrays(self, number: int) -> dict[str, Tensor]:
+        """All passes of the batch."""
+        some = self.plans[number]
+        with self.subject.undisturbed(), torch.no_grad():
+            passes = EdgePasses(self.subject, self.graph, some, self.measure, self.steps)
+            scores = passes.scores(self.method)
+            pairs = scores[:, torch.from_numpy(self.graph.real).to(scores.device)].cpu()
+        groups = [pairs[rows] for rows in _together(some.blocks, self.sizes)]
+        return {"scores": torch.stack([sum(group[1:], group[0]) for group in groups])}
 
 
 def require_edges(
@@ -181,171 +227,17 @@ def _batches(blocks: Sequence[Block], size: int) -> Iterator[Plan]:
         yield Plan(whole.rows[here], whole.blocks[here])
 
 
-class _Work:
-    """One batch of pairs.
+def _together(blocks: Sequence[Block], sizes: Mapping[str, int]) -> list[list[int]]:
+    """Which pairs of a batch are summed: those of an orbit that is all here; the others stay apart.
 
-    Only positions from the first on at which the prompts differ are run: before it sources write
-    the same in both. A prompt is run once: of a pair and its role-swap, each is the other's
-    corrupted prompt.
+    In the order of their last pairs, so that sums over all batches do not depend on it.
     """
-
-    def __init__(
-        self, subject: Subject, graph: Graph, some: Plan, measure: Measure, steps: int
-    ) -> None:
-        self.subject, self.graph, self.measure, self.steps = subject, graph, measure, steps
-        whole, start = some.batch(subject.device), some.shared
-        self.clean = whole.since(start)
-        scored = some.scored(subject.device)
-        self.scored = Scored(scored.where[:, start:], scored.targets, scored.wrong)
-        self.prefix = subject.prefix(whole.tokens[:, :start]) if start else None
-        assert whole.corrupted is not None
-        # Where each corrupted prompt is: a row of the clean ones or, after these, of the others.
-        same = (whole.corrupted[:, None] == whole.tokens).all(-1)
-        self.corrupted = same.int().argmax(-1)
-        alone = ~same.any(-1)
-        self.others = self._others(alone) if alone.any() else None
-        self.corrupted[alone] = len(same) + torch.arange(int(alone.sum()), device=same.device)
-        self.found = torch.zeros(
-            len(some.blocks), *graph.real.shape, device=subject.device, dtype=torch.float64
-        )
-
-    def _others(self, which: Tensor) -> Written:
-        """What sources write in corrupted prompts that are no pair's clean one here."""
-        graph, clean = self.graph, self.clean
-        assert clean.corrupted is not None
-        rows = which.nonzero()[:, 0]
-        batch = Batch(
-            clean.corrupted[rows],
-            clean.valid[rows],
-            clean.rows[rows],
-            tuple(clean.documents[i] for i in rows.tolist()),
-            clean.start,
-        )
-        prefix = None if self.prefix is None else self.prefix.rows(rows)
-        keep = written(graph.layers, graph.heads)
-        return Written.of_pass(self.subject.run(batch, keep=keep, prefix=prefix), graph)
-
-    def _sources(self, clean: Written) -> Tensor:
-        """Corrupted less clean, of every source (pair, source, position, width)."""
-        corrupted = clean.then(self.others).rows(self.corrupted)
-        return differences(self.subject.anatomy, clean, corrupted)
-
-    def scores(self, method: Method) -> Tensor:
-        """(pair, source, destination), float64; what is no edge holds anything."""
-        if method == "eap-ig-activations":
-            self._by_activations()
-            return self.found.div_(self.steps)
-        steps = 1 if method == "eap" else self.steps
-        chunks = list(self._chunks(range(steps, 0, -1)))
-        first = self._record(chunks[0], steps)
-        # The last step of the average, and the first here, is the clean prompt.
-        rows = slice(0, len(self.clean.tokens))
-        sources = self._sources(Written.of_tapes(first.tapes, rows))
-        normed = first.normed[rows].detach()
-        self._add(first, sources, len(chunks[0]), normed)
-        del first
-        for some in chunks[1:]:
-            self._add(self._record(some, steps), sources, len(some), normed)
-        return self.found.div_(steps)
-
-    def _record(self, ks: Sequence[int], steps: int) -> Recording:
-        """Points on the way from the corrupted prompts' embeddings to the clean ones'."""
-        away = torch.tensor([1 - k / steps for k in ks])[:, None, None, None]
-
-        def points(clean: Tensor) -> Tensor:
-            both = clean if self.others is None else torch.cat([clean, self.others.embed])
-            return (clean + away.to(clean) * (both[self.corrupted] - clean)).flatten(0, 1)
-
-        anatomy = self.subject.anatomy
-        return record(anatomy, self.clean, prefix=self.prefix, points=points)
-
-    def _chunks(self, ks: Sequence[int]) -> Iterator[Sequence[int]]:
-        size = max(1, TAPE_TOKENS // self.clean.tokens.numel())
-        for i in range(0, len(ks), size):
-            yield ks[i : i + size]
-
-    def _by_activations(self) -> None:
-        """One group of sources after another, each with passes of its own."""
-        graph = self.graph
-        clean = self.subject.run(
-            self.clean,
-            keep=written(graph.layers, graph.heads),
-            keep_streams=range(graph.layers),
-            prefix=self.prefix,
-        )
-        sources = self._sources(Written.of_pass(clean, graph))
-        for layer in range(-1, graph.layers):
-            first = graph.sources_before(layer) if layer >= 0 else 0
-            after = clean.resume(layer + 1)
-            if layer >= 0:
-                heads = slice(first, first + graph.heads)
-                self._group(heads, sources, clean.resume(layer), clean.normed, inside=True)
-                first += graph.heads
-            self._group(slice(first, first + 1), sources, after, clean.normed, inside=False)
-
-    def _group(
-        self, which: slice, sources: Tensor, start: Resume, clean: Tensor, *, inside: bool
-    ) -> None:
-        """Edges out of the sources of one group.
-
-        They write into the stream that `start` holds or, if `inside`, into the attention output
-        of the layer there.
-        """
-        moved = sources[:, which].sum(1)
-        for some in self._chunks(range(1, self.steps + 1)):
-            away = torch.tensor([1 - k / self.steps for k in some]).to(moved)
-            push = (away[:, None, None, None] * moved).flatten(0, 1)
-            stream = start.stream.repeat(len(some), 1, 1)
-            if not inside:
-                stream, added = stream + push, {}
-            else:
-                added = {start.layer: push}
-            here = Resume(start.layer, stream, start.arguments)
-            done = record(self.subject.anatomy, here, added=added)
-            self._add(done, sources, len(some), clean, which)
-
-    def _add(
-        self,
-        done: Recording,
-        sources: Tensor,
-        copies: int,
-        clean: Tensor,
-        which: slice | None = None,
-    ) -> None:
-        """Add the scores of edges (out of some sources) with the gradients of a recorded pass."""
-        anatomy, graph = self.subject.anatomy, self.graph
-        at_end = measures.gradient(
-            self.subject, done.normed.detach(), self.scored, self.measure, clean
-        )
-        gradient = done.back(at_end)
-        total = gradient.view(copies, -1, *gradient.shape[1:]).sum(0)
-        last = len(graph.destinations) - 1
-        self._product(sources, total[:, None], len(graph.sources), last, which)
-        each = 3 * graph.heads + 1
-        buffer = total.new_empty((len(total), TOGETHER * each, *total.shape[1:]))
-        last = graph.layers - 1
-        for tape in reversed(done.tapes):
-            place = tape.layer % TOGETHER
-            here = buffer[:, place * each : (place + 1) * each]
-            gradient = readers(anatomy, tape, gradient, copies, here)
-            tape.parts.clear()
-            if place == 0 or tape is done.tapes[0]:
-                before = graph.sources_before(last) + (0 if graph.parallel else graph.heads)
-                column = graph.destinations_before(tape.layer)
-                read = buffer[:, place * each : (last % TOGETHER + 1) * each]
-                self._product(sources, read, before, column, which)
-                last = tape.layer - 1
-
-    def _product(
-        self, sources: Tensor, read: Tensor, before: int, column: int, which: slice | None
-    ) -> None:
-        """Scores of the edges from the first `before` sources to destinations from `column` on."""
-        rows = slice(0, before) if which is None else slice(which.start, min(which.stop, before))
-        if rows.start >= rows.stop:
-            return
-        columns = slice(column, column + read.shape[1])
-        for pair, left, right in zip(self.found, sources, read, strict=True):
-            pair[rows, columns] += left[rows].flatten(1) @ right.flatten(1).T
+    rows: dict[str, list[int]] = {}
+    for row, block in enumerate(blocks):
+        rows.setdefault(block.unit, []).append(row)
+    whole = [some for unit, some in rows.items() if len(some) == sizes[unit]]
+    apart = [[row] for unit, some in rows.items() if len(some) < sizes[unit] for row in some]
+    return sorted([*whole, *apart], key=lambda some: some[-1])
 
 
 @dataclass
@@ -358,20 +250,18 @@ class _Sums:
     """Orbits of which pairs are still to come: how many came, and their sum."""
 
     def __post_init__(self) -> None:
-        self.sizes: dict[str, int] = {}
-        for block in self.blocks:
-            self.sizes[block.unit] = self.sizes.get(block.unit, 0) + 1
-        self.real = torch.from_numpy(self.graph.real)
+        self.sizes = Counter(block.unit for block in self.blocks)
         shape = self.graph.edges
         self.sum, self.squares, self.sized = np.zeros(shape), np.zeros(shape), np.zeros(shape)
 
     def add(self, blocks: Sequence[Block], scores: Tensor) -> None:
-        """Take in a batch, (pair, source, destination)."""
-        for block, one in zip(blocks, scores[:, self.real.to(scores.device)].cpu(), strict=True):
-            came, total = self._open.pop(block.unit, (0, np.zeros(self.graph.edges)))
-            came, total = came + 1, total + one.numpy()
-            if came < self.sizes[block.unit]:
-                self._open[block.unit] = came, total
+        """Take in a batch, (orbit or pair, edge)."""
+        for rows, one in zip(_together(blocks, self.sizes), scores.numpy(), strict=True):
+            unit = blocks[rows[0]].unit
+            came, total = self._open.pop(unit, (0, np.zeros(self.graph.edges)))
+            came, total = came + len(rows), total + one
+            if came < self.sizes[unit]:
+                self._open[unit] = came, total
                 continue
             self.sum += total
             self.squares += total**2

@@ -24,7 +24,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -35,8 +36,10 @@ from unexplained.ablations import Fill, value_site
 from unexplained.circuits import measures
 from unexplained.circuits.graph import CircuitError
 from unexplained.circuits.measures import Measure
-from unexplained.evaluate.batches import Plan, Scored, plan
-from unexplained.evaluate.evaluate import Progress
+from unexplained.evaluate.arrays import ArrayWork
+from unexplained.evaluate.batches import Plan, Scored
+from unexplained.evaluate.conditions import now
+from unexplained.evaluate.runner import Progress, Workers, in_process, measured
 from unexplained.sites import FINAL_LAYER, Site
 from unexplained.subject import Edit, Local, Pass, Subject
 from unexplained.subject.ambient import neutrally
@@ -79,6 +82,8 @@ def attribute_nodes(
     measure: Measure | None = None,
     part: Literal["eval", "fit"] = "eval",
     batch_tokens: int = BATCH_TOKENS,
+    folder: Path | None = None,
+    workers: Workers = in_process,
     progress: Progress = lambda done, total: None,
 ) -> NodeScores:
     """Estimate what each fill in its site's place would do, one at a time.
@@ -92,13 +97,16 @@ def attribute_nodes(
         measure: What would change; None means the loss on running text, the margin on pairs.
         part: Where it is estimated.
         batch_tokens: Padded tokens at a time.
+        folder: What is finished is kept here and found again; nothing is kept if None.
+        workers: Who does the work: this process, or those of a cluster.
         progress: Told (batches done, batches in all).
 
     Raises:
         CircuitError: A fill has no edit of its site; the margin of running text; `kl`, whose
             gradient at the intact model is zero; `atp*` in a model of one layer.
         SiteError: A site that the model does not have.
-        MeasurementError: The model is in half precision.
+        MeasurementError: The model is in half precision; a fill was fitted to another one; a score is
+            NaN or infinite; or as `evaluate` where there is a folder.
     """
     subject.require_full_precision("Attribution to nodes")
     measure = measure or ("margin" if text.pairs else "loss")
@@ -111,20 +119,50 @@ def attribute_nodes(
         )
     if method == "atp*" and subject.shape.layers < 2:
         raise CircuitError("GradDrop in a model of one layer", "no other layer is left to drop")
-    blocks = text.blocks(part, "Attribution to components")
-    subject.require_sound()
+    work = _Attribution(
+        subject=subject, text=text, part=part, batch_tokens=batch_tokens, edits=edits,
+        conditions=tuple(now(fill.condition(str(site))) for site, fill in fills.items()),
+        method=method, measure=measure, after_prefix=all(f.after_prefix for f in fills.values()),
+    )  # fmt: skip
+    found = measured(work, folder=folder, workers=workers, progress=progress)
+    blocks = text.blocks(part, work.what)
     units = {unit: i for i, unit in enumerate(dict.fromkeys(block.unit for block in blocks))}
     values = np.zeros((len(units), len(fills)))
-    after = all(fill.after_prefix for fill in fills.values())
-    plans = plan(blocks, batch_tokens)
-    with subject.undisturbed(), torch.no_grad():
-        for number, some in enumerate(plans):
-            work = _Work(subject, some, edits, measure, method, some.shared if after else 0)
-            rows = work.attributions().numpy()
-            for block, row in zip(some.blocks, rows, strict=True):
-                values[units[block.unit]] += row
-            progress(number + 1, len(plans))
+    for some, arrays in zip(work.plans, found, strict=True):
+        for block, row in zip(some.blocks, arrays["scores"].numpy(), strict=True):
+            values[units[block.unit]] += row
     return NodeScores(tuple(fills), tuple(units), values, method, measure)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Attribution(ArrayWork):
+    """Scores of every row of a batch, one for each fill."""
+
+    what: ClassVar[str] = "Attribution to components"
+
+    edits: Mapping[Site, Edit]
+    """What each of the conditions puts in its own site."""
+    method: Method
+    measure: Measure
+    after_prefix: bool
+    """All fills change nothing before the first position at which the prompts of a pair differ."""
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Method, measure and sites."""
+        return self.method, self.measure, *map(str, self.edits)
+
+    def shapes(self, number: int) -> dict[str, tuple[int, ...]]:
+        """(row, site)."""
+        return {"scores": (len(self.plans[number].blocks), len(self.edits))}
+
+    def arrays(self, number: int) -> dict[str, Tensor]:
+        """Forwards once and back."""
+        some = self.plans[number]
+        start = some.shared if self.after_prefix else 0
+        batch = _Batch(self.subject, some, self.edits, self.measure, self.method, start)
+        with self.subject.undisturbed(), torch.no_grad():
+            return {"scores": batch.attributions()}
 
 
 def _edit(site: Site, fill: Fill) -> Edit:
@@ -139,7 +177,7 @@ def _edit(site: Site, fill: Fill) -> Edit:
 
 
 @dataclass
-class _Work:
+class _Batch:
     """One batch: what the fills would change, then back through the layers."""
 
     subject: Subject

@@ -11,11 +11,8 @@ from numpy.typing import NDArray
 
 from unexplained.circuits.edges import By
 from unexplained.circuits.graph import Graph
-from unexplained.circuits.magnitude import edge_sizes
 from unexplained.circuits.running import Circuits
 from unexplained.evaluate import Condition
-from unexplained.subject import Subject
-from unexplained.text import Text
 
 
 @dataclass(frozen=True)
@@ -54,13 +51,10 @@ def given_orders(scores: Mapping[str, NDArray[np.float64]], graph: Graph, by: By
     return orders
 
 
-def without_thought(
-    subject: Subject, text: Text, graph: Graph, draws: int, seed: int
-) -> list[Order]:
-    """What an attribution has to beat."""
+def without_thought(size: NDArray[np.float64], graph: Graph, draws: int, seed: int) -> list[Order]:
+    """What an attribution has to beat: edges by size (`magnitude.edge_sizes`) and at random."""
     generator = np.random.default_rng(seed)
     tie = generator.permutation(graph.edges)
-    size = edge_sizes(subject, text, part="fit")
     says = "by how much the edge's source differs between the prompts; ties at random"
     by_size = tie[np.argsort(-size[tie], kind="stable")]
     shuffled = tuple(generator.permutation(graph.edges) for _ in range(draws))

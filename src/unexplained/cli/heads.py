@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -20,9 +20,6 @@ from unexplained.cli.shared import (
     require_texts,
     shared_ledgers,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 @app.command()
@@ -58,6 +55,7 @@ def heads(
             subject,
             where,
             twin=subject.twin(seed) if twin else None,
+            folder=shared_ledgers(),
             progress=partial(progress, f"scoring every head on {where.name}"),
         )
         scores = ux.with_gains(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from pathlib import Path
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from unexplained.errors import MeasurementError
-from unexplained.evaluate.batches import plan
-from unexplained.evaluate.evaluate import BATCH_TOKENS, Progress
+from unexplained.evaluate.arrays import Arrays, ArrayWork
+from unexplained.evaluate.evaluate import BATCH_TOKENS
+from unexplained.evaluate.runner import Progress, Workers, in_process, measured
+from unexplained.evaluate.store import Store
+from unexplained.evaluate.work import Task
 from unexplained.sites import Site
 from unexplained.subject import Batch, Local, Subject
 from unexplained.subject.ambient import neutrally
@@ -20,6 +24,10 @@ from unexplained.text import Text
 
 MEMORY = 8e9
 """Bytes of activations that one recording may hold."""
+
+ON_DISK = 5e8
+"""Bytes of them that are kept in a folder, which is as a rule that of all runs and must not fill up.
+What is beyond is read again by whoever goes on: all heads of a 135M model on 7,000 tokens are 5e8."""
 
 
 @dataclass(frozen=True)
@@ -73,30 +81,30 @@ def local(site: Site, batch: Batch, values: dict[Site, Tensor]) -> Local:
     return Local(site.at("z") if site.part == "H" and not site.value else site, batch, own, values)
 
 
-@neutrally
-def observe(
-    subject: Subject,
-    text: Text,
-    sites: Sequence[Site],
-    *,
-    part: Literal["eval", "fit"] = "fit",
-    batch_tokens: int = BATCH_TOKENS,
-    progress: Progress = lambda done, total: None,
-) -> Activations:
-    """Run the intact model over a part of a text and keep the values at some sites.
+@dataclass(frozen=True, kw_only=True)
+class _Reading(ArrayWork):
+    """The intact model's values at some sites."""
 
-    Raises:
-        MeasurementError: The values would not fit in memory, or one of them is not finite.
-    """
-    blocks = text.blocks(part, "What is fitted to the model's values")
-    subject.require_sound()
-    plans = plan(blocks, batch_tokens)
-    kept: list[tuple[Batch, dict[Site, Tensor]]] = []
-    size = 0
-    for number, batch_plan in enumerate(plans):
-        batch = batch_plan.batch(subject.device)
-        values = subject.run(batch, keep=sites).values
-        values = {site: value.clone() for site, value in values.items()}
+    what: ClassVar[str] = "What is fitted to the model's values"
+
+    sites: tuple[Site, ...]
+    _bytes: list[int] = field(default_factory=list, repr=False)
+    """Of the values that are held."""
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The sites."""
+        return tuple(map(str, self.sites))
+
+    def shapes(self, number: int) -> dict[str, tuple[int, ...]]:
+        """Of every site row and position first."""
+        blocks = self.plans[number].blocks
+        return dict.fromkeys(self.asked, (len(blocks), max(len(one.tokens) for one in blocks)))
+
+    def arrays(self, number: int) -> dict[str, Tensor]:
+        """One pass."""
+        batch = self.plans[number].batch(self.subject.device)
+        values = self.subject.run(batch, keep=self.sites).values
         for site, value in values.items():
             if not bool(torch.isfinite(value).all()):
                 kind = str(value.dtype).removeprefix("torch.")
@@ -105,13 +113,59 @@ def observe(
                     f"the model has NaN or infinity there, in {kind}",
                     "Load it in float32: float16 ends at 65,504." if kind == "float16" else "",
                 )
-        size += sum(value.nbytes for value in values.values())
-        if size > MEMORY:
+        return {str(site): values[site].clone() for site in self.sites}
+
+    def arrived(self, result: Arrays) -> None:
+        """Count what is held."""
+        self._bytes.append(sum(value.nbytes for value in result.values()))
+        if sum(self._bytes) > MEMORY:
+            blocks = self.text.blocks(self.part, self.what)
             raise MeasurementError(
-                f"Keeping {len(sites)} sites on {len(blocks)} documents",
+                f"Keeping {len(self.sites)} sites on {len(blocks)} documents",
                 f"they take more than {MEMORY / 1e9:.0f} GB",
                 "Use fewer fit documents or fewer sites at a time.",
             )
-        kept.append((batch, values))
-        progress(number + 1, len(plans))
-    return Activations(tuple(kept), subject.remembered)
+
+    def keep(self, store: Store, task: Task, result: Arrays) -> None:
+        """Keep a batch's values as long as all are not too many."""
+        if sum(self._bytes) <= ON_DISK:
+            super().keep(store, task, result)
+
+
+@neutrally
+def observe(
+    subject: Subject,
+    text: Text,
+    sites: Sequence[Site],
+    *,
+    part: Literal["eval", "fit"] = "fit",
+    batch_tokens: int = BATCH_TOKENS,
+    folder: Path | None = None,
+    workers: Workers = in_process,
+    progress: Progress = lambda done, total: None,
+) -> Activations:
+    """Run the intact model over a part of a text and keep the values at some sites.
+
+    Args:
+        subject: The model.
+        text: Where it is run.
+        sites: Whose values.
+        part: Of the text.
+        batch_tokens: Padded tokens per batch.
+        folder: What is read is kept here and found again, up to `ON_DISK` bytes.
+        workers: Who does the work: this process, or those of a cluster.
+        progress: Told (batches done, batches in all).
+
+    Raises:
+        MeasurementError: The values would not fit in memory, or one of them is not finite; or as
+            `evaluate` where there is a folder.
+    """
+    once = tuple(sorted(set(sites)))
+    work = _Reading(subject=subject, text=text, part=part, batch_tokens=batch_tokens, sites=once)
+    found = measured(work, folder=folder, workers=workers, progress=progress)
+    device = subject.device
+    batches = tuple(
+        (some.batch(device), {site: values[str(site)].to(device) for site in sites})
+        for some, values in zip(work.plans, found, strict=True)
+    )
+    return Activations(batches, subject.remembered)

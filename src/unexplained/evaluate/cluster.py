@@ -1,8 +1,8 @@
-"""The same `evaluate` on several processes or machines, through Ray.
+"""The same measurements on several processes or machines, through Ray.
 
-One model per worker; a task is given out, its rows come back as Arrow tables, and what `evaluate`
-does with them does not change: the ledger is the same bit for bit, and so is what is kept. A
-worker that dies is replaced and what it had not finished is given out again.
+One model per worker; a task is given out, its result comes back, and what the `runner` does with it
+does not change: the whole is the same bit for bit, and so is what is kept. A worker that dies is
+replaced and what it had not finished is given out again.
 """
 
 from __future__ import annotations
@@ -14,16 +14,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-import pyarrow as pa
 import torch
 
 from unexplained.errors import MeasurementError
-from unexplained.evaluate.job import Job, Task
 from unexplained.evaluate.rayside import capacity, import_ray, session
 from unexplained.evaluate.shipping import Copy, Shipped, pack, parts_of, unpack
 from unexplained.evaluate.tray import Deaths, Tray
+from unexplained.evaluate.work import R, Task, Work
 from unexplained.hashing import code_digest, digest, everything
-from unexplained.ledger import Ledger
 from unexplained.subject import Subject
 from unexplained.subject.precision import Precision
 
@@ -41,7 +39,7 @@ def ray_workers(
     gpus_per_worker: float | None = None,
     load: Callable[[], Subject] | None = None,
 ) -> RayWorkers:
-    """Workers for `evaluate(…, workers=…)`: processes of a Ray cluster, each with the model.
+    """Workers for `evaluate(…, workers=…)` and all that takes `workers`: processes of a Ray cluster, each with the model.
 
     In a `with` block they are kept from one evaluation to the next; without one they are started
     and ended by each. Ray is started if it is not running and then ended too; what was running
@@ -102,7 +100,7 @@ class RayWorkers:
         if crew is not None:
             crew.close()
 
-    def __call__(self, job: Job, tasks: Sequence[Task]) -> Iterator[tuple[Task, Ledger]]:
+    def __call__(self, job: Work[R], tasks: Sequence[Task], /) -> Iterator[tuple[Task, R]]:
         """Do the tasks; each is yielded once, as it is finished."""
         if not tasks:
             return
@@ -164,8 +162,8 @@ class Crew:
         self._session.__exit__(None, None, None)
 
     def work(
-        self, job: Job, tasks: Sequence[Task], load: Callable[[], Subject] | None
-    ) -> Iterator[tuple[Task, Ledger]]:
+        self, job: Work[R], tasks: Sequence[Task], load: Callable[[], Subject] | None
+    ) -> Iterator[tuple[Task, R]]:
         """Give tasks out and yield what comes back."""
         ray, tray, deaths = self._ray, Tray(tasks), Deaths(job)
         prepare = partial(self._prepare, *self._shipped(job, load))
@@ -184,7 +182,7 @@ class Crew:
                 continue
             member = heads[ready[0]]
             try:
-                rows = ray.get(ready[0])
+                result = ray.get(ready[0])
             except ray.exceptions.RayTaskError as error:
                 yield from self._arrived(member)
                 raise (error.cause if isinstance(error.cause, Exception) else error) from None
@@ -200,7 +198,7 @@ class Crew:
                 deaths.before_the_start = 0
             else:
                 tray.left -= 1
-                yield task, Ledger(*rows)
+                yield task, result
 
     def _room(self) -> int:
         """For how many workers there is room on the machines that are there now."""
@@ -214,7 +212,7 @@ class Crew:
         return room
 
     def _shipped(
-        self, job: Job, load: Callable[[], Subject] | None
+        self, job: Work[Any], load: Callable[[], Subject] | None
     ) -> tuple[str, tuple[Any, ...], Any]:
         """The model's name, what a worker needs to open it, and the job."""
         expected = _facts(job.subject)
@@ -262,7 +260,7 @@ class Crew:
         self._members.append(self._hire())
         return self._members[-1]
 
-    def _arrived(self, failed: _Member) -> Iterator[tuple[Task, Ledger]]:
+    def _arrived(self, failed: _Member) -> Iterator[tuple[Task, Any]]:
         """What the other workers have finished by now."""
         for member in self._members:
             while member is not failed and member.flight:
@@ -270,12 +268,12 @@ class Crew:
                 if not self._ray.wait([head], timeout=0)[0]:
                     break
                 try:
-                    rows = self._ray.get(head)
+                    result = self._ray.get(head)
                 except self._ray.exceptions.RayError:
                     break
                 member.flight.popleft()
                 if task is not None:
-                    yield task, Ledger(*rows)
+                    yield task, result
 
 
 class Worker:
@@ -284,7 +282,7 @@ class Worker:
     def __init__(self, threads: int) -> None:
         torch.set_num_threads(threads)
         self._subject: Subject | None = None
-        self._job: Job | None = None
+        self._job: Work[Any] | None = None
 
     def open(self, source: Shipped, precision: Precision, expected: dict[str, str]) -> None:
         """Get the model, and refuse one that would give other numbers than the one asked about."""
@@ -305,11 +303,10 @@ class Worker:
         assert self._subject is not None
         self._job = unpack(shipped, parts_of(self._subject))
 
-    def do(self, task: Task) -> tuple[pa.Table, pa.Table]:
-        """Measure; the ledger's rows and per-token rows."""
+    def do(self, task: Task) -> Any:
+        """Measure."""
         assert self._job is not None
-        ledger = self._job.do(task)
-        return ledger.table, ledger.tokens
+        return self._job.do(task)
 
 
 def _facts(subject: Subject) -> dict[str, str]:

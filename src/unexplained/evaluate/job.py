@@ -1,14 +1,9 @@
-"""What is to be measured, cut into tasks that any worker can do.
-
-A `Job` holds everything that a worker needs; a `Task` names one batch and the conditions to
-measure on it. Whoever does a task gets the same rows: how a batch is run is planned from the job
-alone, never from what happens to be finished already.
-"""
+"""Losses of conditions: how a batch is planned, run and scored."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Literal, TypeVar
 
@@ -16,15 +11,18 @@ import torch
 from torch import Tensor
 
 from unexplained.errors import MeasurementError
-from unexplained.evaluate.batches import Plan, Scored, plan
+from unexplained.evaluate.batches import Scored
 from unexplained.evaluate.conditions import Condition, Edited, Other, Program, key
+from unexplained.evaluate.kept import Asked, load, save
 from unexplained.evaluate.rows import rows_of
 from unexplained.evaluate.score import Columns, Scores, margins, score
+from unexplained.evaluate.store import Store
+from unexplained.evaluate.work import Task, Work
 from unexplained.hashing import digest
 from unexplained.ledger import Ledger
-from unexplained.subject import Batch, Copy, Edit, Pass, Resume, Subject
+from unexplained.subject import Batch, Copy, Edit, Pass, Resume
 from unexplained.subject.edits import first_layer
-from unexplained.text import Text
+from unexplained.text import Pair
 from unexplained.text.strata import Labels, varying
 
 T = TypeVar("T")
@@ -46,14 +44,6 @@ MEMORY = 4e9
 
 
 @dataclass(frozen=True)
-class Task:
-    """Some conditions on one batch."""
-
-    batch: int
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Layout:
     """How a batch is run."""
 
@@ -69,31 +59,23 @@ class Layout:
     """Under which name what is finished is kept."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """Conditions on a part of a text."""
+@dataclass(frozen=True, kw_only=True)
+class Job(Work[Ledger]):
+    """Losses of conditions, the intact model's among them, on a part of a text."""
 
-    subject: Subject
-    text: Text
-    part: Literal["eval", "fit"]
-    conditions: tuple[Condition, ...]
-    """The intact model among them."""
     keep_tokens: frozenset[str]
     measure: Measure
-    batch_tokens: int
     memory: float
-    _worker: list[tuple[int, Unit]] = field(default_factory=list, repr=False)
-    """The unit that was worked on last: its intact pass serves the next task too."""
-
-    @cached_property
-    def plans(self) -> list[Plan]:
-        """The batches: they do not depend on what is measured."""
-        return plan(self.text.blocks(self.part, "A measurement"), self.batch_tokens)
 
     @cached_property
     def by_name(self) -> dict[str, Condition]:
         """The conditions by name."""
         return {condition.name: condition for condition in self.conditions}
+
+    @cached_property
+    def keys(self) -> dict[str, str]:
+        """What every condition is, by its name."""
+        return {condition.name: key(condition) for condition in self.conditions}
 
     @cached_property
     def ordered(self) -> list[Condition]:
@@ -134,7 +116,8 @@ class Job:
         # Side by side, low bits depend on the company, so another company is another unit.
         # A quarter: beside the streams of the first pass, those that are made again are held.
         window = max(1, int(self.memory / 4 // stream))
-        company = digest(str(group), str(window), *map(key, self.ordered)) if stack > 1 else ""
+        keys = [self.keys[one.name] for one in self.ordered]
+        company = digest(str(group), str(window), *keys) if stack > 1 else ""
         unit = digest(self.part, self.measure, str(start), str(stack), company, *names)
         return Layout(start, stack, group, window, unit)
 
@@ -156,11 +139,46 @@ class Job:
         names = [tuple(c.name for c in group) for group in groups]
         return [Task(number, some) for some in names if not finished.issuperset(some)]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The conditions'."""
+        return tuple(condition.name for condition in self.conditions)
+
+    def unit(self, number: int) -> str:
+        """Under which name what is finished of a batch is kept."""
+        return self.layout(number).unit
+
     def do(self, task: Task) -> Ledger:
-        """Measure the conditions of a task on its batch."""
+        """Measure the conditions of a task on its batch; its intact pass serves the next task too."""
         if not self._worker or self._worker[0][0] != task.batch:
             self._worker[:] = [(task.batch, Unit(self, task.batch))]
-        return self._worker[0][1].measure([self.by_name[name] for name in task.names])
+        unit: Unit = self._worker[0][1]
+        return unit.measure([self.by_name[name] for name in task.names])
+
+    def find(self, store: Store | None, number: int) -> tuple[list[Ledger], list[Task]]:
+        """What is known of a batch's conditions, and the groups that are still to be measured."""
+        if store is None:
+            return [], self.tasks(number, ())
+        names = {mark: name for name, mark in self.keys.items()}
+        known = load(store, self.asked(number), names, self.keep_tokens)
+        todo = self.tasks(number, known.conditions)
+        again = {name for task in todo for name in task.names}
+        return [known.only([c for c in known.conditions if c not in again])], todo
+
+    def keep(self, store: Store, task: Task, result: Ledger) -> None:
+        """Keep the rows of a task."""
+        keys = {name: self.keys[name] for name in result.conditions}
+        save(store, self.unit(task.batch), result, keys, varying(self.plans[task.batch].blocks))
+
+    def asked(self, number: int) -> Asked:
+        """What a kept unit of a batch must have."""
+        blocks = self.plans[number].blocks
+        pairs = all(isinstance(block, Pair) for block in blocks)
+        columns = {"margin", "preferred"} if pairs else set()
+        if self.measure == "all":
+            columns |= {"loss", "kl", "agree", "correct"}
+        documents = tuple((block.unit, len(block.targets)) for block in blocks)
+        return Asked(self.unit(number), documents, frozenset(columns), varying(blocks))
 
 
 class Unit:

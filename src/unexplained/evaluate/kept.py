@@ -1,8 +1,9 @@
-"""A finished unit as files, and whether what is found is that unit.
+"""Losses of a finished unit as files, and whether what is found is that unit.
 
 Sums and per-token rows are Parquet, which anybody can open. Each says in its metadata what it
 holds and carries a seal (`whole`); the sums name the per-token rows that belong to them by theirs.
-Nothing of a file is parsed before its seal holds.
+Nothing of a file is parsed before its seal holds. Rows are kept under what a condition *is* (its
+key), not its name.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from unexplained.evaluate.store import Store
 from unexplained.hashing import digest
-from unexplained.ledger import ALL, COLUMNS, SCHEMA, Ledger
-from unexplained.whole import BLANK, seal
+from unexplained.ledger import ALL, COLUMNS, SCHEMA, TOKEN_SCHEMA, Ledger
+from unexplained.whole import BLANK
 
 _ABOUT = b"unexplained"
 LEAST = -1e-3
@@ -42,12 +44,82 @@ class Asked:
     """Families of the user's that it holds besides, and a digest of their labels."""
 
 
-def packed(table: pa.Table, about: Mapping[str, Any], kept_as: str) -> bytes:
-    """A table as a sealed Parquet file that says what it is."""
+def load(store: Store, asked: Asked, keys: Mapping[str, str], want_tokens: Iterable[str]) -> Ledger:
+    """What is known of a unit, for conditions given as key -> name.
+
+    A condition whose per-token rows are wanted counts as known only if they were kept. Files
+    that are not what was written are set aside.
+    """
+    found: dict[str, Ledger] = {}
+    needs_tokens = set(want_tokens)
+    for path in store.units(f"{asked.unit}-*[0-9a-f].parquet"):
+        ledger = _read(store, path, asked)
+        kept = set(ledger.tokens["condition"].unique().to_pylist())
+        for condition in ledger.conditions:
+            name = keys.get(condition)
+            if name and condition not in found and (name not in needs_tokens or condition in kept):
+                found[condition] = _renamed(ledger.only([condition]), name)
+    return Ledger.concat(found[key] for key in keys if key in found)
+
+
+def _read(store: Store, path: Path, asked: Asked) -> Ledger:
+    """The rows of a unit's file; none where it is not what was written."""
+    data = store.read(path.name)
+    if data is None:
+        return Ledger.empty()
+    try:
+        table, about = unpacked(data, SCHEMA)
+        rows = TOKEN_SCHEMA.empty_table()
+        if about["tokens"]:
+            more = store.read(f"{stem_of(path)}.tokens.parquet")
+            if more is None or mark_of(more) != about["tokens"]:
+                raise ValueError("its per-token rows are not those that were written with it")
+            rows, _ = unpacked(more, TOKEN_SCHEMA)
+        ledger, held = Ledger(table, rows), about["strata"]
+        called = stem(about["unit"], about["conditions"], held)
+        why = "" if called == stem_of(path) else "it is another unit's"
+        why = why or fault(ledger, about["conditions"], asked)
+    except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        why = str(error)
+    if why:
+        store.reject(path.name, why)
+        return Ledger.empty()
+    if not asked.strata.items() <= held.items():
+        return Ledger.empty()  # it is whole, and does not hold all that is wanted
+    return without(ledger, held.keys() - asked.strata.keys())
+
+
+def save(
+    store: Store,
+    unit: str,
+    ledger: Ledger,
+    keys: Mapping[str, str],
+    strata: Mapping[str, str] | None = None,
+) -> None:
+    """Keep a unit's rows, for conditions given as name -> key.
+
+    `strata`: the families of the user's that the rows hold, as in `Asked`.
+    """
+    renamed = Ledger.concat(_renamed(ledger.only([name]), keys[name]) for name in ledger.conditions)
+    conditions = sorted(keys.values())
+    held = dict(strata or {})
+    called = stem(unit, conditions, held)
+    about = {"unit": unit, "conditions": conditions, "strata": held,
+             "circumstances": dict(store.describes)}  # fmt: skip
+    tokens = b""
+    if renamed.tokens.num_rows:
+        # First, so that sums are never there without the per-token rows that belong to them.
+        tokens = store.write(f"{called}.tokens.parquet", packed(renamed.tokens, about))
+    more = {"tokens": mark_of(tokens) if tokens else ""}
+    store.write(f"{called}.parquet", packed(renamed.table, about | more))
+
+
+def packed(table: pa.Table, about: Mapping[str, Any]) -> bytes:
+    """A table as a Parquet file that says what it is, to be sealed."""
     text = json.dumps(dict(about), sort_keys=True).encode()
     into = io.BytesIO()
     pq.write_table(table.replace_schema_metadata({_ABOUT: text, b"seal": BLANK}), into)
-    return seal(into.getvalue(), kept_as)
+    return into.getvalue()
 
 
 def unpacked(data: bytes, schema: pa.Schema) -> tuple[pa.Table, dict[str, Any]]:
@@ -146,3 +218,11 @@ def _fault_of_tokens(table: pa.Table, keys: set[str], asked: Asked) -> str:
     if not found.keys() <= keys or any(tuple(f) != asked.documents for f in found.values()):
         return "per-token rows of it are missing, doubled or of other documents"
     return ""
+
+
+def _renamed(ledger: Ledger, name: str) -> Ledger:
+    def renamed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+        column = pa.array([name] * table.num_rows, pa.string())
+        return table.set_column(0, schema.field("condition"), column)
+
+    return Ledger(renamed(ledger.table, SCHEMA), renamed(ledger.tokens, TOKEN_SCHEMA))

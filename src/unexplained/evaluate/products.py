@@ -7,31 +7,32 @@ with another cache. So whoever goes on with kept work takes what that work took.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from unexplained.evaluate.store import ENGINE
+from unexplained.evaluate.work import Work
 from unexplained.hashing import code_digest
 from unexplained.subject import Subject
 from unexplained.subject.precision import SETTINGS, Precision
-from unexplained.text import Text
 from unexplained.text.build import fingerprint_of
 
 
-def circumstances(
-    models: Sequence[Subject], text: Text, batch_tokens: int, threads: int
-) -> dict[str, str]:
-    """What kept measurements depend on besides the condition; the first model is the subject."""
+def circumstances(work: Work[Any], threads: int) -> dict[str, str]:
+    """What kept measurements depend on besides what is asked."""
+    text = work.text
     return {
-        **_facts(models[0]),
+        **_facts(work.subject),
+        "measured by": work.engine,
+        "code": code_digest(work.engine),
         # As it is now: whoever has a text may write to its tokens.
         "text": fingerprint_of(text.name, text.eval, text.fit),
         "threads": str(threads),
-        "products": " and ".join(dict.fromkeys(model.precision.setting for model in models)),
-        "batch tokens": str(batch_tokens),
+        "products": " and ".join(dict.fromkeys(model.precision.setting for model in work.models)),
+        "batch tokens": str(work.batch_tokens),
     }
 
 
@@ -49,7 +50,7 @@ def take_products(folder: Path | None, subject: Subject, *others: Subject) -> No
         found = [about for about in _kept(folder) if about.get("products") in SETTINGS]
         if any(about["products"] != mine.setting for about in found):
             facts = _facts(subject)
-            took = {a["products"] for a in found if facts.items() <= a.items()}
+            took = {a["products"] for a in found if facts.items() <= a.items() and _by_this_code(a)}
             if took and mine.setting not in took:
                 why = f"as what is kept in {Path(folder).name} was measured"
                 subject.take_products(Precision(min(took), why))
@@ -70,11 +71,15 @@ def _kept(folder: Path) -> Iterator[Mapping[str, str]]:
                 yield found
 
 
+def _by_this_code(about: Mapping[str, str]) -> bool:
+    """Whether what is kept was measured as it would be now."""
+    return about.get("code") == code_digest(str(about.get("measured by")))
+
+
 def _facts(subject: Subject) -> dict[str, str]:
     weight = next(subject.anatomy.model.parameters())
     return {
         "model": subject.remembered,
-        "code": code_digest(ENGINE),
         "torch": torch.__version__,
         "device": _device(weight.device),
         "type": str(weight.dtype),

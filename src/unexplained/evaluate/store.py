@@ -1,9 +1,9 @@
 """Measurements as they finish, one file per batch, so that nothing finished is measured twice.
 
 A file is written beside its place, flushed and moved there in one step: a process killed at any
-moment leaves whole files or none. Rows are kept under what a condition *is* (its key), not its name.
-What is found is believed only if it is what was written (`kept`); else it is set aside, with a
-note, and measured again.
+moment leaves whole files or none. What is found is believed only if it is what was written; else
+it is set aside, with a note, and measured again. What is in a file is for each kind of
+measurement to say (`kept`, `arrays`).
 """
 
 from __future__ import annotations
@@ -11,34 +11,22 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import pyarrow as pa
 import torch
 from filelock import FileLock, Timeout
 
 from unexplained.errors import MeasurementError
-from unexplained.evaluate.kept import (
-    Asked,
-    fault,
-    mark_of,
-    packed,
-    stem,
-    stem_of,
-    unpacked,
-    without,
-)
 from unexplained.hashing import code_digest, digest
-from unexplained.ledger import SCHEMA, TOKEN_SCHEMA, Ledger
 from unexplained.whole import BLANK, clean, is_sealed, read_sealed, seal, set_aside, write_flushed
 
 ENGINE = "unexplained.evaluate.job"
-"""The module that measures a unit. Its code, with all that it imports, is what every kept measurement
-depends on; what a condition runs besides is in the condition's own key (`conditions.key`)."""
+"""The module that measures losses. Its code, with all that it imports, is what all that are kept depend
+on; what a condition runs besides is in the condition's own key (`conditions.key`)."""
 
 
 @dataclass(frozen=True)
@@ -95,89 +83,37 @@ class Store:
             ) from error
         try:
             # Units are written under the lock alone, so these are of processes that are gone.
-            for path in self.folder.glob(".*.parquet.part-*"):
-                with suppress(OSError):
-                    path.unlink()
+            for kind in ("parquet", "safetensors"):
+                for path in self.folder.glob(f".*.{kind}.part-*"):
+                    with suppress(OSError):
+                        path.unlink()
             clean(self.folder)
             yield True
         finally:
             lock.release()
 
-    def load(self, asked: Asked, keys: Mapping[str, str], want_tokens: Iterable[str]) -> Ledger:
-        """What is known of a unit, for conditions given as key -> name.
+    def units(self, pattern: str) -> list[Path]:
+        """The files of finished units with such a name, sorted."""
+        return sorted(self.folder.glob(pattern))
 
-        A condition whose per-token rows are wanted counts as known only if they were kept. Files
-        that are not what was written are set aside.
+    def read(self, name: str) -> bytes | None:
+        """A unit's file; None where there is none, or where it is not what was written."""
+        return read_sealed(self.folder / name, self._kept_as(name), _AGAIN)
+
+    def write(self, name: str, data: bytes) -> bytes:
+        """Keep a unit's file, sealed; gives what was written.
+
+        Args:
+            name: Its own; a seal holds under no other, and in no other store.
+            data: With `whole.BLANK` where the seal goes.
         """
-        found: dict[str, Ledger] = {}
-        needs_tokens = set(want_tokens)
-        for path in sorted(self.folder.glob(f"{asked.unit}-*[0-9a-f].parquet")):
-            ledger = self._read(path, asked)
-            kept = set(ledger.tokens["condition"].unique().to_pylist())
-            for condition in ledger.conditions:
-                name = keys.get(condition)
-                if (
-                    name
-                    and condition not in found
-                    and (name not in needs_tokens or condition in kept)
-                ):
-                    found[condition] = _renamed(ledger.only([condition]), name)
-        return Ledger.concat(found[key] for key in keys if key in found)
+        data = seal(data, self._kept_as(name))
+        self._write(name, data)
+        return data
 
-    def _read(self, path: Path, asked: Asked) -> Ledger:
-        """The rows of a unit's file; none where it is not what was written."""
-        data = read_sealed(path, self._kept_as(path.name), _AGAIN)
-        if data is None:
-            return Ledger.empty()
-        try:
-            table, about = unpacked(data, SCHEMA)
-            rows = TOKEN_SCHEMA.empty_table()
-            if about["tokens"]:
-                beside = path.with_name(f"{stem_of(path)}.tokens.parquet")
-                more = read_sealed(beside, self._kept_as(beside.name), _AGAIN)
-                if more is None or mark_of(more) != about["tokens"]:
-                    raise ValueError("its per-token rows are not those that were written with it")
-                rows, _ = unpacked(more, TOKEN_SCHEMA)
-            ledger, held = Ledger(table, rows), about["strata"]
-            called = stem(about["unit"], about["conditions"], held)
-            why = "" if called == stem_of(path) else "it is another unit's"
-            why = why or fault(ledger, about["conditions"], asked)
-        except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
-            why = str(error)
-        if why:
-            set_aside(path, why, _AGAIN)
-            return Ledger.empty()
-        if not asked.strata.items() <= held.items():
-            return Ledger.empty()  # it is whole, and does not hold all that is wanted
-        return without(ledger, held.keys() - asked.strata.keys())
-
-    def save(
-        self,
-        unit: str,
-        ledger: Ledger,
-        keys: Mapping[str, str],
-        strata: Mapping[str, str] | None = None,
-    ) -> None:
-        """Keep a unit's rows, for conditions given as name -> key.
-
-        `strata`: the families of the user's that the rows hold, as in `Asked`.
-        """
-        renamed = Ledger.concat(
-            _renamed(ledger.only([name]), keys[name]) for name in ledger.conditions
-        )
-        conditions = sorted(keys.values())
-        held = dict(strata or {})
-        called = stem(unit, conditions, held)
-        about = {"unit": unit, "conditions": conditions, "strata": held,
-                 "circumstances": dict(self.describes)}  # fmt: skip
-        tokens = b""
-        if renamed.tokens.num_rows:
-            # First, so that sums are never there without the per-token rows that belong to them.
-            name = f"{called}.tokens.parquet"
-            tokens = packed(renamed.tokens, about, self._kept_as(name))
-            self._write(name, tokens)
-        name, more = f"{called}.parquet", {"tokens": mark_of(tokens) if tokens else ""}
-        self._write(name, packed(renamed.table, about | more, self._kept_as(name)))
+    def reject(self, name: str, why: str) -> None:
+        """Set aside what is sealed and yet no whole unit."""
+        set_aside(self.folder / name, why, _AGAIN)
 
     def _kept_as(self, name: str) -> str:
         return f"{_circumstances(self.describes)}/{name}"
@@ -319,11 +255,3 @@ def _of_run(folder: Path) -> dict[str, str] | None:
 
 
 _RUN = "run.json"
-
-
-def _renamed(ledger: Ledger, name: str) -> Ledger:
-    def renamed(table: pa.Table, schema: pa.Schema) -> pa.Table:
-        column = pa.array([name] * table.num_rows, pa.string())
-        return table.set_column(0, schema.field("condition"), column)
-
-    return Ledger(renamed(ledger.table, SCHEMA), renamed(ledger.tokens, TOKEN_SCHEMA))

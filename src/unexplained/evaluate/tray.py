@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 from unexplained.errors import MeasurementError
-from unexplained.evaluate.job import Job, Task
+from unexplained.evaluate.work import Task, Work
 
 ATTEMPTS = 3
 """Workers that may die on one task, or one after another before they begin."""
@@ -57,7 +58,7 @@ class Tray:
 class Deaths:
     """How often workers died, and on what."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Work[Any]) -> None:
         self._job = job
         self._on: dict[Task, int] = {}
         self.before_the_start = 0
@@ -80,10 +81,10 @@ class Deaths:
         documents = [block.document for block in self._job.plans[task.batch].blocks]
         return MeasurementError(
             f"Measuring {', '.join(map(repr, task.names))} on batch {task.batch} (unit "
-            f"{self._job.layout(task.batch).unit}, documents {documents[0]} to {documents[-1]})",
+            f"{self._job.unit(task.batch)}, documents {documents[0]} to {documents[-1]})",
             f"{ATTEMPTS} workers died on it, one after another ({_first_line(error)})",
             "What was finished is kept. Give workers more memory or batches fewer tokens, or "
-            "look at what these conditions do.",
+            "look at what is asked for.",
         )
 
 

@@ -114,8 +114,9 @@ def circuit(
 
     found = measured(
         run.subject, run.text, methods=methods, steps=steps, by=by, sizes=sizes or SIZES, draws=draws,
-        gated=gated, twin=twin, settings=run.settings, folder=run.folder, say=run.say,
+        gated=gated, twin=twin, settings=run.settings, folder=run.folder, workers=run.workers,
         given={**_read(run, compare), **(given or {})}, keep_scores=_writer(methods[0], graph),
+        say=run.say,
     )  # fmt: skip
     yield from told(run, found, blocks(found), sheet(found))
 

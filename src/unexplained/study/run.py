@@ -144,8 +144,8 @@ class Run:
                 return found
         said = f"reading the fit part of {self.text.name}"
         found = observe(
-            self.subject, self.text, list(dict.fromkeys(sites)),
-            progress=lambda done, total: self.say(said, done, total),
+            self.subject, self.text, list(dict.fromkeys(sites)), folder=self.folder,
+            workers=self.workers, progress=lambda done, total: self.say(said, done, total),
         )  # fmt: skip
         self._trace.observed.append((mark, wanted, found))
         return found
