@@ -79,7 +79,7 @@ def everyone(scale: Scale) -> tuple[Explained, ...]:
 def kinds(scale: Scale) -> tuple[tuple[ShareKind, str, str], ...]:
     """The kinds of share that a scale has: older ones know none by a bend, families none at all."""
     found = {kind for one in everyone(scale) for kind in one.shares}
-    return tuple(entry for entry in SHARES if entry[0] in found)
+    return tuple(e for e in SHARES if found and (e[0] != "bend" or e[0] in found))
 
 
 def note(one: Explained, scale: Scale) -> str:
@@ -297,8 +297,9 @@ def in_words(scale: Scale) -> str:
     law, bend = scale.law, scale.bend
     if law is None:
         return f"no curve: {scale.refused or 'no reason was recorded'}"
+    unit = "" if law.floor.value is None else f" {scale.unit}"
     by_law = (
-        f"L(C) = E + A·C^(−α): E {fmt.show(law.floor)} {scale.unit}, α {fmt.show(law.exponent)}"
+        f"L(C) = E + A·C^(−α): E {fmt.show(law.floor)}{unit}, α {fmt.show(law.exponent)}"
         f"{_foretold(law.left_out)}"
     )
     noise = bend.noise if scale.form == "bend" and bend else law.noise
@@ -312,8 +313,8 @@ def in_words(scale: Scale) -> str:
         by_bend = f"L(C) = A·(C + C₀)^(−α): α {fmt.show(bend.exponent)}, C₀ {fmt.compute(bend.bends)} FLOPs"
     else:
         by_bend = (
-            f"ln L quadratic in ln C: exponent {fmt.show(bend.exponent)} at {fmt.power(bend.middle)} "
-            f"FLOPs, second order {fmt.show(bend.bends)}"
+            f"ln L quadratic in ln C: exponent at {fmt.power(bend.middle)} FLOPs "
+            f"{fmt.show(bend.exponent)}, second order {fmt.show(bend.bends)}"
         )
     both = [by_law, by_bend + _foretold(bend.left_out)]
     chosen, other = both[::-1] if scale.form == "bend" else both
