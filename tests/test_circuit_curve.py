@@ -164,7 +164,7 @@ def verdict_of(*curves: Curve) -> str:
 
 def test_the_verdict_names_the_intervals_knee_and_no_refused_number() -> None:
     curve = curve_of(3.2, 3.3)
-    assert "1 by given (90.0%" in verdict_of(curve)
+    assert "1 by given (90% [" in verdict_of(curve)
     values = curve.model_copy(update={"knee": None, "knee_by_value": 1})
     assert "none short of the whole model by given" in verdict_of(values)
     no = Number(value=None, unit="share", refused="within noise of zero")
