@@ -362,3 +362,12 @@ def test_evaluating_again_measures_nothing(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     evaluate(subject, text, [], folder=tmp_path, progress=lambda *at: told.append(at))
     assert told == [(1, 1)]
+
+
+def test_a_name_that_a_lazy_face_fetches_counts_with_the_module_that_it_lives_in() -> None:
+    """`from unexplained.record import Number` runs `record/base.py`, whatever the face imports."""
+    from unexplained.hashing import imported
+
+    named = imported("unexplained.bars.reading")
+    assert "unexplained.record.base" in named  # from unexplained.record import Number
+    assert "unexplained.record.assay" in imported("unexplained.explanations.fit")

@@ -122,7 +122,21 @@ def _names(tree: ast.AST, package: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             base = resolve_name("." * node.level + (node.module or ""), package)
             yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+            homes = _homes(base)
+            for name in (alias.name for alias in node.names):
+                yield f"{base}.{name}"
+                if name in homes:
+                    yield f"{base}.{homes[name]}"
+
+
+@cache
+def _homes(package: str) -> dict[str, str]:
+    """Of a package that fetches its names when they are asked for (`lazy`): where each lives."""
+    for node in ast.parse(_source(package) or b"").body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_HOMES":
+            known: dict[str, tuple[str, ...]] = ast.literal_eval(node.value)
+            return {name: home for home, names in known.items() for name in names}
+    return {}
 
 
 def _read(tree: ast.AST) -> Iterator[ast.AST]:
