@@ -100,7 +100,7 @@ MUTANTS = (
            "test_again.py::test_the_command_line_asks_before_the_model_runs"),
     Mutant("explanations/language.py", 'root in ("torch", "numpy") and last in _SETTING', "False",
            "test_again.py::test_a_setting_that_would_stay_changed_is_refused_by_name"),
-    Mutant("record/__init__.py", "strict=True", "strict=False",
+    Mutant("record/read.py", "strict=True", "strict=False",
            "test_fuzz.py::test_a_record_whose_number_is_none_is_refused_by_its_field"),
     Mutant("circuits/mib.py", "isinstance(value, bool) or not isinstance(value, int | float)", "False",
            "test_fuzz.py::test_a_graph_file_whose_score_is_no_number_is_refused"),

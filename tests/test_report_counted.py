@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
-import pytest
 
 import unexplained as ux
 from drawing import markdown, notebook_html, render, text_table
@@ -19,7 +15,7 @@ from unexplained.assays.assay import assay as measure_assay
 from unexplained.assays.rewrite import _verdict
 from unexplained.assays.verdict import cruxes_of
 from unexplained.explanations.program import fit_program
-from unexplained.record import AssayRecord, Counted, RewriteRecord, load_record
+from unexplained.record import AssayRecord, Counted
 from unexplained.record.tables import counted
 from unexplained.testbeds.texts import repeated
 from unexplained.text.ngrams import NAMES
@@ -74,22 +70,6 @@ def test_a_rewriting_says_it_too() -> None:
     fitted = record.programs[0].model_copy(update={"fit_tokens": 4069})
     changed = record.model_copy(update={"programs": (fitted, *record.programs[1:])})
     assert all("4,069" in draw(changed) for draw in (text_table, render))
-
-
-@pytest.mark.parametrize("make", [sample_record, sample_rewrite])
-def test_records_from_before_they_said_so_are_read(make, tmp_path: Path) -> None:
-    data = json.loads(make().to_json())
-    for one in (data, *data.get("texts", ())):
-        for field in ("tables", "counted") if "text" not in one else ("counted",):
-            one.pop(field, None)
-        for row in (*one.get("rows", ()), *one.get("singles", ()), *one.get("programs", ())):
-            row.pop("documents", None)
-            row.pop("fit_tokens", None)
-    (tmp_path / "old.json").write_text(json.dumps(data))
-    found = load_record(tmp_path / "old.json")
-    assert isinstance(found, AssayRecord | RewriteRecord) and text_table(found) == text_table(
-        make()
-    )
 
 
 def test_what_is_measured_on_fewer_documents_says_on_how_many() -> None:

@@ -15,6 +15,7 @@ from unexplained.record import CircuitRecord, load_record
 from unexplained.record.blocks import Chart, Forest, Table, walk
 from unexplained.report import glossary, plots
 from unexplained.report.pen import Pen
+from unexplained.study.instrument import as_record
 from walked import all_different, numbers_in
 
 
@@ -221,7 +222,8 @@ def test_a_name_of_an_order_may_be_a_path(record: CircuitRecord) -> None:
 
 
 def test_a_circuit_record_is_read_back(record: CircuitRecord, tmp_path: Path) -> None:
-    path = record.save(tmp_path / "circuit.json")
-    assert load_record(path) == record
+    whole = as_record(record)
+    path = whole.save(tmp_path / "circuit.json")
+    assert load_record(path) == whole
     assert render(load_record(path)) == render(record)
-    assert record.report(tmp_path / "circuit.html").read_text(encoding="utf-8") == render(record)
+    assert whole.report(tmp_path / "circuit.html").read_text(encoding="utf-8") == render(record)

@@ -114,8 +114,9 @@ def compute(scale: Scale, roles: Mapping[str, Role], *, asked: str = "") -> Sect
     )
     blocks: list[Block] = [Prose(words=f"{says} {scale.says}")]
     if scale.law is None:
-        why = scale.refused or "no reason was recorded"
-        words = f"There is no curve: {why}. Without one no loss has a place on this scale."
+        words = (
+            f"There is no curve: {scale.refused}. Without one no loss has a place on this scale."
+        )
         blocks.append(Prose(words=words, manner="aside"))
     blocks.append(_picture(scale, roles, conditions, rungs))
     if conditions.rows:
