@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pytest
 
 from unexplained import bars
@@ -69,6 +70,15 @@ def test_a_fraction_of_three_documents_is_refused_but_the_identities_stand():
     assert number.refused == "too few documents for an interval (3; it takes 5)"
     assert bars.recovered(BY_HAND, "intact", "mean", settings=PLAIN).value == 1.0
     assert bars.recovered(BY_HAND, "mean", "mean", settings=PLAIN).value == 0.0
+
+
+def test_conditions_that_are_the_same_in_three_documents_are_no_identity_unless_they_are_one():
+    rows = [rows_of(name, [20, 50, 130], tokens=TOKENS3) for name in ("intact", "rule")]
+    ledger = ledger_of(*rows, rows_of("mean", [24, 54, 142], tokens=TOKENS3))
+    found = bars.recovered(ledger, "rule", "mean", settings=PLAIN)
+    assert found.refused == "too few documents for an interval (3; it takes 5)"
+    known = bars.recovered(ledger, "rule", "mean", settings=PLAIN, alike={"rule": "intact"})
+    assert (known.value, known.low, known.high) == (1.0, 1.0, 1.0)
 
 
 def twice_over(ledger: Ledger, times: int = 2) -> Ledger:
@@ -293,7 +303,8 @@ CELLS = {
 def test_where_against_how_much_by_hand():
     # Damage 100 per document. The bare rule loses 40, with its own amount 35, with its own
     # placement 10, with both 0: regained 0.05, 0.30 and 0.40.
-    tokens, whole = [100] * 6, np.arange(6.0) + 200
+    # Documents that agree so well may lack others: of 400 a share of 1 − 0.025^(1/400) = 0.9%.
+    tokens, whole = [100] * 400, np.arange(400.0) + 200
     losses = {
         "intact": 0,
         "mean": 100,
@@ -312,8 +323,8 @@ def test_where_against_how_much_by_hand():
     assert reading.contrast.value == 0.25
     assert reading.sentence == (
         "Where the attention goes costs more than how much: of the damage of 'mean' the model's "
-        "own placement alone regains 30.0% [30.0%, 30.0%], its own amount alone 5.0% "
-        "[5.0%, 5.0%], both 40.0% [40.0%, 40.0%]."
+        "own placement alone regains 30.0% [29.1%, 30.9%], its own amount alone 5.0% "
+        "[4.1%, 5.9%], both 40.0% [39.1%, 40.9%]."
     )
     swapped = {**CELLS, ("own", "all"): "own amount", ("rule", "own"): "own where"}
     other = bars.factors(ledger, swapped, "mean", settings=PLAIN)
@@ -398,6 +409,30 @@ def test_a_row_holds_the_numbers_that_were_asked_for():
         ledger, "rule", "mean", stratum=REPEATS, settings=PLAIN
     )
     assert Row.model_validate_json(row.model_dump_json()) == row
+
+
+def test_a_row_that_is_another_condition_by_construction_is_exact():
+    ledger = planted()
+    rows = []
+    for name, like in (("itself", "intact"), ("nothing", "mean")):
+        part = ledger.table.filter(pa.compute.equal(ledger.table["condition"], like))
+        place = SCHEMA.get_field_index("condition")
+        rows.append(part.set_column(place, "condition", pa.array([name] * part.num_rows)))
+    ledger = Ledger(pa.concat_tables([ledger.table, *rows]), ledger.tokens)
+    itself = measured(ledger, "itself", same="intact")
+    assert itself["recovered"]["mean"] == Number(value=1.0, low=1.0, high=1.0, unit="share")
+    assert itself["increase"] == Number(value=0.0, low=0.0, high=0.0, unit="nats per token")
+    assert (itself["kl"].low, itself["agreement"].low) == (0.0, 1.0)
+    assert itself["strata"][0].recovered.low == 1.0
+    nothing = measured(
+        ledger, "nothing", same="mean", direct={"norm free": ("nothing", "mean")}, variance=None
+    )
+    zero = Number(value=0.0, low=0.0, high=0.0, unit="share")
+    assert nothing["recovered"]["mean"] == nothing["direct"]["norm free"] == zero
+    # The same numbers of what is not known to be it are a finding in 60 documents.
+    found = measured(ledger, "itself")
+    assert found["recovered"]["mean"].low < 1 < found["recovered"]["mean"].high
+    assert found["increase"].low is None and found["agreement"].low < 1
 
 
 def test_a_row_without_variance_or_strata_has_none():

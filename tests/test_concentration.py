@@ -8,15 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
+import scipy.stats
 from hypothesis import assume, given
 from hypothesis import settings as quick
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
 from unexplained import bars
-from unexplained.bars.concentration import CROSS, OWN, _Order
+from unexplained.bars.concentration import CROSS, OWN, _Order, inverse
 from unexplained.errors import MeasurementError
 from unexplained.ledger import ALL, SCHEMA, TOKEN_SCHEMA, Ledger
+from unexplained.record import Number
 from unexplained.record.bars import Concentration, OnCrucial
 from unexplained.stats import Settings
 
@@ -151,8 +153,8 @@ def test_a_concentrated_and_a_diffuse_gap_of_one_size_are_told_apart_in_any_nois
         assert (found.own, found.caution) == (False, CROSS)
     assert few.effective.low < 0.05 < few.effective.high
     assert few.effective.high < 0.1
-    assert even.effective.low < 1
-    assert even.effective.high is None or even.effective.high > 1
+    assert even.effective.low < 1 == even.effective.high  # no more than all of the tokens
+    assert even.factor.low < 1 < even.factor.high
     assert few.effective.high < even.effective.low
     assert even.factor.high < few.factor.low
     assert even.index.low < 0.05 and even.index.high > -0.05
@@ -206,6 +208,60 @@ def test_the_effective_share_is_covered_by_its_interval():
         )
         held += found.effective.low <= 0.1 <= found.effective.high
     assert held >= 34  # expected 38, standard deviation 1.4
+
+
+def test_no_effective_share_is_beyond_all_tokens_and_what_goes_against_is_refused():
+    def share(value, low=None, high=None):
+        return inverse(Number(value=value, low=low, high=high, unit="times"))
+
+    # 1 / factor, what is beyond 1 being chance: the mean square is never below the squared mean.
+    for factor, expected in (
+        ((2.0, 0.5, 4.0), (0.5, 0.25, 1.0)),
+        ((2.0, -3.0, 4.0), (0.5, 0.25, 1.0)),
+        ((0.9, 0.5, 1.25), (1.0, 0.8, 1.0)),
+        ((4.0, 2.0, None), (0.25, 0.0, 0.5)),
+        ((4.0, None, None), (0.25, None, None)),
+        ((0.5, None, None), (1.0, None, None)),
+        ((2.0, 0.5, None), (0.5, 0.0, 1.0)),
+    ):
+        found = share(*factor)
+        assert (found.value, found.low, found.high) == expected, factor
+    for against in ((0.5, 0.2, 0.99), (-1.0, -2.0, 3.0), (0.0, None, None)):
+        assert "do not go together" in share(*against).refused
+
+
+def test_of_a_pair_by_itself_no_factor_is_below_that_of_an_even_gap():
+    rng = np.random.default_rng(8)
+    lows = []
+    for _ in range(20):  # nearly even gaps, whose intervals would reach below 1
+        size = 1 + 0.05 * rng.normal(size=20)
+        found = bars.concentration(
+            kept(pair([np.full(10, one) + rng.normal(0, 0.02, 10) for one in size])),
+            "strong", "weak", settings=LEAN,
+        )  # fmt: skip
+        lows.append(found.factor.low)
+        assert 1 <= found.factor.low <= found.factor.value <= (found.factor.high or math.inf)
+        assert found.effective.high <= 1
+    assert min(lows) == 1
+
+
+def test_the_factor_has_the_jackknifes_interval_of_its_logarithm_tails_counted():
+    # Documents of one length and one mean: gap and products have no tails to one side, and both
+    # intervals are close to a plain t interval of the logarithm, which is worked out by hand.
+    rng = np.random.default_rng(4)
+    half = rng.normal(0, 0.1, (20, 30))
+    gaps = 1 + np.concatenate([half, -half])
+    found = bars.concentration(kept(pair(gaps)), "strong", "weak", settings=PLAIN)
+    products, sums = (gaps**2).sum(1), gaps.sum(1)
+    factors = [
+        30 * 39 * np.delete(products, i).sum() / np.delete(sums, i).sum() ** 2 for i in range(40)
+    ]
+    value = 30 * 40 * products.sum() / sums.sum() ** 2
+    logs = np.log(value) - np.log(factors)
+    reach = scipy.stats.t.isf(0.025, 39) * math.sqrt(39 / 40 * (logs @ logs))
+    assert found.factor.value == pytest.approx(value, rel=1e-5)
+    above = math.log(found.factor.high / value)
+    assert reach < above < 1.4 * reach
 
 
 def test_near_zero_tokens_are_more_where_the_gap_is_a_few_tokens_got_right():

@@ -14,7 +14,7 @@ from test_assay import make_text, subject_of
 from unexplained.assays.assay import assay as measure_assay
 from unexplained.evaluate import evaluate, observe
 from unexplained.explanations import LIBRARY, Explanation, explanation, fit, patterns
-from unexplained.explanations.fit import _elsewhere, sites_to_observe
+from unexplained.explanations.fit import displaced, sites_to_observe
 from unexplained.explanations.invariance import Control, control_of
 from unexplained.subject import Subject
 from unexplained.testbeds.texts import irregular
@@ -152,13 +152,13 @@ def test_where_no_control_can_tell_the_record_says_so_and_nothing_has_failed() -
 def test_what_is_moved_keeps_its_amounts_and_leaves_nothing_where_it_was() -> None:
     torch.manual_seed(0)
     pattern = torch.rand(9, 9).tril()
-    moved = _elsewhere(pattern, "d", 0, square=True)
+    moved = displaced(pattern, "d", 0, square=True)
     assert float(moved.triu(1).abs().max()) == 0
     for row in range(9):
         assert sorted(moved[row, : row + 1].tolist()) == sorted(pattern[row, : row + 1].tolist())
         assert row == 0 or bool((moved[row, : row + 1] != pattern[row, : row + 1]).all())
     values = torch.rand(9, 3)
-    other = _elsewhere(values, "d", 0, square=False)
+    other = displaced(values, "d", 0, square=False)
     assert sorted(map(tuple, other.tolist())) == sorted(map(tuple, values.tolist()))
     assert bool((other != values).all())
 

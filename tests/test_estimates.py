@@ -166,14 +166,15 @@ def test_the_strongest_of_a_race_are_chosen_by_it() -> None:
     assert set(race.joints[0].sites) == {"L0.H0", "L1.H0"}
 
 
-def test_the_p_value_of_an_estimate_is_students() -> None:
-    from scipy import stats
-
+def test_the_p_value_of_an_estimate_counts_below_its_floor_as_rounding() -> None:
     from unexplained.assays.estimates import _p
+    from unexplained.estimators import Estimate
     from unexplained.record import Number
 
-    for value, error in ((0.3, 0.1), (-0.02, 0.05)):
-        expected = 2 * stats.t(df=11).sf(abs(value) / error)
-        assert _p(Number(value=value), error, 12, 0.0) == pytest.approx(expected)
-    assert _p(Number(value=0.3), 0.1, 12, 0.4) == 1  # below the floor it is rounding
-    assert _p(Number(value=None, refused="no tokens"), 0.1, 12, 0.0) == 1
+    def found(value: float | None, p: float | None) -> Estimate:
+        number = Number(value=value, refused="" if value else "no tokens")
+        return Estimate(number, 0.0, None, None, 12, 40, p=p)
+
+    assert _p(found(0.3, 0.02), 0.0) == 0.02
+    assert _p(found(0.3, 0.02), 0.4) == 1
+    assert _p(found(0.3, None), 0.0) == _p(found(None, 0.02), 0.0) == 1

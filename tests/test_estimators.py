@@ -8,14 +8,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from unexplained import stats
 from unexplained.errors import MeasurementError
-from unexplained.estimators import (
-    at_random,
-    control,
-    with_control,
-)
-from unexplained.stats import Settings, mean_per_token, p_value
+from unexplained.estimators import at_random, control, p_values, with_control
+from unexplained.stats import Settings, mean_per_token
 
 PLAIN = Settings()
 QUICK = Settings(resamples=40)
@@ -77,27 +72,24 @@ def test_with_unequal_tokens_the_bias_is_that_of_a_ratio_and_below_its_bound(bet
     assert 0 < abs(bias) < np.std(ratios) * np.std(sizes) / np.mean(sizes)
 
 
-def resampled_ends(total, tokens):
-    """The expanded percentile interval of a mean, which is what a control variate's is built on."""
-    drawn, sizes = stats.resampled(PLAIN, total, tokens)
-    return stats.ends(drawn / sizes, total.sum() / tokens.sum(), tokens, PLAIN.level)
+def told_at(end, exact, tokens):
+    """p-value that the mean is this end of its interval: 1 less the level, worked out backwards."""
+    return float(p_values(exact - end * tokens, tokens))
 
 
-def test_without_an_approximation_it_is_the_mean_of_the_chosen_draw_for_draw():
+def test_without_an_approximation_it_is_the_mean_of_the_chosen_and_its_ends_are_what_is_just_told():
     rng = np.random.default_rng(0)
     tokens, chosen = rng.integers(5, 50, 60), at_random(20, 60, seed=3)
-    exact = rng.normal(1, 1, 20) * tokens[chosen]
-    plain = mean_per_token(exact, tokens[chosen], settings=PLAIN)
+    own = tokens[chosen]
+    exact = rng.lognormal(0, 0.7, 20) * own
+    plain = mean_per_token(exact, own, settings=PLAIN)
     for nothing in (np.zeros(60), tokens / 3):  # the second is the same for every token
         found = with_control(exact, nothing, tokens, chosen, settings=PLAIN)
         assert found.number.value == plain.value
-        # The two sums are products of other shapes, whose last bits are the processor's.
-        ends = resampled_ends(exact, tokens[chosen])
-        assert (found.number.low, found.number.high) == pytest.approx(ends, rel=1e-13)
+        ends = (found.number.low, found.number.high)
+        assert [told_at(end, exact, own) for end in ends] == pytest.approx([0.05, 0.05], rel=1e-6)
+        assert found.p == pytest.approx(float(p_values(exact, own)), rel=1e-9)
         assert (found.beta, found.gain, found.worth) == (0.0, 1.0, 20.0)
-        t = found.number.value / found.error
-        p = 2 * scipy.stats.t.sf(abs(t), 19)
-        assert p == pytest.approx(p_value(exact, tokens[chosen]), rel=1e-9)
     assert found.correlation is None or abs(found.correlation) < 1
 
 
@@ -105,10 +97,21 @@ def test_with_every_document_chosen_the_approximation_is_nothing():
     rng = np.random.default_rng(1)
     tokens, exact, approx = rng.integers(5, 50, 30), rng.normal(1, 1, 30), rng.normal(1, 1, 30)
     found = with_control(exact, approx, tokens, np.arange(30), settings=PLAIN)
-    whole = mean_per_token(exact, tokens, settings=PLAIN)
-    assert found.number.value == whole.value
-    ends = resampled_ends(exact, tokens)
-    assert (found.number.low, found.number.high) == pytest.approx(ends, rel=1e-13)
+    assert found.number.value == mean_per_token(exact, tokens, settings=PLAIN).value
+    ends = (found.number.low, found.number.high)
+    assert [told_at(end, exact, tokens) for end in ends] == pytest.approx([0.05, 0.05], rel=1e-6)
+
+
+def test_an_interval_is_longer_on_the_side_on_which_documents_may_be_missing():
+    # One of ten documents is far above: others like it may be missing, so the high end is further.
+    tokens, approx = np.full(40, 10), np.zeros(40)
+    exact = np.array([0.0] * 6 + [1, -1, 0.5, 8]) * 10
+    for sign in (1, -1):
+        number = with_control(sign * exact, approx, tokens, np.arange(10), settings=PLAIN).number
+        above, below = number.high - number.value, number.value - number.low
+        assert (above > 1.5 * below) if sign > 0 else (below > 1.5 * above)
+        t = scipy.stats.t.isf(0.025, 9) * exact.std(ddof=1) / math.sqrt(10) / 10
+        assert min(above, below) >= t * (1 - 1e-9)  # never shorter than Student's
 
 
 def test_a_perfect_approximation_gives_the_whole_samples_mean_and_interval():
@@ -120,7 +123,7 @@ def test_a_perfect_approximation_gives_the_whole_samples_mean_and_interval():
         found = with_control(truth[chosen], approx, tokens, chosen, settings=PLAIN)
         if approx is truth or approx[0] != 7:
             assert found.number.value == pytest.approx(whole.value, rel=1e-9)
-            # Two bootstraps of 2,000: each width has a standard error of about 2%.
+            # The other's degrees of freedom and tails are those of both parts together.
             width = (found.number.high - found.number.low) / (whole.high - whole.low)
             assert width == pytest.approx(1, abs=0.1)
             # 400/80, its variances estimated from 80 and 320 documents: 20% standard error.

@@ -13,17 +13,19 @@ from unexplained.estimators import (
     at_random,
     missed,
     missed_among,
+    p_values,
     rank_intervals,
     survivors,
 )
-from unexplained.stats import p_value
 
 # racing
 
 
 def test_a_race_by_the_t_table():
     rng = np.random.default_rng(7)
-    effects = rng.normal([[0.0], [0.4], [-3.0], [2.5]], 1, (4, 12))
+    noise = rng.normal(0, 1, (4, 6))
+    # As many above as below: nothing to be lengthened for.
+    effects = np.array([[0.0], [0.4], [-3.0], [2.5]]) + np.concatenate([noise, -noise], axis=1)
     mean, error = effects.mean(1), scipy.stats.sem(effects, axis=1)
     upper = abs(mean) + scipy.stats.t.isf(0.05 / 4, 11) * error
     for threshold in (0.5, 1.0, 2.0, 3.0):
@@ -37,6 +39,17 @@ def test_a_race_by_the_t_table():
     assert found.bar == pytest.approx(np.sort(abs(mean) - reach)[-2])
     assert found.kept == tuple(np.flatnonzero(abs(mean) + reach >= found.bar))
     assert found.kept == (2, 3)
+
+
+def test_a_race_keeps_a_component_of_whose_documents_the_large_ones_may_be_missing():
+    # A component may be larger than it looks where its documents have a tail away from zero.
+    away = np.array([0.1, 0.1, 0.1, 0.2, 0.2, 0.2, 0.3, 0.4, 0.5, 2.9])
+    even = np.sign(away - np.median(away)) * away.std(ddof=0) + away.mean()
+    effects = np.stack([away, even, -away, -even])
+    found = survivors(effects, np.ones(10), threshold=2.0)
+    assert found.kept == (0, 2)
+    reach = scipy.stats.t.isf(0.05 / 4, 9) * away.std(ddof=1) / math.sqrt(10)
+    assert away.mean() + reach < 2.0  # a plain t interval would let all four go
 
 
 def _races(race: Callable, truth: np.ndarray, sought: np.ndarray, documents: int, shared: float):
@@ -57,7 +70,9 @@ def test_a_race_loses_one_of_the_sought_no_more_often_than_it_says(shared):
     lost = _races(lambda e, t: survivors(e, t, threshold=1.0), at, np.arange(30), 8, shared)
     assert lost < 0.05 + slack
     if shared == 0:  # independent: 1 − (1 − 0.05/30)³⁰ = 4.9%, neither lax nor wasteful
-        assert lost > 0.05 - slack
+        # Of eight documents some look skewed by chance, which makes a race cautious; of 60 few do.
+        many = _races(lambda e, t: survivors(e, t, threshold=1.0), at, np.arange(30), 60, shared)
+        assert 0 < lost < many and many > 0.05 - slack
     # For the five largest, no case is known to be the worst: a close one and one with ties.
     for rest in (0.9, 1.0):
         truth = np.array([1.0] * 5 + [rest] * 20)
@@ -181,7 +196,7 @@ def test_pairs_are_told_apart_as_by_their_p_values():
     level, pairs = 0.95, range(5)
 
     def told(contrast: np.ndarray) -> int:
-        sure = p_value(contrast, tokens) < 2 * (1 - level) / (5 * 4)
+        sure = p_values(contrast, tokens) < 2 * (1 - level) / (5 * 4)
         return int(np.sign(contrast.sum()) * sure)
 
     for signed in (True, False):
@@ -218,7 +233,7 @@ def test_no_pair_is_put_in_the_wrong_order_more_often_than_the_level_says(truth,
         named += int((found.high - found.low).sum() < 12 * 11)
     assert wrong / 500 < 0.05 + 4 * math.sqrt(0.05 * 0.95 / 500)
     if truth[0] < 0:
-        assert named > 100, "nothing was ever told apart"
+        assert named > 50, "nothing was ever told apart"
 
 
 def test_the_top_is_named_or_is_within_noise():

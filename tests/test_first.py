@@ -19,7 +19,14 @@ import torch
 import unexplained as ux
 from test_assay import make_text
 from tiny import tiny_model, tiny_tokenizer
+from unexplained.assays.assay import assay as measure_assay
+from unexplained.assays.circuit import circuit as measure_circuit
+from unexplained.assays.family import family as measure_family
+from unexplained.assays.rewrite import rewrite as measure_rewrite
+from unexplained.assays.sizes import sizes as measure_sizes
+from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.assays.tasks import Asked
+from unexplained.assays.tasks import tasks as measure_tasks
 from unexplained.errors import UnexplainedError, require_choice, require_count, require_once
 from unexplained.evaluate import AnotherModel, Edited, Other
 from unexplained.sites import Shape, parse
@@ -174,9 +181,9 @@ def rungs(*computes: float) -> dict[Subject, float]:
 FOUR = {"weak": lambda: model(1), "chosen_by": lambda: (model(2), model(3))}
 
 BASE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
-    "assay": (ux.assay, {"subject": model, "sites": "L1.H0-1", "texts": running}),
-    "sweep": (ux.sweep, {"subject": model, "sites": "L*.H*", "text": running}),
-    "circuit": (ux.circuit, {"subject": model, "text": pairs}),
+    "assay": (measure_assay, {"subject": model, "sites": "L1.H0-1", "texts": running}),
+    "sweep": (measure_sweep, {"subject": model, "sites": "L*.H*", "text": running}),
+    "circuit": (measure_circuit, {"subject": model, "text": pairs}),
     "head_scores": (ux.head_scores, {"subject": model, "text": running}),
     "with_gains": (
         ux.with_gains,
@@ -188,11 +195,11 @@ BASE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
             "settings": ux.Settings(),
         },
     ),
-    "rewrite": (ux.rewrite, {"subject": model, "text": running}),
-    "sizes": (ux.sizes, {"rungs": lambda: rungs(1e9, 1e10, 1e11), "text": running}),
-    "tasks": (ux.tasks, {"subject": model, "asked": lambda: [Asked("all", running())]}),
+    "rewrite": (measure_rewrite, {"subject": model, "text": running}),
+    "sizes": (measure_sizes, {"rungs": lambda: rungs(1e9, 1e10, 1e11), "text": running}),
+    "tasks": (measure_tasks, {"subject": model, "asked": lambda: [Asked("all", running())]}),
     "gap": (ux.gap, {"subject": model, "text": running, **FOUR}),
-    "family": (ux.family, {"members": THREE, "source": "pydocs"}),
+    "family": (measure_family, {"members": THREE, "source": "pydocs"}),
     "evaluate": (ux.evaluate, {"subject": model, "text": running, "conditions": []}),
 }
 

@@ -9,6 +9,8 @@ import torch
 from typer.testing import CliRunner
 
 import unexplained as ux
+from unexplained import subject
+from unexplained.assays import family
 from unexplained.cli import in_options, options_of
 from unexplained.cli.app import app
 from unexplained.errors import UnexplainedError
@@ -65,15 +67,15 @@ COMMANDS = {
     "tasks": ("tasks", "rung-1"),
     "gap": ("gap",),
     "demo": ("demo",),
-    "bars curve": ("bars", "curve", "rung-1", "rung-2", "rung-3"),
+    "family": ("family", "rung-1", "rung-2", "rung-3"),
     "bars table": ("bars", "table"),
     "ladder train": ("ladder", "train"),
     "behaviours": ("behaviours", "rung-1"),
 }
-FILES = ("assay", "sweep", "circuit", "rewrite", "sizes", "tasks", "gap", "demo", "bars curve")
+FILES = ("assay", "sweep", "circuit", "rewrite", "sizes", "tasks", "gap", "demo", "family")
 KEEPING = tuple(name for name in FILES if name not in ("assay", "demo"))
 DRAWING = [name for name in COMMANDS if name not in ("demo", "bars table", "ladder train")]
-TEXTS = ("assay", "sweep", "circuit", "heads", "rewrite", "sizes", "tasks", "gap", "bars curve")
+TEXTS = ("assay", "sweep", "circuit", "heads", "rewrite", "sizes", "tasks", "gap", "family")
 
 BAD: dict[str, list[str]] = {
     "assay": ["--singles -5", "--singles 1.5", "--top 0", "--documents 0", "--fit-documents 0",
@@ -96,7 +98,7 @@ BAD: dict[str, list[str]] = {
     "gap": ["--share 2", "--share -0.1", "--weak rung-4", "--weak rung-9", "--by rung-4 rung-3",
             "--by rung-9 rung-8", "--by rung-5 rung-5", "--explanation nowhere.py"],
     "demo": ["--documents 0"],
-    "bars curve": ["--documents 0", "--characters 100", "--characters -1", "--place nobody",
+    "family": ["--documents 0", "--characters 100", "--characters -1", "--place nobody",
                    "--place rung-1", "nobody=1e20", "rung-1=0", "x=y"],
     "bars table": ["--fraction 2", "--fraction -1", "--curve nope", "--baseline nope",
                    "--baseline mine=nan", "--strong -1", "--weak -5", "--strong 1 --weak 2"],
@@ -155,8 +157,9 @@ def test_what_can_be_measured_gets_as_far_as_the_model(
     def loaded(name: str, **more: object) -> None:
         raise WasLoaded(name)
 
-    monkeypatch.setattr(ux, "load", loaded)
-    text = {"circuit": "ioi", "bars curve": "prose.txt"}.get(command, "repeats")
+    for home in (ux, family, subject):
+        monkeypatch.setattr(home, "load", loaded)
+    text = {"circuit": "ioi", "family": "prose.txt"}.get(command, "repeats")
     words = () if command == "behaviours" else ("--text", text)
     assert isinstance(outcome(*COMMANDS[command], *words), WasLoaded)
 
@@ -193,12 +196,63 @@ def test_what_the_model_does_not_have_is_refused_before_it_is_run(words: tuple[s
     assert isinstance(outcome(*words), UnexplainedError | SystemExit)
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("gap rung-2 --by a,b --share 0.1", "'a,b' is one word"),
+        ("gap rung-2 --by rung-2-seed-1 --share 0.1", "'--share' is an option of its own"),
+        ("sweep rung-1 L0.H0 --report --no-gate", "'--no-gate' is an option of its own"),
+        ("sweep rung-1 L0.H0 --record --text=repeats", "'--text=repeats' is an option"),
+        ("assay rung-1 --report --help", "'--help' is an option of its own"),
+        ("bars table --curve --baseline mine=3", "'--baseline' is an option of its own"),
+    ],
+)
+def test_no_option_takes_another_one_for_its_value(words: str, says: str, tmp_path: Path) -> None:
+    result = RUN.invoke(app, words.split(), env={"COLUMNS": "200"})
+    assert result.exit_code == 2 and says in result.output, result.output
+    assert not list(tmp_path.glob("--*"))
+
+
+def test_a_value_that_begins_with_a_dash_is_a_value_where_no_option_is_called_so() -> None:
+    for words in (["gap", "--share", "-0.1"], ["gap", "rung-2", "--report=--share"],
+                  ["sizes", "--", "--share"]):  # fmt: skip
+        result = RUN.invoke(app, words, env={"COLUMNS": "200"})
+        assert "an option of its own" not in result.output
+
+
+def test_a_sentence_for_python_and_the_command_line_says_one_of_the_two() -> None:
+    options = options_of(["circuit", "rung-1"])
+    for said, told in (
+        ("Ask for 12 prompts or more (pairs=…; --pairs).", "Ask for 12 prompts or more (--pairs)."),
+        ("leave out the gate (gated=False; --no-gate).", "leave out the gate (--no-gate)."),
+        ("longer (128 now: block=…; --block), or", "longer (128 now: --block), or"),
+        ("(fit_pairs=…; --fit-pairs, --fit-documents)", "(--fit-pairs, --fit-documents)"),
+    ):
+        assert in_options(said, options) == told
+
+
+def test_the_table_of_bars_rounds_nothing_to_all_or_none_and_gives_one_reason() -> None:
+    near = RUN.invoke(app, ["bars", "table", "--curve", "kaplan", "--strong", "1e25", "--weak",
+                            "9.99e24", "--fraction", "0.99999"], env={"COLUMNS": "200"})  # fmt: skip
+    rows = [line.split() for line in near.output.splitlines() if line.startswith("kaplan*")]
+    assert len(rows) == 3
+    for row in rows:
+        cells = [float(cell.rstrip("*")) for cell in row[2:]]
+        assert all(0 < cell < 1 for cell in cells), row
+    below = RUN.invoke(app, ["bars", "table", "--curve", "kaplan", "--baseline", "mine=1"],
+                       env={"COLUMNS": "200"})  # fmt: skip
+    assert below.output.count("– refused: the baseline 'mine'") == 1
+    assert "–*" not in below.output
+    for twice in (["--baseline", "unigram"] * 2, ["--curve", "kaplan"] * 2):
+        assert isinstance(outcome("bars", "table", *twice), UnexplainedError)
+
+
 def test_errors_name_the_options_of_the_command_that_was_called() -> None:
     options = options_of(["sweep", "rung-1", "--fit-documents", "3"])
     said = "fit_documents=1 and pairs=-1: gate=… or methods='eap ig' need nothing, nor x=3"
     told = "--fit-documents 1 and --pairs -1: gate=… or --method 'eap ig' need nothing, nor x=3"
     assert in_options(said, {**options, "gate": ""}) == told
-    assert options_of(["bars", "curve", "x"])["characters"] == "--characters"
+    assert options_of(["family", "x"])["characters"] == "--characters"
     assert "record" not in options_of(["report", "sweep"])
     assert in_options("a==b, --steps=5, my_steps=5", {"steps": "--steps"}) == (
         "a==b, --steps=5, my_steps=5"

@@ -70,7 +70,7 @@ def test_a_behaviour_that_the_model_has_in_one_role_alone_is_refused_and_says_wh
         assert [role.accuracy.value for role in found.roles] == [1.0, 0.5]
         assert tuple(role.says for role in found.roles) == names
         assert not found.passed and found.fails == f"not told from chance in {names[1]}"
-        says = rf"100%.* of the \d+ in {names[0]} and 50%.* of the \d+ in {names[1]}.*gated=False"
+        says = rf"of the \d+ in {names[0]} 100%.*, of the \d+ in {names[1]} 50%.*gated=False"
         with pytest.raises(MeasurementError, match=says):
             measure_sweep(subject, "L*.H*", text, ablation="patch", settings=SETTINGS)
 

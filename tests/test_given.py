@@ -356,7 +356,10 @@ def test_tables_and_donors_that_are_written_to_are_others(tmp_path: Path) -> Non
     claim = claim_of(lambda view: even(view).sum(-1, keepdim=True) * torch.arange(VOCABULARY),
                      gives="logits")  # fmt: skip
     for one, change in (
-        (fit_program(claim.on_shuffled(), text), lambda p: p.donors.documents.batches[0][0].tokens),
+        (
+            fit_program(claim.on_shuffled(), text),
+            lambda p: p.elsewhere.documents.batches[0][0].tokens,
+        ),
         (fit_program(claim.calibrated(), text), lambda p: p.calibration.unigram.lower),
     ):
         before = one.fingerprint

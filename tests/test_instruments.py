@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 import unexplained as ux
-from test_ladder import pydocs_like
 from unexplained.errors import MeasurementError, UnexplainedError
 from unexplained.evaluate.evaluate import in_process
 from unexplained.evaluate.job import Job, Task
@@ -61,20 +60,31 @@ def subject() -> ux.Subject:
 
 @pytest.fixture(scope="module")
 def text(subject: ux.Subject) -> ux.Text:
-    found = pydocs_like(subject)
-    return ux.Text(**{**vars(found), "fit": found.eval})
+    return ux.text("pydocs", subject, documents=12, fit_documents=12, block=32)
 
 
 def called(one: Instrument, subject: ux.Subject, text: ux.Text, **how: Any) -> Record:
     """An instrument with what it has by default, on rungs that are not the model itself."""
-    positional = [
-        EXAMPLES.get(p.name, p.given.resolved(p.default, {}))
-        for p in one.parameters
-        if p.positional
-    ]
-    if "weak" in {p.name for p in one.parameters}:
-        positional = [ux.load("rung-1", device="cpu")]
-    return one(subject, *positional, text, settings=LEAN, **how)
+    names = {p.name for p in one.parameters}
+    first: list[Any] = [] if one.models else [subject]
+    if one.models == "rungs":
+        first = [["rung-1", "rung-2", "rung-3"]]
+        how["seeds"] = False
+    elif one.models:
+        first = [["rung-1", "rung-2", "rung-3"]]
+        how |= {"source": "pydocs", "documents": 6, "characters": 200}
+    elif "weak" in {p.name for p in one.parameters if p.positional}:
+        first.append(ux.load("rung-1", device="cpu"))
+    elif "sites" in {p.name for p in one.parameters if p.positional}:
+        first.append(EXAMPLES["sites"])
+    if one.texts is not None:
+        mine = ux.pairs("agreement", subject, pairs=12, fit_pairs=4) if one.texts.pairs else text
+        first.append(mine)
+    how |= {"twin": False} if "twin" in names else {}
+    how |= {"gated": False} if "gated" in names else {}
+    how |= {"singles": 1} if "singles" in names else {}
+    how |= {"task": ["repeats"]} if "task" in names else {}
+    return one(*first, settings=LEAN, **how)
 
 
 def backwards(job: Job, tasks: Sequence[Task]) -> Iterator[tuple[Task, Ledger]]:
@@ -127,7 +137,7 @@ def test_components_that_an_instrument_cannot_serve_are_refused_by_name(
 def test_every_parameter_of_an_instrument_has_its_help_and_its_docstring(name: str) -> None:
     one = INSTRUMENTS.get(name)
     said = inspect.getdoc(one.function) or ""
-    assert one.help.endswith(".")
+    assert one.help.endswith((".", "?"))
     for parameter in one.parameters:
         assert f"    {parameter.name}: " in said, parameter.name
 
@@ -177,7 +187,9 @@ def yielding(*items: Any) -> Instrument:
         yield from items
 
     texts = INSTRUMENTS.get("gap").texts
-    return Instrument("x", function, texts, None, "", tuple(_parameters(function)))
+    return Instrument(
+        "x", function, texts, None, "", tuple(_parameters(function)), lambda given: None
+    )
 
 
 def test_an_instrument_without_one_headline_is_refused(subject: ux.Subject, text: ux.Text) -> None:

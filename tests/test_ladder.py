@@ -359,15 +359,20 @@ def test_the_losses_of_the_rungs_fall_on_text_that_they_never_saw() -> None:
     assert losses[0] < np.log(VOCABULARY)
 
 
-def pydocs_like(subject: Subject) -> Text:
-    """Some of our own prose, cut as a text is."""
+def pydocs_like(subject: Subject, blocks: int = 1) -> Text:
+    """Some of our own prose, cut as a text is: so many blocks of every page, taken for documents."""
     root = Path(__file__).parent.parent
     pages = [p.read_text(encoding="utf-8") for p in sorted((root / "docs").rglob("*.md"))]
-    words = [document(page, "docs") for page in pages]
-    ids = Tokens(subject).encode([item.text for item in words])
+    words = [document(page, "docs") for page in pages for _ in range(blocks)]
+    ids = [
+        whole[128 * place : 128 * (place + 1)]
+        for whole in Tokens(subject).encode([item.text for item in words[::blocks]])
+        for place in range(blocks)
+    ]
+    words, ids = zip(*((w, i) for w, i in zip(words, ids, strict=True) if len(i) > 2), strict=True)
     # Named so that they are of the eval part: the ladder was trained on documents of the fit part.
     names = (n for n in map(str, count()) if part(n) == "eval")
-    blocks = tuple(Block(n, d.domain, i[:128]) for n, d, i in zip(names, words, ids, strict=False))
+    blocks = tuple(Block(n, d.domain, i) for n, d, i in zip(names, words, ids, strict=False))
     return Text("docs", blocks, (), lambda: iter(()), "p", 128, VOCABULARY, "f", (), {})
 
 

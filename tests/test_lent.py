@@ -54,7 +54,7 @@ def test_what_is_read_costs_its_matrices_once_as_counted_by_hand() -> None:
 
     def found(where: str, *reads: str) -> int:
         sites = tiny_subject("llama").sites(where)
-        return lent(reader(*reads), sites, shape)
+        return lent(reader(*reads).reads, sites, shape)
 
     assert found("L1.H0") == 3 * head
     assert found("L1.H0", "pattern", "q") == 3 * head
@@ -69,7 +69,7 @@ def test_what_is_read_costs_its_matrices_once_as_counted_by_hand() -> None:
     assert found("L1.H0", "embed") == 3 * head + 61 * 32
     # gpt2 has biases: 8 for each of three projections.
     plain = tiny_subject("gpt2")
-    assert lent(reader(), plain.sites("L1.H0"), plain.shape) == 3 * (head + 8)
+    assert lent(reader().reads, plain.sites("L1.H0"), plain.shape) == 3 * (head + 8)
 
 
 @pytest.mark.parametrize("family", CONFIGS)

@@ -482,3 +482,16 @@ def test_what_ships_are_the_counts_of_this_webmix_in_the_ladders_tokens():
     # The first triple of every document is of the beginning: as many as there are documents.
     beginnings = shipped.times[shipped.keys < text.vocabulary**2].sum()
     assert shipped.tokens - shipped.times.sum() == beginnings <= text.pool_documents
+
+
+@pytest.mark.parametrize("order", range(4))
+def test_ids_that_are_no_tokens_of_the_table_are_refused(order):
+    one = made([[0, 1, 2, 3, 4, 0, 1]], order)
+    for wrong in (SIZE, -2, NOTHING):
+        rows = torch.tensor([[0, 1], [1, wrong]]) if order == 3 else torch.tensor([0, wrong])
+        with pytest.raises(TextError, match=rf"token id {wrong} is outside its {SIZE} tokens"):
+            one.log_probs(rows)
+    with pytest.raises(TextError, match="Give token ids as integers"):
+        one.log_probs(torch.zeros((1, 2)) if order == 3 else torch.zeros(1))
+    if order == 3:  # before the first token of a document there is nothing
+        one.log_probs(torch.tensor([[NOTHING, 1]]))

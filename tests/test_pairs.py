@@ -15,8 +15,9 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from unexplained.donors.another import Another
 from unexplained.errors import TextError
-from unexplained.explanations.program import Donors
+from unexplained.explanations.program import Elsewhere
 from unexplained.sites import Shape
 from unexplained.subject import Subject, load
 from unexplained.subject.packaged import packaged_folder
@@ -616,7 +617,7 @@ def test_twelve_pairs_of_ones_own_are_all_measured(tmp_path):
     assert [*text.pool()] == []
     for refused in (
         lambda: text.blocks("fit", "Mean ablation"),
-        lambda: Donors.of(text, 0),
+        lambda: Elsewhere.of(text, Another(), 0),
     ):
         with pytest.raises(TextError, match=r"fit part, and there is nothing .*\"part\": \"fit\""):
             refused()

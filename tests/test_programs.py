@@ -242,7 +242,7 @@ def test_a_program_that_does_not_read_the_document_is_the_same_shuffled() -> Non
 def test_a_shuffled_program_reads_another_document_out_of_order() -> None:
     subject, _ = subject_of("strict_induction")
     text = repeats(subject)
-    donors = fit_program(induction.on_shuffled(), text).donors
+    donors = fit_program(induction.on_shuffled(), text).elsewhere
     assert donors is not None
     of_fit = {tuple(sorted(block.tokens.tolist())): block for block in text.fit}
     for block in (*text.eval, *text.fit):
@@ -250,7 +250,7 @@ def test_a_shuffled_program_reads_another_document_out_of_order() -> None:
         donor = of_fit[tuple(sorted(read.tolist()))]
         assert donor.document != block.document
         assert read[0] == BOS and read.tolist() != donor.tokens.tolist()
-    another = fit_program(induction.on_shuffled(), text, seed=1).donors
+    another = fit_program(induction.on_shuffled(), text, seed=1).elsewhere
     assert another is not None
     assert donors.tokens("x", 25).tolist() != another.tokens("x", 25).tolist()
 

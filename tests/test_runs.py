@@ -37,7 +37,7 @@ def ledger_of(gaps: np.ndarray, base: float = 3.0) -> Ledger:
 
 def test_over_pairs_by_hand_and_by_a_slow_second_route() -> None:
     rng = np.random.default_rng(0)
-    gaps = rng.integers(-2, 9, (3, 24, 4)).astype(float)
+    gaps = rng.integers(-2, 9, (3, 40, 4)).astype(float)
     found = over_pairs(ledger_of(gaps), PAIRS, settings=LEAN)
     flat = gaps.reshape(3, -1)
     assert found.gap.value == pytest.approx(flat.mean())

@@ -19,7 +19,6 @@ from unexplained.errors import MeasurementError
 from unexplained.estimators import (
     Slope,
     jackknifed,
-    noise,
     over_runs,
     scatter_of,
     seeds,
@@ -91,9 +90,14 @@ def test_what_moves_all_runs_alike_leaves_the_slope_alone_and_documents_count_be
 def test_two_sizes_with_a_run_each_have_no_scatter_and_an_interval_of_documents_alone() -> None:
     found = slope_over([0.0, 1.0], [0.4, 0.3], still([0.4, 0.3]), DOCUMENTS, settings=MANY)
     assert (found.freedom, found.seeds.deviation) == (0, None)
-    assert found.number.low == found.number.high == pytest.approx(-0.1)
+    assert found.number.value == pytest.approx(-0.1)
+    # Documents that do not move it either are no proof that others would not.
+    assert found.number.low is found.number.high is None
+    moved = still([0.4, 0.3]) + 0.01 * np.random.default_rng(0).normal(size=(2, MANY.resamples))
+    some = slope_over([0.0, 1.0], [0.4, 0.3], moved, DOCUMENTS, settings=MANY).number
+    assert some.high - some.low == pytest.approx(2 * 1.96 * 0.01 * math.sqrt(2), rel=0.03)
     with pytest.raises(MeasurementError, match="one run of each"):
-        noise(1.0, 0, MANY)
+        over_runs(1.0, still([1.0])[0], 1.0, 0, DOCUMENTS, settings=MANY)
 
 
 def test_the_scatter_is_pooled_within_sizes_by_hand() -> None:
@@ -116,13 +120,37 @@ def test_leaving_one_run_out_is_the_standard_error_of_a_mean_and_of_pairs_by_han
 
 def test_a_number_over_runs_is_a_t_interval_and_a_draw_that_is_refused_takes_the_end() -> None:
     found = over_runs(5.0, still([5.0])[0], 2.0, 2, DOCUMENTS, settings=MANY)
-    reach = 2 * stats.t.ppf(0.975, 2)
-    assert found.low == pytest.approx(5 - reach, rel=0.1)
-    assert found.high == pytest.approx(5 + reach, rel=0.1)
+    reach = 2 * stats.t.ppf(1 - ux.stats.tail(DOCUMENTS, 0.95), 2)
+    assert (found.low, found.high) == pytest.approx((5 - reach, 5 + reach), rel=1e-9)
     some = still([5.0])[0]
     some[: MANY.resamples // 10] = np.nan
     found = over_runs(5.0, some, 0.1, 2, DOCUMENTS, settings=MANY)
     assert (found.value, found.low, found.high) == (5.0, None, None)
+
+
+def test_the_ends_over_three_runs_are_the_convolutions_whatever_the_seed_and_mirror() -> None:
+    rng = np.random.default_rng(0)
+    draws = 0.3 + 0.02 * rng.normal(size=2000) ** 3
+    found = over_runs(0.3, draws, 0.05, 2, DOCUMENTS, settings=MANY)
+    other = over_runs(0.3, draws, 0.05, 2, DOCUMENTS, settings=Settings(seed=9))
+    turned = over_runs(-0.3, -draws, 0.05, 2, DOCUMENTS, settings=MANY)
+    assert other == found
+    assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low), abs=1e-9)
+    # By a second route: a million draws of both together.
+    both = rng.choice(draws, 1_000_000) + 0.05 * rng.standard_t(2, 1_000_000)
+    ends = np.quantile(both, [0.025, 0.975])
+    assert (found.low, found.high) == pytest.approx(tuple(ends), abs=0.003)
+
+
+def test_a_swap_of_strong_and_weak_mirrors_what_runs_would_change() -> None:
+    # Of refused draws half the tail's worth: each end moves outward, and still mirrors.
+    draws = np.linspace(-1, 1, 2001)
+    lost = np.where(np.arange(2001) % 100 == 0, np.nan, draws)
+    one = over_runs(0.0, lost, 0.1, 2, DOCUMENTS, settings=MANY)
+    two = over_runs(0.0, -lost, 0.1, 2, DOCUMENTS, settings=MANY)
+    whole = over_runs(0.0, draws, 0.1, 2, DOCUMENTS, settings=MANY)
+    assert (two.low, two.high) == pytest.approx((-one.high, -one.low), abs=1e-9)
+    assert one.high > whole.high + 0.005
 
 
 @pytest.mark.parametrize("counts", [(3, 3, 3, 3, 1, 1), (2, 2, 1), (1, 1, 1, 1)])
@@ -177,8 +205,10 @@ def test_no_two_sets_of_seeds_of_the_shipped_rungs_give_opposite_conclusions() -
 
 
 def test_one_run_of_each_size_makes_no_claim_however_narrow_its_interval() -> None:
-    found = slope_over([0.0, 1.0, 2.0], [0.3, 0.2, 0.1], still([0.3, 0.2, 0.1]), DOCUMENTS,
-                       settings=MANY)  # fmt: skip
+    moved = still([0.3, 0.2, 0.1]) + 1e-4 * np.random.default_rng(0).normal(
+        size=(3, MANY.resamples)
+    )
+    found = slope_over([0.0, 1.0, 2.0], [0.3, 0.2, 0.1], moved, DOCUMENTS, settings=MANY)
     assert found.number.high < 0 and way(found) == 0
     said = _verdict(found, [])
     assert "how much another seed would move it is not known" in said
@@ -201,7 +231,7 @@ def measured(models: dict[str, Subject], text: Text) -> SizesRecord:
 def test_the_shipped_rungs_with_their_seeds_are_measured_and_one_seed_alone_claims_nothing(
     rungs: dict[str, Subject], tmp_path
 ) -> None:
-    text = pydocs_like(rungs["rung-1"])
+    text = pydocs_like(rungs["rung-1"], blocks=5)
     text = ux.Text(**{**vars(text), "fit": text.eval})
     assert len(rungs) == 9
     whole = measured(rungs, text)

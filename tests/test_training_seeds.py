@@ -147,8 +147,8 @@ def test_a_rung_of_several_seeds_is_their_mean_and_its_interval_the_t_interval()
         assert abs(end - one.difference.value) == pytest.approx(half, rel=0.2)
     assert one.standing == "ties"
     # The first run alone, taken as it is, is beaten for certain no more than the last one beats it.
-    alone = ties_with(three_rungs(), "rule", ["weak"], settings=SETTINGS).comparisons[0]
-    last = ties_with(three_rungs(), "rule", ["weak 3"], settings=SETTINGS).comparisons[0]
+    alone = ties_with(three_rungs(0.01), "rule", ["weak"], settings=SETTINGS).comparisons[0]
+    last = ties_with(three_rungs(0.01), "rule", ["weak 3"], settings=SETTINGS).comparisons[0]
     assert (alone.standing, last.standing) == ("loses", "beats") and alone.runs == 1
 
 

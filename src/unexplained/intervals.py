@@ -16,7 +16,15 @@ normal documents next to nothing changes, and as n grows x goes to 0.
 
 A ratio has one more danger: how well the few large documents are explained is only known once
 there are some. So its ends are moved apart by exp(max(m τ², 20 √(48/n) τ⁶)), τ of the denominator
-per token and m = 5 (48/n − 1), at least 0, or 15 where the tail is on the side of 0.
+per token and m = 5 (48/n − 1), at least 0, or 15 where the tail is on the side of 0; and of fewer than
+16 documents by exp(0.75 (16/n − 1)), of 8 and fewer by exp(0.75), whatever their tails. Where an end is then `REACH` times the
+ratio's size away, or that far beyond 1, the interval says nothing and the ratio is refused: so what is
+printed has been chosen by its width, and the constants are those with which it holds all the same.
+
+Nor does a weak denominator show its tail below 0 in few documents: see `hides_tail`.
+
+Documents that agree to the last digit have no scatter to make an interval of, and are no proof that
+all would: what n documents may all lack is `unseen`.
 
 Form and constants were found by simulation, for levels about 95%, and are no theorem:
 `docs/statistics.md` has the designs, what holds in them, and in which nothing could.
@@ -31,6 +39,21 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import betaincinv, ndtri, stdtrit
 
+from unexplained.sums import alike, scaled, unscaled
+
+REACH, FARTHEST = 20.0, 200.0
+"""An end that is further from a ratio than so many times its size, or so many times 1, says nothing; the
+second of `PLENTY` of documents, of which what is long is told by the documents and not by their number."""
+
+SCANTY = 16
+"""With fewer documents a ratio that passes for exact is often one that lacks what others have."""
+
+SHOWN = 32
+"""So many documents show a tail below 0 if there is one that matters."""
+
+LEANS, CLEAR, FAR = 0.12, 0.3, 10.0
+"""L-skewness, least document as a share of the mean, and standard errors from 0, that fewer must show."""
+
 PLENTY = 48
 """With fewer documents the tails of a denominator are hardly seen, and moderate ones count too."""
 
@@ -41,7 +64,13 @@ MOST = 5.0
 """An estimate that is no ratio is not lengthened further: where tails ask for more, nothing is known."""
 
 ROUNDING = 1e-13
-"""What is left of a numerator after its share of the denominator counts as rounding below this."""
+"""Scatter below this share of what scatters is that of sums of doubles."""
+
+SAME = 1e-6
+"""What is left of a numerator after its share of the denominator counts as rounding of losses below this."""
+
+LARGEST = 1000
+"""Of powers of two that are taken."""
 
 GRID = np.linspace(0, math.pi / 2, 9)[1:]
 """Where the test of a ratio is tried before its ends are sought, as angles; π/2 is no end at all."""
@@ -49,8 +78,10 @@ GRID = np.linspace(0, math.pi / 2, 9)[1:]
 
 def of_mean(total: np.ndarray, tokens: np.ndarray, level: float) -> tuple[float, float]:
     """Interval of sum(total) / sum(tokens); see `of_estimate`."""
+    (up, (total,)), (down, (tokens,)) = scaled(total), scaled(tokens)
     value = float(total.sum() / tokens.sum())
-    return of_estimate(value, left_out(total, tokens), tokens, level)
+    low, high = of_estimate(value, left_out(total, tokens), tokens, level)
+    return unscaled(low, up - down), unscaled(high, up - down)
 
 
 def of_share(total: np.ndarray, tokens: np.ndarray, level: float) -> tuple[float, float]:
@@ -61,22 +92,32 @@ def of_share(total: np.ndarray, tokens: np.ndarray, level: float) -> tuple[float
     over Student quantile (Korn and Graubard, Survey Methodology 24, 1998, 193–201).
 
     Where all tokens are counted, or none, each document is one draw: of 6 that are all right the
-    interval is 54% to 100%.
+    interval is 54% to 100%. A half of the tokens of each is a share like any other.
     """
     value = float(total.sum() / tokens.sum())
     n = int(np.count_nonzero(tokens))
     falls = left_out(total, tokens)[tokens > 0]
     variance = (n - 1) / n * float(falls @ falls)
     if value in (0.0, 1.0):
-        least = float(((1 - level) / 2) ** (1 / n))
+        least = 1 - unseen(n, level)
         return (least, 1.0) if value else (0.0, 1 - least)
-    if variance <= (ROUNDING * value) ** 2:
-        return value, value
-    count = min(value * (1 - value) / variance, float(tokens.sum()))
+    # Where documents vary less than so many tokens, or not at all, it is the tokens that are counted.
+    count = float(tokens.sum())
+    if variance > 0:
+        count = min(value * (1 - value) / variance, count)
     count *= (float(ndtri((1 + level) / 2)) / quantile(n, level)) ** 2
     right, wrong, tail = value * count, (1 - value) * count, (1 - level) / 2
     low = float(betaincinv(right, wrong + 1, tail))
     return low, float(betaincinv(right + 1, wrong, 1 - tail))
+
+
+def unseen(documents: float, level: float) -> float:
+    """Share of a kind of document that so many may all lack: 1 − ((1 − level)/2)^(1/n).
+
+    >>> round(unseen(8, 0.95), 2), round(unseen(135, 0.95), 3)
+    (0.37, 0.027)
+    """
+    return float(-math.expm1(math.log((1 - level) / 2) / documents))
 
 
 def left_out(total: np.ndarray, tokens: np.ndarray) -> np.ndarray:
@@ -94,7 +135,7 @@ def of_estimate(
     *,
     documents: int | None = None,
 ) -> tuple[float, float]:
-    """Interval of an estimate, from the jackknife.
+    """Interval of an estimate, from the jackknife; without length where no document moves it.
 
     Args:
         value: The estimate.
@@ -107,6 +148,8 @@ def of_estimate(
     falls, tokens = falls[some], tokens[some]
     n = documents or falls.size
     error = math.sqrt((n - 1) / n * float(falls @ falls))
+    if error <= ROUNDING * abs(value):
+        return value, value
     factors = np.minimum(np.exp(lengthening(falls, tokens, ratio=False)), MOST)
     below, above = quantile(n, level) * error * factors
     return value - float(below), value + float(above)
@@ -122,6 +165,9 @@ def of_ratio(
     several pieces, all that lies between. It has two ends because the same test tells the
     denominator from 0.
 
+    Where all documents have the same ratio, nothing tells of others but how many there are: a share
+    `unseen` of them may be off by all that there is to recover, either way.
+
     Args:
         numerator: (document,) sums.
         denominator: (document,) sums.
@@ -129,12 +175,16 @@ def of_ratio(
         level: Share of repetitions in which the interval should hold the truth.
     """
     some = tokens > 0
-    numerator, denominator, tokens = numerator[some], denominator[some], tokens[some]
+    (up, (numerator,)), (down, (denominator,)), (_, (tokens,)) = (
+        scaled(column[some]) for column in (numerator, denominator, tokens)
+    )
     value = float(numerator.sum() / denominator.sum())
+    one = math.ldexp(1.0, min(max(down - up, -LARGEST), LARGEST))
     rest = numerator - value * denominator
     size, spread = (math.sqrt(float(x @ x)) for x in (denominator, rest))
-    if spread <= ROUNDING * (math.sqrt(float(numerator @ numerator)) + abs(value) * size):
-        return value, value
+    if spread <= SAME * size * max(one, abs(value)):
+        off = max(one, abs(value)) * unseen(alike(np.abs(denominator)), level)
+        return unscaled(value - off, up - down), unscaled(value + off, up - down)
     test = _Test(np.stack([rest / spread, denominator / size]), tokens, level)
 
     def excess(angles: np.ndarray) -> np.ndarray:
@@ -152,13 +202,16 @@ def of_ratio(
     low, high = (
         end(side, np.flatnonzero(row[:-1] <= 0)) for side, row in zip((-1, 1), tried, strict=True)
     )
-    return value + min(low, 0.0), value + max(high, 0.0)
+    return (
+        unscaled(value + min(low, 0.0), up - down), unscaled(value + max(high, 0.0), up - down)
+    )  # fmt: skip
 
 
 def divides(denominator: np.ndarray, tokens: np.ndarray, level: float) -> bool:
     """Whether a denominator is told from 0, and above it, so that a ratio has two ends."""
     some = tokens > 0
-    test = _Test(denominator[None, some], tokens[some], level)
+    (_, (denominator,)), (_, (tokens,)) = scaled(denominator[some]), scaled(tokens[some])
+    test = _Test(denominator[None], tokens, level)
     return bool(denominator.sum() > 0 and test.beyond(np.ones(1)) > 0)
 
 
@@ -205,7 +258,43 @@ def apart(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     tau, n = shape(denominator / tokens)[0], tokens.shape[-1]
     few, strong = 5 * max(PLENTY / n - 1, 0.0), 20 * math.sqrt(PLENTY / n)
     moderate = np.where(tau < 0, max(few, LEFT), few)
-    return np.asarray(np.exp(np.maximum(moderate * tau**2, strong * tau**6)))
+    always = 0.75 * min(max(SCANTY / n - 1, 0.0), 1.0)
+    return np.asarray(np.exp(np.maximum(moderate * tau**2, strong * tau**6) + always))
+
+
+def hides_tail(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """Whether a denominator of few documents may have a tail below 0 of which they show nothing: (…,).
+
+    A weak one passes for strong when its text happens to lack that tail, and is then strongly wrong.
+    Below `SHOWN` documents it is believed only where it leans the other way, where none of its documents
+    is near or below 0, or where it is far from 0 itself. Found by simulation, as all here.
+
+    Args:
+        denominator: (…, document) sums.
+        tokens: (…, document) all above 0.
+    """
+    n = tokens.shape[-1]
+    mean = denominator.sum(-1) / tokens.sum(-1)
+    if n >= SHOWN:
+        return np.zeros(np.shape(mean), dtype=bool)
+    rates, falls = denominator / tokens, left_out(denominator, tokens)
+    error = np.sqrt((n - 1) / n * (falls * falls).sum(-1))
+    clear = rates.min(-1) > CLEAR * mean
+    return np.asarray(~((shape(rates)[0] > LEANS) | clear | (mean > FAR * error)))
+
+
+def reach(documents: int) -> float:
+    """How far an end may be from a ratio: see `REACH`."""
+    return REACH if documents < PLENTY else FARTHEST
+
+
+def says_nothing(value: float, low: float, high: float, documents: int) -> bool:
+    """Whether an end of a ratio's interval is out of all proportion; see `REACH`.
+
+    >>> says_nothing(-0.08, -9912.0, 1.8, 8), says_nothing(-92.0, -151.0, -55.0, 8)
+    (True, False)
+    """
+    return max(value - low, high - value) > reach(documents) * max(1.0, abs(value))
 
 
 def quantile(documents: int, level: float) -> float:

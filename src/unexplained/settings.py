@@ -8,6 +8,9 @@ from numbers import Real
 
 from unexplained.errors import MeasurementError, require_count
 
+FEWEST_DOCUMENTS = 5
+"""With fewer documents no interval is given."""
+
 
 @dataclass(frozen=True)
 class Settings:

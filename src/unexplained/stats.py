@@ -12,61 +12,112 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
+from scipy.special import ndtr, stdtr, stdtrit
 
 from unexplained.errors import MeasurementError
-from unexplained.intervals import divides, left_out, of_estimate, of_mean, of_ratio, of_share
+from unexplained.intervals import (
+    left_out,
+    of_estimate,
+    of_mean,
+    of_ratio,
+    of_share,
+    says_nothing,
+    unseen,
+)
 from unexplained.record.base import Number
 from unexplained.record.format import written as written
+from unexplained.refusals import SHARE, hidden_tail, refusal, standard_error, too_wide
 from unexplained.settings import Settings as Settings
+from unexplained.sums import FEWEST_DOCUMENTS, checked, require_parts, scaled, too_few, unscaled
+
+__all__ = [
+    "FEWEST_DOCUMENTS", "NATS", "SHARE", "Settings", "checked", "difference_of_means",
+    "difference_per_token", "ends", "fraction", "mean_per_token", "p_value", "resampled",
+    "standard_error", "tail", "times_drawn", "too_few", "written",
+]  # fmt: skip
 
 NATS = "nats per token"
-SHARE = "share"
-
-FEWEST_DOCUMENTS = 5
-"""With fewer documents no interval is given."""
-
-POWER = 0.8
-"""The chance of resolving the denominator that `tokens_needed` aims at."""
-
-MOST_TOKENS = 10**15
-"""Needs beyond this are not given: no text is so long."""
 
 
 def mean_per_token(
-    total: np.ndarray, tokens: np.ndarray, *, settings: Settings, unit: str = NATS
+    total: np.ndarray,
+    tokens: np.ndarray,
+    *,
+    settings: Settings,
+    unit: str = NATS,
+    exact: bool = False,
 ) -> Number:
     """Give sum(total) / sum(tokens) with its interval.
 
-    The interval is `intervals.of_mean`, of a part of the tokens `of_share`. With fewer than `FEWEST_DOCUMENTS` documents that have
-    tokens the value stands without one: nothing is known of how far it would carry.
+    The interval is `intervals.of_mean`, of a part of the tokens `of_share`. The value stands without
+    one where nothing is known of how far it would carry: of fewer than `FEWEST_DOCUMENTS` documents
+    that have tokens, of documents so unequal that one decides, and of documents that do not differ
+    at all, unless that is no finding.
 
     Args:
         total: One entry per document: a sum over its tokens (nats for losses).
         tokens: One entry per document: how many tokens; zero where it has none of the kind.
         settings: Level, resamples and seed.
-        unit: Unit of the result.
+        unit: Unit of the result. A share is one of tokens, or the difference of two such.
+        exact: Whether the value is what it is by construction, as a model's distance from itself: then
+            documents that do not differ give an interval without length.
 
     Raises:
-        MeasurementError: Lengths differ, an entry is NaN or infinite, or a count is negative.
+        MeasurementError: Lengths differ, an entry is masked, no real number, NaN or infinite, a count is
+            negative, a document without tokens has a total, or a share counts more tokens than there are.
 
     >>> losses, tokens = np.array([20.0, 70.0, 10.0]), np.array([10, 30, 10])
     >>> mean_per_token(losses, tokens, settings=Settings()).value
     2.0
     """
     total, tokens = checked(tokens, total=total)
+    return _mean(total, tokens, settings, unit, exact=exact, signed=bool((total < 0).any()))
+
+
+def _mean(
+    total: np.ndarray,
+    tokens: np.ndarray,
+    settings: Settings,
+    unit: str,
+    *,
+    exact: bool,
+    signed: bool,
+) -> Number:
+    """See `mean_per_token`; a `signed` share is the difference of two, whether or not one is below 0."""
     if not tokens.any():
         return Number(value=None, unit=unit, refused="there are no tokens here")
-    value = float(total.sum() / tokens.sum())
-    if np.count_nonzero(tokens) < FEWEST_DOCUMENTS:
+    if unit == SHARE:
+        require_parts(total, tokens)
+    value = _ratio(total, tokens)
+    if too_few(tokens):
         return Number(value=value, unit=unit)
-    part = unit == SHARE and bool((total >= 0).all() and (total <= tokens).all())
-    low, high = (of_share if part else of_mean)(total, tokens, settings.level)
+    low, high = of_mean(total, tokens, settings.level)
+    still = low == high
+    if unit == SHARE and not (still and exact):
+        if still:
+            off = unseen(int(np.count_nonzero(tokens)), settings.level)
+            low, high = value - off, value + off
+        if not signed:
+            low, high = of_share(total, tokens, settings.level)
+        low, high = max(low, -1.0), min(high, 1.0)
+    elif still and not exact:
+        return Number(value=value, unit=unit)
     return Number(value=value, low=low, high=high, unit=unit)
 
 
+def _ratio(top: np.ndarray, bottom: np.ndarray) -> float:
+    (up, (top,)), (down, (bottom,)) = scaled(top), scaled(bottom)
+    return unscaled(float(top.sum() / bottom.sum()), up - down)
+
+
 def difference_per_token(
-    a: np.ndarray, b: np.ndarray, tokens: np.ndarray, *, settings: Settings, unit: str = NATS
+    a: np.ndarray,
+    b: np.ndarray,
+    tokens: np.ndarray,
+    *,
+    settings: Settings,
+    unit: str = NATS,
+    exact: bool = False,
 ) -> Number:
     """Give sum(a − b) / sum(tokens), paired by document; see `mean_per_token`.
 
@@ -75,7 +126,9 @@ def difference_per_token(
     0.1
     """
     a, b, tokens = checked(tokens, a=a, b=b)
-    return mean_per_token(a - b, tokens, settings=settings, unit=unit)
+    with np.errstate(over="ignore"):
+        (total, tokens) = checked(tokens, difference=a - b)
+    return _mean(total, tokens, settings, unit, exact=exact, signed=True)
 
 
 def difference_of_means(
@@ -106,17 +159,27 @@ def difference_of_means(
     """
     total, tokens = checked(first[1], total=first[0])
     other, others = checked(second[1], total=second[0])
+    if total.size != other.size:
+        raise MeasurementError(
+            "A difference of two means", f"the one is of {total.size} documents, the other of {other.size}",
+            "Give both of the same documents.",
+        )  # fmt: skip
     if not (tokens.any() and others.any()):
         return Number(value=None, unit=unit, refused="there are no tokens in one of the two parts")
+    (up, (total, other)), (down, (tokens, others)) = scaled(total, other), scaled(tokens, others)
     value = float(total.sum() / tokens.sum() - other.sum() / others.sum())
+    found = Number(value=unscaled(value, up - down), unit=unit)
     rarer = min(tokens, others, key=np.count_nonzero)
-    if np.count_nonzero(rarer) < FEWEST_DOCUMENTS:
-        return Number(value=value, unit=unit)
+    if too_few(tokens) or too_few(others):
+        return found
     falls = left_out(total, tokens) - left_out(other, others)
     low, high = of_estimate(
         value, falls, tokens + others, settings.level, documents=int(np.count_nonzero(rarer))
     )
-    return Number(value=value, low=low, high=high, unit=unit)
+    if low == high:
+        return found
+    whole = {"low": unscaled(low, up - down), "high": unscaled(high, up - down)}
+    return found.model_copy(update=whole)
 
 
 def fraction(
@@ -129,15 +192,17 @@ def fraction(
     unit: str = NATS,
     if_negative: str = "a share of it means nothing",
     floor: float = 0.0,
+    exact: bool = False,
 ) -> Number:
     """Give sum(numerator) / sum(denominator) with its interval, or say why there is none.
 
     It is refused when the denominator's own interval contains 0, when the denominator is
     distinguishably negative, when its documents are so few or so unequal that no interval would
-    hold, and when fewer than `FEWEST_DOCUMENTS` documents have tokens. It is
-    never clipped: below 0 and above 1 are findings. An identity holds without statistics:
-    numerator and denominator equal in every document give exactly 1, a numerator of 0 in every
-    document exactly 0, provided that the denominator stands.
+    hold, when fewer than `FEWEST_DOCUMENTS` documents have tokens, and when an end of the interval is
+    out of all proportion (`intervals.REACH`). It is never clipped: below 0 and above 1 are findings.
+    An identity holds without statistics: a condition's distance from itself is exactly 0, as a share
+    of itself exactly 1, provided that the denominator stands. That numerator and denominator are
+    equal in the documents that were seen makes no identity; the caller says so.
 
     The interval is `intervals.of_ratio`. It misleads where what decides is in so few documents
     that the text may have none of them: of n documents, in fewer than about 3 in n.
@@ -151,6 +216,7 @@ def fraction(
         unit: Unit of the denominator per token.
         if_negative: What a negative denominator tells, for the refusal.
         floor: Below this per token the denominator is rounding, however regular.
+        exact: Whether the numerator is 0, or the denominator, by construction.
 
     Raises:
         MeasurementError: As for `mean_per_token`.
@@ -163,60 +229,28 @@ def fraction(
     'the denominator (damage) is 0 [−0.22, 0.75] nats per token, within noise of zero'
     """
     numerator, denominator, tokens = checked(tokens, numerator=numerator, denominator=denominator)
-    size = mean_per_token(denominator, tokens, settings=settings, unit=unit)
-    refusal = _refusal(size, denominator, tokens, what, settings.level, if_negative)
-    if refusal is None and (size.value or 0.0) < floor:
+    # Documents that do not differ are told from 0 all the same.
+    size = _mean(denominator, tokens, settings, unit, exact=unit != SHARE, signed=True)
+    refused = refusal(size, denominator, tokens, what, settings.level, if_negative)
+    if refused is None and (size.value or 0.0) < floor:
         why = f"the denominator ({what}) is {written(size)} {size.unit}: rounding, below {floor:g}"
         return Number(value=None, unit=SHARE, refused=why)
-    identity = _identity(numerator, denominator)
+    identity = _identity(numerator, denominator) if exact else None
     # An identity needs no interval, only a denominator that is not known to be nothing.
     unmeasured = size.low is None and size.value is not None and size.value > 0
-    if identity is not None and (refusal is None or unmeasured):
+    if identity is not None and (refused is None or unmeasured):
         return identity
-    if refusal is not None:
-        return refusal
+    if refused is not None:
+        return refused
+    if hidden := hidden_tail(size, denominator, tokens, what):
+        return Number(value=None, unit=SHARE, refused=hidden)
     low, high = of_ratio(numerator, denominator, tokens, settings.level)
-    value = float(numerator.sum() / denominator.sum())
-    return Number(value=value, low=low, high=high, unit=SHARE)
-
-
-def _refusal(
-    size: Number,
-    denominator: np.ndarray,
-    tokens: np.ndarray,
-    what: str,
-    level: float,
-    if_negative: str,
-) -> Number | None:
-    """Why a denominator of this size per token cannot be divided by; None where it can."""
-    if size.value is None:
-        return Number(value=None, unit=SHARE, refused=size.refused)
-    if size.low is None or size.high is None:
-        count = np.count_nonzero(tokens)
-        few = f"too few documents for an interval ({count}; it takes {FEWEST_DOCUMENTS})"
-        return Number(value=None, unit=SHARE, refused=few)
-    stated = f"the denominator ({what}) is {written(size)} {size.unit}"
-    if size.high < 0:
-        return Number(value=None, unit=SHARE, refused=f"{stated}: {if_negative}")
-    if size.low > 0 and divides(denominator, tokens, level):
-        return None
-    if size.low > 0:
-        # How many tokens tails would take cannot be told from documents that hardly show them.
-        refused = f"{stated}, {_tails(denominator, tokens)}"
-        return Number(value=None, unit=SHARE, refused=refused)
-    needed = _tokens_needed(denominator, tokens, level)
-    refused = f"{stated}, within noise of zero"
-    return Number(value=None, unit=SHARE, refused=refused, tokens_needed=needed)
-
-
-def _tails(denominator: np.ndarray, tokens: np.ndarray) -> str:
-    """Why a denominator that is not within noise of zero still cannot be divided by."""
-    count = np.count_nonzero(tokens)
-    largest = np.abs(denominator).max() / denominator.sum()
-    return (
-        f"too little above zero for documents so few or so unequal (the largest of {count} "
-        f"counts for {largest:.0%} of it): no interval of a ratio would hold"
-    )
+    found = Number(value=_ratio(numerator, denominator), low=low, high=high, unit=SHARE)
+    assert found.value is not None
+    if says_nothing(found.value, low, high, int(np.count_nonzero(tokens))):
+        why = too_wide(found, numerator, denominator, tokens, settings.level)
+        return Number(value=None, unit=SHARE, refused=why)
+    return found
 
 
 def p_value(total: np.ndarray, tokens: np.ndarray) -> float:
@@ -236,35 +270,11 @@ def p_value(total: np.ndarray, tokens: np.ndarray) -> float:
     n = np.count_nonzero(tokens)
     if n < 2:
         raise MeasurementError("A p-value", f"it needs two documents and there are {n}")
+    (_, (total,)), (_, (tokens,)) = scaled(total), scaled(tokens)
     mean, error = total.sum() / tokens.sum(), standard_error(total, tokens)
     if error == 0:
         return 1.0 if mean == 0 else 0.0
     return float(2 * stdtr(n - 1, -abs(mean) / error))
-
-
-def standard_error(total: np.ndarray, tokens: np.ndarray) -> float:
-    """Linearised standard error of sum(total) / sum(tokens), documents drawn independently."""
-    n = np.count_nonzero(tokens)
-    mean = total.sum() / tokens.sum()
-    spread = ((total - mean * tokens) ** 2).sum() * n / (n - 1)
-    return float(math.sqrt(spread) / tokens.sum())
-
-
-def checked(tokens: np.ndarray, **columns: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The columns and the tokens as floats, in that order."""
-    named = {**columns, "tokens": tokens}
-    for name, column in named.items():
-        asked = f"A ratio of sums over {np.size(tokens)} documents"
-        if np.ndim(column) != 1 or np.size(column) != np.size(tokens):
-            found = f"{name} has shape {np.shape(column)}"
-            raise MeasurementError(asked, found, "Give one entry per document.")
-        if not np.isfinite(column).all():
-            bad = np.flatnonzero(~np.isfinite(column))
-            found = f"{name} is NaN or infinite in {bad.size} of them, first at place {bad[0]}"
-            raise MeasurementError(asked, found, "Measure those documents again.")
-    if (np.asarray(tokens) < 0).any():
-        raise MeasurementError("A ratio of sums", "a document has a negative number of tokens")
-    return tuple(np.asarray(column, dtype=np.float64) for column in named.values())
 
 
 def _identity(numerator: np.ndarray, denominator: np.ndarray) -> Number | None:
@@ -300,6 +310,12 @@ def resampled(settings: Settings, *columns: np.ndarray) -> np.ndarray:
     return sums
 
 
+def tail(tokens: np.ndarray, level: float) -> float:
+    """Share of draws beyond each end, so that the interval of a mean is Student's; see `ends`."""
+    n = np.count_nonzero(tokens)
+    return float(ndtr(math.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 - level) / 2)))
+
+
 def ends(
     distribution: np.ndarray, value: float, tokens: np.ndarray, level: float
 ) -> tuple[float, float]:
@@ -309,31 +325,8 @@ def ends(
     quantiles; the expanded one (Hesterberg, The American Statistician 69, 2015, 371–386) moves
     the tail so that the interval of a mean of normal documents is the t interval.
     """
-    n = np.count_nonzero(tokens)
-    tail = float(ndtr(math.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 - level) / 2)))
+    beyond = tail(tokens, level)
     # No interpolation: an infinite ratio next to the end must not leak into it.
-    cut, last = math.floor(tail * (distribution.size - 1)), distribution.size - 1
+    cut, last = math.floor(beyond * (distribution.size - 1)), distribution.size - 1
     ordered = np.sort(distribution)
     return min(value, float(ordered[cut])), max(value, float(ordered[last - cut]))
-
-
-def _tokens_needed(total: np.ndarray, tokens: np.ndarray, level: float) -> int | None:
-    """Tokens for a mean to be told from 0 with `POWER`, rounded up to two digits; None at mean 0.
-
-    tokens · ((z_level + z_power) · se / |mean|)², where se is the linearised standard error of a
-    ratio of sums over documents. The present mean and spread are taken at their word, so this is
-    an order of magnitude, not a promise, and where tails stand in the way it is least of all.
-    """
-    mean = abs(total.sum() / tokens.sum())
-    if mean == 0:
-        return None
-    error = standard_error(total, tokens)
-    reach = float(ndtri(1 - (1 - level) / 2) + ndtri(POWER))
-    needed = float(tokens.sum() * (reach * error / mean) ** 2)
-    if needed > MOST_TOKENS:
-        return None
-    # A skewed denominator can be refused although the formula says that there are enough.
-    whole = max(math.ceil(needed), math.ceil(tokens.sum()))
-    step: int = 10 ** max(len(str(whole)) - 2, 0)
-    rounded: int = -(-whole // step) * step
-    return rounded

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from unexplained.ablations import ABLATIONS, AblationError, Fill, value_site
+from unexplained.donors import place_of
+from unexplained.donors.partner import WHAT, Partner
 from unexplained.evaluate import Activations
 from unexplained.hashing import digest
 from unexplained.sites import Site
@@ -20,14 +22,7 @@ def _from_partner(activations: Activations, site: Site) -> Callable[[Local], Ten
     def fill(local: Local) -> Tensor:
         batch = local.batch
         columns = slice(batch.start, batch.start + batch.tokens.shape[1])
-        for document in batch.documents:
-            if document not in activations.places:
-                raise AblationError(
-                    f"Patching {site} in document {document}",
-                    "its corrupted prompt was not run",
-                    "Patching is for texts of pairs, such as ioi; on running text use resample.",
-                )
-        places = [activations.places[document][:2] for document in batch.documents]
+        places = [place_of(Partner(), activations, one, 0, seed=0) for one in batch.documents]
         number, first = places[0]
         if places == [(number, first + i) for i in range(len(places))]:
             # Batched as they were recorded: one piece.
@@ -53,7 +48,7 @@ class Patch:
     Misleads where the corruption changes more than the claim is about.
     """
 
-    says: str = "the value in the corrupted prompt of the pair, at the same position"
+    says: str = f"the value in {WHAT}, at the same position"
     fits_on: Literal["corrupted"] = "corrupted"
 
     def fit(self, activations: Activations, sites: Sequence[Site], seed: int) -> Fill:

@@ -15,9 +15,7 @@ from unexplained.bars import bars_of, context_gain, damage, factors, measure_row
 from unexplained.bars.recovered import INTACT
 from unexplained.evaluate import Activations, Condition, Edited, Other, evaluate, observe
 from unexplained.evaluate.conditions import Effect, distinct
-from unexplained.explanations import Explanation, Fitted, fit
-from unexplained.explanations.fit import sites_to_observe
-from unexplained.explanations.invariance import control_of
+from unexplained.explanations import Fitted, StandIn
 from unexplained.ladder.conditions import to_compare, weaker_models
 from unexplained.ladder.scale import scale_of
 from unexplained.ladder.scatter import seeds_of
@@ -39,6 +37,8 @@ Say = Callable[[str, int, int], None]
 """Told what is being done, and how much of it is done."""
 
 REFERENCE = "mean"
+IDENTICAL = {IDENTITY.name: "intact", NOTHING.name: REFERENCE}
+"""Controls that are another condition by construction: their numbers are no findings."""
 """The ablation that strata, bars and nines are measured against; the others are printed too."""
 
 SINGLE_DOCUMENTS = 32
@@ -66,7 +66,7 @@ def assay(
     sites: str,
     texts: Text | Sequence[Text],
     *,
-    explanations: Sequence[Explanation] | None = None,
+    explanations: Sequence[StandIn] | None = None,
     heads: Sequence[HeadScore] = (),
     settings: Settings = Settings(),  # noqa: B008  (frozen)
     twin: bool = True,
@@ -123,11 +123,11 @@ def _measure(job: _Job, *, twin: bool, singles: int) -> tuple[TextResult, list[C
     ladder, text, subject = job.ladder, job.text, job.subject
     primary = ladder.primary
     activations = _observe(job, subject, (*ladder.explanations, *possible_controls(primary)))
-    control = control_of(primary, job.sites, subject.shape, activations, job.settings.seed)
+    control = primary.control(job.sites, subject.shape, activations, job.settings.seed)
     controls = controls_of(primary, control)
     everything = (*ladder.explanations, *controls)
     fills = _fills(activations, job)
-    fitted = {e.name: fit(e.at(job.sites), subject.shape, activations, job.settings.seed)
+    fitted = {e.name: e.fit(job.sites, subject.shape, activations, job.settings.seed)
               for e in everything}  # fmt: skip
     adds = all(site.part in ADDS for site in job.sites)
     direct = {name: f for name, f in fitted.items()
@@ -221,8 +221,8 @@ def _bars(
     )
 
 
-def _observe(job: _Job, subject: Subject, explanations: Sequence[Explanation]) -> Activations:
-    needed = [s for e in explanations for s in sites_to_observe(e, job.sites, subject.shape)]
+def _observe(job: _Job, subject: Subject, explanations: Sequence[StandIn]) -> Activations:
+    needed = [s for e in explanations for s in e.observes(job.sites, subject.shape)]
     return observe(
         subject,
         job.text,
@@ -265,6 +265,7 @@ def _row(
         direct=directs,
         variance=directs.get("norm free"),
         settings=job.settings,
+        same=IDENTICAL.get(name, ""),
     )
     return Row(name=name, kind=kind, says=says, method=method, **numbers, **(about or {}))  # type: ignore[arg-type]
 
@@ -280,14 +281,14 @@ def _ablation_rows(job: _Job, ledger: Ledger, fills: Mapping[str, Fill]) -> list
 def _fitted_rows(
     job: _Job,
     ledger: Ledger,
-    explanations: Sequence[Explanation],
+    explanations: Sequence[StandIn],
     fitted: Mapping[str, Fitted],
     fills: Mapping[str, Fill],
     kind: Kind | None = None,
 ) -> list[Row]:
     rows = []
     for e in explanations:
-        shown: Kind = kind or ("explanation" if e.readout == "none" else "fitted")
+        shown: Kind = kind or ("fitted" if e.is_fitted else "explanation")
         rows.append(
             _row(
                 job,
@@ -320,7 +321,7 @@ def _twin_row(job: _Job) -> Row:
     job = replace(job, subject=twin, text=few(job.text))
     activations = _observe(job, twin, [primary])
     fills = _fills(activations, job)
-    fitted = fit(primary.at(job.sites), twin.shape, activations, job.settings.seed)
+    fitted = primary.fit(job.sites, twin.shape, activations, job.settings.seed)
     mean = fills[REFERENCE]
     conditions: list[Condition] = [
         fitted.condition(),
@@ -348,7 +349,7 @@ def _single_rows(job: _Job, sites: Sequence[Site], activations: Activations) -> 
         return ()
     primary, shape = job.ladder.primary, job.subject.shape
     job = replace(job, text=job.text.first(SINGLE_DOCUMENTS))
-    claims = {s: fit(primary.at((s,)), shape, activations, job.settings.seed) for s in sites}
+    claims = {s: primary.fit((s,), shape, activations, job.settings.seed) for s in sites}
     conditions: list[Condition] = []
     for site, fitted in claims.items():
         fill = ABLATIONS.get(REFERENCE).fit(activations, (site,), job.settings.seed)
@@ -395,7 +396,7 @@ def _evaluate(job: _Job, conditions: Sequence[Condition], what: str) -> Ledger:
     )
 
 
-def _about(explanation: Explanation, fitted: Fitted) -> dict[str, Any]:
+def _about(explanation: StandIn, fitted: Fitted) -> dict[str, Any]:
     """What a row says of a claim besides its numbers."""
     return {
         "reads": explanation.reads,

@@ -38,7 +38,8 @@ from unexplained.errors import (
 from unexplained.evaluate import evaluate
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import CircuitRecord, Curve, EdgeScore, Number, Point
-from unexplained.stats import Settings, fraction, mean_per_token, written
+from unexplained.shares import percent
+from unexplained.stats import Settings, fraction, mean_per_token
 from unexplained.study.asked import require_folder, require_tokens
 from unexplained.study.provenance import found_again
 from unexplained.study.twins import few
@@ -302,12 +303,12 @@ class _Reading:
         """Its mean."""
         return mean_per_token(sums, self.tokens, settings=self.settings, unit=UNIT)
 
-    def kept(self, sums: NDArray[np.float64]) -> Number:
-        """The share of the behaviour that is there."""
+    def kept(self, sums: NDArray[np.float64], *, exact: bool = False) -> Number:
+        """The share of the behaviour that is there; exact of all edges, and of none."""
         return fraction(
             sums - self.corrupted, self.clean - self.corrupted, self.tokens,
             what="margin of the clean less that of the corrupted prompts",
-            settings=self.settings, unit=UNIT,
+            settings=self.settings, unit=UNIT, exact=exact,
         )  # fmt: skip
 
     def curve(self, order: Order, counts: Sequence[int], edges: int) -> Curve:
@@ -334,7 +335,10 @@ class _Reading:
             # What differs from an end by rounding alone is that end, and is shown as it.
             sums = np.where(np.abs(sums - end) < FLOOR * self.tokens, end, sums)
         return Point(
-            edges=count, share=count / edges, margin=self.margin(sums), kept=self.kept(sums)
+            edges=count,
+            share=count / edges,
+            margin=self.margin(sums),
+            kept=self.kept(sums, exact=count in (0, edges)),
         )
 
 
@@ -364,8 +368,7 @@ def _verdict(curves: Sequence[Curve], text: Text, graph: Graph) -> str:
         if curve.knee is None:
             return f"none short of the whole model by {curve.name}"
         point = next(p for p in curve.points if p.edges == curve.knee)
-        kept = written(point.kept, scale=100, spec=".0f", mark="%")
-        return f"{curve.knee:,} by {curve.name} ({kept})"
+        return f"{curve.knee:,} by {curve.name} ({percent(point.kept)})"
 
     return (
         f"Of the {graph.edges:,} edges, the smallest measured circuits that surely keep {KEEPS:.0%} of "

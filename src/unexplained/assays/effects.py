@@ -11,10 +11,12 @@ from scipy.stats import false_discovery_control
 from unexplained.bars.measures import Measure
 from unexplained.bars.paired import Paired, paired
 from unexplained.bars.recovered import INTACT
+from unexplained.estimators import p_values
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Joint, Number
+from unexplained.shares import within
 from unexplained.sites import Site
-from unexplained.stats import Settings, difference_per_token, fraction, mean_per_token, p_value
+from unexplained.stats import SHARE, Settings, difference_per_token, fraction, mean_per_token
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,14 @@ class Changes:
     def per_token(self, settings: Settings) -> list[Number]:
         """The mean change of every component, with its interval."""
         unit = self.measure.unit
-        return [mean_per_token(row, self.tokens, settings=settings, unit=unit) for row in self.sums]
+        found = (mean_per_token(r, self.tokens, settings=settings, unit=unit) for r in self.sums)
+        return [within(change, *self.measure.changes) for change in found]
 
     def p_values(self) -> np.ndarray:
         """Two-sided, of no change; 1 where the change is below the measure's floor."""
         small = np.abs(self.sums.sum(1)) < self.measure.floor * self.tokens.sum()
-        told = [p_value(row, self.tokens) for row in self.sums]
-        return np.where(small, 1.0, np.array(told))
+        found = p_values(self.sums, self.tokens, share=self.measure.unit == SHARE)
+        return np.where(small, 1.0, found)
 
     def strongest(self) -> list[Site]:
         """The components by the size of their change, either way, greatest first."""
@@ -94,7 +97,7 @@ def joint(ledger: Ledger, group: Sequence[Site], measure: Measure, settings: Set
 
     return Joint(
         sites=tuple(map(str, group)),
-        together=per_token(both, intact),
+        together=within(per_token(both, intact), *measure.changes),
         summed=per_token(summed, summed * 0),
         interaction=per_token(both - intact, summed),
     )

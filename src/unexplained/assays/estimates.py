@@ -12,13 +12,19 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from scipy.special import stdtr
 
 from unexplained.assays.effects import Changes, changes, corrected
 from unexplained.assays.running import Sweeping, Swept, together
 from unexplained.circuits.nodes import attribute_nodes
 from unexplained.errors import MeasurementError, TextError
-from unexplained.estimators import Selection, at_random, missed_among, survivors, with_control
+from unexplained.estimators import (
+    Estimate,
+    Selection,
+    at_random,
+    missed_among,
+    survivors,
+    with_control,
+)
 from unexplained.ledger import Ledger
 from unexplained.record import Effect, Estimation, Number
 from unexplained.sites import Site
@@ -147,7 +153,7 @@ def _controlled(
         with_control(exact, near, tokens, chosen, settings=job.settings, unit=job.measure.unit)
         for exact, near in zip(found.sums, approx, strict=True)
     ]
-    p = np.array([_p(one.number, one.error, len(chosen), job.measure.floor) for one in estimates])
+    p = np.array([_p(one, job.measure.floor) for one in estimates])
     q = corrected(p)
     return tuple(
         Effect(
@@ -158,13 +164,12 @@ def _controlled(
     )  # fmt: skip
 
 
-def _p(number: Number, error: float | None, documents: int, floor: float) -> float:
-    """Two-sided, of no effect: Student's t with the documents that were measured exactly."""
-    if number.value is None or error is None or abs(number.value) < floor:
+def _p(found: Estimate, floor: float) -> float:
+    """Two-sided, of no effect; 1 where it is below the floor or nothing is known of its error."""
+    value = found.number.value
+    if value is None or found.p is None or abs(value) < floor:
         return 1.0
-    if error == 0:
-        return 0.0
-    return float(2 * stdtr(documents - 1, -abs(number.value) / error))
+    return found.p
 
 
 def _raced(job: Sweeping, found: Changes, fresh: Changes, on: Sequence[int]) -> tuple[Effect, ...]:
@@ -213,7 +218,7 @@ def _estimation(
         says += (
             f" Of the {rejected} let go, {bound.sampled} drawn at random were measured there too: "
             f"{bound.exceeding} of them reach the bar of {selection.bar:.2g} {job.measure.unit}, so "
-            f"at most {bound.count} of all do, at {job.settings.level:.0%}."
+            f"at most {bound.count} of all do, at {100 * job.settings.level:g}%."
         )
     exact = sample * components + (units - sample) * len(on)
     return Estimation(

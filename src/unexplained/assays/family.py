@@ -26,8 +26,9 @@ from unexplained.ladder.measured import Measured
 from unexplained.record import Number
 from unexplained.record.compute import Explained, RungPoint, Scale
 from unexplained.record.family import FamilyModel, FamilyRecord
+from unexplained.shares import within
 from unexplained.sites import Shape
-from unexplained.stats import Settings, ends, written
+from unexplained.stats import Settings, mean_per_token, written
 from unexplained.study.asked import require_folder
 from unexplained.study.provenance import found_again
 from unexplained.subject import Subject, load
@@ -116,7 +117,7 @@ def family(
         TextError: A tokenizer does not give the characters back.
     """
     started = time.perf_counter()
-    _check(members)
+    require_members(members)
     require_count("documents", documents, least=1)
     require_count("characters", characters, least=1)
     require_folder(folder)
@@ -136,7 +137,10 @@ def family(
         say("measuring", number + 1, len(members))
     assert last is not None
     measured = Measured.of_sums(sums, cut.bytes, settings)
-    losses = {name: _number(measured, name, cut.bytes, settings) for name in sums}
+    losses = {
+        name: within(mean_per_token(total, cut.bytes, settings=settings, unit=BITS), least=0)
+        for name, total in sums.items()
+    }
     scale = _scale(members, opened, measured, losses, settings, extrapolate=extrapolate)
     models = tuple(
         FamilyModel(
@@ -165,7 +169,8 @@ def family(
     )
 
 
-def _check(members: Sequence[Member]) -> None:
+def require_members(members: Sequence[Member]) -> None:
+    """Refuse members of too few computes, or of none that is one (CurveError), and names given twice."""
     names = [member.name for member in members]
     for name in names:
         if names.count(name) > 1:
@@ -222,14 +227,6 @@ def _nats(
 
 def _scored(text: Text, first: Sequence[int]) -> int:
     return sum(len(b.targets) - start for b, start in zip(text.eval, first, strict=True))
-
-
-def _number(measured: Measured, name: str, sizes: NDArray[np.int64], settings: Settings) -> Number:
-    value = measured.values[name]
-    if not measured.enough:
-        return Number(value=value, unit=BITS)
-    low, high = ends(measured.draws[name], value, sizes, settings.level)
-    return Number(value=value, low=low, high=high, unit=BITS)
 
 
 def _scale(

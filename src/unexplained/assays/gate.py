@@ -19,6 +19,7 @@ from unexplained.errors import MeasurementError
 from unexplained.evaluate.evaluate import evaluate
 from unexplained.ledger import Sums
 from unexplained.record import Number
+from unexplained.shares import percent
 from unexplained.stats import SHARE, Settings, mean_per_token, written
 from unexplained.subject import Subject
 from unexplained.text import Pair, Text
@@ -190,22 +191,18 @@ def require_behaviour(found: Gate, subject: Subject, text: Text) -> None:
         raise MeasurementError(
             f"The behaviour '{text.name}' of {subject.name}",
             found.too_few,
-            f"Ask for {2 * found.roles[0].fewest} prompts or more. To look all the same: gated=False "
-            "(--no-gate).",
+            f"Ask for {2 * found.roles[0].fewest} prompts or more. Or leave the gate out "
+            "(gated=False; --no-gate).",
         )
     if not found.passed:
-
-        def share(number: Number) -> str:
-            return written(number, scale=100, spec=".0f", mark="%")
-
-        apart = " and ".join(
-            f"{share(role.accuracy)} of the {role.pairs} in {role.says}" for role in found.roles
+        apart = ", ".join(
+            f"of the {role.pairs} in {role.says} {percent(role.accuracy)}" for role in found.roles
         )
         raise MeasurementError(
             f"The behaviour '{text.name}' of {subject.name}",
-            f"it prefers the right answer in {share(found.accuracy)} of {text.predicted} pairs "
+            f"of {text.predicted} pairs it prefers the right answer in {percent(found.accuracy)} "
             f"({apart}), where chance gives 50% in each; the margin is {written(found.margin)} "
             f"{found.margin.unit}",
-            "Use a behaviour that this model has, or more pairs. To look all the same: "
-            "gated=False (--no-gate).",
+            "Use a behaviour that this model has, or more pairs. Or leave the gate out "
+            "(gated=False; --no-gate).",
         )

@@ -22,8 +22,7 @@ from unexplained.bars import bars_of, increase, loss, recovered, ties_with
 from unexplained.bars.rungs import Seeds
 from unexplained.errors import ExplanationError, require_count, require_once
 from unexplained.evaluate import Condition, Edited, Other, distinct, evaluate, joint, observe
-from unexplained.explanations import LIBRARY, Explanation, fit, fit_program
-from unexplained.explanations.fit import sites_to_observe
+from unexplained.explanations import LIBRARY, Explanation, StandIn, fit_program
 from unexplained.explanations.program import Written
 from unexplained.ladder.conditions import on_ladder, to_compare
 from unexplained.ladder.scale import scale_of
@@ -82,7 +81,7 @@ def choose(
     text: Text,
     sites: Sequence[Site],
     *,
-    explanations: Sequence[Explanation],
+    explanations: Sequence[StandIn],
     seed: int,
     folder: Path | None = None,
     say: Say = lambda what, done, total: None,
@@ -94,7 +93,7 @@ def choose(
     """
     heads = [site for site in sites if site.part == "H"]
     observed = [
-        *(s for e in explanations for s in sites_to_observe(e, heads, subject.shape)),
+        *(s for e in explanations for s in e.observes(heads, subject.shape)),
         *(site.component.at("z") if site.part == "H" else site for site in sites),
     ]
     activations = observe(subject, text, list(dict.fromkeys(observed)))
@@ -106,7 +105,7 @@ def choose(
     bits = {(site, NONE): 0 for site in sites}
     for one in explanations:
         for site in heads:
-            fitted = fit(one.at((site,)), subject.shape, activations, seed)
+            fitted = one.fit((site,), subject.shape, activations, seed)
             bits[site, one.name] = fitted.description.bits
             condition = fitted.condition()
             candidates[site][one.name] = replace(condition, name=f"{one.name} at {site}")
@@ -132,7 +131,7 @@ def require_choosing(
     subject: Subject,
     text: Text,
     sites: str,
-    explanations: Sequence[Explanation],
+    explanations: Sequence[StandIn],
     folder: Path | None,
 ) -> tuple[Site, ...]:
     """The components among whose explanations can be chosen; refused before anything is run.
@@ -176,7 +175,7 @@ def rewrite(
     sites: str = "L*.H*",
     *,
     weaker: Sequence[Other] = (),
-    explanations: Sequence[Explanation] | None = None,
+    explanations: Sequence[StandIn] | None = None,
     programs: Sequence[Explanation] = (),
     draws: int = 3,
     settings: Settings = Settings(),  # noqa: B008  (frozen)

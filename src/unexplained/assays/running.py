@@ -83,7 +83,7 @@ class Sweeping:
             raise TextError(
                 f"A sweep over {len(self.text.units)} {'orbits of pairs' if paired else 'documents'}",
                 "the strongest components are chosen on one half and reported on the other",
-                f"Use at least {FEWEST} (--documents {least}; in Python {given}).",
+                f"Use at least {FEWEST} ({given}; --documents {least}).",
             )
         if self.kind.fits_on == "fit":
             self.text.blocks("fit", f"{self.ablation.capitalize()} ablation")

@@ -17,7 +17,7 @@ import numpy as np
 from unexplained.assays.effects import changes, corrected, shares
 from unexplained.assays.estimates import control_variates, race, require_sample
 from unexplained.assays.running import Say, Sweeping, Swept, together
-from unexplained.bars.measures import measure_of
+from unexplained.bars.measures import Measure, measure_of
 from unexplained.bars.paired import paired
 from unexplained.bars.recovered import INTACT, kl
 from unexplained.errors import require_choice, require_count
@@ -27,6 +27,7 @@ from unexplained.evaluate.evaluate import Workers, in_process
 from unexplained.evaluate.job import MEMORY
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Effect, Number, SweepRecord
+from unexplained.shares import FEW, within
 from unexplained.stats import Settings, mean_per_token, written
 from unexplained.study.provenance import found_again
 from unexplained.study.twins import few
@@ -195,9 +196,10 @@ def recorded(job: Sweeping, found: Swept, started: float) -> SweepRecord:
     """The record of what was found."""
     text, settings, measure = job.text, job.settings, job.measure
 
-    def mean(of: Ledger, column: str = measure.column, unit: str = measure.unit) -> Number:
-        read = paired(of, column, (INTACT,), ALL)
-        return mean_per_token(read.columns[0], read.tokens, settings=settings, unit=unit)
+    def mean(of: Ledger, what: Measure = measure) -> Number:
+        read = paired(of, what.column, (INTACT,), ALL)
+        found = mean_per_token(read.columns[0], read.tokens, settings=settings, unit=what.unit)
+        return within(found, *what.values)
 
     verb = "Patching" if job.ablation == "patch" else f"{job.ablation.capitalize()} ablation"
     return SweepRecord(
@@ -214,7 +216,7 @@ def recorded(job: Sweeping, found: Swept, started: float) -> SweepRecord:
         fit_documents=len(text.fit),
         intact=mean(found.ledger),
         corrupted=mean(_corrupted(job)) if text.pairs else None,
-        accuracy=mean(found.ledger, "preferred", "share") if text.pairs else None,
+        accuracy=mean(found.ledger, measure_of("accuracy", pairs=True)) if text.pairs else None,
         effects=found.effects,
         floor=measure.floor,
         rate=RATE,
@@ -238,7 +240,7 @@ def _verdict(effects: Sequence[Effect], job: Sweeping) -> str:
     change = worst.change
     size = f"{written(change, spec='.2g')} {job.measure.unit}"
     if change.value is None or (change.low is None and change.high is None):
-        size = f"which is refused: {change.refused or 'too few documents for an interval'}"
+        size = f"which is refused: {change.refused or FEW}"
     # The largest of many looks larger than it is, on the documents that made it the largest.
     largest = f"The largest effect measured is that of {worst.site}, {size}"
     if first:

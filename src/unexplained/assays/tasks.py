@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +26,11 @@ from unexplained.assays.rewrite import (
     require_choosing,
     rules,
 )
-from unexplained.assays.verdict import percent
 from unexplained.bars import loss, recovered
 from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import paired
 from unexplained.errors import MeasurementError, near_matches
+from unexplained.estimators import p_values
 from unexplained.evaluate import Condition, Other, distinct, evaluate, joint
 from unexplained.explanations import Explanation
 from unexplained.ladder.catalogue import catalogue
@@ -38,14 +38,14 @@ from unexplained.ladder.conditions import require_unseen_by, to_compare
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
 from unexplained.record.tasks import Task, TaskPoint, TasksRecord, Weaker
+from unexplained.shares import FEW, percent, told, within
 from unexplained.sites import Site
 from unexplained.stats import (
-    FEWEST_DOCUMENTS,
     SHARE,
     Settings,
     fraction,
     mean_per_token,
-    p_value,
+    too_few,
 )
 from unexplained.study.asked import TAKEN, require_labels, require_others, require_tokens
 from unexplained.study.provenance import found_again
@@ -195,7 +195,8 @@ def _task(
 ) -> Task:
     def accuracy(condition: str) -> Number:
         read = paired(ledger, one.column, (condition,), one.stratum)
-        return mean_per_token(read.columns[0], read.tokens, settings=settings, unit=SHARE)
+        found = mean_per_token(read.columns[0], read.tokens, settings=settings, unit=SHARE)
+        return told(found, int(np.count_nonzero(read.tokens)))
 
     def cost(condition: str) -> Number:
         return loss(ledger, condition, stratum=one.stratum, settings=settings)
@@ -237,9 +238,10 @@ def _of_the_models(ledger: Ledger, one: Asked, explained: str, settings: Setting
     """Accuracy as a share of the intact model's."""
     read = paired(ledger, one.column, (explained, "intact"), one.stratum)
     mine, whole = read.columns
-    return fraction(
+    found = fraction(
         mine, whole, read.tokens, what="the model's accuracy", unit=SHARE, settings=settings
     )
+    return within(found, least=0)
 
 
 def _between(
@@ -285,12 +287,12 @@ def _worse(one: Asked, ledger: Ledger, explained: str, runs: Sequence[str]) -> f
     if not runs:
         return None
     read = paired(ledger, one.column, (explained, *runs), one.stratum)
-    if np.count_nonzero(read.tokens) < FEWEST_DOCUMENTS:
+    if too_few(read.tokens):
         return None
     mine, *others = read.columns
     found = []
     for other in others:
-        p = p_value(mine - other, read.tokens)
+        p = float(p_values(mine - other, read.tokens, share=True))
         found.append(p / 2 if mine.sum() > other.sum() else 1 - p / 2)
     return max(found)
 
@@ -317,27 +319,57 @@ def _jump(
 ) -> tuple[Number, str]:
     """The largest rise of accuracy between neighbours on the ladder, as a share of all of it.
 
-    Which step is the largest is chosen on the whole text; the interval resamples documents for
-    that step. Refused where the whole rise is not distinguishable from zero.
+    The largest of K rises is larger than it is on other documents, for it was chosen. Its interval
+    is that of the largest, whichever it is: K intervals hold together with at least the level
+    (Bonferroni), and then it lies between the greatest of the low ends and the greatest of the
+    high ones; and it is no less than 1/K, which is the mean. Refused where the whole rise is not
+    distinguishable from zero.
     """
     if len(weaker) < 2:
         return Number(value=None, unit=SHARE, refused="it takes two weaker models"), ""
     ladder = [*weaker, "intact"]
     read = paired(ledger, one.column, tuple(ladder), one.stratum)
     columns = np.stack(read.columns)
-    rises = np.diff(columns.sum(1))
-    at = int(rises.argmax())
-    between = f"{ladder[at]} and {'the model' if at == len(rises) - 1 else ladder[at + 1]}"
-    number = fraction(
-        columns[at + 1] - columns[at],
-        columns[-1] - columns[0],
-        read.tokens,
-        what="rise of accuracy along the ladder",
+    rises = np.diff(columns, axis=0)
+    each = replace(settings, level=1 - (1 - settings.level) / len(rises))
+    steps = [
+        fraction(
+            rise,
+            columns[-1] - columns[0],
+            read.tokens,
+            what="rise of accuracy along the ladder",
+            unit=SHARE,
+            if_negative="accuracy does not rise along the ladder",
+            settings=each,
+        )
+        for rise in rises
+    ]
+    at = int(rises.sum(1).argmax())
+    if any(step.low is None or step.high is None for step in steps):
+        refused = next((step for step in steps if step.value is None), None)
+        few = Number(value=None, unit=SHARE, refused=FEW)
+        return refused or few, ""
+    number = Number(
+        value=steps[at].value,
+        low=max(step.low for step in steps if step.low is not None),
+        high=max(step.high for step in steps if step.high is not None),
         unit=SHARE,
-        if_negative="accuracy does not rise along the ladder",
-        settings=settings,
     )
-    return number, between
+    others = _not_smaller(rises, at, read.tokens, 1 - settings.level)
+    between = f"{ladder[at]} and {'the model' if at == len(rises) - 1 else ladder[at + 1]}"
+    if others:
+        between += f", or one of {others} others" if others > 1 else ", or one other"
+    return within(number, least=1 / len(rises)), between
+
+
+def _not_smaller(rises: np.ndarray, at: int, tokens: np.ndarray, error: float) -> int:
+    """How many other rises are not told to be smaller than the largest measured.
+
+    Every pair counts (Bonferroni): any of the rises could have been the largest measured.
+    """
+    pairs = len(rises) * (len(rises) - 1) / 2
+    others = np.delete(rises, at, axis=0)
+    return int((p_values(rises[at] - others, tokens, share=True) * pairs >= error).sum())
 
 
 def _verdict(found: Sequence[Task], reference: str, runs: Sequence[str], level: float) -> str:
@@ -367,13 +399,16 @@ def _verdict(found: Sequence[Task], reference: str, runs: Sequence[str], level: 
 
 def _said(task: Task, reference: str) -> str:
     whole = task.points[-1]
+    weak = next((w.accuracy for w in task.weaker if w.name == reference), None)
     said = f"f = {percent(whole.recovered)}"
-    if whole.accuracy.low is None or task.accuracy.low is None:
-        return f"{said}, its accuracy (refused: too few documents for an interval)"
+    rates = [whole.accuracy, task.accuracy, *([weak] if weak is not None else [])]
+    # A refusal in the middle of a sentence breaks it: the sentence is all told or not at all.
+    for rate in rates:
+        if rate.low is None:
+            return f"{said}, how often it is right (refused: {rate.refused or FEW})"
     said += (
         f", right {percent(whole.accuracy)} of the time where the model is {percent(task.accuracy)}"
     )
-    weak = next((w.accuracy for w in task.weaker if w.name == reference), None)
     return said + (f" and {reference} {percent(weak)}" if weak is not None else "")
 
 

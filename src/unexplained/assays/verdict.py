@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unexplained.record import Crux, Number, TextResult
+from unexplained.record import Crux, TextResult
+from unexplained.shares import FEW, percent
 from unexplained.stats import written
 
 
 def verdict_of(texts: Sequence[TextResult], primary: str, heads: int, reference: str) -> str:
     """What was found on each text, in words; never a bare pass or fail."""
-    parts, few = [], "too few documents for an interval"
+    parts = []
     for text in texts:
         row = text.row(primary)
         cost = text.damage[reference]
@@ -20,7 +21,7 @@ def verdict_of(texts: Sequence[TextResult], primary: str, heads: int, reference:
             f"{heads} component{'s' if heads > 1 else ''} costs "
             f"({written(cost, spec='.4f')} nats per token)"
             if share.value is not None and cost.low is not None
-            else f"on {text.name} the share it accounts for is refused: {share.refused or few}"
+            else f"on {text.name} the share it accounts for is refused: {share.refused or FEW}"
         )
         if variance is not None and variance.low is not None:
             said += f", and for {percent(variance)} of the variance of their outputs"
@@ -49,15 +50,19 @@ def cruxes_of(texts: Sequence[TextResult], primary: str, reference: str) -> tupl
 
 def _of_compute(text: TextResult, primary: str) -> str:
     share = _frontier(text, primary)
-    return "" if share is None else f"; the explained model keeps {percent(share)} of the compute"
+    return "" if share is None else f"; of the compute the explained model keeps {share}"
 
 
-def _frontier(text: TextResult, condition: str) -> Number | None:
+def _frontier(text: TextResult, condition: str) -> str | None:
+    """The share of the frontier's compute by the curve that was chosen, in words."""
     if text.scale is None:
         return None
+    kind = text.scale.kind
     for one in text.scale.explained:
         if one.condition == condition:
-            return one.shares.get(text.scale.kind)
+            share = one.shares.get(kind)
+            far = ", extrapolated" if text.scale.extrapolated(one, kind) else ""
+            return None if share is None else percent(share) + far
     return None
 
 
@@ -124,20 +129,7 @@ def _compute(text: TextResult, primary: str) -> list[Crux]:
             speaker="Ryan Greenblatt",
             statement="look at the absolute loss and determine where this is on an overall "
             "training compute scaling curve",
-            bearing=f"on {text.name} “{primary}” leaves {percent(share)} of the training compute "
-            "that the model's own loss is worth",
+            bearing=f"of the training compute that the model's own loss on {text.name} is worth, "
+            f"“{primary}” leaves {share}",
         )
     ]
-
-
-def percent(number: Number) -> str:
-    """A share in per cent with its interval, or why there is none: no share stands without one."""
-    if number.value is None:
-        return f"(refused: {number.refused})"
-    if number.low is None and number.high is None:
-        return "(refused: too few documents for an interval)"
-    # No digit that the interval makes meaningless.
-    ends = (number.low, number.high)
-    fine = None not in ends and (number.high or 0.0) - (number.low or 0.0) < 0.05
-    spec = ".1f" if fine else ".0f"
-    return written(number, scale=100, spec=spec, mark="%")

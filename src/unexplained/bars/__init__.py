@@ -1,74 +1,107 @@
 """From a ledger to numbers: what was lost, what was recovered, how far from each bar. No torch."""
 
-from unexplained.bars.areas import MIB_SIZES, areas, counts_of
-from unexplained.bars.concentration import concentration
-from unexplained.bars.context import context_gain
-from unexplained.bars.crucial import Crucial, crucial, recovered_on
-from unexplained.bars.factors import FactorReading, factors
-from unexplained.bars.gap import (
-    Base,
-    Uniform,
-    damage_from,
-    gap_score,
-    needed,
-    recovered_from,
-    rescaled,
-    weak_share,
-)
-from unexplained.bars.recovered import (
-    agreement,
-    damage,
-    increase,
-    kl,
-    loss,
-    recovered,
-    regained,
-    reliability,
-    variance_explained,
-)
-from unexplained.bars.rows import RowNumbers, measure_row
-from unexplained.bars.rungs import bars_of, ties_at, ties_with
-from unexplained.bars.runs import over_pairs
-from unexplained.bars.thresholds import BARS, distances, nines
-from unexplained.bars.tokens import TokenLosses, token_losses
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "BARS",
-    "MIB_SIZES",
-    "Base",
-    "Crucial",
-    "FactorReading",
-    "RowNumbers",
-    "TokenLosses",
-    "Uniform",
-    "agreement",
-    "areas",
-    "bars_of",
-    "concentration",
-    "context_gain",
-    "counts_of",
-    "crucial",
-    "damage",
-    "damage_from",
-    "distances",
-    "factors",
-    "gap_score",
-    "increase",
-    "kl",
-    "loss",
-    "measure_row",
-    "needed",
-    "nines",
-    "over_pairs",
-    "recovered",
-    "recovered_from",
-    "recovered_on",
-    "regained",
-    "reliability",
-    "rescaled",
-    "ties_at",
-    "ties_with",
-    "token_losses",
-    "variance_explained",
-    "weak_share",
-]
+from unexplained.lazy import face as _face
+
+if TYPE_CHECKING:
+    from unexplained.bars.areas import MIB_SIZES as MIB_SIZES
+    from unexplained.bars.areas import areas as areas
+    from unexplained.bars.areas import counts_of as counts_of
+    from unexplained.bars.concentration import concentration as concentration
+    from unexplained.bars.context import context_gain as context_gain
+    from unexplained.bars.crucial import Crucial as Crucial
+    from unexplained.bars.crucial import crucial as crucial
+    from unexplained.bars.crucial import recovered_on as recovered_on
+    from unexplained.bars.factors import FactorReading as FactorReading
+    from unexplained.bars.factors import factors as factors
+    from unexplained.bars.gap import Base as Base
+    from unexplained.bars.gap import Uniform as Uniform
+    from unexplained.bars.gap import damage_from as damage_from
+    from unexplained.bars.gap import gap_score as gap_score
+    from unexplained.bars.gap import needed as needed
+    from unexplained.bars.gap import recovered_from as recovered_from
+    from unexplained.bars.gap import rescaled as rescaled
+    from unexplained.bars.gap import weak_share as weak_share
+    from unexplained.bars.recovered import agreement as agreement
+    from unexplained.bars.recovered import damage as damage
+    from unexplained.bars.recovered import increase as increase
+    from unexplained.bars.recovered import kl as kl
+    from unexplained.bars.recovered import loss as loss
+    from unexplained.bars.recovered import recovered as recovered
+    from unexplained.bars.recovered import regained as regained
+    from unexplained.bars.recovered import reliability as reliability
+    from unexplained.bars.recovered import variance_explained as variance_explained
+    from unexplained.bars.rows import RowNumbers as RowNumbers
+    from unexplained.bars.rows import measure_row as measure_row
+    from unexplained.bars.rungs import bars_of as bars_of
+    from unexplained.bars.rungs import ties_at as ties_at
+    from unexplained.bars.rungs import ties_with as ties_with
+    from unexplained.bars.runs import over_pairs as over_pairs
+    from unexplained.bars.thresholds import BARS as BARS
+    from unexplained.bars.thresholds import distances as distances
+    from unexplained.bars.thresholds import nines as nines
+    from unexplained.bars.tokens import TokenLosses as TokenLosses
+    from unexplained.bars.tokens import token_losses as token_losses
+
+_HOMES = {
+    "areas": (
+        "MIB_SIZES",
+        "areas",
+        "counts_of",
+    ),
+    "concentration": ("concentration",),
+    "context": ("context_gain",),
+    "crucial": (
+        "Crucial",
+        "crucial",
+        "recovered_on",
+    ),
+    "factors": (
+        "FactorReading",
+        "factors",
+    ),
+    "gap": (
+        "Base",
+        "Uniform",
+        "damage_from",
+        "gap_score",
+        "needed",
+        "recovered_from",
+        "rescaled",
+        "weak_share",
+    ),
+    "recovered": (
+        "agreement",
+        "damage",
+        "increase",
+        "kl",
+        "loss",
+        "recovered",
+        "regained",
+        "reliability",
+        "variance_explained",
+    ),
+    "rows": (
+        "RowNumbers",
+        "measure_row",
+    ),
+    "rungs": (
+        "bars_of",
+        "ties_at",
+        "ties_with",
+    ),
+    "runs": ("over_pairs",),
+    "thresholds": (
+        "BARS",
+        "distances",
+        "nines",
+    ),
+    "tokens": (
+        "TokenLosses",
+        "token_losses",
+    ),
+}
+
+__all__ = sorted(name for names in _HOMES.values() for name in names)
+__getattr__, __dir__ = _face(__name__, _HOMES)

@@ -7,11 +7,13 @@ the share that the rounded count comes to; trapezoids on a linear axis.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.integrate import trapezoid
 
+from unexplained.errors import MeasurementError, require_count
 from unexplained.record import Number
 
 MIB_SIZES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -21,9 +23,17 @@ MIB_SIZES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 def count_of(share: float, edges: int) -> int:
     """How many edges a circuit of a size has.
 
+    Raises:
+        MeasurementError: The size is no share, or there are no edges.
+
     >>> count_of(0.5, 123_211), count_of(0.001, 46)
     (61605, 0)
     """
+    require_count("edges", edges, least=1)
+    if not 0 <= share <= 1:
+        raise MeasurementError(
+            f"A circuit of {share:g} of the edges", "a size is a share of them", "Give 0 to 1."
+        )
     return int(share * edges)
 
 
@@ -45,6 +55,9 @@ def areas(kept: Mapping[int, Number], edges: int) -> tuple[float | None, float |
     Returns:
         Two areas, or two None where a size of MIB's was not measured or is refused.
 
+    Raises:
+        MeasurementError: There are no edges, or what a circuit keeps is no number.
+
     >>> by_count = {2: Number(value=0.5), 4: Number(value=1.0)}
     >>> [round(area, 6) for area in areas(by_count, 4)]  # 0 up to 20%, then 0.5, then all
     [0.45, 0.549]
@@ -54,5 +67,11 @@ def areas(kept: Mapping[int, Number], edges: int) -> tuple[float | None, float |
     values = [one.value for one in found if one is not None and one.value is not None]
     if len(values) < len(MIB_SIZES):
         return None, None
+    for count, value in zip((count_of(share, edges) for share in MIB_SIZES), values, strict=True):
+        if not math.isfinite(value):
+            raise MeasurementError(
+                f"The areas under a curve of {edges} edges", f"{count} edges keep {value}",
+                "Measure that size again.",
+            )  # fmt: skip
     y = np.array(values)
     return float(trapezoid(y, MIB_SIZES)), float(trapezoid(np.abs(1 - y), MIB_SIZES))

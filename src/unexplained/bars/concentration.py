@@ -22,9 +22,12 @@ import numpy as np
 from unexplained.bars.measures import measure_of
 from unexplained.bars.tokens import TokenLosses, token_losses
 from unexplained.errors import MeasurementError
+from unexplained.estimators.tails import ends_of
+from unexplained.intervals import ROUNDING, apart, shape
 from unexplained.ledger import Ledger
 from unexplained.record import Number
 from unexplained.record.bars import Concentration, GapPoint, NearZero
+from unexplained.shares import within
 from unexplained.stats import (
     FEWEST_DOCUMENTS,
     NATS,
@@ -35,6 +38,7 @@ from unexplained.stats import (
     fraction,
     mean_per_token,
     times_drawn,
+    too_few,
 )
 
 NEAR_ZERO = (0.01, 0.1, 0.5)
@@ -45,6 +49,11 @@ CARRIED = (0.5, 0.8, 1.0)
 """Shares of the net gap of which is said how few tokens carry them."""
 
 TIMES = "times"
+
+FAR = 30.0
+"""Logarithm of a factor beyond which its interval has no end."""
+MOST_TIMES = 100.0
+"""An interval that tails make longer than so many times says nothing, and could not be drawn."""
 
 OWN = (
     "The tokens are in the order of the losses that are scored, and in such an order noise alone "
@@ -72,7 +81,8 @@ def concentration(
     noise. Curve and index by a second pair are lower bounds of concentration, by the pair itself upper
     ones. All are of the *net* gap, so tokens where the strong model is worse take away from it,
     the curve can rise above 1 and the index too; `bounded` (Raffinetti, Siletti and Vernizzi, 2015)
-    divides by Σ|d| instead. Intervals resample documents and put the drawn tokens in order anew.
+    divides by Σ|d| instead. Intervals resample documents and put the drawn tokens in order anew; that
+    of the factor is a t interval with its documents' tails in it.
 
     It misleads where the two pairs share what is no ability: seeds that saw their training text in
     the same order share noise. And tokens differ in what they can show: a loss that is near zero in
@@ -110,7 +120,7 @@ def concentration(
     if not own:
         _require_others(read, (strong, weak), (first, second))
     d = read.losses[weak] - read.losses[strong]
-    other = read.losses[second] - read.losses[first]
+    other = d if own else read.losses[second] - read.losses[first]
     floor = measure_of("loss", pairs=False).floor
 
     def mean(values: np.ndarray, unit: str = NATS) -> Number:
@@ -129,8 +139,8 @@ def concentration(
         documents=int(np.count_nonzero(read.tokens)),
         tokens=d.size,
         gap=mean(d),
-        gained=mean(np.maximum(d, 0)),
-        given_back=mean(np.maximum(-d, 0)),
+        gained=within(mean(np.maximum(d, 0)), least=0),
+        given_back=within(mean(np.maximum(-d, 0)), least=0),
         worse=mean(d < -floor, SHARE),
         near_zero=_near_zero(read, strong, weak, settings),
         curve=spread.curve,
@@ -232,32 +242,73 @@ def _spread(
 def _factor(
     read: TokenLosses, d: np.ndarray, other: np.ndarray, stands: Number, settings: Settings
 ) -> Number:
-    """N Σ d d′ / (Σ d Σ d′)."""
+    """N Σ d d′ / (Σ d Σ d′), at least 1 where d′ is d (Cauchy and Schwarz).
+
+    A jackknife of its logarithm: it is a second moment, whose documents have longer tails than
+    those of a mean, so its interval is lengthened for them (`_tails`).
+    """
     if stands.value is None:
         return stands.model_copy(update={"unit": TIMES})
-    tokens = read.tokens
-    columns = np.stack([read.summed(one) for one in (np.ones(d.size), d * other, d, other)], axis=1)
-    count, product, a, b = columns.sum(0)
-    value = float(count * product / (a * b))
-    times = _drawn(read, settings)
-    drawn = None
-    if times.size:
-        counts, products, firsts, seconds = (times @ columns).T
-        both = np.where((firsts > 0) & (seconds > 0), firsts * seconds, 0.0)
-        drawn = _ratio(counts * products, both)
-    return _number(value, drawn, tokens, settings, unit=TIMES)
+    some = read.tokens > 0
+    columns = np.stack([read.summed(one)[some] for one in (d * other, d, other)])
+    tokens = read.tokens[some]
+    value = float(_factors(columns.sum(1), tokens.sum()))
+    if tokens.size < FEWEST_DOCUMENTS:
+        return Number(value=value, unit=TIMES)
+    left = _factors(columns.sum(1, keepdims=True) - columns, tokens.sum() - tokens)
+    times = _tails(columns, tokens)
+    if value > 0 and (left > 0).all():
+        falls = (math.log(value) - np.log(left)) * times
+        low, high = ends_of(math.log(value), falls, tokens, settings.level, rounding=ROUNDING)
+        found = Number(
+            value=value, unit=TIMES, low=math.exp(low), high=math.exp(high) if high < FAR else None
+        )
+    else:
+        falls, rounding = (value - left) * times, ROUNDING * abs(value)
+        low, high = ends_of(value, falls, tokens, settings.level, rounding=rounding)
+        found = Number(value=value, low=low, high=high, unit=TIMES)
+    return within(found, least=1) if other is d else found
+
+
+def _factors(sums: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """The factor of sums over documents (d d′, d, d′; …); not defined where a gap is none."""
+    product, first, second = sums
+    both = np.where((first > 0) & (second > 0), first * second, np.nan)
+    return np.asarray(np.nan_to_num(tokens * product / both, nan=-1.0))
+
+
+def _tails(columns: np.ndarray, tokens: np.ndarray) -> float:
+    """How many times longer the interval of the factor is for the tails of what it is made of.
+
+    Those of both gaps, which it divides by, as for every ratio (`intervals.apart`); and those of
+    the products, exp(3 τ²) of their L-skewness. Found by simulation (`docs/statistics.md`).
+    """
+    product, first, second = columns
+    skew = float(shape((product / tokens)[None])[0][0])
+    gaps = max(float(apart(one, tokens)) for one in (first, second))
+    return min(gaps * math.exp(3 * skew**2), MOST_TIMES)
 
 
 def inverse(factor: Number) -> Number:
-    """1 / factor with its interval: no upper end where the factor may be 0."""
+    """1 / factor, the share of the tokens that would carry a gap evenly, within 0 and 1.
+
+    Where both pairs expect the same gap μ of each token the factor is the mean of μ² over the
+    square of the mean of μ, so it is at least 1 (Cauchy and Schwarz) and the share at most 1: what
+    is beyond is chance, and left out. It is refused where the factor is told to be below 1, so
+    that the two gaps go against each other. An interval of 0% to 100% is not refused: where one is
+    printed only if it is short, those that are printed hold the truth less often than they say.
+    """
     if factor.value is None:
         return factor.model_copy(update={"unit": SHARE})
-    if factor.value <= 0:
-        refused = "the two pairs' gaps do not go together (their mean product is not above 0)"
+    if factor.value <= 0 or (factor.high is not None and factor.high < 1):
+        refused = "the two pairs' gaps do not go together: one is large where the other is small"
         return Number(value=None, unit=SHARE, refused=refused)
-    low = None if factor.high is None else 1 / factor.high
-    high = None if factor.low is None or factor.low <= 0 else 1 / factor.low
-    return Number(value=1 / factor.value, low=low, high=high, unit=SHARE)
+    value = min(1 / factor.value, 1.0)
+    if factor.low is None and factor.high is None:
+        return Number(value=value, unit=SHARE)
+    low = 0.0 if factor.high is None else min(1 / factor.high, 1.0)
+    high = 1.0 if factor.low is None or factor.low <= 1 else 1 / factor.low
+    return Number(value=value, low=low, high=high, unit=SHARE)
 
 
 def _near_zero(
@@ -270,7 +321,9 @@ def _near_zero(
             below=below,
             weak=mean_per_token(few, tokens, settings=settings, unit=SHARE),
             strong=mean_per_token(many, tokens, settings=settings, unit=SHARE),
-            more=difference_per_token(many, few, tokens, settings=settings, unit=SHARE),
+            more=within(
+                difference_per_token(many, few, tokens, settings=settings, unit=SHARE), -1, 1
+            ),
         )
 
     return tuple(at(below) for below in NEAR_ZERO)
@@ -286,6 +339,7 @@ def net_of(read: TokenLosses, d: np.ndarray, strong: str, weak: str, settings: S
         what=f"gap from '{strong}' to '{weak}'",
         if_negative="the model called weaker has the lower loss, so there is no gap to spread",
         settings=settings,
+        exact=True,
     )
 
 
@@ -305,7 +359,7 @@ def _require_others(read: TokenLosses, scored: tuple[str, str], chosen_by: tuple
 
 def _drawn(read: TokenLosses, settings: Settings) -> np.ndarray:
     """How often each document is in each resample; none where there are too few documents."""
-    if np.count_nonzero(read.tokens) < FEWEST_DOCUMENTS:
+    if too_few(read.tokens):
         return np.empty((0, 0))
     return times_drawn(len(read.documents), settings.resamples, settings.seed)
 

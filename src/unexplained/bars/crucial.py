@@ -149,6 +149,7 @@ def _part(
             what=f"gap to '{names.weak}' on {of}",
             if_negative="the weaker model has the lower loss, so there is no gap to keep",
             settings=settings,
+            exact=names.condition in (names.weak, names.intact),
         )
     lower = "the ablation lowers the loss, so there is no damage to recover"
     return CrucialPart(
@@ -170,6 +171,7 @@ def _part(
             what=f"damage of '{names.ablation}' on {of}",
             if_negative=lower,
             settings=settings,
+            exact=names.condition in (names.ablation, names.intact),
         ),
         gap=gap,
         score=score,

@@ -14,7 +14,8 @@ from unexplained.bars.recovered import INTACT, recovered, regained
 from unexplained.errors import MeasurementError
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Factor, Number
-from unexplained.stats import Settings, written
+from unexplained.shares import FEW, percent
+from unexplained.stats import Settings
 
 Where = Literal["rule", "own"]
 Amount = Literal["all", "own"]
@@ -108,7 +109,7 @@ def _sentence(where: Number, amount: Number, both: Number, contrast: Number, abl
     if contrast.value is None:
         return f"Where and how much cannot be weighed: {contrast.refused}."
     if any(number.low is None for number in (where, amount, both, contrast)):
-        return "Where and how much cannot be weighed: too few documents for an interval."
+        return f"Where and how much cannot be weighed: {FEW}."
     if not (_above_zero(where) or _above_zero(amount)):
         worse = [
             name
@@ -126,7 +127,7 @@ def _sentence(where: Number, amount: Number, both: Number, contrast: Number, abl
         opening = "How much attention there is costs more than where it goes"
     else:
         opening = "Whether where or how much costs more is not told"
-    shares = [written(n, scale=100, spec=".1f", mark="%") for n in (where, amount, both)]
+    shares = [percent(number) for number in (where, amount, both)]
     return (
         f"{opening}: of the damage of '{ablation}' the model's own placement alone regains "
         f"{shares[0]}, its own amount alone {shares[1]}, both {shares[2]}."

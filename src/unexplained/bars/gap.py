@@ -117,6 +117,7 @@ def recovered_from(
         what=f"damage of '{base}'",
         if_negative="the model does worse than guessing, so there is nothing to recover",
         settings=settings,
+        exact=condition == intact,
     )
 
 
@@ -194,4 +195,5 @@ def gap_score(
         what=f"gap to '{weak}'",
         if_negative="the weaker model has the lower loss, so there is no gap to keep",
         settings=settings,
+        exact=condition in (weak, intact),
     )

@@ -23,6 +23,18 @@ class Measure:
     needs: Literal["all", "margin"]
     """Whether whole rows of logits are needed, or only those of the two answers."""
 
+    @property
+    def values(self) -> tuple[float | None, float | None]:
+        """Bounds of what is measured, by theorems: least and most."""
+        bounds = {"loss": (0.0, None), "KL": (0.0, None), "accuracy": (0.0, 1.0)}
+        return bounds.get(self.name, (None, None))
+
+    @property
+    def changes(self) -> tuple[float | None, float | None]:
+        """Bounds of its change from the intact model, whose divergence from itself is 0."""
+        bounds = {"KL": (0.0, None), "accuracy": (-1.0, 1.0)}
+        return bounds.get(self.name, (None, None))
+
 
 def measure_of(name: str, *, pairs: bool) -> Measure:
     """The measure of that name on running text or on pairs of prompts.

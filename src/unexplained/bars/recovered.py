@@ -8,10 +8,14 @@ the component, 0 where it does as well as the ablation. Neither is a limit.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import paired
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
+from unexplained.shares import within
 from unexplained.stats import SHARE, Settings, difference_per_token, fraction, mean_per_token
 
 INTACT = "intact"
@@ -19,6 +23,16 @@ INTACT = "intact"
 
 ROUNDING = measure_of("loss", pairs=False).floor
 """Damage below this (nats per token) is none: the norm's last digits, not what was ablated."""
+
+
+Alike = Mapping[str, str]
+"""Conditions that are another by construction, such as the component as its own explanation."""
+NONE_ALIKE: Alike = MappingProxyType({})
+
+
+def same(alike: Alike, one: str, other: str) -> bool:
+    """Whether two conditions are one by construction; that they gave the same is no proof of it."""
+    return alike.get(one, one) == alike.get(other, other)
 
 
 def loss(
@@ -30,11 +44,17 @@ def loss(
         MeasurementError: The condition or the stratum was not measured.
     """
     read = paired(ledger, "loss", (condition,), stratum)
-    return mean_per_token(read.columns[0], read.tokens, settings=settings)
+    return within(mean_per_token(read.columns[0], read.tokens, settings=settings), least=0)
 
 
 def kl(
-    ledger: Ledger, condition: str, *, stratum: tuple[str, str] = ALL, settings: Settings
+    ledger: Ledger,
+    condition: str,
+    *,
+    intact: str = INTACT,
+    stratum: tuple[str, str] = ALL,
+    settings: Settings,
+    alike: Alike = NONE_ALIKE,
 ) -> Number:
     """Mean KL divergence of a condition's predictions from the intact model's (nats per token).
 
@@ -44,11 +64,19 @@ def kl(
         MeasurementError: The condition or the stratum was not measured.
     """
     read = paired(ledger, "kl", (condition,), stratum)
-    return mean_per_token(read.columns[0], read.tokens, settings=settings)
+    exact = same(alike, condition, intact)
+    found = mean_per_token(read.columns[0], read.tokens, settings=settings, exact=exact)
+    return within(found, least=0)
 
 
 def agreement(
-    ledger: Ledger, condition: str, *, stratum: tuple[str, str] = ALL, settings: Settings
+    ledger: Ledger,
+    condition: str,
+    *,
+    intact: str = INTACT,
+    stratum: tuple[str, str] = ALL,
+    settings: Settings,
+    alike: Alike = NONE_ALIKE,
 ) -> Number:
     """Share of tokens whose top-1 prediction is the intact model's; faithful is not right.
 
@@ -56,14 +84,8 @@ def agreement(
         MeasurementError: The condition or the stratum was not measured.
     """
     read = paired(ledger, "agree", (condition,), stratum)
-    if read.columns[0].sum() == read.tokens.sum() and _is_intact(ledger, condition, stratum):
-        return Number(value=1.0, low=1.0, high=1.0, unit=SHARE)
-    return mean_per_token(read.columns[0], read.tokens, settings=settings, unit=SHARE)
-
-
-def _is_intact(ledger: Ledger, condition: str, stratum: tuple[str, str]) -> bool:
-    """Whether it predicts what the intact model does, in every document: no chance is in that."""
-    return not paired(ledger, "kl", (condition,), stratum).columns[0].any()
+    exact = same(alike, condition, intact)
+    return mean_per_token(read.columns[0], read.tokens, settings=settings, unit=SHARE, exact=exact)
 
 
 def reliability(
@@ -88,6 +110,7 @@ def increase(
     intact: str = INTACT,
     stratum: tuple[str, str] = ALL,
     settings: Settings,
+    alike: Alike = NONE_ALIKE,
 ) -> Number:
     """Loss of a condition minus the intact model's, paired by document (nats per token).
 
@@ -96,7 +119,8 @@ def increase(
     """
     read = paired(ledger, "loss", (condition, intact), stratum)
     changed, whole = read.columns
-    return difference_per_token(changed, whole, read.tokens, settings=settings)
+    exact = same(alike, condition, intact)
+    return difference_per_token(changed, whole, read.tokens, settings=settings, exact=exact)
 
 
 def damage(
@@ -124,6 +148,7 @@ def regained(
     intact: str = INTACT,
     stratum: tuple[str, str] = ALL,
     settings: Settings,
+    alike: Alike = NONE_ALIKE,
 ) -> Number:
     """(L_before − L_after) / (L_abl − L_full): share of the damage undone by a change.
 
@@ -143,6 +168,8 @@ def regained(
         if_negative="the ablation lowers the loss, so there is no damage to recover",
         floor=ROUNDING,
         settings=settings,
+        exact=same(alike, before, after)
+        or (same(alike, before, ablation) and same(alike, after, intact)),
     )
 
 
@@ -154,6 +181,7 @@ def recovered(
     intact: str = INTACT,
     stratum: tuple[str, str] = ALL,
     settings: Settings,
+    alike: Alike = NONE_ALIKE,
 ) -> Number:
     """(L_abl − L_sub) / (L_abl − L_full): share of the ablation's damage that is recovered.
 
@@ -166,7 +194,14 @@ def recovered(
         MeasurementError: A condition or the stratum was not measured, or on different tokens.
     """
     return regained(
-        ledger, ablation, condition, ablation, intact=intact, stratum=stratum, settings=settings
+        ledger,
+        ablation,
+        condition,
+        ablation,
+        intact=intact,
+        stratum=stratum,
+        settings=settings,
+        alike=alike,
     )
 
 
@@ -177,6 +212,7 @@ def variance_explained(
     *,
     stratum: tuple[str, str] = ALL,
     settings: Settings,
+    alike: Alike = NONE_ALIKE,
 ) -> Number:
     """1 − Σ error(condition) / Σ error(mean): share of the variance of the outputs explained.
 
@@ -189,11 +225,13 @@ def variance_explained(
     """
     read = paired(ledger, "error", (condition, mean), stratum)
     explained, unexplained = read.columns
-    return fraction(
+    found = fraction(
         unexplained - explained,
         unexplained,
         read.tokens,
         what=f"squared error of '{mean}'",
         unit="squared error per token",
         settings=settings,
+        exact=same(alike, condition, mean) or same(alike, condition, INTACT),
     )
+    return within(found, most=1)  # no squared error is below 0

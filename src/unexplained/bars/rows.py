@@ -7,6 +7,7 @@ from typing import TypedDict
 
 from unexplained.bars.recovered import (
     INTACT,
+    Alike,
     agreement,
     damage,
     increase,
@@ -50,6 +51,7 @@ def measure_row(
     settings: Settings,
     strata: bool = True,
     intact: str = INTACT,
+    same: str = "",
 ) -> RowNumbers:
     """Read everything that a record says of one condition.
 
@@ -63,6 +65,8 @@ def measure_row(
         settings: Level, resamples and seed.
         strata: Whether to go through the strata as well.
         intact: The condition of the model as it is.
+        same: The condition that this one is by construction, if any: what is then exact is no finding,
+            and has an interval without length.
 
     Raises:
         MeasurementError: The reference is not among the ablations, or a condition that is named
@@ -75,25 +79,32 @@ def measure_row(
         )
     pairs = [*direct.values(), *([variance] if variance else [])]
     _check(ledger, [name, intact, *ablations, *(one for pair in pairs for one in pair)])
+    alike = {name: same} if same else {}
+    for condition, mean in pairs if same else ():
+        alike[condition] = mean if same == reference else same
     shares = {
-        ablation: recovered(ledger, name, ablation, intact=intact, settings=settings)
+        ablation: recovered(ledger, name, ablation, intact=intact, settings=settings, alike=alike)
         for ablation in ablations
     }
     return RowNumbers(
         loss=loss(ledger, name, settings=settings),
-        increase=increase(ledger, name, intact=intact, settings=settings),
-        kl=kl(ledger, name, settings=settings),
-        agreement=agreement(ledger, name, settings=settings),
+        increase=increase(ledger, name, intact=intact, settings=settings, alike=alike),
+        kl=kl(ledger, name, intact=intact, settings=settings, alike=alike),
+        agreement=agreement(ledger, name, intact=intact, settings=settings, alike=alike),
         reliability=reliability(ledger, name, settings=settings),
         recovered=shares,
         direct={
-            label: recovered(ledger, condition, mean, intact=intact, settings=settings)
+            label: recovered(ledger, condition, mean, intact=intact, settings=settings, alike=alike)
             for label, (condition, mean) in direct.items()
         },
-        variance=variance_explained(ledger, *variance, settings=settings) if variance else None,
+        variance=(
+            variance_explained(ledger, *variance, settings=settings, alike=alike)
+            if variance
+            else None
+        ),
         bars=distances(shares[reference]),
         nines=nines(shares[reference]),
-        strata=_strata(ledger, name, reference, intact, settings) if strata else (),
+        strata=_strata(ledger, name, reference, intact, settings, alike) if strata else (),
     )
 
 
@@ -107,7 +118,7 @@ def _check(ledger: Ledger, named: Sequence[str]) -> None:
 
 
 def _strata(
-    ledger: Ledger, name: str, reference: str, intact: str, settings: Settings
+    ledger: Ledger, name: str, reference: str, intact: str, settings: Settings, alike: Alike
 ) -> tuple[Stratum, ...]:
     return tuple(
         Stratum(
@@ -117,7 +128,13 @@ def _strata(
             loss=loss(ledger, name, stratum=stratum, settings=settings),
             damage=damage(ledger, reference, intact=intact, stratum=stratum, settings=settings),
             recovered=recovered(
-                ledger, name, reference, intact=intact, stratum=stratum, settings=settings
+                ledger,
+                name,
+                reference,
+                intact=intact,
+                stratum=stratum,
+                settings=settings,
+                alike=alike,
             ),
         )
         for stratum in ledger.strata

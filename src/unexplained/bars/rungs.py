@@ -23,7 +23,7 @@ from unexplained.estimators.seeds import Scatter, over_runs
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
 from unexplained.record.bars import Bars, BaselineBar, Comparison, RungBar, Standing, Ties
-from unexplained.stats import Settings, difference_per_token, resampled
+from unexplained.stats import Settings, difference_per_token, resampled, too_few
 
 BEYOND_EACH_END = 10
 """Resamples that lie beyond each end of an adjusted interval, at least; more are drawn for it."""
@@ -234,10 +234,10 @@ def _placed(
     comparisons = []
     for one in weaker:
         difference = difference_per_token(losses, one.losses, tokens, settings=each)
-        if seeds is not None and one.known and difference.low is not None:
+        if seeds is not None and one.known and not too_few(tokens):
             difference = _over_runs(difference, losses, one, tokens, each, seeds.scatter)
         same = np.array_equal(losses, one.losses)
-        standing = _standing(difference, same)
+        standing = _standing(difference, same, few=bool(too_few(tokens)))
         comparisons.append(
             Comparison(rung=one.rung, difference=difference, standing=standing, runs=one.runs)
         )
@@ -271,14 +271,19 @@ def _over_runs(
     )  # fmt: skip
 
 
-def _standing(difference: Number, same: bool) -> Standing:
-    if difference.value is None or difference.low is None or difference.high is None:
-        return "ties" if same and difference.value is not None else "unknown"
+def _standing(difference: Number, same: bool, *, few: bool) -> Standing:
+    if difference.value is None:
+        return "unknown"
+    # What no document moves is no finding unless it is rounding; of few documents nothing is.
+    if (difference.low is None or difference.high is None) and (
+        few or abs(difference.value) >= measure_of("loss", pairs=False).floor
+    ):
+        return "ties" if same else "unknown"
     if abs(difference.value) < measure_of("loss", pairs=False).floor:
         return "ties"
-    if difference.high < 0:
+    if difference.high is not None and difference.high < 0:
         return "beats"
-    return "loses" if difference.low > 0 else "ties"
+    return "loses" if difference.low is not None and difference.low > 0 else "ties"
 
 
 def _place(comparisons: Sequence[Comparison]) -> str:

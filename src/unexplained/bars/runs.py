@@ -17,10 +17,11 @@ from unexplained.bars.measures import measure_of
 from unexplained.bars.tokens import TokenLosses, token_losses
 from unexplained.errors import MeasurementError, require_once
 from unexplained.estimators import jackknifed, over_runs
+from unexplained.intervals import unseen
 from unexplained.ledger import Ledger
 from unexplained.record import Number
 from unexplained.record.bars import OverRuns
-from unexplained.stats import FEWEST_DOCUMENTS, NATS, SHARE, Settings, times_drawn
+from unexplained.stats import NATS, SHARE, Settings, times_drawn, too_few
 
 FEWEST_PAIRS = 3
 """Concentration takes two pairs at a time, and its scatter what is left without one of them."""
@@ -66,7 +67,7 @@ def over_pairs(ledger: Ledger, pairs: Sequence[tuple[str, str]], *, settings: Se
     return OverRuns(
         pairs=tuple(pairs),
         gap=net,
-        worse=_mean(read, worse, settings, SHARE),
+        worse=_share(_mean(read, worse, settings, SHARE), read.tokens, settings.level),
         factor=factor,
         effective=inverse(factor),
     )
@@ -75,13 +76,28 @@ def over_pairs(ledger: Ledger, pairs: Sequence[tuple[str, str]], *, settings: Se
 def _mean(read: TokenLosses, values: np.ndarray, settings: Settings, unit: str) -> Number:
     """Mean over pairs of a mean per token, (pair, token)."""
     each = values.mean(axis=1)
-    if np.count_nonzero(read.tokens) < FEWEST_DOCUMENTS:
+    if too_few(read.tokens):
         return Number(value=float(each.mean()), unit=unit)
     columns = np.stack([read.tokens, read.summed(values.mean(axis=0))], axis=1)
     tokens, sums = (_times(read, settings) @ columns).T
     error, freedom = jackknifed([float(np.delete(each, i).mean()) for i in range(len(each))])
     return over_runs(float(each.mean()), sums / tokens, error, freedom, read.tokens,
                      settings=settings, unit=unit)  # fmt: skip
+
+
+def _share(number: Number, tokens: np.ndarray, level: float) -> Number:
+    """A share of tokens, whose interval no tail of runs takes beyond none or all."""
+    if number.value is None or too_few(tokens):
+        return number
+    off = unseen(int(np.count_nonzero(tokens)), level)
+    # Where no document and no run differs, what so many documents may all lack is left.
+    still = number.low is None and number.high is None
+    low, high = (number.value - off, number.value + off) if still else (number.low, number.high)
+    ends = {
+        "low": None if low is None else max(low, 0.0),
+        "high": None if high is None else min(high, 1.0),
+    }
+    return number.model_copy(update=ends)
 
 
 def _factor(read: TokenLosses, gaps: np.ndarray, settings: Settings) -> Number:
@@ -102,7 +118,7 @@ def _factor(read: TokenLosses, gaps: np.ndarray, settings: Settings) -> Number:
 
     whole = (np.asarray(read.tokens.sum()), sums.sum(0), products.sum(0))
     value = float(of(*whole, None))
-    if np.count_nonzero(read.tokens) < FEWEST_DOCUMENTS:
+    if too_few(read.tokens):
         return Number(value=value, unit=TIMES)
     error, freedom = jackknifed([float(of(*whole, left)) for left in range(len(gaps))])
     times = _times(read, settings)

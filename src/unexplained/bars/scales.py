@@ -82,16 +82,14 @@ def kinds(scale: Scale) -> tuple[tuple[ShareKind, str, str], ...]:
     return tuple(entry for entry in SHARES if entry[0] in found)
 
 
-def extrapolated(one: Explained, law: FittedLaw | None) -> bool:
-    """Whether a condition's compute lies beyond what the curve was fitted on."""
-    value = one.equals.value
-    return law is not None and value is not None and not law.least <= value <= law.greatest
-
-
 def note(one: Explained, scale: Scale) -> str:
-    """What is to be said of a place on the curve."""
-    far = extrapolated(one, scale.law) and "extrapolated" not in one.note.lower()
-    return "; ".join(part for part in ("extrapolated" if far else "", one.note) if part)
+    """What is to be said of a place on the curve, and of the shares that are made of it."""
+    said = ""
+    if scale.extrapolated(one):
+        said = "extrapolated" if "extrapolated" not in one.note.lower() else ""
+    elif any(scale.extrapolated(one, kind) for kind in one.shares):
+        said = "shares by a curve: of what is extrapolated"
+    return "; ".join(part for part in (said, one.note) if part)
 
 
 def compute(scale: Scale, roles: Mapping[str, Role], *, asked: str = "") -> Section:
@@ -222,7 +220,7 @@ def _picture(scale: Scale, roles: Mapping[str, Role], conditions: Table, rungs: 
                 role=_role(one, scale, roles),
                 loss=conditions.at(_key(one, scale), "loss"),
                 compute=conditions.at(_key(one, scale), "equals"),
-                extrapolated=extrapolated(one, scale.law),
+                extrapolated=scale.extrapolated(one),
             )
             for one in everyone(scale)
         ),

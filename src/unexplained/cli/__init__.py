@@ -19,6 +19,9 @@ from unexplained.stops import Stopped, heard, said
 
 ERRORS = Visible(stderr=True)
 
+_BOTH = re.compile(r"(?P<before>\((?:[^();]*: )?)[a-z_]+=[^();]*; (?P<option>--[^()]*)\)")
+"""What an error says in brackets for Python, and behind it for the command line."""
+
 _INTERRUPTED = 130
 """What typer answers after Ctrl-C."""
 
@@ -109,7 +112,13 @@ def in_options(text: str, options: dict[str, str]) -> str:
 
     >>> in_options("fit_pairs=3: use steps=5 or more", {"fit_pairs": "--fit-pairs"})
     '--fit-pairs 3: use steps=5 or more'
+
+    Where a sentence has both, Python's name first, only the option is left:
+
+    >>> in_options("ask for 12 or more (pairs=12; --pairs)", {"pairs": "--pairs"})
+    'ask for 12 or more (--pairs)'
     """
+    text = _BOTH.sub(r"\g<before>\g<option>)", text)
 
     def option(match: re.Match[str]) -> str:
         name = match["name"]

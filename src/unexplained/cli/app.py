@@ -88,14 +88,19 @@ def texts_get(name: Annotated[str, typer.Argument(help="Name of a text.")]) -> N
 
 @app.command()
 def explanations() -> None:
-    """List the stated explanations of the library."""
-    from unexplained.explanations import LIBRARY
+    """List the stated explanations of the library, and what else can stand in a component's place."""
+    from unexplained.explanations import LIBRARY, STAND_INS
+    from unexplained.explanations.again import PLAIN
 
     table = Table(title="Explanations")
     for column in ("name", "claim", "reads", "bits of code"):
         table.add_column(column)
     for name, one in LIBRARY.all().items():
         table.add_row(name, one.says, ", ".join(one.reads), str(one.source.bits))
+    for name, make in STAND_INS.all().items():
+        some = make("")
+        code = some.described(0, (), PLAIN).code_bits
+        table.add_row(name, some.says, ", ".join(some.reads), str(code))
     OUT.print(table)
 
 

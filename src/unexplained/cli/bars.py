@@ -36,8 +36,11 @@ def table(
     """
     from unexplained.curves import CURVES, FRACTIONS, GPT_4, GPT_35
     from unexplained.curves import table as rows_of
-    from unexplained.errors import CurveError, near_matches
+    from unexplained.errors import CurveError, near_matches, require_once
 
+    require_once("curve", curve or ())
+    require_once("baseline", [text.partition("=")[0] for text in baseline or ()])
+    require_once("fraction", [f"{one:g}" for one in fraction or ()])
     for name in curve or []:
         if name not in CURVES:
             raise CurveError(f"The curve '{name}'", "none is published under that name",
@@ -61,7 +64,7 @@ def table(
         far = row.left_extrapolated
         shown.add_row(
             row.curve + star, row.baseline, _said(row.apart.value) + star,
-            _said(row.needed.value) + star,
+            _said(row.needed.value) + ("" if row.needed.value is None else star),
             *(_short(row.left[one].value) + ("*" if far[one] else "") for one in fractions),
         )  # fmt: skip
         refused = [row.needed.refused, *(number.refused for number in row.left.values())]
@@ -102,15 +105,30 @@ def _baseline(text: str):  # type: ignore[no-untyped-def]
 
 
 def _said(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+    """Three decimals, and more where those would read as nothing or all.
+
+    >>> _said(0.158), _said(0.00003), _said(0.99996), _said(None)
+    ('0.158', '0.00003', '0.99996', '–')
+    """
+    return "–" if value is None else f"{value:.{_decimals(value, 3)}f}"
 
 
 def _short(value: float | None) -> str:
-    """Two digits of a share, one with a power of ten where it is small.
+    """Two digits of a share, one with a power of ten where it is small; never all unless it is.
 
-    >>> _short(0.27), _short(0.000081)
-    ('0.27', '8e-5')
+    >>> _short(0.27), _short(0.000081), _short(0.9996), _short(1.0)
+    ('0.27', '8e-5', '0.9996', '1')
     """
     if value is None:
         return "–"
-    return f"{value:.2g}" if value >= 0.01 else f"{value:.0e}".replace("e-0", "e-")
+    if value < 0.01:
+        return f"{value:.0e}".replace("e-0", "e-")
+    text = f"{value:.2g}"
+    return text if float(text) != 1 or value == 1 else f"{value:.{_decimals(value, 2)}f}"
+
+
+def _decimals(value: float, least: int) -> int:
+    """Decimals of a number that is neither 0 nor 1, nor reads as one."""
+    from unexplained.shares import decimals_of
+
+    return max(least, decimals_of(value) + 2)

@@ -19,8 +19,6 @@ from unexplained.cli.shared import (
     writing,
 )
 
-REPEATS = {"documents": 16, "fit_documents": 32}
-
 
 @app.command()
 def demo(
@@ -37,6 +35,7 @@ def demo(
     The first takes under a minute, needs nothing from a network, and is placed on the scale of
     training compute by the ladder's rungs.
     """
+    require_outputs(report=report, record=record)
     beside = [path.with_stem(path.stem + "-ladder") for path in (report, record)]
     require_outputs(
         report=report, record=record, ladder_report=beside[0], ladder_record=beside[1]
@@ -65,6 +64,6 @@ def _assay(
         subject = ux.load(model)
         texts = [
             ux.text(text, subject, documents=documents, fit_documents=fit_documents, block=128),
-            ux.text("repeats", subject, **REPEATS, block=128),
+            ux.text("repeats", subject, documents=16, fit_documents=32, block=128),
         ]
         made.append(ux.assay(subject, "", texts, **how, folder=shared_ledgers(), say=progress))

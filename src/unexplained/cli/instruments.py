@@ -28,7 +28,7 @@ from unexplained.cli.shared import (
     kept,
     require_explanations,
     require_models,
-    require_same,
+    require_stand_ins,
     require_texts,
     writing,
 )
@@ -129,7 +129,7 @@ def _annotated(parameter: Parameter) -> Any:
     bounds: dict[str, Any] = {}
     if isinstance(given, Option):
         bounds = {k: v for k, v in (("min", given.least), ("max", given.most)) if v is not None}
-    if parameter.positional and isinstance(given, Option | Rungs | Members):
+    if parameter.positional and not given.option and isinstance(given, Option | Rungs | Members):
         return Annotated[_type(parameter), typer.Argument(help=given.help, **bounds)]
     return Annotated[_type(parameter), typer.Option(*names, help=given.help, **bounds)]
 
@@ -175,6 +175,7 @@ def _call(one: Instrument, context: typer.Context, given: Mapping[str, Any]) -> 
     """Names first, then models and texts, then the measurement: nobody waits in vain."""
     import unexplained as ux
     from unexplained.evaluate.evaluate import require_memory
+    from unexplained.study.asked import require_folder
 
     files = {p.name: given[p.name] for p in one.parameters if p.type == Path | None}
     with (
@@ -184,8 +185,14 @@ def _call(one: Instrument, context: typer.Context, given: Mapping[str, Any]) -> 
         mine = {p.name: _bare(given[p.name]) for p in one.parameters if p.name in given}
         names = _named_texts(one, given)
         require_texts(*names, pairs=None if one.texts is None else one.texts.pairs)
-        _require_names(one, given.get("model"), mine)
         require_memory(given["memory"] * 1e9)
+        require_folder(given["run"])
+        _require_names(one, given.get("model"), mine)
+        one.before({**mine, "text": " ".join(names)})
+        if given["workers"] or given["cluster"]:
+            from unexplained.evaluate.rayside import import_ray
+
+            import_ray()
         subject = None
         if not one.models:
             subject = ux.load(given["model"], accept_terms=given["accept_terms"])
@@ -265,6 +272,10 @@ def _require_names(one: Instrument, model: str | None, given: Mapping[str, Any])
             names = [value] if isinstance(value, str) else list(value)
             _require_apart(p, names)
             models += names
+        elif isinstance(p.given, Members):
+            models += [one.rpartition("=")[0] or one for one in value or ()]
+        elif isinstance(p.given, Claims) and p.given.early:
+            p.given.resolved(value, given)
         elif isinstance(p.given, Claims):
             require_explanations(*(value or ()))
     require_once("model", models)
@@ -317,7 +328,7 @@ def _claims(
     """Explanations that were named, those of files only if they say the same in a fresh process."""
     text = texts[0] if len(texts) == 1 else None
     return {
-        p.name: require_same(given[p.name], subject, text)
+        p.name: require_stand_ins(given[p.name], subject, text)
         for p in one.parameters
         if isinstance(p.given, Claims) and given.get(p.name) and subject is not None
     }
@@ -332,8 +343,6 @@ def _workers(given: Mapping[str, Any]) -> Iterator[Workers]:
         yield in_process
         return
     from unexplained.evaluate.cluster import ray_workers
-    from unexplained.evaluate.rayside import import_ray
 
-    import_ray()
     with ray_workers(address=given["cluster"] or None, workers=given["workers"] or None) as found:
         yield found

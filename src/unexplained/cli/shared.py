@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text as Words
+from typer.core import TyperGroup
 
 from unexplained.fetch import cache_folder
 from unexplained.report import visible
@@ -16,12 +17,55 @@ from unexplained.report.console import Visible
 from unexplained.stops import keeping
 
 if TYPE_CHECKING:
-    from unexplained.explanations import Explanation
+    from unexplained.explanations import Explanation, StandIn
     from unexplained.record import Record
     from unexplained.subject import Subject
     from unexplained.text import Text
 
+
+class Commands(TyperGroup):
+    """All commands; an option that was given no value does not take the next option for one.
+
+    `--report --no-gate` would write a page named `--no-gate` and keep the gate, and `--by a,b
+    --share 0.1` take `--share` for the second of two models.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Look at the words before they are parsed."""
+        _require_values(self, ctx, args)
+        return super().parse_args(ctx, args)
+
+
+def _require_values(command: Any, context: Any, words: Sequence[str]) -> None:
+    """Refuse an option whose value is the name of another one, or two values in one word.
+
+    Raises:
+        BadParameter: There is such a one.
+    """
+    place = 0
+    while place < len(words) and words[place] != "--":
+        inner = getattr(command, "commands", {}).get(words[place])
+        if inner is not None:
+            command = inner
+            context = typer.Context(inner, parent=context, info_name=words[place])
+        known = {name: one for one in command.params for name in (*one.opts, *one.secondary_opts)}
+        option = known.get(words[place])
+        place += 1
+        if option is None or getattr(option, "is_flag", False):
+            continue
+        takes = "a value" if option.nargs == 1 else f"{option.nargs} values, a space between them"
+        for word in words[place : place + option.nargs]:
+            if word.partition("=")[0] in {*known, "--help"} and word.startswith("-"):
+                wrong = f"{option.opts[0]} takes {takes}, and '{word}' is an option of its own"
+                raise typer.BadParameter(wrong, context, option)
+            if option.nargs > 1 and "," in word:
+                wrong = f"{option.opts[0]} takes {takes}, and '{word}' is one word"
+                raise typer.BadParameter(wrong, context, option)
+        place += option.nargs
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Hold explanations of neural networks to account: state one as code, put it in the "
     "component's place, and read off how much of the model's performance it accounts for.",
     no_args_is_help=True,
@@ -29,7 +73,9 @@ app = typer.Typer(
 )
 OUT = Visible()
 
-Model = Annotated[str, typer.Argument(help="Packaged name, folder, .gguf file or hub id.")]
+Model = Annotated[
+    str, typer.Argument(help="Packaged name, folder, .gguf file, hub id or testbed:NAME.")
+]
 TextName = Annotated[str, typer.Option(help="webmix, pydocs, repeats, or a file.")]
 Documents = Annotated[int, typer.Option(min=1, help="Documents to measure on, one block each.")]
 SweepDocuments = Annotated[
@@ -126,6 +172,7 @@ def require_texts(*names: str, pairs: bool | None = False) -> None:
         TextError: There is no such text.
     """
     from unexplained.errors import TextError, near_matches
+    from unexplained.schemes import home_of_name
     from unexplained.text.corpora import corpus_of
     from unexplained.text.corpora import names as corpora
     from unexplained.text.named import is_pairs
@@ -143,6 +190,9 @@ def require_texts(*names: str, pairs: bool | None = False) -> None:
                 "there is none of that name, and it is not a .jsonl file of pairs",
                 near_matches(name, described()),
             )
+        if home_of_name(name) is not None:
+            is_pairs(name)  # which says so where there is none of that name
+            continue
         if name not in corpora() and not _exists(name):
             try:
                 corpus_of(name)  # which says so
@@ -187,9 +237,12 @@ def require_explanations(*names: str) -> None:
         ExplanationError: There is none.
     """
     from unexplained.explanations.files import find_explanation
+    from unexplained.explanations.stand_in import find_stand_in
 
     for name in names:
         path = name.partition(":")[0]
+        if find_stand_in(name) is not None:
+            continue
         if not path.endswith(".py") or not Path(path).is_file():
             find_explanation(name)
 
@@ -213,6 +266,23 @@ def require_same(
                 OUT.print(Words(note, style="dim"))
         all_found += found
     return all_found
+
+
+def require_stand_ins(
+    names: Iterable[str], subject: Subject, text: Text | None = None
+) -> list[StandIn]:
+    """Stand-ins by name (`projection:8`), and explanations as in `require_same`.
+
+    Raises:
+        ExplanationError: As there.
+    """
+    from unexplained.explanations.stand_in import find_stand_in
+
+    every: list[StandIn] = []
+    for name in names:
+        known = find_stand_in(name)
+        every += require_same([name], subject, text) if known is None else [known]
+    return every
 
 
 @contextmanager

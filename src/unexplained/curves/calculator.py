@@ -101,6 +101,8 @@ def fraction_needed(
     """
     laws = _checked(curve, baseline, strong, weak, settings)
     low, high = laws.curve.loss(weak), laws.curve.loss(strong)
+    if baseline.loss <= high:  # nor then above the weaker one's: one reason is enough
+        return _refused(laws, baseline, "stronger", high)
     if baseline.loss <= low:
         return _refused(laws, baseline, "weaker", low)
     value = (baseline.loss - low) / (baseline.loss - high)

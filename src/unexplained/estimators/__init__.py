@@ -3,8 +3,9 @@
 `with_control`: exact effects on a random part of the documents, a cheap approximation on all.
 `survivors` and `missed`: all components on few documents, the rest of the work on those that
 could matter, and a bound on how many were wrongly let go. `rank_intervals`: which ranks the
-documents can tell apart. `slope_over` and `over_runs`: what another seed of training would have
-changed, beside other documents. `docs/statistics.md` gives derivations and simulations.
+documents can tell apart. `p_values`: what is told from zero, tails counted. `slope_over` and
+`over_runs`: what another seed of training would have changed, beside other documents.
+`docs/statistics.md` gives derivations and simulations.
 """
 
 from unexplained.estimators.control import Estimate, at_random, with_control
@@ -21,11 +22,11 @@ from unexplained.estimators.seeds import (
     Scatter,
     Slope,
     jackknifed,
-    noise,
     over_runs,
     scatter_of,
     slope_over,
 )
+from unexplained.estimators.tails import p_values
 
 __all__ = [
     "Bound",
@@ -39,8 +40,8 @@ __all__ = [
     "jackknifed",
     "missed",
     "missed_among",
-    "noise",
     "over_runs",
+    "p_values",
     "rank_intervals",
     "scatter_of",
     "slope_over",

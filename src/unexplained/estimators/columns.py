@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unexplained.errors import MeasurementError
+from unexplained.estimators.tails import longer
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Ratios:
     parts: np.ndarray
     """(component, document): each document's part in the deviation of the mean, linearised, scaled
     so that the standard error of any combination of components is the root of its square sum."""
+    tokens: np.ndarray
+    """(document,)"""
     documents: int
     """Documents with tokens."""
 
@@ -26,6 +29,13 @@ class Ratios:
     def error(self) -> np.ndarray:
         """(component,) standard error of the mean."""
         return np.asarray(np.sqrt((self.parts**2).sum(1)))
+
+    def ends(self, quantile: float) -> tuple[np.ndarray, np.ndarray]:
+        """Ends (component,) of intervals so many standard errors long, tails counted."""
+        some = self.tokens > 0
+        below, above = longer(self.parts[:, some], self.tokens[some])
+        reach = quantile * self.error
+        return self.mean - reach * below, self.mean + reach * above
 
 
 def ratios(effects: np.ndarray, tokens: np.ndarray, *, fewest: int) -> Ratios:
@@ -51,4 +61,4 @@ def ratios(effects: np.ndarray, tokens: np.ndarray, *, fewest: int) -> Ratios:
         raise MeasurementError(asked, f"{documents} have tokens and it takes {fewest}")
     mean = effects.sum(1) / tokens.sum()
     scale = math.sqrt(documents / (documents - 1)) / tokens.sum()
-    return Ratios(mean, (effects - mean[:, None] * tokens) * scale, documents)
+    return Ratios(mean, (effects - mean[:, None] * tokens) * scale, tokens, documents)

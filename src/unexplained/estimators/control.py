@@ -11,18 +11,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, stdtrit
+from scipy.special import stdtr, stdtrit
 
 from unexplained.errors import MeasurementError
+from unexplained.estimators.tails import longer
+from unexplained.intervals import ROUNDING, left_out
 from unexplained.record import Number
-from unexplained.stats import (
-    FEWEST_DOCUMENTS,
-    NATS,
-    Settings,
-    checked,
-    standard_error,
-    times_drawn,
-)
+from unexplained.stats import FEWEST_DOCUMENTS, NATS, Settings, checked
 
 CAUTION = 2.0
 """How many times its own error variance a fitted slope loses, in units of its square. 1 is the
@@ -50,6 +45,8 @@ class Estimate:
     """Documents with an approximation."""
     error: float | None = None
     """Standard error, of both phases (per token); null where there is no interval."""
+    p: float | None = None
+    """Two-sided, that the mean is 0, with the same error, freedom and tails as the interval."""
 
     @property
     def worth(self) -> float | None:
@@ -108,11 +105,11 @@ def with_control(
     the expectation over samples is exactly the mean over all documents, for `beta` given and for
     slopes fitted so, whatever `approx` is. Otherwise there is the bias of every ratio of sums: at
     most the coefficient of variation of T, in standard errors. The interval covers other
-    documents from the same source: the variance of both phases, by a bootstrap that redraws chosen
-    and other documents apart, with the ends of `stats.ends`.
+    documents from the same source: a t interval with the variance of both phases, its degrees of
+    freedom after Welch and Satterthwaite, lengthened for the tails that both show.
 
-    It misleads when the chosen documents were not chosen at random, and its interval is too
-    short where few documents carry the effect, like every interval of a mean.
+    It misleads when the chosen documents were not chosen at random, and where few documents carry
+    the effect and none of them was chosen, like every interval of a mean.
 
     Args:
         exact: One sum per chosen document, in the order of `chosen`.
@@ -150,21 +147,22 @@ def with_control(
         slopes = np.full(chosen.size, 0.0 if beta is None else float(beta))
     here = np.stack([exact, own, slopes * approx[chosen], slopes * own])
     there = np.stack([approx[rest], tokens[rest]])
-    value = float(_controlled(here.sum(1, keepdims=True), there.sum(1, keepdims=True))[0])
+    value = _value(here, there)
     weight, correlation = float(slopes.mean()), _correlation(exact, approx[chosen], own)
     if few:
         stands = Number(value=value, unit=unit)
         return Estimate(stands, weight, correlation, None, chosen.size, tokens.size)
-    low, high, variance = _interval(here, there, value, settings)
-    plain = standard_error(exact, own) ** 2
+    phases, plain = _phases(here, there), _Part.of(exact, own).variance
+    low, high = phases.ends(value, settings.level)
     return Estimate(
         number=Number(value=value, low=low, high=high, unit=unit),
         beta=weight,
         correlation=correlation,
-        gain=plain / variance if variance > 0 else None,
+        gain=plain / phases.variance if phases.variance > 0 else None,
         measured=chosen.size,
         documents=tokens.size,
-        error=math.sqrt(variance),
+        error=math.sqrt(phases.variance),
+        p=phases.p(value),
     )
 
 
@@ -227,44 +225,80 @@ def _correlation(x: np.ndarray, a: np.ndarray, t: np.ndarray) -> float | None:
     return None if size == 0 else float(x @ a) / size
 
 
-def _controlled(here: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """The estimate from sums: (exact, tokens, βa, βt) chosen and (a, t) not; (resample,)."""
+@dataclass(frozen=True)
+class _Phases:
+    """The chosen documents and the others: two independent samples with a variance each."""
+
+    variance: float
+    freedom: float
+    """After Welch and Satterthwaite."""
+    longer: tuple[float, float]
+    """Factors for Student's quantile below and above the estimate (`estimators.tails`)."""
+
+    def ends(self, value: float, level: float) -> tuple[float, float]:
+        """Of the estimate's interval."""
+        reach = -float(stdtrit(self.freedom, (1 - level) / 2)) * math.sqrt(self.variance)
+        return value - reach * self.longer[0], value + reach * self.longer[1]
+
+    def p(self, value: float) -> float:
+        """Two-sided, of an expectation of 0: below 1 − level where `ends` leave 0 out."""
+        if value == 0 or self.variance == 0:
+            return 1.0 if value == 0 else 0.0
+        reach = math.sqrt(self.variance) * self.longer[0 if value > 0 else 1]
+        return float(2 * stdtr(self.freedom, -abs(value) / reach))
+
+
+def _value(here: np.ndarray, there: np.ndarray) -> float:
+    """The estimate from columns (exact, tokens, βa, βt) of chosen documents and (a, t) of others."""
+    residual, tokens, _ = _residual(here, there)
+    return float(residual.sum() / tokens.sum())
+
+
+def _residual(here: np.ndarray, there: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Of the chosen documents what is averaged, their tokens, and the share of tokens not chosen."""
     exact, tokens, weighted, weights = here
-    others, other_tokens = there
-    mean = np.divide(others, other_tokens, out=np.zeros_like(others), where=other_tokens > 0)
-    unseen = other_tokens / (tokens + other_tokens)
-    return np.asarray((exact - unseen * (weighted - mean * weights)) / tokens)
+    others, other_tokens = there.sum(1)
+    unseen = float(other_tokens / (tokens.sum() + other_tokens))
+    mean = float(others / other_tokens) if other_tokens > 0 else 0.0
+    return exact - unseen * (weighted - mean * weights), tokens, unseen
 
 
-def _interval(
-    here: np.ndarray, there: np.ndarray, value: float, settings: Settings
-) -> tuple[float, float, float]:
-    """Both ends of the expanded percentile interval, and the variance of the estimate.
+def _phases(here: np.ndarray, there: np.ndarray) -> _Phases:
+    """Variance and tails of both phases, from what the estimate falls by without each document.
 
-    Chosen and other documents are two independent samples, drawn again apart. The tail is moved
-    as in `stats`: by the bootstrap's shortfall in variance, to t quantiles, their degrees of
-    freedom after Welch and Satterthwaite. It allows for tails less than `mean_per_token` does.
+    The interval is as long as the longer tails of the two ask for, though the smaller part's count
+    for less: in simulations their mean by variance held 2 points too few.
     """
-    exact, tokens, weighted, weights = here
-    n, r = np.count_nonzero(tokens), np.count_nonzero(there[1])
-    unseen = float(there[1].sum() / (there[1].sum() + tokens.sum()))
-    mean = float(there[0].sum() / there[1].sum()) if r else 0.0
-    first = standard_error(exact - unseen * (weighted - mean * weights), tokens) ** 2
-    second = 0.0
-    if r > 1:
-        pull = unseen * float(weights.sum() / tokens.sum())
-        second = (pull * standard_error(there[0], there[1])) ** 2
-    drawn = times_drawn(tokens.size, settings.resamples, settings.seed) @ here.T
-    # Another seed: the same one would pair off the two parts' documents.
-    apart = times_drawn(there.shape[1], settings.resamples, settings.seed + 1) @ there.T
-    some = drawn[:, 1] > 0
-    ordered = np.sort(_controlled(drawn[some].T, apart[some].T))
-    variance = first + second
-    freedom, stretch = float(n - 1), math.sqrt(n / (n - 1))
-    if second > 0:
-        freedom = variance**2 / (first**2 / (n - 1) + second**2 / (r - 1))
-        stretch = math.sqrt(variance / (first * (n - 1) / n + second * (r - 1) / r))
-    tail = float(ndtr(stretch * stdtrit(freedom, (1 - settings.level) / 2)))
-    cut = math.floor(tail * (ordered.size - 1))
-    low, high = float(ordered[cut]), float(ordered[ordered.size - 1 - cut])
-    return min(value, low), max(value, high), variance
+    residual, tokens, unseen = _residual(here, there)
+    weights = here[3]
+    parts = [_Part.of(residual, tokens)]
+    if np.count_nonzero(there[1]) > 1:
+        parts.append(_Part.of(there[0], there[1], unseen * float(weights.sum() / tokens.sum())))
+    variance = sum(part.variance for part in parts)
+    if variance == 0:
+        return _Phases(0.0, parts[0].freedom, (1.0, 1.0))
+    freedom = variance**2 / sum(part.variance**2 / part.freedom for part in parts)
+    below, above = (max(part.longer[side] for part in parts) for side in (0, 1))
+    return _Phases(variance, freedom, (below, above))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A mean per token of one sample of documents, times its pull on the estimate: its jackknife."""
+
+    variance: float
+    freedom: int
+    longer: tuple[float, float]
+
+    @classmethod
+    def of(cls, total: np.ndarray, tokens: np.ndarray, pull: float = 1.0) -> _Part:
+        some = tokens > 0
+        total, tokens = total[some], tokens[some]
+        falls = pull * left_out(total, tokens)
+        variance = (1 - 1 / tokens.size) * float(falls @ falls)
+        # What is left of equal documents is rounding, and rounding has no tails.
+        same = math.sqrt(variance) <= ROUNDING * abs(pull * float(total.sum() / tokens.sum()))
+        if tokens.size < 3 or same:
+            return cls(variance, tokens.size - 1, (1.0, 1.0))
+        below, above = longer(falls, tokens)
+        return cls(variance, tokens.size - 1, (float(below), float(above)))

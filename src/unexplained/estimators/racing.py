@@ -81,7 +81,7 @@ def survivors(
     """Keep the components whose effect per token, either way, could be among the ones sought.
 
     The effect of a component lies within q standard errors of its mean per token, q a quantile of
-    Student's t. With a `threshold`, those whose greatest possible size is below it are let go;
+    Student's t, lengthened for the tails of its documents (`tails`). With a `threshold`, those whose greatest possible size is below it are let go;
     with `keep`, those whose greatest possible size is below the `keep`-th largest least possible
     one. With probability `level` not one component that belongs to the sought is let go.
 
@@ -120,18 +120,19 @@ def survivors(
         asked = f"A race for {f'the {keep} largest' if keep is not None else f'size {threshold}'}"
         raise MeasurementError(asked, "nothing could be let go", "Give a number above 0.")
     tails = count if keep is None else max(2 * count - keep + 2, count)
-    reach = _quantile(level, tails, found.documents) * found.error
-    size = np.abs(found.mean)
+    low, high = found.ends(_quantile(level, tails, found.documents))
+    greatest = np.maximum(np.abs(low), np.abs(high))
     if threshold is not None:
         bar = threshold
     elif keep is not None and keep <= count:
-        bar = float(np.sort(np.maximum(size - reach, 0.0))[count - keep])
+        least = np.maximum(np.maximum(low, -high), 0.0)
+        bar = float(np.sort(least)[count - keep])
     else:
         bar = 0.0
-    stays = size + reach >= bar
+    stays = greatest >= bar
     what = "the threshold" if keep is None else f"the least size of the {keep} largest"
     reasons = tuple(
-        f"{'kept' if stays[i] else 'rejected'}: {_stated(found.mean[i], reach[i])} {unit} "
+        f"{'kept' if stays[i] else 'rejected'}: {_stated(found.mean[i], low[i], high[i])} {unit} "
         f"{'can reach' if stays[i] else 'cannot reach'} {what}, {bar:.2g}"
         for i in range(count)
     )
@@ -211,8 +212,8 @@ def missed_among(
     sampled, size = found.mean.size, np.abs(found.mean)
     here = missed(sampled, int((size >= threshold).sum()), rejected, level=level)
     half = (1 + level) / 2
-    reach = _quantile(half, sampled, found.documents) * found.error
-    could = int((size + reach >= threshold).sum())
+    low, high = found.ends(_quantile(half, sampled, found.documents))
+    could = int((np.maximum(np.abs(low), np.abs(high)) >= threshold).sum())
     return Missed(here, missed(sampled, could, rejected, level=half))
 
 
@@ -227,5 +228,5 @@ def _level(level: float) -> None:
         raise MeasurementError(f"A bound at level {level}", "a level lies between 0 and 1")
 
 
-def _stated(mean: float, reach: float) -> str:
-    return written(Number(value=float(mean), low=float(mean - reach), high=float(mean + reach)))
+def _stated(mean: float, low: float, high: float) -> str:
+    return written(Number(value=float(mean), low=float(low), high=float(high)))

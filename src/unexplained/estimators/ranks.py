@@ -13,6 +13,7 @@ from scipy.special import stdtrit
 
 from unexplained.errors import MeasurementError
 from unexplained.estimators.columns import ratios
+from unexplained.estimators.tails import toward_zero
 from unexplained.stats import FEWEST_DOCUMENTS
 
 
@@ -45,7 +46,7 @@ class Ranks:
         sure, could, of = len(self.surely(top)), len(self.possibly(top)), self.rank.size
         who = f"are among the {top} largest" if top > 1 else "is the largest"
         if sure == could:
-            return f"which of {of} components {who} is told at the level of {self.level:.0%}"
+            return f"which of {of} components {who} is told at the level of {100 * self.level:g}%"
         if not sure:
             return f"which of {of} components {who} is within noise: {could} could be"
         return (
@@ -70,7 +71,7 @@ def rank_intervals(
     pair at all is put in the wrong order, so all intervals hold the true ranks together, and what
     `surely` and `possibly` name is right for every `top` at once.
 
-    q is the quantile of Student's t at (1 − level) / (C (C − 1)) for C components: a pair can be
+    q is, before it is lengthened for documents' tails (`tails`), the quantile of Student's t at (1 − level) / (C (C − 1)) for C components: a pair can be
     misjudged on two tails, for signed effects and for sizes alike (`docs/statistics.md`). That
     holds exactly for normal documents with equal tokens, however the components depend on each
     other. The bootstrap of the largest deviation is not used: with 20 documents it was shorter by
@@ -99,11 +100,12 @@ def rank_intervals(
     q = -float(stdtrit(found.documents - 1, (1 - level) / max(count * (count - 1), 1)))
     larger = np.zeros((count, count), dtype=bool)
     for j in range(count):
-        apart = _sign(mean[j] - mean, found.parts[j] - found.parts, q, floor)
+        apart = _sign(mean[j] - mean, found.parts[j] - found.parts, found.tokens, q, floor)
         if signed:
             larger[j] = apart > 0
         else:
-            larger[j] = apart * _sign(mean[j] + mean, found.parts[j] + found.parts, q, floor) > 0
+            sums = _sign(mean[j] + mean, found.parts[j] + found.parts, found.tokens, q, floor)
+            larger[j] = apart * sums > 0
     size = mean if signed else np.abs(mean)
     ascending = np.sort(size)
     return Ranks(
@@ -114,7 +116,15 @@ def rank_intervals(
     )
 
 
-def _sign(value: np.ndarray, parts: np.ndarray, q: float, floor: float) -> np.ndarray:
+def _sign(
+    value: np.ndarray, parts: np.ndarray, tokens: np.ndarray, q: float, floor: float
+) -> np.ndarray:
     """The sign of each value that is told from zero, 0 for the others."""
     error = np.sqrt((parts**2).sum(1))
-    return np.asarray(np.sign(value) * (np.abs(value) > np.maximum(q * error, floor)))
+    told = np.abs(value) > np.maximum(q * error, floor)
+    # Tails only ever take a claim back, so that they are looked at where there is one.
+    some, some_tokens = np.flatnonzero(told), tokens > 0
+    falls = parts[some][:, some_tokens]
+    reach = error[some] * toward_zero(value[some], falls, tokens[some_tokens])
+    told[some] = np.abs(value[some]) > q * reach
+    return np.asarray(np.sign(value) * told)

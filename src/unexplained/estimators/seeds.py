@@ -2,11 +2,12 @@
 
 An interval over documents holds the models fixed. A conclusion about *sizes* or *recipes*
 ("harder with size", "rung 4 is ahead of rung 3 on few tokens") is about runs that were not made
-as well, so the scatter from run to run belongs into its interval. It is added to the draws over
-documents as normal noise with a standard deviation σ that is drawn too, σ² = (sum of squares)/χ²
-for the degrees of freedom that the estimate rests on: with documents that do not matter the
-result is exactly the t interval (as in `curves.fit_curve`). Three seeds resampled with
-replacement would instead give intervals too short by √(2/3) and more.
+as well, so the scatter from run to run belongs into its interval. What other runs would change is a
+standard error over runs times Student's t, with the degrees of freedom that it rests on; the ends
+are quantiles of the convolution of that with the draws over documents. It is computed, not drawn: with
+two degrees of freedom the tails that decide are so long that draws of them would move the ends from
+seed to seed. With documents that do not matter the result is the t interval. Three seeds resampled
+with replacement would instead give intervals too short by √(2/3) and more.
 
 Runs are taken to be independent draws whose scatter is the same at every size. Seeds measured on
 the same documents differ by the documents' chance too, which the draws hold already: intervals are
@@ -20,18 +21,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import fdtrc
+from scipy.optimize import brentq
+from scipy.special import fdtrc, stdtr, stdtrit
 
 from unexplained.errors import MeasurementError
 from unexplained.record import Number
-from unexplained.stats import SHARE, Settings, ends
+from unexplained.stats import SHARE, Settings, ends, tail
 
 POOLED_ABOVE = 0.25
 """Seeds and the rungs' distances from the line make one scatter unless an F test finds the rungs
 further off than seeds explain, at this p (lenient, as in `curves.fit`)."""
-
-STREAM = 16
-"""Of random numbers: the draws of runs depend on no other draws."""
 
 
 @dataclass(frozen=True)
@@ -59,30 +58,6 @@ def scatter_of(kinds: Sequence[np.ndarray]) -> Scatter:
     return Scatter(squares, sum(kind.size - 1 for kind in kinds))
 
 
-def noise(error: float, freedom: int, settings: Settings) -> np.ndarray:
-    """Draws of what other runs would have changed: `error` times a t with `freedom` degrees.
-
-    Args:
-        error: Standard error of the estimate over runs.
-        freedom: Degrees of freedom that it rests on.
-        settings: Resamples and seed.
-
-    Returns:
-        (resample,), to be added to draws over documents.
-
-    Raises:
-        MeasurementError: There are no degrees of freedom.
-    """
-    if freedom < 1:
-        raise MeasurementError(
-            "The scatter of training runs", "there is one run of each kind", "Give more seeds."
-        )
-    rng = np.random.default_rng([settings.seed, STREAM])
-    spread = np.sqrt(freedom / rng.chisquare(freedom, settings.resamples))
-    draws: np.ndarray = error * spread * rng.standard_normal(settings.resamples)
-    return draws
-
-
 def over_runs(
     value: float,
     draws: np.ndarray,
@@ -104,17 +79,52 @@ def over_runs(
         tokens: Per document, for how many documents there are.
         settings: Level, resamples and seed.
         unit: Unit of the value.
+
+    Raises:
+        MeasurementError: There is a standard error without degrees of freedom.
     """
-    moved = draws + noise(error, freedom, settings)[: draws.size]
-    lost = np.isnan(moved)
-    low, _ = ends(np.where(lost, -np.inf, moved), value, tokens, settings.level)
-    _, high = ends(np.where(lost, np.inf, moved), value, tokens, settings.level)
+    if error > 0 and freedom < 1:
+        raise MeasurementError(
+            "The scatter of training runs", "there is one run of each kind", "Give more seeds."
+        )
+    lost = np.isnan(draws)
+    if error > 0:
+        beyond = tail(tokens, settings.level)
+        low = _quantile(np.where(lost, -np.inf, draws), error, freedom, beyond)
+        high = -_quantile(np.where(lost, -np.inf, -draws), error, freedom, beyond)
+        low, high = min(value, low), max(value, high)
+    else:
+        low, _ = ends(np.where(lost, -np.inf, draws), value, tokens, settings.level)
+        _, high = ends(np.where(lost, np.inf, draws), value, tokens, settings.level)
+    if low == high:  # neither documents nor runs differ, which tells nothing of others
+        return Number(value=value, unit=unit)
     return Number(
         value=value,
         low=low if math.isfinite(low) else None,
         high=high if math.isfinite(high) else None,
         unit=unit,
     )
+
+
+def _quantile(draws: np.ndarray, error: float, freedom: int, beyond: float) -> float:
+    """Where the mean over draws of P(draw + error · t ≤ x) reaches `beyond`, below one half."""
+    some = draws[np.isfinite(draws)]
+    below = int(np.count_nonzero(draws == -np.inf))
+    rest = (beyond * draws.size - below) / some.size if some.size else 0.0
+    if rest <= 0:
+        return -math.inf
+    if rest >= 1:
+        return math.inf
+    reach = error * float(stdtrit(freedom, rest))
+    # At its ends every draw, or the mean of all, is on the same side of the share that is sought.
+    first, last = float(some.min()) + reach, float(some.max()) + reach
+
+    def short(x: float) -> float:
+        return float(stdtr(freedom, (x - some) / error).mean()) - rest
+
+    if first == last or short(first) >= 0:
+        return first
+    return float(brentq(short, first, last, xtol=1e-9 * error)) if short(last) > 0 else last
 
 
 def jackknifed(left: Sequence[float]) -> tuple[float, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from unexplained.errors import MeasurementError, TextError
+from unexplained.errors import MeasurementError
 from unexplained.evaluate.batches import plan
 from unexplained.evaluate.evaluate import BATCH_TOKENS, Progress
 from unexplained.sites import Site
@@ -59,25 +58,10 @@ class Activations:
             for row, document in enumerate(batch.documents)
         }
 
-    def donor(self, document: str, length: int, seed: int) -> tuple[int, int]:
-        """Batch number and row of another document at least as long, drawn by hash.
-
-        The draw depends on the two documents' hashes and the seed alone, so it is the same
-        however the text is batched, and the same for every site.
-
-        Raises:
-            TextError: No other document is long enough.
-        """
-        fit = [d for d, (_, _, size) in self.places.items() if size >= length and d != document]
-        if not fit:
-            raise TextError(
-                f"A donor for document {document}",
-                f"no other document of the fit part has its {length} tokens",
-                "Use more fit documents or shorter blocks.",
-            )
-        chosen = min(fit, key=lambda d: hashlib.sha256(f"{seed}{document}{d}".encode()).digest())
-        number, row, _ = self.places[chosen]
-        return number, row
+    @cached_property
+    def lengths(self) -> dict[str, int]:
+        """Every document and how many tokens it has."""
+        return {document: size for document, (_, _, size) in self.places.items()}
 
 
 def local(site: Site, batch: Batch, values: dict[Site, Tensor]) -> Local:

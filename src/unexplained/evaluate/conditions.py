@@ -177,7 +177,7 @@ def modules_of(condition: Condition) -> tuple[str, ...]:
     doing: list[object] = []
     match condition:
         case Edited():
-            doing += [edit.function for edit in condition.edits]
+            doing += [one for edit in condition.edits for one in (edit.function, *edit.calls)]
         case Program():
             doing.append(condition.run)
         case Other():

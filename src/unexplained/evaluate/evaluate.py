@@ -32,12 +32,14 @@ from unexplained.evaluate.conditions import (
 from unexplained.evaluate.job import MEMORY, Job, Measure, Task
 from unexplained.evaluate.kept import Asked
 from unexplained.evaluate.products import circumstances, take_products
+from unexplained.evaluate.rows import with_whole_blocks
 from unexplained.evaluate.store import Store
 from unexplained.ledger import Ledger
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Block, Pair, Text
 from unexplained.text.document import Part
+from unexplained.text.strata import varying
 
 BATCH_TOKENS = 2048
 """Padded tokens per batch. Whole passes took 2.4, 2.1 and 1.8 s per 1,024 tokens at 1,024, 2,048
@@ -124,7 +126,10 @@ def evaluate(
                 "Name a folder that you may write to (--run), or set UNEXPLAINED_CACHE to one.",
             )
         done += _measured(job, tasks, models, store, workers, progress)
-    parts = [ledger for _, ledger in sorted(done, key=lambda pair: pair[0])]
+    parts = [
+        with_whole_blocks(ledger, job.plans[number].blocks)
+        for number, ledger in sorted(done, key=lambda pair: pair[0])
+    ]
     return _in_order(Ledger.concat(parts), wanted, text.eval if part == "eval" else text.fit)
 
 
@@ -165,7 +170,8 @@ def _measured(
             )
         if store is not None:
             names = {name: keys[name] for name in fresh.conditions}
-            store.save(job.layout(task.batch).unit, fresh, names)
+            strata = varying(job.plans[task.batch].blocks)
+            store.save(job.layout(task.batch).unit, fresh, names, strata)
         done.append((task.batch, fresh))
         finished += len(task.names)
         progress(finished, total)
@@ -266,7 +272,7 @@ def _unit(job: Job, number: int) -> Asked:
     if job.measure == "all":
         columns |= {"loss", "kl", "agree", "correct"}
     documents = tuple((block.unit, len(block.targets)) for block in blocks)
-    return Asked(job.layout(number).unit, documents, frozenset(columns))
+    return Asked(job.layout(number).unit, documents, frozenset(columns), varying(blocks))
 
 
 def _with_intact(conditions: Sequence[Condition]) -> list[Condition]:

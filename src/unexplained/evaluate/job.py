@@ -25,6 +25,7 @@ from unexplained.ledger import Ledger
 from unexplained.subject import Batch, Copy, Edit, Pass, Resume, Subject
 from unexplained.subject.edits import first_layer
 from unexplained.text import Text
+from unexplained.text.strata import Labels, varying
 
 T = TypeVar("T")
 
@@ -185,6 +186,17 @@ class Unit:
         }
 
     @cached_property
+    def labels(self) -> list[dict[str, Labels]]:
+        """Of every block the strata that are measured: not those that whole blocks are in."""
+        kept = varying(self.plan.blocks)
+        every = [self.job.text.labels(block) for block in self.plan.blocks]
+        return [
+            {family: labels for family, labels in some.items()
+             if family in kept or family not in block.marks}
+            for block, some in zip(self.plan.blocks, every, strict=True)
+        ]  # fmt: skip
+
+    @cached_property
     def places(self) -> Tensor:
         """The scored places, counted through the batch row by row."""
         return self.scored.where.flatten().nonzero()[:, 0]
@@ -251,7 +263,7 @@ class Unit:
         asked = {condition.name: scores[condition.name] for condition in conditions}
         return rows_of(
             asked, errors, scores["intact"].predicted, self.scored.targets, self.plan,
-            [self.job.text.labels(block) for block in self.plan.blocks], self.job.keep_tokens,
+            self.labels, self.job.keep_tokens,
         )  # fmt: skip
 
     def _totals(self, conditions: Sequence[Condition]) -> dict[str, Tensor]:

@@ -10,15 +10,17 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from unexplained.hashing import digest
 from unexplained.ledger import ALL, COLUMNS, SCHEMA, Ledger
 from unexplained.whole import BLANK, seal
 
@@ -36,6 +38,8 @@ class Asked:
     """Of every block in order: its document, and how many of its tokens are scored."""
     columns: frozenset[str]
     """What is measured of every condition; `error` of some."""
+    strata: Mapping[str, str] = field(default_factory=dict)
+    """Families of the user's that it holds besides, and a digest of their labels."""
 
 
 def packed(table: pa.Table, about: Mapping[str, Any], kept_as: str) -> bytes:
@@ -63,6 +67,21 @@ def unpacked(data: bytes, schema: pa.Schema) -> tuple[pa.Table, dict[str, Any]]:
 def mark_of(data: bytes) -> str:
     """By which the per-token rows of a unit are known to its sums."""
     return hashlib.sha256(data).hexdigest()
+
+
+def stem(unit: str, conditions: Sequence[str], strata: Mapping[str, str]) -> str:
+    """What a unit's file is called: by what it is of and all that it holds."""
+    return (
+        f"{unit}-{digest(*conditions, *(part for pair in sorted(strata.items()) for part in pair))}"
+    )
+
+
+def without(ledger: Ledger, families: Collection[str]) -> Ledger:
+    """The rows of a unit but for some families of strata."""
+    if not families:
+        return ledger
+    gone = pc.is_in(ledger.table["family"], value_set=pa.array(sorted(families), pa.string()))
+    return Ledger(ledger.table.filter(pc.invert(gone)), ledger.tokens)
 
 
 def stem_of(path: Path) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -15,6 +16,7 @@ from unexplained.evaluate.batches import Plan
 from unexplained.evaluate.score import Scores
 from unexplained.ledger import ALL, COLUMNS, SCHEMA, TOKEN_SCHEMA, Ledger
 from unexplained.text import Block
+from unexplained.text.strata import varying
 
 
 def rows_of(
@@ -56,6 +58,32 @@ def rows_of(
         flat = sums.ravel().astype(kind.to_pandas_dtype())
         table[column] = pa.array(flat, kind, mask=missing.ravel())
     return Ledger(pa.table(table, SCHEMA), _kept(scores, values["loss"], plan.blocks, keep_tokens))
+
+
+def with_whole_blocks(ledger: Ledger, blocks: Sequence[Block]) -> Ledger:
+    """A batch's rows, and those of the user's strata that whole blocks are in.
+
+    Such a stratum has of a block either all tokens or none, so its row is the block's own.
+    """
+    measured = varying(blocks)
+    wholly = [
+        (place, family, str(labels[0]))
+        for place, block in enumerate(blocks)
+        for family, labels in block.marks.items()
+        if family not in measured and len(labels)
+    ]
+    if not wholly:
+        return ledger
+    places, families, labels = zip(*wholly, strict=True)
+    parts = [ledger.table]
+    for condition in ledger.conditions:
+        rows = ledger.only([condition]).table
+        added = rows.filter(pc.equal(rows["family"], ALL[0])).take(list(places))
+        for name, column in (("family", families), ("label", labels)):
+            at = SCHEMA.get_field_index(name)
+            added = added.set_column(at, SCHEMA.field(at), pa.array(column, pa.string()))
+        parts.append(added)
+    return Ledger(pa.concat_tables(parts), ledger.tokens)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,16 @@ import torch
 from filelock import FileLock, Timeout
 
 from unexplained.errors import MeasurementError
-from unexplained.evaluate.kept import Asked, fault, mark_of, packed, stem_of, unpacked
+from unexplained.evaluate.kept import (
+    Asked,
+    fault,
+    mark_of,
+    packed,
+    stem,
+    stem_of,
+    unpacked,
+    without,
+)
 from unexplained.hashing import code_digest, digest
 from unexplained.ledger import SCHEMA, TOKEN_SCHEMA, Ledger
 from unexplained.whole import BLANK, clean, is_sealed, read_sealed, seal, set_aside, write_flushed
@@ -129,32 +138,45 @@ class Store:
                 if more is None or mark_of(more) != about["tokens"]:
                     raise ValueError("its per-token rows are not those that were written with it")
                 rows, _ = unpacked(more, TOKEN_SCHEMA)
-            ledger = Ledger(table, rows)
-            stem = f"{about['unit']}-{digest(*about['conditions'])}"
-            why = "" if stem == stem_of(path) else "it is another unit's"
+            ledger, held = Ledger(table, rows), about["strata"]
+            called = stem(about["unit"], about["conditions"], held)
+            why = "" if called == stem_of(path) else "it is another unit's"
             why = why or fault(ledger, about["conditions"], asked)
         except (ValueError, KeyError, TypeError, pa.ArrowException) as error:
             why = str(error)
         if why:
             set_aside(path, why, _AGAIN)
             return Ledger.empty()
-        return ledger
+        if not asked.strata.items() <= held.items():
+            return Ledger.empty()  # it is whole, and does not hold all that is wanted
+        return without(ledger, held.keys() - asked.strata.keys())
 
-    def save(self, unit: str, ledger: Ledger, keys: Mapping[str, str]) -> None:
-        """Keep a unit's rows, for conditions given as name -> key."""
+    def save(
+        self,
+        unit: str,
+        ledger: Ledger,
+        keys: Mapping[str, str],
+        strata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Keep a unit's rows, for conditions given as name -> key.
+
+        `strata`: the families of the user's that the rows hold, as in `Asked`.
+        """
         renamed = Ledger.concat(
             _renamed(ledger.only([name]), keys[name]) for name in ledger.conditions
         )
         conditions = sorted(keys.values())
-        stem = f"{unit}-{digest(*conditions)}"
-        about = {"unit": unit, "conditions": conditions, "circumstances": dict(self.describes)}
+        held = dict(strata or {})
+        called = stem(unit, conditions, held)
+        about = {"unit": unit, "conditions": conditions, "strata": held,
+                 "circumstances": dict(self.describes)}  # fmt: skip
         tokens = b""
         if renamed.tokens.num_rows:
             # First, so that sums are never there without the per-token rows that belong to them.
-            name = f"{stem}.tokens.parquet"
+            name = f"{called}.tokens.parquet"
             tokens = packed(renamed.tokens, about, self._kept_as(name))
             self._write(name, tokens)
-        name, more = f"{stem}.parquet", {"tokens": mark_of(tokens) if tokens else ""}
+        name, more = f"{called}.parquet", {"tokens": mark_of(tokens) if tokens else ""}
         self._write(name, packed(renamed.table, about | more, self._kept_as(name)))
 
     def _kept_as(self, name: str) -> str:

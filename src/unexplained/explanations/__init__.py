@@ -9,3 +9,5 @@ from unexplained.explanations.protocol import Claim as Claim
 from unexplained.explanations.protocol import Explanation as Explanation
 from unexplained.explanations.protocol import View as View
 from unexplained.explanations.protocol import explanation as explanation
+from unexplained.explanations.stand_in import STAND_INS as STAND_INS
+from unexplained.explanations.stand_in import StandIn as StandIn

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from unexplained.donors import places_of
 from unexplained.errors import ExplanationError
 from unexplained.evaluate import Activations, Edited
 from unexplained.evaluate.activations import local as recorded_local
@@ -15,8 +16,8 @@ from unexplained.evaluate.conditions import Effect, tensor_digest
 from unexplained.explanations.carried import counted
 from unexplained.explanations.causal import Asked, Mixed
 from unexplained.explanations.description import PARAMETER_BITS, written
-from unexplained.explanations.lent import bits_lent, lent
 from unexplained.explanations.protocol import INEXACT, Claim, Explanation, elsewhere
+from unexplained.explanations.stand_in import StandIn
 from unexplained.explanations.view import mixed_local
 from unexplained.hashing import digest
 from unexplained.record import Description
@@ -47,7 +48,7 @@ class Readout:
 class Fitted:
     """A claim made ready to stand in the components' place."""
 
-    explanation: Explanation
+    explanation: StandIn
     sites: tuple[Site, ...]
     edits: tuple[Edit, ...]
     fingerprint: str
@@ -62,10 +63,7 @@ class Fitted:
     @property
     def description(self) -> Description:
         """How long it is: code, fitted numbers, and the parameters that compute what it reads."""
-        count = lent(self.explanation, self.sites, self.shape)
-        return describe(self.explanation, self.parameters).model_copy(
-            update={"lent": count, "lent_bits": bits_lent(count, self.shape)}
-        )
+        return self.explanation.described(self.parameters, self.sites, self.shape)
 
     def condition(self, effect: Effect = "total") -> Edited:
         """The model with the explanation in the components' place."""
@@ -152,6 +150,8 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
     """
     explanation, sites = claim.explanation, claim.sites(shape)
     explanation.asked.clear()
+    calls = (explanation.donors,) if explanation.shuffled else ()
+    reads = elsewhere(explanation.reads, shape)
     standing = Standing(explanation, counted(explanation).fingerprint)
     edits: list[Edit] = []
     tensors: list[Tensor] = []
@@ -161,7 +161,7 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
         say = sayer(explanation, site, shape, activations, seed)
         where = stands_at(explanation, site)
         if explanation.gives not in ("pattern", "z") and explanation.readout == "none":
-            edits.append(Edit(where, say, elsewhere(explanation.reads, shape), standing))
+            edits.append(Edit(where, say, reads, standing, calls))
             continue
         readout = _fit_readout(explanation, where, say, activations)
         tensors += readout.tensors
@@ -172,18 +172,13 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
         uses_mean = explanation.gives == "pattern" and explanation.rest == "mean"
         parameters += readout.mean.numel() if uses_mean or readout.gate is not None else 0
         parameters += sum(t.numel() for t in (readout.matrix, readout.bias) if t is not None)
-        edits.append(
-            Edit(
-                where,
-                _through(explanation, say, readout, shape),
-                elsewhere(explanation.reads, shape),
-                standing,
-            )
-        )
+        through = _through(explanation, say, readout, shape)
+        edits.append(Edit(where, through, reads, standing, calls))
     mark = digest(
         standing.made,
         *(explanation.gives, explanation.rest, explanation.readout, *explanation.reads),
-        f"shuffled {seed} {explanation.moved} {activations.documents}"
+        f"shuffled {explanation.donors.fingerprint} {seed} {explanation.moved} "
+        f"{activations.documents}"
         if explanation.shuffled
         else "",
         *map(str, sites),
@@ -218,17 +213,16 @@ def sayer(
         batch = local.batch
         length = batch.tokens.shape[1]
         rest = (length,) if explanation.gives == "pattern" else local.value.shape[2:]
-        kind = _wide_type(local.value.dtype)
+        kind = wide_type(local.value.dtype)
         said = local.value.new_zeros((*batch.tokens.shape, *rest), dtype=kind)
-        for row, (document, length) in enumerate(
-            zip(batch.documents, batch.valid.sum(-1).tolist(), strict=True)
-        ):
-            number, at = activations.donor(document, length, seed)
+        places = places_of(explanation.donors, activations, batch, seed)
+        for row, (number, at, length) in enumerate(places):
             found = of_donor(number)[at, :length]
             if explanation.gives == "pattern":
                 found = found[:, :length]
             if explanation.moved:
-                found = _elsewhere(found, document, seed, square=explanation.gives == "pattern")
+                square = explanation.gives == "pattern"
+                found = displaced(found, batch.documents[row], seed, square=square)
             here = said[row, :length]
             (here[:, :length] if explanation.gives == "pattern" else here).copy_(found)
         return said
@@ -236,7 +230,7 @@ def sayer(
     return say
 
 
-def _elsewhere(said: Tensor, document: str, seed: int, *, square: bool) -> Tensor:
+def displaced(said: Tensor, document: str, seed: int, *, square: bool) -> Tensor:
     """What is said of a document, (position, …), put at other positions, drawn from its hash.
 
     Of a pattern every row goes round by so many places that nothing stays where it was; the first
@@ -255,7 +249,8 @@ def _elsewhere(said: Tensor, document: str, seed: int, *, square: bool) -> Tenso
     return said.gather(1, source.to(said.device))
 
 
-def _wide_type(kind: torch.dtype) -> torch.dtype:
+def wide_type(kind: torch.dtype) -> torch.dtype:
+    """In which type values are computed with: float32 at least."""
     return torch.promote_types(kind, torch.float32)
 
 
@@ -266,11 +261,11 @@ def _wide(local: Local) -> Local:
     """
 
     def wide(value: Tensor, pattern: bool = False) -> Tensor:
-        value = value.to(_wide_type(value.dtype))
+        value = value.to(wide_type(value.dtype))
         # A row of attention adds up to 1 within the rounding of its type, which is no attention made.
         return value / value.sum(-1, keepdim=True).clamp(min=1) if pattern else value
 
-    if local.value.dtype == _wide_type(local.value.dtype):
+    if local.value.dtype == wide_type(local.value.dtype):
         return local
     sites = {s: wide(value, s.value == "pattern") for s, value in local._elsewhere.items()}
 
@@ -296,7 +291,7 @@ def _said_z(
     explanation: Explanation, say: Callable[[Local], Tensor], mean: Tensor, local: Local
 ) -> tuple[Tensor, Tensor]:
     """The z that the explanation says, and the rest that it is mixed with, in float32 at least."""
-    mean = mean.to(_wide_type(mean.dtype))
+    mean = mean.to(wide_type(mean.dtype))
     if explanation.gives != "pattern":
         said = say(local)
         return said, mean.expand_as(said)
@@ -313,7 +308,7 @@ def _through(
         z, rest = _said_z(explanation, say, readout.mean, local)
         if readout.gate is not None:
             z = rest + readout.gate * (z - rest)
-        z = z.to(_wide_type(z.dtype))
+        z = z.to(wide_type(z.dtype))
         if readout.matrix is not None and readout.bias is not None:
             z = (_columns(z) @ readout.matrix + readout.bias).view_as(z)
         return z
@@ -377,7 +372,7 @@ def _fit_readout(
     if explanation.readout == "gate":
         return Readout(mean, gate=_least_squares_gate(x - base, y - base))
     matrix, bias = ridge(x, y)
-    kind = _wide_type(z.dtype)
+    kind = wide_type(z.dtype)
     return Readout(mean, matrix=matrix.to(kind), bias=bias.to(kind))
 
 

@@ -8,7 +8,7 @@ one at other positions can. What a control leaves as it was is measured on the f
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from torch import Tensor
 from unexplained.evaluate import Activations
 from unexplained.explanations.fit import sayer, stands_at
 from unexplained.explanations.protocol import Explanation
+from unexplained.explanations.stand_in import Control
 from unexplained.sites import Shape, Site
 from unexplained.subject import Local
 
@@ -27,18 +28,6 @@ TELLS = 0.25
 
 SAME = 0.999
 """What is as much the same as this does not depend on what was changed."""
-
-
-@dataclass(frozen=True)
-class Control:
-    """The control of a rule, and why it is that."""
-
-    explanation: Explanation | None
-    """None: no control of this kind can tell."""
-    depends: str
-    """On what the rule depends, in words."""
-    kept: float
-    """Of what the rule says, how much the control leaves as it was."""
 
 
 def control_of(

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from unexplained.explanations.protocol import Explanation, elsewhere
+from unexplained.explanations.protocol import elsewhere
+from unexplained.record import Description
 from unexplained.sites import HEAD_VALUES, Parameters, Shape, Site
 
 _NEEDS = {
@@ -22,14 +23,13 @@ Unit = tuple[str, int, int]
 """A kind of parameters, the layer, and which of its kind there."""
 
 
-def lent(explanation: Explanation, sites: Sequence[Site], shape: Shape) -> int:
-    """How many parameters of the model compute what an explanation reads of it at some sites."""
-    if explanation.readout == "nothing":
-        return 0  # what it reads is put aside
-    own = [name for name in explanation.reads if name in (*HEAD_VALUES, "value")]
-    read = [*elsewhere(explanation.reads, shape)]
+def lent(reads: Sequence[str], sites: Sequence[Site], shape: Shape) -> int:
+    """How many parameters of the model compute what is read of it at some sites."""
+    own = [name for name in reads if name in (*HEAD_VALUES, "value")]
+    read = [*elsewhere(reads, shape)]
     for site in sites:
-        read += [site.component.at(name) if name != "value" else site for name in own]
+        kind = [name for name in own if (name in HEAD_VALUES) == (site.part == "H")]
+        read += [site.component.at(name) if name != "value" else site for name in kind]
     units = {unit for site in read for unit in _units(site, shape)}
     whole = {(kind, layer) for kind, layer, _ in units if kind in ("attention", "mlp")}
     counts = _counts(shape)
@@ -39,6 +39,14 @@ def lent(explanation: Explanation, sites: Sequence[Site], shape: Shape) -> int:
         if not ((kind in ("query", "key", "value", "output") and ("attention", layer) in whole)
                 or (kind == "neuron" and ("mlp", layer) in whole))
     )  # fmt: skip
+
+
+def with_lent(
+    own: Description, reads: Sequence[str], sites: Sequence[Site], shape: Shape
+) -> Description:
+    """A description with the parameters that compute what is read of the model at some sites."""
+    count = lent(reads, sites, shape)
+    return own.model_copy(update={"lent": count, "lent_bits": bits_lent(count, shape)})
 
 
 def bits_lent(parameters: int, shape: Shape) -> int:

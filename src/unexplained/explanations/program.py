@@ -19,6 +19,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from unexplained.donors import Donors, place_of
 from unexplained.errors import ExplanationError
 from unexplained.evaluate import Activations, Other
 from unexplained.evaluate.batches import plan
@@ -29,7 +30,7 @@ from unexplained.explanations.carried import counted
 from unexplained.explanations.causal import Asked
 from unexplained.explanations.fit import Standing, describe
 from unexplained.explanations.protocol import TOLERANCE, Explanation, View
-from unexplained.hashing import digest
+from unexplained.hashing import code_digest, digest, home_of
 from unexplained.record import Description
 from unexplained.subject import Batch
 from unexplained.text import Text
@@ -70,25 +71,27 @@ class TokenView(View):
 
 
 @dataclass(frozen=True, eq=False)
-class Donors:
+class Elsewhere:
     """Other documents for a shuffled program to read."""
 
     documents: Activations
     """Of the fit part; no values are recorded."""
+    donors: Donors
     seed: int
 
     @classmethod
-    def of(cls, text: Text, seed: int) -> Donors:
+    def of(cls, text: Text, donors: Donors, seed: int) -> Elsewhere:
         """The fit part of a text."""
         device = torch.device("cpu")
         plans = plan(text.blocks("fit", "A shuffled program"), BATCH_TOKENS)
-        return cls(Activations(tuple((one.batch(device), {}) for one in plans)), seed)
+        return cls(Activations(tuple((one.batch(device), {}) for one in plans)), donors, seed)
 
     @property
     def fingerprint(self) -> str:
         """Of everything that is read."""
         tokens = [batch.tokens.numpy().tobytes() for batch, _ in self.documents.batches]
-        return digest(str(self.seed), *self.documents.documents, *tokens)
+        chosen = (self.donors.fingerprint, code_digest(home_of(self.donors)), str(self.seed))
+        return digest(*chosen, *self.documents.documents, *tokens)
 
     def tokens(self, document: str, length: int) -> Tensor:
         """What is read in the place of a document: another one, out of order, (length,).
@@ -100,7 +103,7 @@ class Donors:
         Raises:
             TextError: No other document of the fit part is long enough.
         """
-        number, row = self.documents.donor(document, length, self.seed)
+        number, row = place_of(self.donors, self.documents, document, length, self.seed)
         batch = self.documents.batches[number][0]
         tokens = batch.tokens[row, batch.valid[row]]
         draw = torch.Generator().manual_seed(
@@ -132,7 +135,7 @@ class Written:
     explanation: Explanation
     vocabulary: int
     calibration: Calibration | None = None
-    donors: Donors | None = None
+    elsewhere: Elsewhere | None = None
 
     def __post_init__(self) -> None:
         asked = self.explanation.called
@@ -143,7 +146,7 @@ class Written:
                 "Use .at(sites) and fit, or declare gives='logits'.",
             )
         unfitted = (self.explanation.readout == "calibrated") != (self.calibration is not None)
-        if unfitted or self.explanation.shuffled != (self.donors is not None):
+        if unfitted or self.explanation.shuffled != (self.elsewhere is not None):
             raise ExplanationError(
                 asked,
                 "what is fitted on the fit part, or read from it, is not what it asks for",
@@ -165,7 +168,7 @@ class Written:
         return digest(
             *("program", self._standing(), str(self.vocabulary)),
             "" if self.calibration is None else self.calibration.fingerprint,
-            "" if self.donors is None else self.donors.fingerprint,
+            "" if self.elsewhere is None else self.elsewhere.fingerprint,
         )
 
     @property
@@ -188,7 +191,7 @@ class Written:
         device, lengths = batch.tokens.device, batch.valid.sum(-1).tolist()
         rows = []
         for row, (document, length) in enumerate(zip(batch.documents, lengths, strict=True)):
-            tokens = _read(self.donors, document, batch.tokens[row, :length].cpu())
+            tokens = _read(self.elsewhere, document, batch.tokens[row, :length].cpu())
             rows.append(self._causal(document, tokens)[where[row, :length].cpu()])
         found = torch.cat(rows)
         return lambda columns: found[:, columns].to(device)
@@ -237,15 +240,18 @@ def fit_program(explanation: Explanation, text: Text, seed: int = 0) -> Written:
             something that cannot stand in.
         TextError: There is no other document for a shuffled program to read, or none to fit on.
     """
-    donors = Donors.of(text, seed) if explanation.shuffled else None
+    shuffled = explanation.shuffled
+    elsewhere = Elsewhere.of(text, explanation.donors, seed) if shuffled else None
     calibration = None
     if explanation.readout == "calibrated":
-        logits, targets = _fit_data(explanation, text, donors)
+        logits, targets = _fit_data(explanation, text, elsewhere)
         calibration = calibrate(logits, targets, table(text, 1))
-    return Written(explanation, text.vocabulary, calibration, donors)
+    return Written(explanation, text.vocabulary, calibration, elsewhere)
 
 
-def _fit_data(explanation: Explanation, text: Text, donors: Donors | None) -> tuple[Tensor, Tensor]:
+def _fit_data(
+    explanation: Explanation, text: Text, elsewhere: Elsewhere | None
+) -> tuple[Tensor, Tensor]:
     """What the program gives at the scored places of the fit part, and the tokens that came."""
     logits: list[Tensor] = []
     targets: list[Tensor] = []
@@ -253,7 +259,7 @@ def _fit_data(explanation: Explanation, text: Text, donors: Donors | None) -> tu
     for block in text.blocks("fit", "A calibrated program"):
         if room <= 0:
             break
-        tokens = _read(donors, block.document, torch.from_numpy(block.tokens).long())
+        tokens = _read(elsewhere, block.document, torch.from_numpy(block.tokens).long())
         rows = _logits(explanation, tokens, text.vocabulary)[block.scored][:room]
         logits.append(rows)
         targets.append(torch.from_numpy(block.targets).long()[:room])
@@ -261,8 +267,8 @@ def _fit_data(explanation: Explanation, text: Text, donors: Donors | None) -> tu
     return torch.cat(logits), torch.cat(targets)
 
 
-def _read(donors: Donors | None, document: str, tokens: Tensor) -> Tensor:
-    return tokens if donors is None else donors.tokens(document, len(tokens))
+def _read(elsewhere: Elsewhere | None, document: str, tokens: Tensor) -> Tensor:
+    return tokens if elsewhere is None else elsewhere.tokens(document, len(tokens))
 
 
 def _logits(explanation: Explanation, tokens: Tensor, vocabulary: int) -> Tensor:

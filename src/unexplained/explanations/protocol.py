@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
+from unexplained.donors import Donors
+from unexplained.donors.another import Another
 from unexplained.errors import ExplanationError, near_matches
 from unexplained.evaluate.conditions import tensor_digest
 from unexplained.explanations.causal import Asked, Mixed
 from unexplained.explanations.description import Source, source_of
+from unexplained.explanations.given import INEXACT as INEXACT
+from unexplained.explanations.given import TOLERANCE as TOLERANCE
+from unexplained.explanations.given import file_of, require_pattern, unusable
+from unexplained.explanations.given import own_lines as own_lines
 from unexplained.explanations.view import View as View
-from unexplained.explanations.view import mixed_local
+from unexplained.explanations.view import elsewhere as elsewhere
+from unexplained.explanations.view import is_address, mixed_local
 from unexplained.explanations.walk import carried
 from unexplained.hashing import digest
-from unexplained.record import Method
-from unexplained.sites import HEAD_VALUES, MODEL_PARTS, Shape, Site, parse
+from unexplained.record import Description, Method
+from unexplained.sites import HEAD_VALUES, Shape, Site, parse
 from unexplained.subject import Local, Subject
+
+if TYPE_CHECKING:
+    from unexplained.evaluate import Activations
+    from unexplained.explanations.fit import Fitted
+    from unexplained.explanations.stand_in import Control
 
 Rest = Literal["mean", "first"]
 """Where attention goes that a pattern does not place: on the head's mean output (as mean ablation
 does, so that a pattern of zeros *is* mean ablation), or on the first position."""
-
-INEXACT = "not the same to the bit"
-"""Stands in `Explanation.asked` where what it said did change, within rounding."""
-
-TOLERANCE = 1e-4
-"""By how much a row of a pattern may exceed 1, or an entry fall below 0, in float32."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +61,11 @@ class Explanation:
     """Computed on another document: the control."""
     moved: bool = False
     """And put at other positions: the control of a rule that reads positions."""
+    donors: Donors = field(default_factory=Another)
+    """Which other document, where it is computed on one."""
     asked: set[str] = field(default_factory=set, compare=False, repr=False)
-    """What it has been asked and did not look ahead in; its variants have one function, and share
-    this. Forgotten whenever it is fitted or measured, since what it holds may have changed."""
+    """What it has been asked and did not look ahead in, which its variants share. Forgotten whenever
+    it is fitted or measured, since what it holds may have changed."""
 
     @property
     def source(self) -> Source:
@@ -76,6 +83,60 @@ class Explanation:
         kind = "program" if self.gives == "logits" else "explanation"
         variant = "" if self.name == self.written else f" in its variant '{self.name}'"
         return f"The {kind} '{self.written}'{variant}"
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether it has a readout."""
+        return self.readout != "none"
+
+    def refuses(self, site: Site, shape: Shape) -> str:
+        """That a component has no value that it gives or reads; empty if it has."""
+        own = [name for name in self.reads if name in (*HEAD_VALUES, "value")]
+        for verb, name in (("give", self.gives), *(("read", name) for name in own)):
+            if (name in HEAD_VALUES) != (site.part == "H"):
+                has = "a head has no single value" if site.part == "H" else "it is no head"
+                return f"it {verb}s '{name}', and {has}"
+        return ""
+
+    def observes(self, sites: Sequence[Site], shape: Shape) -> list[Site]:
+        """What has to be recorded on the fit part to fit it at some components."""
+        from unexplained.explanations.fit import sites_to_observe
+
+        return sites_to_observe(self, sites, shape)
+
+    def fit(
+        self, sites: Sequence[Site], shape: Shape, activations: Activations, seed: int
+    ) -> Fitted:
+        """As `explanations.fit`, at some components."""
+        from unexplained.explanations.fit import fit
+
+        return fit(self.at(tuple(sites)), shape, activations, seed)
+
+    def described(self, parameters: int, sites: Sequence[Site], shape: Shape) -> Description:
+        """How long it is: code, fitted numbers, and the parameters that compute what it reads."""
+        from unexplained.explanations.fit import describe
+        from unexplained.explanations.lent import with_lent
+
+        read = () if self.readout == "nothing" else self.reads  # what it reads is put aside
+        return with_lent(describe(self, parameters), read, sites, shape)
+
+    def with_map(self) -> Explanation | None:
+        """Through an affine map, unless something is fitted on top already."""
+        return self.affine() if self.readout == "none" else None
+
+    def ends(self) -> tuple[Explanation, Explanation]:
+        """The component itself, and no explanation."""
+        from unexplained.explanations.ends import ends_of
+
+        return ends_of(self)
+
+    def control(
+        self, sites: Sequence[Site], shape: Shape, activations: Activations, seed: int
+    ) -> Control:
+        """On another document, or there and at other positions as well (`invariance`)."""
+        from unexplained.explanations.invariance import control_of
+
+        return control_of(self, sites, shape, activations, seed)
 
     def at(self, sites: str | Sequence[Site]) -> Claim:
         """The claim about these components, for example `strict_induction.at("L18.H6 L17.H3-5")`."""
@@ -119,19 +180,24 @@ class Explanation:
         says = f"{self.says} Its confidence and a mix with the unigram table are fitted."
         return replace(self, name=f"{self.name}, calibrated", says=says, readout="calibrated")
 
-    def on_shuffled(self, *, moved: bool = False) -> Explanation:
+    def on_shuffled(self, *, moved: bool = False, donors: Donors | None = None) -> Explanation:
         """The same, computed on another document: what the readout alone can recover.
 
-        `moved` puts what it says at other positions as well: what a rule about positions, which
-        says the same of every document, recovers where it is wrong.
+        Args:
+            moved: Put what it says at other positions as well: what a rule about positions, which
+                says the same of every document, recovers where it is wrong.
+            donors: Which other document; one drawn by hash if not given.
         """
+        which = Another() if donors is None else donors
         where = ", and put at other positions" if moved else ""
+        named = "" if donors is None else f" on {which.says}"
         return replace(
             self,
-            name=f"{self.name}, {'moved' if moved else 'shuffled'}",
-            says=f"{self.says} Computed on another document, its tokens out of order{where}.",
+            name=f"{self.name}, {'moved' if moved else 'shuffled'}{named}",
+            says=f"{self.says} Computed on {which.says}, its tokens out of order{where}.",
             shuffled=True,
             moved=moved,
+            donors=which,
         )
 
     def _with(self, readout: Literal["gate", "affine"], word: str, says: str) -> Explanation:
@@ -185,8 +251,7 @@ class Explanation:
         asked = f"{self.called} at {local.site}"
         given = self.run(View(local, self.reads, read, self.gives), asked)
         self._check(given, asked, local)
-        # A copy: the function may keep what it returned, and write its next answer there. What
-        # rounding left at later positions of a pattern is dropped.
+        # A copy: the function may write its next answer there. Rounding at later positions goes.
         given = given.tril() if self.gives == "pattern" else given.clone()
         self._require_causal(given, asked, local, read)
         return given
@@ -232,7 +297,7 @@ class Explanation:
             raise
         except (Exception, SystemExit) as error:  # the user's own code may raise anything
             raise ExplanationError(
-                asked, f"it raised\n{own_lines(error, _file(self.function))}"
+                asked, f"it raised\n{own_lines(error, file_of(self.function))}"
             ) from error
         if before and (name := before.changed(carried(self.function, quick=True))):
             raise ExplanationError(
@@ -243,7 +308,7 @@ class Explanation:
             )
         if not isinstance(given, Tensor):
             raise ExplanationError(asked, f"it returned a {type(given).__name__}, not a tensor")
-        if wrong := _unusable(given):
+        if wrong := unusable(given):
             raise ExplanationError(
                 asked, f"it returned {wrong}", "Return a dense tensor of real numbers."
             )
@@ -261,34 +326,7 @@ class Explanation:
         if not bool(torch.isfinite(given).all()):
             raise ExplanationError(asked, "it returned NaN or infinity")
         if self.gives == "pattern":
-            _check_pattern(asked, given)
-
-
-def _unusable(given: Tensor) -> str:
-    """What kind of tensor cannot stand in, whatever it holds; empty if it can."""
-    if given.layout != torch.strided:
-        return f"a sparse tensor ({given.layout})"
-    if given.device.type == "meta":
-        return "a tensor on meta, which has no values"
-    if given.is_complex():
-        return f"complex numbers ({given.dtype})"
-    if given.is_quantized or (given.is_floating_point() and torch.finfo(given.dtype).bits < 16):
-        return f"quantised numbers ({given.dtype})"
-    return ""
-
-
-def _check_pattern(asked: str, pattern: Tensor) -> None:
-    if float(pattern.min()) < -TOLERANCE:
-        raise ExplanationError(asked, "its pattern has negative entries")
-    if float((most := pattern.sum(-1)).max()) > 1 + TOLERANCE:
-        row = int(most.flatten().argmax()) % pattern.shape[-1]
-        raise ExplanationError(
-            asked,
-            f"row {row} of its pattern sums to {float(most.max()):.4g}",
-            "Rows must sum to at most 1: attention is shared out, not made.",
-        )
-    if float(pattern.triu(1).abs().max()) > TOLERANCE:
-        raise ExplanationError(asked, "its pattern attends to later positions")
+            require_pattern(asked, given)
 
 
 @dataclass(frozen=True)
@@ -301,15 +339,6 @@ class Claim:
     def sites(self, shape: Shape) -> tuple[Site, ...]:
         """The components, expanded for a model (SiteError where they do not exist)."""
         return parse(self.where, shape) if isinstance(self.where, str) else self.where
-
-
-def elsewhere(reads: Sequence[str], shape: Shape) -> tuple[Site, ...]:
-    """The declared reads that are addresses of other components."""
-    return tuple(site for name in reads if _is_address(name) for site in parse(name, shape))
-
-
-def _is_address(name: str) -> bool:
-    return "." in name or name in MODEL_PARTS
 
 
 def explanation(
@@ -340,7 +369,7 @@ def explanation(
     """
     for label, values, known in (
         ("gives", [gives], [*HEAD_VALUES, "value", "logits"]),
-        ("reads", [r for r in reads if not _is_address(r)], [*HEAD_VALUES, "value", "tokens"]),
+        ("reads", [r for r in reads if not is_address(r)], [*HEAD_VALUES, "value", "tokens"]),
         ("rest", [rest], get_args(Rest)),
         ("method", [method], get_args(Method)),
     ):
@@ -369,19 +398,3 @@ def explanation(
         return Explanation(title, says, function, gives, tuple(reads), rest, method, title)
 
     return make
-
-
-def _file(function: Callable[..., Any]) -> str:
-    """Where a function's own code is, or its wrapper's."""
-    code = next((one for one in carried(function).written if not isinstance(one, str)), None)
-    return "" if code is None else code.co_filename
-
-
-def own_lines(error: BaseException, file: str) -> str:
-    """The traceback from the user's first line on; all of it if none is theirs."""
-    frames = traceback.extract_tb(error.__traceback__)
-    # A file that does not parse has no line of its own in the traceback: the error names it.
-    none = len(frames) if isinstance(error, SyntaxError) else 0
-    first = next((i for i, frame in enumerate(frames) if frame.filename == file), none)
-    shown = traceback.format_list(frames[first:])
-    return "".join([*shown, *traceback.format_exception_only(error)]).rstrip()

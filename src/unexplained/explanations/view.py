@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unexplained.errors import ExplanationError
 from unexplained.explanations.causal import Mixed
-from unexplained.sites import Site
+from unexplained.sites import MODEL_PARTS, Shape, Site, parse
 from unexplained.subject import Local
 
 
@@ -96,3 +96,13 @@ def mixed_local(local: Local, mixed: Mixed, read: Sequence[Site]) -> Local:
         documents=tuple(local.batch.documents[i] for i in mixed.home.tolist()),
     )
     return replace(local, batch=batch, _own=own, _elsewhere=sites)
+
+
+def elsewhere(reads: Sequence[str], shape: Shape) -> tuple[Site, ...]:
+    """The declared reads that are addresses of other components."""
+    return tuple(site for name in reads if is_address(name) for site in parse(name, shape))
+
+
+def is_address(name: str) -> bool:
+    """Whether what is declared to be read is a site of another component, and no value of its own."""
+    return "." in name or name in MODEL_PARTS

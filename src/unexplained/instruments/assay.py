@@ -32,7 +32,8 @@ AMOUNT = {"all": "everything, as the rule says", "own": "as much as the model do
 def assay(
     run: Run,
     sites: Annotated[
-        str, Option('Components, e.g. "L18.H6 L17.H3-5"; the strongest if not given.')
+        str,
+        Option('Components, e.g. "L18.H6 L17.H3-5"; the strongest if not given.', option="--heads"),
     ] = "",
     *,
     top: Annotated[int, Option("How many of the strongest induction heads.", least=1)] = 5,
@@ -41,6 +42,7 @@ def assay(
         Claims(
             "A library name, my.py or my.py:name; the first is shown in detail.",
             option="--explanation",
+            early=True,
         ),
     ] = None,
     heads: Annotated[Sequence[HeadScore] | None, PythonOnly()] = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from unexplained.errors import require_once
 from unexplained.record import CircuitRecord, Curve, EdgeScore, Number
@@ -46,7 +46,24 @@ FIRST = 10
 NONE = "none"
 
 
-@instrument("circuit", texts=Texts("ioi", documents=64, fit_documents=64, pairs=True))
+def _files(given: Mapping[str, Any]) -> None:
+    """Refuse methods that are given twice and files that are not there."""
+    from unexplained.circuits import require_json
+    from unexplained.circuits.graph import CircuitError
+
+    require_once("method", given["methods"] or ())
+    compared = given["compare"] or ()
+    require_once("graph file", [path.name for path in compared])
+    for path in filter(None, (given["graph"], *compared)):
+        require_json(path)
+    for path in compared:
+        if not path.is_file():
+            raise CircuitError(f"The graph file {path}", "there is no such file")
+
+
+@instrument(
+    "circuit", before=_files, texts=Texts("ioi", documents=64, fit_documents=64, pairs=True)
+)
 def circuit(
     run: Run,
     *,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 from unexplained.bars import scales
 from unexplained.record.blocks import Block, Column, Prose, Row, Section, Table
@@ -27,7 +27,19 @@ PLACED = (
 )
 
 
-@instrument("family", texts=None, models="members")
+def _members(given: Mapping[str, Any]) -> None:
+    """Refuse models of which the compute is not given, and names of none."""
+    from unexplained.assays.family import member_of, require_members
+
+    require_members(
+        [
+            *(member_of(one, curve=True) for one in given["members"]),
+            *(member_of(one, curve=False) for one in given["place"] or ()),
+        ]
+    )
+
+
+@instrument("family", before=_members, texts=None, models="members")
 def family(
     run: Run,
     members: Annotated[

@@ -27,19 +27,21 @@ from unexplained.record.blocks import (
     Series,
     Table,
 )
+from unexplained.shares import FEW, percent, within
 from unexplained.study import Claims, Headline, Models, Option, Texts, arms, instrument
 from unexplained.study.given import PythonOnly
 
 if TYPE_CHECKING:
     from unexplained.bars.reading import Reading
-    from unexplained.explanations import Explanation
+    from unexplained.explanations import StandIn
     from unexplained.record.bars import Concentration, OnCrucial, OverRuns
     from unexplained.sites import Site
     from unexplained.study import Run
     from unexplained.subject import Subject
 
 ABLATION = "mean"
-FEW = "too few documents for an interval"
+NOTHING = 0.01
+"""An effective share that could be less than this, and all as well, says nothing."""
 ORDERS = ("by the second pair", "by the models' own gap")
 """Headings of the two orders, side by side."""
 LOWEST, HIGHEST = -0.5, 3.0
@@ -66,7 +68,7 @@ def gap(
     runs: Annotated[Sequence[tuple[Subject, Subject]], PythonOnly()] = (),
     sites: Annotated[str, Option("Components to be explained on the crucial tokens.")] = "",
     explanations: Annotated[
-        Sequence[Explanation],
+        Sequence[StandIn],
         Claims("A library name or my.py.", option="--explanation", default=("strict_induction",)),
     ],
     share: Annotated[
@@ -134,7 +136,7 @@ def _asked(
     runs: Sequence[Pair],
     beside: Sequence[Subject],
     sites: str,
-    explanations: Sequence[Explanation],
+    explanations: Sequence[StandIn],
     share: float,
 ) -> Sequence[Site]:
     """What cannot be measured is refused before anything is run; the components are given."""
@@ -184,7 +186,7 @@ def _require_models(
 
 
 def _require_claims(
-    run: Run, where: Sequence[Site], claimed: Sequence[Explanation], named: Sequence[str]
+    run: Run, where: Sequence[Site], claimed: Sequence[StandIn], named: Sequence[str]
 ) -> None:
     """Refuse what cannot be claimed of the components, and names that are taken."""
     asked = study.asked
@@ -217,7 +219,9 @@ def _over(read: Reading, strong: Subject, weak: Subject, runs: Sequence[Pair]) -
     """The gap over all pairs of runs, under the models' own names."""
     others = [(one.name, two.name) for one, two in runs]
     found = read.over_pairs([("intact", weak.name), *others])
-    return found.model_copy(update={"pairs": ((strong.name, weak.name), *others)})
+    # Runs add normal noise to a share, which does not know that nothing lies beyond 0 and 1.
+    worse = within(found.worse, 0, 1)
+    return found.model_copy(update={"pairs": ((strong.name, weak.name), *others), "worse": worse})
 
 
 def _verdict(spread: Concentration, runs: OverRuns | None, strong: str, weak: str) -> str:
@@ -243,10 +247,12 @@ def _size(gap: Number) -> str:
 def _carried(effective: Number) -> str:
     if effective.low is None and effective.high is None:
         return f"is not told to be spread in any way (refused: {effective.refused or FEW})"
-    return (
-        f"is as concentrated as if {fmt.written(effective, scale=100, spec='.0f', mark='%')} of the "
-        "tokens carried all of it evenly"
-    )
+    if (effective.low or 0.0) < NOTHING and effective.high == 1:
+        return (
+            "is not told to be spread in any way: as if anything from a few of the tokens to all "
+            "carried it evenly"
+        )
+    return f"is as concentrated as if {percent(effective)} of the tokens carried all of it evenly"
 
 
 def _facts(

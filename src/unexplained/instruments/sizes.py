@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 from unexplained.record import Number
 from unexplained.record.blocks import (
@@ -20,12 +20,10 @@ from unexplained.record.blocks import (
     Table,
 )
 from unexplained.study import Headline, Option, Texts, instrument
-from unexplained.study.given import PythonOnly, Rungs
+from unexplained.study.given import PythonOnly, Rungs, computes_of
 from unexplained.study.instrument import told
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from unexplained.explanations import Explanation
     from unexplained.record import SizesRecord
     from unexplained.study import Run
@@ -36,7 +34,14 @@ LOWEST, HIGHEST = -0.5, 1.5
 """Fractions recovered beyond which the chart does not go."""
 
 
-@instrument("sizes", texts=Texts(documents=96, fit_documents=64), models="rungs")
+def _sizes(given: Mapping[str, Any]) -> None:
+    """Refuse rungs of which there are too few sizes, or one twice."""
+    from unexplained.assays.sizes import require_computes
+
+    require_computes(list(computes_of(given["rungs"], seeds=given["seeds"]).values()))
+
+
+@instrument("sizes", before=_sizes, texts=Texts(documents=96, fit_documents=64), models="rungs")
 def sizes(
     run: Run,
     rungs: Annotated[Mapping[Subject, float], Rungs("Rungs of the ladder; all if none.")],

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from unexplained.errors import TextError
 from unexplained.record import blocks as b
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
@@ -41,8 +42,28 @@ MEASURED = {
 }
 
 
+def _names(given: Mapping[str, Any]) -> None:
+    """Refuse an ablation, a measure or a text that does not go with the others."""
+    from unexplained.ablations import ABLATIONS
+    from unexplained.bars.measures import measure_of
+    from unexplained.text.named import is_pairs
+
+    ablation, pairs = given["ablation"], is_pairs(given["text"])
+    if ablation:
+        ABLATIONS.get(ablation)
+    if given["measure"]:
+        measure_of(given["measure"], pairs=pairs)
+    if (given["swapped"] or ablation == "patch") and not pairs:
+        raise TextError(
+            f"{'--swapped' if given['swapped'] else '--ablation patch'} on {given['text']}",
+            "it is running text, not pairs of prompts",
+            "Use a behaviour, such as ioi.",
+        )
+
+
 @instrument(
     "sweep",
+    before=_names,
     texts=Texts(
         documents=32,
         fit_documents=32,
@@ -297,7 +318,13 @@ def _told(record: SweepRecord, effect: Effect) -> str:
     if effect.q is None:
         return "let go by the race: measured only where it was chosen"
     ranks = f"; rank {_ranks(effect)}" if effect.ranks else ""
-    return f"q = {effect.q:.2g}" + ", not told from zero" * (not record.told(effect)) + ranks
+    return (
+        f"q = {fmt.chance(effect.q)}" + ", not told from zero" * (not record.told(effect)) + ranks
+    )
+
+
+def _chance(p: float | None) -> str | None:
+    return None if p is None else fmt.chance(p)
 
 
 def _ranks(effect: Effect) -> str | None:
@@ -337,7 +364,7 @@ def _effects(record: SweepRecord) -> Table:
          lambda effect: effect.change),
         (Column(key="share", heading="Share of the corruption's", style="share"),
          lambda effect: effect.share),
-        (Column(key="q", heading="q"), lambda effect: effect.q),
+        (Column(key="q", heading="q"), lambda effect: _chance(effect.q)),
         (Column(key="ranks", heading="Ranks", words=True), _ranks),
         (Column(key="twin", heading="With random weights", note=unit),
          lambda effect: record.on_twin(effect.site)),

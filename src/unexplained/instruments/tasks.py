@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 from unexplained import study
 from unexplained.record import Number
@@ -42,7 +42,15 @@ UNKNOWN = Number(value=None, unit="share", refused="records of before do not hol
 DISAGREE = "loss and accuracy disagree"
 
 
-@instrument("tasks", texts=Texts(documents=96, fit_documents=64))
+def _rung(given: Mapping[str, Any]) -> None:
+    """Refuse a weaker model that the ladder does not have."""
+    from unexplained.ladder.catalogue import catalogue
+
+    if given["weak"]:
+        catalogue().named(given["weak"])
+
+
+@instrument("tasks", before=_rung, texts=Texts(documents=96, fit_documents=64))
 def tasks(
     run: Run,
     *,

@@ -9,7 +9,7 @@ import numpy as np
 
 from unexplained.bars.paired import paired
 from unexplained.ledger import ALL, Ledger
-from unexplained.stats import FEWEST_DOCUMENTS, Settings, resampled
+from unexplained.stats import Settings, resampled, too_few
 
 
 @dataclass(frozen=True)
@@ -41,5 +41,5 @@ class Measured:
         return cls(
             {name: float(column.sum() / sizes.sum()) for name, column in sums.items()},
             {name: row / drawn for name, row in zip(sums, rows, strict=True)},
-            int(np.count_nonzero(sizes)) >= FEWEST_DOCUMENTS,
+            not too_few(sizes),
         )

@@ -138,3 +138,26 @@ class Scale(Frozen):
     def kind(self) -> ShareKind:
         """The share of the frontier by the curve that was chosen."""
         return "bend" if self.form == "bend" else "frontier"
+
+    def extrapolated(self, one: Explained, kind: ShareKind | None = None) -> bool:
+        """Whether a condition's compute, or a share made of it, lies beyond the curve's range.
+
+        A share of the frontier is one place on the curve over another, so it is as far out as
+        the further of the two; the other kinds are read between what was measured.
+        """
+
+        def beyond(placed: Explained | None) -> bool:
+            value = placed.equals.value if placed else None
+            return (
+                self.law is not None
+                and value is not None
+                and math.isfinite(value)
+                and not self.law.least <= value <= self.law.greatest
+            )
+
+        if kind is None:
+            return beyond(one)
+        found = one.shares.get(kind)
+        if found is None or found.value is None or kind not in ("frontier", "bend"):
+            return False
+        return beyond(one) or beyond(self.subject)

@@ -7,6 +7,7 @@
 | shares | percent, by the same rule |
 | a number that was refused | the word `refused`, never 0 |
 | a magnitude of a million or more | 1.2 × 10⁶ |
+| a p-value | two digits, below 10⁻¹⁶ `< 1e-16` |
 | training compute | 1.2 × 10⁶ at any size; a share of it keeps two digits of each end |
 
 A share that is not exactly 0 or 1 is never rounded to 0% or 100%.
@@ -36,6 +37,8 @@ MOST_DECIMALS = 6
 HUGE = 1e6
 ROUNDING = 1e-12
 """A width that is no more than this share of the value is none."""
+LEAST_CHANCE = 1e-16
+"""Below this no test of documents knows a p-value."""
 SMALL = 0.1
 """Below this, losses keep at least four decimals, so that a column of small damages lines up."""
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
@@ -250,6 +253,18 @@ def signed(value: float) -> str:
     ('+0.2310', '−2.400')
     """
     return _signed(value, _decimals(value, None, False))
+
+
+def chance(p: float) -> str:
+    """Write a p-value with two digits: it is never 0, and far out it is known to no digit.
+
+    >>> chance(0.0123), chance(3e-7), chance(0.0), chance(1.0)
+    ('0.012', '3e-07', '< 1e-16', '1')
+    """
+    if p < LEAST_CHANCE:
+        return f"< {LEAST_CHANCE:g}"
+    text = f"{p:.2g}"
+    return text if p == 1 or text != "1" else f"{p:.4g}"
 
 
 def tick(value: float, *, share: bool) -> str:

@@ -22,7 +22,7 @@ from unexplained.errors import (
 from unexplained.evaluate import Other, store
 from unexplained.evaluate.evaluate import require_tokens as require_tokens
 from unexplained.evaluate.products import take_products
-from unexplained.explanations import Explanation
+from unexplained.explanations import StandIn
 from unexplained.explanations.protocol import elsewhere
 from unexplained.ladder.conditions import require_same_tokens, require_unseen_by
 from unexplained.sites import HEAD_VALUES, Site
@@ -69,7 +69,7 @@ def require_share(share: float) -> None:
         )
 
 
-def require_claims(explanations: Sequence[Explanation], *, program: bool = False) -> None:
+def require_claims(explanations: Sequence[StandIn], *, program: bool = False) -> None:
     """Refuse explanations that share a name, programs among those of components, or the reverse.
 
     Raises:
@@ -142,7 +142,7 @@ def existing(subject: Subject, sites: str) -> tuple[Site, ...]:
 
 
 def require_standing(
-    explanations: Sequence[Explanation], sites: Sequence[Site], subject: Subject
+    explanations: Sequence[StandIn], sites: Sequence[Site], subject: Subject
 ) -> None:
     """Refuse explanations that cannot stand at some components, or read what is not there by then.
 
@@ -152,16 +152,13 @@ def require_standing(
     """
     for one in explanations:
         read = elsewhere(one.reads, subject.shape)
-        own = [name for name in one.reads if name in (*HEAD_VALUES, "value")]
         for site in sites:
-            for verb, name in (("give", one.gives), *(("read", name) for name in own)):
-                if (name in HEAD_VALUES) != (site.part == "H"):
-                    has = "a head has no single value" if site.part == "H" else "it is no head"
-                    raise ExplanationError(
-                        f"The explanation '{one.name}' at {site}",
-                        f"it {verb}s '{name}', and {has}",
-                        f"Heads have {', '.join(HEAD_VALUES)}; every other site has `value`.",
-                    )
+            if why := one.refuses(site, subject.shape):
+                raise ExplanationError(
+                    f"The explanation '{one.name}' at {site}",
+                    why,
+                    f"Heads have {', '.join(HEAD_VALUES)}; every other site has `value`.",
+                )
             late = next((other for other in read if _later(other, site, subject)), None)
             if late is not None:
                 raise SiteError(
@@ -286,7 +283,7 @@ def require_assay(
     sites: str,
     texts: Sequence[Text],
     *,
-    explanations: Sequence[Explanation] | None = None,
+    explanations: Sequence[StandIn] | None = None,
     twin: bool = True,
     singles: int = 0,
     folder: Path | None = None,
@@ -322,7 +319,7 @@ def require_assay(
     return ladder, where
 
 
-def _own_ladder(explanations: Sequence[Explanation]) -> Ladder:
+def _own_ladder(explanations: Sequence[StandIn]) -> Ladder:
     if not explanations:
         raise ExplanationError("An assay", "no explanation was given", "Give at least one.")
     require_claims(explanations)

@@ -3,71 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
-from torch import Tensor
 
-from unexplained.explanations import Explanation, View, explanation
-from unexplained.explanations.invariance import Control
+from unexplained.explanations.ends import IDENTITY as IDENTITY
+from unexplained.explanations.ends import NOTHING as NOTHING
+from unexplained.explanations.stand_in import Control, StandIn
 from unexplained.ledger import Ledger
 from unexplained.record import Check, Number, Row
+from unexplained.shares import in_percent
 
 
-@explanation(gives="z", reads=["z"], method="internals", name="the component itself")
-def _identity(view: View) -> Tensor:
-    """The component as its own explanation: complete, and as long as the component."""
-    return view.z
-
-
-@explanation(gives="pattern", reads=["tokens"], name="no explanation")
-def _nothing(view: View) -> Tensor:
-    """Nothing is said of any position, so all attention stays on the mean output."""
-    batch, length = view.tokens.shape
-    return view.tokens.new_zeros((batch, length, length)).float()
-
-
-@explanation(gives="value", reads=["value"], method="internals", name="the component itself")
-def _value(view: View) -> Tensor:
-    """The component as its own explanation: complete, and as long as the component."""
-    return view.value
-
-
-IDENTITY: Explanation = _identity
-NOTHING: Explanation = _nothing
-
-
-def ends_of(primary: Explanation) -> tuple[Explanation, Explanation]:
-    """Everything and nothing, said of the kind of component that a claim is about."""
-    if primary.gives != "value":
-        return IDENTITY, NOTHING
-    says = "Nothing is said, so the mean stands everywhere."
-    return _value, replace(_value, name=NOTHING.name, says=says, method="mech", readout="nothing")
-
-
-def possible_controls(primary: Explanation) -> tuple[Explanation, ...]:
+def possible_controls(primary: StandIn) -> tuple[StandIn, ...]:
     """All that may be measured beside a claim; `controls_of` picks."""
-    kinds = [primary.on_shuffled(moved=moved) for moved in (False, True)]
-    if primary.readout == "none":
-        kinds += [primary.affine().on_shuffled(moved=moved) for moved in (False, True)]
-    return (*kinds, *ends_of(primary))
+    claims = [primary, *([mapped] if (mapped := primary.with_map()) else [])]
+    kinds = [one.on_shuffled(moved=moved) for one in claims for moved in (False, True)]
+    return (*kinds, *primary.ends())
 
 
-def controls_of(primary: Explanation, control: Control) -> tuple[Explanation, ...]:
+def controls_of(primary: StandIn, control: Control) -> tuple[StandIn, ...]:
     """The controls of a claim: the one that can tell, the component itself, nothing at all."""
-    found = ends_of(primary)
+    found = primary.ends()
     if control.explanation is None:
         return found
-    if primary.readout == "none":
-        affine = primary.affine().on_shuffled(moved=control.explanation.moved)
-        return (control.explanation, *found, affine)
+    if mapped := primary.with_map():
+        moved = control.explanation.name == primary.on_shuffled(moved=True).name
+        return (control.explanation, *found, mapped.on_shuffled(moved=moved))
     return (control.explanation, *found)
 
 
 def checks_of(
     text: str,
     rows: Sequence[Row],
-    primary: Explanation,
+    primary: StandIn,
     control: Control,
     ledger: Ledger,
     reference: str,
@@ -95,12 +63,12 @@ def checks_of(
 
 
 def _told(
-    text: str, rows: Mapping[str, Row], primary: Explanation, control: Control, reference: str
+    text: str, rows: Mapping[str, Row], primary: StandIn, control: Control, reference: str
 ) -> Check:
     """The control that computes the claim on something that it should not be right about."""
     if control.explanation is None:
         why = (
-            f"no control of this kind: the rule depends on {control.depends}, and {control.kept:.0%} "
+            f"no control of this kind: the rule depends on {control.depends}, and {in_percent(control.kept)} "
             "of what it says is the same on other documents and at other positions"
         )
         return Check(
@@ -123,7 +91,11 @@ def _told(
             holds=True,
             applies=False,
         )
-    left = f", {control.kept:.0%} of what it says being the same" if control.kept >= 0.005 else ""
+    left = (
+        f", {in_percent(control.kept)} of what it says being the same"
+        if control.kept >= 0.005
+        else ""
+    )
     return Check(
         name=found.name,
         text=text,

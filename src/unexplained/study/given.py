@@ -56,18 +56,28 @@ class Rungs(Models):
 
     def resolved(self, value: Any, given: Mapping[str, Any]) -> Any:
         """Each model with its training compute (FLOPs)."""
-        from unexplained.errors import require_once
-        from unexplained.ladder.catalogue import catalogue
         from unexplained.subject import load
 
         if isinstance(value, Mapping):
             return value
-        known = catalogue()
-        asked = list(value or [one.name for one in known.rungs() if not one.seed])
-        require_once("model", asked)
-        names = known.with_seeds(asked) if given.get("seeds") else asked
-        computes = {name: known.named(name).compute for name in names}
+        computes = computes_of(value, seeds=bool(given.get("seeds")))
         return {load(name): compute for name, compute in computes.items()}
+
+
+def computes_of(names: Sequence[str] | None, *, seeds: bool) -> dict[str, float]:
+    """Rungs by name with their training compute; all if none, with their other seeds if wanted.
+
+    Raises:
+        UnexplainedError: There is no such rung, or one is given twice.
+    """
+    from unexplained.errors import require_once
+    from unexplained.ladder.catalogue import catalogue
+
+    known = catalogue()
+    asked = list(names or [one.name for one in known.rungs() if not one.seed])
+    require_once("model", asked)
+    every = known.with_seeds(asked) if seeds else asked
+    return {name: known.named(name).compute for name in every}
 
 
 @dataclass(frozen=True)
@@ -82,16 +92,21 @@ class Members(Given):
 class Claims(Given):
     """Explanations, given as they are or by the names that the library knows."""
 
+    early: bool = False
+    """They need no text, and are looked for before a model is loaded."""
+
     def resolved(self, value: Any, given: Mapping[str, Any]) -> Any:
         """The explanations."""
         from unexplained.explanations.files import find_explanation
+        from unexplained.explanations.stand_in import find_stand_in
 
         if value is None:
             return None
         every: Sequence[Any] = [value] if isinstance(value, str) else list(value)
         found: list[Any] = []
         for one in every:
-            found += find_explanation(one) if isinstance(one, str) else [one]
+            known = find_stand_in(one) if isinstance(one, str) else one
+            found += [known] if known is not None else find_explanation(one)
         return found
 
 

@@ -72,6 +72,8 @@ class Instrument:
     models: str
     """The parameter that holds its models, where it is given no single one."""
     parameters: tuple[Parameter, ...]
+    before: Callable[[Mapping[str, Any]], None]
+    """Refuses, of plain values and names, what cannot be, before a model is loaded."""
 
     @property
     def help(self) -> str:
@@ -173,6 +175,7 @@ def instrument(
     texts: Texts | None = Texts(),  # noqa: B008  (frozen)
     model: str | None = None,
     models: str = "",
+    before: Callable[[Mapping[str, Any]], None] = lambda given: None,
 ) -> Callable[[Function], Instrument]:
     """Register a function as an instrument.
 
@@ -181,11 +184,14 @@ def instrument(
         texts: What it measures on unless something else is said.
         model: Which model the command takes where none is named.
         models: The parameter that holds its models, of an instrument that is given no single one.
+        before: Given the options as they were written and `text`, refuses what cannot be, before a
+            model is loaded.
     """
 
     def register(function: Function) -> Instrument:
         return INSTRUMENTS.add(
-            name, Instrument(name, function, texts, model, models, tuple(_parameters(function)))
+            name,
+            Instrument(name, function, texts, model, models, tuple(_parameters(function)), before),
         )
 
     return register

@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from unexplained.bars.factors import Amount, Where
-from unexplained.explanations import LIBRARY, Explanation
+from unexplained.explanations import LIBRARY
+from unexplained.explanations.stand_in import StandIn
 
 
 @dataclass(frozen=True)
 class Ladder:
     """Explanations of the same components that are to be compared."""
 
-    explanations: tuple[Explanation, ...]
-    primary: Explanation
+    explanations: tuple[StandIn, ...]
+    primary: StandIn
     """The one whose strata, token view and controls are shown first."""
     cells: Mapping[tuple[Where, Amount], str] = field(default_factory=dict)
     """The four conditions of where against how much, if the ladder has them."""
@@ -47,6 +48,6 @@ def induction_ladder() -> Ladder:
     return Ladder(explanations, strict, cells)
 
 
-def ladder_of(explanations: tuple[Explanation, ...]) -> Ladder:
+def ladder_of(explanations: tuple[StandIn, ...]) -> Ladder:
     """A ladder of the user's own explanations; the first is the primary one."""
     return Ladder(explanations, explanations[0])

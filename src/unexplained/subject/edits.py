@@ -117,6 +117,8 @@ class Edit:
     """Sites elsewhere that it reads; values of its own component need no entry."""
     standing: Callable[[], str] | None = None
     """Tells what the function depends on at this moment, where that may change."""
+    calls: tuple[object, ...] = ()
+    """What the function calls that its own module does not import: their code is in the key too."""
 
     @property
     def where(self) -> Site:

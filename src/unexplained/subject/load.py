@@ -12,6 +12,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from unexplained.errors import SubjectError
 from unexplained.fetch import cache_folder
+from unexplained.schemes import home_of_name
 from unexplained.subject.admission import require_plain
 from unexplained.subject.ambient import alone
 from unexplained.subject.anatomy import Anatomy
@@ -48,8 +49,8 @@ def load(
 
     Args:
         source: A packaged name (`unexplained models`), a model of ours (`unexplained ladder`), a
-            folder with safetensors, a `.gguf` file, a hub id, or a model already in memory (then
-            give its tokenizer too).
+            folder with safetensors, a `.gguf` file, a hub id, a testbed (`testbed:periodic`), or a
+            model already in memory (then give its tokenizer too).
         tokenizer: Use this one instead of the one that comes with the model.
         device: Where to run; the GPU if there is one.
         device_map: Instead of `device`: spread the model over several GPUs, as transformers
@@ -133,6 +134,10 @@ def _opened(
 
 def _from_source(source: str, how: How, accept: bool) -> tuple[Read, list[str]]:
     path = Path(source).expanduser()
+    if (known := home_of_name(source)) is not None:
+        home, rest = known
+        model, tokenizer = home.open_model(rest)
+        return (model.to(how.dtype), how.tokenizer or tokenizer), [f"the testbed {rest}"]
     if source in PACKAGED:
         folder, notes = packaged_folder(source, accept_terms=accept)
         return read_folder(folder, how), notes

@@ -5,9 +5,21 @@ is known because somebody put it there. docs/planted-models.md has the construct
 derivations. Truth planted by us says that the bench finds what we thought of; it does not say
 that real components are of this kind.
 
-To add one, put one file here with a function decorated by `register`; nothing else names it.
+To add one, put one file here with a function decorated by `register`, or, for a model that is not
+written by hand, with `TESTBEDS.add(name, maker of a Testbed)`; nothing else names it.
 """
 
 from unexplained.testbeds.planted import Planted, Rule, circuit, names, planted, register
+from unexplained.testbeds.testbed import TESTBEDS, Testbed, testbed
 
-__all__ = ["Planted", "Rule", "circuit", "names", "planted", "register"]
+__all__ = [
+    "TESTBEDS",
+    "Planted",
+    "Rule",
+    "Testbed",
+    "circuit",
+    "names",
+    "planted",
+    "register",
+    "testbed",
+]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 from unexplained.sites import Site
+from unexplained.testbeds import texts
 from unexplained.testbeds.furniture import FURNITURE, NOTES, PLANTED_AT
 from unexplained.testbeds.losses import GAIN, RIGHT, SILENT, WRONG
 from unexplained.testbeds.planted import Plan, register
 from unexplained.testbeds.strict_induction import after_earlier_occurrence
+from unexplained.testbeds.testbed import running_text
 from unexplained.testbeds.vocabulary import WORDS
 from unexplained.testbeds.weights import match, move, scaled, sink
 
@@ -67,6 +69,9 @@ def cancelling() -> Plan:
     return Plan(
         truth=TRUTH,
         sites=(PLANTED_AT, OPPONENT_AT),
+        text=running_text("interrupted", lambda rng, count: texts.interrupted(rng, count, 11, 4)),
+        decoys=("previous_token", "duplicate_token"),
+        held_at=(PLANTED_AT,),
         heads={**FURNITURE, PLANTED_AT: copying, OPPONENT_AT: scaled(copying, -1.0)},
         rule=after_earlier_occurrence,
         notes=NOTES,

@@ -19,6 +19,9 @@ def empty() -> Plan:
     return Plan(
         truth="Attends by strict induction and writes nothing: the model is uniform everywhere.",
         sites=plan.sites,
+        text=plan.text,
+        decoys=(),
+        worth=False,
         heads={**plan.heads, PLANTED_AT: silenced(plan.heads[PLANTED_AT])},
         rule=plan.rule,
         notes=plan.notes,

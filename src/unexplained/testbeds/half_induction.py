@@ -6,10 +6,12 @@ import math
 
 import numpy as np
 
+from unexplained.testbeds import texts
 from unexplained.testbeds.furniture import FURNITURE, NOTES, PLANTED_AT
 from unexplained.testbeds.losses import GAIN, RIGHT, SILENT
 from unexplained.testbeds.planted import Plan, register
 from unexplained.testbeds.strict_induction import after_earlier_occurrence
+from unexplained.testbeds.testbed import running_text
 from unexplained.testbeds.vocabulary import COPIED, FOLLOWED, FloatArray, IntArray, successor
 from unexplained.testbeds.weights import at_distance, match, move, sink
 
@@ -82,6 +84,8 @@ def half_induction() -> Plan:
     return Plan(
         truth=TRUTH,
         sites=(PLANTED_AT,),
+        text=running_text("two rules", lambda rng, count: texts.two_rules(rng, count, 11, 12)),
+        decoys=("strict_induction", "previous_token"),
         heads={
             **FURNITURE,
             PLANTED_AT: match("previous", COPIED)

@@ -11,6 +11,7 @@ from unexplained.testbeds.furniture import DISTRACTOR_AT, FURNITURE, NOTES, PREV
 from unexplained.testbeds.losses import GAIN
 from unexplained.testbeds.periodic import attention_at_distance
 from unexplained.testbeds.planted import Plan, register
+from unexplained.testbeds.testbed import pairs_from
 from unexplained.testbeds.vocabulary import WORDS, FloatArray, IntArray
 from unexplained.testbeds.weights import at_distance, move, move_all, move_too, scaled
 
@@ -86,6 +87,8 @@ def mediation() -> Plan:
     return Plan(
         truth=TRUTH,
         sites=(PREVIOUS_TOKEN_AT,),
+        text=pairs_from("one_back"),
+        decoys=("duplicate_token", "strict_induction"),
         heads={
             **FURNITURE,
             PREVIOUS_TOKEN_AT: source + move_too("copied", PATHS["direct"]),

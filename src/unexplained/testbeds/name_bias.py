@@ -7,6 +7,7 @@ from unexplained.testbeds.furniture import FURNITURE, NOTES, PLANTED_AT
 from unexplained.testbeds.losses import GAIN
 from unexplained.testbeds.planted import Plan, register
 from unexplained.testbeds.strict_induction import after_earlier_occurrence
+from unexplained.testbeds.testbed import pairs_from
 from unexplained.testbeds.vocabulary import WORDS
 from unexplained.testbeds.weights import at_distance, match, move, say, scaled, sink
 
@@ -62,6 +63,8 @@ def name_bias() -> Plan:
     return Plan(
         truth=TRUTH,
         sites=(PLANTED_AT,),
+        text=pairs_from("two_slots"),
+        decoys=("previous_token", "duplicate_token"),
         heads={
             **FURNITURE,
             PLANTED_AT: match("previous", range(1, WORDS + 1)) + sink() + move("token", "copied"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from unexplained.testbeds import texts
 from unexplained.testbeds.furniture import FURNITURE, NOTES, PLANTED_AT
 from unexplained.testbeds.losses import RIGHT, SILENT, WRONG
 from unexplained.testbeds.planted import Plan, register
+from unexplained.testbeds.testbed import running_text
 from unexplained.testbeds.vocabulary import FloatArray, IntArray
 from unexplained.testbeds.weights import DISTANT_SINK, at_distance, move, sink
 
@@ -68,6 +70,10 @@ def periodic() -> Plan:
     return Plan(
         truth=TRUTH,
         sites=(PLANTED_AT,),
+        text=running_text(
+            "interrupted", lambda rng, count: texts.interrupted(rng, count, PERIOD, 8)
+        ),
+        decoys=("strict_induction", "previous_token"),
         heads={
             **FURNITURE,
             PLANTED_AT: at_distance(PERIOD - 1) + sink(DISTANT_SINK) + move("token", "copied"),

@@ -6,12 +6,18 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+import torch
+from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from unexplained.errors import SubjectError, near_matches
+from unexplained.explanations import LIBRARY, Explanation, View, explanation
 from unexplained.sites import Site
+from unexplained.testbeds.testbed import TESTBEDS, Testbed, TextMaker
 from unexplained.testbeds.vocabulary import VOCABULARY, FloatArray, IntArray, make_tokenizer
 from unexplained.testbeds.weights import Head, assemble
 
@@ -61,6 +67,14 @@ class Plan:
     heads: Mapping[Site, Head]
     rule: Rule
     notes: Mapping[Site, str]
+    text: TextMaker
+    """What to ask on."""
+    decoys: tuple[str, ...] = ()
+    """Explanations of the library that are wrong here."""
+    held_at: tuple[Site, ...] = ()
+    """As in `Testbed`."""
+    worth: bool = True
+    """As in `Testbed`."""
     circuit: frozenset[str] = frozenset()
 
 
@@ -77,7 +91,35 @@ def register(make: Callable[[], Plan]) -> Callable[[], Plan]:
     if name in _PLANS:
         raise SubjectError(f"A planted model '{name}'", "there is one of that name already")
     _PLANS[name] = make
+    TESTBEDS.add(name, partial(_testbed, name))
     return make
+
+
+def _testbed(name: str) -> Testbed:
+    """The testbed of a plan: its rule, put in the place of the planted heads, is the truth."""
+    plan = _plan(name)
+    return Testbed(
+        name=name,
+        says=plan.truth,
+        model=lambda: (assemble(plan.heads), make_tokenizer()),
+        text=plan.text,
+        sites=plan.sites,
+        truth=_as_explanation(plan.rule, plan.truth),
+        decoys=tuple(LIBRARY.get(one) for one in plan.decoys),
+        held_at=plan.held_at,
+        worth=plan.worth,
+    )
+
+
+def _as_explanation(rule: Rule, says: str) -> Explanation:
+    """A rule as a claim about the head's attention pattern."""
+
+    def truth(view: View) -> Tensor:
+        pattern = rule(view.tokens.cpu().numpy().astype(np.int64))
+        return torch.from_numpy(pattern).float().to(view.tokens.device)
+
+    truth.__doc__ = says
+    return explanation(gives="pattern", reads=["tokens"], rest="first", name="the truth")(truth)
 
 
 def names() -> tuple[str, ...]:

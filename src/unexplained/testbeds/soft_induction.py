@@ -12,6 +12,7 @@ from unexplained.sites import Site
 from unexplained.testbeds.furniture import FURNITURE, NOTES, PLANTED_AT
 from unexplained.testbeds.losses import GAIN
 from unexplained.testbeds.planted import Plan, register
+from unexplained.testbeds.testbed import pairs_from
 from unexplained.testbeds.vocabulary import WORDS, FloatArray, IntArray
 from unexplained.testbeds.weights import at_distance, match, move, move_all, scaled, softened
 
@@ -130,6 +131,8 @@ def soft_induction() -> Plan:
     return Plan(
         truth=TRUTH,
         sites=(PLANTED_AT,),
+        text=pairs_from("other_slot"),
+        decoys=("previous_token", "strict_induction"),
         heads={
             **FURNITURE,
             PLANTED_AT: softened(match("previous", range(1, WORDS + 1)), SCORE)

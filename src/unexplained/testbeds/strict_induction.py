@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from unexplained.testbeds import texts
 from unexplained.testbeds.furniture import FURNITURE, NOTES, PLANTED_AT
 from unexplained.testbeds.planted import Plan, register
+from unexplained.testbeds.testbed import running_text
 from unexplained.testbeds.vocabulary import WORDS, FloatArray, IntArray
 from unexplained.testbeds.weights import match, move, sink
 
@@ -41,6 +43,8 @@ def strict_induction() -> Plan:
     return Plan(
         truth=TRUTH,
         sites=(PLANTED_AT,),
+        text=running_text("irregular", lambda rng, count: texts.irregular(rng, count, 40)),
+        decoys=("previous_token", "duplicate_token"),
         heads={
             **FURNITURE,
             PLANTED_AT: match("previous", range(1, WORDS + 1)) + sink() + move("token", "copied"),

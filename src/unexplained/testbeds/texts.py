@@ -6,12 +6,22 @@ the generator that it is given and from nothing else.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 
 from unexplained.errors import TextError
-from unexplained.testbeds.vocabulary import BOS, COPIED, FOLLOWED, WORDS, IntArray, successor
+from unexplained.testbeds.vocabulary import (
+    BOS,
+    COPIED,
+    FOLLOWED,
+    VOCABULARY,
+    WORDS,
+    IntArray,
+    successor,
+)
+from unexplained.text import Block, Text
 
 FRESH_RUN = (2, 6)
 """Shortest and longest run of new random tokens in `irregular`."""
@@ -132,6 +142,36 @@ def two_rules(rng: np.random.Generator, documents: int, pairs: int, segment: int
     body[:, 1::2] = drawn[:, :pairs]
     copy = drawn[:, pairs:]
     return _with_bos(np.concatenate([body, copy, copy], axis=1))
+
+
+def text_of(name: str, measured: IntArray, fitted: IntArray, *, second_copy: int = 0) -> Text:
+    """A text of given tokens; of documents that both parts have, those to measure on stay."""
+    seen: set[str] = set()
+
+    def blocks(tokens: IntArray) -> tuple[Block, ...]:
+        found = []
+        for row in tokens.astype(np.int32):
+            mark = hashlib.sha256(row.tobytes()).hexdigest()[:16]
+            if mark not in seen:
+                seen.add(mark)
+                found.append(Block(mark, name, row, second_copy))
+        return tuple(found)
+
+    first, second = blocks(measured), blocks(fitted)
+    whole = Text(
+        name=name,
+        eval=first,
+        fit=second,
+        pool=lambda: (block.tokens for block in second),
+        pool_fingerprint=hashlib.sha256(" ".join(b.document for b in second).encode()).hexdigest(),
+        block=max(measured.shape[1], fitted.shape[1]),
+        vocabulary=len(VOCABULARY),
+        fingerprint="",
+        notes=(),
+        composition={},
+    )
+    # `first` works out the fingerprint and the composition.
+    return whole.first(len(first), len(second))
 
 
 def _distinct(

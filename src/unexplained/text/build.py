@@ -6,17 +6,19 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from unexplained.errors import TextError
+from unexplained.schemes import home_of_name
 from unexplained.subject.shipped import training_of
 from unexplained.text.corpora import parts_of
 from unexplained.text.document import Block, Pair, Part
 from unexplained.text.draw import Pool, Request, require_disjoint
-from unexplained.text.strata import VERSION, Labels, strata
+from unexplained.text.strata import VERSION, Labels, Stratum, marked
+from unexplained.text.strata import strata as strata_of
 from unexplained.text.tokens import Tokenized, Tokens
 
 
@@ -137,9 +139,27 @@ class Text:
             composition=_composition(some),
         )
 
+    def with_strata(self, given: Mapping[str, Stratum | str]) -> Text:
+        """The same text, its losses broken down by a user's strata as well.
+
+        The name, fingerprint and tokens stay: what was measured of the text is still known, and is
+        measured again only for a family with several labels in one block.
+
+        Args:
+            given: Family → a function of a block (`strata.Stratum`), or the name of a variable.
+
+        Raises:
+            TextError: A family cannot be made of some document (`strata.marked`).
+        """
+        return replace(
+            self,
+            eval=tuple(marked(block, given) for block in self.eval),
+            fit=tuple(marked(block, given) for block in self.fit),
+        )
+
     def labels(self, block: Block) -> dict[str, Labels]:
         """Stratum family → label of every predicted token; entry i is for `tokens[i + 1]`."""
-        return strata(block)
+        return strata_of(block)
 
 
 def text(
@@ -150,11 +170,13 @@ def text(
     fit_documents: int = 200,
     block: int = 128,
     seed: int = 0,
+    strata: Mapping[str, Stratum | str] | None = None,
 ) -> Text:
     """Read a source and cut it into blocks of a model's tokens.
 
     Args:
-        source: The name of a corpus (`webmix`, `pydocs`, `repeats`) or the path of a `.txt`,
+        source: The name of a corpus (`webmix`, `pydocs`, `repeats`), a testbed's text
+            (`testbed:periodic`, whose documents are as long as they are) or the path of a `.txt`,
             `.jsonl` (field `text`) or `.parquet` file (column `text`) or of a folder of `.txt`
             files. A name wins over a path; write `./webmix` for a folder of that name. A document
             is a line of a `.jsonl`, a row of a `.parquet`, and of a `.txt` a passage: it is cut at
@@ -165,6 +187,8 @@ def text(
         fit_documents: How many documents to fit on.
         block: Greatest number of tokens in a block.
         seed: Which documents are drawn; which part a document is in does not depend on it.
+        strata: More families to break losses down by (`Text.with_strata`): name → a function from a
+            block to a label for each predicted token, or the name of a variable of the documents.
 
     Documents of a file whose openings mostly stand in others are left out before the split
     (`duplicates`: a tenth of a second for a million characters, once for a text of over 5 million).
@@ -188,11 +212,17 @@ def text(
             f"Ask for shorter blocks: --block {most}; in Python block={most}.",
         )
     require_number("seed", seed, 0)
+    if (known := home_of_name(source)) is not None:
+        home, rest = known
+        made: Text = home.open_text(
+            rest, subject, documents=documents, fit_documents=fit_documents, seed=seed
+        )
+        return made.with_strata(strata or {})
     tokens = Tokens(subject)
     request = Request(source, tokens, documents, fit_documents, block, seed)
     name, parts = parts_of(request)
     require_disjoint(parts.eval, parts.fit)
-    return Text(
+    whole = Text(
         name=name,
         eval=parts.eval,
         fit=parts.fit,
@@ -205,6 +235,7 @@ def text(
         composition=_composition(parts.eval),
         pool_documents=parts.pool_documents,
     )
+    return whole.with_strata(strata) if strata else whole
 
 
 def _beyond(subject: Tokenized, blocks: tuple[Block, ...]) -> list[str]:

@@ -124,6 +124,7 @@ def _pair(
         wrong=ids[1],
         orbit=orbit.id,
         labels=contrast.labels,
+        given=contrast.values,
     )
 
 

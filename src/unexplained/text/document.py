@@ -26,6 +26,8 @@ class Document:
     """The first 16 hexadecimal digits of the SHA-256 of the text in UTF-8."""
     text: str
     domain: str
+    variables: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """What the user says of it: name → value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,15 @@ class Block:
     """One-dimensional; the first token is never predicted."""
     second_copy: int = 0
     """Index at which the block begins to repeat itself; 0 where it was not built to."""
+    given: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the document as a whole, by whoever made the text: name → value."""
+    marks: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
+    """Strata that the user gave (`Text.with_strata`): family → label of every scored position."""
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What is known of the document as a whole: donors can agree on it."""
+        return self.given
 
     @property
     def unit(self) -> str:
@@ -89,6 +100,11 @@ class Pair(Block):
             )
 
     @property
+    def variables(self) -> Mapping[str, str]:
+        """Its labels are variables too."""
+        return {**self.labels, **self.given}
+
+    @property
     def unit(self) -> str:
         """The orbit."""
         return self.orbit
@@ -125,8 +141,8 @@ class Corpus:
     """How many were left out for beginning like others; what an empty part is to say."""
 
 
-def document(text: str, domain: str) -> Document:
-    """The document with that text.
+def document(text: str, domain: str, variables: Mapping[str, str] | None = None) -> Document:
+    """The document with that text, and what is said of it.
 
     Raises:
         TextError: The text has a lone surrogate, so it cannot be written as UTF-8.
@@ -142,7 +158,7 @@ def document(text: str, domain: str) -> Document:
             f"character {error.start} is a lone surrogate, which is no text",
             "Remove it, or decode the file that it came from as UTF-8.",
         ) from error
-    return Document(digest.hexdigest()[:16], text, domain)
+    return Document(digest.hexdigest()[:16], text, domain, variables or {})
 
 
 def part(identity: str) -> Part:

@@ -129,7 +129,7 @@ def _take(
     for item, ids in tokens.openings(mixed(ordered, corpus.weights), request.block):
         if len(blocks) == asked:
             break
-        block = Block(item.id, item.domain, ids)
+        block = Block(item.id, item.domain, ids, given=item.variables)
         if len(ids) < shortest:
             passed[f"having under {shortest} tokens"] += 1
         elif not tokens.is_text(ids):
@@ -183,7 +183,7 @@ def _raise_empty(
     worst = max(passed, key=lambda why: passed[why], default="")
     alike = "Blocks are cut from the beginning: take away what all documents begin with"
     if worst == REPEATED:
-        alike += f", or ask for blocks longer than that (block={request.block} now; --block)"
+        alike += f", or ask for blocks longer than that ({request.block} now: block=…; --block)"
     if worst == UNKNOWN:
         do = "Use a text of words that this model's tokenizer knows."
     elif worst == REPEATED or corpus.near >= total:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,23 @@ def require_unicode(where: str, field: str, text: str) -> None:
             f"character {error.start} of {field} is a lone surrogate, which is no text",
             "Write the whole character, or both halves of its escape (\\ud83d\\ude00).",
         ) from error
+
+
+def strings_of(where: str, row: Mapping[str, Any], name: str) -> dict[str, str]:
+    """A field that is an object of strings; empty where the row has none.
+
+    Raises:
+        TextError: It is something else, or has half of a character.
+    """
+    if name not in row:
+        return {}
+    found = row[name]
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise TextError(where, f"`{name}` is not an object of strings")
+    for key, value in found.items():
+        require_unicode(where, "a field's name", key)
+        require_unicode(where, f"`{key}`", value)
+    return found
 
 
 def printable(name: str) -> str:

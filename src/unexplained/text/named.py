@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from unexplained.schemes import home_of_name
 from unexplained.subject import Subject
 from unexplained.text import Text
 from unexplained.text import text as text_of
@@ -49,6 +50,8 @@ def is_pairs(name: str) -> bool:
     Raises:
         TextError: It is a `.jsonl` file that cannot be read.
     """
+    if (known := home_of_name(name)) is not None:
+        return bool(known[0].has_pairs(known[1]))
     path = Path(name)
     there = os.path.isfile(name)  # noqa: PTH113  (a name too long is no error here)
     if name in described() or path.suffix.lower() != ".jsonl" or not there:

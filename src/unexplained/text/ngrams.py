@@ -131,7 +131,7 @@ class NGram:
             to the result.
 
         Raises:
-            TextError: Contexts are of another length.
+            TextError: Contexts are of another length, or hold what is no token.
         """
         wanted = (2,) if self.order == 3 else ()
         if contexts.shape[1:] != wanted:
@@ -140,7 +140,13 @@ class NGram:
                 f"it takes (n{', 2' * (self.order == 3)})",
                 "Make them of whole documents: table.contexts(tokens).flatten(0, 1).",
             )
+        if contexts.is_floating_point() or contexts.is_complex() or contexts.dtype == torch.bool:
+            raise TextError(
+                f"Predictions of a {self.name} table", f"contexts are {contexts.dtype}",
+                "Give token ids as integers.",
+            )  # fmt: skip
         contexts = contexts.to(self.lower.device, torch.long)
+        self._require_known(contexts)
         if self.order < 2:
             return lambda columns: self.lower[columns].expand(len(contexts), -1)
         # Frequent tokens come again and again and have most followers: once each is far quicker.
@@ -154,6 +160,18 @@ class NGram:
             return result if after_two is None else after_two.put(result, columns)
 
         return of
+
+    def _require_known(self, contexts: Tensor) -> None:
+        """Refuse ids outside the vocabulary; before the first token of a trigram there is nothing."""
+        wrong = (contexts < 0) | (contexts >= len(self.lower))
+        if self.order == 3:
+            wrong[:, 0] &= contexts[:, 0] != NOTHING
+        if wrong.any():
+            raise TextError(
+                f"Predictions of a {self.name} table",
+                f"token id {int(contexts[wrong][0])} is outside its {len(self.lower)} tokens",
+                "Give ids of the tokenizer by which it was counted.",
+            )
 
     def _pair_nodes(self, contexts: Tensor) -> Tensor:
         """The nodes of some contexts of two tokens."""

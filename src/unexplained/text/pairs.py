@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unexplained.errors import TextError, near_matches
+from unexplained.schemes import home_of_name
+from unexplained.shares import in_percent
 from unexplained.text import behaviours
 from unexplained.text.behaviours import Orbit, described, files
 from unexplained.text.build import Text, require_number, require_source
@@ -78,11 +80,18 @@ def pairs(
             a line of a file is no pair.
     """
     name = require_source("The behaviour", behaviour)
-    notes = [_evenly("pairs", pairs), _evenly("fit_pairs", 64 if fit_pairs is None else fit_pairs)]
+    asked_fit = 64 if fit_pairs is None else fit_pairs
+    notes = [_evenly("pairs", pairs), _evenly("fit_pairs", asked_fit)]
     require_number("seed", seed, 0)
+    if (known := home_of_name(name)) is not None:
+        home, rest = known
+        made: Text = home.open_text(
+            rest, subject, documents=pairs // 2, fit_documents=asked_fit // 2, seed=seed
+        )
+        return made
     source = _orbits(name)
     marked = any(orbit.part for orbit in source.orbits)
-    asked: dict[Part, int] = {"eval": pairs, "fit": 64 if fit_pairs is None else fit_pairs}
+    asked: dict[Part, int] = {"eval": pairs, "fit": asked_fit}
     if source.own and fit_pairs is None and not marked:
         asked["fit"] = 0
     tokens = Tokens(subject)
@@ -162,7 +171,7 @@ def _shortcuts(source: _Source, measured: set[str]) -> str:
     good = sorted((says for says in shares if shares[says] > GOOD), key=lambda says: -shares[says])
     if not good:
         return f"Of {len(rules)} simple rules none is right in over {GOOD:.0%} of the eval pairs."
-    named = "; ".join(f"{says}: {shares[says]:.0%}" for says in good)
+    named = "; ".join(f"{says}: {in_percent(shares[says])}" for says in good)
     return f"Simple rules that are right in over {GOOD:.0%} of the eval pairs: {named}."
 
 

@@ -10,15 +10,24 @@ Entry i of every family labels the prediction of `tokens[i + 1]` from `tokens[: 
 | `copy` | `first copy`, `second copy`; only for blocks that were built to repeat themselves |
 
 A pair of prompts has one scored position and its own families: `template`, `order`, ….
+
+Users may give families of their own (`Text.with_strata`). What is kept is known by those that it
+holds: a new one voids nothing. One that has a single label in every block is not even measured: its
+rows are those of the whole block.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unexplained.errors import TextError, near_matches
+from unexplained.hashing import digest
 from unexplained.text.document import Block, Pair
 
 VERSION = 1
@@ -31,8 +40,18 @@ OTHER = "recurs, other continuation"
 Labels = NDArray[np.str_]
 
 
+Stratum = Callable[[Block], Sequence[str]]
+"""A user's own: from a block to a label for each of its scored positions (of running text all but
+the last; entry i is about `tokens[i + 1]`)."""
+
+
 def strata(block: Block) -> dict[str, Labels]:
-    """Family → labels, one for each scored position of the block."""
+    """Family → labels, one for each scored position of the block; the user's last."""
+    return {**own_strata(block), **block.marks}
+
+
+def own_strata(block: Block) -> dict[str, Labels]:
+    """The families that every block of its kind has."""
     if isinstance(block, Pair):
         return {family: np.array([label]) for family, label in block.labels.items()}
     count = len(block.tokens) - 1
@@ -44,6 +63,62 @@ def strata(block: Block) -> dict[str, Labels]:
     if block.second_copy:
         families["copy"] = copy(count, block.second_copy)
     return families
+
+
+def marked(block: Block, given: Mapping[str, Stratum | str]) -> Block:
+    """The block with a user's strata.
+
+    Args:
+        block: The block.
+        given: Family → a function of a block, or the name of a variable of the document.
+
+    Raises:
+        TextError: The family has a name that is taken, a function raised or did not give a label
+            for every scored position, or the document lacks the variable.
+    """
+    made: dict[str, Labels] = {}
+    taken = {"all", *own_strata(block), *block.marks}
+    for family, make in given.items():
+        asked = f"The stratum '{family}' of document {block.document}"
+        if not isinstance(family, str) or not family or family in taken:
+            raise TextError(asked, "that name is taken, or none", "Give it another.")
+        count = len(block.targets)
+        if isinstance(make, str):
+            if make not in block.variables:
+                raise TextError(
+                    asked,
+                    f"the document has no variable '{make}'",
+                    near_matches(make, block.variables) if block.variables else "",
+                )
+            labels: list[str] = [block.variables[make]] * count
+        else:
+            try:
+                labels = list(make(block))
+            except Exception as error:  # the user's own code may raise anything
+                raise TextError(asked, f"it raised {type(error).__name__}: {error}") from error
+        if len(labels) != count or not all(isinstance(label, str) for label in labels):
+            raise TextError(
+                asked,
+                f"it gave {len(labels)} labels"
+                + ("" if all(isinstance(label, str) for label in labels) else ", not all strings"),
+                f"Give {count} strings, one for each scored position (tokens[1:] of running text).",
+            )
+        made[family] = np.array(labels, dtype=np.str_)
+    return replace(block, marks={**block.marks, **made})
+
+
+def varying(blocks: Sequence[Block]) -> dict[str, str]:
+    """The users' families that some block has several labels of, and a digest of all labels.
+
+    Only these depend on single positions. The rows of every other family are those of whole blocks.
+    """
+    found: dict[str, str] = {}
+    families = {family for block in blocks for family in block.marks}
+    for family in sorted(families):
+        labels = [block.marks.get(family, np.empty(0, np.str_)).tolist() for block in blocks]
+        if any(len(set(some)) > 1 for some in labels):
+            found[family] = digest(json.dumps([family, labels]))
+    return found
 
 
 def recurrence(tokens: NDArray[np.int32]) -> Labels:

@@ -71,7 +71,12 @@ class Tokens:
     @cached_property
     def _around(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         probes = ["a", "0", "the", "。"]  # a tokenizer may drop what it does not know
-        both = (self._ids(probes, special=special) for special in (False, True))
+        try:
+            self._ids(probes, special=False)
+        except TextError:  # or refuse it: then words of its own
+            named = set(self.subject.tokenizer.all_special_tokens)
+            probes = [word for word in self.subject.tokenizer.get_vocab() if word not in named]
+        both = (self._ids(probes[:4], special=special) for special in (False, True))
         for plain, whole in zip(*both, strict=True):
             for start in range(len(whole) - len(plain) + 1):
                 stop = start + len(plain)
@@ -222,6 +227,13 @@ class Tokens:
             return tokenizer(
                 texts, truncation=False, verbose=False, split_special_tokens=not spelt, **asked
             )
+        except Exception as error:  # the tokenizers library raises nothing narrower
+            raise TextError(
+                f"A text in the tokens of {self.subject.name}",
+                f"its tokenizer cannot cut it ({error})",
+                "It has no token for what it does not know: use a text of its own words (of a "
+                "testbed: testbed:NAME).",
+            ) from error
         finally:
             backend.encode_special_tokens = before  # transformers leaves it as it was asked last
 

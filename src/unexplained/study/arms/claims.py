@@ -7,18 +7,17 @@ from collections.abc import Sequence
 from unexplained.ablations import value_site
 from unexplained.bars.cards import Must
 from unexplained.evaluate import Activations
-from unexplained.explanations import Explanation, fit
-from unexplained.explanations.fit import sites_to_observe
-from unexplained.explanations.invariance import Control, control_of
+from unexplained.explanations import StandIn
+from unexplained.explanations.stand_in import Control
 from unexplained.record.blocks import Role
 from unexplained.sites import Site
 from unexplained.study.arm import Arm, arm
-from unexplained.study.controls import ends_of, possible_controls
+from unexplained.study.controls import possible_controls
 from unexplained.study.run import Run
 
 
 def claims(
-    run: Run, sites: Sequence[Site], explanations: Sequence[Explanation], *, against: str = "mean"
+    run: Run, sites: Sequence[Site], explanations: Sequence[StandIn], *, against: str = "mean"
 ) -> list[Arm]:
     """Explanations in the components' place, fitted on the fit part of the run's text.
 
@@ -32,16 +31,16 @@ def claims(
         ExplanationError: One raised, or cannot stand there.
     """
     every = [one for e in explanations for one in (e, *possible_controls(e))]
-    needed = [s for e in every for s in sites_to_observe(e, sites, run.subject.shape)]
+    needed = [s for e in every for s in e.observes(sites, run.subject.shape)]
     activations = run.observe([*needed, *map(value_site, sites)])
     return [_claim(run, sites, one, activations, against) for one in explanations]
 
 
 def _claim(
-    run: Run, sites: Sequence[Site], claim: Explanation, activations: Activations, against: str
+    run: Run, sites: Sequence[Site], claim: StandIn, activations: Activations, against: str
 ) -> Arm:
-    control = control_of(claim, sites, run.subject.shape, activations, run.settings.seed)
-    itself, nothing = ends_of(claim)
+    control = claim.control(sites, run.subject.shape, activations, run.settings.seed)
+    itself, nothing = claim.ends()
     controls = (
         _arm(run, sites, itself, activations, role="control", of=claim.name, must=Must(
             gives="the same", of="intact",
@@ -51,14 +50,14 @@ def _claim(
             expected=f"the loss of {against} ablation in every document, exactly (recovered exactly 0)")),
         _elsewhere(run, sites, claim, control, activations, against),
     )  # fmt: skip
-    role: Role = "explanation" if claim.readout == "none" else "fitted"
+    role: Role = "fitted" if claim.is_fitted else "explanation"
     return _arm(run, sites, claim, activations, role=role, controls=controls)
 
 
 def _elsewhere(
     run: Run,
     sites: Sequence[Site],
-    claim: Explanation,
+    claim: StandIn,
     control: Control,
     activations: Activations,
     against: str,
@@ -89,7 +88,7 @@ def _elsewhere(
 def _arm(
     run: Run,
     sites: Sequence[Site],
-    explanation: Explanation,
+    explanation: StandIn,
     activations: Activations,
     *,
     role: Role,
@@ -98,7 +97,7 @@ def _arm(
     name: str = "",
     controls: tuple[Arm, ...] = (),
 ) -> Arm:
-    fitted = fit(explanation.at(tuple(sites)), run.subject.shape, activations, run.settings.seed)
+    fitted = explanation.fit(tuple(sites), run.subject.shape, activations, run.settings.seed)
     return arm(
         fitted.condition(), name=name, controls=controls, role=role, says=explanation.says,
         method=explanation.method, reads=explanation.reads, leaves=explanation.leaves,

@@ -1,7 +1,8 @@
 """The behaviours: one file each, discovered by name.
 
-A behaviour is a module here with a function `orbits() -> Iterator[Orbit]`; its file's name is its
-name and its docstring's first sentence what is shown for it. Adding one needs no other change.
+A behaviour is a module here with `VARIABLES`, in which its prompts vary, and a function `orbits() ->
+Iterator[Orbit]`; its file's name is its name and its docstring's first sentence what is shown for it.
+Adding one needs no other change.
 `SHORTCUTS`, if it has them, are rules that do less than the behaviour asks for; how often they are
 right is said in the notes of every text.
 What it gives is the same for everybody: words are shuffled by their hashes, not by a generator
@@ -28,6 +29,34 @@ T = TypeVar("T")
 
 Rule = Callable[[str, str], float]
 """A tiny program in a model's place: prompt, word → how much it prefers the word there."""
+
+Relation = Literal["same", "changed", "the answer", "the wrong word"]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One thing that prompts of a behaviour vary in, stated once.
+
+    Prompts are filled, strata cut, donors and rules told by what is declared here, and a law holds
+    every orbit to it.
+    """
+
+    name: str
+    place: str = ""
+    """The slot of the template where it stands; empty for what is a matter of the whole prompt."""
+    relation: Relation = "same"
+    """What becomes of it in the corrupted prompt: the same, another value; or it is the right word
+    (the wrong one) in each of the two."""
+    stratum: bool = False
+    """Whether measurements are broken down by it, and draws balanced over it."""
+
+
+@dataclass(frozen=True)
+class OfValues:
+    """A rule that is told the values of a prompt's variables, and does not have to look for them."""
+
+    prefers: Callable[[Mapping[str, str], str], float]
+    """Values by name, word → how much it prefers the word there."""
 
 
 def _places(prompt: str, word: str) -> list[int]:
@@ -90,6 +119,8 @@ class Contrast:
     """The file and line that it was read from; empty for one of ours."""
     part: Literal["", "eval", "fit"] = ""
     """Given by the user; empty where it was not."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """Variable → value in the clean prompt: the labels, and what is no stratum."""
 
     @property
     def id(self) -> str:
@@ -135,6 +166,26 @@ class Side:
     prompt: str
     answer: str
     labels: Mapping[str, str]
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+def side(variables: Sequence[Variable], form: str, answer: str, values: Mapping[str, str]) -> Side:
+    """A prompt in which every variable stands in its place.
+
+    Args:
+        variables: All that the behaviour has.
+        form: The template, with a slot for each of those that have a place in it.
+        answer: The right word.
+        values: Of every variable.
+
+    >>> subject = Variable("subject", place="who", relation="changed")
+    >>> side([subject], "The {who} near the door", " is", {"subject": "dog"}).prompt
+    'The dog near the door'
+    """
+    assert set(values) == {one.name for one in variables}, "every variable has a value"
+    slots = {one.place: values[one.name] for one in variables if one.place}
+    labels = {one.name: values[one.name] for one in variables if one.stratum}
+    return Side(form.format(**slots), answer, labels, values)
 
 
 def exchange(one: Side, other: Side) -> Orbit:
@@ -144,12 +195,12 @@ def exchange(one: Side, other: Side) -> Orbit:
     >>> [(c.clean, c.answer, c.wrong) for c in exchange(one, other).contrasts]
     [('1 + 1 =', ' 2', ' 3'), ('1 + 2 =', ' 3', ' 2')]
     """
-    return Orbit(
-        (
-            Contrast(one.prompt, other.prompt, one.answer, other.answer, one.labels),
-            Contrast(other.prompt, one.prompt, other.answer, one.answer, other.labels),
-        )
-    )
+    return Orbit((_contrast(one, other), _contrast(other, one)))
+
+
+def _contrast(clean: Side, corrupted: Side) -> Contrast:
+    words = (clean.prompt, corrupted.prompt, clean.answer, corrupted.answer)
+    return Contrast(*words, clean.labels, values=clean.values)
 
 
 def shuffled(items: Sequence[T], key: str) -> list[T]:
@@ -204,7 +255,7 @@ def orbits(name: str) -> Iterator[Orbit]:
             yield orbit
 
 
-def shortcuts(name: str) -> dict[str, Rule]:
+def shortcuts(name: str) -> dict[str, Rule | OfValues]:
     """Rules that do less than a behaviour asks for: the behaviour's own `SHORTCUTS`, and `RULES`.
 
     Only those of `RULES` for a name that is no behaviour, such as a file of pairs.
@@ -213,19 +264,27 @@ def shortcuts(name: str) -> dict[str, Rule]:
     return {**own, **RULES}
 
 
-def right(rule: Rule, contrasts: Iterable[Contrast]) -> float:
+def right(rule: Rule | OfValues, contrasts: Iterable[Contrast]) -> float:
     """The share of pairs in which a rule prefers the answer; where it prefers neither, a half.
 
     >>> swap = exchange(Side("a or b?", "a", {}), Side("b or a?", "b", {}))
     >>> right(RULES["the word that the prompt has first"], swap.contrasts)
     1.0
     """
-    preferred = [
-        (rule(one.clean, one.answer) > rule(one.clean, one.wrong))
-        + (rule(one.clean, one.answer) == rule(one.clean, one.wrong)) / 2
-        for one in contrasts
-    ]
+    preferred = []
+    for one in contrasts:
+        answer, wrong = (_prefers(rule, one, word) for word in (one.answer, one.wrong))
+        preferred.append((answer > wrong) + (answer == wrong) / 2)
     return sum(preferred) / len(preferred)
+
+
+def _prefers(rule: Rule | OfValues, one: Contrast, word: str) -> float:
+    return rule.prefers(one.values, word) if isinstance(rule, OfValues) else rule(one.clean, word)
+
+
+def variables(name: str) -> tuple[Variable, ...]:
+    """What prompts of a behaviour vary in, as its file declares it."""
+    return tuple(_module(name).VARIABLES)
 
 
 def _module(name: str) -> ModuleType:

@@ -10,10 +10,10 @@ dependencies"; the words and templates are ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 
-from unexplained.text.behaviours import Orbit, Side, deck, exchange, words
+from unexplained.text.behaviours import OfValues, Orbit, Variable, deck, exchange, side, words
 
 ORBITS = 1500
 
@@ -34,21 +34,33 @@ PREPOSITIONS = ["near", "beside", "behind", "from", "next to", "close to"]
 VERBS = {"be": (" is", " are"), "be, past": (" was", " were"), "have": (" has", " have")}
 NUMBERS = ("singular", "plural")
 
+FORM = "The {subject} {preposition} the {noun}"
+
+VARIABLES = (
+    Variable("number", relation="changed", stratum=True),
+    Variable("attractor", relation="changed", stratum=True),
+    Variable("verb", stratum=True),
+    Variable("subject", "subject", "changed"),
+    Variable("preposition", "preposition"),
+    Variable("attractor's noun", "noun"),
+)
+
 _PLURALS = {one.split("/")[1] for one in (*SUBJECTS, *ATTRACTORS)}
 _PLURAL_VERBS = {plural for _, plural in VERBS.values()}
 
 
-def _nearest_noun(prompt: str, word: str) -> float:
-    return (prompt.split()[-1] in _PLURALS) == (word in _PLURAL_VERBS)
+def _nearest_noun(values: Mapping[str, str], word: str) -> float:
+    return (values["attractor's noun"] in _PLURALS) == (word in _PLURAL_VERBS)
 
 
-def _any_plural(prompt: str, word: str) -> float:
-    return (not _PLURALS.isdisjoint(prompt.split())) == (word in _PLURAL_VERBS)
+def _any_plural(values: Mapping[str, str], word: str) -> float:
+    nouns = {values["subject"], values["attractor's noun"]}
+    return (not _PLURALS.isdisjoint(nouns)) == (word in _PLURAL_VERBS)
 
 
 SHORTCUTS = {
-    "the number of the nearest noun": _nearest_noun,
-    "plural if any noun is": _any_plural,
+    "the number of the nearest noun": OfValues(_nearest_noun),
+    "plural if any noun is": OfValues(_any_plural),
 }
 
 
@@ -60,15 +72,19 @@ def orbits() -> Iterator[Orbit]:
     for _ in range(ORBITS):
         verb, number = next(kinds)
         attractor = dict(zip(NUMBERS, next(attractors).split("/"), strict=True))[number]
-        subject, rest = next(subjects), f"{next(prepositions)} the {attractor}"
+        subject, preposition = next(subjects), next(prepositions)
         sides = [
-            Side(
-                f"The {form} {rest}",
+            side(
+                VARIABLES,
+                FORM,
                 answer,
                 {
                     "number": own,
                     "attractor": "same number" if own == number else "other number",
                     "verb": verb,
+                    "subject": form,
+                    "preposition": preposition,
+                    "attractor's noun": attractor,
                 },
             )
             for form, answer, own in zip(subject.split("/"), VERBS[verb], NUMBERS, strict=True)

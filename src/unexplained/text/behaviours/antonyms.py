@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unexplained.text.behaviours import Orbit, Side, couples, exchange, words
+from unexplained.text.behaviours import Orbit, Variable, couples, exchange, side, words
 
 OPPOSITES = words("""
     hot/cold big/small tall/short up/down left/right old/new good/bad happy/sad fast/slow rich/poor
@@ -25,15 +25,18 @@ OPPOSITES = words("""
     multiply/divide
 """)
 TEMPLATES = {
-    "opposite": "The opposite of {} is",
-    "antonym": "The antonym of {} is",
-    "question": "Question: What is the opposite of {}? Answer:",
-    "not": "If it is not {}, then it is",
-    "the word": "The word {} is the opposite of the word",
-    "list": "Opposites: man and woman, boy and girl, {} and",
-    "arrow": "man -> woman, boy -> girl, {} ->",
-    "teacher": "The teacher explained that the opposite of {} is",
+    "opposite": "The opposite of {word} is",
+    "antonym": "The antonym of {word} is",
+    "question": "Question: What is the opposite of {word}? Answer:",
+    "not": "If it is not {word}, then it is",
+    "the word": "The word {word} is the opposite of the word",
+    "list": "Opposites: man and woman, boy and girl, {word} and",
+    "arrow": "man -> woman, boy -> girl, {word} ->",
+    "teacher": "The teacher explained that the opposite of {word} is",
 }
+
+
+VARIABLES = (Variable("template", stratum=True), Variable("word", "word", "changed"))
 
 
 def orbits() -> Iterator[Orbit]:
@@ -44,8 +47,9 @@ def orbits() -> Iterator[Orbit]:
         for one, other in couples(both, template):
             if set(one) & set(other):
                 continue
-            labels = {"template": template}
             yield exchange(
-                Side(form.format(one[0]), f" {one[1]}", labels),
-                Side(form.format(other[0]), f" {other[1]}", labels),
+                *(
+                    side(VARIABLES, form, f" {answer}", {"template": template, "word": word})
+                    for word, answer in (one, other)
+                )
             )

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from itertools import islice, product
 
-from unexplained.text.behaviours import Orbit, Rule, Side, deck, exchange, words
+from unexplained.text.behaviours import Orbit, Rule, Side, Variable, deck, exchange, side, words
 
 ORBITS = 1500
 
@@ -30,6 +30,18 @@ TEMPLATES = {
     "inner closed, in words": "The {name} of the {last}{a} {other}{b}{closed} {c}",
 }
 NAMES = words("items values data result list names words pairs keys parts rows group set order")
+
+VARIABLES = (
+    Variable("template", stratum=True),
+    Variable("bracket", relation="changed", stratum=True),
+    Variable("last opened", "last", "changed"),
+    Variable("other opened", "other", "changed"),
+    Variable("other closed", "closed", "changed"),
+    Variable("name", "name"),
+    Variable("first word", "a"),
+    Variable("second word", "b"),
+    Variable("third word", "c"),
+)
 
 _OPENS = {closes: opens for opens, closes in KINDS.values()}
 
@@ -62,7 +74,13 @@ def _side(template: str, filled: list[str], last: str, other: str) -> Side:
     name, a, b, c = filled
     opens, closes = KINDS[last]
     before, closed = KINDS[other]
-    prompt = TEMPLATES[template].format(
-        name=name, a=a, b=b, c=c, last=opens, other=before, closed=closed
+    return side(
+        VARIABLES,
+        TEMPLATES[template],
+        closes,
+        {
+            **{"template": template, "bracket": last, "name": name},
+            **{"last opened": opens, "other opened": before, "other closed": closed},
+            **{"first word": a, "second word": b, "third word": c},
+        },
     )
-    return Side(prompt, closes, {"template": template, "bracket": last})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unexplained.text.behaviours import Orbit, Side, couples, exchange, words
+from unexplained.text.behaviours import Orbit, Variable, couples, exchange, side, words
 
 CAPITALS = words("""
     France/Paris Italy/Rome Germany/Berlin Spain/Madrid Portugal/Lisbon England/London
@@ -21,23 +21,26 @@ CAPITALS = words("""
     Australia/Canberra Tunisia/Tunis Jamaica/Kingston
 """)
 TEMPLATES = {
-    "is": "The capital of {} is",
-    "city is": "The capital city of {} is",
-    "called": "The capital of {} is called",
-    "question": "Question: What is the capital of {}? Answer:",
-    "possessive": "The name of {}'s capital is",
-    "travel": "They travelled to {} and visited its capital,",
-    "pupils": "The pupils learned that the capital of {} is",
-    "embassy": "The embassy in {} is in the capital,",
-    "list": "Capitals: Mexico - Mexico City, {} -",
-    "book": "According to the book, the capital of {} is",
-    "government": "The government of {} sits in the capital,",
-    "largest": "We flew to the capital of {}, which is",
-    "map": "On this map of {}, the capital is marked:",
-    "born": "She was born in the capital of {},",
-    "airport": "The airport of the capital of {} is the airport of",
-    "minister": "The prime minister of {} flew back to the capital,",
+    "is": "The capital of {country} is",
+    "city is": "The capital city of {country} is",
+    "called": "The capital of {country} is called",
+    "question": "Question: What is the capital of {country}? Answer:",
+    "possessive": "The name of {country}'s capital is",
+    "travel": "They travelled to {country} and visited its capital,",
+    "pupils": "The pupils learned that the capital of {country} is",
+    "embassy": "The embassy in {country} is in the capital,",
+    "list": "Capitals: Mexico - Mexico City, {country} -",
+    "book": "According to the book, the capital of {country} is",
+    "government": "The government of {country} sits in the capital,",
+    "largest": "We flew to the capital of {country}, which is",
+    "map": "On this map of {country}, the capital is marked:",
+    "born": "She was born in the capital of {country},",
+    "airport": "The airport of the capital of {country} is the airport of",
+    "minister": "The prime minister of {country} flew back to the capital,",
 }
+
+
+VARIABLES = (Variable("template", stratum=True), Variable("country", "country", "changed"))
 
 
 def orbits() -> Iterator[Orbit]:
@@ -45,8 +48,9 @@ def orbits() -> Iterator[Orbit]:
     countries = [pair.split("/") for pair in CAPITALS]
     for template, form in TEMPLATES.items():
         for one, other in couples(countries, template):
-            labels = {"template": template}
             yield exchange(
-                Side(form.format(one[0]), f" {one[1]}", labels),
-                Side(form.format(other[0]), f" {other[1]}", labels),
+                *(
+                    side(VARIABLES, form, f" {answer}", {"template": template, "country": country})
+                    for country, answer in (one, other)
+                )
             )

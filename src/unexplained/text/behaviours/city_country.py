@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unexplained.text.behaviours import Orbit, Side, couples, exchange
+from unexplained.text.behaviours import Orbit, Variable, couples, exchange, side
 
 CITIES = {
     "capital": """
@@ -34,17 +34,24 @@ CITIES = {
     """,
 }
 TEMPLATES = {
-    "is a city": "I think that {} is a city in",
-    "the city of": "The city of {} is in",
-    "country of": "The city of {} is located in the country of",
-    "question": "Question: Which country is {} in? Answer:",
-    "live": "She lives in {}, a city in",
-    "flew": "We flew to {}, which is in",
-    "list": "Tallinn - Estonia, Riga - Latvia, {} -",
-    "born": "He was born in {}, a city in",
-    "map": "On the map, {} is in",
-    "trains": "The trains from {} run to all other cities of",
+    "is a city": "I think that {city} is a city in",
+    "the city of": "The city of {city} is in",
+    "country of": "The city of {city} is located in the country of",
+    "question": "Question: Which country is {city} in? Answer:",
+    "live": "She lives in {city}, a city in",
+    "flew": "We flew to {city}, which is in",
+    "list": "Tallinn - Estonia, Riga - Latvia, {city} -",
+    "born": "He was born in {city}, a city in",
+    "map": "On the map, {city} is in",
+    "trains": "The trains from {city} run to all other cities of",
 }
+
+
+VARIABLES = (
+    Variable("template", stratum=True),
+    Variable("city", stratum=True),
+    Variable("city's name", "city", "changed"),
+)
 
 
 def orbits() -> Iterator[Orbit]:
@@ -57,6 +64,8 @@ def orbits() -> Iterator[Orbit]:
                     continue
                 labels = {"template": template, "city": kind}
                 yield exchange(
-                    Side(form.format(one[0]), f" {one[1]}", labels),
-                    Side(form.format(other[0]), f" {other[1]}", labels),
+                    *(
+                        side(VARIABLES, form, f" {country}", {**labels, "city's name": city})
+                        for city, country in (one, other)
+                    )
                 )

@@ -12,10 +12,10 @@ transformer"; the words and templates are ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice, product
 
-from unexplained.text.behaviours import Orbit, Side, deck, exchange, words
+from unexplained.text.behaviours import OfValues, Orbit, Side, Variable, deck, exchange, side, words
 
 ORBITS = 1500
 
@@ -35,20 +35,32 @@ AFTER = (0, 1)
 """Arguments that come after the two."""
 
 
-def arguments_of(prompt: str) -> list[str]:
-    """The arguments in the signature, without `self`."""
-    return prompt[prompt.index("(") + 1 : prompt.index(")")].split(", ")[1:]
+HEAD = 'def {function}(self, {arguments}):\n    """{about}\n\n{described}'
+
+VARIABLES = (
+    Variable("style", stratum=True),
+    Variable("arguments before", stratum=True),
+    Variable("arguments after", stratum=True),
+    Variable("function", "function"),
+    Variable("arguments", "arguments", "changed"),
+    Variable("next argument", relation="the answer"),
+    Variable("about", "about"),
+    Variable("described", "described"),
+)
 
 
-def _last_but_one(prompt: str, word: str) -> float:
-    return word.strip() == arguments_of(prompt)[-2]
+def _last_but_one(values: Mapping[str, str], word: str) -> float:
+    return word.strip() == values["arguments"].split(", ")[-2]
 
 
-def _not_last(prompt: str, word: str) -> float:
-    return word.strip() != arguments_of(prompt)[-1]
+def _not_last(values: Mapping[str, str], word: str) -> float:
+    return word.strip() != values["arguments"].split(", ")[-1]
 
 
-SHORTCUTS = {"the last argument but one": _last_but_one, "not the last argument": _not_last}
+SHORTCUTS = {
+    "the last argument but one": OfValues(_last_but_one),
+    "not the last argument": OfValues(_not_last),
+}
 
 
 def orbits() -> Iterator[Orbit]:
@@ -70,15 +82,25 @@ def orbits() -> Iterator[Orbit]:
             "arguments after": str(after),
         }
         yield exchange(
-            Side(_prompt(function, names, before, about, style), f" {names[before]}", labels),
-            Side(_prompt(function, swapped, before, about, style), f" {swapped[before]}", labels),
+            _side(function, names, before, about, labels),
+            _side(function, swapped, before, about, labels),
         )
 
 
-def _prompt(function: str, names: list[str], before: int, about: list[str], style: str) -> str:
-    head = f'def {function}(self, {", ".join(names)}):\n    """{about[0]} {about[1]}\n\n'
+def _side(
+    function: str, names: list[str], before: int, about: list[str], labels: dict[str, str]
+) -> Side:
+    style = labels["style"]
     described = [
         LINES[style].format(f" {name}", f"{about[2 * i + 2]} {about[2 * i + 3]}")
         for i, name in enumerate(names[:before])
     ]
-    return head + "\n".join([*described, LINES[style].split("{}")[0]])
+    values = {
+        **labels,
+        "function": function,
+        "arguments": ", ".join(names),
+        "next argument": names[before],
+        "about": f"{about[0]} {about[1]}",
+        "described": "\n".join([*described, LINES[style].split("{}")[0]]),
+    }
+    return side(VARIABLES, HEAD, f" {names[before]}", values)

@@ -1,8 +1,8 @@
 """The user's own pairs: a .jsonl file.
 
 Every line is an object with the strings `clean`, `corrupted`, `answer` and `wrong` (words with
-their leading space where they have one) and, if wanted, `labels` (an object of strings), `orbit`
-(a name that lines share which belong together) and `part` (`eval`, to be measured, or `fit`).
+their leading space where they have one) and, if wanted, `labels` (an object of strings, by which
+measurements are broken down), `variables` (another: on those donors can agree), `orbit` (a name that lines share which belong together) and `part` (`eval`, to be measured, or `fit`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from unexplained.errors import TextError, near_matches
 from unexplained.text.behaviours import Contrast, Orbit
-from unexplained.text.lines import json_lines, printable, require_unicode
+from unexplained.text.lines import json_lines, printable, require_unicode, strings_of
 
 FIELDS = ("clean", "corrupted", "answer", "wrong")
 
@@ -111,7 +111,7 @@ def _contrasts(path: Path) -> list[tuple[Contrast, str]]:
 
 def _contrast(row: Any, where: str) -> tuple[Contrast, str]:
     fields = row if isinstance(row, dict) else {}
-    known = (*FIELDS, "labels", "orbit", "part")
+    known = (*FIELDS, "labels", "variables", "orbit", "part")
     for name in FIELDS:
         if not isinstance(fields.get(name), str) or not fields[name]:
             there = ", ".join(fields) or "nothing"
@@ -123,17 +123,16 @@ def _contrast(row: Any, where: str) -> tuple[Contrast, str]:
     for one, other in (FIELDS[:2], FIELDS[2:]):
         if fields[one] == fields[other]:
             raise TextError(where, f"`{one}` and `{other}` are the same")
-    labels = fields.get("labels", {})
-    if not isinstance(labels, dict) or not all(isinstance(label, str) for label in labels.values()):
-        raise TextError(where, "`labels` is not an object of strings")
+    labels, variables = (strings_of(where, fields, name) for name in ("labels", "variables"))
     orbit = fields.get("orbit", "")
     if not isinstance(orbit, str | int) or isinstance(orbit, bool):
         raise TextError(where, "`orbit` is neither a string nor a whole number")
     part = fields.get("part", "")
     if "part" in fields and part not in ("eval", "fit"):
         raise TextError(where, f"`part` is {part!r}", "It is 'eval' (measured) or 'fit'.")
-    for name, text in (*fields.items(), *labels.items(), ("orbit", str(orbit))):
+    for name, text in (*fields.items(), ("orbit", str(orbit))):
         require_unicode(where, "a field's name", name)
         require_unicode(where, f"`{name}`", text if isinstance(text, str) else "")
     clean, corrupted, answer, wrong = (fields[name] for name in FIELDS)
-    return Contrast(clean, corrupted, answer, wrong, labels, where, part), str(orbit)
+    values = {**labels, **variables}
+    return Contrast(clean, corrupted, answer, wrong, labels, where, part, values), str(orbit)

@@ -20,11 +20,10 @@ the digit, the examples and the balance are ours.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 
-from unexplained.text.behaviours import Orbit, Side, deck, exchange
+from unexplained.text.behaviours import OfValues, Orbit, Side, Variable, deck, exchange, side
 
 ORBITS = 1500
 EXAMPLES = 3
@@ -41,18 +40,28 @@ TEMPLATES = {
 }
 
 
-def _by_direction(prompt: str, word: str) -> float:
-    earlier, later = (int(year) for year in re.findall(r"\d{4}", prompt)[:2])
-    return int(word) * (later - earlier)
+VARIABLES = (
+    Variable("template", stratum=True),
+    Variable("direction", relation="changed", stratum=True),
+    Variable("examples", "examples", "changed"),
+    Variable("year", "year"),
+    Variable("decade", "decade"),
+)
 
 
-def _by_year(prompt: str, word: str) -> float:
-    return int(word) > int(re.findall(r"\d{4}", prompt)[-1][-1])
+def _by_direction(values: Mapping[str, str], word: str) -> float:
+    return int(word) * {"up": 1, "down": -1}[values["direction"]]
+
+
+def _by_year(values: Mapping[str, str], word: str) -> float:
+    return int(word) > int(values["year"][-1])
 
 
 SHORTCUTS = {
-    "the higher digit where the examples go up, whatever year is asked about": _by_direction,
-    "a digit above that of the year asked about, whatever the examples": _by_year,
+    "the higher digit where the examples go up, whatever year is asked about": OfValues(
+        _by_direction
+    ),
+    "a digit above that of the year asked about, whatever the examples": OfValues(_by_year),
 }
 
 
@@ -70,22 +79,22 @@ def orbits() -> Iterator[Orbit]:
         high, low = min(9, digit + next(above)), max(0, digit - next(below))
         decade = next(decades)
         yield exchange(
-            Side(
-                _prompt(template, up, f"{decade}{digit}"),
-                str(high),
-                {"template": template, "direction": "up"},
-            ),
-            Side(
-                _prompt(template, down, f"{decade}{digit}"),
-                str(low),
-                {"template": template, "direction": "down"},
-            ),
+            _side(template, "up", up, f"{decade}{digit}", high),
+            _side(template, "down", down, f"{decade}{digit}", low),
         )
 
 
-def _prompt(template: str, shown: list[tuple[str, str]], year: str) -> str:
+def _side(
+    template: str, direction: str, shown: list[tuple[str, str]], year: str, right: int
+) -> Side:
     """The examples, the year, and another of its decade without the last digit."""
     form, between = TEMPLATES[template]
     before, then, _ = form.split("{}")
-    question = before + year + then + year[:-1]
-    return between.join([*(form.format(*years) for years in shown), question])
+    examples = between.join(form.format(*years) for years in shown)
+    return side(
+        VARIABLES,
+        f"{{examples}}{between}{before}{{year}}{then}{{decade}}",
+        str(right),
+        {"template": template, "direction": direction, "examples": examples, "year": year,
+         "decade": year[:-1]},
+    )  # fmt: skip

@@ -11,9 +11,8 @@ Source: Wang et al. 2022, "Interpretability in the Wild"; the words and template
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
-from unexplained.text.behaviours import Orbit, Side, deck, exchange, words
+from unexplained.text.behaviours import Orbit, Variable, deck, exchange, side, words
 
 ORBITS = 1500
 
@@ -42,6 +41,17 @@ TEMPLATES = {
 }
 
 
+VARIABLES = (
+    Variable("template", stratum=True),
+    Variable("order", relation="changed", stratum=True),
+    Variable("first name", "one"),
+    Variable("second name", "two"),
+    Variable("giver", "giver", "the wrong word"),
+    Variable("place", "place"),
+    Variable("object", "object"),
+)
+
+
 def orbits() -> Iterator[Orbit]:
     """Orbits of prompts that differ in one name, the giver's."""
     people, places, objects = deck(NAMES, "names"), deck(PLACES, "places"), deck(OBJECTS, "objects")
@@ -51,8 +61,17 @@ def orbits() -> Iterator[Orbit]:
         place, object = next(places), next(objects)
         if one == two:  # the end of one deck and the beginning of the next
             continue
-        form = partial(TEMPLATES[template].format, one=one, two=two, place=place, object=object)
+        both = {
+            "template": template,
+            "first name": one,
+            "second name": two,
+            "place": place,
+            "object": object,
+        }
         yield exchange(
-            Side(form(giver=two), f" {one}", {"template": template, "order": "ABB"}),
-            Side(form(giver=one), f" {two}", {"template": template, "order": "BAB"}),
-        )
+            *(
+                side(VARIABLES, TEMPLATES[template], f" {answer}",
+                     {**both, "giver": giver, "order": order})
+                for giver, answer, order in ((two, one, "ABB"), (one, two, "BAB"))
+            )
+        )  # fmt: skip

@@ -6,14 +6,17 @@ line) into passages, each of as many paragraphs as it takes to have 2,000 charac
 be shorter. One document gives one block, from its beginning; a fifth of them, by hash, is measured
 and the others are fitted on. So a file needs some 30 documents, a `.txt` some 60,000 characters,
 to fill both parts; more make the intervals narrow.
+
+A line or row may say more of its document: `variables`, an object of strings (in Parquet a struct or map).
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,6 +32,7 @@ from unexplained.text.lines import (
     printable,
     require_regular,
     require_unicode,
+    strings_of,
 )
 
 PASSAGE = 2000
@@ -63,7 +67,7 @@ def corpus(path: Path) -> Corpus:
     for file in files:
         read, note = _reader(file)(file)
         domain = printable(file.name)
-        found += [document(text, domain) for text in read if text.strip()]
+        found += [document(text, domain, said) for text, said in read if text.strip()]
         notes += [note] if note else []
     if not found:
         raise TextError(f"The text '{printable(str(path))}'", "it is empty", WHAT_A_DOCUMENT_IS)
@@ -105,7 +109,10 @@ def _require_there(path: Path) -> None:
 
 _STRINGS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 
-Reader = Callable[[Path], tuple[list[str], str]]
+Read = list[tuple[str, Mapping[str, str]]]
+"""Texts, and the variables of each."""
+
+Reader = Callable[[Path], tuple[Read, str]]
 
 
 def _reader(path: Path) -> Reader:
@@ -120,7 +127,7 @@ def _reader(path: Path) -> Reader:
     return reader
 
 
-def _txt(path: Path) -> tuple[list[str], str]:
+def _txt(path: Path) -> tuple[Read, str]:
     text = decoded(path)
     if "\n" not in text:
         text = text.replace("\r", "\n")  # the line ends of old Macintoshes
@@ -131,12 +138,13 @@ def _txt(path: Path) -> tuple[list[str], str]:
             passages.append("")
         passages[-1] += piece
     if len(passages) == 1:
-        return passages, ""
-    return [text.strip("\r\n") for text in passages], f"{path.name}: {len(passages)} passages."
+        return [(passages[0], {})], ""
+    note = f"{path.name}: {len(passages)} passages."
+    return [(text.strip("\r\n"), {}) for text in passages], note
 
 
-def _jsonl(path: Path) -> tuple[list[str], str]:
-    texts = []
+def _jsonl(path: Path) -> tuple[Read, str]:
+    texts: Read = []
     for where, row in json_lines(path):
         if not isinstance(row, dict) or not isinstance(row.get("text"), str):
             fields = ", ".join(row) if isinstance(row, dict) else type(row).__name__
@@ -149,18 +157,20 @@ def _jsonl(path: Path) -> tuple[list[str], str]:
                 else "",
             )
         require_unicode(where, "`text`", row["text"])
-        texts.append(row["text"])
+        texts.append((row["text"], strings_of(where, row, "variables")))
     return texts, ""
 
 
-def _parquet(path: Path) -> tuple[list[str], str]:
+def _parquet(path: Path) -> tuple[Read, str]:
     require_regular(path)
     asked = f"The file '{printable(str(path))}'"
     try:
         schema = pq.read_schema(path)
         if "text" not in schema.names:
             raise TextError(asked, "it has no column `text`", near_matches("text", schema.names))
-        column = pq.read_table(path, columns=["text"])["text"]
+        columns = [name for name in ("text", "variables") if name in schema.names]
+        table = pq.read_table(path, columns=columns)
+        column = table["text"]
     except pa.ArrowInvalid as error:
         raise TextError(asked, f"it is not a Parquet file ({error})") from error
     except OSError as error:
@@ -168,6 +178,20 @@ def _parquet(path: Path) -> tuple[list[str], str]:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not any(is_kind(kind) for is_kind in _STRINGS):
         raise TextError(asked, f"its column `text` holds {column.type}, not strings")
-    texts = [text for text in column.to_pylist() if text is not None]
+    said = table["variables"].to_pylist() if "variables" in columns else [None] * len(column)
+    texts: Read = []
+    for number, (text, one) in enumerate(zip(column.to_pylist(), said, strict=True), start=1):
+        if text is not None:
+            row = {} if one is None else {"variables": _without_nulls(one)}
+            where = f"Row {number} of '{printable(path.name)}'"
+            texts.append((text, strings_of(where, row, "variables")))
     missing = len(column) - len(texts)
     return texts, f"{path.name}: {missing} rows without text." if missing else ""
+
+
+def _without_nulls(cell: Any) -> Any:
+    """A struct or a map as a dictionary: every row of a struct has every field, some of them null."""
+    entries = cell.items() if isinstance(cell, dict) else cell
+    if not isinstance(cell, dict | list) or not all(isinstance(one, tuple) for one in entries):
+        return cell
+    return {name: value for name, value in entries if value is not None}

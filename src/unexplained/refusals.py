@@ -1,0 +1,165 @@
+"""Why a ratio is refused, in words: what was found, and what it would take."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.special import ndtri
+
+from unexplained.intervals import SHOWN, divides, hides_tail, of_ratio, reach, says_nothing
+from unexplained.record import Number
+from unexplained.record.format import written
+from unexplained.sums import scaled, too_few
+
+SHARE = "share"
+
+POWER = 0.8
+"""The chance of resolving the denominator that `tokens_needed` aims at."""
+
+LONG = 1e6
+"""Shares beyond this are written with an exponent."""
+
+MOST_TRIED = 4096
+"""Documents beyond this are not asked for: then it is the ratio that cannot be had, not the text."""
+
+MOST_TOKENS = 10**15
+"""Needs beyond this are not given: no text is so long."""
+
+
+def refusal(
+    size: Number,
+    denominator: np.ndarray,
+    tokens: np.ndarray,
+    what: str,
+    level: float,
+    if_negative: str,
+) -> Number | None:
+    """Why a denominator of this size per token cannot be divided by; None where it can.
+
+    Args:
+        size: The denominator per token, in its own unit.
+        denominator: One sum per document, on any scale.
+        tokens: One entry per document.
+        what: Its name.
+        level: Of its interval.
+        if_negative: What a negative one tells.
+    """
+    if size.value is None:
+        return Number(value=None, unit=SHARE, refused=size.refused)
+    if few := too_few(tokens):
+        return Number(value=None, unit=SHARE, refused=few)
+    assert size.low is not None and size.high is not None
+    stated = f"the denominator ({what}) is {written(size)} {size.unit}"
+    if size.high < 0:
+        return Number(value=None, unit=SHARE, refused=f"{stated}: {if_negative}")
+    if size.low > 0 and divides(denominator, tokens, level):
+        return None
+    if size.low > 0:
+        # How many tokens tails would take cannot be told from documents that hardly show them.
+        refused = f"{stated}, {_tails(denominator, tokens)}"
+        return Number(value=None, unit=SHARE, refused=refused)
+    needed = tokens_needed(denominator, tokens, level)
+    refused = f"{stated}, within noise of zero"
+    return Number(value=None, unit=SHARE, refused=refused, tokens_needed=needed)
+
+
+def hidden_tail(size: Number, denominator: np.ndarray, tokens: np.ndarray, what: str) -> str:
+    """Why a denominator of few documents, though told from 0, is not believed; nothing where it is.
+
+    Args:
+        size: The denominator per token, in its own unit. A share has no tail far below 0.
+        denominator: One sum per document.
+        tokens: One entry per document.
+        what: Its name.
+    """
+    some = tokens > 0
+    (_, (sums,)), (_, (sizes,)) = scaled(denominator[some]), scaled(tokens[some])
+    if size.unit == SHARE or not hides_tail(sums, sizes):
+        return ""
+    least = (sums / sizes).min() / (sums.sum() / sizes.sum())
+    return (
+        f"the denominator ({what}) is {written(size)} {size.unit}, but in {sums.size} documents, the least "
+        f"of them at {least:.0%} of the mean, a tail below zero need not show: it takes {SHOWN} documents, "
+        "or none so near to zero"
+    ).replace(" -", " −")
+
+
+def _tails(denominator: np.ndarray, tokens: np.ndarray) -> str:
+    """Why a denominator that is not within noise of zero still cannot be divided by."""
+    count = np.count_nonzero(tokens)
+    _, (sums,) = scaled(denominator)
+    largest = np.abs(sums).max() / sums.sum()
+    return (
+        f"too little above zero for documents so few or so unequal (the largest of {count} "
+        f"counts for {largest:.0%} of it): no interval of a ratio would hold"
+    )
+
+
+def too_wide(
+    found: Number, numerator: np.ndarray, denominator: np.ndarray, tokens: np.ndarray, level: float
+) -> str:
+    """Why a ratio whose interval says nothing is not given.
+
+    Args:
+        found: The ratio with its interval.
+        numerator: One sum per document.
+        denominator: One sum per document.
+        tokens: One entry per document.
+        level: Of the interval.
+    """
+    count = int(np.count_nonzero(tokens))
+    assert found.value is not None and found.low is not None and found.high is not None
+    enough = _enough(found.value, (numerator, denominator, tokens), level)
+    spec = ",.0f" if max(-found.low, found.high) < LONG else ".1e"
+    stated = written(found, scale=100, spec=spec, mark="%")
+    return (
+        f"from {count} documents it would be {stated}, which says nothing (an end is over {reach(count):g} times "
+        f"as far away as it is large, or as 100%); {enough}"
+    )
+
+
+def _enough(value: float, columns: tuple[np.ndarray, ...], level: float) -> str:
+    """How many documents like these would give an interval that says something."""
+    count = int(np.count_nonzero(columns[-1]))
+    times = 2
+    while (many := times * count) <= MOST_TRIED:
+        top, bottom, sizes = (np.tile(column, times) for column in columns)
+        if divides(bottom, sizes, level) and not says_nothing(
+            value, *of_ratio(top, bottom, sizes, level), count
+        ):
+            return f"about {many} documents like these would do"
+        times *= 2
+    return f"not even {many // 2:,} documents like these would do"
+
+
+def standard_error(total: np.ndarray, tokens: np.ndarray) -> float:
+    """Linearised standard error of sum(total) / sum(tokens), documents drawn independently."""
+    n = np.count_nonzero(tokens)
+    (up, (total,)), (down, (tokens,)) = scaled(total), scaled(tokens)
+    mean = total.sum() / tokens.sum()
+    spread = ((total - mean * tokens) ** 2).sum() * n / (n - 1)
+    return math.ldexp(float(math.sqrt(spread) / tokens.sum()), up - down)
+
+
+def tokens_needed(total: np.ndarray, tokens: np.ndarray, level: float) -> int | None:
+    """Tokens for a mean to be told from 0 with `POWER`, rounded up to two digits; None at mean 0.
+
+    tokens · ((z_level + z_power) · se / |mean|)², where se is the linearised standard error of a
+    ratio of sums over documents. The present mean and spread are taken at their word, so this is
+    an order of magnitude, not a promise, and where tails stand in the way it is least of all.
+    """
+    _, (total,) = scaled(total)
+    mean = abs(total.sum() / tokens.sum())
+    if mean == 0:
+        return None
+    error = standard_error(total, tokens)
+    reach = float(ndtri(1 - (1 - level) / 2) + ndtri(POWER))
+    needed = float(tokens.sum() * (reach * error / mean) ** 2)
+    if needed > MOST_TOKENS:
+        return None
+    # A skewed denominator can be refused although the formula says that there are enough.
+    whole = max(math.ceil(needed), math.ceil(tokens.sum()))
+    step: int = 10 ** max(len(str(whole)) - 2, 0)
+    rounded: int = -(-whole // step) * step
+    return rounded

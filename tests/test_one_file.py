@@ -1,0 +1,255 @@
+"""One new file is enough: of each kind one is dropped into a copy of the package, and no other touched.
+
+It is then found by name in Python and on the command line, and under the laws of its kind.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+FILES = {
+    "ablations/halved.py": '''
+"""Half of the mean."""
+from dataclasses import dataclass
+from unexplained.ablations import ABLATIONS, Fill
+from unexplained.ablations.mean import mean_of
+from unexplained.evaluate.conditions import tensor_digest
+from unexplained.hashing import digest
+from unexplained.subject import Edit
+
+@dataclass(frozen=True)
+class Halved:
+    """Half of the mean, at every position."""
+    says: str = "half of the mean"
+    fits_on: str = "fit"
+
+    def fit(self, activations, sites, seed):
+        means = [mean_of(activations, site) / 2 for site in sites]
+        edits = tuple(Edit(s, lambda local, m=m: m.expand_as(local.value))
+                      for s, m in zip(sites, means))
+        mark = digest("halved", *map(str, sites), tensor_digest(means))
+        return Fill("dummy_halved", edits, mark, 1, fitted_on=activations.model)
+
+ABLATIONS.add("dummy_halved", Halved())
+''',
+    "donors/dummy_last.py": '''
+"""The last in the alphabet of those that are long enough."""
+from dataclasses import dataclass
+from unexplained.donors import DONORS, require_nothing
+from unexplained.errors import TextError
+
+@dataclass(frozen=True)
+class Last:
+    says: str = "the last document"
+    fingerprint: str = "last"
+
+    def of(self, document, length, there, seed):
+        fit = sorted(d for d, size in there.items() if size >= length and d != document)
+        if not fit:
+            raise TextError(f"A donor for {document}", "there is none")
+        return fit[-1]
+
+def make(text, about):
+    require_nothing("dummy_last", about)
+    return Last()
+
+DONORS.add("dummy_last", make)
+''',
+    "explanations/library/dummy_rule.py": '''
+"""A rule."""
+from unexplained.explanations import patterns
+from unexplained.explanations.library import LIBRARY
+from unexplained.explanations.protocol import View, explanation
+
+@explanation(gives="pattern", reads=["tokens"])
+def dummy_rule(view: View):
+    """Attend evenly to every position just after an earlier occurrence of the current token."""
+    return patterns.evenly(patterns.after_earlier_occurrence(view.tokens))
+
+LIBRARY.add("dummy_rule", dummy_rule)
+''',
+    "explanations/library/dummy_part.py": '''
+"""A stand-in that is no rule: a share of the value about its mean."""
+from dataclasses import dataclass
+from unexplained.explanations.library.projection import Projection
+from unexplained.explanations.stand_in import STAND_INS
+
+@dataclass(frozen=True)
+class Part(Projection):
+    """As a projection, under a name of its own."""
+
+def make(about):
+    return Part(int(about or 2), own_name=f"dummy part of {about or 2}")
+
+STAND_INS.add("dummy_part", make)
+''',
+    "testbeds/dummy_bed.py": '''
+"""`dummy_bed`: strict induction once more."""
+from unexplained.testbeds.planted import register
+from unexplained.testbeds.strict_induction import strict_induction
+
+@register
+def dummy_bed():
+    """As it is there."""
+    return strict_induction()
+''',
+    "text/behaviours/dummy_turns.py": '''
+"""Dummy turns: which word followed the other one before.
+
+Of testbeds' words.
+"""
+from itertools import permutations
+from unexplained.text.behaviours import Orbit, Variable, exchange, side
+
+VARIABLES = (
+    Variable("cue", "cue", stratum=True),
+    Variable("followed by", "one", "the answer"),
+)
+
+def orbits():
+    """Orbits of two words."""
+    for cue, a, b in list(permutations(range(1, 49), 3))[::50]:
+        yield exchange(*(
+            side(VARIABLES, "{cue} {one} t9 {cue}", f" t{x}", {"cue": f"t{cue}", "followed by": f"t{x}"})
+            for x in (a, b)
+        ))
+''',
+    "text/corpora/dummy_words.py": '''
+"""Random words of the model's own, again and again."""
+import numpy as np
+from unexplained.text.document import Block
+from unexplained.text.draw import Parts
+
+def parts(request):
+    """Blocks of ordinary tokens."""
+    known = request.tokens.ordinary
+    def make(part, i):
+        ids = np.random.default_rng([request.seed, part, i]).choice(known, 24).astype(np.int32)
+        ids[0] = 0
+        return Block(f"{part} {i}", "dummy_words", ids)
+    fit = tuple(make(1, i) for i in range(request.fit_documents))
+    return Parts(eval=tuple(make(0, i) for i in range(request.documents)), fit=fit,
+                 pool=lambda: iter([block.tokens for block in fit]), pool_fingerprint="dummy")
+''',
+}  # fmt: skip
+
+RUN = """
+import sys
+from pathlib import Path
+import unexplained as ux
+from typer.testing import CliRunner
+from unexplained.cli.app import app
+from unexplained.ablations.resample import Resample
+from unexplained.donors import donors_for
+from unexplained.evaluate import evaluate, observe
+from unexplained.evaluate.conditions import modules_of
+
+out = Path(sys.argv[1])
+subject = ux.load("testbed:dummy_bed")
+text = ux.text("dummy_words", subject, documents=6, fit_documents=6)
+assert len(text.eval) == 6
+assert len(ux.pairs("dummy_turns", subject, pairs=8, fit_pairs=4).eval) == 8
+(site,) = subject.sites("L1.mlp")
+seen = observe(subject, text, [site])
+fill = Resample(donors_for(text, "dummy_last")).fit(seen, [site], 0).condition()
+assert "unexplained.donors.dummy_last" in modules_of(fill)
+evaluate(subject, text, [fill])
+
+def command(*words):
+    more = ["--report", str(out / "r.html"), "--record", str(out / "r.json")]
+    done = CliRunner().invoke(app, [*words, *(more if words[0] in ("assay", "sweep") else [])])
+    assert done.exit_code == 0, (words, done.output, done.exception)
+    return done.output
+
+size = ["--documents", "16", "--fit-documents", "16"]
+command("assay", "testbed:dummy_bed", "--heads", "L1.H0", "--text", "testbed:dummy_bed",
+        "--explanation", "dummy_rule", "--explanation", "dummy_part:3", *size, "--singles", "0",
+        "--no-twin")
+record = ux.load_record(out / "r.json")
+names = {row.name for row in record.texts[0].rows}
+assert {"dummy rule", "dummy part of 3", "dummy_halved"} <= names, names
+command("sweep", "testbed:dummy_bed", "L1.H*", "--text", "dummy_words", "--ablation", "dummy_halved", *size)
+command("sweep", "testbed:dummy_bed", "L1.H*", "--text", "dummy_turns", "--documents", "12", "--no-gate")
+assert "dummy_words" in command("texts")
+assert "dummy_turns" in command("behaviours")
+listed = command("explanations")
+assert "dummy_rule" in listed and "dummy_part" in listed
+print("all found")
+"""
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the package and of its tests with one more file of each kind."""
+    folder = tmp_path_factory.mktemp("copy")
+    for name in ("src", "tests"):
+        leave = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, folder / name, ignore=leave)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    for name, source in FILES.items():
+        place = folder / "src" / "unexplained" / name
+        assert not place.exists() and place.parent.is_dir()
+        place.write_text(source.lstrip())
+    return folder
+
+
+def python(copy: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PYTHONPATH": str(copy / "src"), "UNEXPLAINED_CACHE": str(copy / "cache")}
+    return subprocess.run(
+        [sys.executable, *words], cwd=copy, env=os.environ | environment,
+        capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def test_a_file_of_each_kind_is_found_by_name_in_python_and_on_the_command_line(copy: Path) -> None:
+    (copy / "run.py").write_text(RUN)
+    done = python(copy, "run.py", str(copy))
+    assert "all found" in done.stdout, done.stdout[-2000:] + done.stderr[-4000:]
+
+
+LAWS = {
+    "test_ablations.py": "dummy_halved",
+    "test_donors.py": "dummy_last",
+    "test_stand_ins.py": "dummy_rule or dummy_part",
+    "test_testbeds.py": "dummy_bed",
+    "test_variables.py": "dummy_turns",
+}
+
+
+def test_a_file_of_each_kind_is_under_the_laws_of_its_kind(copy: Path) -> None:
+    chosen = " or ".join(LAWS.values())
+    files = [f"tests/{name}" for name in LAWS]
+    options = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-rA", "-k", chosen]
+    done = python(copy, *options, *files)
+    assert done.returncode == 0, done.stdout[-4000:]
+    for name, words in LAWS.items():
+        for word in words.split(" or "):
+            assert any(line.startswith(f"PASSED tests/{name}") and word in line
+                       for line in done.stdout.splitlines()), (name, word)  # fmt: skip
+
+
+def test_a_file_that_breaks_a_law_is_caught(copy: Path) -> None:
+    """A testbed whose decoy is the truth, and donors that give too little."""
+    bed = copy / "src" / "unexplained" / "testbeds" / "dummy_bed.py"
+    donors = copy / "src" / "unexplained" / "donors" / "dummy_last.py"
+    before = bed.read_text(), donors.read_text()
+    try:
+        bed.write_text(before[0].replace("return strict_induction()", "from dataclasses import replace\n"
+                       '    return replace(strict_induction(), decoys=("strict_induction",))'))  # fmt: skip
+        donors.write_text(before[1].replace("size >= length", "size >= 0"))
+        done = python(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "dummy",
+                      "tests/test_testbeds.py", "tests/test_donors.py")  # fmt: skip
+    finally:
+        bed.write_text(before[0])
+        donors.write_text(before[1])
+    failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
+    assert any("dummy_bed" in line for line in failed), done.stdout[-2000:]
+    assert any("dummy_last" in line for line in failed), done.stdout[-2000:]

@@ -1,0 +1,78 @@
+"""No sentence is broken by a refusal in its middle, whatever of a record is refused."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from test_report_circuit import record as circuit  # noqa: F401  (a fixture)
+from test_report_sweep import record as swept  # noqa: F401
+
+from sample_gap import sample_gap
+from sample_record import sample_record
+from sample_rewrite import sample_rewrite, sample_sizes
+from sample_tasks import sample_tasks
+from unexplained.record import CircuitRecord, Number, SweepRecord
+from unexplained.record.bars import OverRuns
+from unexplained.report.terminal import text_table
+
+WHY = "noise"
+BROKEN = re.compile(
+    r"(?:\b(?:in|on|of|gains|back|by|to) refused\b(?! [\[(]))"
+    r"|(?:refused (?:of|nats|bits|pairs|points|tokens|the|where|and|at|FLOPs)\b)"
+    r"|refused(?: for all)?[:,] *(?:$|\n|\.)"
+)
+"""What a number stood in before it was refused; a refusal without a reason."""
+
+
+def all_refused(thing: Any) -> Any:
+    """A record of which every number is refused."""
+    if isinstance(thing, Number):
+        return Number(value=None, unit=thing.unit, refused=WHY)
+    if isinstance(thing, BaseModel):
+        fields = type(thing).model_fields
+        return thing.model_copy(update={k: all_refused(getattr(thing, k)) for k in fields})
+    if isinstance(thing, dict):
+        return {key: all_refused(value) for key, value in thing.items()}
+    return type(thing)(map(all_refused, thing)) if isinstance(thing, tuple | list) else thing
+
+
+def gap_over_runs() -> Any:
+    record = sample_gap()
+    one = Number(value=0.3, low=0.2, high=0.4, unit="share")
+    runs = OverRuns(pairs=(("a", "b"),) * 3, gap=one, worse=one, factor=one, effective=one)
+    return record.model_copy(update={"runs": runs})
+
+
+def whole(table: str) -> None:
+    """Assert that no sentence of a printed record is broken."""
+    # One line: sentences wrap anywhere. Tables' cells hold `refused [1]` and nothing else.
+    said = " ".join(table.split())
+    assert "refused" in said
+    assert not (found := BROKEN.search(said)), said[found.start() - 60 : found.end() + 30]
+
+
+@pytest.mark.parametrize(
+    "make", [sample_record, sample_gap, gap_over_runs, sample_rewrite, sample_sizes, sample_tasks]
+)
+def test_a_record_of_which_all_is_refused_has_no_broken_sentence(make: Any) -> None:
+    whole(text_table(all_refused(make())))
+
+
+def test_of_circuits_and_sweeps_neither(circuit: CircuitRecord, swept: SweepRecord) -> None:  # noqa: F811
+    for record in (circuit, swept):
+        whole(text_table(all_refused(record)))
+
+
+def test_the_search_for_broken_sentences_can_fail() -> None:
+    for broken in (
+        "prefers the answer in refused of pairs",
+        "The intact model is right on refused of the tokens.",
+        "it gains refused nats per token",
+        "Between rungs: refused for all, ",
+        "What circuits keep is refused: .",
+    ):
+        assert BROKEN.search(broken), broken
+    assert not BROKEN.search("mean refused [1], rung-1 refused [2]: refused for all, noise")
