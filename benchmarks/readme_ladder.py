@@ -173,17 +173,17 @@ def _curves(record: Record, scale: str) -> str:
         known = f"off-{form}" in facts
         return f", foretells a rung from the others to {fact(f'off-{form}')}" if known else ""
 
+    unit = f" {picture.unit}" * (record[f"{scale}/law/floor/is"].value is not None)
     by_law = (
-        f"{facts['floor'].note}: E {fact('floor')} {picture.unit}, α {fact('exponent')}"
-        f"{foretold('law')}"
+        f"{facts['floor'].note}: E {fact('floor')}{unit}, α {fact('exponent')}{foretold('law')}"
     )
     fitted = f"fitted from {fact('range')}; scatter about the curve {fact('scatter')}"
     if "bends" not in facts:
         return f"{by_law}; {fitted}"
     bend = (
-        f"exponent {fact('bend-exponent')} at {fact('middle')} FLOPs, second order {fact('bends')}"
+        f"exponent at {fact('middle')} FLOPs {fact('bend-exponent')}, second order {fact('bends')}"
         if "middle" in facts
-        else f"α {fact('bend-exponent')}, C₀ {fact('bends')} FLOPs"
+        else f"α {fact('bend-exponent')}, C₀ {fmt.compute(record[f'{scale}/law/bends/is'])} FLOPs"
     )
     by_bend = f"{facts['bend-exponent'].note}: {bend}{foretold('bend')}"
     chosen, other = (by_bend, by_law) if picture.chosen == "bend" else (by_law, by_bend)

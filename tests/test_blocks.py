@@ -262,7 +262,7 @@ def test_a_record_read_again_is_the_same(record: Record, tmp_path: Any) -> None:
 def test_pictures_point_at_numbers_and_show_no_others(record: Record) -> None:
     given = drawn(record)
     pen = Pen(given)
-    for above, block in walk(given.blocks):
+    for above, block in walk(given.record.blocks):
         if block.block == "chart":
             assert pen.plot(block, above) is not None or all(
                 None in [given.at(above, end).value for end in (p.x, p.y) if isinstance(end, str)]

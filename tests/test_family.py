@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 import unexplained as ux
 from drawing import text_table, write_report
 from tiny import _LLAMA
-from unexplained import Member, family
-from unexplained.assays.family import BITS
+from unexplained import Member
+from unexplained.assays.family import BITS, family
 from unexplained.errors import CurveError, MeasurementError, TextError
 from unexplained.record import load_record
 from unexplained.stats import Settings, mean_per_token
@@ -262,8 +262,7 @@ def test_bad_input_is_refused(prose: str) -> None:
 
 
 def test_the_command_line_reads_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from unexplained.cli.curve import _named
-
+    from unexplained.assays.family import _named
     from unexplained.cli.app import app
 
     assert _named("a=b=1e20") == ("a=b", 1e20)
@@ -273,7 +272,7 @@ def test_the_command_line_reads_computes(tmp_path: Path, monkeypatch: pytest.Mon
         with pytest.raises(CurveError, match=said):
             _named(wrong)
     monkeypatch.setenv("COLUMNS", "120")
-    asked = ["bars", "curve", "rung-1", "rung-2", "rung-3", "--text", "pydocs", "--documents", "6",
+    asked = ["family", "rung-1", "rung-2", "rung-3", "--text", "pydocs", "--documents", "6",
              "--characters", "300", "--report", str(tmp_path / "c.html"), "--record",
              str(tmp_path / "c.json"), "--place", "attention-2"]  # fmt: skip
     done = CliRunner().invoke(app, asked)

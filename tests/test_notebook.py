@@ -9,7 +9,6 @@ import pytest
 from drawing import notebook_html
 from sample_blocks import SAMPLES
 from sample_record import sample_record
-from sample_tasks import sample_tasks
 from test_blocks import distinct, styles, with_numbers
 from test_report import PAYLOAD, Elements, assert_harmless, words_of
 from unexplained.record import Number, Record
@@ -80,7 +79,3 @@ def test_a_failed_control_and_a_hostile_name_are_shown_as_words() -> None:
     assert "1 of 4 controls failed: shuffled tokens (webmix)" in words_of(fragment)
     good = tuple(check for check in record.checks if check.holds)
     assert "✗" not in notebook_html(record.model_copy(update={"checks": good}))
-
-
-def test_records_that_have_no_blocks_yet_are_text() -> None:
-    assert notebook_html(sample_tasks()).startswith("<pre>")

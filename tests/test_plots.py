@@ -38,7 +38,7 @@ def share(value: float | None, low: float | None = None, high: float | None = No
 def test_the_curve_of_a_gap_stands_where_its_shares_put_it() -> None:
     given = drawn(SAMPLES["gap"]())
     pen = Pen(given)
-    above, block = next((a, b) for a, b in walk(given.blocks) if isinstance(b, Chart))
+    above, block = next((a, b) for a, b in walk(given.record.blocks) if isinstance(b, Chart))
     plot = pen.plot(block, above)
     assert plot is not None
     # From 0 (a line of reference) to 1.82, the own order's highest, and 5% of that above.

@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from test_report_circuit import record as circuit  # noqa: F401  (a fixture)
-from test_report_sweep import record as swept  # noqa: F401
 
+from drawing import text_table
+from sample_circuit import sample_small_circuit
+from sample_family import sample_family
 from sample_gap import sample_gap
 from sample_record import sample_record
 from sample_rewrite import sample_rewrite, sample_sizes
+from sample_sweep import sample_sweep, sample_sweep_of_pairs
 from sample_tasks import sample_tasks
-from unexplained.record import CircuitRecord, Number, SweepRecord
+from unexplained.record import Number
 from unexplained.record.bars import OverRuns
-from unexplained.report.terminal import text_table
 
 WHY = "noise"
 BROKEN = re.compile(
@@ -40,10 +41,9 @@ def all_refused(thing: Any) -> Any:
 
 
 def gap_over_runs() -> Any:
-    record = sample_gap()
     one = Number(value=0.3, low=0.2, high=0.4, unit="share")
     runs = OverRuns(pairs=(("a", "b"),) * 3, gap=one, worse=one, factor=one, effective=one)
-    return record.model_copy(update={"runs": runs})
+    return sample_gap(runs)
 
 
 def whole(table: str) -> None:
@@ -55,15 +55,22 @@ def whole(table: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [sample_record, sample_gap, gap_over_runs, sample_rewrite, sample_sizes, sample_tasks]
+    "make",
+    [
+        sample_record,
+        sample_gap,
+        gap_over_runs,
+        sample_rewrite,
+        sample_sizes,
+        sample_tasks,
+        sample_small_circuit,
+        sample_sweep,
+        sample_sweep_of_pairs,
+        sample_family,
+    ],
 )
 def test_a_record_of_which_all_is_refused_has_no_broken_sentence(make: Any) -> None:
-    whole(text_table(all_refused(make())))
-
-
-def test_of_circuits_and_sweeps_neither(circuit: CircuitRecord, swept: SweepRecord) -> None:  # noqa: F811
-    for record in (circuit, swept):
-        whole(text_table(all_refused(record)))
+    whole(text_table(all_refused(make()), full=True))
 
 
 def test_the_search_for_broken_sentences_can_fail() -> None:

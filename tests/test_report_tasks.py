@@ -160,7 +160,9 @@ def test_the_level_lines_are_the_model_the_reference_and_the_ablation(record: Ta
     plot = panel(alone, "webmix")
     assert plot is not None and [one.first for one in plot.margin] == ["model", "ablated"]
     assert "Gap score" in words_of(render(record)) and "Gap score" not in words_of(render(alone))
-    assert not any(isinstance(b, Chart) and not b.small for _, b in walk(drawn(alone).blocks))
+    assert not any(
+        isinstance(b, Chart) and not b.small for _, b in walk(drawn(alone).record.blocks)
+    )
 
 
 # The tables

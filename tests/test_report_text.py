@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from drawing import markdown, render, text_table
+from drawing import markdown, render, shown, text_table
 from sample_record import sample_record
 from sample_rows import nats, refused, share
 from unexplained.record import AssayRecord, Number
@@ -26,7 +26,6 @@ MODULES = (
     "glossary",
     "markdown",
     "page",
-    "tables",
     "terminal",
     "visible",
 )
@@ -100,10 +99,10 @@ def test_a_written_number_is_within_a_tenth_of_its_interval_of_the_true_one(
 
 @given(st.text())
 def test_visible_text_has_no_controls_and_no_reordering(text: str) -> None:
-    for shown in (visible.prose(text), visible.token(text), visible.line(text)):
-        bad = {c for c in shown if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"}
+    for seen in (visible.prose(text), visible.token(text), visible.line(text)):
+        bad = {c for c in seen if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t"}
         assert not bad
-        assert REORDERING.isdisjoint(shown)
+        assert REORDERING.isdisjoint(seen)
     assert visible.token(text)
     assert not set("\n\t\r") & set(visible.token(text))
 
@@ -132,9 +131,9 @@ def test_the_terminal_shows_colour_only_where_it_is_asked_to(record: AssayRecord
     console = Console(
         file=out, force_terminal=True, color_system="standard", width=100, _environ={}
     )
-    print_record(record, console)
+    print_record(shown(record), console)
     assert "\x1b[" in out.getvalue()
-    assert str(record) == text_table(record)
+    assert str(shown(record)) == text_table(record)
 
 
 def test_every_table_in_markdown_has_the_same_cells_in_every_line(record: AssayRecord) -> None:

@@ -174,7 +174,7 @@ def test_a_chart_whose_every_fraction_is_refused_turns_to_another_scale(
 
 
 def forest_of(record: AssayRecord, section: str) -> Forest:
-    found = walk(drawn(record).blocks)
+    found = walk(drawn(record).record.blocks)
     (forest,) = [b for above, b in found if isinstance(b, Forest) and above == section]
     return forest
 
@@ -205,6 +205,6 @@ def test_denominators_stand_over_the_shares_of_strata_and_are_not_shaded(
     rows = table[table.index("<tbody>") : table.index("</tbody>")].split("</tr>")
     assert "19,204" in rows[0] and "damage" in rows[1] and "0.0612" in rows[1]
     assert 'class="h' not in rows[0] + rows[1] and 'class="h7"' in rows[2]
-    for above, block in walk(drawn(record).blocks):
+    for above, block in walk(drawn(record).record.blocks):
         if isinstance(block, Table) and above == "text-1/strata" and block.shaded:
             assert block.folded == (block.key != "recurrence")

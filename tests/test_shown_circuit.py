@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -11,11 +10,10 @@ from drawing import drawn, render, text_table
 from sample_circuit import EDGES, UNIT, WITHIN, curve, sample_circuit
 from sample_record import sample_record
 from test_report import PAYLOAD, assert_harmless, swap_texts, words_of
-from unexplained.record import CircuitRecord, load_record
+from unexplained.record import CircuitRecord
 from unexplained.record.blocks import Chart, Forest, Table, walk
 from unexplained.report import glossary, plots
 from unexplained.report.pen import Pen
-from unexplained.study.instrument import as_record
 from walked import all_different, numbers_in
 
 
@@ -26,7 +24,7 @@ def record() -> CircuitRecord:
 
 def placed(record: CircuitRecord) -> plots.Plot | None:
     given = drawn(record)
-    above, chart = next((a, b) for a, b in walk(given.blocks) if isinstance(b, Chart))
+    above, chart = next((a, b) for a, b in walk(given.record.blocks) if isinstance(b, Chart))
     return Pen(given).plot(chart, above)
 
 
@@ -167,7 +165,7 @@ def test_what_there_is_none_of_is_not_written_as_a_number(record: CircuitRecord)
     nothing = curve("eap", (0.0,) * 6, knee=None, knee_by_value=None, area=None, distance=None)
     alone = record.model_copy(update={"curves": (nothing,), "twin": None})
     _, table = next(
-        (a, b) for a, b in walk(drawn(alone).blocks) if getattr(b, "key", "") == "orders"
+        (a, b) for a, b in walk(drawn(alone).record.blocks) if getattr(b, "key", "") == "orders"
     )
     assert isinstance(table, Table)
     cells = dict(zip((c.key for c in table.columns), table.rows[0].cells, strict=True))
@@ -179,7 +177,9 @@ def test_what_there_is_none_of_is_not_written_as_a_number(record: CircuitRecord)
 
 def test_edges_near_zero_are_said_to_be_so(record: CircuitRecord) -> None:
     forest = next(
-        b for _, b in walk(drawn(record).blocks) if isinstance(b, Forest) and b.key == "forest"
+        b
+        for _, b in walk(drawn(record).record.blocks)
+        if isinstance(b, Forest) and b.key == "forest"
     )
     # 0.21 is 1.5 standard errors of 0.14; 0.4021 is 2.7 of 0.15.
     assert [track.role for track in forest.tracks] == ["ablation", "ablation", "baseline"]
@@ -219,11 +219,3 @@ def test_a_name_of_an_order_may_be_a_path(record: CircuitRecord) -> None:
     given = curve("scores/mine.json", (0.1,) * 6)
     numbers = drawn(record.model_copy(update={"curves": (given,)})).numbers
     assert numbers["sizes/kept/1000/scores:mine.json"].value == 0.1
-
-
-def test_a_circuit_record_is_read_back(record: CircuitRecord, tmp_path: Path) -> None:
-    whole = as_record(record)
-    path = whole.save(tmp_path / "circuit.json")
-    assert load_record(path) == whole
-    assert render(load_record(path)) == render(record)
-    assert whole.report(tmp_path / "circuit.html").read_text(encoding="utf-8") == render(record)

@@ -22,7 +22,7 @@ def record() -> SweepRecord:
 
 
 def block(record: SweepRecord, key: str) -> tuple[str, Block]:
-    found = [(a, b) for a, b in walk(drawn(record).blocks) if getattr(b, "key", "") == key]
+    found = [(a, b) for a, b in walk(drawn(record).record.blocks) if getattr(b, "key", "") == key]
     assert len(found) == 1
     return found[0]
 
@@ -59,7 +59,7 @@ def test_every_number_of_a_sweep_has_the_id_that_its_component_gives_it(
         assert numbers[f"alone/effects/{one.site}/change"] == one.change
         assert numbers[f"alone/effects/{one.site}/kl"] == one.kl
         assert numbers[f"alone/effects/{one.site}/twin"] == record.on_twin(one.site)
-        assert cell(record, one.site, "q") == one.q
+        assert cell(record, one.site, "q") == f"{one.q:.2g}"
     for one, other in zip(record.twin.effects, record.effects, strict=True):
         assert numbers[f"alone/more/{other.site}/twin-kl"] == one.kl
     assert numbers["together/joints/strongest-2/interaction"] == record.joints[0].interaction
@@ -95,7 +95,7 @@ def test_the_grid_is_by_layer_and_head_and_its_shades_by_size(record: SweepRecor
         update={"effects": tuple(effect(f"L0.N{i}", 0.1, 1) for i in range(100))}
     )
     assert not any(
-        isinstance(one, Grid) and one.key == "grid" for _, one in walk(drawn(neurons).blocks)
+        isinstance(one, Grid) and one.key == "grid" for _, one in walk(drawn(neurons).record.blocks)
     )
     assert "Every head" not in words_of(render(neurons))
 
@@ -187,7 +187,10 @@ def test_pairs_show_their_gate_their_shares_and_their_ranks() -> None:
 
 
 def test_a_sweep_of_pairs_counts_pairs_and_its_intervals_are_over_orbits() -> None:
-    assert (drawn(sample_sweep()).needed, drawn(sample_sweep()).units) == ("tokens", "documents")
+    assert (drawn(sample_sweep()).record.needed, drawn(sample_sweep()).record.units) == (
+        "tokens",
+        "documents",
+    )
     pairs = sample_sweep_of_pairs()
-    assert (drawn(pairs).needed, drawn(pairs).units) == ("pairs", "orbits")
+    assert (drawn(pairs).record.needed, drawn(pairs).record.units) == ("pairs", "orbits")
     assert "Other orbits of pairs" not in render(pairs)

@@ -79,7 +79,7 @@ def everyone(scale: Scale) -> tuple[Explained, ...]:
 def kinds(scale: Scale) -> tuple[tuple[ShareKind, str, str], ...]:
     """The kinds of share that a scale has: older ones know none by a bend, families none at all."""
     found = {kind for one in everyone(scale) for kind in one.shares}
-    return tuple(entry for entry in SHARES if entry[0] in found)
+    return tuple(e for e in SHARES if found and (e[0] != "bend" or e[0] in found))
 
 
 def note(one: Explained, scale: Scale) -> str:

@@ -46,7 +46,7 @@ class Printer:
             self._say(f"[{note}] {reason}", "dim")
         if self.left_out:
             tables = "table" + "s" * (self.left_out > 1)
-            self._say(f"{self.left_out} more {tables}: on the page, or by report --full.", "dim")
+            self._say(f"{self.left_out} more {tables}: on the page, or with --full.", "dim")
 
     def blocks(self, blocks: Iterable[Block]) -> None:
         """Print blocks in order; pictures are drawn on the page alone, from the same tables."""
