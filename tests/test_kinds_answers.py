@@ -90,6 +90,16 @@ def test_what_is_no_json_of_ours_is_said_to_be_none(name: str, reader: str, tmp_
     assert "some.json" in str(refusal(lambda: READERS[reader](path)))
 
 
+@pytest.mark.parametrize("version", [1, 3, True, "2", None])
+def test_a_record_of_before_is_refused_by_its_format(version: object, tmp_path: Path) -> None:
+    path = tmp_path / "old.json"
+    record = json.loads(shown(sample_record()).to_json())
+    path.write_text(json.dumps(record | {"format": version}))
+    error = refusal(lambda: load_record(path))
+    assert f"its format is {version!r} and this version reads format 2" in error.found
+    assert "version that wrote it" in error.do and "measure again" in error.do
+
+
 NO_FILE: dict[str, Callable[[Path], object]] = {
     "nothing there": lambda path: None,
     "a folder": lambda path: path.mkdir(),
@@ -312,7 +322,7 @@ def test_markup_is_written_as_it_is(markup: str) -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_record_of_hostile_words_is_printed_harmlessly(name: str) -> None:
     hostile = HOSTILE[name]
-    record = sample_record().model_copy(
+    record = shown(sample_record()).model_copy(
         update={
             "title": hostile,
             "verdict": hostile,

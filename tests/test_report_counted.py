@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import unexplained as ux
-from drawing import markdown, notebook_html, render, text_table
+from drawing import markdown, notebook_html, render, shown, text_table
 from sample_compute import bars
 from sample_record import sample_record
 from sample_rewrite import sample_rewrite
@@ -16,6 +16,7 @@ from unexplained.assays.rewrite import _verdict
 from unexplained.assays.verdict import cruxes_of
 from unexplained.explanations.program import fit_program
 from unexplained.record import AssayRecord, Counted
+from unexplained.record.blocks import Table, walk
 from unexplained.record.tables import counted
 from unexplained.testbeds.texts import repeated
 from unexplained.text.ngrams import NAMES
@@ -82,6 +83,14 @@ def test_what_is_measured_on_fewer_documents_says_on_how_many() -> None:
         changed = text.model_copy(update={"rows": (row,), "singles": (row,)})
         words = f"on 1 of {text.documents:,} documents"
         whole = record.model_copy(update={"texts": (changed,)})
+        for part in ("recovered", "singles"):
+            block = dict(
+                (above, block)
+                for above, block in walk(shown(whole).blocks)
+                if isinstance(block, Table) and block.key == "more"
+            )[f"text-1/{part}"]
+            assert ("documents" in [c.key for c in block.columns]) is said
+            assert block.rows[0].cells[-1] == 1 or not said
         # A terminal's cells are folded: the words are looked for one by one.
         assert all(word in text_table(whole) for word in words.split()) or not said
         assert ("on 1 of" in in_a_line(text_table(whole))) is said
