@@ -122,6 +122,12 @@ def orbits():
             for x in (a, b)
         ))
 ''',
+    "subject/families/dummy_llama.py": '''
+"""A Llama under a name of its own."""
+from unexplained.subject.families import FAMILIES, Family
+
+FAMILIES.add("dummy_llama", Family("dummy_llama"))
+''',
     "text/corpora/dummy_words.py": '''
 """Random words of the model's own, again and again."""
 import numpy as np
@@ -174,10 +180,16 @@ command("assay", "testbed:dummy_bed", "--heads", "L1.H0", "--text", "testbed:dum
         "--explanation", "dummy_rule", "--explanation", "dummy_part:3", *size, "--singles", "0",
         "--no-twin")
 record = ux.load_record(out / "r.json")
-names = {row.name for row in record.texts[0].rows}
+names = {where.split("/")[-2] for where, _ in record.numbers()}
 assert {"dummy rule", "dummy part of 3", "dummy_halved"} <= names, names
 command("sweep", "testbed:dummy_bed", "L1.H*", "--text", "dummy_words", "--ablation", "dummy_halved", *size)
 command("sweep", "testbed:dummy_bed", "L1.H*", "--text", "dummy_turns", "--documents", "12", "--no-gate")
+from transformers import LlamaConfig, LlamaForCausalLM
+from unexplained.subject.families import family_of
+model = LlamaForCausalLM(LlamaConfig(hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+                                     num_attention_heads=2, vocab_size=16))
+model.config.model_type = "dummy_llama"
+assert family_of(model).name == "dummy_llama"
 assert "dummy_words" in command("texts")
 assert "dummy_turns" in command("behaviours")
 listed = command("explanations")

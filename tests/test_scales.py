@@ -277,3 +277,21 @@ def test_unigram_tables_are_explained_where_they_are_a_baseline(record: AssayRec
 def test_the_examples_in_the_docstrings_hold(name: str) -> None:
     module = importlib.import_module(f"unexplained.report.{name}")
     assert doctest.testmod(module).failed == 0
+
+
+def test_a_share_of_an_extrapolated_model_is_extrapolated_whatever_it_is_a_share_of(
+    record: AssayRecord,
+) -> None:
+    scale = record.texts[0].scale
+    assert scale is not None and scale.law is not None and scale.subject is not None
+    near = next(one for one in scale.explained if one.shares["frontier"].value is not None
+                and not scale.extrapolated(one))  # fmt: skip
+    assert (scale.subject.equals.value or 0.0) > scale.law.greatest
+    within = Number(value=scale.law.greatest, unit="FLOPs")
+    subject = scale.subject.model_copy(update={"equals": within})
+    assert not scale.model_copy(update={"subject": subject}).extrapolated(near, "frontier")
+    assert scale.extrapolated(near, "frontier") and not scale.extrapolated(near)
+    assert not scale.extrapolated(near, "own run")
+    assert scales.note(near, scale) == "shares by a curve: of what is extrapolated"
+    none = near.model_copy(update={"shares": {"frontier": Number(value=None, refused="noise")}})
+    assert not scale.extrapolated(none, "frontier") and not scale.extrapolated(none, "bend")

@@ -114,11 +114,11 @@ def _required_config(asked: str, path: Path) -> dict[str, Any]:
         raise SubjectError(
             asked, "its config.json names no model_type", "Is it the configuration of a model?"
         )
-    if kind not in FAMILIES:
+    if kind not in FAMILIES.all():
         raise SubjectError(
             asked,
             f"its architecture '{kind}' is not in the table of families",
-            f"{near_matches(kind, FAMILIES)} A new one needs an entry in subject/families.py.",
+            f"{near_matches(kind, FAMILIES.all())} A new one needs a file in subject/families.",
         )
     if quantised := config.get("quantization_config"):
         method = quantised.get("quant_method", "?") if isinstance(quantised, dict) else quantised

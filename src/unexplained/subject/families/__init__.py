@@ -1,7 +1,7 @@
 """Where things are in each architecture: the only place that knows module names.
 
-To add a family: add an entry to `FAMILIES`, then run the engine's laws (tests/test_engine.py),
-which are parametrised over this table.
+To add a family: add a file that adds it to `FAMILIES` under its `model_type`, then run the engine's
+laws (tests/test_engine.py), which are parametrised over all of them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Literal
 from torch import nn
 
 from unexplained.errors import SubjectError, near_matches
+from unexplained.registry import Registry
 
 Norm = Literal["rms", "rms, 1 + gain", "layer"]
 
@@ -54,18 +55,8 @@ class Family:
     """Names a setting of the configuration that the engine would get wrong."""
 
 
-def _gpt2_unsupported(config: Any) -> str:
-    for flag in ("reorder_and_upcast_attn", "add_cross_attention"):
-        if getattr(config, flag, False):
-            return flag
-    return ""
-
-
-def _gemma3_unsupported(config: Any) -> str:
-    for setting in ("attn_logit_softcapping", "use_bidirectional_attention"):
-        if getattr(config, setting, None):
-            return setting
-    return ""
+FAMILIES: Registry[Family] = Registry("family", "unexplained.subject.families", SubjectError)
+"""By `config.model_type`."""
 
 
 def positions(family: Family, config: Any) -> int | None:
@@ -89,56 +80,6 @@ def positions(family: Family, config: Any) -> int | None:
     return min(limits, default=None)
 
 
-_LLAMA = Family("llama")
-
-FAMILIES: dict[str, Family] = {
-    "llama": _LLAMA,
-    "mistral": Family("mistral"),
-    "qwen2": Family("qwen2"),
-    "qwen3": Family("qwen3"),
-    "phi3": Family("phi3", projections=("self_attn.qkv_proj",) * 3, fused="side by side"),
-    "gemma3_text": Family(
-        "gemma3_text",
-        attention_post_norm="post_attention_layernorm",
-        mlp_norm="pre_feedforward_layernorm",
-        mlp_post_norm="post_feedforward_layernorm",
-        norm="rms, 1 + gain",
-        unsupported=_gemma3_unsupported,
-    ),
-    "gpt2": Family(
-        "gpt2",
-        body="transformer",
-        layers="transformer.h",
-        final_norm="transformer.ln_f",
-        attention_norm="ln_1",
-        attention="attn",
-        projections=("attn.c_attn",) * 3,
-        fused="side by side",
-        head_output="attn.c_proj",
-        mlp_norm="ln_2",
-        neuron_output="mlp.c_proj",
-        norm="layer",
-        transposed=True,
-        embedded_positions=True,
-        unsupported=_gpt2_unsupported,
-    ),
-    "gpt_neox": Family(
-        "gpt_neox",
-        body="gpt_neox",
-        layers="gpt_neox.layers",
-        final_norm="gpt_neox.final_layer_norm",
-        attention="attention",
-        projections=("attention.query_key_value",) * 3,
-        fused="by head",
-        head_output="attention.dense",
-        neuron_output="mlp.dense_4h_to_h",
-        norm="layer",
-        parallel=lambda config: bool(config.use_parallel_residual),
-    ),
-}
-"""By `config.model_type`."""
-
-
 def family_of(model: nn.Module) -> Family:
     """The family of a model, by its configuration's `model_type`.
 
@@ -148,14 +89,15 @@ def family_of(model: nn.Module) -> Family:
     config: Any = model.config
     kind = str(config.model_type)
     asked = f"A model of type '{kind}' ({type(model).__name__})"
-    if kind not in FAMILIES:
+    known = FAMILIES.all()
+    if kind not in known:
         raise SubjectError(
             asked,
             "this architecture is not in the table of families",
-            f"{near_matches(kind, FAMILIES)} A new one needs an entry in subject/families.py: "
+            f"{near_matches(kind, known)} A new one needs a file in subject/families: "
             "where its layers, norms, head output, neurons and unembedding are.",
         )
-    family = FAMILIES[kind]
+    family = known[kind]
     if setting := family.unsupported(config):
         raise SubjectError(
             asked,

@@ -1,0 +1,22 @@
+"""GPT-NeoX (Pythia): queries, keys and values head by head, attention and MLP side by side."""
+
+from __future__ import annotations
+
+from unexplained.subject.families import FAMILIES, Family
+
+FAMILIES.add(
+    "gpt_neox",
+    Family(
+        "gpt_neox",
+        body="gpt_neox",
+        layers="gpt_neox.layers",
+        final_norm="gpt_neox.final_layer_norm",
+        attention="attention",
+        projections=("attention.query_key_value",) * 3,
+        fused="by head",
+        head_output="attention.dense",
+        neuron_output="mlp.dense_4h_to_h",
+        norm="layer",
+        parallel=lambda config: bool(config.use_parallel_residual),
+    ),
+)
