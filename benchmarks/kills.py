@@ -28,23 +28,23 @@ from typing import Any
 import numpy as np
 import torch
 
+import records
 import unexplained as ux
 from unexplained.ablations import ABLATIONS
-from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.circuit import circuit as measure_circuit
-from unexplained.assays.rewrite import rewrite as measure_rewrite
-from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.circuits import attribute_nodes
 from unexplained.evaluate import Activations, observe
 from unexplained.ladder import train as training
 from unexplained.ladder.recipe import Recipe
-from unexplained.record import Header
+from unexplained.record import Record
+from unexplained.record.blocks import Block, Table
 from unexplained.study.provenance import machine, versions
 from unexplained.whole import NOTES
 
 HERE = Path(__file__).parent
 CLOCK = {"seconds", "measured", "command"}
 """What two runs of the same may differ in."""
+TIMED = {"seconds", "twin-seconds"}
+"""Rows of a record that say how long something took."""
 TRIES = 3
 """Kills of one folder before it is let run to its end."""
 
@@ -61,16 +61,18 @@ class Instrument:
     )
 
 
-def of_record(record: Header) -> bytes:
+def untimed(above: str, block: Block) -> Block:
+    """A block without what the clock said."""
+    if not isinstance(block, Table):
+        return block
+    rows = tuple(row for row in block.rows if row.key not in TIMED)
+    return block.model_copy(update={"rows": rows})
+
+
+def of_record(record: Record) -> bytes:
     """A record as bytes, without the clock."""
-    return json.dumps(without_clock(json.loads(record.to_json())), sort_keys=True).encode()
-
-
-def without_clock(said: Any) -> Any:
-    """A twin's record is in its model's and has a clock of its own."""
-    if isinstance(said, dict):
-        return {k: without_clock(v) for k, v in said.items() if k not in CLOCK}
-    return [without_clock(one) for one in said] if isinstance(said, list) else said
+    said: dict[str, Any] = json.loads(records.changed(record, untimed).to_json())
+    return json.dumps({k: v for k, v in said.items() if k not in CLOCK}, sort_keys=True).encode()
 
 
 def instruments() -> dict[str, Instrument]:
@@ -83,20 +85,20 @@ def instruments() -> dict[str, Instrument]:
     once = ux.Settings(resamples=200)
 
     def assay(folder: Path) -> bytes:
-        return of_record(measure_assay(subject, "L0.H0", few, settings=once, folder=folder))
+        return of_record(ux.assay(subject, "L0.H0", few, settings=once, folder=folder))
 
     def sweep(folder: Path) -> bytes:
         return of_record(
-            measure_sweep(subject, "L*.H* L*.mlp L0.N0-29", few, settings=once, folder=folder)
+            ux.sweep(subject, "L*.H* L*.mlp L0.N0-29", few, settings=once, folder=folder)
         )
 
     def circuit(folder: Path) -> bytes:
-        return of_record(measure_circuit(
+        return of_record(ux.circuit(
             subject, pairs, draws=2, gated=False, settings=once, folder=folder,
         ))  # fmt: skip
 
     def rewrite(folder: Path) -> bytes:
-        return of_record(measure_rewrite(subject, few, draws=2, settings=once, folder=folder))
+        return of_record(ux.rewrite(subject, few, draws=2, settings=once, folder=folder))
 
     def scores(folder: Path) -> bytes:
         """Of queries, keys, values, MLPs and neurons, a document at a time."""

@@ -11,21 +11,21 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+import records
 import unexplained as ux
-from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.rewrite import rewrite as measure_rewrite
-from unexplained.assays.sizes import sizes as measure_sizes
 from unexplained.assays.tasks import Asked
-from unexplained.assays.tasks import tasks as measure_tasks
 from unexplained.explanations.files import find_explanation
 from unexplained.fetch import cache_folder
 from unexplained.ladder.catalogue import catalogue
-from unexplained.ladder.conditions import weaker_models
-from unexplained.record import AssayRecord, Header, TextResult
+from unexplained.record import Record
+from unexplained.record.blocks import Block, Table
 
 HERE = Path(__file__).parent
 PROGRAM = HERE.parent / "examples" / "whole_model.py"
-SHOWN = ("strict induction", "own attention on targets")
+SHOWN = ("count", "denominator", "strict induction", "own attention on targets")
+"""Rows of strata that are kept."""
+LEFT_OUT = ("singles", "distances", "twin")
+"""Keys of blocks that the README does not show."""
 FOLDER = cache_folder() / "ledgers"
 
 
@@ -34,49 +34,45 @@ def block_of(model: str) -> int:
     return min(128, catalogue().named(model).context)
 
 
-def induction(model: str, documents: int) -> AssayRecord:
+def induction(model: str, documents: int) -> Record:
     """The three strongest induction heads of a model, on web text and on repeats."""
     subject = ux.load(model)
     repeats = ux.text("repeats", subject, documents=16, fit_documents=32)
     webmix = ux.text("webmix", subject, documents=documents, fit_documents=64,
                      block=block_of(model))  # fmt: skip
     scores = ux.head_scores(subject, repeats)
-    record = measure_assay(subject, ux.strongest(scores, 3), [webmix, repeats], heads=scores[:8],
+    record = ux.assay(subject, ux.strongest(scores, 3), [webmix, repeats], heads=scores[:8],
                       singles=3, folder=FOLDER)  # fmt: skip
-    return record.model_copy(update={"texts": tuple(map(slim, record.texts))})
+    return records.changed(records.without_words(record), slim)
 
 
-def slim(text: TextResult) -> TextResult:
-    """Without documents of others, and without what the README does not show."""
-    rows = tuple(row.model_copy(update={"strata": row.strata if row.name in SHOWN else (),
-                                        "bars": {}}) for row in text.rows)  # fmt: skip
-    bars = tuple(
-        one.model_copy(update={"baselines": tuple(
-            base.model_copy(update={"distances": {}}) for base in one.baselines)})
-        for one in text.bars
-    )  # fmt: skip
-    return text.model_copy(update={"examples": (), "rows": rows, "bars": bars, "singles": ()})
+def slim(above: str, block: Block) -> Block | None:
+    """Without what the README does not show."""
+    if getattr(block, "key", "") in LEFT_OUT:
+        return None
+    if isinstance(block, Table) and above.endswith("/strata"):
+        rows = tuple(row for row in block.rows if row.key in SHOWN)
+        return block.model_copy(update={"rows": rows})
+    return block
 
 
-def rewritten(documents: int) -> Header:
+def rewritten(documents: int) -> Record:
     """All heads of the largest rung, in random orders, and a written program."""
     subject = ux.load("rung-6")
     text = ux.text("webmix", subject, documents=documents, fit_documents=64)
-    return measure_rewrite(
-        subject, text, weaker=weaker_models(subject, text),
-        programs=find_explanation(str(PROGRAM), text), folder=FOLDER,
-    )  # fmt: skip
+    programs = find_explanation(str(PROGRAM), text)
+    return ux.rewrite(subject, text, programs=programs, folder=FOLDER)
 
 
-def over_sizes(documents: int) -> Header:
+def over_sizes(documents: int) -> Record:
     """The same rules for all heads of every run of every rung."""
     known = catalogue()
     rungs = {ux.load(one.name): one.compute for one in known.rungs()}
     text = ux.text("webmix", next(iter(rungs)), documents=documents, fit_documents=64)
-    return measure_sizes(rungs, text, folder=FOLDER)
+    return ux.sizes(rungs, text, folder=FOLDER)
 
 
-def narrow(documents: int) -> Header:
+def narrow(documents: int) -> Record:
     """The two-layer attention-only model on web text, its domains, and repeated tokens."""
     subject = ux.load("attention-2")
     text = ux.text("webmix", subject, documents=documents, fit_documents=64,
@@ -87,10 +83,10 @@ def narrow(documents: int) -> Header:
         *(Asked(d, text, "a domain of webmix", ("domain", d)) for d in text.composition),
         Asked("repeats", repeats, "the second copy", ("copy", "second copy")),
     ]
-    return measure_tasks(subject, asked, weaker=weaker_models(subject, text), folder=FOLDER)
+    return ux.tasks(subject, text, asked=asked, folder=FOLDER)
 
 
-def lives(documents: int) -> Header:
+def lives(documents: int) -> Record:
     """Where the gap between two neighbouring rungs lives."""
     strong, weak, *second = (
         ux.load(n) for n in ("rung-4", "rung-3", "rung-4-seed-1", "rung-3-seed-1")
@@ -101,7 +97,7 @@ def lives(documents: int) -> Header:
     return ux.gap(strong, weak, text, chosen_by=runs[0], runs=runs, folder=FOLDER)
 
 
-PARTS: dict[str, Callable[[int], Header]] = {
+PARTS: dict[str, Callable[[int], Record]] = {
     "attention": lambda documents: induction("attention-2", documents),
     "rung": lambda documents: induction("rung-6", documents),
     "rewrite": rewritten,

@@ -16,7 +16,6 @@ import json
 from pathlib import Path
 
 import unexplained as ux
-from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.fetch import cache_folder
 
 HERE = Path(__file__).parent
@@ -43,7 +42,7 @@ def main() -> None:
             print(f"{what}: {done} of {total}", flush=True)
 
     method = {} if asked.exact else {"method": "control variates", "sample": asked.sample}
-    record = measure_sweep(
+    record = ux.sweep(
         subject, asked.sites, text, **method, folder=cache_folder() / "ledgers", say=say
     )
     repeats = ux.text("repeats", subject, documents=16, fit_documents=8, block=128)

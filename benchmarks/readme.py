@@ -17,8 +17,10 @@ from typing import Any
 import readme_assay
 import readme_ladder as ladder
 import readme_sweeps as tables
-from unexplained.record import AssayRecord, CircuitRecord, TextResult, load_record
+import records
+from unexplained.record import Record
 from unexplained.record import format as fmt
+from unexplained.record.blocks import Prose, Section
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -33,64 +35,47 @@ def read(name: str) -> dict[str, Any]:
     return found
 
 
-def circuit_record(path: Path) -> CircuitRecord:
-    """Read a record that must be a circuit's."""
-    record = load_record(path)
-    if not isinstance(record, CircuitRecord):
-        raise SystemExit(f"{path} is no record of a circuit")
-    return record
-
-
-def assay_record(path: Path) -> AssayRecord:
-    """Read a record that must be an assay's."""
-    record = load_record(path)
-    if not isinstance(record, AssayRecord):
-        raise SystemExit(f"{path} is no record of an assay")
-    return record
-
-
-def without_words(record: AssayRecord) -> AssayRecord:
-    """The record without the token view, which shows documents of others."""
-    texts = tuple(text.model_copy(update={"examples": ()}) for text in record.texts)
-    return record.model_copy(update={"texts": texts})
-
-
-def demo_tables(record: AssayRecord) -> str:
+def demo_tables(record: Record) -> str:
     """The verdict and a table for each text."""
     parts = [
-        f"`{record.command}`, sites {', '.join(f'`{site}`' for site in record.sites)}; "
+        f"`{record.command}`, sites {', '.join(f'`{site}`' for site in readme_assay.sites(record))}; "
         f"{record.measured[:10]}, {record.machine['processor']}, {record.machine['cores']} cores, "
         f"{record.seconds / 60:.1f} minutes.",
         f"> {record.verdict}",
     ]
-    for text in record.texts:
-        cost = text.damage[record.reference]
+    reference = record.sheet["Reference ablation"]
+    for text in readme_assay.texts(record):
+        cost = record[f"{text.key}/costs/damage/{reference}/nats"]
         assert cost.value is not None
+        notes = (one.words for one in records.each(record, Prose, text.key))
         parts += [
-            f"**{text.name}**: {text.tokens:,} tokens in {text.documents} documents; "
-            f"{record.reference} ablation costs {cost.value:.4f} [{cost.low:.4f}, {cost.high:.4f}] "
+            f"**{text.title}**: {readme_assay.size(record, text)}; "
+            f"{reference} ablation costs {cost.value:.4f} [{cost.low:.4f}, {cost.high:.4f}] "
             "nats per token.",
-            readme_assay.markdown_table(text, ablations=(record.reference,), kinds=HEADLINES),
-            *(note for note in text.notes if "regains" in note),
-            *singles(text, record.reference),
+            readme_assay.markdown_table(record, text, reference, kinds=HEADLINES),
+            *(note for note in notes if "regains" in note),
+            *singles(record, text, reference),
         ]
     return "\n\n".join(parts)
 
 
-def singles(text: TextResult, reference: str) -> list[str]:
+def singles(record: Record, text: Section, reference: str) -> list[str]:
     """A line on each head alone, if that was measured."""
+    where = f"{text.key}/singles/fractions"
+    if not records.has(record, where):
+        return []
     said = []
-    for row in text.singles:
-        number = row.recovered[reference]
-        site = row.name.removesuffix(" alone").split(" at ")[-1]
+    fewer = readme_assay.documents(record, f"{text.key}/singles/more")
+    for name, found in records.numbers(records.table(record, where)).items():
+        number = found[f"against {reference}"]
+        site = name.removesuffix(" alone").split(" at ")[-1]
         needs = f" (about {number.tokens_needed:,} tokens needed)" if number.tokens_needed else ""
-        found = (
+        shown = (
             f"refused: {number.refused}{needs}" if number.value is None else str(fmt.show(number))
         )
-        few = row.documents is not None and row.documents < text.documents
-        on = f" on {row.documents} documents" if few else ""
-        said.append(f"- `{site}` alone{on}: {found}")
-    return ["\n".join(said)] if said else []
+        on = f" on {fewer[name]} documents" if name in fewer else ""
+        said.append(f"- `{site}` alone{on}: {shown}")
+    return ["\n".join(said)]
 
 
 def engine_table(found: dict[str, Any]) -> str:
@@ -125,10 +110,10 @@ def engine_table(found: dict[str, Any]) -> str:
 def filled(readme: str) -> str:
     """The README with every generated block made anew."""
     blocks = {
-        "demo": lambda: demo_tables(assay_record(DEMO)),
+        "demo": lambda: demo_tables(records.read(DEMO, "assay")),
         "engine": lambda: engine_table(read("engine")),
         "matters": lambda: tables.matters_table(read("matters")),
-        "circuit": lambda: tables.circuit_table(circuit_record(RESULTS / "circuit.json")),
+        "circuit": lambda: tables.circuit_table(records.read(RESULTS / "circuit.json", "circuit")),
         "sweeps": lambda: tables.peers_table(read("sweeps")),
         "sweeps on one thread": lambda: tables.peers_table(read("sweeps-one-thread")),
         "sweeps on a GPU": lambda: tables.peers_table(read("sweeps-gpu")),
@@ -153,7 +138,7 @@ def main() -> None:
     parser.add_argument("--record", type=Path)
     asked = parser.parse_args()
     if asked.record:
-        without_words(assay_record(asked.record)).save(DEMO)
+        records.without_words(records.read(asked.record, "assay")).save(DEMO)
     README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
 
 

@@ -2,76 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from unexplained.instruments._assay_rows import in_order, on_few
-from unexplained.instruments._assay_strata import families
-from unexplained.record import Kind, Number, Row, TextResult
+import records
+from unexplained.record import Kind, Number, Record
 from unexplained.record import format as fmt
-from unexplained.record.tables import counted
+from unexplained.record.blocks import Section
 from unexplained.report.markdown import line, safe
 
-SCORED: tuple[Kind, ...] = ("explanation", "fitted", "baseline", "control", "twin")
-"""The kinds of rows that have a score; the intact model and the ablations are the scale."""
+
+def sites(record: Record) -> list[str]:
+    """The components of an assay."""
+    return record.sheet["Sites"].split(", ")
 
 
-def markdown_table(
-    text: TextResult,
-    *,
-    ablations: Sequence[str] | None = None,
-    family: str = "recurrence",
-    kinds: Sequence[Kind] = SCORED,
-) -> str:
+def texts(record: Record) -> Iterator[Section]:
+    """The section of each text."""
+    return (one for one in records.each(record, Section) if one.key.startswith("text-"))
+
+
+def size(record: Record, text: Section) -> str:
+    """How much was predicted of how many documents."""
+    tokens, documents = (
+        records.cell(record, f"{text.key}/size/{k}/is") for k in ("tokens", "documents")
+    )
+    return f"{tokens:,} tokens in {documents} documents"
+
+
+def counted(record: Record, text: Section) -> list[str]:
+    """A paragraph of what the n-gram tables were counted on, where there are any."""
+    rows = records.table(record, f"{text.key}/size").rows
+    return [f"{row.name}: {row.cells[0]}" for row in rows if row.key == "counted"]
+
+
+def documents(record: Record, where: str) -> dict[str, int]:
+    """By the name of a row: on how many documents it was measured, where that is not all of them."""
+    found = records.table(record, where)
+    known = {row.key: records.by_column(found, row).get("documents") for row in found.rows}
+    return {name: many for name, many in known.items() if isinstance(many, int)}
+
+
+def markdown_table(record: Record, text: Section, reference: str, *, kinds: Sequence[Kind]) -> str:
     """The table of one text: what a row reads, what it costs and what it recovers.
 
     Args:
-        text: The assay on one text.
-        ablations: Which ablations to measure against, in this order; all by default.
-        family: Which strata to add as columns, against the record's reference ablation; none if
-            the text has no such family.
+        record: The assay.
+        text: The section of one text.
+        reference: The ablation to measure against.
         kinds: Which kinds of rows to list.
 
     Returns:
         Lines of Markdown without a final newline. Losses and KL are in nats per token.
     """
-    against = tuple(text.damage) if ablations is None else tuple(ablations)
-    cut = next((found for found in families(text) if found.name == family), None)
-    labels = tuple(s.label for s in cut.columns) if cut else ()
-    headings = [
-        "row",
-        "reads",
-        "loss increase",
-        *(f"recovered against {name}" for name in against),
-        "KL",
-        "variance explained",
-        *(f"where {label}" for label in labels),
-    ]
+    at = f"{text.key}/strata/recurrence"
+    strata = records.table(record, at) if records.has(record, at) else None
+    labels = [column.key for column in strata.columns] if strata else []
+    parts = records.numbers(strata) if strata else {}
+    headings = ["row", "reads", "loss increase", f"recovered against {reference}", "KL",
+                "variance explained", *(f"where {label}" for label in labels)]  # fmt: skip
     lines = [line([safe(heading) for heading in headings])]
     lines.append(line(["---", "---"] + ["---:"] * (len(headings) - 2)))
-    for row in in_order(text):
-        if row.kind in kinds:
-            lines.append(line(_cells(row, text, against, family, labels)))
-    return "\n".join([*lines, *(_counted(text) if "baseline" in kinds else ())])
+    fewer = documents(record, f"{text.key}/recovered/more")
+    fractions, losses = (
+        records.numbers(records.table(record, f"{text.key}/recovered/{key}"))
+        for key in ("fractions", "numbers")
+    )
+    claims = records.table(record, f"{text.key}/recovered/claims")
+    for row in claims.rows:
+        if row.role in kinds:
+            shares = fractions[row.key]
+            few = f" (on {fewer[row.key]:,} of {whole(record, text)})" if row.key in fewer else ""
+            lines.append(line([
+                safe(row.name + few),
+                safe(_reads(records.by_column(claims, row))),
+                _number(losses[row.key]["increase"]),
+                _number(shares.get(f"against {reference}"), share=True),
+                _number(losses[row.key]["kl"]),
+                _number(shares.get("variance"), share=True),
+                *(_number(parts.get(row.key, {}).get(label), share=True) for label in labels),
+            ]))  # fmt: skip
+    noted = [safe(words) for words in counted(record, text)] if "baseline" in kinds else []
+    return "\n".join([*lines, *(part for words in noted for part in ("", words))])
 
 
-def _counted(text: TextResult) -> tuple[str, ...]:
-    """A paragraph of what the n-gram tables were counted on, where that is known."""
-    return ("", safe(counted(text.tables))) if text.tables else ()
+def whole(record: Record, text: Section) -> str:
+    """All documents of a text."""
+    return f"{records.cell(record, f'{text.key}/size/documents/is'):,} documents"
 
 
-def _cells(
-    row: Row, text: TextResult, against: tuple[str, ...], family: str, labels: tuple[str, ...]
-) -> list[str]:
-    strata = {s.label: s.recovered for s in row.strata if s.family == family}
-    return [
-        safe(f"{row.name} ({few})" if (few := on_few(row, text)) else row.name),
-        safe(", ".join(row.reads) or fmt.MISSING),
-        _number(row.increase),
-        *(_number(row.recovered.get(name), share=True) for name in against),
-        _number(row.kl),
-        _number(row.variance, share=True),
-        *(_number(strata.get(label), share=True) for label in labels),
-    ]
+def _reads(cells: Mapping[str, object]) -> str:
+    return str(cells["reads"] or fmt.MISSING)
 
 
 def _number(number: Number | None, share: bool | None = None) -> str:

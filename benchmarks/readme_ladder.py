@@ -5,21 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from unexplained.bars.scales import in_words
+import readme_assay
+import records
 from unexplained.ladder.catalogue import Catalogue, Trained
-from unexplained.record import (
-    AssayRecord,
-    Number,
-    Record,
-    RewriteRecord,
-    SizesRecord,
-    TasksRecord,
-    TextResult,
-    load_record,
-)
+from unexplained.record import Number, Record
 from unexplained.record import format as fmt
-from unexplained.record.compute import Scale, ShareKind
-from unexplained.record.tables import counted
+from unexplained.record.blocks import Compute, Prose, Section, Table
 
 RESULTS = Path(__file__).parent / "results"
 MODELS = Path(__file__).parent.parent / "src" / "unexplained" / "models" / "ladder.json"
@@ -33,6 +24,8 @@ SHOWN = (
     "bigram",
     "unigram",
 )
+WEAKER = "weaker "
+"""Begins the keys of rows that are weaker models."""
 
 
 def rungs_table() -> str:
@@ -50,7 +43,7 @@ def rungs_table() -> str:
         first = runs[0]
         lines.append(
             f"| `rung-{rung}` | {first.layers} × {first.width} | {first.parameters:,} "
-            f"| {first.tokens / 1e6:.2f}M | {fmt.compute(flops(first.compute))} "
+            f"| {first.tokens / 1e6:.2f}M | {fmt.power(first.compute)} "
             f"| {', '.join(f'{run.held_out:.3f}' for run in runs)} "
             f"| {', '.join(f'{run.seconds / 60:.1f}' for run in runs)} "
             f"| {max(run.memory for run in runs) / 1e6:.0f} |"
@@ -73,79 +66,128 @@ def compute_table() -> str:
     """The induction rules on every bar, and the ladder foretold from itself."""
     parts = []
     for name in ("attention", "rung"):
-        record = load_record(RESULTS / f"ladder-{name}.json")
-        assert isinstance(record, AssayRecord)
-        parts.append(_bars(record, record.texts[0]))
-    assert isinstance(record, AssayRecord)
-    parts.append(_left(record.texts[0]))
+        record = records.read(RESULTS / f"ladder-{name}.json", "assay")
+        text = next(readme_assay.texts(record))
+        parts.append(_bars(record, text))
+    parts.append(_left(record, text))
     return "\n\n".join(parts)
 
 
-def _bars(record: AssayRecord, text: TextResult) -> str:
-    assert text.scale is not None
-    places = {one.condition: one for one in text.scale.explained}
-    by_name = {one.condition: one for one in text.bars}
-    rung = _strongest(text)
-    kinds = _kinds(text.scale)
+def _bars(record: Record, text: Section) -> str:
+    all_tokens = f"{text.key}/bars/all all"
+    recovered, scores, places = (
+        records.numbers(records.table(record, where))
+        for where in (f"{all_tokens}/recovered", f"{all_tokens}/scores",
+                      f"{text.key}/compute/conditions")
+    )  # fmt: skip
+    rung, kinds = _strongest(record, all_tokens), _kinds(record, text)
+    heads = ", ".join(f"`{site}`" for site in readme_assay.sites(record))
     lines = [
-        f"**`{record.subject}`**, heads {', '.join(f'`{site}`' for site in record.sites)}, on "
-        f"{text.name}: {text.tokens:,} tokens in {text.documents} documents.\n",
+        f"**`{record.subject}`**, heads {heads}, on "
+        f"{text.title}: {readme_assay.size(record, text)}.\n",
         f"| in the heads' place | loss | recovered against mean | against unigram | gap to {rung} kept "
-        f"| as good as | share of compute: {' | '.join(words for _, words in kinds)} |",
+        f"| as good as | share of compute: {' | '.join(kinds.values())} |",
         "|---|---:|---:|---:|---:|---|" + "---:|" * len(kinds),
     ]
-    for name in (name for name in SHOWN if name in by_name):
-        bars, place = by_name[name], places[name]
-        against = {one.baseline: one.recovered for one in bars.baselines}
-        gap = next(one.score for one in bars.rungs if one.rung == rung)
+    for name in (name for name in SHOWN if name in scores):
+        found, place = recovered[name], places[name]
         equals = (
-            "below the ladder" if place.equals.value is None else str(fmt.compute(place.equals))
+            "below the ladder"
+            if place["equals"].value is None
+            else str(fmt.compute(place["equals"]))
         )
         lines.append(
-            f"| {name} | {fmt.show(bars.loss)} | {share(against['mean'])} | {share(against['unigram'])} "
-            f"| {share(gap)} | {equals} "
-            + "".join(f"| {fmt.portion(place.shares[kind])} " for kind, _ in kinds)
+            f"| {name} | {fmt.show(found['loss'])} | {share(found['mean'])} | {share(found['unigram'])} "
+            f"| {share(scores[name][rung])} | {equals} "
+            + "".join(f"| {fmt.portion(place[kind])} " for kind in kinds)
             + "|"
         )
-    return "\n".join([*lines, *(["", counted(text.tables)] if text.tables else [])])
+    return "\n".join(
+        [*lines, *(part for words in readme_assay.counted(record, text) for part in ("", words))]
+    )
 
 
-def _kinds(scale: Scale) -> list[tuple[ShareKind, str]]:
-    """The frontier by every curve that the record has; older ones know no bend."""
-    kinds: list[tuple[ShareKind, str]] = [("frontier", "frontier, by the law")]
-    if scale.bend is not None:
-        kinds.append(("bend", "by the bend"))
-    kinds.append(("between rungs", "between rungs"))
-    if scale.bend is None:
-        return kinds
-    return [(k, f"{words} (chosen)" if k == scale.kind else words) for k, words in kinds]
+def _kinds(record: Record, text: Section) -> dict[str, str]:
+    """The frontier by every curve that the record has, the chosen one by name."""
+    words = {
+        "frontier": "frontier, by the law",
+        "bend": "by the bend",
+        "between rungs": "between rungs",
+    }
+    columns = records.table(record, f"{text.key}/compute/conditions").columns
+    kinds = {column.key: words[column.key] for column in columns if column.key in words}
+    picture = next(records.each(record, Compute, f"{text.key}/compute"))
+    if "bend" in kinds:
+        kinds["bend" if picture.chosen == "bend" else "frontier"] += " (chosen)"
+    return kinds
 
 
-def _strongest(text: TextResult) -> str:
+def _strongest(record: Record, all_tokens: str) -> str:
     """The strongest of the models that are weaker on this text."""
-    rungs = next(one.rungs for one in text.bars if one.rungs)
-    weaker = [one for one in rungs if (one.gap.low or 0.0) > 0]
-    return min(weaker, key=lambda one: one.loss.value or 0.0).rung
+    gaps, losses = (
+        {row: found for row, found in records.numbers(records.table(record, where)).items()
+         if row.startswith(WEAKER)}
+        for where in (f"{all_tokens}/denominators", f"{all_tokens}/recovered")
+    )  # fmt: skip
+    weaker = [row for row, found in gaps.items() if (found["nats"].low or 0.0) > 0]
+    return min(weaker, key=lambda row: losses[row]["loss"].value or 0.0).removeprefix(WEAKER)
 
 
-def _left(text: TextResult) -> str:
-    assert text.scale is not None and text.scale.law is not None
+def _left(record: Record, text: Section) -> str:
     lines = [
         "Each rung foretold from the other five, on the same text:\n",
         "| rung | loss | foretold | its FLOPs | FLOPs by its loss |",
         "|---|---:|---|---:|---|",
     ]
-    for one in text.scale.left:
-        lines.append(
-            f"| {one.rung}{', extrapolated' if one.outside else ''} | {one.loss.value:.3f} "
-            f"| {fmt.show(one.predicted)} | {fmt.compute(flops(one.compute))} "
-            f"| {fmt.compute(one.equals)} |"
+    scale = f"{text.key}/compute"
+    found = records.table(record, f"{scale}/left-out")
+    for row in found.rows:
+        one = records.by_column(found, row)
+        loss, predicted, equals = (
+            records.number(one[key]) for key in ("loss", "predicted", "equals")
         )
-    if text.scale.bend is not None:
-        lines.append(f"\nThe curves: {in_words(text.scale)}.")
-    if text.scale.scatter:
-        lines.append(f"\n{text.scale.scatter[:1].upper()}{text.scale.scatter[1:]}.")
+        assert loss is not None and isinstance(one["compute"], float)
+        lines.append(
+            f"| {row.name}{', extrapolated' * ('extrapolated' in row.note)} | {loss.value:.3f} "
+            f"| {fmt.show(predicted)} | {fmt.power(one['compute'])} | {fmt.compute(equals)} |"
+        )
+    lines.append(f"\nThe curves: {_curves(record, scale)}.")
+    inside = list(records.each(record, object, scale))
+    law = next(
+        i for i, block in enumerate(inside) if isinstance(block, Table) and block.key == "law"
+    )
+    lines += [f"\n{block.words}" for block in inside[law + 1 : law + 2] if isinstance(block, Prose)]
     return "\n".join(lines)
+
+
+def _curves(record: Record, scale: str) -> str:
+    """The curves in a line, the one that was chosen first."""
+    facts = {row.key: row for row in records.table(record, f"{scale}/law").rows}
+    picture = next(records.each(record, Compute, scale))
+
+    def fact(key: str) -> str:
+        found = facts[key].cells[0]
+        return found if isinstance(found, str) else str(fmt.show(records.number(found)))
+
+    def foretold(form: str) -> str:
+        known = f"off-{form}" in facts
+        return f", foretells a rung from the others to {fact(f'off-{form}')}" if known else ""
+
+    unit = f" {picture.unit}" * (record[f"{scale}/law/floor/is"].value is not None)
+    by_law = (
+        f"{facts['floor'].note}: E {fact('floor')}{unit}, α {fact('exponent')}{foretold('law')}"
+    )
+    fitted = f"fitted from {fact('range')}; scatter about the curve {fact('scatter')}"
+    if "bends" not in facts:
+        return f"{by_law}; {fitted}"
+    bend = (
+        f"exponent at {fact('middle')} FLOPs {fact('bend-exponent')}, second order {fact('bends')}"
+        if "middle" in facts
+        else f"α {fact('bend-exponent')}, C₀ {fmt.compute(record[f'{scale}/law/bends/is'])} FLOPs"
+    )
+    by_bend = f"{facts['bend-exponent'].note}: {bend}{foretold('bend')}"
+    chosen, other = (by_bend, by_law) if picture.chosen == "bend" else (by_law, by_bend)
+    return f"{chosen}; {fitted}; not chosen: {other}"
 
 
 def ngrams_table() -> str:
@@ -176,59 +218,83 @@ def ngrams_table() -> str:
 
 
 def whole_lines() -> str:
-    """Rewriting, sizes and tasks in sentences."""
-    rewrite, sizes, tasks = (
-        load_record(RESULTS / f"ladder-{name}.json") for name in ("rewrite", "sizes", "tasks")
+    """Rewriting, sizes, tasks and a gap in sentences."""
+    rewrite, sizes, tasks, gap = (
+        records.read(RESULTS / f"ladder-{name}.json", name)
+        for name in ("rewrite", "sizes", "tasks", "gap")
     )
-    gap = load_record(RESULTS / "ladder-gap.json")
-    assert isinstance(gap, Record)
-    assert isinstance(rewrite, RewriteRecord)
-    assert isinstance(sizes, SizesRecord)
-    assert isinstance(tasks, TasksRecord)
-    said = [f"- `rewrite rung-6` (MISSION 10): {rewrite.verdict}"]
-    for one in rewrite.break_even:
-        counts = " or ".join(str(count) for count in sorted(set(one.counts)))
-        said.append(f"  - not told to be worse than {one.rung} with {counts} of {rewrite.components} heads replaced "
-                    f"(by random order: {', '.join(map(str, one.counts))})")  # fmt: skip
-    for program in rewrite.programs:
-        against = {one.baseline: one.recovered for one in program.bars.baselines}
-        place = program.bars.place
+    recovered = records.numbers(records.table(sizes, "sizes/recovered"))
+    points = ", ".join(f"{rung} {share(found['recovered'])}" for rung, found in recovered.items())
+    over = dict(gap.numbers()).get("runs/worse/is")
+    return "\n".join([
+        f"- `rewrite rung-6` (MISSION 10): {rewrite.verdict}",
+        *_break_even(rewrite),
+        *_programs(rewrite),
+        f"- `sizes` (MISSION 11): {sizes.verdict} {points}.",
+        f"- `tasks attention-2` (MISSION 13–16): {tasks.verdict}",
+        _last_task(tasks),
+        f"- `gap rung-4 --weak rung-3` (MISSION 12): {gap.verdict} Tokens are ordered by another pair of "
+        f"seeds; in the order of the two themselves it would be {share(gap['orders/concentration/effective/own'])}. On "
+        f"{share(over or gap['signs/signs/worse/is'])} of the tokens the larger model is the worse "
+        f"one{', other seeds counted' if over else ', of these two runs'}.",
+    ])  # fmt: skip
+
+
+def _break_even(rewrite: Record) -> list[str]:
+    """How many components can be replaced before each weaker model is better."""
+    components = records.cell(rewrite, "facts/components/is")
+    found, said = records.table(rewrite, "break-even/by-order"), []
+    for row in found.rows:
+        held = [
+            cell for key, cell in records.by_column(found, row).items() if key.startswith("held")
+        ]
+        counts = [count for count in held if isinstance(count, int)]
+        if counts:
+            either = " or ".join(str(count) for count in sorted(set(counts)))
+            said.append(f"  - not told to be worse than {row.name} with {either} of {components} heads replaced "
+                        f"(by random order: {', '.join(map(str, counts))})")  # fmt: skip
+    return said
+
+
+def _programs(rewrite: Record) -> list[str]:
+    """What written programs reach in the place of the whole model."""
+    if not records.has(rewrite, "programs"):
+        return []
+    said, bars = [], records.table(rewrite, "bars/all all/recovered")
+    every = {row.key: records.by_column(bars, row) for row in bars.rows}
+    for row in records.table(rewrite, "programs/lengths").rows:
+        found = every[row.key]
+        known = {key: cell for key, cell in found.items() if isinstance(cell, Number)}
         beyond = " and ".join(
-            f"{share(against[name])} beyond {name}"
-            for name in ("bigram", "trigram")
-            if name in against
+            f"{share(known[name])} beyond {name}" for name in ("bigram", "trigram") if name in known
         )
         said.append(
-            f"- A written program for the whole model (MISSION 9), “{program.name}”: loss "
-            f"{fmt.show(program.bars.loss)}, {share(against['unigram'])} of what the model knows beyond "
-            f"unigram, {beyond}; among the rungs: "
-            f"{place.place if place else '–'}; {program.description.bits:,} bits."
+            f"- A written program for the whole model (MISSION 9), “{row.name}”: loss "
+            f"{fmt.show(known['loss'])}, {share(known['unigram'])} of what the model knows beyond "
+            f"unigram, {beyond}; among the rungs: {found['place']}; "
+            f"{records.cell(rewrite, f'programs/lengths/{row.key}/bits'):,} bits."
         )
-    points = ", ".join(f"{one.rung} {share(one.recovered)}" for one in sizes.points)
-    said.append(f"- `sizes` (MISSION 11): {sizes.verdict} {points}.")
-    said.append(f"- `tasks attention-2` (MISSION 13–16): {tasks.verdict}")
-    last = tasks.tasks[-1]
+    return said
+
+
+def _last_task(tasks: Record) -> str:
+    """The last task as more is replaced, and where on the ladder it appears."""
+    accuracies = records.table(tasks, "accuracy/accuracies")
+    last = accuracies.rows[-1]
+    right = records.numbers(accuracies)[last.key]
+    steps = records.numbers(records.table(tasks, f"accuracy/steps/{last.key}"))
     curve = "; ".join(
-        f"{p.count} heads: f {share(p.recovered)}, right {share(p.accuracy)}" for p in last.points
+        f"{count} heads: f {share(found['recovered'])}, right {share(right[count])}"
+        for count, found in steps.items()
+        if "recovered" in found
     )
-    said.append(f"  - on {last.name}, as more is replaced: {curve}. Where the task appears: "
-                f"{share(last.jump)} of the rise between {last.jump_at}.")  # fmt: skip
-    numbers = dict(gap.numbers())
-    over = numbers.get("runs/worse/is")
-    said.append(
-        f"- `gap rung-4 --weak rung-3` (MISSION 12): {gap.verdict} Tokens are ordered by another pair of "
-        f"seeds; in the order of the two themselves it would be {share(numbers['orders/concentration/effective/own'])}. On "
-        f"{share(over or numbers['signs/signs/worse/is'])} of the tokens the larger model is the worse "
-        f"one{', other seeds counted' if over else ', of these two runs'}."
+    between = records.cell(tasks, f"part/tasks/{last.key}/between")
+    return (
+        f"  - on {last.name}, as more is replaced: {curve}. Where the task appears: "
+        f"{share(tasks[f'part/tasks/{last.key}/jump'])} of the rise between {between}."
     )
-    return "\n".join(said)
 
 
 def share(number: Number) -> str:
     """A share with its interval."""
     return str(fmt.show(number, share=True)) if number.value is not None else "refused"
-
-
-def flops(value: float) -> Number:
-    """A counted number of operations."""
-    return Number(value=value, unit="FLOPs")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from unexplained.record import CircuitRecord, SweepRecord
+import records
+from unexplained.record import Record
 from unexplained.record import format as fmt
+from unexplained.record.blocks import Prose
 
 TEN = 10
 
@@ -100,60 +102,69 @@ def estimators_table(found: dict[str, Any]) -> str:
 
 def matters_table(found: dict[str, Any]) -> str:
     """The ten that matter most on text beside the ten with the highest induction score."""
-    record = SweepRecord.model_validate(found["record"])
+    record = Record.model_validate(found["record"])
     scores = sorted(found["induction"].items(), key=lambda pair: -pair[1])
-    effects = {effect.site: effect for effect in record.effects}
-    rank = {effect.site: i + 1 for i, effect in enumerate(record.strongest)}
-    heads = [effect for effect in record.strongest if ".H" in effect.site]
+    # The rows of a sweep are by size, the greatest first.
+    every = records.numbers(records.table(record, "alone/effects"))
+    effects = {site: fmt.show(numbers["change"]) for site, numbers in every.items()}
+    rank = {site: i for i, site in enumerate(effects, start=1)}
+    heads = [site for site in effects if ".H" in site]
     lines = [
         "| head that matters on text | change of the loss, nats per token | its induction score "
         "| head with a high induction score | score | change of the loss | rank of that |",
         "|---|---:|---:|---|---:|---:|---:|",
     ]
-    for effect, (site, score) in zip(heads[:TEN], scores[:TEN], strict=False):
+    for head, (site, score) in zip(heads[:TEN], scores[:TEN], strict=False):
         lines.append(
-            f"| {effect.site} | {fmt.show(effect.change)} | {found['induction'][effect.site]:.2f} "
-            f"| {site} | {score:.2f} | {fmt.show(effects[site].change)} | {rank[site]} |"
+            f"| {head} | {effects[head]} | {found['induction'][head]:.2f} "
+            f"| {site} | {score:.2f} | {effects[site]} | {rank[site]} |"
         )
-    both = {e.site for e in heads[:TEN]} & {site for site, _ in scores[:TEN]}
+    both = {*heads[:TEN]} & {site for site, _ in scores[:TEN]}
     shared = f"{len(both)} heads are in both lists" + (
         f" ({', '.join(sorted(both))})" if both else ""
     )
-    mlps = [f"{e.site} {fmt.show(e.change)}" for e in record.strongest if ".mlp" in e.site][:3]
-    how = (
-        "Every component on every document."
-        if record.estimation is None
-        else record.estimation.says
+    mlps = [f"{site} {change}" for site, change in effects.items() if ".mlp" in site][:3]
+    how = next(
+        (one.words for one in records.each(record, Prose, "estimation")),
+        "Every component on every document.",
+    )
+    tokens, documents = (
+        records.cell(record, f"facts/{k}/is") for k in ("predictions", "documents")
     )
     place = record.machine.get("gpu", record.machine["processor"])
     return (
         f"> {record.verdict}\n\n"
         + "\n".join(lines)
-        + f"\n\n{record.tokens:,} tokens in {record.documents} documents. {how} "
+        + f"\n\n{tokens:,} tokens in {documents} documents. {how} "
         f"Of ten and ten, {shared}. The strongest MLPs: {'; '.join(mlps)}. "
         f"{record.measured[:10]}, {record.seconds / 60:.1f} minutes on {place}."
     )
 
 
-def circuit_table(record: CircuitRecord) -> str:
+def circuit_table(record: Record) -> str:
     """Share of the behaviour that is kept, by size and order of edges."""
+    kept, orders = (records.table(record, f"sizes/{key}") for key in ("kept", "orders"))
+    edges, pairs, orbits, others = (
+        records.cell(record, f"facts/{key}/is") for key in ("edges", "pairs", "orbits", "fit-pairs")
+    )
     lines = [
-        "| edges | share | " + " | ".join(curve.name for curve in record.curves) + " |",
-        "|---:|---:|" + "---:|" * len(record.curves),
+        "| edges | share | " + " | ".join(column.heading for column in kept.columns) + " |",
+        "|---:|---:|" + "---:|" * len(kept.columns),
     ]
-    for i, point in enumerate(record.curves[0].points):
-        cells = [str(fmt.show(curve.points[i].kept)) for curve in record.curves]
-        lines.append(f"| {point.edges:,} | {100 * point.share:.2g}% | " + " | ".join(cells) + " |")
-    areas = ["–" if c.area is None else f"{c.area:.2f}" for c in record.curves]
-    apart = ["–" if c.distance is None else f"{c.distance:.2f}" for c in record.curves]
-    lines.append("| area (CPR) | | " + " | ".join(areas) + " |")
-    lines.append("| distance (CMD) | | " + " | ".join(apart) + " |")
+    for row in kept.rows:
+        cells = [str(fmt.show(records.number(cell))) for cell in row.cells]
+        share = f"{100 * int(row.key) / edges:.2g}%"
+        lines.append(f"| {row.name} | {share} | " + " | ".join(cells) + " |")
+    for key, name in (("area", "area (CPR)"), ("distance", "distance (CMD)")):
+        found = [records.by_column(orders, row)[key] for row in orders.rows]
+        cells = [f"{value:.2f}" if isinstance(value, float) else "–" for value in found]
+        lines.append(f"| {name} | | " + " | ".join(cells) + " |")
     return (
         f"`{record.command}`; {record.measured[:10]}, {record.seconds / 60:.1f} minutes.\n\n"
         f"> {record.verdict}\n\n"
         + "\n".join(lines)
         + f"\n\nKept: the share of the difference in margin between clean "
-        f"({fmt.show(record.clean)} logits) and corrupted ({fmt.show(record.corrupted)}) prompts, on "
-        f"{record.pairs} pairs in {record.orbits} orbits; edges were scored on {record.fit_pairs} "
-        "other pairs."
+        f"({fmt.show(record['facts/clean/is'])} logits) and corrupted "
+        f"({fmt.show(record['facts/corrupted/is'])}) prompts, on {pairs} pairs in {orbits} orbits; "
+        f"edges were scored on {others} other pairs."
     )

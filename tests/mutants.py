@@ -1180,6 +1180,19 @@ MUTANTS = (
            "test_instruments.py::test_an_instrument_without_one_headline_is_refused"),
     Mutant("cli/instruments.py", "        one.before({**mine", "        (lambda given: None)({**mine",
            "test_first_cli.py::test_what_needs_no_model_is_refused_before_one_is_loaded"),
+    # records of format 2 alone, and what the README reads of them
+    Mutant("record/read.py", "if isinstance(found, bool) or found != FORMAT:", "if found is None:",
+           "test_kinds_answers.py::test_a_record_of_before_is_refused_by_its_format"),
+    Mutant("record/record.py", "class Record(Header, _Kept):", "class Record(_Kept, Header):",
+           "test_kinds_answers.py::test_only_an_earlier_output_of_the_same_kind_is_replaced"),
+    Mutant("instruments/rewrite.py", "None if stronger(record, one) else counts[kind][i]", "counts[kind][i]",
+           "test_report_rewrite.py::test_break_even_names_the_step_at_which_it_was_too_many"),
+    Mutant("instruments/rewrite.py", "(row.description.bits, row.description.code_bits,", "(row.description.code_bits, row.description.code_bits,",
+           "test_report_rewrite.py::test_a_program_stands_among_the_bars_with_its_control"),
+    Mutant("instruments/_assay_rows.py", "few = [row.documents if on_few(row, text) else None for row in rows]", "few = [text.documents for row in rows]",
+           "test_report_counted.py::test_what_is_measured_on_fewer_documents_says_on_how_many"),
+    Mutant("bars/scales.py", '"bend": bend.left_out if bend else None', '"bend": law.left_out if bend else None',
+           "test_scales.py::test_what_is_known_of_either_curve_stands_fact_by_fact"),
 )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import random
@@ -32,6 +31,7 @@ from fuzzing import (
     guarded,
     written_json,
 )
+from sample_blocks import SAMPLES
 from tiny import VOCABULARY, tiny_model, tiny_subject, tiny_tokenizer
 
 ODD = st.sampled_from(
@@ -78,15 +78,7 @@ def guarded_clear(box: Box, attempt: Any) -> Outcome:
 
 
 def _records(box: Box) -> None:
-    made = []
-    for module, name in (("record", "record"), ("gap", "gap"), ("tasks", "tasks"),
-                         ("rewrite", "rewrite"), ("rewrite", "sizes")):  # fmt: skip
-        try:
-            sample = getattr(importlib.import_module(f"sample_{module}"), f"sample_{name}")
-            made.append(json.loads(sample().to_json()))
-        except (ImportError, ValueError, AttributeError, TypeError):
-            continue  # an older version has other records
-    box.known["records"] = made
+    box.known["records"] = [json.loads(sample().to_json()) for sample in SAMPLES.values()]
 
 
 def _try_record(box: Box, case: tuple[int, list[tuple[int, Any]]]) -> Outcome:

@@ -1,10 +1,17 @@
 """What the documents say of the repository is so."""
 
+import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from sample_record import sample_record
+from unexplained.record import Record
+from unexplained.record.blocks import Tokens, walk
+from unexplained.study.instrument import as_record
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -28,9 +35,54 @@ def test_the_tables_on_ratios_are_those_of_the_benchmark(monkeypatch: pytest.Mon
     sys.modules.pop("ratio_table")
 
 
+RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+
+
+def records_in(data: object) -> Iterator[Record]:
+    """Every record in a file of results, wherever it stands."""
+    if isinstance(data, dict) and "blocks" in data:
+        yield Record.model_validate(data)
+    elif isinstance(data, dict | list):
+        for inner in data.values() if isinstance(data, dict) else data:
+            yield from records_in(inner)
+
+
 def test_no_words_of_others_are_kept_with_a_record() -> None:
-    record = (ROOT / "benchmarks" / "results" / "demo.json").read_text(encoding="utf-8")
-    assert '"examples": []' in record and '"intact_says"' not in record
+    kept = [one for path in RESULTS for one in records_in(json.loads(path.read_text("utf-8")))]
+    assert {"assay", "circuit", "gap", "rewrite", "sizes", "sweep", "tasks"} == {
+        one.instrument for one in kept
+    }
+    assert not [b for one in kept for _, b in walk(one.blocks) if isinstance(b, Tokens)]
+
+
+def test_a_record_that_is_taken_in_loses_its_words_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import records
+
+    whole = as_record(sample_record())
+    assert any(isinstance(block, Tokens) for _, block in walk(whole.blocks))
+    kept = records.without_words(whole)
+    gone = [block for _, block in walk(whole.blocks) if isinstance(block, Tokens)]
+    said = [token.text for block in gone for one in block.examples for token in one.tokens]
+    assert said and "intact_says" not in kept.to_json()
+    assert dict(kept.numbers()) == dict(whole.numbers())
+    assert len(list(walk(kept.blocks))) == len(list(walk(whole.blocks))) - len(gone)
+
+
+def test_a_record_of_another_instrument_and_a_cell_that_is_not_there_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import records
+
+    demo = ROOT / "benchmarks" / "results" / "demo.json"
+    with pytest.raises(SystemExit, match="is a record of assay; circuit was asked for"):
+        records.read(demo, "circuit")
+    for where in ("facts/model/is/more", "facts/nobody/is"):
+        with pytest.raises(SystemExit, match="has no"):
+            records.cell(records.read(demo, "assay"), where)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -59,7 +59,7 @@ def test_an_assay_of_every_family_in_half_precision_has_only_numbers_and_its_con
 ) -> None:
     subject = opened(name, kind)
     record = measure_assay(subject, "L1.H0 L2.H3", copies(subject), settings=SETTINGS)
-    assert all(map(math.isfinite, numbers(json.loads(record.to_json()))))
+    assert all(map(math.isfinite, numbers(json.loads(record.model_dump_json()))))
     held = {check.name: check.holds for check in record.checks}
     assert held["the component itself"] and held["no explanation"]
     assert any("half precision" in note for note in record.subject_notes)

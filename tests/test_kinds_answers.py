@@ -17,7 +17,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from drawing import render, text_table, write_report
+from drawing import render, shown, text_table, write_report
 from limits import limited as limited
 from sample_record import sample_record
 from test_assay import make_text
@@ -67,12 +67,13 @@ def answered(*words: str, capsys: Any = None) -> tuple[int, str]:
 
 JSONS: dict[str, str | bytes] = {
     "nothing": "", "a word": "word", "null": "null", "a list": "[]", "a number": "3", "a text": '"a"',
-    "an object of nothing": "{}", "cut off": '{"format": 1, "kind": ', "100,000 deep": "[" * 10**5,
+    "an object of nothing": "{}", "cut off": '{"format": 2, "title": ', "100,000 deep": "[" * 10**5,
     "100,000 objects deep": '{"a":' * 10**5, "6,000 digits": "1" * 6000,
-    "6,000 digits inside": '{"format": 1, "kind": "assay", "seed": ' + "1" * 6000 + "}",
+    "6,000 digits inside": '{"format": 2, "title": "x", "seed": ' + "1" * 6000 + "}",
     "not UTF-8": b'{"a": "\xff"}', "zero bytes": bytes(99), "a mark first": b"\xef\xbb\xbf{}",
-    "a lone surrogate": '{"format": 1, "kind": "\\ud800"}', "a kind that is a list": '{"format": 1, "kind": []}',
-    "a kind that is an object": '{"format": 1, "kind": {}}', "a format that is a list": '{"format": [], "kind": "assay"}',
+    "a lone surrogate": '{"format": 2, "title": "\\ud800"}', "blocks that are an object": '{"format": 2, "blocks": {}}',
+    "a block of no kind": '{"format": 2, "blocks": [{"block": []}]}', "a format that is a list": '{"format": [], "title": "x"}',
+    "a format that is true": '{"format": true}', "a record of before": '{"format": 1, "kind": "assay"}',
 }  # fmt: skip
 
 READERS: dict[str, Callable[[Path], object]] = {
@@ -87,6 +88,16 @@ def test_what_is_no_json_of_ours_is_said_to_be_none(name: str, reader: str, tmp_
     path, content = tmp_path / "some.json", JSONS[name]
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     assert "some.json" in str(refusal(lambda: READERS[reader](path)))
+
+
+@pytest.mark.parametrize("version", [1, 3, True, "2", None])
+def test_a_record_of_before_is_refused_by_its_format(version: object, tmp_path: Path) -> None:
+    path = tmp_path / "old.json"
+    record = json.loads(shown(sample_record()).to_json())
+    path.write_text(json.dumps(record | {"format": version}))
+    error = refusal(lambda: load_record(path))
+    assert f"its format is {version!r} and this version reads format 2" in error.found
+    assert "version that wrote it" in error.do and "measure again" in error.do
 
 
 NO_FILE: dict[str, Callable[[Path], object]] = {
@@ -127,7 +138,7 @@ NUMBERS = ["NaN", "Infinity", "-Infinity", "1e308", "-1e308", "1e999", "1" + "0"
 def test_a_record_with_a_number_that_nobody_measured_is_refused(
     where: str, number: str, tmp_path: Path
 ) -> None:
-    text, path = sample_record().to_json(), tmp_path / "r.json"
+    text, path = shown(sample_record()).to_json(), tmp_path / "r.json"
     key = f'"{where}": '
     at = text.index(key) + len(key)
     end = min(text.index(mark, at) for mark in ",\n}" if mark in text[at:])
@@ -144,7 +155,7 @@ def test_a_record_whose_numbers_do_not_belong_together_is_drawn_or_refused(value
             return [put(one) for one in found]
         return value if isinstance(found, float) else found
 
-    record = sample_record()
+    record = shown(sample_record())
     changed = type(record).model_validate(put(json.loads(record.to_json())))
     for drawn in (render, text_table):
         try:
@@ -185,7 +196,7 @@ TAKEN: dict[str, Callable[[Path], object]] = {
     "a link to a file": _link_to(SOURCE),
     "a link to nothing": _link_to(None),
     "a link to a record": lambda path: path.symlink_to(
-        sample_record().save(path.with_name("elsewhere"))
+        shown(sample_record()).save(path.with_name("elsewhere"))
     ),
     "a link to itself": lambda path: path.symlink_to(path.name),
 }  # fmt: skip
@@ -196,8 +207,8 @@ def _graph(path: Path) -> Path:
 
 
 WRITERS: dict[str, Callable[[Path], object]] = {
-    "record.save": lambda path: sample_record().save(path),
-    "record.report": lambda path: sample_record().report(path),
+    "record.save": lambda path: shown(sample_record()).save(path),
+    "record.report": lambda path: shown(sample_record()).report(path),
     "write_report": lambda path: write_report(sample_record(), path),
     "save_mib": _graph,
     "a command's record": lambda path: require_writable(path, "record"),
@@ -220,8 +231,8 @@ def test_an_output_takes_no_place_that_is_taken(name: str, writer: str, tmp_path
 
 
 OURS: dict[str, Callable[[Path], object]] = {
-    "record": lambda path: sample_record().save(path),
-    "report": lambda path: sample_record().report(path),
+    "record": lambda path: shown(sample_record()).save(path),
+    "report": lambda path: shown(sample_record()).report(path),
     "graph": _graph,
 }
 
@@ -248,7 +259,7 @@ def test_an_empty_file_is_free(what: str, tmp_path: Path) -> None:
 def test_two_names_of_one_file_are_one_output(tmp_path: Path) -> None:
     from unexplained.cli.shared import require_outputs
 
-    sample_record().save(tmp_path / "a.json")
+    shown(sample_record()).save(tmp_path / "a.json")
     os.link(tmp_path / "a.json", tmp_path / "b.json")
     error = refusal(lambda: require_outputs(report=tmp_path / "a.json", record=tmp_path / "b.json"))
     assert "both" in error.found
@@ -311,7 +322,7 @@ def test_markup_is_written_as_it_is(markup: str) -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_record_of_hostile_words_is_printed_harmlessly(name: str) -> None:
     hostile = HOSTILE[name]
-    record = sample_record().model_copy(
+    record = shown(sample_record()).model_copy(
         update={
             "title": hostile,
             "verdict": hostile,
@@ -364,7 +375,7 @@ def test_a_report_of_any_name_is_written_and_named_as_it_is(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    sample_record().save("r.json")
+    shown(sample_record()).save("r.json")
     code, said = answered("report", "r.json", "--out", name, capsys=capsys)
     assert code == 0
     assert Path(name).is_file()

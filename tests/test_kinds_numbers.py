@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from kinds import TEXT, measured, opened, plain, refused, right_or_refused, zeroed
-from sample_tasks import sample_tasks
+from sample_blocks import SAMPLES
 from tiny import tiny_model
+from unexplained.errors import RecordError
 from unexplained.evaluate import evaluate
 from unexplained.evaluate.score import score
 from unexplained.record import Number, load_record
-from unexplained.record.base import UNRECORDED
 from unexplained.subject import Batch
 
 NEVER = -math.inf
@@ -126,14 +126,17 @@ def test_a_kept_result_that_is_damaged_is_measured_again_or_refused(
 
 
 def test_a_number_without_a_value_says_why(tmp_path: Path) -> None:
-    """No sentence may end in "is refused: ." Old records that have such are read, and say so."""
+    """No sentence may end in "is refused: .", nor a record be read that makes one."""
     for reason in ("", "  "):
         with pytest.raises(ValidationError, match="must say why"):
             Number(value=None, refused=reason)
     assert Number(value=None, refused="too few").refused == "too few"
-    record = json.loads(sample_tasks().to_json())
-    record["tasks"][0]["jump"] |= {"value": None, "low": None, "high": None, "refused": ""}
-    (tmp_path / "old.json").write_text(json.dumps(record), encoding="utf-8")
-    read = load_record(tmp_path / "old.json")
-    assert read.tasks[0].jump.refused == UNRECORDED
-    assert load_record(read.save(tmp_path / "again.json")) == read
+    record = SAMPLES["tasks"]()
+    where, number = next((w, n) for w, n in record.numbers() if n.value is not None)
+    whole, silent = record.to_json(), number.model_copy(update={"value": None})
+    written = (json.dumps(json.loads(n.model_dump_json())) for n in (number, silent))
+    text = json.dumps(json.loads(whole)).replace(*written)
+    assert json.loads(text) != json.loads(whole), where
+    (tmp_path / "silent.json").write_text(text, encoding="utf-8")
+    with pytest.raises(RecordError, match="must say why"):
+        load_record(tmp_path / "silent.json")

@@ -246,10 +246,10 @@ def test_the_bare_record_is_drawn_too(record: AssayRecord) -> None:
 
 
 def test_the_same_record_gives_the_same_page_and_is_left_as_it_was(record: AssayRecord) -> None:
-    before = record.to_json()
+    before = record.model_dump_json()
     assert render(record) == render(sample_record())
     text_table(record), notebook_html(record), markdown(record)
-    assert record.to_json() == before
+    assert record.model_dump_json() == before
 
 
 # Charts

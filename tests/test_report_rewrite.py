@@ -158,6 +158,8 @@ def test_break_even_names_the_step_at_which_it_was_too_many(record: RewriteRecor
     assert rows["rung-1"].cells == (*("8, not 10; 8, not 10",) * 2, "ties with rung-1")
     assert rows["rung-2"].cells[:2] == ("4, not 8; 4, not 8", "4, not 8; 2, not 4")
     assert "below the intact model's" in str(rows["rung-6"].cells[0])
+    counts = table_of(record, "by-order")
+    assert counts["rung-3"].cells == (2, 2, 2, 1) and counts["rung-6"].cells == (None,) * 4
     assert rewrite.up_to(record, 0, 10) == "all 10"
     assert rewrite.up_to(record, 0, 0) == "none, not 1"
 
@@ -176,7 +178,12 @@ def test_a_program_stands_among_the_bars_with_its_control(record: RewriteRecord)
     assert program.cells[0] == record.programs[0].bars.loss
     assert control.cells[0] == record.programs[0].shuffled.loss
     assert program.cells[1] == "between rung-2 and rung-3" and control.cells[1] == "below all"
-    assert table_of(record, "lengths")["bigram and copy"].cells == (2_448, 7_913_312, None)
+    assert table_of(record, "lengths")["bigram and copy"].cells == (
+        7_915_760,
+        2_448,
+        7_913_312,
+        None,
+    )
 
 
 def test_a_rewriting_without_weaker_models_programs_or_a_scale_is_drawn_too(

@@ -161,17 +161,25 @@ def test_without_a_curve_the_reason_is_given_and_nothing_is_said_of_one(text: Te
     section = scales.compute(gone, {})
     assert any(isinstance(b, Prose) and f"no curve: {refusal}" in b.words for b in section.blocks)
     assert not [b for b in section.blocks if isinstance(b, Table) and b.key == "law"]
-    assert scales.in_words(gone) == f"no curve: {refusal}"
 
 
-def test_the_curve_in_words_puts_the_chosen_form_first(text: TextResult) -> None:
+def test_what_is_known_of_either_curve_stands_fact_by_fact(text: TextResult) -> None:
     scale = scale_of(text)
-    law, bend = "L(C) = E + A·C^(−α): E 1.80 [1.21, 2.18] nats per token", "ln L quadratic in ln C"
-    words = scales.in_words(scale)
-    assert words.startswith(law) and f"not chosen: {bend}" in words
-    assert "0.61% of a loss" in words and "from the others to 0.82%" in words
-    words = scales.in_words(scale.model_copy(update={"form": "bend"}))
-    assert words.startswith(bend) and f"not chosen: {law}" in words and "0.68% of a loss" in words
+    assert scale.law is not None and scale.bend is not None
+
+    def facts(of: Scale) -> dict[str, object]:
+        return {row.key: row.cells[0] for row in table_of(scales.compute(of, {}), "law").rows}
+
+    found = facts(scale)
+    assert (found["floor"], found["bend-exponent"]) == (scale.law.floor, scale.bend.exponent)
+    assert found["off-law"] == fmt.portion(Number(value=scale.law.left_out)).value
+    assert found["off-bend"] == fmt.portion(Number(value=scale.bend.left_out)).value
+    assert found["off-law"] != found["off-bend"]
+    assert found["middle"] == fmt.power(scale.bend.middle)
+    assert found["scatter"] == "0.61% of a loss"
+    assert facts(scale.model_copy(update={"form": "bend"}))["scatter"] == "0.68% of a loss"
+    alone = facts(scale.model_copy(update={"bend": None}))
+    assert "off-law" in alone and not {"off-bend", "middle", "chosen"} & set(alone)
 
 
 # The bars

@@ -112,8 +112,9 @@ def compute(scale: Scale, roles: Mapping[str, Role], *, asked: str = "") -> Sect
     )
     blocks: list[Block] = [Prose(words=f"{says} {scale.says}")]
     if scale.law is None:
-        why = scale.refused or "no reason was recorded"
-        words = f"There is no curve: {why}. Without one no loss has a place on this scale."
+        words = (
+            f"There is no curve: {scale.refused}. Without one no loss has a place on this scale."
+        )
         blocks.append(Prose(words=words, manner="aside"))
     blocks.append(_picture(scale, roles, conditions, rungs))
     if conditions.rows:
@@ -265,18 +266,24 @@ def _law(scale: Scale, law: FittedLaw) -> Table:
     if bend is not None:
         shift = bend.form == "shift"
         formula = "L(C) = A·(C + C₀)^(−α)" if shift else "ln L quadratic in ln C"
-        at = (
-            "α of the shift" if shift else f"Exponent of the bend at {fmt.power(bend.middle)} FLOPs"
+        name = "α of the shift" if shift else "Exponent of the bend"
+        middle = Row(
+            key="middle", name="That at a compute of, FLOPs", cells=(fmt.power(bend.middle),)
         )
         rows += [
-            Row(key="bend-exponent", name=at, note=formula, cells=(bend.exponent,)),
+            Row(key="bend-exponent", name=name, note=formula, cells=(bend.exponent,)),
+            *[middle] * (not shift),
             Row(key="bends", name="C₀ of the shift" if shift else "Second order of the bend",
                 cells=(bend.bends,)),
             Row(key="chosen", name="Chosen, by how well each foretells a rung from the others",
                 cells=("the bend" if scale.form == "bend" else "the law",)),
-            Row(key="off", name="A rung from the others: law, bend",
-                cells=(f"off by {_off(law.left_out)}, {_off(bend.left_out)}",)),
         ]  # fmt: skip
+    off = {"law": law.left_out, "bend": bend.left_out if bend else None}
+    rows += [
+        Row(key=f"off-{form}", name=f"A rung from the others, by the {form}: off by",
+            cells=(_off(error),))
+        for form, error in off.items() if error is not None
+    ]  # fmt: skip
     noise = bend.noise if scale.form == "bend" and bend else law.noise
     rows += [
         Row(key="range", name="Fitted range",
@@ -290,39 +297,6 @@ def _law(scale: Scale, law: FittedLaw) -> Table:
         columns=(Column(key="is", heading=""),),
         rows=tuple(rows),
     )
-
-
-def in_words(scale: Scale) -> str:
-    """The curves in a line, the one that was chosen first."""
-    law, bend = scale.law, scale.bend
-    if law is None:
-        return f"no curve: {scale.refused or 'no reason was recorded'}"
-    unit = "" if law.floor.value is None else f" {scale.unit}"
-    by_law = (
-        f"L(C) = E + A·C^(−α): E {fmt.show(law.floor)}{unit}, α {fmt.show(law.exponent)}"
-        f"{_foretold(law.left_out)}"
-    )
-    noise = bend.noise if scale.form == "bend" and bend else law.noise
-    fitted = (
-        f"fitted from {fmt.power(law.least)} to {fmt.power(law.greatest)} FLOPs; scatter about the "
-        f"curve {_off(noise)} of a loss"
-    )
-    if bend is None:
-        return f"{by_law}; {fitted}"
-    if bend.form == "shift":
-        by_bend = f"L(C) = A·(C + C₀)^(−α): α {fmt.show(bend.exponent)}, C₀ {fmt.compute(bend.bends)} FLOPs"
-    else:
-        by_bend = (
-            f"ln L quadratic in ln C: exponent at {fmt.power(bend.middle)} FLOPs "
-            f"{fmt.show(bend.exponent)}, second order {fmt.show(bend.bends)}"
-        )
-    both = [by_law, by_bend + _foretold(bend.left_out)]
-    chosen, other = both[::-1] if scale.form == "bend" else both
-    return f"{chosen}; {fitted}; not chosen: {other}"
-
-
-def _foretold(error: float | None) -> str:
-    return "" if error is None else f", foretells a rung from the others to {_off(error)}"
 
 
 def _off(error: float | None) -> str:

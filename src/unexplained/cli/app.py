@@ -110,15 +110,13 @@ def report(
     out: Annotated[Path, typer.Option(help="Where the HTML page goes.")] = Path("report.html"),
     full: Full = False,
 ) -> None:
-    """Draw a record as a page again, those of older versions too."""
+    """Draw a record as a page again."""
     from unexplained.places import require_apart, require_writable
-    from unexplained.record import Record, load_record
+    from unexplained.record import load_record
     from unexplained.report import print_record, write_report
-    from unexplained.study.instrument import as_record
 
     require_apart({"record": record, "report": out})
     require_writable(out, "report")
-    read = load_record(record)
-    found = read if isinstance(read, Record) else as_record(read)
+    found = load_record(record)
     print_record(found, OUT, full=full)
     say_written(write_report(found, out))

@@ -103,11 +103,14 @@ def _numbers(rows: Sequence[Row], text: TextResult) -> b.Table:
 def _more(rows: Sequence[Row], text: TextResult, reference: str) -> b.Table:
     """Everything else about rows, and the fractions against the other ablations."""
     names = [name for name in ablations(text, rows) if name != reference]
-    columns = [
-        (b.Column(key=f"against {name}", heading=name, group="Recovered against", style="share"),
-         [row.recovered.get(name) for row in rows])
+    columns: list[tuple[b.Column, Sequence[b.Cell]]] = [
+        (
+            b.Column(key=f"against {name}", heading=name, group="Recovered against", style="share"),
+            [row.recovered.get(name) for row in rows],
+        )
         for name in names
-    ] + [
+    ]
+    columns += [
         (b.Column(key="loss", heading="Loss"), [row.loss for row in rows]),
         (b.Column(key="agreement", heading="Agreement", note="faithfulness", style="share"),
          [row.agreement for row in rows]),
@@ -115,6 +118,9 @@ def _more(rows: Sequence[Row], text: TextResult, reference: str) -> b.Table:
          [row.reliability for row in rows]),
         (b.Column(key="nines", heading="Nines"), [row.nines for row in rows]),
     ]  # fmt: skip
+    if any(on_few(row, text) for row in rows):
+        few = [row.documents if on_few(row, text) else None for row in rows]
+        columns.append((b.Column(key="documents", heading="On documents only"), few))
     title, caption = "All other numbers", "Losses in nats per token."
     return table_of("more", rows, text, columns, title=title, caption=caption, folded=True)
 

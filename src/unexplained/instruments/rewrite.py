@@ -301,7 +301,33 @@ def _break_even(record: RewriteRecord) -> Section:
                     for one in record.break_even
                 ),
             ),
+            _counts(record),
         ),
+    )  # fmt: skip
+
+
+def _counts(record: RewriteRecord) -> Table:
+    """Break-even in numbers, which can be read off."""
+    groups = {"held": "Not told to be worse", "certain": "Better for certain"}
+    known = [{"held": one.counts, "certain": one.certain} for one in record.break_even]
+    columns = [
+        (kind, i, Column(key=f"{kind}-{draw + 1}", heading=f"order {draw + 1}", group=group))
+        for kind, group in groups.items()
+        for i, draw in enumerate(draws(record))
+    ]
+    return Table(
+        key="by-order",
+        title="How many, order by order",
+        caption="The greatest measured number of replaced components.",
+        corner="Weaker model",
+        columns=tuple(column for _, _, column in columns),
+        rows=tuple(
+            Row(key=one.rung, name=one.rung, role="weaker",
+                cells=tuple(None if stronger(record, one) else counts[kind][i]
+                            for kind, i, _ in columns))
+            for one, counts in zip(record.break_even, known, strict=True)
+        ),
+        folded=True,
     )  # fmt: skip
 
 
@@ -320,14 +346,15 @@ def _programs(record: RewriteRecord) -> Section:
                 key="lengths",
                 corner="Program",
                 columns=(
+                    Column(key="bits", heading="Description, bits"),
                     Column(key="code", heading="Bits of code"),
                     Column(key="parameters", heading="Bits of parameters"),
                     Column(key="tokens", heading="Calibrated on tokens"),
                 ),
                 rows=tuple(
                     Row(key=row.name, name=row.name, note=row.says, role="explanation",
-                        cells=(row.description.code_bits, row.description.parameter_bits,
-                               row.fit_tokens))
+                        cells=(row.description.bits, row.description.code_bits,
+                               row.description.parameter_bits, row.fit_tokens))
                     for row in record.programs
                 ),
             ),

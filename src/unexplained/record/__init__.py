@@ -1,7 +1,7 @@
 """The frozen results of what users run, as JSON. Reports are drawn from them alone. No torch.
 
-`base` is what all share, `blocks` what a record is made of, `record` the two together. Each kind of
-record of format 1 has a file of its own. All are fetched when they are first asked for.
+`base` is what all share, `blocks` what a record is made of, `record` the two together. What a measuring
+function found has a file of its own for every kind. All are fetched when they are first asked for.
 """
 
 from typing import TYPE_CHECKING
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from unexplained.record.assay import Stratum as Stratum
     from unexplained.record.assay import TextResult as TextResult
     from unexplained.record.bars import Bars as Bars
-    from unexplained.record.base import FORMAT as FORMAT
-    from unexplained.record.base import READING as READING
     from unexplained.record.base import Header as Header
     from unexplained.record.base import KindRecord as KindRecord
     from unexplained.record.base import Number as Number
@@ -37,9 +35,8 @@ if TYPE_CHECKING:
     from unexplained.record.compute import Scale as Scale
     from unexplained.record.compute import ShareKind as ShareKind
     from unexplained.record.family import FamilyRecord as FamilyRecord
-    from unexplained.record.read import KINDS as KINDS
     from unexplained.record.read import load_record as load_record
-    from unexplained.record.record import BLOCKS_FORMAT as BLOCKS_FORMAT
+    from unexplained.record.record import FORMAT as FORMAT
     from unexplained.record.record import Record as Record
     from unexplained.record.rewrite import RewriteRecord as RewriteRecord
     from unexplained.record.rewrite import SizesRecord as SizesRecord
@@ -66,11 +63,9 @@ _HOMES = {
     ),
     "bars": ("Bars",),
     "base": (
-        "FORMAT",
         "Header",
         "KindRecord",
         "Number",
-        "READING",
     ),
     "blocks": (
         "Check",
@@ -89,12 +84,9 @@ _HOMES = {
         "ShareKind",
     ),
     "family": ("FamilyRecord",),
-    "read": (
-        "KINDS",
-        "load_record",
-    ),
+    "read": ("load_record",),
     "record": (
-        "BLOCKS_FORMAT",
+        "FORMAT",
         "Record",
     ),
     "rewrite": (

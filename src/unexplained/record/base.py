@@ -6,17 +6,7 @@ the number of tokens that it would take.
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
-
-from unexplained.places import write_whole
-
-READING = "reading"
-"""Key of the validation context in which a kept record is read."""
-
-FORMAT = 1
-"""Version of the record format; raised when a field changes its meaning."""
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Frozen(BaseModel):
@@ -25,16 +15,11 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-UNRECORDED = "no reason was recorded"
-"""Stands in old records for the reason of a refusal that had none."""
-
-
 class Number(Frozen):
     """A quantity with its interval; refused by name when it would mean nothing.
 
     Raises:
-        ValueError: There is neither a value nor a reason. (In a record that is read, `UNRECORDED`
-            takes the place of the reason: older versions could write such.)
+        ValueError: There is neither a value nor a reason.
     """
 
     value: float | None
@@ -48,19 +33,15 @@ class Number(Frozen):
     """At the present estimate, how many tokens would make the denominator distinguishable from 0."""
 
     @model_validator(mode="after")
-    def _require_reason(self, info: ValidationInfo) -> Number:
+    def _require_reason(self) -> Number:
         if self.value is None and not self.refused.strip():
-            if not (info.context or {}).get(READING):
-                raise ValueError("a number that has no value must say why")
-            return self.model_copy(update={"refused": UNRECORDED})
+            raise ValueError("a number that has no value must say why")
         return self
 
 
 class Header(Frozen):
-    """What every record has: a verdict, and what is needed to find it again."""
+    """What every result has: a verdict, and what is needed to find it again."""
 
-    format: int = FORMAT
-    """First in the file, by which `places` knows a record from a file of somebody else's."""
     title: str
     verdict: str
     """One sentence in words; never a bare "pass"."""
@@ -80,16 +61,9 @@ class Header(Frozen):
     """ISO date and time of the measurement."""
     seconds: float
 
-    def to_json(self) -> str:
-        """The record as indented JSON."""
-        return self.model_dump_json(indent=1) + "\n"
-
-    def save(self, path: str | Path) -> Path:
-        """Write the record as JSON and return the path (RecordError where it cannot be written)."""
-        return write_whole(Path(path), self.to_json(), "record")
-
 
 class KindRecord(Header):
-    """What a measuring function found, with fields of its own for every kind: format 1 of records."""
+    """What a measuring function found, with fields of its own for every kind. It is kept as a `Record`."""
 
     kind: str
+    """The instrument that shows it."""

@@ -219,7 +219,7 @@ def refusal(number: Number, needed: str = "tokens") -> str:
     >>> refusal(Number(value=None, refused="within noise of zero", tokens_needed=1_240_000))
     'within noise of zero; about 1.2 million tokens would settle it'
     """
-    reason = number.refused or "no reason was recorded"
+    reason = number.refused
     if number.tokens_needed is None:
         return reason
     return f"{reason}; about {count(number.tokens_needed)} {needed} would settle it"

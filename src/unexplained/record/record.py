@@ -9,21 +9,28 @@ from typing import Final, Literal
 from pydantic import Field, model_validator
 
 from unexplained.errors import RecordError, near_matches
-from unexplained.record.base import Header, Number
+from unexplained.places import write_whole
+from unexplained.record.base import Frozen, Header, Number
 from unexplained.record.blocks import Block, cells, require_whole
 
-BLOCKS_FORMAT: Final = 2
-"""Version of the format of records that are made of blocks."""
+FORMAT: Final = 2
+"""Version of the format of records; raised when a field changes its meaning."""
 
 
-class Record(Header):
+class _Kept(Frozen):
+    """The last of a record's bases, so that its field is the first."""
+
+    format: Literal[2] = FORMAT
+    """First in the file, by which `places` knows a record from a file of somebody else's."""
+
+
+class Record(Header, _Kept):
     """What an instrument found: who asked what of which model, and blocks.
 
     Raises:
         ValueError: Two numbers have one id, or a picture points at none (`blocks.require_whole`).
     """
 
-    format: Literal[2] = BLOCKS_FORMAT
     instrument: str
     """The name under which the registry has it."""
     sheet: dict[str, str] = Field(default_factory=dict)
@@ -54,6 +61,14 @@ class Record(Header):
             raise RecordError(f"The number '{where}'", f"the {self.instrument} '{self.title}' has "
                               "none of that id", near_matches(where, known))  # fmt: skip
         return known[where]
+
+    def to_json(self) -> str:
+        """The record as indented JSON."""
+        return self.model_dump_json(indent=1) + "\n"
+
+    def save(self, path: str | Path) -> Path:
+        """Write the record as JSON and return the path (RecordError where it cannot be written)."""
+        return write_whole(Path(path), self.to_json(), "record")
 
     def report(self, path: str | Path) -> Path:
         """Draw the record as one self-contained HTML page and return the path."""

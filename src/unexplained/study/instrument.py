@@ -262,15 +262,14 @@ def told(
 
 
 def as_record(found: KindRecord) -> Record:
-    """What a measuring function found, or an older version wrote, as its instrument shows it."""
+    """What a measuring function found, as its instrument shows it."""
     home = import_module(f"unexplained.instruments.{found.kind}")
     pairs = getattr(found, "pairs_of_prompts", found.kind == "circuit")
-    names = set(Header.model_fields) - {"format"}
     return Record(
         instrument=found.kind,
         blocks=tuple(home.blocks(found)),
         sheet=home.sheet(found),
         units="orbits" if pairs else "documents",
         needed="pairs" if pairs else "tokens",
-        **{name: getattr(found, name) for name in names},
+        **{name: getattr(found, name) for name in Header.model_fields},
     )

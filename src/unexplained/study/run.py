@@ -159,7 +159,7 @@ class Run:
 
     def as_told(self, header: Header) -> None:
         """Take these fields of a header, where somebody else measured."""
-        names = set(Header.model_fields) - {"format", "title", "verdict"}
+        names = set(Header.model_fields) - {"title", "verdict"}
         self._trace.header.update({name: getattr(header, name) for name in names})
 
     @property
