@@ -23,6 +23,7 @@ from unexplained.record.tables import counted
 
 RESULTS = Path(__file__).parent / "results"
 MODELS = Path(__file__).parent.parent / "src" / "unexplained" / "models" / "ladder.json"
+STAR = "\\*"
 SHOWN = (
     "mean",
     "strict induction",
@@ -101,12 +102,17 @@ def _bars(record: AssayRecord, text: TextResult) -> str:
         equals = (
             "below the ladder" if place.equals.value is None else str(fmt.compute(place.equals))
         )
+        beyond = {
+            kind: STAR * text.scale.extrapolated(place, kind) for kind in (None, *dict(kinds))
+        }
         lines.append(
             f"| {name} | {fmt.show(bars.loss)} | {share(against['mean'])} | {share(against['unigram'])} "
-            f"| {share(gap)} | {equals} "
-            + "".join(f"| {fmt.portion(place.shares[kind])} " for kind, _ in kinds)
+            f"| {share(gap)} | {equals}{beyond[None]} "
+            + "".join(f"| {fmt.portion(place.shares[kind])}{beyond[kind]} " for kind, _ in kinds)
             + "|"
         )
+    if any(STAR in line for line in lines[-len(SHOWN) :]):
+        lines.append(f"\n{STAR} extrapolated: a compute beyond what the curve was fitted on.")
     return "\n".join([*lines, *(["", counted(text.tables)] if text.tables else [])])
 
 

@@ -17,6 +17,7 @@ from sample_rows import share
 from test_report import words_of
 from unexplained.bars import scales
 from unexplained.bars.standing import groups, standing
+from unexplained.curves.choice import MARGIN
 from unexplained.record import AssayRecord, Number, Scale, TextResult
 from unexplained.record import format as fmt
 from unexplained.record.blocks import Prose, Section, Table
@@ -169,6 +170,7 @@ def test_the_curve_in_words_puts_the_chosen_form_first(text: TextResult) -> None
     law, bend = "L(C) = E + A·C^(−α): E 1.80 [1.21, 2.18] nats per token", "ln L quadratic in ln C"
     words = scales.in_words(scale)
     assert words.startswith(law) and f"not chosen: {bend}" in words
+    assert f"less than {MARGIN:g} times as much" in words and MARGIN == 0.75
     assert "0.61% of a loss" in words and "from the others to 0.82%" in words
     words = scales.in_words(scale.model_copy(update={"form": "bend"}))
     assert words.startswith(bend) and f"not chosen: {law}" in words and "0.68% of a loss" in words
@@ -287,3 +289,6 @@ def test_a_share_of_an_extrapolated_model_is_extrapolated_whatever_it_is_a_share
     assert scales.note(near, scale) == "shares by a curve: of what is extrapolated"
     none = near.model_copy(update={"shares": {"frontier": Number(value=None, refused="noise")}})
     assert not scale.extrapolated(none, "frontier") and not scale.extrapolated(none, "bend")
+    # Below the ladder by the curve that was chosen: then a share by another curve is no better.
+    below = near.model_copy(update={"equals": Number(value=None, refused="below the ladder")})
+    assert scale.model_copy(update={"subject": subject}).extrapolated(below, "frontier")

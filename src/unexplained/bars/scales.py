@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from unexplained.curves.choice import MARGIN
 from unexplained.record import Explained, Number, Scale, ShareKind
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
@@ -273,6 +274,7 @@ def _law(scale: Scale, law: FittedLaw) -> Table:
             Row(key="bends", name="C₀ of the shift" if shift else "Second order of the bend",
                 cells=(bend.bends,)),
             Row(key="chosen", name="Chosen, by how well each foretells a rung from the others",
+                note=f"another form than the law only where it is off by less than {MARGIN:g} times as much",
                 cells=("the bend" if scale.form == "bend" else "the law",)),
             Row(key="off", name="A rung from the others: law, bend",
                 cells=(f"off by {_off(law.left_out)}, {_off(bend.left_out)}",)),
@@ -318,7 +320,10 @@ def in_words(scale: Scale) -> str:
         )
     both = [by_law, by_bend + _foretold(bend.left_out)]
     chosen, other = both[::-1] if scale.form == "bend" else both
-    return f"{chosen}; {fitted}; not chosen: {other}"
+    return (
+        f"{chosen}; {fitted}; not chosen: {other} (the law is kept unless the other is off by less "
+        f"than {MARGIN:g} times as much)"
+    )
 
 
 def _foretold(error: float | None) -> str:
