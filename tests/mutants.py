@@ -1173,7 +1173,7 @@ MUTANTS = (
            "test_largest_rise.py::test_where_it_is_is_said_with_how_many_others_could_be_it"),
     Mutant("assays/family.py", "mean_per_token(total, cut.bytes,", "mean_per_token(total, 0 * cut.bytes + 1,",
            "test_family.py::test_a_real_family_is_what_hugging_face_says_one_document_at_a_time"),
-    Mutant("record/compute.py", "return beyond(one) or beyond(self.subject)", "return beyond(one)",
+    Mutant("record/compute.py", "return nowhere or beyond(one) or beyond(self.subject)", "return nowhere or beyond(one)",
            "test_scales.py::test_a_share_of_an_extrapolated_model_is_extrapolated_whatever_it_is_a_share_of"),
     Mutant("cli/shared.py", '            if word.partition("=")[0] in {*known, "--help"} and word.startswith("-"):', "            if False:",
            "test_first_cli.py::test_no_option_takes_another_one_for_its_value"),
