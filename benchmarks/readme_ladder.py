@@ -14,6 +14,7 @@ from unexplained.record.blocks import Compute, Prose, Section, Table
 
 RESULTS = Path(__file__).parent / "results"
 MODELS = Path(__file__).parent.parent / "src" / "unexplained" / "models" / "ladder.json"
+STAR = "\\*"
 SHOWN = (
     "mean",
     "strict induction",
@@ -82,6 +83,9 @@ def _bars(record: Record, text: Section) -> str:
     )  # fmt: skip
     rung, kinds = _strongest(record, all_tokens), _kinds(record, text)
     heads = ", ".join(f"`{site}`" for site in readme_assay.sites(record))
+    where = f"{text.key}/compute"
+    by_key = {one.name: one for one in next(records.each(record, Compute, where)).conditions}
+    notes = {row.key: row.note for row in records.table(record, f"{where}/conditions").rows}
     lines = [
         f"**`{record.subject}`**, heads {heads}, on "
         f"{text.title}: {readme_assay.size(record, text)}.\n",
@@ -96,12 +100,19 @@ def _bars(record: Record, text: Section) -> str:
             if place["equals"].value is None
             else str(fmt.compute(place["equals"]))
         )
+        beyond = STAR if by_key[name].extrapolated else ""
+        shares = STAR if "extrapolated" in notes[name] else ""
         lines.append(
             f"| {name} | {fmt.show(found['loss'])} | {share(found['mean'])} | {share(found['unigram'])} "
-            f"| {share(scores[name][rung])} | {equals} "
-            + "".join(f"| {fmt.portion(place[kind])} " for kind in kinds)
+            f"| {share(scores[name][rung])} | {equals}{beyond} "
+            + "".join(
+                f"| {fmt.portion(place[kind])}{shares if kind in ('frontier', 'bend') else ''} "
+                for kind in kinds
+            )
             + "|"
         )
+    if any(STAR in line for line in lines):
+        lines.append(f"\n{STAR} extrapolated: a compute beyond what the curve was fitted on.")
     return "\n".join(
         [*lines, *(part for words in readme_assay.counted(record, text) for part in ("", words))]
     )

@@ -486,3 +486,17 @@ def test_the_gain_in_context_takes_the_last_positions_and_needs_two_places():
     )
     found = bars.context_gain(long, [], settings=PLAIN)
     assert (found.early, found.late, found.gain["intact"].value) == ("16-63", "128-255", 1.0)
+
+
+@pytest.mark.parametrize("base", ["bigram", "mean"])
+def test_what_a_loss_is_held_against_is_called_by_what_it_is(base):
+    tokens = np.full(40, 100)
+    whole = np.random.default_rng(3).normal(300, 20, 40)
+    ledger = ledger_of(
+        rows_of("intact", whole, tokens=tokens),
+        rows_of(base, whole - 50, tokens=tokens),
+        rows_of("rule", whole + 20, tokens=tokens),
+    )
+    refused = bars.recovered(ledger, "rule", base, settings=PLAIN).refused
+    assert ("ablation" in refused, "damage" in refused) == (base == "mean",) * 2
+    assert ("the table has the lower loss" in refused) == (base == "bigram")

@@ -243,8 +243,23 @@ def test_the_table_of_bars_rounds_nothing_to_all_or_none_and_gives_one_reason() 
                        env={"COLUMNS": "200"})  # fmt: skip
     assert below.output.count("– refused: the baseline 'mine'") == 1
     assert "–*" not in below.output
-    for twice in (["--baseline", "unigram"] * 2, ["--curve", "kaplan"] * 2):
+    for twice in (
+        ["--baseline", "unigram"] * 2,
+        ["--curve", "kaplan"] * 2,
+        ["--fraction", "1"] * 2,
+    ):
         assert isinstance(outcome("bars", "table", *twice), UnexplainedError)
+
+
+def test_the_table_of_bars_takes_no_nought_for_nothing_given_and_tells_near_fractions_apart() -> (
+    None
+):
+    for option in ("--strong", "--weak", "--fraction"):
+        found = outcome("bars", "table", option, "0")
+        assert isinstance(found, UnexplainedError) and option in str(found)
+    near = RUN.invoke(app, ["bars", "table", "--curve", "kaplan", "--fraction", "1",
+                            "--fraction", "0.9999999"], env={"COLUMNS": "200"})  # fmt: skip
+    assert near.exit_code == 0 and " 1 " in near.output and "0.9999999" in near.output
 
 
 def test_errors_name_the_options_of_the_command_that_was_called() -> None:

@@ -91,7 +91,7 @@ def test_uniform_is_a_baseline_without_a_condition():
 def test_a_model_worse_than_guessing_is_refused_by_its_own_name():
     found = bars.recovered_from(BY_HAND, "rule", bars.Uniform(2), settings=PLAIN)
     assert found.value is None
-    assert "(damage of 'uniform')" in found.refused
+    assert "(gap to 'uniform')" in found.refused
     assert "does worse than guessing" in found.refused
 
 

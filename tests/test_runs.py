@@ -14,6 +14,7 @@ from test_concentration import kept
 from test_ladder import pydocs_like
 from test_report import words_of
 from unexplained.bars import concentration, over_pairs
+from unexplained.bars.runs import _at_least_one
 from unexplained.errors import MeasurementError
 from unexplained.ladder.catalogue import catalogue
 from unexplained.ledger import Ledger
@@ -155,3 +156,41 @@ def test_the_page_says_what_other_seeds_would_have_changed() -> None:
     assert "c and d" in text and "c and d" in text_table(record, full=True)
     refused = sample_gap(runs.model_copy(update={"effective": no}))
     assert "within noise of zero" in words_of(render(refused))
+
+
+@pytest.mark.parametrize("documents", [8, 16])
+def test_over_pairs_of_documents_with_long_tails_intervals_hold_and_are_not_below_one(
+    documents: int,
+) -> None:
+    rng, worlds = np.random.default_rng(7), 60
+    held = printed = 0
+    for world in range(worlds):
+        effect = rng.lognormal(-0.5, 1.0, (documents, 1))
+        gap = 0.3 * effect * rng.exponential(1.0, (documents, 20))
+        gaps = gap + 0.2 * rng.normal(size=(3, documents, 20))
+        found = over_pairs(ledger_of(gaps), PAIRS, settings=Settings(resamples=200, seed=world))
+        if found.factor.value is None:
+            continue
+        printed += 1
+        assert found.factor.value >= found.factor.low >= 1
+        # E[μ²]/E[μ]²: 2 of the exponential, e of the lognormal.
+        held += found.factor.low <= 2 * np.e <= (found.factor.high or np.inf)
+    assert printed > 40 and held / printed > 0.9
+
+
+def test_a_factor_over_pairs_that_is_below_one_by_chance_is_one_and_one_told_below_is_refused() -> (
+    None
+):
+    number = Number(value=0.9, low=0.0, high=56_736.0, unit="times")
+    found = _at_least_one(number)
+    assert (found.value, found.low, found.high) == (1.0, 1.0, 56_736.0)
+    below = _at_least_one(number.model_copy(update={"high": 0.95}))
+    assert below.value is None and "do not go together" in below.refused
+
+
+def test_the_share_over_pairs_stays_within_none_and_all_where_it_is_made() -> None:
+    rng = np.random.default_rng(8)
+    gaps = rng.exponential(0.3, (3, 12, 10)) + 0.001
+    gaps[0, :, :2] *= -1
+    worse = over_pairs(ledger_of(gaps), PAIRS, settings=LEAN).worse
+    assert 0 <= worse.low < worse.value < worse.high <= 1

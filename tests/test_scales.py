@@ -17,6 +17,7 @@ from sample_rows import share
 from test_report import words_of
 from unexplained.bars import scales
 from unexplained.bars.standing import groups, standing
+from unexplained.curves.choice import MARGIN
 from unexplained.record import AssayRecord, Number, Scale, TextResult
 from unexplained.record import format as fmt
 from unexplained.record.blocks import Prose, Section, Table
@@ -176,6 +177,8 @@ def test_what_is_known_of_either_curve_stands_fact_by_fact(text: TextResult) -> 
     assert found["off-bend"] == fmt.portion(Number(value=scale.bend.left_out)).value
     assert found["off-law"] != found["off-bend"]
     assert found["middle"] == fmt.power(scale.bend.middle)
+    chosen = next(r for r in table_of(scales.compute(scale, {}), "law").rows if r.key == "chosen")
+    assert f"less than {MARGIN:g} times as much" in chosen.note and MARGIN == 0.75
     assert found["scatter"] == "0.61% of a loss"
     assert facts(scale.model_copy(update={"form": "bend"}))["scatter"] == "0.68% of a loss"
     alone = facts(scale.model_copy(update={"bend": None}))
@@ -295,3 +298,6 @@ def test_a_share_of_an_extrapolated_model_is_extrapolated_whatever_it_is_a_share
     assert scales.note(near, scale) == "shares by a curve: of what is extrapolated"
     none = near.model_copy(update={"shares": {"frontier": Number(value=None, refused="noise")}})
     assert not scale.extrapolated(none, "frontier") and not scale.extrapolated(none, "bend")
+    # Below the ladder by the curve that was chosen: then a share by another curve is no better.
+    below = near.model_copy(update={"equals": Number(value=None, refused="below the ladder")})
+    assert scale.model_copy(update={"subject": subject}).extrapolated(below, "frontier")

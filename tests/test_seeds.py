@@ -12,19 +12,22 @@ import pytest
 from scipy import stats
 
 import unexplained as ux
+from test_gap import ledger_of
 from test_ladder import pydocs_like
-from unexplained.assays.sizes import _verdict
+from unexplained.assays.sizes import _over_documents, _verdict, slope_of
 from unexplained.assays.sizes import sizes as measure_sizes
 from unexplained.errors import MeasurementError
 from unexplained.estimators import (
     Slope,
     jackknifed,
+    laid_out,
     over_runs,
     scatter_of,
     seeds,
     slope_over,
 )
 from unexplained.explanations import LIBRARY
+from unexplained.instruments.sizes import rests, which_way
 from unexplained.ladder.catalogue import catalogue
 from unexplained.record import load_record
 from unexplained.record.rewrite import SizePoint, SizesRecord
@@ -184,10 +187,10 @@ def subset(of: tuple[int, ...], last: int = 4) -> Slope:
     return slope_over(x, y, still(y), DOCUMENTS, settings=MANY)
 
 
-def way(found: Slope) -> int:
+def way(found: Slope, left: list[str] = []) -> int:  # noqa: B006
     """−1 harder, 1 easier, 0 not told: as the verdict says it."""
     said = _verdict(found, [SizePoint(rung="r", compute=1.0, components=1, bits=0,
-                                      damage=found.number, recovered=found.number)])  # fmt: skip
+                                      damage=found.number, recovered=found.number)], left)  # fmt: skip
     return ("easier with size," in said) - ("harder with size," in said)
 
 
@@ -272,3 +275,85 @@ def test_a_rung_stands_for_its_runs_and_a_seed_for_itself() -> None:
 def test_the_examples_in_the_docstrings_hold() -> None:
     done = doctest.testmod(seeds)
     assert done.attempted and not done.failed
+
+
+def test_no_two_subsets_of_the_shipped_runs_give_opposite_conclusions() -> None:
+    """Whatever somebody chooses to leave out, with documents that do not matter at all."""
+    runs = [(one, SHIPPED[one.rung][one.seed]) for one in catalogue().rungs()]
+    lean = Settings(resamples=200)
+    said: dict[bool, set[int]] = {True: set(), False: set()}
+    for count in range(3, len(runs) + 1):
+        for some in itertools.combinations(runs, count):
+            if len({one.rung for one, _ in some}) < 3:
+                continue
+            x, y = [math.log10(one.compute) for one, _ in some], [value for _, value in some]
+            draws = np.repeat(np.array(y)[:, None], 2, axis=1)
+            found = slope_over(x, y, draws, DOCUMENTS, settings=lean)
+            number = found.number
+            if number.low is None or number.high is None or number.low <= 0 <= number.high:
+                continue
+            left = catalogue().left_out([one.name for one, _ in some])
+            said[True].add(way(found, left))
+            said[False].add(way(found))
+    assert said[True] <= {0}
+    assert said[False] >= {-1, 1}, "the check could not fail"
+
+
+def test_runs_that_ship_and_were_left_out_take_the_claim_and_are_named() -> None:
+    known = catalogue()
+    some = ["rung-4-seed-1", "rung-4-seed-2", "rung-5", "rung-6"]
+    assert known.left_out(some) == ["rung-4"]
+    assert known.left_out([*some, "rung-4"]) == [] == known.left_out(["gpt2", "attention-2"])
+    assert known.left_out(["rung-1"]) == ["rung-1-seed-1", "rung-1-seed-2"]
+    x, y = [0.0, 0.0, 1.0, 1.0, 2.0, 2.0], [0.50, 0.51, 0.40, 0.41, 0.30, 0.31]
+    found = slope_over(x, y, still(y), DOCUMENTS, settings=MANY)
+    assert way(found) == -1 and way(found, ["rung-4"]) == 0
+    assert "left out (rung-4)" in _verdict(found, [], ["rung-4"])
+    said = which_way(found.number, 0.01, ["rung-4"])
+    assert "Runs of these sizes were left out: rung-4." in said and "less is" not in said
+
+
+def test_a_distribution_over_documents_keeps_its_interval_and_runs_take_nothing_from_it() -> None:
+    few = np.full(12, 10)
+    draws = laid_out(0.5, 0.4, 1.1, few, level=0.95)
+    alone = over_runs(0.5, draws, 0.0, 1, few, settings=MANY)
+    assert (alone.low, alone.high) == pytest.approx((0.4, 1.1), abs=0.01)
+    for error in (1e-6, 0.01, 0.1):
+        both = over_runs(0.5, draws, error, 2, few, settings=MANY)
+        assert both.low <= alone.low and both.high >= alone.high
+    one_sided = laid_out(0.5, -math.inf, 1.1, few, level=0.95)
+    found = over_runs(0.5, one_sided, 0.01, 2, few, settings=MANY)
+    assert found.low is None and found.high > 1.09
+
+
+def test_the_slope_of_few_documents_with_tails_holds_the_truth_beside_runs() -> None:
+    """Ratios of lognormal damages, explained worse where they are large, the more so by size."""
+    rng, weights = np.random.default_rng(5), np.array([-0.5, 0.0, 0.5])
+
+    def drawn(documents: int) -> tuple[np.ndarray, np.ndarray]:
+        base = rng.lognormal(-0.125, 0.5, documents)
+        bottom = base * rng.lognormal(-0.03, 0.25, (3, documents))
+        steps = np.arange(1, 4)[:, None] / 3
+        return bottom * (0.9 - 0.6 * steps * np.minimum(bottom / 3, 1)), bottom
+
+    top, bottom = drawn(1_000_000)
+    truth = float(weights @ (top.sum(1) / bottom.sum(1)))
+    for documents in (8, 16):
+        held = 0
+        for _ in range(300):
+            top, bottom = drawn(documents)
+            low, high = _over_documents(weights, top.sum(1) / bottom.sum(1), top, bottom,
+                                        np.full(documents, 50), 0.95)  # fmt: skip
+            held += low <= truth <= high
+        assert held / 300 >= 0.93, documents
+
+
+def test_with_a_refused_slope_nothing_is_said_of_how_many_runs_a_size_has() -> None:
+    rows = {"rule": [14.0] * 8, "mean": [30.0, -8.0] * 4, "intact": [10.0] * 8}
+    one = (ledger_of(rows, [10] * 8), "rule", "mean")
+    found = slope_of([one] * 6, [10.0, 10.0, 100.0, 100.0, 1e3, 1e3], Settings(resamples=50))
+    assert found.number.value is None
+    record = SizesRecord.model_construct(
+        slope=found.number, scatter=found.seeds.deviation, bent=False
+    )
+    assert "one run" not in rests(record)

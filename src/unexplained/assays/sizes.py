@@ -4,7 +4,9 @@ Ryan Greenblatt: "I'm skeptical things will be easier with bigger models instead
 budget is the same rules for every head of every rung, chosen head by head on the fit part; what it
 recovers of the mean ablation of all heads is read off for every size, with the slope over the
 logarithm of training compute. Runs of one size that differ by their seed alone differ in it by
-much: a slope from one run of each is no answer, whatever its interval over documents.
+much: a slope from one run of each is no answer, whatever its interval over documents. Nor is one from
+some of the runs that there are: two of a size that came out alike make seeds look harmless, and
+among the shipped rungs there are such that say "easier" and such that say "harder".
 """
 
 from __future__ import annotations
@@ -20,14 +22,16 @@ from unexplained.assays.rewrite import NONE, Say, choose, require_choosing, rule
 from unexplained.bars import damage, recovered
 from unexplained.bars.paired import paired
 from unexplained.errors import MeasurementError, require_once
-from unexplained.estimators import Scatter, Slope, slope_over
+from unexplained.estimators import Scatter, Slope, laid_out, slope_over
 from unexplained.evaluate import distinct, evaluate, joint
 from unexplained.explanations import Explanation
+from unexplained.intervals import apart, of_estimate
+from unexplained.ladder.catalogue import catalogue
 from unexplained.ladder.conditions import require_same_tokens, require_unseen_by
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
 from unexplained.record.rewrite import SizePoint, SizesRecord
-from unexplained.stats import Settings, resampled, written
+from unexplained.stats import Settings, written
 from unexplained.study.provenance import found_again
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
@@ -105,10 +109,10 @@ def sizes(
             )
         )
     slope = slope_of(ledgers, [point.compute for point in points], settings)
-    last = ordered[-1][0]
+    last, left = ordered[-1][0], catalogue().left_out([one.name for one in rungs])
     return SizesRecord(
         title=f"The same budget of explanation, {points[0].rung} to {points[-1].rung}",
-        verdict=_verdict(slope, points),
+        verdict=_verdict(slope, points, left),
         text=text.name,
         text_fingerprint=text.fingerprint,
         documents=len(text.eval),
@@ -118,6 +122,7 @@ def sizes(
         slope=slope.number,
         scatter=slope.seeds.deviation,
         bent=slope.bent,
+        left_out=tuple(left),
         **found_again(last, settings, started),
     )
 
@@ -158,8 +163,9 @@ def slope_of(
     Each ledger with its explained and its ablated condition: the same one where no rule is better
     than the mean for any head, and then nothing is recovered there.
 
-    The interval resamples documents, the same ones in every run, and adds the scatter of runs
-    (`estimators.slope_over`). Refused where the fraction of a run is.
+    The interval is a jackknife of documents, the same ones in every run, with the tails counted that
+    they and what is divided by show, and adds the scatter of runs (`estimators.slope_over`).
+    Refused where the fraction of a run is.
     """
     columns, tokens = [], None
     for ledger, *names in ledgers:
@@ -171,21 +177,44 @@ def slope_of(
         columns += [ablated - explained, ablated - whole]
         tokens = read.tokens
     assert tokens is not None
-    sums = np.stack([column.sum() for column in columns])
-    drawn = resampled(settings, *columns)
-    fractions = np.full((len(ledgers), drawn.shape[1]), np.nan)
-    np.divide(drawn[0::2], drawn[1::2], out=fractions, where=drawn[1::2] > 0)
+    some = tokens > 0
+    top, bottom = np.stack(columns[0::2])[:, some], np.stack(columns[1::2])[:, some]
+    values = top.sum(1) / bottom.sum(1)
+
+    def spread(weights: np.ndarray) -> np.ndarray:
+        ends = _over_documents(weights, values, top, bottom, tokens[some], settings.level)
+        return laid_out(float(weights @ values), *ends, tokens, level=settings.level)
+
     return slope_over(
-        np.log10(np.asarray(compute)), sums[0::2] / sums[1::2], fractions, tokens,
-        settings=settings, unit=SLOPE,
-    )  # fmt: skip
+        np.log10(np.asarray(compute)), values, spread, tokens, settings=settings, unit=SLOPE
+    )
+
+
+def _over_documents(
+    weights: np.ndarray,
+    values: np.ndarray,
+    top: np.ndarray,
+    bottom: np.ndarray,
+    tokens: np.ndarray,
+    level: float,
+) -> tuple[float, float]:
+    """Ends, over documents alone, of a weighted sum of ratios of sums of (run, document)."""
+    value = float(weights @ values)
+    rest = bottom.sum(1, keepdims=True) - bottom
+    if (rest <= 0).any():  # one document is all that some run has to recover
+        return -math.inf, math.inf
+    falls = value - weights @ ((top.sum(1, keepdims=True) - top) / rest)
+    longer = math.exp(
+        np.average([math.log(apart(one, tokens)) for one in bottom], weights=np.abs(weights))
+    )
+    return of_estimate(value, longer * falls, tokens, level)
 
 
 def _none(why: str) -> Slope:
     return Slope(Number(value=None, unit=SLOPE, refused=why), Scatter(0.0, 0), 0, bent=False)
 
 
-def _verdict(slope: Slope, points: Sequence[SizePoint]) -> str:
+def _verdict(slope: Slope, points: Sequence[SizePoint], left: Sequence[str] = ()) -> str:
     number, scatter = slope.number, slope.seeds.deviation
     if number.value is None:
         return f"The slope over sizes is refused: {number.refused}."
@@ -197,6 +226,11 @@ def _verdict(slope: Slope, points: Sequence[SizePoint]) -> str:
         return (
             f"{said}, with one run of each size: how much another seed would move it is not known, "
             "so it does not say whether explaining is easier or harder with size."
+        )
+    if left:
+        return (
+            f"{said}, with some of the runs of these sizes left out ({', '.join(left)}): they may say "
+            "the opposite, so it does not say whether explaining is easier or harder with size."
         )
     sizes = len({point.compute for point in points})
     said += (

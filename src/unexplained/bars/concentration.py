@@ -49,6 +49,7 @@ CARRIED = (0.5, 0.8, 1.0)
 """Shares of the net gap of which is said how few tokens carry them."""
 
 TIMES = "times"
+AGAINST = "the two pairs' gaps do not go together: one is large where the other is small"
 
 FAR = 30.0
 """Logarithm of a factor beyond which its interval has no end."""
@@ -245,7 +246,7 @@ def _factor(
     """N Σ d d′ / (Σ d Σ d′), at least 1 where d′ is d (Cauchy and Schwarz).
 
     A jackknife of its logarithm: it is a second moment, whose documents have longer tails than
-    those of a mean, so its interval is lengthened for them (`_tails`).
+    those of a mean, so its interval is lengthened for them (`longer_by`).
     """
     if stands.value is None:
         return stands.model_copy(update={"unit": TIMES})
@@ -256,7 +257,7 @@ def _factor(
     if tokens.size < FEWEST_DOCUMENTS:
         return Number(value=value, unit=TIMES)
     left = _factors(columns.sum(1, keepdims=True) - columns, tokens.sum() - tokens)
-    times = _tails(columns, tokens)
+    times = longer_by(columns, tokens)
     if value > 0 and (left > 0).all():
         falls = (math.log(value) - np.log(left)) * times
         low, high = ends_of(math.log(value), falls, tokens, settings.level, rounding=ROUNDING)
@@ -277,15 +278,15 @@ def _factors(sums: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     return np.asarray(np.nan_to_num(tokens * product / both, nan=-1.0))
 
 
-def _tails(columns: np.ndarray, tokens: np.ndarray) -> float:
+def longer_by(columns: np.ndarray, tokens: np.ndarray) -> float:
     """How many times longer the interval of the factor is for the tails of what it is made of.
 
-    Those of both gaps, which it divides by, as for every ratio (`intervals.apart`); and those of
+    Columns are the products, then every gap. Tails are those of all gaps, which it divides by, as for every ratio (`intervals.apart`); and those of
     the products, exp(3 τ²) of their L-skewness. Found by simulation (`docs/statistics.md`).
     """
-    product, first, second = columns
+    product, *nets = columns
     skew = float(shape((product / tokens)[None])[0][0])
-    gaps = max(float(apart(one, tokens)) for one in (first, second))
+    gaps = max(float(apart(one, tokens)) for one in nets)
     return min(gaps * math.exp(3 * skew**2), MOST_TIMES)
 
 
@@ -301,8 +302,7 @@ def inverse(factor: Number) -> Number:
     if factor.value is None:
         return factor.model_copy(update={"unit": SHARE})
     if factor.value <= 0 or (factor.high is not None and factor.high < 1):
-        refused = "the two pairs' gaps do not go together: one is large where the other is small"
-        return Number(value=None, unit=SHARE, refused=refused)
+        return Number(value=None, unit=SHARE, refused=AGAINST)
     value = min(1 / factor.value, 1.0)
     if factor.low is None and factor.high is None:
         return Number(value=value, unit=SHARE)

@@ -17,7 +17,7 @@ import math
 from dataclasses import dataclass
 
 from unexplained.bars.paired import paired
-from unexplained.bars.recovered import INTACT, increase, recovered
+from unexplained.bars.recovered import INTACT, cost_of, increase, recovered
 from unexplained.errors import MeasurementError
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
@@ -114,7 +114,7 @@ def recovered_from(
         constant - changed,
         constant - whole,
         read.tokens,
-        what=f"damage of '{base}'",
+        what=cost_of(str(base)),
         if_negative="the model does worse than guessing, so there is nothing to recover",
         settings=settings,
         exact=condition == intact,

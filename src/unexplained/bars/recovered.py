@@ -15,6 +15,7 @@ from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import paired
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
+from unexplained.record.tables import TABLES
 from unexplained.shares import within
 from unexplained.stats import SHARE, Settings, difference_per_token, fraction, mean_per_token
 
@@ -139,6 +140,18 @@ def damage(
     return increase(ledger, ablation, intact=intact, stratum=stratum, settings=settings)
 
 
+def cost_of(base: str) -> str:
+    """What a denominator from this condition is called: a table of counts damages nothing."""
+    return f"gap to '{base}'" if base in TABLES else f"damage of '{base}'"
+
+
+def no_cost(base: str) -> str:
+    """Why nothing can be recovered from a condition with a lower loss than the model's."""
+    if base in TABLES:
+        return "the table has the lower loss, so the model knows nothing beyond it to recover"
+    return "the ablation lowers the loss, so there is no damage to recover"
+
+
 def regained(
     ledger: Ledger,
     before: str,
@@ -164,8 +177,8 @@ def regained(
         worse - better,
         ablated - whole,
         read.tokens,
-        what=f"damage of '{ablation}'",
-        if_negative="the ablation lowers the loss, so there is no damage to recover",
+        what=cost_of(ablation),
+        if_negative=no_cost(ablation),
         floor=ROUNDING,
         settings=settings,
         exact=same(alike, before, after)

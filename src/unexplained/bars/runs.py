@@ -8,20 +8,24 @@ counts, and intervals are for other documents and other pairs of runs together.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from unexplained.bars.concentration import TIMES, inverse, net_of
+from unexplained.bars.concentration import AGAINST, FAR, TIMES, inverse, longer_by, net_of
 from unexplained.bars.measures import measure_of
 from unexplained.bars.tokens import TokenLosses, token_losses
 from unexplained.errors import MeasurementError, require_once
-from unexplained.estimators import jackknifed, over_runs
-from unexplained.intervals import unseen
+from unexplained.estimators import jackknifed, laid_out, over_runs
+from unexplained.estimators.tails import ends_of
+from unexplained.intervals import ROUNDING, unseen
 from unexplained.ledger import Ledger
 from unexplained.record import Number
 from unexplained.record.bars import OverRuns
-from unexplained.stats import NATS, SHARE, Settings, times_drawn, too_few
+from unexplained.shares import within
+from unexplained.stats import NATS, SHARE, Settings, mean_per_token, too_few
 
 FEWEST_PAIRS = 3
 """Concentration takes two pairs at a time, and its scatter what is left without one of them."""
@@ -32,8 +36,12 @@ def over_pairs(ledger: Ledger, pairs: Sequence[tuple[str, str]], *, settings: Se
 
     With d_i the gap per token of the i-th pair, N tokens and m pairs: the mean of d_i; the share of
     tokens with d_i < 0; and the factor N · mean over i < j of Σ d_i d_j, over the mean of
-    Σ d_i · Σ d_j, in which noise that pairs do not share has no term. Runs scatter as their
-    jackknife says (m − 1 degrees of freedom), so with three pairs intervals are wide.
+    Σ d_i · Σ d_j, in which noise that pairs do not share has no term. Over documents these are the
+    intervals of a single pair, with tails counted; runs scatter besides as their jackknife says (m − 1
+    degrees of freedom), so with three pairs intervals are wide.
+
+    The factor estimates the mean of μ² over the square of the mean of μ, for the gap μ that runs
+    expect of each token: at least 1 (Cauchy and Schwarz), and no interval goes below.
 
     It misleads where pairs share what is no ability: two runs that saw the text in one order.
 
@@ -76,13 +84,16 @@ def over_pairs(ledger: Ledger, pairs: Sequence[tuple[str, str]], *, settings: Se
 def _mean(read: TokenLosses, values: np.ndarray, settings: Settings, unit: str) -> Number:
     """Mean over pairs of a mean per token, (pair, token)."""
     each = values.mean(axis=1)
+    alone = mean_per_token(
+        read.summed(values.mean(axis=0)), read.tokens, settings=settings, unit=unit
+    )
     if too_few(read.tokens):
-        return Number(value=float(each.mean()), unit=unit)
-    columns = np.stack([read.tokens, read.summed(values.mean(axis=0))], axis=1)
-    tokens, sums = (_times(read, settings) @ columns).T
+        return alone
+    value = float(each.mean())
+    low, high = (value if end is None else end for end in (alone.low, alone.high))
     error, freedom = jackknifed([float(np.delete(each, i).mean()) for i in range(len(each))])
-    return over_runs(float(each.mean()), sums / tokens, error, freedom, read.tokens,
-                     settings=settings, unit=unit)  # fmt: skip
+    draws = laid_out(value, low, high, read.tokens, level=settings.level)
+    return over_runs(value, draws, error, freedom, read.tokens, settings=settings, unit=unit)
 
 
 def _share(number: Number, tokens: np.ndarray, level: float) -> Number:
@@ -91,40 +102,84 @@ def _share(number: Number, tokens: np.ndarray, level: float) -> Number:
         return number
     off = unseen(int(np.count_nonzero(tokens)), level)
     # Where no document and no run differs, what so many documents may all lack is left.
-    still = number.low is None and number.high is None
-    low, high = (number.value - off, number.value + off) if still else (number.low, number.high)
-    ends = {
-        "low": None if low is None else max(low, 0.0),
-        "high": None if high is None else min(high, 1.0),
-    }
-    return number.model_copy(update=ends)
+    if number.low is None and number.high is None:
+        number = number.model_copy(update={"low": number.value - off, "high": number.value + off})
+    return within(number, 0, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Factors:
+    """The factor over pairs, from sums over documents that are (…, pair) and (…, two pairs)."""
+
+    tokens: np.ndarray
+    nets: np.ndarray
+    products: np.ndarray
+
+    def whole(self, left: int | None = None) -> float:
+        """Of all documents, without one pair."""
+        return float(_of(self.tokens.sum(), self.nets.sum(0), self.products.sum(0), left))
+
+    def without(self) -> np.ndarray:
+        """Of all pairs, with each document left out; not a number where a gap is none."""
+        tokens, nets, products = (
+            one.sum(0) - one for one in (self.tokens, self.nets, self.products)
+        )
+        return _of(tokens, nets, products, None)
+
+
+def _of(tokens: np.ndarray, nets: np.ndarray, products: np.ndarray, left: int | None) -> np.ndarray:
+    both = list(itertools.combinations(range(nets.shape[-1]), 2))
+    some = [place for place, two in enumerate(both) if left not in two]
+    bottom = np.stack([nets[..., i] * nets[..., j] for i, j in (both[s] for s in some)], axis=-1)
+    stands = (nets > 0).all(axis=-1)
+    return np.where(
+        stands, tokens * products[..., some].mean(-1) / bottom.mean(-1), np.nan
+    )  # fmt: skip
 
 
 def _factor(read: TokenLosses, gaps: np.ndarray, settings: Settings) -> Number:
-    both = list(itertools.combinations(range(len(gaps)), 2))
-    sums = np.stack([read.summed(d) for d in gaps], axis=1)
-    products = np.stack([read.summed(gaps[i] * gaps[j]) for i, j in both], axis=1)
-
-    def of(
-        tokens: np.ndarray, nets: np.ndarray, crossed: np.ndarray, left: int | None
-    ) -> np.ndarray:
-        """The factor without one pair, of sums (…, pair) and (…, two pairs)."""
-        some = [place for place, two in enumerate(both) if left not in two]
-        bottom = np.stack([nets[..., i] * nets[..., j] for i, j in (both[s] for s in some)])
-        top = crossed[..., some].mean(axis=-1)
-        stands = (nets > 0).all(axis=-1)
-        found: np.ndarray = np.where(stands, tokens * top / bottom.mean(axis=0), np.nan)
-        return found
-
-    whole = (np.asarray(read.tokens.sum()), sums.sum(0), products.sum(0))
-    value = float(of(*whole, None))
+    """By a jackknife of its logarithm, as that of a single pair (`concentration`)."""
+    some = read.tokens > 0
+    both = itertools.combinations(range(len(gaps)), 2)
+    nets = np.stack([read.summed(d)[some] for d in gaps], axis=1)
+    products = np.stack([read.summed(gaps[i] * gaps[j])[some] for i, j in both], axis=1)
+    factors = _Factors(read.tokens[some], nets, products)
+    value = factors.whole()
     if too_few(read.tokens):
         return Number(value=value, unit=TIMES)
-    error, freedom = jackknifed([float(of(*whole, left)) for left in range(len(gaps))])
-    times = _times(read, settings)
-    draws = of(times @ read.tokens, times @ sums, times @ products, None)
-    return over_runs(value, draws, error, freedom, read.tokens, settings=settings, unit=TIMES)
+    documents, runs = factors.without(), [factors.whole(left) for left in range(len(gaps))]
+    every = np.array([value, *documents, *runs])
+    if np.isnan(every).any():
+        # Without some document a gap is none: what others would leave is not known.
+        value = max(value, 1.0)
+        return Number(value=value, low=1.0, unit=TIMES)
+    # A factor is a multiple, whose logarithm scatters evenly, as long as there is one.
+    logs = bool((every > 0).all())
+    to = np.log if logs else np.asarray
+    middle = float(to(value))
+    tails = longer_by(np.concatenate([products.mean(1)[None], nets.T]), factors.tokens)
+    low, high = ends_of(
+        middle, tails * (middle - to(documents)), factors.tokens, settings.level,
+        rounding=ROUNDING * (1.0 if logs else abs(value)),
+    )  # fmt: skip
+    error, freedom = jackknifed([float(one) for one in to(np.array(runs))])
+    draws = laid_out(middle, low, high, read.tokens, level=settings.level)
+    found = over_runs(middle, draws, error, freedom, read.tokens, settings=settings, unit=TIMES)
+    if logs:
+        ends = {"low": found.low, "high": found.high}
+        if found.low is not None and found.high is not None:
+            ends = {
+                "low": math.exp(max(found.low, -FAR)),
+                "high": math.exp(found.high) if found.high < FAR else None,
+            }
+        found = found.model_copy(update={"value": value, **ends})
+    return _at_least_one(found)
 
 
-def _times(read: TokenLosses, settings: Settings) -> np.ndarray:
-    return times_drawn(len(read.documents), settings.resamples, settings.seed)
+def _at_least_one(factor: Number) -> Number:
+    """What is below 1 by chance is at it, and what is told to be below 1 is refused."""
+    if factor.value is None or (factor.low is None and factor.high is None):
+        return factor
+    if factor.high is not None and factor.high < 1:
+        return Number(value=None, unit=TIMES, refused=AGAINST)
+    return within(factor.model_copy(update={"value": max(factor.value, 1.0)}), least=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from unexplained.curves.choice import MARGIN
 from unexplained.record import Explained, Number, Scale, ShareKind
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
@@ -276,6 +277,7 @@ def _law(scale: Scale, law: FittedLaw) -> Table:
             Row(key="bends", name="C₀ of the shift" if shift else "Second order of the bend",
                 cells=(bend.bends,)),
             Row(key="chosen", name="Chosen, by how well each foretells a rung from the others",
+                note=f"another form than the law only where it is off by less than {MARGIN:g} times as much",
                 cells=("the bend" if scale.form == "bend" else "the law",)),
         ]  # fmt: skip
     off = {"law": law.left_out, "bend": bend.left_out if bend else None}

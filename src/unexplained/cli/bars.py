@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -23,11 +24,11 @@ def table(
         list[str] | None,
         typer.Option(help="A name (uniform, unigram, bigram, …) or name=nats, such as mine=7.2."),
     ] = None,
-    strong: Annotated[float, typer.Option(min=0, help="FLOPs of the stronger model.")] = 0.0,
-    weak: Annotated[float, typer.Option(min=0, help="FLOPs of the weaker model.")] = 0.0,
+    strong: Annotated[float | None, typer.Option(help="FLOPs of the stronger model.")] = None,
+    weak: Annotated[float | None, typer.Option(help="FLOPs of the weaker model.")] = None,
     fraction: Annotated[
         list[float] | None,
-        typer.Option(min=0, max=1, help="Fractions explained, for the compute left."),
+        typer.Option(help="Fractions explained, above 0 and up to 1, for the compute left."),
     ] = None,
 ) -> None:
     """Below which fraction explained a strong model falls to a weaker one, and what is left.
@@ -40,7 +41,19 @@ def table(
 
     require_once("curve", curve or ())
     require_once("baseline", [text.partition("=")[0] for text in baseline or ()])
-    require_once("fraction", [f"{one:g}" for one in fraction or ()])
+    # As many digits as tell them apart: 0.9999999 is not 1.
+    require_once("fraction", [repr(one) for one in fraction or ()])
+    for option, given in (("--strong", strong), ("--weak", weak)):
+        if given is not None and not 0 < given < math.inf:
+            raise CurveError(
+                f"{option} {given:g}", "a training compute is above 0 and finite", "Give FLOPs."
+            )
+    for share in fraction or ():
+        if not 0 < share <= 1:
+            raise CurveError(
+                f"--fraction {share!r}", "it is not above 0 and at most 1",
+                "Give a share, such as 0.99.",
+            )  # fmt: skip
     for name in curve or []:
         if name not in CURVES:
             raise CurveError(f"The curve '{name}'", "none is published under that name",
@@ -48,7 +61,7 @@ def table(
     curves = [CURVES[name] for name in curve or CURVES]
     baselines = [_baseline(text) for text in baseline or ("uniform", "unigram", "bigram")]
     fractions = fraction or list(FRACTIONS)
-    above, below = strong or GPT_4, weak or GPT_35
+    above, below = (GPT_4 if strong is None else strong), (GPT_35 if weak is None else weak)
     shown = Table(
         title=f"From {above:.3g} to {below:.3g} FLOPs: the fraction explained that is needed "
         "not to fall below the weaker model, and the share of compute left at other fractions"
@@ -56,7 +69,7 @@ def table(
     # Eighty columns hold it: fewer would cut digits off.
     shown.box, shown.padding = box.SIMPLE, 0
     shown.show_edge = shown.pad_edge = False
-    for column in ("curve", "baseline", "nats", "needed", *(f"{one:g}" for one in fractions)):
+    for column in ("curve", "baseline", "nats", "needed", *(_heading(one) for one in fractions)):
         shown.add_column(column, justify="left" if column in ("curve", "baseline") else "right")
     notes: dict[str, None] = {}
     for row in rows_of(curves, baselines, strong=above, weak=below, fractions=fractions):
@@ -102,6 +115,15 @@ def _baseline(text: str):  # type: ignore[no-untyped-def]
             f"The baseline '{text}'", what,
             near_matches(name, BASELINES) + " Or write name=nats, such as mine=7.2.",
         ) from None  # fmt: skip
+
+
+def _heading(fraction: float) -> str:
+    """A fraction that does not read as all.
+
+    >>> _heading(0.99), _heading(0.9999999), _heading(1.0)
+    ('0.99', '0.9999999', '1')
+    """
+    return "1" if fraction == 1 else repr(fraction)
 
 
 def _said(value: float | None) -> str:

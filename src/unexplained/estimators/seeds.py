@@ -17,12 +17,12 @@ a little too wide, never too narrow for it. `docs/statistics.md` has the coverag
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import fdtrc, stdtr, stdtrit
+from scipy.special import fdtrc, ndtri, stdtr, stdtrit
 
 from unexplained.errors import MeasurementError
 from unexplained.record import Number
@@ -31,6 +31,9 @@ from unexplained.stats import SHARE, Settings, ends, tail
 POOLED_ABOVE = 0.25
 """Seeds and the rungs' distances from the line make one scatter unless an F test finds the rungs
 further off than seeds explain, at this p (lenient, as in `curves.fit`)."""
+
+FEWEST_PLACES, MOST_PLACES = 2000, 100_000
+"""Of the places on which a distribution over documents is laid out."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +95,11 @@ def over_runs(
         beyond = tail(tokens, settings.level)
         low = _quantile(np.where(lost, -np.inf, draws), error, freedom, beyond)
         high = -_quantile(np.where(lost, -np.inf, -draws), error, freedom, beyond)
-        low, high = min(value, low), max(value, high)
     else:
-        low, _ = ends(np.where(lost, -np.inf, draws), value, tokens, settings.level)
-        _, high = ends(np.where(lost, np.inf, draws), value, tokens, settings.level)
+        low, high = value, value
+    # Runs never take anything away from what documents alone leave open.
+    low = min(low, ends(np.where(lost, -np.inf, draws), value, tokens, settings.level)[0])
+    high = max(high, ends(np.where(lost, np.inf, draws), value, tokens, settings.level)[1])
     if low == high:  # neither documents nor runs differ, which tells nothing of others
         return Number(value=value, unit=unit)
     return Number(
@@ -104,6 +108,26 @@ def over_runs(
         high=high if math.isfinite(high) else None,
         unit=unit,
     )
+
+
+def laid_out(
+    value: float, low: float, high: float, tokens: np.ndarray, *, level: float
+) -> np.ndarray:
+    """A distribution over documents with this interval, for `over_runs`: half a normal on each side.
+
+    So an interval that counts the documents' tails keeps them when runs are added, which an
+    interval of resampled documents does not have. An end that is infinite stays so.
+
+    >>> draws = laid_out(0.5, 0.3, 1.1, np.full(30, 10), level=0.95)
+    >>> found = over_runs(0.5, draws, 0.0, 1, np.full(30, 10), settings=Settings())
+    >>> round(found.low, 2), round(found.high, 2)
+    (0.3, 1.1)
+    """
+    beyond = tail(tokens, level)
+    places = min(max(FEWEST_PLACES, 4 * math.ceil(1 / beyond)), MOST_PLACES)
+    at = ndtri((np.arange(places) + 0.5) / places) / abs(float(ndtri(beyond)))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(value + np.where(at < 0, at * (value - low), at * (high - value)))
 
 
 def _quantile(draws: np.ndarray, error: float, freedom: int, beyond: float) -> float:
@@ -163,10 +187,14 @@ class Slope:
     are the scatter, and a straight line is no law of them."""
 
 
+Spread = Callable[[np.ndarray], np.ndarray]
+"""Of weights, one per run: how documents spread the sum of the runs' values by them."""
+
+
 def slope_over(
     x: Sequence[float],
     values: Sequence[float],
-    draws: np.ndarray,
+    draws: np.ndarray | Spread,
     tokens: np.ndarray,
     *,
     settings: Settings,
@@ -186,7 +214,8 @@ def slope_over(
     Args:
         x: One per run, such as log10 of compute; at least two different.
         values: One per run.
-        draws: (run, resample): the same on resampled documents. NaN where it is refused there.
+        draws: (run, resample): the same on resampled documents, NaN where it is refused there; or how
+            documents spread a weighted sum of the values, such as `laid_out`.
         tokens: Per document.
         settings: Level, resamples and seed.
         unit: Unit of the slope.
@@ -199,9 +228,9 @@ def slope_over(
     squares, freedom, bent = _scatter(places, kinds, seeds)
     weights = np.ones_like(counts) if bent else counts
     slope = _slope_of(places, weights)
-    means = np.array([kind.mean() for kind in kinds])
-    drawn = slope @ np.stack([draws[which == i].mean(axis=0) for i in range(places.size)])
-    value = float(slope @ means)
+    each = (slope / counts)[which]
+    value = float(each @ y)
+    drawn = draws(each) if callable(draws) else each @ draws
     # Each size's mean varies by σ²/runs, or by σ² itself where sizes are what scatters.
     spread = float((slope**2 / (1 if bent else counts)).sum())
     error = math.sqrt(squares / freedom * spread) if freedom else 0.0

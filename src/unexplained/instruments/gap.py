@@ -27,7 +27,7 @@ from unexplained.record.blocks import (
     Series,
     Table,
 )
-from unexplained.shares import FEW, percent, within
+from unexplained.shares import FEW, percent
 from unexplained.study import Claims, Headline, Models, Option, Texts, arms, instrument
 from unexplained.study.given import PythonOnly
 
@@ -219,9 +219,7 @@ def _over(read: Reading, strong: Subject, weak: Subject, runs: Sequence[Pair]) -
     """The gap over all pairs of runs, under the models' own names."""
     others = [(one.name, two.name) for one, two in runs]
     found = read.over_pairs([("intact", weak.name), *others])
-    # Runs add normal noise to a share, which does not know that nothing lies beyond 0 and 1.
-    worse = within(found.worse, 0, 1)
-    return found.model_copy(update={"pairs": ((strong.name, weak.name), *others), "worse": worse})
+    return found.model_copy(update={"pairs": ((strong.name, weak.name), *others)})
 
 
 def _verdict(spread: Concentration, runs: OverRuns | None, strong: str, weak: str) -> str:

@@ -117,7 +117,7 @@ def _over_sizes(record: SizesRecord) -> Section:
                     ),
                 ),
             ),
-            Prose(words=which_way(record.slope, record.scatter)),
+            Prose(words=which_way(record.slope, record.scatter, record.left_out)),
             Prose(
                 words=f"Every model gets the same budget of explanation: {record.budget}, chosen on "
                 "the fit part. The fraction recovered is of what mean-ablating all heads of that "
@@ -207,8 +207,13 @@ def least_squares(record: SizesRecord) -> tuple[float, float, float, float] | No
     )
 
 
-def which_way(slope: Number, scatter: float | None) -> str:
+def which_way(slope: Number, scatter: float | None, left: Sequence[str] = ()) -> str:
     """What the slope tells, given how far runs of one size scatter, if there are several.
+
+    Args:
+        slope: With its interval.
+        scatter: None where every size has one run.
+        left: Runs of these sizes that were not measured.
 
     >>> which_way(Number(value=-0.047, low=-0.104, high=-0.02), 0.02)
     'The interval of this slope is below 0: less is recovered in larger models.'
@@ -221,6 +226,8 @@ def which_way(slope: Number, scatter: float | None) -> str:
         return "Without an interval the slope may be chance."
     if scatter is None:
         return "One run of each size, so that another seed may turn the slope round."
+    if left:
+        return f"Runs of these sizes were left out: {', '.join(left)}. With them the slope may turn round."
     if slope.low > 0:
         return "The interval of this slope is above 0: more is recovered in larger models."
     if slope.high < 0:
@@ -230,6 +237,8 @@ def which_way(slope: Number, scatter: float | None) -> str:
 
 def rests(record: SizesRecord) -> str:
     """What the interval of the slope rests on, in a sentence or two."""
+    if record.slope.value is None:
+        return "Without a slope there is no scatter of runs about it either."
     if record.scatter is None:
         return (
             "Every size has one run: how another run would have come out is not known, and the "

@@ -183,8 +183,8 @@ def parted(record: TasksRecord) -> str:
 def _tasks(record: TasksRecord) -> Table:
     tested = any(task.better is not None for task in record.tasks)
     chance = (
-        f" p: that the model is not right more often than {record.reference} on that narrow task, "
-        "corrected for their number (Holm)."
+        " p: that the model with all components explained is not right more often than "
+        f"{record.reference}, corrected for the number of narrow tasks (Holm)."
     )
     return Table(
         key="tasks",

@@ -96,6 +96,11 @@ class Catalogue(Frozen):
                     wanted[one.name] = None
         return list(wanted)
 
+    def left_out(self, names: Sequence[str]) -> list[str]:
+        """Runs that ship of the rungs among the names, and are not among them: chosen away."""
+        named = {one.rung for one in self.rungs() if one.name in names}
+        return [one.name for one in self.rungs() if one.rung in named and one.name not in names]
+
     def other_runs(self, strong: str, weak: str) -> list[tuple[str, str]]:
         """Other runs of two rungs, paired in the order of their seeds; none where there are not two.
 

@@ -160,4 +160,6 @@ class Scale(Frozen):
         found = one.shares.get(kind)
         if found is None or found.value is None or kind not in ("frontier", "bend"):
             return False
-        return beyond(one) or beyond(self.subject)
+        # What has no place on the curve that was chosen lies beyond it, by whatever other it has a share.
+        nowhere = self.law is not None and one.equals.value is None
+        return nowhere or beyond(one) or beyond(self.subject)

@@ -126,10 +126,16 @@ class SizesRecord(KindRecord):
     has one run: then how much another seed would move the slope is not known, and it is no claim."""
     bent: bool = False
     """Whether the sizes lie further off a straight line than seeds explain."""
+    left_out: tuple[str, ...] = ()
+    """Runs of these sizes that ship and were not measured: without them the slope is no claim, since
+    some of the runs can be found that say anything."""
 
     @property
     def claimed(self) -> bool:
-        """Whether which way it goes is a claim: seeds are counted, and the interval leaves out 0."""
+        """Whether which way it goes is a claim.
+
+        Seeds are counted, all of those that ship, and the interval leaves out 0.
+        """
         low, high = self.slope.low, self.slope.high
         told = low is not None and high is not None and not low <= 0 <= high
-        return told and self.scatter is not None
+        return told and self.scatter is not None and not self.left_out

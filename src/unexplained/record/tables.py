@@ -8,6 +8,9 @@ from pydantic import Field
 
 from unexplained.record.base import Frozen
 
+TABLES = ("uniform", "unigram", "bigram", "trigram")
+"""Names of the conditions that are tables of counts, or know nothing: no part of the model."""
+
 
 class Counted(Frozen):
     """An n-gram table that stands among the conditions."""

@@ -16,13 +16,14 @@ from torch import Tensor
 
 from unexplained.errors import TextError
 from unexplained.record import Counted
+from unexplained.record.tables import TABLES
 from unexplained.subject import Batch
 from unexplained.text.build import Text
 from unexplained.text.counted import Say, counts_of
 from unexplained.text.counts import LIMIT, NOTHING, Counts
 from unexplained.text.smoothing import SMOOTHINGS, Smoothing, smooth
 
-NAMES = ("uniform", "unigram", "bigram", "trigram")
+NAMES = TABLES
 
 
 @dataclass(frozen=True)
