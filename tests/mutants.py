@@ -473,8 +473,6 @@ MUTANTS = (
            "test_tails_of_ratios.py::test_a_tail_of_the_numerator_alone_counts_too"),
     Mutant("intervals.py", "    if alike(tokens) >= UNEVEN * n:", "    if True:",
            "test_tails_of_ratios.py::test_a_share_that_goes_with_the_length_of_documents_holds"),
-    Mutant("refusals.py", "least = 0 if size.unit == SHARE else SHOWN", "least = 0",
-           "test_tails_of_ratios.py::test_what_is_asked_for_settles_it_in_most_fresh_texts"),
     Mutant("refusals.py", "max(2, -(-SHOWN // sizes.size))", "2",
            "test_tails_of_ratios.py::test_what_is_asked_for_settles_it_in_most_fresh_texts"),
     Mutant("assays/circuit.py", "exact = exact or np.array_equal(sums, self.corrupted)", "pass",
