@@ -65,11 +65,13 @@ def after(texts: Texts, truth: float | None) -> tuple[np.ndarray, np.ndarray]:
     told = (_beyond(bottom, tokens) > 0) & (bottom.sum(1) > 0) & (_alike(tokens) >= LEAST_ALIKE)
     told &= ~intervals.hides_tail(bottom, tokens)
     value = top.sum(1) / np.where(told, bottom.sum(1), 1.0)
-    apart = intervals.apart(bottom, tokens)
+    below, above = intervals.apart(bottom, tokens) * intervals.aside(
+        top - value[:, None] * bottom, tokens
+    )
 
     def inside(ratio: np.ndarray) -> np.ndarray:
         # The ends are those of the test, moved apart from the value: so is a ratio moved toward it.
-        moved = value + (ratio - value) / apart
+        moved = value + (ratio - value) / np.where(ratio < value, below, above)
         return np.asarray(_beyond(top - moved[:, None] * bottom, tokens) <= 0)
 
     reach = intervals.reach(top.shape[1]) * np.maximum(1, np.abs(value))
@@ -84,12 +86,7 @@ def _alike(tokens: np.ndarray) -> np.ndarray:
 
 def _beyond(sums: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """What `intervals` tests, for many texts at once."""
-    n, total = sums.shape[1], sums.sum(1)
-    falls = intervals.left_out(sums, tokens)
-    error = np.sqrt((n - 1) / n * (falls**2).sum(1)) * tokens.sum(1)
-    below, above = intervals.lengthening(falls, tokens, ratio=True)
-    x = np.minimum(np.where(total > 0, below, above), 100.0)
-    return np.asarray(np.abs(total) - intervals.quantile(n, LEVEL) * error * np.exp(x))
+    return intervals.beyond(sums.sum(1), intervals.left_out(sums, tokens), tokens, LEVEL)
 
 
 def cell(design: Design, documents: int, texts: int) -> dict[str, Any]:

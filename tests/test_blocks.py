@@ -190,7 +190,7 @@ def test_whichever_number_is_refused_its_reason_is_on_every_surface(record: Reco
         changed = with_numbers(record, refused)
         surfaces = (render(changed), squeezed(text_table(changed, full=True)), markdown(changed))
         for where, number in refused.items():
-            said = f"{number.refused}; about 12,345 {record.needed} would settle it"
+            said = f"{number.refused}; it takes at least about 12,345 {record.needed}"
             assert all(said in surface for surface in surfaces), where
 
 

@@ -43,7 +43,14 @@ def test_its_ends_are_the_greatest_ends_of_all_rises_together_and_it_is_no_less_
     columns = np.stack(list(right.values())).astype(float)
     each = Settings(level=1 - 0.05 / 3)  # three intervals that hold together
     steps = [
-        fraction(rise, columns[-1] - columns[0], np.full(30, 40), what="rise", settings=each)
+        fraction(
+            rise,
+            columns[-1] - columns[0],
+            np.full(30, 40),
+            what="rise",
+            settings=each,
+            unit="share",
+        )
         for rise in np.diff(columns, axis=0)
     ]
     assert found.value == max(step.value for step in steps)

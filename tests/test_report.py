@@ -209,7 +209,7 @@ def test_the_verdict_comes_first_and_the_denominators_before_the_ratios(html: st
 
 def test_a_refused_number_says_so_with_its_reason_and_the_tokens_it_would_take(html: str) -> None:
     text = words_of(html)
-    assert f"{NOISE}; about 310,000 tokens would settle it" in text
+    assert f"{NOISE}; it takes at least about 310,000 tokens" in text
     cells = re.findall(r"<td[^>]*>(.*?)</td>", html, re.DOTALL)
     assert sum("refused" in cell for cell in cells) > 20
     assert not any(re.search(r'class="value">0%', c) for c in cells if "refused" in c)

@@ -239,7 +239,7 @@ def test_a_text_without_a_ladder_says_so_and_shows_its_baselines(record: AssayRe
     words = words_of("<p " + html[html.index('id="text-2"') : html.index('id="controls"')])
     assert scales.NO_LADDER in words
     assert "Gap score against" not in words and "Place among" not in words
-    assert "about 88,000 tokens would settle it" in words_of(html)
+    assert "it takes at least about 88,000 tokens" in words_of(html)
     bare = record.texts[1].model_copy(update={"bars": ()})
     without = render(record.model_copy(update={"texts": (bare,)}))
     assert "/compute" not in without and "/bars" not in without and "No ladder" not in without

@@ -128,8 +128,8 @@ def test_a_refused_circuit_cuts_the_line_and_is_named_beside_the_curve(
     assert len(magnitude.dots) == 5
     text = words_of(render(record))
     assert "Not drawn, because refused: magnitude (1%)." in text
-    assert f"{WITHIN}; about 400 pairs would settle it." in text
-    assert "400 pairs would settle it" in " ".join(text_table(record).split())
+    assert f"{WITHIN}; it takes at least about 400 pairs." in text
+    assert "at least about 400 pairs" in " ".join(text_table(record).split())
 
 
 def test_a_circuit_far_below_the_corrupted_prompt_has_an_arrow_and_its_number(

@@ -21,7 +21,9 @@ per token and m = 5 (48/n − 1), at least 0, or 15 where the tail is on the sid
 ratio's size away, or that far beyond 1, the interval says nothing and the ratio is refused: so what is
 printed has been chosen by its width, and the constants are those with which it holds all the same.
 
-Nor does a weak denominator show its tail below 0 in few documents: see `hides_tail`.
+Tails count in proportion: where the denominator hardly varies for its size neither x nor m matters, by
+`matters`. What a ratio leaves of its numerator may have a tail of its own: `aside`. Nor does a weak
+denominator show its tail below 0 in few documents: see `hides_tail`.
 
 Documents that agree to the last digit have no scatter to make an interval of, and are no proof that
 all would: what n documents may all lack is `unseen`.
@@ -56,6 +58,19 @@ LEANS, CLEAR, FAR = 0.12, 0.3, 10.0
 
 PLENTY = 48
 """With fewer documents the tails of a denominator are hardly seen, and moderate ones count too."""
+
+VARIES, SURE = 0.15, 0.05
+"""Coefficient of variation of documents, and relative standard error of a denominator, below which tails
+count less: what hardly varies for its size cannot be undone by what a text lacks. Of fewer than `PLENTY`
+of documents in proportion less, for they may lack more."""
+
+UNEVEN = 0.75
+"""Documents that are worth less than this share of their number in ones of one length are unequal."""
+
+TINY = np.finfo(float).tiny
+
+ASIDE, MOST_ASIDE = 7.0, 1.0
+"""What counts of a tail of what a ratio leaves of its numerator, of `PLENTY` of documents, and at most."""
 
 LEFT = 15.0
 """What counts of a denominator's tail toward 0, at least, also of many documents."""
@@ -108,7 +123,12 @@ def of_share(total: np.ndarray, tokens: np.ndarray, level: float) -> tuple[float
     count *= (float(ndtri((1 + level) / 2)) / quantile(n, level)) ** 2
     right, wrong, tail = value * count, (1 - value) * count, (1 - level) / 2
     low = float(betaincinv(right, wrong + 1, tail))
-    return low, float(betaincinv(right + 1, wrong, 1 - tail))
+    high = float(betaincinv(right + 1, wrong, 1 - tail))
+    if alike(tokens) >= UNEVEN * n:
+        return low, high
+    # A share has no tails, but lengths have, and it may go with them.
+    below, above = of_mean(total, tokens, level)
+    return max(min(low, below), 0.0), min(max(high, above), 1.0)
 
 
 def unseen(documents: float, level: float) -> float:
@@ -156,7 +176,12 @@ def of_estimate(
 
 
 def of_ratio(
-    numerator: np.ndarray, denominator: np.ndarray, tokens: np.ndarray, level: float
+    numerator: np.ndarray,
+    denominator: np.ndarray,
+    tokens: np.ndarray,
+    level: float,
+    *,
+    bounded: bool = False,
 ) -> tuple[float, float]:
     """Interval of sum(numerator) / sum(denominator), of a denominator that `divides`.
 
@@ -173,6 +198,7 @@ def of_ratio(
         denominator: (document,) sums.
         tokens: (document,) what the sums are over; documents with 0 do not count.
         level: Share of repetitions in which the interval should hold the truth.
+        bounded: Both count some of the tokens, or are differences of such: no tail is long.
     """
     some = tokens > 0
     (up, (numerator,)), (down, (denominator,)), (_, (tokens,)) = (
@@ -185,6 +211,8 @@ def of_ratio(
     if spread <= SAME * size * max(one, abs(value)):
         off = max(one, abs(value)) * unseen(alike(np.abs(denominator)), level)
         return unscaled(value - off, up - down), unscaled(value + off, up - down)
+    farther = apart(denominator, tokens) * (np.ones(2) if bounded else aside(rest, tokens))
+    farther = np.minimum(farther, MOST) if bounded else farther
     test = _Test(np.stack([rest / spread, denominator / size]), tokens, level)
 
     def excess(angles: np.ndarray) -> np.ndarray:
@@ -197,7 +225,7 @@ def of_ratio(
         place = int(passed[-1]) + 1 if passed.size else 0
         start = side * float(GRID[place - 1]) if place else 0.0
         angle = brentq(lambda at: float(excess(at)), start, side * float(GRID[place]), xtol=1e-9)
-        return math.tan(angle) * spread / size * float(apart(denominator, tokens))
+        return math.tan(angle) * spread / size * float(farther[max(side, 0)])
 
     low, high = (
         end(side, np.flatnonzero(row[:-1] <= 0)) for side, row in zip((-1, 1), tried, strict=True)
@@ -216,32 +244,49 @@ def divides(denominator: np.ndarray, tokens: np.ndarray, level: float) -> bool:
 
 
 class _Test:
-    """Whether weighted columns are told from an expectation of 0.
-
-    Args:
-        columns: (column, document) sums.
-        tokens: (document,) all above 0.
-        level: 1 less the level of the test.
-    """
+    """Whether weighted columns, (column, document), are told from an expectation of 0; see `beyond`."""
 
     def __init__(self, columns: np.ndarray, tokens: np.ndarray, level: float) -> None:
-        n = tokens.size
-        self.totals, self.tokens = columns.sum(1), tokens
+        self.totals, self.tokens, self.level = columns.sum(1), tokens, level
         self.falls = left_out(columns, tokens)
-        self.reach = quantile(n, level) * math.sqrt((n - 1) / n) * float(tokens.sum())
 
     def beyond(self, weights: np.ndarray) -> np.ndarray:
         """How far the sum of (…, column) times the columns is out of reach of 0: told if above 0."""
         total, falls = weights @ self.totals, weights @ self.falls
-        below, above = lengthening(falls, self.tokens, ratio=True)
-        exponent = np.minimum(np.where(total > 0, below, above), 100.0)
-        spread = np.sqrt(np.einsum("...i,...i->...", falls, falls))
-        return np.asarray(np.abs(total) - self.reach * np.exp(exponent) * spread)
+        return beyond(total, falls, self.tokens, self.level)
 
 
-def lengthening(falls: np.ndarray, tokens: np.ndarray, *, ratio: bool) -> np.ndarray:
-    """Logarithms of the factors for Student's quantile, below and above an estimate: (2, …)."""
-    n = tokens.shape[-1]
+def beyond(total: np.ndarray, falls: np.ndarray, tokens: np.ndarray, level: float) -> np.ndarray:
+    """How far sums (…,) are out of reach of 0, in their unit: told from it if above 0.
+
+    Args:
+        total: Sums over documents.
+        falls: (…, document) by how much sum / tokens falls as a document is left out.
+        tokens: (…, document) all above 0.
+        level: 1 less the level of the test.
+    """
+    n, whole = tokens.shape[-1], tokens.sum(-1)
+    error = np.sqrt((n - 1) / n * np.einsum("...i,...i->...", falls, falls)) * whole
+    below, above = lengthening(falls, tokens, ratio=True)
+    exponent = np.where(total > 0, below, above)
+    # Documents that hardly differ from each other for their size lack nothing that would undo it.
+    exponent *= np.where(exponent > 0, matters(total, error, n, VARIES / math.sqrt(n)), 1.0)
+    return np.asarray(
+        np.abs(total) - quantile(n, level) * np.exp(np.minimum(exponent, 100.0)) * error
+    )
+
+
+def matters(total: np.ndarray, error: np.ndarray, documents: int, least: float) -> np.ndarray:
+    """What tails count for: all of it, or less where the error is below this share of the total, by its square."""
+    least *= min(documents / PLENTY, 1.0)
+    return np.asarray(np.minimum(error / np.maximum(least * np.abs(total), error + TINY), 1.0) ** 2)
+
+
+def lengthening(
+    falls: np.ndarray, tokens: np.ndarray, *, ratio: bool, documents: int | None = None
+) -> np.ndarray:
+    """Logarithms of the factors for Student's quantile, below and above an estimate, of as many: (2, …)."""
+    n = documents or tokens.shape[-1]
     even = tokens.min() == tokens.max()  # then both kinds of skewness are the same
     tau, gamma = shape(np.stack([falls] if even else [falls, falls / tokens]))
     sides = np.array([-1.0, 1.0]).reshape(2, *[1] * (tau.ndim - 1))
@@ -259,7 +304,27 @@ def apart(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     few, strong = 5 * max(PLENTY / n - 1, 0.0), 20 * math.sqrt(PLENTY / n)
     moderate = np.where(tau < 0, max(few, LEFT), few)
     always = 0.75 * min(max(SCANTY / n - 1, 0.0), 1.0)
-    return np.asarray(np.exp(np.maximum(moderate * tau**2, strong * tau**6) + always))
+    falls = left_out(denominator, tokens)
+    error = np.sqrt((n - 1) / n * (falls * falls).sum(-1)) * tokens.sum(-1)
+    tails = np.maximum(moderate * tau**2, strong * tau**6)
+    return np.asarray(np.exp(tails * matters(denominator.sum(-1), error, n, SURE) + always))
+
+
+def aside(rest: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """Factors by which the ends below and above a ratio are moved for tails of what it leaves: (2, …).
+
+    A ratio's denominator may be regular while the numerator has a tail that the denominator lacks.
+
+    Args:
+        rest: (…, document) numerator less ratio times denominator.
+        tokens: (…, document) all above 0.
+    """
+    n = tokens.shape[-1]
+    tau = shape(rest / tokens)[0]
+    sides = np.array([-1.0, 1.0]).reshape(2, *[1] * tau.ndim)
+    fewer = PLENTY / n
+    farther = ASIDE * max(fewer**1.8, math.sqrt(fewer)) * np.maximum(sides * tau, 0.0) ** 4
+    return np.asarray(np.exp(np.minimum(farther, MOST_ASIDE)))
 
 
 def hides_tail(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:

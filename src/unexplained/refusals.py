@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import ndtri
 
-from unexplained.intervals import SHOWN, divides, hides_tail, of_ratio, reach, says_nothing
+from unexplained.intervals import (
+    SHOWN,
+    divides,
+    hides_tail,
+    left_out,
+    lengthening,
+    of_ratio,
+    quantile,
+    reach,
+    says_nothing,
+)
 from unexplained.record import Number
 from unexplained.record.format import written
 from unexplained.sums import scaled, too_few
@@ -17,11 +28,14 @@ SHARE = "share"
 POWER = 0.8
 """The chance of resolving the denominator that `tokens_needed` aims at."""
 
-LONG = 1e6
+LONG = 1e7
 """Shares beyond this are written with an exponent."""
 
 MOST_TRIED = 4096
 """Documents beyond this are not asked for: then it is the ratio that cannot be had, not the text."""
+
+STEP, LONGEST = 1.05, 100.0
+"""By what documents are multiplied until they are enough, and the greatest logarithm of a factor."""
 
 MOST_TOKENS = 10**15
 """Needs beyond this are not given: no text is so long."""
@@ -59,7 +73,8 @@ def refusal(
         # How many tokens tails would take cannot be told from documents that hardly show them.
         refused = f"{stated}, {_tails(denominator, tokens)}"
         return Number(value=None, unit=SHARE, refused=refused)
-    needed = tokens_needed(denominator, tokens, level)
+    least = 0 if size.unit == SHARE else SHOWN
+    needed = tokens_needed(denominator, tokens, level, least=least)
     refused = f"{stated}, within noise of zero"
     return Number(value=None, unit=SHARE, refused=refused, tokens_needed=needed)
 
@@ -97,20 +112,19 @@ def _tails(denominator: np.ndarray, tokens: np.ndarray) -> str:
 
 
 def too_wide(
-    found: Number, numerator: np.ndarray, denominator: np.ndarray, tokens: np.ndarray, level: float
+    found: Number, columns: Sequence[np.ndarray], level: float, *, bounded: bool = False
 ) -> str:
     """Why a ratio whose interval says nothing is not given.
 
     Args:
         found: The ratio with its interval.
-        numerator: One sum per document.
-        denominator: One sum per document.
-        tokens: One entry per document.
+        columns: Numerator, denominator and tokens, one entry per document.
         level: Of the interval.
+        bounded: See `intervals.of_ratio`.
     """
-    count = int(np.count_nonzero(tokens))
+    count = int(np.count_nonzero(columns[-1]))
     assert found.value is not None and found.low is not None and found.high is not None
-    enough = _enough(found.value, (numerator, denominator, tokens), level)
+    enough = _enough(found.value, columns, level, bounded=bounded)
     spec = ",.0f" if max(-found.low, found.high) < LONG else ".1e"
     stated = written(found, scale=100, spec=spec, mark="%")
     return (
@@ -119,16 +133,25 @@ def too_wide(
     )
 
 
-def _enough(value: float, columns: tuple[np.ndarray, ...], level: float) -> str:
-    """How many documents like these would give an interval that says something."""
-    count = int(np.count_nonzero(columns[-1]))
-    times = 2
-    while (many := times * count) <= MOST_TRIED:
-        top, bottom, sizes = (np.tile(column, times) for column in columns)
-        if divides(bottom, sizes, level) and not says_nothing(
-            value, *of_ratio(top, bottom, sizes, level), count
+def _enough(value: float, columns: Sequence[np.ndarray], level: float, *, bounded: bool) -> str:
+    """How many documents would give an interval that says something, with `POWER`, if they are like these."""
+    top, bottom, sizes = (column[columns[-1] > 0] for column in columns)
+    error = standard_error(bottom, sizes)
+    times = 2 if bounded else max(2, -(-SHOWN // sizes.size))
+    while (many := times * sizes.size) <= MOST_TRIED:
+        # Fresh documents have another mean: one that is as low as in one text of five.
+        low = float(ndtri(POWER)) * error / math.sqrt(times) * sizes
+        mine, whole, tokens = (
+            np.tile(one, times) for one in (top - value * low, bottom - low, sizes)
+        )
+        if (
+            divides(whole, tokens, level)
+            and (bounded or not hides_tail(whole, tokens))
+            and not says_nothing(
+                value, *of_ratio(mine, whole, tokens, level, bounded=bounded), sizes.size
+            )
         ):
-            return f"about {many} documents like these would do"
+            return f"it takes at least about {many} documents like these"
         times *= 2
     return f"not even {many // 2:,} documents like these would do"
 
@@ -142,23 +165,40 @@ def standard_error(total: np.ndarray, tokens: np.ndarray) -> float:
     return math.ldexp(float(math.sqrt(spread) / tokens.sum()), up - down)
 
 
-def tokens_needed(total: np.ndarray, tokens: np.ndarray, level: float) -> int | None:
+def tokens_needed(
+    total: np.ndarray, tokens: np.ndarray, level: float, *, least: int = 0
+) -> int | None:
     """Tokens for a mean to be told from 0 with `POWER`, rounded up to two digits; None at mean 0.
 
-    tokens · ((z_level + z_power) · se / |mean|)², where se is the linearised standard error of a
-    ratio of sums over documents. The present mean and spread are taken at their word, so this is
-    an order of magnitude, not a promise, and where tails stand in the way it is least of all.
+    So many documents n that √n times mean over spread is Student's quantile, lengthened for the tails
+    of the documents as for a denominator, and the normal one of `POWER`. The present mean, spread and
+    tails are taken at their word, so this is an order of magnitude, and the least: what n documents
+    may not show is not in it.
+
+    Args:
+        total: One sum per document.
+        tokens: One entry per document.
+        level: Of the interval.
+        least: Documents below which it is not believed whatever it is.
     """
-    _, (total,) = scaled(total)
-    mean = abs(total.sum() / tokens.sum())
+    some = tokens > 0
+    (_, (total,)), (_, (sizes,)) = scaled(total[some]), scaled(tokens[some])
+    mean, count = total.sum() / sizes.sum(), total.size
     if mean == 0:
         return None
-    error = standard_error(total, tokens)
-    reach = float(ndtri(1 - (1 - level) / 2) + ndtri(POWER))
-    needed = float(tokens.sum() * (reach * error / mean) ** 2)
+    falls, power = left_out(total, sizes), float(ndtri(POWER))
+    single = standard_error(total, sizes) * math.sqrt(count) / abs(mean)
+    documents = max(float(least), float(count), (power * single) ** 2)
+    while documents <= MOST_TOKENS:
+        whole = math.ceil(documents)
+        below, above = lengthening(falls, sizes, ratio=True, documents=whole)
+        longer = math.exp(min(max(float(below if mean > 0 else above), 0.0), LONGEST))
+        if math.sqrt(documents) >= single * (quantile(whole, level) * longer + power):
+            break
+        documents *= STEP
+    needed = float(tokens.sum()) * documents / count
     if needed > MOST_TOKENS:
         return None
-    # A skewed denominator can be refused although the formula says that there are enough.
     whole = max(math.ceil(needed), math.ceil(tokens.sum()))
     step: int = 10 ** max(len(str(whole)) - 2, 0)
     rounded: int = -(-whole // step) * step

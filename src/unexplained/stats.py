@@ -244,11 +244,12 @@ def fraction(
         return refused
     if hidden := hidden_tail(size, denominator, tokens, what):
         return Number(value=None, unit=SHARE, refused=hidden)
-    low, high = of_ratio(numerator, denominator, tokens, settings.level)
+    low, high = of_ratio(numerator, denominator, tokens, settings.level, bounded=unit == SHARE)
     found = Number(value=_ratio(numerator, denominator), low=low, high=high, unit=SHARE)
     assert found.value is not None
     if says_nothing(found.value, low, high, int(np.count_nonzero(tokens))):
-        why = too_wide(found, numerator, denominator, tokens, settings.level)
+        columns = numerator, denominator, tokens
+        why = too_wide(found, columns, settings.level, bounded=unit == SHARE)
         return Number(value=None, unit=SHARE, refused=why)
     return found
 

@@ -311,7 +311,12 @@ class _Reading:
         return mean_per_token(sums, self.tokens, settings=self.settings, unit=UNIT)
 
     def kept(self, sums: NDArray[np.float64], *, exact: bool = False) -> Number:
-        """The share of the behaviour that is there; exact of all edges, and of none."""
+        """The share of the behaviour that is there; exact of all edges, and of none.
+
+        Where every orbit's margin is that of the corrupted prompts to the last bit, no path of the
+        circuit reaches the end: nothing is there by construction, whatever other pairs would be.
+        """
+        exact = exact or np.array_equal(sums, self.corrupted)
         return fraction(
             sums - self.corrupted, self.clean - self.corrupted, self.tokens,
             what="margin of the clean less that of the corrupted prompts",

@@ -217,12 +217,12 @@ def refusal(number: Number, needed: str = "tokens") -> str:
     """Say why a number was refused and how many tokens, or pairs, it would take.
 
     >>> refusal(Number(value=None, refused="within noise of zero", tokens_needed=1_240_000))
-    'within noise of zero; about 1.2 million tokens would settle it'
+    'within noise of zero; it takes at least about 1.2 million tokens'
     """
     reason = number.refused
     if number.tokens_needed is None:
         return reason
-    return f"{reason}; about {count(number.tokens_needed)} {needed} would settle it"
+    return f"{reason}; it takes at least about {count(number.tokens_needed)} {needed}"
 
 
 def count(number: int) -> str:

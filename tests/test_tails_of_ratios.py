@@ -1,0 +1,112 @@
+"""What tails of a denominator, of a numerator and of lengths count for; what a refusal asks for."""
+
+import math
+
+import numpy as np
+import pytest
+
+from unexplained import intervals
+from unexplained.assays.circuit import _Reading
+from unexplained.stats import Settings, fraction
+
+PLAIN = Settings()
+
+
+def share(top, bottom, tokens):
+    return fraction(top, bottom, tokens, what="damage", settings=PLAIN)
+
+
+def nearly_constant(kind: str) -> tuple[tuple[np.ndarray, ...], float, float, str]:
+    """Columns, the right ratio, how far an end may be from it, and the unit."""
+    if kind == "loss, many documents":
+        rng, t = np.random.default_rng(3), np.full(135, 128.0)
+        den = t * (5 - 0.01 * np.exp(2 * rng.standard_normal(135)))
+        num = 0.8 * den + t * 0.01 * rng.standard_normal(135)
+        return (num, den, t), 0.8, 0.001, "nats per token"
+    if kind == "loss, one document lower":
+        t = np.full(16, 128.0)
+        den = 5 * t
+        den[0] -= 38.4
+        return (0.8 * den, den, t), 0.8, 0.21, "nats per token"  # the same in all 16: `unseen`
+    if kind == "accuracy, one token wrong":
+        whole = np.full(135, 38.0)
+        whole[0] = 37
+        mine = whole.copy()
+        mine[1:7] -= 2
+        return (mine, whole, np.full(135, 38.0)), 0.9977, 0.02, "share"
+    rng, t = np.random.default_rng(1), np.full(96, 38.0)
+    whole, mine = rng.binomial(38, 0.993, 96) * 1.0, rng.binomial(38, 0.015, 96) * 1.0
+    return (mine, whole, t), 0.015, 0.01, "share"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["loss, many documents", "loss, one document lower", "accuracy, one token wrong", "accuracies"],
+)
+def test_a_denominator_that_hardly_varies_gives_a_ratio_as_sure_as_its_documents(kind: str) -> None:
+    columns, right, off, unit = nearly_constant(kind)
+    found = fraction(*columns, what="damage", settings=PLAIN, unit=unit)
+    assert found.value == pytest.approx(right, abs=off)
+    assert right - off < found.low < found.value < found.high < right + off
+
+
+@pytest.mark.parametrize(("sigma", "documents"), [(1.5, 16), (2.0, 16), (1.5, 48), (2.0, 48)])
+def test_a_tail_of_the_numerator_alone_counts_too(sigma: float, documents: int) -> None:
+    rng, held = np.random.default_rng(documents), []
+    for _ in range(1200):
+        den = 1 + 0.3 * rng.standard_normal(documents)
+        num = den - 0.3 * np.exp(sigma * rng.standard_normal(documents) - sigma**2 / 2)
+        found = share(num, den, np.ones(documents))
+        if found.value is not None:
+            held.append(found.low <= 0.7 <= found.high)
+    assert len(held) > 900
+    assert np.mean(held) > 0.93 - 2 * math.sqrt(0.93 * 0.07 / len(held))
+
+
+@pytest.mark.parametrize("slope", [0.12, -0.12])
+def test_a_share_that_goes_with_the_length_of_documents_holds(slope: float) -> None:
+    def drawn(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+        t = np.maximum(1, (60 * np.exp(rng.standard_normal(n))).astype(int))
+        part = np.clip(0.5 + slope * np.log(t / 60), 0.02, 0.98)
+        return rng.binomial(t, part).astype(float), t.astype(float)
+
+    many = drawn(np.random.default_rng(1), 1_000_000)
+    truth, rng, held = many[0].sum() / many[1].sum(), np.random.default_rng(2), []
+    for _ in range(600):
+        low, high = intervals.of_share(*drawn(rng, 16), 0.95)
+        held.append(low <= truth <= high)
+    assert np.mean(held) > 0.93 - 2 * math.sqrt(0.93 * 0.07 / 600)
+
+
+def test_what_is_asked_for_settles_it_in_most_fresh_texts() -> None:
+    """Of a normal denominator: as many fresh documents as the refusal names, in four texts of five."""
+    rng, settled = np.random.default_rng(5), []
+
+    def text(n: int) -> tuple[np.ndarray, ...]:
+        whole = 0.5 + rng.standard_normal(n)
+        return 0.5 * whole + 0.2 * rng.standard_normal(n), whole, np.ones(n)
+
+    for _ in range(300):
+        found = share(*text(16))
+        if found.tokens_needed and found.tokens_needed < 5000:
+            settled.append(share(*text(found.tokens_needed)).value is not None)
+    assert len(settled) > 100
+    assert np.mean(settled) > 0.8 - 2 * math.sqrt(0.8 * 0.2 / len(settled))
+    for _ in range(400):
+        whole = np.exp(rng.standard_normal(8)) + 0.4 * rng.standard_normal(8)
+        refused = share(0.5 * whole + rng.standard_normal(8), whole, np.ones(8)).refused
+        if "at least about" in refused:
+            assert int(refused.split("at least about ")[1].split()[0]) >= intervals.SHOWN
+
+
+def test_a_circuit_that_no_path_goes_through_keeps_exactly_nothing() -> None:
+    margins = _Reading.__new__(_Reading)
+    clean, corrupted, tokens = np.linspace(5, 12, 16), np.linspace(-1, 1, 16), np.full(16, 2)
+    for name, value in (
+        ("clean", clean), ("corrupted", corrupted), ("tokens", tokens), ("settings", PLAIN)
+    ):  # fmt: skip
+        margins.__dict__[name] = value
+    none = margins.kept(corrupted.copy())
+    assert (none.value, none.low, none.high) == (0.0, 0.0, 0.0)
+    nearly = margins.kept(corrupted + np.where(np.arange(16) == 3, 1e-3, 0.0))
+    assert nearly.low < 0 < nearly.high
