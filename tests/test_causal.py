@@ -21,6 +21,8 @@ from unexplained.evaluate import evaluate, observe
 from unexplained.explanations import LIBRARY, Explanation, explanation, fit, patterns
 from unexplained.explanations.causal import Asked, Mixed
 from unexplained.explanations.fit import sites_to_observe
+from unexplained.study import Run
+from unexplained.study.arms import claims
 from unexplained.subject import Subject, load
 from unexplained.testbeds.texts import irregular
 from unexplained.text import Block, Text
@@ -326,8 +328,7 @@ def test_there_is_no_road_around(road: str) -> None:
         elif road == "rewrite":
             measure_rewrite(subject, text, "L1.H0", explanations=[one], settings=settings, draws=1)
         elif road == "gap":
-            from unexplained.assays.gap import _claims
-
-            evaluate(subject, text, _claims(subject, text, subject.sites("L1.H0"), [one], 0))
+            run = Run(subject, (text,), settings)
+            run.measure(*claims(run, subject.sites("L1.H0"), [one]))
         else:
             measure(one)

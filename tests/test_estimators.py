@@ -259,7 +259,8 @@ def test_worth_and_saving_are_what_the_gain_says():
 
 def test_without_tokens_or_with_few_documents_it_says_so():
     tokens = np.array([0, 0, 4, 4, 4, 4])
-    nothing = with_control(np.zeros(2), np.ones(6), tokens, np.arange(2), settings=PLAIN)
+    approx = np.where(tokens, 1.0, 0.0)
+    nothing = with_control(np.zeros(2), approx, tokens, np.arange(2), settings=PLAIN)
     assert nothing.number.refused == "there are no tokens in the chosen documents"
     few = with_control(np.ones(5), np.ones(6), tokens, np.arange(5), settings=PLAIN)
     assert few.number.value is not None and few.number.low is None and few.beta == 0.0

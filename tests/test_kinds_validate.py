@@ -24,6 +24,8 @@ from unexplained.cli import in_options, options_of
 from unexplained.cli.app import app
 from unexplained.errors import UnexplainedError
 from unexplained.evaluate import evaluate
+from unexplained.record import load_record
+from unexplained.record.blocks import Table, walk
 from unexplained.subject import Subject, load
 
 RUN = CliRunner()
@@ -221,9 +223,9 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "assay: a seed that no generator takes": (
         [*ASSAY, "--heads", "L0.H0", "--seed", str(-(2**70)), *TEXT], "seed"),
     "curve: one model": (
-        ["bars", "curve", "tiny=1e15", "--text", "mine.jsonl", "--documents", "4", "--characters", "130"], "three|3"),
-    "curve: a compute that is none": (["bars", "curve", "a=1e15", "b=nan", "c=2e15", "--text", "mine.jsonl"], "b"),
-    "curve: a compute without end": (["bars", "curve", "a=1e15", "b=inf", "c=2e15", "--text", "mine.jsonl"], "b"),
+        ["family", "tiny=1e15", "--text", "mine.jsonl", "--documents", "4"], "three|3"),
+    "curve: a compute that is none": (["family", "a=1e15", "b=nan", "c=2e15", "--text", "mine.jsonl"], "b"),
+    "curve: a compute without end": (["family", "a=1e15", "b=inf", "c=2e15", "--text", "mine.jsonl"], "b"),
     # budgets
     "sweep: no memory": (["sweep", "tiny", "--memory", "0", *TEXT], "memory"),
     "sweep: memory below nothing": (["sweep", "tiny", "--memory", "-1", *TEXT], "memory"),
@@ -335,8 +337,12 @@ def test_twelve_pairs_of_ones_own_whose_lines_have_parts_make_a_circuit(here, pa
         "eap",
     ]
     assert RUN.invoke(app, words).exit_code == 0
-    record = json.loads((here / "circuit.json").read_text(encoding="utf-8"))
-    assert (record["pairs"], record["orbits"], record["fit_pairs"]) == (12, 6, 12)
+    record = load_record(here / "circuit.json")
+    facts = next(
+        block for _, block in walk(record.blocks) if isinstance(block, Table) and block.facts
+    )
+    cells = {row.key: row.cells[0] for row in facts.rows}
+    assert (cells["pairs"], cells["orbits"], cells["fit-pairs"]) == (12, 6, 12)
     told = said(["circuit", "tiny", "--text", "twelve.jsonl"])
     assert '"part": "fit"' in told
 
@@ -345,7 +351,8 @@ def test_a_note_on_pairs_at_the_command_line_names_no_parameter_of_pythons(here,
     result = RUN.invoke(app, ["circuit", "tiny", "--text", "pairs.jsonl", "--pairs", "7",
                               "--fit-pairs", "5", "--no-gate", "--draws", "1", "--method", "eap"])  # fmt: skip
     assert result.exit_code == 0, result.exception
-    notes = " ".join(json.loads((here / "circuit.json").read_text())["text_notes"])
+    notes = (here / "circuit.json").read_text(encoding="utf-8")
+    assert "pairs were asked for" in notes
     assert not re.search(PYTHON, notes), notes
 
 

@@ -256,7 +256,7 @@ def test_margins_of_running_text_and_patches_of_it_are_refused() -> None:
         evaluate(subject, running, [], measure="margin")
     with pytest.raises(TextError, match="running text"):
         record_for(ABLATIONS.get("patch"), subject, running, subject.sites("L1.H0"))
-    with pytest.raises(AblationError, match="not run"):
+    with pytest.raises(TextError, match="not run"):
         evaluate(subject, running, patches(subject, "L1.H0"))
     with pytest.raises(AblationError, match=r"Patch L1\.H0\.q and L1\.H0\.k"):
         patches(subject, "L1.H0.pattern")

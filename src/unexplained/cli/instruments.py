@@ -279,8 +279,7 @@ def _require_names(one: Instrument, model: str | None, given: Mapping[str, Any])
         elif isinstance(p.given, Claims):
             require_explanations(*(value or ()))
     require_once("model", models)
-    if len(models) > 1:  # one alone is refused by whoever loads it
-        require_models(*models)
+    require_models(*models[model is not None :])  # the first is refused by whoever loads it
 
 
 def _require_apart(parameter: Parameter, names: Sequence[str]) -> None:
