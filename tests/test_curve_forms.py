@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import doctest
-import json
 import math
 from importlib import import_module
 from pathlib import Path
@@ -40,7 +39,8 @@ from unexplained.curves.points import gathered
 from unexplained.curves.shift import solve_shift
 from unexplained.errors import CurveError
 from unexplained.ladder.law import law_of
-from unexplained.record import Number
+from unexplained.record import Number, load_record
+from unexplained.record.blocks import Table, walk
 from unexplained.stats import NATS, Settings
 
 FAST = Settings(resamples=300)
@@ -286,11 +286,16 @@ def test_draws_that_no_compute_reaches_leave_an_end_open() -> None:
 
 
 def shipped() -> list[Point]:
-    record = json.loads((RESULTS / "ladder-attention.json").read_text(encoding="utf-8"))
-    return [
-        Point(one["compute"], one["loss"]["value"], str(one["rung"]), one["seed"])
-        for one in record["texts"][0]["scale"]["rungs"]
-    ]
+    blocks = walk(load_record(RESULTS / "ladder-attention.json").blocks)
+    rungs = next(b for _, b in blocks if isinstance(b, Table) and b.key == "rungs")
+    columns = [column.key for column in rungs.columns]
+    points = []
+    for row in rungs.rows:
+        compute, loss = (row.cells[columns.index(key)] for key in ("compute", "loss"))
+        assert isinstance(compute, float) and isinstance(loss, Number) and loss.value is not None
+        rung, _, seed = row.key.partition("-seed-")
+        points.append(Point(compute, loss.value, rung, int(seed or 0)))
+    return points
 
 
 def test_the_shipped_ladder_bends_and_is_foretold_three_times_as_closely() -> None:

@@ -216,7 +216,7 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "heads: to ablate fewer than none": (["heads", "tiny", "--ablate", "-1", *FEW[:2]], "ablate"),
     "heads: to show fewer than none": (["heads", "tiny", "--show", "-1", *FEW[:2]], "show"),
     "gap: a share above all": (["gap", "tiny", "--share", "1.5", *TEXT], "share"),
-    "gap: a share of nothing": (["gap", "tiny", "--share", "0", *TEXT], "share"),
+    "gap: a share of nothing": (["gap", "rung-4", "--share", "0", *TEXT], "share"),
     "gap: a share that is no number": (["gap", "tiny", "--share", "nan", *TEXT], "share"),
     "sweep: a seed below nothing": (["sweep", "tiny", "--seed", "-1", *TEXT], "seed"),
     "rewrite: a seed below nothing": (["rewrite", "tiny", "--seed", "-1", *TEXT], "seed"),
@@ -352,7 +352,7 @@ def test_a_note_on_pairs_at_the_command_line_names_no_parameter_of_pythons(here,
                               "--fit-pairs", "5", "--no-gate", "--draws", "1", "--method", "eap"])  # fmt: skip
     assert result.exit_code == 0, result.exception
     notes = (here / "circuit.json").read_text(encoding="utf-8")
-    assert "pairs were asked for" in notes
+    assert '"aside"' in notes
     assert not re.search(PYTHON, notes), notes
 
 

@@ -21,7 +21,6 @@ from unexplained.explanations.library.projection import Projection
 from unexplained.explanations.stand_in import find_stand_in
 from unexplained.ledger import Ledger
 from unexplained.record import Number, load_record
-from unexplained.record.blocks import Table, walk
 from unexplained.subject import Subject
 from unexplained.testbeds import TESTBEDS, Testbed, planted, testbed
 from unexplained.text import Text
@@ -113,10 +112,12 @@ def test_a_testbed_is_reached_by_name_as_a_model_a_text_and_an_explanation(tmp_p
          "--report", str(out["html"]), "--record", str(out["json"])],
     )  # fmt: skip
     assert done.exit_code == 0, (done.output, done.exception)
-    tables = (b for _, b in walk(load_record(out["json"]).blocks) if isinstance(b, Table))
-    scores = next(table for table in tables if table.key == "rows")
-    assert scores.at("the truth", "mean").value == pytest.approx(1, abs=EXACT)
-    assert scores.at("projection on 8 directions", "mean").value < 0.9
+    record, scores = load_record(out["json"]), "text-1/recovered/fractions"
+    truth, projection = (
+        record[f"{scores}/{who}/against mean"].value
+        for who in ("the truth", "projection on 8 directions")
+    )
+    assert truth == pytest.approx(1, abs=EXACT) and projection is not None and projection < 0.9
 
 
 def test_other_commands_take_a_testbed_too(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from unexplained.curves.choice import MARGIN
 from unexplained.record import Explained, Number, Scale, ShareKind
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
@@ -259,6 +258,8 @@ def _loss(scale: Scale, form: str, compute: float) -> float | None:
 
 
 def _law(scale: Scale, law: FittedLaw) -> Table:
+    from unexplained.curves.choice import MARGIN  # not above: it imports scipy
+
     rows = [
         Row(key="floor", name="Irreducible loss E", note="L(C) = E + A·C^(−α)", cells=(law.floor,)),
         Row(key="exponent", name="Exponent α", cells=(law.exponent,)),

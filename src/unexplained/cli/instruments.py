@@ -279,7 +279,8 @@ def _require_names(one: Instrument, model: str | None, given: Mapping[str, Any])
         elif isinstance(p.given, Claims):
             require_explanations(*(value or ()))
     require_once("model", models)
-    require_models(*models[model is not None :])  # the first is refused by whoever loads it
+    if len(models) > 1:  # one alone is refused by whoever loads it
+        require_models(*models)
 
 
 def _require_apart(parameter: Parameter, names: Sequence[str]) -> None:
