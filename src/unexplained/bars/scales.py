@@ -18,6 +18,7 @@ from unexplained.record.blocks import (
     Row,
     Section,
     Table,
+    facts,
 )
 from unexplained.record.compute import FittedLaw, Left
 
@@ -293,13 +294,7 @@ def _law(scale: Scale, law: FittedLaw) -> Table:
             cells=(f"{fmt.power(law.least)} to {fmt.power(law.greatest)} FLOPs",)),
         Row(key="scatter", name="Scatter about the curve", cells=(f"{_off(noise)} of a loss",)),
     ]  # fmt: skip
-    return Table(
-        key="law",
-        title="The curve",
-        facts=True,
-        columns=(Column(key="is", heading=""),),
-        rows=tuple(rows),
-    )
+    return facts("law", *rows, title="The curve")
 
 
 def _off(error: float | None) -> str:

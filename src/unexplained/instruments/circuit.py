@@ -25,6 +25,7 @@ from unexplained.record.blocks import (
     Series,
     Table,
     Track,
+    facts,
 )
 from unexplained.study import Headline, Option, Texts, instrument
 from unexplained.study.given import PythonOnly
@@ -171,27 +172,27 @@ def _facts(record: CircuitRecord, *more: Row) -> Table:
         if record.by == "absolute"
         else "by the sign of the score, those that help first"
     )
-    return Table(
-        key="facts",
-        facts=True,
-        columns=(Column(key="is", heading=""),),
-        rows=(
-            Row(key="model", name="Model", cells=(record.subject,)),
-            Row(key="behaviour", name="Behaviour", cells=(record.text,)),
-            Row(key="pairs", name="Pairs of prompts", cells=(record.pairs,)),
-            Row(key="orbits", name="Orbits of pairs", cells=(record.orbits,)),
-            Row(key="fit-pairs", name="Other pairs, on which edges were scored",
-                cells=(record.fit_pairs,)),
-            Row(key="accuracy", name="Prefers the answer", note="of pairs",
-                cells=(record.accuracy,)),
-            Row(key="clean", name="Margin, clean prompts", cells=(record.clean,)),
-            Row(key="corrupted", name="Margin, corrupted prompts", cells=(record.corrupted,)),
-            Row(key="gap", name="Clean less corrupted: what shares are divided by", cells=(record.gap,)),
-            Row(key="edges", name="Edges", cells=(record.edges,)),
-            Row(key="ranked", name="Ranked", cells=(ranked,)),
-            *more,
+    return facts(
+        "facts",
+        Row(key="model", name="Model", cells=(record.subject,)),
+        Row(key="behaviour", name="Behaviour", cells=(record.text,)),
+        Row(key="pairs", name="Pairs of prompts", cells=(record.pairs,)),
+        Row(key="orbits", name="Orbits of pairs", cells=(record.orbits,)),
+        Row(
+            key="fit-pairs",
+            name="Other pairs, on which edges were scored",
+            cells=(record.fit_pairs,),
         ),
-    )  # fmt: skip
+        Row(key="accuracy", name="Prefers the answer", note="of pairs", cells=(record.accuracy,)),
+        Row(key="clean", name="Margin, clean prompts", cells=(record.clean,)),
+        Row(key="corrupted", name="Margin, corrupted prompts", cells=(record.corrupted,)),
+        Row(
+            key="gap", name="Clean less corrupted: what shares are divided by", cells=(record.gap,)
+        ),
+        Row(key="edges", name="Edges", cells=(record.edges,)),
+        Row(key="ranked", name="Ranked", cells=(ranked,)),
+        *more,
+    )
 
 
 def _sizes(record: CircuitRecord, *, twin: bool = False) -> Section:

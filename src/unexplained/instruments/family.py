@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from unexplained.bars import scales
-from unexplained.record.blocks import Block, Column, Prose, Row, Section, Table
+from unexplained.record.blocks import Block, Column, Prose, Row, Section, Table, facts
 from unexplained.study import Headline, Option, instrument
 from unexplained.study.given import Members
 from unexplained.study.instrument import told
@@ -104,20 +104,16 @@ def sheet(record: FamilyRecord) -> dict[str, str]:
 
 
 def _facts(record: FamilyRecord) -> Table:
-    return Table(
-        key="facts",
-        facts=True,
-        columns=(Column(key="is", heading=""),),
-        rows=(
-            Row(
-                key="models",
-                name="Models",
-                cells=(f"{len(record.models):,}, the last {record.subject}",),
-            ),
-            Row(key="text", name="Text", cells=(record.text,)),
-            Row(key="bytes", name="Bytes scored", cells=(record.bytes,)),
-            Row(key="documents", name="Documents", cells=(record.documents,)),
+    return facts(
+        "facts",
+        Row(
+            key="models",
+            name="Models",
+            cells=(f"{len(record.models):,}, the last {record.subject}",),
         ),
+        Row(key="text", name="Text", cells=(record.text,)),
+        Row(key="bytes", name="Bytes scored", cells=(record.bytes,)),
+        Row(key="documents", name="Documents", cells=(record.documents,)),
     )
 
 

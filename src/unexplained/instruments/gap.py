@@ -26,6 +26,7 @@ from unexplained.record.blocks import (
     Section,
     Series,
     Table,
+    facts,
 )
 from unexplained.shares import FEW, percent
 from unexplained.study import Claims, Headline, Models, Option, Texts, arms, instrument
@@ -256,23 +257,22 @@ def _carried(effective: Number) -> str:
 def _facts(
     run: Run, read: Reading, weak: str, second: tuple[str, str], spread: Concentration
 ) -> Table:
-    return Table(
-        key="facts",
-        facts=True,
-        columns=(Column(key="is", heading=""),),
-        rows=(
-            Row(key="strong", name="Strong model", cells=(run.subject.name,)),
-            Row(key="strong-loss", name="Loss of the strong model", cells=(read.loss(),)),
-            Row(key="weak", name="Weaker model", cells=(weak,)),
-            Row(key="weak-loss", name="Loss of the weaker model", cells=(read.loss(weak),)),
-            Row(key="gap", name="Net gap", cells=(spread.gap,)),
-            Row(key="text", name="Text", cells=(read.text,)),
-            Row(key="tokens", name="Tokens predicted", cells=(run.text.predicted,)),
-            Row(key="documents", name="Documents", cells=(len(run.text.eval),)),
-            Row(key="second", name="Second pair, which puts the tokens in order",
-                cells=(f"{second[0]} and {second[1]}",)),
+    return facts(
+        "facts",
+        Row(key="strong", name="Strong model", cells=(run.subject.name,)),
+        Row(key="strong-loss", name="Loss of the strong model", cells=(read.loss(),)),
+        Row(key="weak", name="Weaker model", cells=(weak,)),
+        Row(key="weak-loss", name="Loss of the weaker model", cells=(read.loss(weak),)),
+        Row(key="gap", name="Net gap", cells=(spread.gap,)),
+        Row(key="text", name="Text", cells=(read.text,)),
+        Row(key="tokens", name="Tokens predicted", cells=(run.text.predicted,)),
+        Row(key="documents", name="Documents", cells=(len(run.text.eval),)),
+        Row(
+            key="second",
+            name="Second pair, which puts the tokens in order",
+            cells=(f"{second[0]} and {second[1]}",),
         ),
-    )  # fmt: skip
+    )
 
 
 def _over_runs(runs: OverRuns | None, strong: str, weak: str) -> str:
@@ -290,17 +290,13 @@ def _over_runs(runs: OverRuns | None, strong: str, weak: str) -> str:
 
 
 def _runs(runs: OverRuns) -> Table:
-    return Table(
-        key="runs",
+    return facts(
+        "runs",
+        Row(key="gap", name="Net gap", cells=(runs.gap,)),
+        Row(key="worse", name="Tokens where the strong model is worse", cells=(runs.worse,)),
+        Row(key="factor", name="Concentration factor", cells=(runs.factor,)),
+        Row(key="effective", name="Effective share", cells=(runs.effective,)),
         title=f"Over {len(runs.pairs)} pairs of runs",
-        facts=True,
-        columns=(Column(key="is", heading=""),),
-        rows=(
-            Row(key="gap", name="Net gap", cells=(runs.gap,)),
-            Row(key="worse", name="Tokens where the strong model is worse", cells=(runs.worse,)),
-            Row(key="factor", name="Concentration factor", cells=(runs.factor,)),
-            Row(key="effective", name="Effective share", cells=(runs.effective,)),
-        ),
     )
 
 
@@ -419,15 +415,11 @@ def _bare(number: Number) -> Number:
 
 def _signs(one: Concentration, strong: str, weak: str) -> Section:
     blocks: list[Block] = [
-        Table(
-            key="signs",
-            facts=True,
-            columns=(Column(key="is", heading=""),),
-            rows=(
-                Row(key="worse", name="Tokens where the strong model is worse", cells=(one.worse,)),
-                Row(key="gained", name="Gained where it is better", cells=(one.gained,)),
-                Row(key="given-back", name="Given back where it is worse", cells=(one.given_back,)),
-            ),
+        facts(
+            "signs",
+            Row(key="worse", name="Tokens where the strong model is worse", cells=(one.worse,)),
+            Row(key="gained", name="Gained where it is better", cells=(one.gained,)),
+            Row(key="given-back", name="Given back where it is worse", cells=(one.given_back,)),
         ),
         Prose(
             words="Gained and given back are means over all tokens; what is left is the net gap. "

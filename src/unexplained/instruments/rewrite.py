@@ -24,6 +24,7 @@ from unexplained.record.blocks import (
     Section,
     Series,
     Table,
+    facts,
 )
 from unexplained.record.rewrite import BreakEven, Step
 from unexplained.record.tables import counted
@@ -115,20 +116,19 @@ def draws(record: RewriteRecord) -> tuple[int, ...]:
 
 
 def _facts(record: RewriteRecord) -> Table:
-    return Table(
-        key="facts",
-        facts=True,
-        columns=(Column(key="is", heading=""),),
-        rows=(
-            Row(key="model", name="Model", cells=(record.subject,)),
-            Row(key="text", name="Text", cells=(record.text,)),
-            Row(key="tokens", name="Tokens predicted", cells=(record.tokens,)),
-            Row(key="documents", name="Documents", cells=(record.documents,)),
-            Row(key="components", name="Components", cells=(record.components,)),
-            Row(key="bits", name="Description length of all explanations",
-                cells=(f"{fmt.count(record.bits)} bits",)),
+    return facts(
+        "facts",
+        Row(key="model", name="Model", cells=(record.subject,)),
+        Row(key="text", name="Text", cells=(record.text,)),
+        Row(key="tokens", name="Tokens predicted", cells=(record.tokens,)),
+        Row(key="documents", name="Documents", cells=(record.documents,)),
+        Row(key="components", name="Components", cells=(record.components,)),
+        Row(
+            key="bits",
+            name="Description length of all explanations",
+            cells=(f"{fmt.count(record.bits)} bits",),
         ),
-    )  # fmt: skip
+    )
 
 
 def _replaced(record: RewriteRecord) -> Section:

@@ -18,6 +18,7 @@ from unexplained.record.blocks import (
     Section,
     Series,
     Table,
+    facts,
 )
 from unexplained.study import Headline, Option, Texts, instrument
 from unexplained.study.given import PythonOnly, Rungs, computes_of
@@ -75,20 +76,16 @@ def sizes(
 
 def blocks(record: SizesRecord) -> Iterator[Block]:
     """What was found, as blocks."""
-    yield Table(
-        key="facts",
-        facts=True,
-        columns=(Column(key="is", heading=""),),
-        rows=(
-            Row(
-                key="models",
-                name="Models",
-                cells=(f"{len(record.points):,}, the last {record.subject}",),
-            ),
-            Row(key="text", name="Text", cells=(record.text,)),
-            Row(key="tokens", name="Tokens predicted", cells=(record.tokens,)),
-            Row(key="documents", name="Documents", cells=(record.documents,)),
+    yield facts(
+        "facts",
+        Row(
+            key="models",
+            name="Models",
+            cells=(f"{len(record.points):,}, the last {record.subject}",),
         ),
+        Row(key="text", name="Text", cells=(record.text,)),
+        Row(key="tokens", name="Tokens predicted", cells=(record.tokens,)),
+        Row(key="documents", name="Documents", cells=(record.documents,)),
     )
     yield _over_sizes(record)
 

@@ -21,6 +21,7 @@ from unexplained.record.blocks import (
     Section,
     Table,
     Track,
+    facts,
 )
 from unexplained.record.sweep import Estimation, Joint
 from unexplained.study import Headline, Option, Texts, instrument
@@ -170,11 +171,9 @@ def _units(record: SweepRecord) -> str:
 
 def _list(key: str, *rows: tuple[str, str, str, Cell]) -> Table:
     """A list of facts: key, name, note and cell of each that there is."""
-    return Table(
-        key=key,
-        facts=True,
-        columns=(Column(key="is", heading=""),),
-        rows=tuple(
+    return facts(
+        key,
+        *(
             Row(key=row, name=name, note=note, cells=(cell,))
             for row, name, note, cell in rows
             if cell is not None

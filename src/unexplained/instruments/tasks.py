@@ -24,6 +24,7 @@ from unexplained.record.blocks import (
     Series,
     Table,
     Track,
+    facts,
 )
 from unexplained.record.tasks import Task, TaskPoint
 from unexplained.study import Headline, Option, Texts, instrument
@@ -111,18 +112,14 @@ def sheet(record: TasksRecord) -> dict[str, str]:
 
 def _facts(record: TasksRecord) -> Table:
     runs = ", ".join(record.reference_runs)
-    return Table(
-        key="facts",
-        facts=True,
-        columns=(Column(key="is", heading=""),),
-        rows=(
-            Row(key="model", name="Model", cells=(record.subject,)),
-            Row(key="tasks", name="Tasks", cells=(len(record.tasks),)),
-            Row(key="components", name="Components", cells=(record.components,)),
-            Row(key="reference", name="Reference weaker model", cells=(record.reference or "none",)),
-            *[Row(key="runs", name="Its runs", cells=(runs,))] * bool(runs),
-        ),
-    )  # fmt: skip
+    return facts(
+        "facts",
+        Row(key="model", name="Model", cells=(record.subject,)),
+        Row(key="tasks", name="Tasks", cells=(len(record.tasks),)),
+        Row(key="components", name="Components", cells=(record.components,)),
+        Row(key="reference", name="Reference weaker model", cells=(record.reference or "none",)),
+        *[Row(key="runs", name="Its runs", cells=(runs,))] * bool(runs),
+    )
 
 
 def last(task: Task) -> TaskPoint | None:
