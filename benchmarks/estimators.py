@@ -16,7 +16,7 @@ import numpy as np
 import unexplained as ux
 from common import Work
 from unexplained.ablations import ABLATIONS, record_for
-from unexplained.assays.effects import Changes, changes
+from unexplained.bars.effects import Changes, changes
 from unexplained.bars.measures import measure_of
 from unexplained.circuits import attribute_nodes
 from unexplained.estimators import at_random, missed_among, survivors, with_control

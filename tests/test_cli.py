@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from sample_record import sample_record
 from unexplained.cli.app import app
-from unexplained.cli.progress import Progress
+from unexplained.cli.progress import Bars
 from unexplained.errors import ExplanationError, TextError
 from unexplained.explanations.files import find_explanation
 from unexplained.record import Record, load_record
@@ -104,8 +104,8 @@ def test_a_file_is_one_of_pairs_by_the_fields_of_its_first_line(tmp_path: Path) 
 def test_progress_says_rate_and_time_left_however_long_a_step_takes() -> None:
     now = [0.0]
     lines, paces = io.StringIO(), []
-    plain = Progress(Console(file=lines, width=120), clock=lambda: now[0])
-    bars = Progress(Console(file=io.StringIO(), force_terminal=True), clock=lambda: now[0])
+    plain = Bars(Console(file=lines, width=120), clock=lambda: now[0])
+    bars = Bars(Console(file=io.StringIO(), force_terminal=True), clock=lambda: now[0])
     with bars:
         for done in (320, 352, 384, 1600, 3200):
             for one in (plain, bars):

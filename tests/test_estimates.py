@@ -87,7 +87,7 @@ def test_control_variates_give_the_exact_effects_within_their_intervals() -> Non
 def test_attribution_is_matched_to_its_documents(monkeypatch: pytest.MonkeyPatch) -> None:
     """An attribution that is right for every document leaves nothing to chance."""
     from unexplained.assays import estimates
-    from unexplained.assays.effects import changes
+    from unexplained.bars.effects import changes
 
     subject, _ = subject_of("half_induction")
     rng = np.random.default_rng(3)

@@ -11,11 +11,11 @@ import pytest
 import unexplained as ux
 from test_assay import subject_of
 from unexplained.assays.circuit import circuit as measure_circuit
-from unexplained.assays.gate import gate, roles
 from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.errors import MeasurementError, TextError
 from unexplained.evaluate.activations import observe
 from unexplained.evaluate.store import run_folder
+from unexplained.study.gate import gate, roles
 from unexplained.testbeds.prompts import one_back, pairs_text, two_slots
 from unexplained.text import Pair
 

@@ -24,7 +24,7 @@ from test_assay import make_text
 from tiny import tiny_subject, tokens
 from unexplained import cli
 from unexplained.circuits import Graph, load_mib, save_mib
-from unexplained.cli.progress import Progress
+from unexplained.cli.progress import Bars
 from unexplained.errors import ExplanationError, FetchError, UnexplainedError
 from unexplained.evaluate import evaluate, observe
 from unexplained.explanations import Explanation, explanation, fit
@@ -296,7 +296,7 @@ def test_a_control_is_made_visible_wherever_it_is_written(name: str) -> None:
     table.add_row(hostile)
     for thing in (hostile, Text(hostile), table):
         console.print(thing)
-    progress = Progress(console, clock=iter([0.0, 100.0, 300.0]).__next__)
+    progress = Bars(console, clock=iter([0.0, 100.0, 300.0]).__next__)
     progress(hostile, 1, 9)
     progress(hostile, 2, 9)
     progress(hostile, 9, 9)
@@ -314,7 +314,7 @@ def test_markup_is_written_as_it_is(markup: str) -> None:
     table = Table("column")
     table.add_row(markup)
     console.print(markup, table)
-    with Progress(console) as progress:
+    with Bars(console) as progress:
         progress(markup, 9, 9)
     assert out.getvalue().count(markup) >= 3
 

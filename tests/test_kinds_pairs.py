@@ -21,10 +21,10 @@ import unexplained as ux
 from kinds_of_text import Toy, byte_level, lines, refusal, right_or_refused, subject_of, word_level
 from test_pairs import toy_of
 from tiny import tiny_model, tiny_subject
-from unexplained.assays.gate import gate
 from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.cli.app import app
 from unexplained.evaluate import evaluate
+from unexplained.study.gate import gate
 from unexplained.testbeds.prompts import text_of
 from unexplained.text import Pair, Text, behaviours
 from unexplained.text.behaviours import Contrast

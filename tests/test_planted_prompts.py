@@ -20,10 +20,10 @@ from test_planted_pairs import (
     zeroed,
 )
 from unexplained.assays.circuit import circuit as measure_circuit
-from unexplained.assays.gate import gate
 from unexplained.circuits import attribute_edges, edge_sizes
 from unexplained.errors import SubjectError, TextError
 from unexplained.evaluate import evaluate
+from unexplained.study.gate import gate
 from unexplained.subject import Subject
 from unexplained.testbeds import circuit, name_bias, planted, prompts, soft_induction
 from unexplained.testbeds.prompts import pairs_text, text_of

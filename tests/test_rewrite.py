@@ -12,7 +12,7 @@ import unexplained as ux
 from test_assay import make_text, own_cache, subject_of  # noqa: F401  (own_cache is a fixture)
 from test_gap import ledger_of
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.rewrite import _break_even, choose, counts_of, rules
+from unexplained.assays.rewrite import _break_even
 from unexplained.assays.rewrite import rewrite as measure_rewrite
 from unexplained.assays.sizes import ALL_ABLATED, ALL_EXPLAINED, slope_of
 from unexplained.assays.sizes import sizes as measure_sizes
@@ -24,6 +24,8 @@ from unexplained.explanations import LIBRARY, explanation, fit
 from unexplained.record import Number
 from unexplained.record.bars import Comparison, Ties
 from unexplained.record.rewrite import Step
+from unexplained.study.choosing import choose, counts_of, rules
+from unexplained.study.run import Run
 from unexplained.subject import Edit, Subject
 from unexplained.testbeds.texts import irregular, repeated
 from unexplained.text import Text
@@ -32,6 +34,10 @@ SETTINGS = ux.Settings(resamples=200)
 TRUE = LIBRARY.get("strict_induction").with_rest("first")
 """What the planted head does, exactly."""
 FALSE = LIBRARY.get("previous_token")
+
+
+def run_of(subject: Subject, text: Text) -> Run:
+    return Run(subject, (text,), ux.Settings())
 
 
 @pytest.fixture
@@ -51,20 +57,20 @@ def weaker(subject: Subject) -> tuple[Other, ...]:
 
 def test_the_planted_head_is_given_the_rule_that_it_follows(subject: Subject, text: Text) -> None:
     sites = subject.sites("L1.H0 L0.H1")
-    found = choose(subject, text, sites, explanations=[FALSE, TRUE], seed=0)
+    found = choose(run_of(subject, text), sites, [FALSE, TRUE])
     (planted,) = [c for c in found.choices if c.site == "L1.H0"]
     assert planted.explanation == TRUE.name
     assert planted.increase == pytest.approx(0, abs=1e-4) and planted.mean > 1
     by_itself = fit(TRUE.at("L1.H0"), subject.shape, observe(subject, text, subject.sites(
         "L1.H0.z L1.H0.v")), 0).description.bits  # fmt: skip
-    alone = choose(subject, text, subject.sites("L1.H0"), explanations=[FALSE, TRUE], seed=0)
+    alone = choose(run_of(subject, text), subject.sites("L1.H0"), [FALSE, TRUE])
     assert alone.bits == by_itself > 0
 
 
 def test_an_explanation_is_never_chosen_that_is_worse_than_the_mean_on_the_fit_part(
     subject: Subject, text: Text
 ) -> None:
-    found = choose(subject, text, subject.sites("L1.H0"), explanations=[FALSE], seed=0)
+    found = choose(run_of(subject, text), subject.sites("L1.H0"), [FALSE])
     (one,) = found.choices
     assert (one.explanation, one.increase) == ("mean", one.mean)
     assert found.bits == 0
@@ -251,7 +257,7 @@ def test_where_no_rule_is_better_than_the_mean_nothing_is_recovered_and_it_is_me
     assert names == {"a": "a", "b": "a", "c": "c"}
 
 
-@pytest.mark.parametrize("room", ["assays.rewrite", "cli.bars", "ladder.own", "ladder.recipe"])
+@pytest.mark.parametrize("room", ["study.choosing", "cli.bars", "ladder.own", "ladder.recipe"])
 def test_the_examples_in_the_docstrings_run(room: str) -> None:
     done = doctest.testmod(importlib.import_module(f"unexplained.{room}"))
     assert done.attempted and not done.failed

@@ -235,7 +235,7 @@ EDITS = {
     "subject/run.py": {*KINDS, "losses"},
     "circuits/orders.py": set(),
     "circuits/mib.py": set(),
-    "assays/heads.py": set(),
+    "study/heads.py": set(),
     "assays/circuit.py": set(),
     "evaluate/cluster.py": set(),
     "record/circuit.py": set(),

@@ -22,9 +22,8 @@ from sample_record import sample_record
 from sample_tasks import sample_tasks
 from test_gap import ledger_of
 from unexplained.assays import circuit, family, rewrite, sizes, sweep, tasks
-from unexplained.assays.effects import holm
-from unexplained.assays.gate import Gate, Role, fewest_orbits, require_behaviour
 from unexplained.assays.verdict import cruxes_of, percent, verdict_of
+from unexplained.bars.effects import holm
 from unexplained.bars.factors import _sentence
 from unexplained.bars.measures import measure_of
 from unexplained.errors import MeasurementError
@@ -37,6 +36,7 @@ from unexplained.record.rewrite import SizePoint
 from unexplained.record.tasks import Task
 from unexplained.stats import Settings
 from unexplained.study import controls
+from unexplained.study.gate import Gate, Role, fewest_orbits, require_behaviour
 
 WHY = "the denominator (x) is 0.1 [−0.1, 0.3] nats per token, within noise of zero"
 

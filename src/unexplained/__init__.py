@@ -14,9 +14,6 @@ from unexplained.lazy import face as _face
 
 if TYPE_CHECKING:
     from unexplained.assays.family import Member as Member
-    from unexplained.assays.heads import head_scores as head_scores
-    from unexplained.assays.heads import strongest as strongest
-    from unexplained.assays.heads import with_gains as with_gains
     from unexplained.errors import UnexplainedError as UnexplainedError
     from unexplained.evaluate import evaluate as evaluate  # type: ignore[no-redef]
     from unexplained.explanations import LIBRARY as LIBRARY
@@ -37,6 +34,9 @@ if TYPE_CHECKING:
     from unexplained.record import SweepRecord as SweepRecord
     from unexplained.record import load_record as load_record
     from unexplained.settings import Settings as Settings
+    from unexplained.study.heads import head_scores as head_scores
+    from unexplained.study.heads import strongest as strongest
+    from unexplained.study.heads import with_gains as with_gains
     from unexplained.subject import Subject as Subject
     from unexplained.subject import load as load
     from unexplained.text import Text as Text
@@ -48,7 +48,7 @@ if _stops.is_program():
 
 _HOMES = {
     "assays.family": ("Member",),
-    "assays.heads": ("head_scores", "strongest", "with_gains"),
+    "study.heads": ("head_scores", "strongest", "with_gains"),
     "instruments.gap": ("gap",),
     "instruments.family": ("family",),
     "instruments.tasks": ("tasks",),

@@ -13,7 +13,8 @@ from typing import Literal, Protocol
 
 from unexplained.errors import UnexplainedError
 from unexplained.evaluate import Activations, Edited, observe
-from unexplained.evaluate.runner import Progress, Workers, in_process
+from unexplained.evaluate.runner import Workers, in_process
+from unexplained.progress import Count
 from unexplained.registry import Registry
 from unexplained.sites import Site
 from unexplained.subject import Edit, Subject
@@ -69,7 +70,7 @@ def record_for(
     subject: Subject,
     text: Text,
     sites: Sequence[Site],
-    progress: Progress = lambda done, total: None,
+    progress: Count = lambda done, total: None,
     *,
     folder: Path | None = None,
     workers: Workers = in_process,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from unexplained.ladder.conditions import to_compare, weaker_models
 from unexplained.ladder.scale import scale_of
 from unexplained.ladder.scatter import seeds_of
 from unexplained.ledger import Ledger
+from unexplained.progress import Progress
 from unexplained.record import AssayRecord, Bars, Check, HeadScore, Kind, Method, Row, TextResult
 from unexplained.sites import Site
 from unexplained.stats import Settings
@@ -32,9 +33,6 @@ from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
 from unexplained.text.ngrams import NGram, ngrams
-
-Say = Callable[[str, int, int], None]
-"""Told what is being done, and how much of it is done."""
 
 REFERENCE = "mean"
 IDENTICAL = {IDENTITY.name: "intact", NOTHING.name: REFERENCE}
@@ -57,7 +55,7 @@ class _Job:
     text: Text
     settings: Settings
     folder: Path | None
-    say: Say
+    say: Progress
 
 
 @neutrally
@@ -72,7 +70,7 @@ def assay(
     twin: bool = True,
     singles: int = 0,
     folder: Path | None = None,
-    say: Say = lambda what, done, total: None,
+    say: Progress = lambda what, done, total: None,
 ) -> AssayRecord:
     """Measure explanations of some components, jointly, on one text or several.
 

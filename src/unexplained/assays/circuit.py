@@ -18,7 +18,6 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from unexplained.assays.gate import fewest_orbits, gate, require_behaviour
 from unexplained.bars.areas import MIB_SIZES, areas, counts_of
 from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import Paired, paired
@@ -43,6 +42,7 @@ from unexplained.record import CircuitRecord, Curve, EdgeScore, Number, Point
 from unexplained.shares import percent
 from unexplained.stats import Settings, fraction, mean_per_token
 from unexplained.study.asked import require_folder, require_tokens
+from unexplained.study.gate import fewest_orbits, gate, require_behaviour
 from unexplained.study.provenance import found_again
 from unexplained.study.twins import few
 from unexplained.subject import Subject

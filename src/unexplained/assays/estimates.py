@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from unexplained.assays.effects import Changes, changes, corrected
 from unexplained.assays.running import Sweeping, Swept, together
+from unexplained.bars.effects import Changes, changes, corrected
 from unexplained.circuits.nodes import attribute_nodes
 from unexplained.errors import MeasurementError, TextError
 from unexplained.estimators import (

@@ -23,6 +23,7 @@ from unexplained.evaluate import evaluate
 from unexplained.ladder.catalogue import catalogue
 from unexplained.ladder.law import fit_rungs, law_of, left_out
 from unexplained.ladder.measured import Measured
+from unexplained.progress import Progress
 from unexplained.record import Number
 from unexplained.record.compute import Explained, RungPoint, Scale
 from unexplained.record.family import FamilyModel, FamilyRecord
@@ -37,8 +38,6 @@ from unexplained.text import Text
 from unexplained.text.alike import Alike, alike, require_documents
 
 BITS = "bits per byte"
-
-Say = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def family(
     extrapolate: bool = False,
     settings: Settings = Settings(),  # noqa: B008  (frozen)
     folder: Path | None = None,
-    say: Say = lambda what, done, total: None,
+    say: Progress = lambda what, done, total: None,
 ) -> FamilyRecord:
     """Measure models of any tokenizers on the same characters and fit loss against compute.
 

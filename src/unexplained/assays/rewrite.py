@@ -11,164 +11,42 @@ they are replaced it is by their mean, and the record says so.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from unexplained.ablations import ABLATIONS
 from unexplained.bars import bars_of, increase, loss, recovered, ties_with
 from unexplained.bars.rungs import Seeds
-from unexplained.errors import ExplanationError, require_count, require_once
-from unexplained.evaluate import Condition, Edited, Other, distinct, evaluate, joint, observe
-from unexplained.explanations import LIBRARY, Explanation, StandIn, fit_program
+from unexplained.errors import require_count, require_once
+from unexplained.evaluate import Condition, Other, distinct, evaluate, joint
+from unexplained.explanations import Explanation, StandIn, fit_program
 from unexplained.explanations.program import Written
 from unexplained.ladder.conditions import on_ladder, to_compare
 from unexplained.ladder.scale import scale_of
 from unexplained.ladder.scatter import seeds_of
 from unexplained.ledger import Ledger
+from unexplained.progress import Progress
 from unexplained.record import Number
-from unexplained.record.rewrite import BreakEven, Choice, ProgramRow, RewriteRecord, Step
+from unexplained.record.rewrite import BreakEven, ProgramRow, RewriteRecord, Step
 from unexplained.sites import Site
 from unexplained.stats import Settings, written
 from unexplained.study.asked import (
     TAKEN,
-    components,
     require_claims,
     require_donors,
-    require_folder,
     require_others,
-    require_standing,
-    require_tokens,
 )
+from unexplained.study.choosing import Chosen, choose, counts_of, require_choosing, rules
 from unexplained.study.provenance import found_again
+from unexplained.study.run import Run
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
 from unexplained.text.ngrams import NGram, ngrams
 
-Say = Callable[[str, int, int], None]
-
-NONE = "mean"
-"""What stands for a component that no rule explains better than its mean does."""
-
-
 COUNTED = ("bigram", "trigram")
 """Tables of counts that a whole explained model is held against in a sentence."""
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """For every component what goes in its place, and its mean."""
-
-    explained: Mapping[Site, Edited]
-    ablated: Mapping[Site, Edited]
-    choices: tuple[Choice, ...]
-    bits: int
-
-
-def rules() -> tuple[Explanation, ...]:
-    """The library's patterns that read tokens alone, with the rest on the mean and on the first."""
-    plain = [
-        one for one in LIBRARY.all().values() if one.gives == "pattern" and one.reads == ("tokens",)
-    ]
-    return tuple(variant for one in plain for variant in (one, one.with_rest("first")))
-
-
-def choose(
-    subject: Subject,
-    text: Text,
-    sites: Sequence[Site],
-    *,
-    explanations: Sequence[StandIn],
-    seed: int,
-    folder: Path | None = None,
-    say: Say = lambda what, done, total: None,
-) -> Chosen:
-    """The best explanation of every component by itself, by the loss on the fit part.
-
-    Raises:
-        MeasurementError: A loss is not finite.
-    """
-    heads = [site for site in sites if site.part == "H"]
-    observed = [
-        *(s for e in explanations for s in e.observes(heads, subject.shape)),
-        *(site.component.at("z") if site.part == "H" else site for site in sites),
-    ]
-    activations = observe(
-        subject, text, list(dict.fromkeys(observed)), folder=folder,
-        progress=lambda done, total: say(f"reading the fit part of {text.name}", done, total),
-    )  # fmt: skip
-    means = {
-        site: ABLATIONS.get(NONE).fit(activations, [site], seed).condition(f"{NONE} at {site}")
-        for site in sites
-    }
-    candidates: dict[Site, dict[str, Edited]] = {site: {NONE: means[site]} for site in sites}
-    bits = {(site, NONE): 0 for site in sites}
-    for one in explanations:
-        for site in heads:
-            fitted = one.fit((site,), subject.shape, activations, seed)
-            bits[site, one.name] = fitted.description.bits
-            condition = fitted.condition()
-            candidates[site][one.name] = replace(condition, name=f"{one.name} at {site}")
-    conditions = [c for known in candidates.values() for c in known.values()]
-    ledger = evaluate(
-        subject, text, conditions, part="fit", folder=folder,
-        progress=lambda done, total: say("choosing explanations", done, total),
-    )  # fmt: skip
-    base = ledger.sums("intact").per_token()
-    best, choices = {}, []
-    for site, known in candidates.items():
-        costs = {name: ledger.sums(c.name).per_token() - base for name, c in known.items()}
-        name = min(costs, key=lambda name: costs[name])
-        best[site] = known[name]
-        choices.append(
-            Choice(site=str(site), explanation=name, increase=costs[name], mean=costs[NONE])
-        )
-    total = sum(bits[s, c.explanation] for s, c in zip(candidates, choices, strict=True))
-    return Chosen(best, means, tuple(choices), total)
-
-
-def require_choosing(
-    subject: Subject,
-    text: Text,
-    sites: str,
-    explanations: Sequence[StandIn],
-    folder: Path | None,
-) -> tuple[Site, ...]:
-    """The components among whose explanations can be chosen; refused before anything is run.
-
-    Raises:
-        SiteError: A component does not exist, or is one value of a head.
-        ExplanationError: One cannot stand at a head, or two share a name.
-        MeasurementError: The model is in half precision; what is finished cannot be kept.
-        TextError: A part has no documents, or the text is of another model's tokens.
-    """
-    require_claims(explanations)
-    where = components(subject, sites)
-    require_standing(explanations, [site for site in where if site.part == "H"], subject)
-    if any(one.name == NONE for one in explanations):
-        raise ExplanationError(f"The explanation '{NONE}'", "that name stands for mean ablation")
-    subject.require_full_precision("Choosing an explanation of every component")
-    require_tokens(subject, text, "eval", "fit")
-    if any(one.shuffled for one in explanations):
-        require_donors(text, within=True)
-    require_folder(folder, subject)
-    return where
-
-
-def counts_of(components: int) -> tuple[int, ...]:
-    """How many are replaced: doubling, and all.
-
-    >>> counts_of(10)
-    (1, 2, 4, 8, 10)
-    """
-    found, now = [], 1
-    while now < components:
-        found.append(now)
-        now *= 2
-    return (*found, components)
 
 
 @neutrally
@@ -183,7 +61,7 @@ def rewrite(
     draws: int = 3,
     settings: Settings = Settings(),  # noqa: B008  (frozen)
     folder: Path | None = None,
-    say: Say = lambda what, done, total: None,
+    say: Progress = lambda what, done, total: None,
 ) -> RewriteRecord:
     """Replace random components by explanations, more and more of them.
 
@@ -216,8 +94,7 @@ def rewrite(
     where = require_choosing(subject, text, sites, claimed, folder)
     if programs:
         require_donors(text)
-    chosen = choose(subject, text, where, explanations=claimed, seed=settings.seed,
-                    folder=folder, say=say)  # fmt: skip
+    chosen = choose(Run(subject, (text,), settings, folder, say=say), where, claimed)
     orders = _orders(where, draws, settings.seed)
     tables = ngrams(text, say=say)
     written = {

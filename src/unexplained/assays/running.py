@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import combinations
 from pathlib import Path
 
 from unexplained.ablations import ABLATIONS, Ablation, record_for
-from unexplained.assays.effects import joint, name_of
-from unexplained.assays.gate import gate, require_behaviour
+from unexplained.bars.effects import joint, name_of
 from unexplained.bars.measures import Measure
 from unexplained.errors import TextError
 from unexplained.evaluate import Activations, Condition, Edited, evaluate
 from unexplained.evaluate.evaluate import BATCH_TOKENS, Workers, require_memory
 from unexplained.evaluate.job import Job
 from unexplained.ledger import Ledger
+from unexplained.progress import Progress
 from unexplained.record import Effect, Estimation, Joint
 from unexplained.sites import Site
 from unexplained.stats import Settings
 from unexplained.study.asked import existing, require_fill, require_folder, require_tokens
+from unexplained.study.gate import gate, require_behaviour
 from unexplained.subject import Subject
 from unexplained.text import Text
 
@@ -30,8 +31,6 @@ TOGETHER = (2, 3, 5, 10)
 
 FEWEST = 10
 """Documents that a sweep needs: five to choose on, five to report on."""
-
-Say = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Sweeping:
     folder: Path | None
     workers: Workers
     memory: float
-    say: Say
+    say: Progress
 
     @cached_property
     def sites(self) -> tuple[Site, ...]:

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 
-from unexplained.assays.rewrite import NONE, Say, choose, require_choosing, rules
 from unexplained.bars import damage, recovered
 from unexplained.bars.paired import paired
 from unexplained.errors import MeasurementError, require_once
@@ -29,10 +28,13 @@ from unexplained.intervals import apart, of_estimate
 from unexplained.ladder.catalogue import catalogue
 from unexplained.ladder.conditions import require_same_tokens, require_unseen_by
 from unexplained.ledger import ALL, Ledger
+from unexplained.progress import Progress
 from unexplained.record import Number
 from unexplained.record.rewrite import SizePoint, SizesRecord
 from unexplained.stats import Settings, written
+from unexplained.study.choosing import NONE, choose, require_choosing, rules
 from unexplained.study.provenance import found_again
+from unexplained.study.run import Run
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
@@ -51,7 +53,7 @@ def sizes(
     explanations: Sequence[Explanation] | None = None,
     settings: Settings = Settings(),  # noqa: B008  (frozen)
     folder: Path | None = None,
-    say: Say = lambda what, done, total: None,
+    say: Progress = lambda what, done, total: None,
 ) -> SizesRecord:
     """Explain every head of every rung under the same rules, and compare what is recovered.
 
@@ -89,8 +91,8 @@ def sizes(
     points, ledgers = [], []
     for subject, compute in ordered:
         where = subject.sites(HEADS)
-        chosen = choose(subject, text, where, explanations=budget, seed=settings.seed,
-                        folder=folder, say=_named(say, subject.name))  # fmt: skip
+        run = Run(subject, (text,), settings, folder, say=_named(say, subject.name))
+        chosen = choose(run, where, budget)
         conditions, measured = distinct([
             joint(ALL_EXPLAINED, list(chosen.explained.values())),
             joint(ALL_ABLATED, list(chosen.ablated.values())),
@@ -151,7 +153,7 @@ def require_computes(computes: Sequence[float]) -> None:
         )
 
 
-def _named(say: Say, name: str) -> Say:
+def _named(say: Progress, name: str) -> Progress:
     return lambda what, done, total: say(f"{name}: {what}", done, total)
 
 

@@ -14,9 +14,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from unexplained.assays.effects import changes, corrected, shares
 from unexplained.assays.estimates import control_variates, race, require_sample
-from unexplained.assays.running import Say, Sweeping, Swept, together
+from unexplained.assays.running import Sweeping, Swept, together
+from unexplained.bars.effects import changes, corrected, shares
 from unexplained.bars.measures import Measure, measure_of
 from unexplained.bars.paired import paired
 from unexplained.bars.recovered import INTACT, kl
@@ -26,6 +26,7 @@ from unexplained.evaluate import evaluate
 from unexplained.evaluate.evaluate import Workers, in_process
 from unexplained.evaluate.job import MEMORY
 from unexplained.ledger import ALL, Ledger
+from unexplained.progress import Progress
 from unexplained.record import Effect, Number, SweepRecord
 from unexplained.shares import FEW, within
 from unexplained.stats import Settings, mean_per_token, written
@@ -60,7 +61,7 @@ def sweep(
     folder: Path | None = None,
     workers: Workers = in_process,
     memory: float = MEMORY,
-    say: Say = lambda what, done, total: None,
+    say: Progress = lambda what, done, total: None,
 ) -> SweepRecord:
     """Ablate every component alone, correct for their number, and ablate the strongest together.
 

@@ -17,16 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from unexplained.assays.effects import holm
-from unexplained.assays.rewrite import (
-    Chosen,
-    Say,
-    choose,
-    counts_of,
-    require_choosing,
-    rules,
-)
 from unexplained.bars import loss, recovered
+from unexplained.bars.effects import holm
 from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import paired
 from unexplained.errors import MeasurementError, near_matches
@@ -36,6 +28,7 @@ from unexplained.explanations import Explanation
 from unexplained.ladder.catalogue import catalogue
 from unexplained.ladder.conditions import require_unseen_by, to_compare
 from unexplained.ledger import ALL, Ledger
+from unexplained.progress import Progress
 from unexplained.record import Number
 from unexplained.record.tasks import Task, TaskPoint, TasksRecord, Weaker
 from unexplained.shares import FEW, percent, told, within
@@ -48,7 +41,9 @@ from unexplained.stats import (
     too_few,
 )
 from unexplained.study.asked import TAKEN, require_labels, require_others, require_tokens
+from unexplained.study.choosing import Chosen, choose, counts_of, require_choosing, rules
 from unexplained.study.provenance import found_again
+from unexplained.study.run import Run
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
@@ -83,7 +78,7 @@ def tasks(
     explanations: Sequence[Explanation] | None = None,
     settings: Settings = Settings(),  # noqa: B008  (frozen)
     folder: Path | None = None,
-    say: Say = lambda what, done, total: None,
+    say: Progress = lambda what, done, total: None,
 ) -> TasksRecord:
     """Measure the same explanations on every task.
 
@@ -122,8 +117,7 @@ def tasks(
         require_unseen_by(subject, one.text)
         require_tokens(subject, one.text, "eval")
         require_labels(one.text, one.stratum)
-    chosen = choose(subject, asked[0].text, where, explanations=claimed, seed=settings.seed,
-                    folder=folder, say=say)  # fmt: skip
+    chosen = choose(Run(subject, (asked[0].text,), settings, folder, say=say), where, claimed)
     rng = np.random.default_rng([settings.seed, 10])
     order = [where[i] for i in rng.permutation(len(where))]
     steps, measured = distinct(_conditions(chosen, order))

@@ -40,7 +40,8 @@ from unexplained.circuits.measures import Measure
 from unexplained.errors import require_count
 from unexplained.evaluate.arrays import ArrayWork
 from unexplained.evaluate.batches import Plan, plan
-from unexplained.evaluate.runner import Progress, Workers, gather, in_process
+from unexplained.evaluate.runner import Workers, gather, in_process
+from unexplained.progress import Count
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Block, Text
@@ -106,7 +107,7 @@ def attribute_edges(
     batch_pairs: int = 8,
     folder: Path | None = None,
     workers: Workers = in_process,
-    progress: Progress = lambda done, total: None,
+    progress: Count = lambda done, total: None,
 ) -> EdgeScores:
     """Score all edges of a model on pairs of prompts.
 

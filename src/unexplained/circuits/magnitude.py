@@ -13,7 +13,8 @@ from torch import Tensor
 from unexplained.circuits.graph import Graph
 from unexplained.circuits.paths import Written, differences, written
 from unexplained.evaluate.arrays import ArrayWork
-from unexplained.evaluate.runner import Progress, Workers, in_process, measured
+from unexplained.evaluate.runner import Workers, in_process, measured
+from unexplained.progress import Count
 from unexplained.subject import Batch, Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
@@ -29,7 +30,7 @@ def edge_sizes(
     part: Literal["eval", "fit"] = "eval",
     folder: Path | None = None,
     workers: Workers = in_process,
-    progress: Progress = lambda done, total: None,
+    progress: Count = lambda done, total: None,
 ) -> NDArray[np.float64]:
     """Root mean square of what each edge's source changes between the prompts, (edge,).
 

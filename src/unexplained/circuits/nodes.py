@@ -39,7 +39,8 @@ from unexplained.circuits.measures import Measure
 from unexplained.evaluate.arrays import ArrayWork
 from unexplained.evaluate.batches import Plan, Scored
 from unexplained.evaluate.conditions import now
-from unexplained.evaluate.runner import Progress, Workers, in_process, measured
+from unexplained.evaluate.runner import Workers, in_process, measured
+from unexplained.progress import Count
 from unexplained.sites import FINAL_LAYER, Site
 from unexplained.subject import Edit, Local, Pass, Subject
 from unexplained.subject.ambient import neutrally
@@ -84,7 +85,7 @@ def attribute_nodes(
     batch_tokens: int = BATCH_TOKENS,
     folder: Path | None = None,
     workers: Workers = in_process,
-    progress: Progress = lambda done, total: None,
+    progress: Count = lambda done, total: None,
 ) -> NodeScores:
     """Estimate what each fill in its site's place would do, one at a time.
 

@@ -32,8 +32,8 @@ def behaviours(
 ) -> None:
     """List the behaviours, and how often a model prefers the right answer."""
     import unexplained as ux
-    from unexplained.assays.gate import gate as measured
     from unexplained.record import format as fmt
+    from unexplained.study.gate import gate as measured
     from unexplained.text.pairs import described, left_by_tokenizer
 
     title = "Behaviours: pairs of prompts, each with its role-swap"

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from unexplained.cli.progress import Progress
+from unexplained.cli.progress import Bars
 from unexplained.cli.shared import (
     OUT,
     Documents,
@@ -60,7 +60,7 @@ def _assay(
     """The strongest induction heads of a model, on a text and on repeated random tokens."""
     import unexplained as ux
 
-    with writing(report, record) as made, Progress() as progress:
+    with writing(report, record) as made, Bars() as progress:
         subject = ux.load(model)
         texts = [
             ux.text(text, subject, documents=documents, fit_documents=fit_documents, block=128),

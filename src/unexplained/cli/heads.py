@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from unexplained.cli.progress import Progress
+from unexplained.cli.progress import Bars
 from unexplained.cli.shared import (
     OUT,
     BlockSize,
@@ -50,7 +50,7 @@ def heads(
     require_texts(text)
     subject = ux.load(model, accept_terms=accept_terms)
     where = ux.text(text, subject, documents=documents, fit_documents=8, block=block, seed=seed)
-    with Progress() as progress:
+    with Bars() as progress:
         scores = ux.head_scores(
             subject,
             where,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
-from unexplained.cli.progress import Progress
+from unexplained.cli.progress import Bars
 from unexplained.cli.shared import (
     BlockSize,
     Documents,
@@ -180,7 +180,7 @@ def _call(one: Instrument, context: typer.Context, given: Mapping[str, Any]) -> 
     files = {p.name: given[p.name] for p in one.parameters if p.type == Path | None}
     with (
         writing(given["report"], given["record"], full=given["full"], **files) as made,
-        Progress() as progress,
+        Bars() as progress,
     ):
         mine = {p.name: _bare(given[p.name]) for p in one.parameters if p.name in given}
         names = _named_texts(one, given)

@@ -9,7 +9,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from unexplained.cli.progress import Progress
+from unexplained.cli.progress import Bars
 from unexplained.cli.shared import OUT, app
 from unexplained.stops import keeping
 
@@ -53,7 +53,7 @@ def train(
     from unexplained.ladder.series import plans
 
     keeping(str(folder))
-    with Progress() as progress:
+    with Bars() as progress:
         train_runs(names or list(plans()), folder, jobs=jobs, say=progress)
     OUT.print(
         f"Finished runs are in {folder}. To make a ladder of them: unexplained ladder publish"

@@ -9,7 +9,7 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
-from rich.progress import Progress as Bars
+from rich.progress import Progress as RichBars
 
 from unexplained.cli.shared import OUT
 from unexplained.report import visible
@@ -35,7 +35,7 @@ class _Task:
         return f"{each}, {_span((total - done) / rate)} left"
 
 
-class Progress:
+class Bars:
     """Called with (what, done, total); the same `what` moves the same bar."""
 
     def __init__(
@@ -43,7 +43,7 @@ class Progress:
     ) -> None:
         console = console or OUT
         self._console, self._clock = console, clock
-        self._bars = Bars(
+        self._bars = RichBars(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
@@ -53,7 +53,7 @@ class Progress:
         )
         self._tasks: dict[str, _Task] = {}
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Bars:
         self._bars.start()
         return self
 

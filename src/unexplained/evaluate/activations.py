@@ -14,9 +14,10 @@ from torch import Tensor
 from unexplained.errors import MeasurementError
 from unexplained.evaluate.arrays import Arrays, ArrayWork
 from unexplained.evaluate.evaluate import BATCH_TOKENS
-from unexplained.evaluate.runner import Progress, Workers, in_process, measured
+from unexplained.evaluate.runner import Workers, in_process, measured
 from unexplained.evaluate.store import Store
 from unexplained.evaluate.work import Task
+from unexplained.progress import Count
 from unexplained.sites import Site
 from unexplained.subject import Batch, Local, Subject
 from unexplained.subject.ambient import neutrally
@@ -142,7 +143,7 @@ def observe(
     batch_tokens: int = BATCH_TOKENS,
     folder: Path | None = None,
     workers: Workers = in_process,
-    progress: Progress = lambda done, total: None,
+    progress: Count = lambda done, total: None,
 ) -> Activations:
     """Run the intact model over a part of a text and keep the values at some sites.
 

@@ -21,11 +21,11 @@ from unexplained.errors import MeasurementError, TextError, require_choice, requ
 from unexplained.evaluate.conditions import Condition, Edited, Intact, key, now
 from unexplained.evaluate.job import MEMORY, Job, Measure
 from unexplained.evaluate.rows import with_whole_blocks
-from unexplained.evaluate.runner import Progress as Progress
 from unexplained.evaluate.runner import Workers as Workers
 from unexplained.evaluate.runner import gather
 from unexplained.evaluate.runner import in_process as in_process
 from unexplained.ledger import Ledger
+from unexplained.progress import Count
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Block, Text
@@ -49,7 +49,7 @@ def evaluate(
     batch_tokens: int = BATCH_TOKENS,
     memory: float = MEMORY,
     workers: Workers = in_process,
-    progress: Progress = lambda done, total: None,
+    progress: Count = lambda done, total: None,
 ) -> Ledger:
     """Measure conditions on a text.
 

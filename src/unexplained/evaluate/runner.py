@@ -14,9 +14,7 @@ from unexplained.evaluate.conditions import Edited
 from unexplained.evaluate.products import circumstances, take_products
 from unexplained.evaluate.store import Store
 from unexplained.evaluate.work import R, Task, Work
-
-Progress = Callable[[int, int], None]
-"""Called with (done, in all): batches times what is measured on each, such as conditions."""
+from unexplained.progress import Count
 
 
 class Workers(Protocol):
@@ -37,7 +35,7 @@ def measured(
     *,
     folder: Path | None = None,
     workers: Workers = in_process,
-    progress: Progress = lambda done, total: None,
+    progress: Count = lambda done, total: None,
 ) -> list[R]:
     """The results of all tasks, in the order of their batches; see `gather`."""
     results: list[R] = []
@@ -54,7 +52,7 @@ def gather(
     *,
     folder: Path | None,
     workers: Workers,
-    progress: Progress,
+    progress: Count,
 ) -> None:
     """Have all tasks done, and their results taken in the order of their batches.
 
@@ -134,7 +132,7 @@ class _InOrder(Generic[R]):
 
 
 def _done(
-    work: Work[R], tasks: Sequence[Task], workers: Workers, progress: Progress
+    work: Work[R], tasks: Sequence[Task], workers: Workers, progress: Count
 ) -> Iterator[tuple[Task, R]]:
     """Do what is still to be done; progress is told when the caller comes back for the next."""
     before = [model.counters() for model in work.models]

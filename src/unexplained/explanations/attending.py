@@ -13,8 +13,9 @@ from torch import Tensor
 
 from unexplained.errors import MeasurementError
 from unexplained.evaluate.arrays import ArrayWork
-from unexplained.evaluate.runner import Progress, Workers, in_process, measured
+from unexplained.evaluate.runner import Workers, in_process, measured
 from unexplained.explanations import patterns
+from unexplained.progress import Count
 from unexplained.sites import Site
 from unexplained.subject import Edit, Local, Subject
 from unexplained.text import Text
@@ -34,7 +35,7 @@ def attention_on_targets(
     *,
     folder: Path | None = None,
     workers: Workers = in_process,
-    progress: Progress = lambda done, total: None,
+    progress: Count = lambda done, total: None,
 ) -> dict[str, Tensor]:
     """Mean attention on every rule's targets over the destinations that have any, (layer, head).
 

@@ -68,7 +68,7 @@ def assay(
         UnexplainedError: As `assays.assay`, all that can be told before anything is run.
     """
     from unexplained.assays.assay import assay as measured
-    from unexplained.assays.heads import scored, strongest
+    from unexplained.study.heads import scored, strongest
 
     # Of heads that are still to be found, any will do to ask whether explanations can stand there.
     study.asked.require_assay(

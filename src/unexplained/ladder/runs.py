@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from queue import Empty
@@ -18,9 +18,7 @@ from unexplained.ladder.series import plan_of
 from unexplained.ladder.stream import fit_documents, stream
 from unexplained.ladder.tokenizer import save_tokenizer, train_tokenizer
 from unexplained.ladder.train import train
-
-Say = Callable[[str, int, int], None]
-"""Told a run's name, its step and its steps."""
+from unexplained.progress import Progress
 
 
 def tokenizer_of(folder: Path) -> PreTrainedTokenizerFast:
@@ -31,7 +29,7 @@ def tokenizer_of(folder: Path) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast.from_pretrained(path)
 
 
-def train_runs(names: Sequence[str], folder: Path, *, jobs: int, say: Say) -> None:
+def train_runs(names: Sequence[str], folder: Path, *, jobs: int, say: Progress) -> None:
     """Train the named runs of the series to their end in `folder`; finished ones are kept.
 
     Raises:
@@ -64,7 +62,7 @@ def _pool(jobs: int, context: Any) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(jobs, context, initializer=signal.signal, initargs=ignore)
 
 
-def _pass_on(told: Any, say: Say) -> None:
+def _pass_on(told: Any, say: Progress) -> None:
     try:
         while True:
             say(*told.get(timeout=0.5))

@@ -39,7 +39,7 @@ from unexplained.whole import (
     wrong_in,
 )
 
-Say = Callable[[int, float], None]
+Trained = Callable[[int, float], None]
 """Told the step and the running loss."""
 
 BETAS, CLIP = (0.9, 0.98), 1.0
@@ -83,7 +83,7 @@ def train(
     folder: Path,
     *,
     checkpoints: Collection[int] = (),
-    say: Say = lambda step, loss: None,
+    say: Trained = lambda step, loss: None,
 ) -> Path:
     """Run a recipe to its end and return the folder of the finished checkpoint.
 
@@ -118,7 +118,7 @@ def _train(
     tokens: NDArray[np.int32],
     folder: Path,
     checkpoints: Collection[int],
-    say: Say,
+    say: Trained,
 ) -> None:
     """From the last state, or from the beginning, to the end."""
     model = build(recipe).train()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from unexplained.errors import MeasurementError
+from unexplained.progress import Progress
 from unexplained.record import Header, KindRecord, Record
 from unexplained.record.blocks import Block
 from unexplained.registry import Registry
@@ -23,7 +24,7 @@ from unexplained.study.given import Given, Option, Texts
 
 if TYPE_CHECKING:
     from unexplained.evaluate.evaluate import Workers
-    from unexplained.study.run import Run, Say
+    from unexplained.study.run import Run
     from unexplained.subject import Subject
     from unexplained.text import Text
 
@@ -126,7 +127,7 @@ class Instrument:
         folder: Path | None = None,
         workers: Workers | None = None,
         memory: float | None = None,
-        say: Say = lambda what, done, total: None,
+        say: Progress = lambda what, done, total: None,
     ) -> Record:
         from unexplained.evaluate.evaluate import in_process, require_memory
         from unexplained.evaluate.job import MEMORY

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from unexplained.evaluate import Activations, Other, evaluate, observe
 from unexplained.evaluate.conditions import distinct, key
 from unexplained.evaluate.evaluate import Workers, in_process
 from unexplained.evaluate.job import MEMORY, Measure
+from unexplained.progress import Progress
 from unexplained.record import Header
 from unexplained.sites import Site
 from unexplained.stats import Settings
@@ -21,9 +22,6 @@ from unexplained.study.arm import Arm
 from unexplained.study.provenance import found_again
 from unexplained.subject import Subject
 from unexplained.text import Text
-
-Say = Callable[[str, int, int], None]
-"""Told what is being done, and how much of it is done."""
 
 
 @dataclass
@@ -49,7 +47,7 @@ class Run:
     """Who does the work: this process, or those of a cluster."""
     memory: float = MEMORY
     """Bytes of streams that a worker may hold."""
-    say: Say = lambda what, done, total: None
+    say: Progress = lambda what, done, total: None
     started: float = field(default_factory=time.perf_counter)
     _trace: _Trace = field(default_factory=_Trace, repr=False)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unexplained.fetch import cache_folder, new_file, read_kept
+from unexplained.progress import Progress
 from unexplained.subject.shipped import FOLDER
 from unexplained.text.build import Text
 from unexplained.text.counts import LIMIT, Counts, count, without
@@ -29,14 +29,13 @@ SHIPPED = FOLDER / "ngrams"
 ORDERS = (1, 2, 3)
 """Whose smoothing is chosen."""
 
-Say = Callable[[str, int, int], None]
-"""Told what is being done, and how much of it is done."""
-
 _VERSION = 2
 """Goes up when other things are counted, or in another way."""
 
 
-def counts_of(text: Text, limit: int = LIMIT, say: Say = lambda what, done, total: None) -> Counts:
+def counts_of(
+    text: Text, limit: int = LIMIT, say: Progress = lambda what, done, total: None
+) -> Counts:
     """The counts of a text's whole fit part, made once.
 
     Args:
@@ -82,7 +81,7 @@ def ship(text: Text, folder: Path = SHIPPED) -> Path:
     return path
 
 
-def _made(text: Text, limit: int, fingerprint: str, say: Say) -> Counts:
+def _made(text: Text, limit: int, fingerprint: str, say: Progress) -> Counts:
     total, what = text.pool_documents, f"counting n-grams of {text.name}"
     counts, apart = count(
         text.pool(), text.vocabulary, limit=limit, fingerprint=fingerprint,

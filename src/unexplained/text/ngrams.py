@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from unexplained.errors import TextError
+from unexplained.progress import Progress
 from unexplained.record import Counted
 from unexplained.record.tables import TABLES
 from unexplained.subject import Batch
 from unexplained.text.build import Text
-from unexplained.text.counted import Say, counts_of
+from unexplained.text.counted import counts_of
 from unexplained.text.counts import LIMIT, NOTHING, Counts
 from unexplained.text.smoothing import SMOOTHINGS, Smoothing, smooth
 
@@ -193,7 +194,7 @@ class NGram:
 
 
 def ngrams(
-    text: Text, limit: int = LIMIT, say: Say = lambda what, done, total: None
+    text: Text, limit: int = LIMIT, say: Progress = lambda what, done, total: None
 ) -> tuple[NGram, NGram, NGram, NGram]:
     """The uniform, unigram, bigram and trigram table of a text's fit part.
 
@@ -212,7 +213,7 @@ def ngrams(
 
 
 def table(
-    text: Text, order: int, limit: int = LIMIT, say: Say = lambda what, done, total: None
+    text: Text, order: int, limit: int = LIMIT, say: Progress = lambda what, done, total: None
 ) -> NGram:
     """One of the tables of `ngrams`, where no other is needed."""
     return ngram(counts_of(text, limit, say), order)

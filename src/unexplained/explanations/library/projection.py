@@ -28,7 +28,7 @@ from unexplained.subject import Edit, Local
 OWN = "own value"
 """What it gives and reads: a head's z, the value of every other component."""
 
-Say = Callable[[Local], Tensor]
+Stand = Callable[[Local], Tensor]
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ class Projection:
 
     def _sayer(
         self, site: Site, projected: Callable[[Tensor], Tensor], activations: Activations, seed: int
-    ) -> Say:
+    ) -> Stand:
         """What it says at a place, here or on another document."""
         if not self.shuffled:
             return lambda local: projected(local.value)

@@ -10,8 +10,9 @@ from unexplained.ablations import ABLATIONS, value_site
 from unexplained.bars import context_gain
 from unexplained.errors import MeasurementError, require_count
 from unexplained.evaluate import evaluate, observe
-from unexplained.evaluate.evaluate import BATCH_TOKENS, Progress, Workers, in_process
+from unexplained.evaluate.evaluate import BATCH_TOKENS, Workers, in_process
 from unexplained.explanations.attending import attention_on_targets
+from unexplained.progress import Count
 from unexplained.record import HeadScore
 from unexplained.sites import Site
 from unexplained.stats import Settings
@@ -31,7 +32,7 @@ def head_scores(
     batch_tokens: int = BATCH_TOKENS,
     folder: Path | None = None,
     workers: Workers = in_process,
-    progress: Progress = lambda done, total: None,
+    progress: Count = lambda done, total: None,
 ) -> tuple[HeadScore, ...]:
     """Score all heads on a text's eval part, strongest induction first.
 
@@ -104,7 +105,7 @@ def with_gains(
     *,
     settings: Settings,
     folder: Path | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: Count = lambda done, total: None,
 ) -> tuple[HeadScore, ...]:
     """Add what the gain in context loses when each of the first heads alone is mean-ablated.
 
