@@ -187,7 +187,7 @@ MUTANTS = (
            "test_precision.py::test_a_sweep_fits_its_fills_by_the_product_that_kept_work_took"),
     Mutant("subject/precision.py", "rest.get(\"sum\", known_sum := _sum(key, setting, why)) == known_sum", "True",
            "test_precision.py::test_a_decision_of_which_a_word_was_changed_is_measured_again"),
-    Mutant("evaluate/rayside.py", "constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False", "constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, True",
+    Mutant("evaluate/ray_session.py", "constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False", "constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, True",
            "test_cluster.py::test_ray_that_is_started_here_listens_here_alone_and_shows_its_files_to_nobody"),
     # further members of the kinds of issue 15
     Mutant("explanations/protocol.py", 'f"{self.gives} {tuple(given.shape)}"', "self.gives",

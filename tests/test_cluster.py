@@ -24,10 +24,18 @@ from arrays_kept import BATCHES, KINDS, right
 from test_assay import halves, subject_of, texts_of
 from tiny import tiny_model, tiny_subject, tiny_tokenizer, tokens
 from unexplained.errors import MeasurementError, SubjectError
-from unexplained.evaluate import AnotherModel, Condition, Edited, Other, evaluate, rayside, tray
+from unexplained.evaluate import (
+    AnotherModel,
+    Condition,
+    Edited,
+    Other,
+    evaluate,
+    ray_session,
+    task_queue,
+)
 from unexplained.evaluate.cluster import RayWorkers, ray_workers
 from unexplained.evaluate.shipping import Copy, pack, parts_of, unpack
-from unexplained.evaluate.tray import Tray
+from unexplained.evaluate.task_queue import TaskQueue
 from unexplained.evaluate.work import Task
 from unexplained.ledger import Ledger
 from unexplained.subject import Batch, Edit, Local, Subject, load
@@ -65,29 +73,29 @@ def files(folder: Path) -> set[str]:
 
 @pytest.mark.slow
 def test_ray_that_the_user_started_is_left_and_ours_is_ended() -> None:
-    ray, environment = rayside.import_ray(), dict(os.environ)
-    with rayside.session(None, 1, 1, 0):
+    ray, environment = ray_session.import_ray(), dict(os.environ)
+    with ray_session.session(None, 1, 1, 0):
         assert ray.is_initialized()
         with (
             pytest.raises(MeasurementError, match="not ended yet"),
-            rayside.session("127.0.0.1:1", 1, 1, 0),
+            ray_session.session("127.0.0.1:1", 1, 1, 0),
         ):
             pass
-        with rayside.session(None, 1, 1, 0):
+        with ray_session.session(None, 1, 1, 0):
             pass
         assert ray.is_initialized()
-        rayside._ours.clear()  # from here on it is as if the user had started it
-        with rayside.session("auto", 1, 1, 0):
+        ray_session._ours.clear()  # from here on it is as if the user had started it
+        with ray_session.session("auto", 1, 1, 0):
             pass
         assert ray.is_initialized()
         with (
             pytest.raises(MeasurementError, match="has joined the cluster at"),
-            rayside.session("127.0.0.1:1", 1, 1, 0),
+            ray_session.session("127.0.0.1:1", 1, 1, 0),
         ):
             pass
-        assert rayside.capacity(ray, 1, 0) == 1
-        assert rayside.capacity(ray, 2, 0) == rayside.capacity(ray, 1, 1) == 0
-        rayside._ours.append(None)
+        assert ray_session.capacity(ray, 1, 0) == 1
+        assert ray_session.capacity(ray, 2, 0) == ray_session.capacity(ray, 1, 1) == 0
+        ray_session._ours.append(None)
     assert not ray.is_initialized()
     assert os.environ == environment
 
@@ -156,7 +164,7 @@ def test_ray_that_is_started_here_listens_here_alone_and_shows_its_files_to_nobo
     found = {every[inode] for inode in sockets_below(os.getpid()) & every.keys()}
     # 127.0.0.1 in both families, each word in the machine's order.
     assert found and found <= {"0100007F", "0000000000000000FFFF00000100007F"}
-    ray = rayside.import_ray()
+    ray = ray_session.import_ray()
     session = Path(ray._private.worker._global_node.get_session_dir_path())
     assert session.stat().st_mode & 0o077 == 0
     token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
@@ -218,8 +226,8 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost_or_counted_twic
     assert marker.exists()
     assert got.table.equals(whole.table)
     assert len(told) == len(set(told)) == len(files(tmp_path / "kept"))
-    assert kept._crew is not None
-    assert len(kept._crew._members) == 2
+    assert kept._pool is not None
+    assert len(kept._pool._members) == 2
 
 
 @pytest.mark.slow
@@ -227,7 +235,7 @@ def test_where_every_worker_dies_the_unit_is_named_and_all_others_are_kept(
     kept: RayWorkers, asked: tuple[Subject, Text], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subject, text = asked
-    monkeypatch.setattr(tray, "ATTEMPTS", 2)
+    monkeypatch.setattr(task_queue, "ATTEMPTS", 2)
     bad = killer(subject, text.eval[7].document, None)
     told: list[int] = []
     with pytest.raises(MeasurementError, match=r"'killer'.* on batch 2 \(unit \w{16}") as error:
@@ -373,13 +381,13 @@ def test_numbers_below_1_are_refused() -> None:
 def test_an_address_without_a_cluster_is_an_error_within_seconds(
     address: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rayside, "SECONDS", 2)
+    monkeypatch.setattr(ray_session, "SECONDS", 2)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         with socket.create_server(("127.0.0.1", 0)) as closed:
             ports = {"open": listening.getsockname()[1], "closed": closed.getsockname()[1]}
         start = time.monotonic()
         with pytest.raises(MeasurementError, match=says):
-            rayside._answers(address.format(**ports))
+            ray_session._answers(address.format(**ports))
         assert time.monotonic() - start < 10
 
 
@@ -392,7 +400,7 @@ def test_a_cluster_that_asks_for_a_token_is_told_from_one_that_is_not_there(
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = f"127.0.0.1:{listening.getsockname()[1]}"
         with pytest.raises(MeasurementError, match="asks for a token"):
-            rayside._answers(address)
+            ray_session._answers(address)
 
 
 # --- one model over several devices -----------------------------------------------------------
@@ -502,7 +510,7 @@ def tasks(sizes: list[int]) -> list[Task]:
 
 
 def test_a_worker_stays_with_its_batch_and_steals_only_when_no_batch_is_free() -> None:
-    given_out = Tray(tasks([2, 4]))
+    given_out = TaskQueue(tasks([2, 4]))
     taken: Callable[[str], tuple[int, str]] = lambda who: (  # noqa: E731
         lambda task: (task.batch, task.names[0])
     )(given_out.take(who))  # type: ignore[arg-type]
@@ -519,7 +527,7 @@ def test_a_worker_stays_with_its_batch_and_steals_only_when_no_batch_is_free() -
 def test_every_task_is_finished_once_whoever_dies(
     sizes: list[int], events: list[tuple[int, str]]
 ) -> None:
-    given_out = Tray(tasks(sizes))
+    given_out = TaskQueue(tasks(sizes))
     finished: list[Task] = []
     for worker, what in [*events, *[(0, "done")] * (sum(sizes) + 1)]:
         task = given_out.take(worker)
@@ -534,7 +542,7 @@ def test_every_task_is_finished_once_whoever_dies(
 
 
 def test_a_task_on_which_a_worker_died_comes_last() -> None:
-    given_out = Tray(tasks([2, 1]))
+    given_out = TaskQueue(tasks([2, 1]))
     first = given_out.take("a")
     assert first is not None
     given_out.put_back(first, last=True)

@@ -46,7 +46,7 @@ def section(record: AssayRecord) -> str:
     return html[html.index('id="text-1/compute"') : html.index('id="text-1/bars"')]
 
 
-def placed(scale: Scale) -> curveplot.Plot | None:
+def placed(scale: Scale) -> curveplot.CurvePlot | None:
     """The picture of a scale, over the numbers of its own section."""
     section = compute(scale, ROLES)  # type: ignore[arg-type]
     numbers = {where.removeprefix("compute/"): number for where, number in cells([section])}
@@ -54,7 +54,7 @@ def placed(scale: Scale) -> curveplot.Plot | None:
     return curveplot.plot(block, numbers.__getitem__)
 
 
-def plot_of(scale: Scale) -> curveplot.Plot:
+def plot_of(scale: Scale) -> curveplot.CurvePlot:
     plot = placed(scale)
     assert plot is not None
     return plot

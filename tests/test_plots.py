@@ -17,7 +17,7 @@ from unexplained.report.pen import Pen
 SHARE = Ruler(label="up", written="share", solid=(0.0, 1.0))
 
 
-def chart(numbers: dict[str, Number], **how: object) -> plots.Plot | None:
+def chart(numbers: dict[str, Number], **how: object) -> plots.ChartPlot | None:
     """A chart of the given numbers at 1, 2, 4 and so on."""
     given: dict[str, object] = {
         "key": "c",

@@ -62,7 +62,7 @@ def table_of(record: Header, key: str) -> dict[str, Row]:
     return {row.key: row for row in block.rows}
 
 
-def plot_of(record: Header, key: str = "chart") -> plots.Plot | None:
+def plot_of(record: Header, key: str = "chart") -> plots.ChartPlot | None:
     """A chart, placed."""
     above, block = one_block(record, key)
     assert isinstance(block, Chart)
@@ -125,7 +125,7 @@ def test_every_order_has_a_line_and_a_dashed_one_in_its_colour(record: RewriteRe
         assert [dot.y for dot in line.dots] == pytest.approx(heights, abs=0.05)
 
 
-def _ends(plot: plots.Plot) -> tuple[float, float]:
+def _ends(plot: plots.ChartPlot) -> tuple[float, float]:
     """The ends of the axis of losses, from two of its ticks."""
     one, two = ((float(tick.words), tick.at) for tick in (plot.up[0], plot.up[-1]))
     per = (two[0] - one[0]) / (one[1] - two[1])

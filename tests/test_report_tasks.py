@@ -29,7 +29,7 @@ def last_of(f: float, accuracy: float, whole: float = 0.5, ablated: float = 0.1)
     return task("a task", whole, ablated, points((f,) * 4, (accuracy,) * 4), near(0.4))
 
 
-def panel(record: TasksRecord, name: str) -> plots.Plot | None:
+def panel(record: TasksRecord, name: str) -> plots.ChartPlot | None:
     """A task's chart, placed."""
     return plot_of(record, f"chart of {name}".replace("/", ":"))
 

@@ -22,7 +22,7 @@ def record() -> CircuitRecord:
     return sample_circuit()
 
 
-def placed(record: CircuitRecord) -> plots.Plot | None:
+def placed(record: CircuitRecord) -> plots.ChartPlot | None:
     given = drawn(record)
     above, chart = next((a, b) for a, b in walk(given.record.blocks) if isinstance(b, Chart))
     return Pen(given).plot(chart, above)

@@ -190,7 +190,7 @@ def _call(one: Instrument, context: typer.Context, given: Mapping[str, Any]) -> 
         _require_names(one, given.get("model"), mine)
         one.before({**mine, "text": " ".join(names)})
         if given["workers"] or given["cluster"]:
-            from unexplained.evaluate.rayside import import_ray
+            from unexplained.evaluate.ray_session import import_ray
 
             import_ray()
         subject = None

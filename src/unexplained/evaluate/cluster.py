@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 from unexplained.errors import MeasurementError
-from unexplained.evaluate.rayside import capacity, import_ray, session
+from unexplained.evaluate.ray_session import capacity, import_ray, session
 from unexplained.evaluate.shipping import Copy, Shipped, pack, parts_of, unpack
-from unexplained.evaluate.tray import Deaths, Tray
+from unexplained.evaluate.task_queue import TaskQueue, WorkerFailures
 from unexplained.evaluate.work import R, Task, Work
 from unexplained.hashing import code_digest, digest, everything
 from unexplained.subject import Subject
@@ -82,7 +82,7 @@ class RayWorkers:
     gpus_per_worker: float | None
     load: Callable[[], Subject] | None
     _kept: bool = field(default=False, init=False)
-    _crew: Crew | None = field(default=None, init=False)
+    _pool: WorkerPool | None = field(default=None, init=False)
 
     def __enter__(self) -> RayWorkers:
         """Keep the workers until the block ends."""
@@ -96,9 +96,9 @@ class RayWorkers:
 
     def close(self) -> None:
         """End the workers; the next evaluation starts others."""
-        crew, self._crew = self._crew, None
-        if crew is not None:
-            crew.close()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
 
     def __call__(self, job: Work[R], tasks: Sequence[Task], /) -> Iterator[tuple[Task, R]]:
         """Do the tasks; each is yielded once, as it is finished."""
@@ -112,16 +112,16 @@ class RayWorkers:
                 f"the model here is on the {device}, and how a batch is run is planned from it",
                 "Load it on a GPU here too, or ask for gpus_per_worker=0.",
             )
-        if self._crew is None or self._crew.gpus != gpus:
+        if self._pool is None or self._pool.gpus != gpus:
             self.close()
-            self._crew = Crew(self.address, self.workers, self.threads, gpus)
-        crew = self._crew
-        crew.turn = turn = crew.turn + 1
+            self._pool = WorkerPool(self.address, self.workers, self.threads, gpus)
+        pool = self._pool
+        pool.turn = turn = pool.turn + 1
         try:
-            yield from crew.work(job, tasks, self.load)
+            yield from pool.work(job, tasks, self.load)
         finally:
             # An evaluation that was broken off may end here only after the next one has begun.
-            if not self._kept and self._crew is crew and crew.turn == turn:
+            if not self._kept and self._pool is pool and pool.turn == turn:
                 self.close()
 
 
@@ -136,7 +136,7 @@ class _Member:
     """Which model it has been told to open."""
 
 
-class Crew:
+class WorkerPool:
     """The workers and what each has been given."""
 
     def __init__(self, address: str | None, workers: int | None, threads: int, gpus: float) -> None:
@@ -165,7 +165,7 @@ class Crew:
         self, job: Work[R], tasks: Sequence[Task], load: Callable[[], Subject] | None
     ) -> Iterator[tuple[Task, R]]:
         """Give tasks out and yield what comes back."""
-        ray, tray, deaths = self._ray, Tray(tasks), Deaths(job)
+        ray, queue, failures = self._ray, TaskQueue(tasks), WorkerFailures(job)
         prepare = partial(self._prepare, *self._shipped(job, load))
         while len(self._members) < min(self._size, len(tasks)):
             self._members.append(self._hire())
@@ -174,7 +174,7 @@ class Crew:
                 member.model = ""  # it may have failed to open it
             member.flight.clear()  # an evaluation was broken off: nobody waits for its tasks
             prepare(member)
-        while tray.left:
+        while queue.left:
             heads = {member.flight[0][0]: member for member in self._members if member.flight}
             ready, _ = ray.wait(list(heads), num_returns=1, timeout=PATIENCE)
             if not ready:
@@ -187,17 +187,17 @@ class Crew:
                 yield from self._arrived(member)
                 raise (error.cause if isinstance(error.cause, Exception) else error) from None
             except ray.exceptions.RayError as error:
-                if given_up := deaths.note(member.flight[0][1], error):
+                if given_up := failures.note(member.flight[0][1], error):
                     yield from self._arrived(member)
                     raise given_up from None
-                prepare(self._replace(member, tray))
+                prepare(self._replace(member, queue))
                 continue
             task = member.flight.popleft()[1]
-            self._give(member, tray)
+            self._give(member, queue)
             if task is None:
-                deaths.before_the_start = 0
+                failures.before_the_start = 0
             else:
-                tray.left -= 1
+                queue.left -= 1
                 yield task, result
 
     def _room(self) -> int:
@@ -237,26 +237,26 @@ class Crew:
             member.model = model
         member.flight.append((member.actor.take.remote(shipped), None))
 
-    def _give(self, member: _Member, tray: Tray) -> None:
+    def _give(self, member: _Member, queue: TaskQueue) -> None:
         """Fill up what a worker has been given, once it is prepared."""
         if any(task is None for _, task in member.flight):
             return
-        while len(member.flight) < IN_FLIGHT and (task := tray.take(member)) is not None:
+        while len(member.flight) < IN_FLIGHT and (task := queue.take(member)) is not None:
             member.flight.append((member.actor.do.remote(task), task))
 
-    def _replace(self, member: _Member, tray: Tray) -> _Member:
+    def _replace(self, member: _Member, queue: TaskQueue) -> _Member:
         """Another worker for one that died, and its tasks back: it died on the first of them."""
         self._ray.kill(member.actor)  # unreachable is not dead: it must not do anything twice
         self._members.remove(member)
-        tray.gone(member)
+        queue.gone(member)
         first, *others = [task for _, task in member.flight]
         for task in reversed(others):
             if task is not None:
-                tray.put_back(task)
+                queue.put_back(task)
         if first is not None:
-            tray.put_back(first, last=True)
+            queue.put_back(first, last=True)
         for other in self._members:
-            self._give(other, tray)  # one that had run out of tasks can have these
+            self._give(other, queue)  # one that had run out of tasks can have these
         self._members.append(self._hire())
         return self._members[-1]
 

@@ -64,7 +64,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Plot:
+class CurvePlot:
     """A scale of training compute, placed."""
 
     across: tuple[Tick, ...]
@@ -80,7 +80,7 @@ class Plot:
     marks: tuple[Mark, ...]
 
 
-def plot(block: Compute, find: Find) -> Plot | None:
+def plot(block: Compute, find: Find) -> CurvePlot | None:
     """Place everything; None where no rung and no condition can be drawn."""
     rungs = [r for r in block.rungs if finite(find(r.loss)) is not None and _flops(r, find) > 0]
     there = [
@@ -91,7 +91,7 @@ def plot(block: Compute, find: Find) -> Plot | None:
     x = _powers([_flops(r, find) for r in rungs], [_flops(c, find) for c in there])
     y = _losses(rungs, there, find)
     line = block.bend if block.chosen == "bend" else block.law
-    return Plot(
+    return CurvePlot(
         ticks_across(FLOPS, x),
         ticks_up(Ruler(label=""), y),
         dots=tuple(_dot(rung, x, y, find) for rung in rungs),

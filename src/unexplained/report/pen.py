@@ -127,11 +127,11 @@ class Pen:
         )
         return Shades(rows, most, step, next((n.unit for n in every), ""))
 
-    def plot(self, block: Chart, above: str) -> plots.Plot | None:
+    def plot(self, block: Chart, above: str) -> plots.ChartPlot | None:
         """A chart, placed."""
         return plots.plot(block, lambda reference: self.at(above, reference))
 
-    def curve(self, block: Compute, above: str) -> curveplot.Plot | None:
+    def curve(self, block: Compute, above: str) -> curveplot.CurvePlot | None:
         """Loss against training compute, placed."""
         return curveplot.plot(block, lambda reference: self.at(above, reference))
 

@@ -15,7 +15,7 @@ APART = 5.5
 """Percent of the height between two names, where there is room."""
 SHORT = 18
 """Letters of a name in the margin of a wide page."""
-NARROW = 10
+ON_A_PHONE = 10
 """The same on a telephone: there the rest is hidden."""
 
 
@@ -66,4 +66,4 @@ def shortened(name: str) -> tuple[str, str]:
     """
     whole = visible.line(name)
     cut = whole if len(whole) <= SHORT else whole[: SHORT - 1] + "…"
-    return cut[:NARROW], cut[NARROW:]
+    return cut[:ON_A_PHONE], cut[ON_A_PHONE:]

@@ -131,7 +131,7 @@ class Margin:
 
 
 @dataclass(frozen=True)
-class Plot:
+class ChartPlot:
     """A chart, placed."""
 
     across: tuple[Tick, ...]
@@ -146,7 +146,7 @@ class Plot:
     """Levels that are too far off."""
 
 
-def plot(chart: Chart, find: Find) -> Plot | None:
+def plot(chart: Chart, find: Find) -> ChartPlot | None:
     """Place everything; None where nothing can be drawn."""
     values = [
         (series, [(point, _value(point.x, find), _value(point.y, find)) for point in series.points])
@@ -165,7 +165,7 @@ def plot(chart: Chart, find: Find) -> Plot | None:
         _line(series, points, x, y, find, beyond, style)
         for (series, points), style in zip(values, _styles(chart.series), strict=True)
     )
-    return Plot(
+    return ChartPlot(
         ticks_across(chart.across, x),
         ticks_up(chart.up, y, LITTLE if chart.small else HEIGHT),
         lines,

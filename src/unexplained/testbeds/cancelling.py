@@ -6,7 +6,7 @@ import math
 
 from unexplained.sites import Site
 from unexplained.testbeds import texts
-from unexplained.testbeds.furniture import FURNITURE, NOTES, PLANTED_AT
+from unexplained.testbeds.background import BACKGROUND, NOTES, PLANTED_AT
 from unexplained.testbeds.losses import GAIN, RIGHT, SILENT, WRONG
 from unexplained.testbeds.planted import Plan, register
 from unexplained.testbeds.strict_induction import after_earlier_occurrence
@@ -72,7 +72,7 @@ def cancelling() -> Plan:
         text=running_text("interrupted", lambda rng, count: texts.interrupted(rng, count, 11, 4)),
         decoys=("previous_token", "duplicate_token"),
         held_at=(PLANTED_AT,),
-        heads={**FURNITURE, PLANTED_AT: copying, OPPONENT_AT: scaled(copying, -1.0)},
+        heads={**BACKGROUND, PLANTED_AT: copying, OPPONENT_AT: scaled(copying, -1.0)},
         rule=after_earlier_occurrence,
         notes=NOTES,
     )

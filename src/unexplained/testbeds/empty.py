@@ -6,7 +6,7 @@ a fraction of nothing must be refused. A pattern that looks right is not a use.
 
 from __future__ import annotations
 
-from unexplained.testbeds.furniture import PLANTED_AT
+from unexplained.testbeds.background import PLANTED_AT
 from unexplained.testbeds.planted import Plan, register
 from unexplained.testbeds.strict_induction import strict_induction
 from unexplained.testbeds.weights import silenced

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from unexplained.testbeds import texts
-from unexplained.testbeds.furniture import FURNITURE, NOTES, PLANTED_AT
+from unexplained.testbeds.background import BACKGROUND, NOTES, PLANTED_AT
 from unexplained.testbeds.losses import GAIN, RIGHT, SILENT
 from unexplained.testbeds.planted import Plan, register
 from unexplained.testbeds.strict_induction import after_earlier_occurrence
@@ -87,7 +87,7 @@ def half_induction() -> Plan:
         text=running_text("two rules", lambda rng, count: texts.two_rules(rng, count, 11, 12)),
         decoys=("strict_induction", "previous_token"),
         heads={
-            **FURNITURE,
+            **BACKGROUND,
             PLANTED_AT: match("previous", COPIED)
             + at_distance(0, FOLLOWED)
             + sink()

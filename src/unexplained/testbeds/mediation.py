@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from unexplained.sites import Site
-from unexplained.testbeds.furniture import DISTRACTOR_AT, FURNITURE, NOTES, PREVIOUS_TOKEN_AT
+from unexplained.testbeds.background import BACKGROUND, DISTRACTOR_AT, NOTES, PREVIOUS_TOKEN_AT
 from unexplained.testbeds.losses import GAIN
 from unexplained.testbeds.periodic import attention_at_distance
 from unexplained.testbeds.planted import Plan, register
@@ -90,7 +90,7 @@ def mediation() -> Plan:
         text=pairs_from("one_back"),
         decoys=("duplicate_token", "strict_induction"),
         heads={
-            **FURNITURE,
+            **BACKGROUND,
             PREVIOUS_TOKEN_AT: source + move_too("copied", PATHS["direct"]),
             RAISING_AT: scaled(here, PATHS["L1.H0"]),
             LOWERING_AT: scaled(here, PATHS["L1.H2"]),

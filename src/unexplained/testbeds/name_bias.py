@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from unexplained.sites import Site
-from unexplained.testbeds.furniture import FURNITURE, NOTES, PLANTED_AT
+from unexplained.testbeds.background import BACKGROUND, NOTES, PLANTED_AT
 from unexplained.testbeds.losses import GAIN
 from unexplained.testbeds.planted import Plan, register
 from unexplained.testbeds.strict_induction import after_earlier_occurrence
@@ -66,7 +66,7 @@ def name_bias() -> Plan:
         text=pairs_from("two_slots"),
         decoys=("previous_token", "duplicate_token"),
         heads={
-            **FURNITURE,
+            **BACKGROUND,
             PLANTED_AT: match("previous", range(1, WORDS + 1)) + sink() + move("token", "copied"),
             BIAS_AT: sink() + say("copied", FAVOURITE, BIAS),
             RECENCY_AT: at_distance(DISTANCE, see_bos=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from unexplained.testbeds import texts
-from unexplained.testbeds.furniture import FURNITURE, NOTES, PLANTED_AT
+from unexplained.testbeds.background import BACKGROUND, NOTES, PLANTED_AT
 from unexplained.testbeds.losses import RIGHT, SILENT, WRONG
 from unexplained.testbeds.planted import Plan, register
 from unexplained.testbeds.testbed import running_text
@@ -75,7 +75,7 @@ def periodic() -> Plan:
         ),
         decoys=("strict_induction", "previous_token"),
         heads={
-            **FURNITURE,
+            **BACKGROUND,
             PLANTED_AT: at_distance(PERIOD - 1) + sink(DISTANT_SINK) + move("token", "copied"),
         },
         rule=attention_at_distance,

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from unexplained.sites import Site
-from unexplained.testbeds.furniture import FURNITURE, NOTES, PLANTED_AT
+from unexplained.testbeds.background import BACKGROUND, NOTES, PLANTED_AT
 from unexplained.testbeds.losses import GAIN
 from unexplained.testbeds.planted import Plan, register
 from unexplained.testbeds.testbed import pairs_from
@@ -134,7 +134,7 @@ def soft_induction() -> Plan:
         text=pairs_from("other_slot"),
         decoys=("previous_token", "strict_induction"),
         heads={
-            **FURNITURE,
+            **BACKGROUND,
             PLANTED_AT: softened(match("previous", range(1, WORDS + 1)), SCORE)
             + move("token", "copied"),
             Site(0, "H", 1): at_distance(0, see_bos=True) + loud,

@@ -8,7 +8,7 @@ import numpy as np
 
 from unexplained.sites import Site
 from unexplained.testbeds import texts
-from unexplained.testbeds.furniture import FURNITURE, NOTES, PLANTED_AT
+from unexplained.testbeds.background import BACKGROUND, NOTES, PLANTED_AT
 from unexplained.testbeds.losses import GAIN, RIGHT, SILENT
 from unexplained.testbeds.planted import Plan, register
 from unexplained.testbeds.strict_induction import after_earlier_occurrence
@@ -109,7 +109,7 @@ def stand_ins() -> Plan:
         sites=(PLANTED_AT, TWIN_AT),
         text=running_text("two rules", lambda rng, count: texts.two_rules(rng, count, 4, 8)),
         decoys=("previous_token", "duplicate_token"),
-        heads={**FURNITURE, PLANTED_AT: twin, TWIN_AT: twin, SPECIALIST_AT: specialist},
+        heads={**BACKGROUND, PLANTED_AT: twin, TWIN_AT: twin, SPECIALIST_AT: specialist},
         rule=induction_at_copied,
         notes={
             **NOTES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from unexplained.testbeds import texts
-from unexplained.testbeds.furniture import FURNITURE, NOTES, PLANTED_AT
+from unexplained.testbeds.background import BACKGROUND, NOTES, PLANTED_AT
 from unexplained.testbeds.planted import Plan, register
 from unexplained.testbeds.testbed import running_text
 from unexplained.testbeds.vocabulary import WORDS, FloatArray, IntArray
@@ -46,7 +46,7 @@ def strict_induction() -> Plan:
         text=running_text("irregular", lambda rng, count: texts.irregular(rng, count, 40)),
         decoys=("previous_token", "duplicate_token"),
         heads={
-            **FURNITURE,
+            **BACKGROUND,
             PLANTED_AT: match("previous", range(1, WORDS + 1)) + sink() + move("token", "copied"),
         },
         rule=after_earlier_occurrence,

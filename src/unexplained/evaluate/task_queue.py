@@ -13,7 +13,7 @@ ATTEMPTS = 3
 """Workers that may die on one task, or one after another before they begin."""
 
 
-class Tray:
+class TaskQueue:
     """Tasks to give out: those of one batch to one worker while there are other batches.
 
     A worker keeps the intact pass of the batch that it worked on last.
@@ -55,7 +55,7 @@ class Tray:
         self._at.pop(worker, None)
 
 
-class Deaths:
+class WorkerFailures:
     """How often workers died, and on what."""
 
     def __init__(self, job: Work[Any]) -> None:

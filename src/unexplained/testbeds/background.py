@@ -14,7 +14,7 @@ PLANTED_AT = Site(1, "H", 0)
 PREVIOUS_TOKEN_AT = Site(0, "H", 0)
 DISTRACTOR_AT = Site(1, "H", 1)
 
-FURNITURE: Mapping[Site, Head] = {
+BACKGROUND: Mapping[Site, Head] = {
     PREVIOUS_TOKEN_AT: at_distance(1, see_bos=True) + move_all("token", "previous"),
     DISTRACTOR_AT: match("token", range(len(VOCABULARY))) + move_all("previous", "aside"),
 }
