@@ -341,8 +341,6 @@ MUTANTS = (
            "test_estimates.py::test_the_verdict_of_a_race_names_no_effect_that_only_the_choosing_documents_saw"),
     Mutant("record/sweep.py", "sum(effect.q is not None for", "sum(True for",
            "test_shown_sweep.py::test_pairs_show_their_gate_their_shares_and_their_ranks"),
-    Mutant("report/printer.py", "rows = table.rows[: table.lead]", "rows = table.rows",
-           "test_shown_sweep.py::test_of_many_components_the_terminal_lists_twenty_unasked_and_all_when_asked"),
     Mutant("instruments/sweep.py", "for e in record.effects if record.told(e)", "for e in record.effects",
            "test_shown_sweep.py::test_framed_and_coloured_is_what_is_told_from_zero"),
     Mutant("instruments/sweep.py", 'on_twin("kl")', "lambda effect: None",

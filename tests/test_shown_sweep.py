@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from drawing import drawn, render, text_table
-from sample_rows import nats, refused
+from sample_rows import refused
 from sample_sweep import effect, sample_sweep, sample_sweep_of_pairs
 from test_report import PAYLOAD, assert_harmless, swap_texts, words_of
 from unexplained.record import Effect, SweepRecord
@@ -153,22 +151,6 @@ def test_the_terminal_lists_the_strongest_first(record: SweepRecord) -> None:
     table = text_table(record)
     assert table.index("L1.H1") < table.index("L0.H0") < table.index("L0.H1")
     assert "scored: 5,080" in table and "20 documents that did not choose" in table
-
-
-def test_of_many_components_the_terminal_lists_twenty_unasked_and_all_when_asked(
-    record: SweepRecord,
-) -> None:
-    many = tuple(effect(f"L{i}.mlp", 1 - i / 100, 0.5) for i in range(30))
-    last = many[29].model_copy(update={"change": nats(0.9, 0.8, 1.0)})
-    hidden = many[28].model_copy(update={"kl": refused("a reason of its own", None)})
-    long = record.model_copy(update={"effects": (*many[:28], hidden, last), "twin": None})
-    short, full = text_table(long), text_table(long, full=True)
-    rows = re.findall(r"^ (L\d+\.mlp) ", short, flags=re.M)
-    assert rows[:10] == [f"L{i}.mlp" for i in range(10)] and len(set(rows)) == 20
-    assert "L29.mlp" in rows and "L19.mlp" not in rows
-    assert "a reason of its own" not in short and "a reason of its own" in full
-    assert "more tables: on the page, or with --full" in short
-    assert set(re.findall(r"^ (L\d+\.mlp) ", full, flags=re.M)) == {e.site for e in many}
 
 
 def test_pairs_show_their_gate_their_shares_and_their_ranks() -> None:

@@ -108,6 +108,34 @@ class Table(Frozen):
         return f"{self.key}/{row}/{column}"
 
 
+class AnswerRow(Frozen):
+    """A row of an answer: a name, and where its numbers stand."""
+
+    name: str
+    note: str = ""
+    role: Role = ""
+    cells: tuple[Reference | None, ...]
+    """From the record's beginning: `section/table/row/column`; None where there is none."""
+
+
+class Answer(Frozen):
+    """What is shown first: about ten rows that answer what was asked, and the picture that shows it.
+
+    It owns no number: like a picture it points at cells, so that it cannot differ from them.
+    """
+
+    block: Literal["answer"] = "answer"
+    key: Key = "answer"
+    corner: str = ""
+    """Heading of the names at the left."""
+    columns: tuple[Column, ...]
+    rows: tuple[AnswerRow, ...] = Field(max_length=12)
+    divided_by: tuple[AnswerRow, ...] = ()
+    """Denominators: what the shares above are shares of."""
+    picture: Reference = ""
+    """Id of the picture that shows the answer; empty where there is none."""
+
+
 class Track(Frozen):
     """A line of a forest: a name, and where its numbers lie."""
 
@@ -338,7 +366,7 @@ class Section(Frozen):
 
 
 Block: TypeAlias = Annotated[
-    Section | Prose | Table | Forest | Grid | Chart | Compute | Tokens | Checks,
+    Answer | Section | Prose | Table | Forest | Grid | Chart | Compute | Tokens | Checks,
     Field(discriminator="block"),
 ]
 Section.model_rebuild()
@@ -386,6 +414,9 @@ def cells(blocks: Iterable[Block]) -> Iterator[tuple[str, Number]]:
 def references(block: Block) -> Iterator[Reference]:
     """Every cell that a picture points at."""
     match block:
+        case Answer():
+            rows = (*block.rows, *block.divided_by)
+            yield from (cell for row in rows for cell in row.cells if cell is not None)
         case Forest():
             for track in block.tracks:
                 yield from (*track.marks, *track.others)
@@ -415,6 +446,8 @@ def require_whole(blocks: Iterable[Block]) -> dict[str, Number]:
     for above, block in walk(blocks):
         if isinstance(block, Prose):
             continue
+        if isinstance(block, Answer) and (above or block is not blocks[0]):
+            raise ValueError("an answer stands first in a record, and once")
         home = below(above, block.key)
         if home in homes:
             raise ValueError(f"two blocks have the id '{home}'")
@@ -423,6 +456,9 @@ def require_whole(blocks: Iterable[Block]) -> dict[str, Number]:
             wrong = [r.key for r in block.rows if len(r.cells) != len(block.columns)]
             if wrong:
                 raise ValueError(f"row '{wrong[0]}' of '{home}' has not one cell for each column")
+    for block in blocks[:1]:
+        if isinstance(block, Answer):
+            _require_answer(block, homes)
     numbers: dict[str, Number] = {}
     for where, number in cells(blocks):
         if where in numbers:
@@ -433,3 +469,12 @@ def require_whole(blocks: Iterable[Block]) -> dict[str, Number]:
             if below(above, reference) not in numbers:
                 raise ValueError(f"a picture points at '{below(above, reference)}': no number")
     return numbers
+
+
+def _require_answer(answer: Answer, homes: set[str]) -> None:
+    """Every row has a cell for each column, and the picture is there."""
+    for row in (*answer.rows, *answer.divided_by):
+        if len(row.cells) != len(answer.columns):
+            raise ValueError(f"row '{row.name}' of the answer has not one cell for each column")
+    if answer.picture and answer.picture not in homes:
+        raise ValueError(f"the answer's picture '{answer.picture}' is no block")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from unexplained.record import Number, Record
 from unexplained.record import format as fmt
-from unexplained.record.blocks import Check, Checks, below, require_whole, walk
+from unexplained.record.blocks import Answer, Check, Checks, below, require_whole, walk
 
 EXACT = ("the component itself", "no explanation")
 """Controls that have to come out exactly, whatever is claimed."""
@@ -22,6 +22,12 @@ class Drawn:
     def at(self, above: str, reference: str) -> Number:
         """The number that a picture in a section points at."""
         return self.numbers[below(above, reference)]
+
+    @property
+    def answer(self) -> Answer | None:
+        """What is shown first."""
+        first = next(iter(self.record.blocks), None)
+        return first if isinstance(first, Answer) else None
 
     @property
     def checks(self) -> tuple[Check, ...]:

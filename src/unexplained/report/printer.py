@@ -10,7 +10,17 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from unexplained.record import format as fmt
-from unexplained.record.blocks import Block, Cell, Checks, Prose, Row, Section, Style, Table
+from unexplained.record.blocks import (
+    Answer,
+    Block,
+    Cell,
+    Checks,
+    Prose,
+    Row,
+    Section,
+    Style,
+    Table,
+)
 from unexplained.report import visible
 from unexplained.report.drawn import Drawn, Notes
 
@@ -29,57 +39,57 @@ class Printer:
     def __init__(self, drawn: Drawn, console: Console, *, full: bool = False) -> None:
         self.drawn, self.console, self.full = drawn, console, full
         self.notes = Notes(drawn.record.needed)
-        self.left_out = 0
 
     def record(self) -> None:
-        """Title, verdict, failed controls, blocks, and why numbers were refused."""
+        """Title, verdict and failed controls; then the answer, or all; why numbers were refused."""
         record = self.drawn.record
         self._say(record.title, "dim")
         self._say(record.verdict, "bold")
         if self.drawn.failed:
-            names = ", ".join(f"{check.name} ({check.text})" for check in self.drawn.failed)
+            names = _some([f"{check.name} ({check.text})" for check in self.drawn.failed])
             many = f"{len(self.drawn.failed)} of {len(self.drawn.checks)} CONTROLS FAILED"
             self._say(f"{many}: {names}", "bold red")
             self._say(self.drawn.alarm)
-        self.blocks(self.drawn.record.blocks)
+        answer = self.drawn.answer
+        if self.full or answer is None:
+            self.blocks(record.blocks)
+        else:
+            self._answer(answer)
         for note, reason in self.notes.items():
             self._say(f"[{note}] {reason}", "dim")
-        if self.left_out:
-            tables = "table" + "s" * (self.left_out > 1)
-            self._say(f"{self.left_out} more {tables}: on the page, or with --full.", "dim")
+        if answer is not None and not self.full:
+            sections = [block.title for block in record.blocks if isinstance(block, Section)]
+            self._say(f"More with --full and on the page: {'; '.join(sections)}.", "dim")
 
     def blocks(self, blocks: Iterable[Block]) -> None:
         """Print blocks in order; pictures are drawn on the page alone, from the same tables."""
         for block in blocks:
             match block:
                 case Section():
-                    self._section(block)
-                case Prose() if self.full:
+                    self.console.print()
+                    self._say(block.title, "bold underline")
+                    self.blocks(block.blocks)
+                case Prose():
                     self._say(self._prose(block), "dim" if block.manner != "text" else "")
                 case Table():
                     self._table(block)
                 case Checks():
                     self._checks(block)
 
-    def _section(self, section: Section) -> None:
-        if section.folded and not self.full:
-            self.left_out += 1
-            return
-        self.console.print()
-        self._say(section.title, "bold underline")
-        self.blocks(section.blocks)
+    def _answer(self, answer: Answer) -> None:
+        """The answer's rows, and what its shares are shares of, without the sections they are from."""
+        rows = [
+            Row(key=str(i), name=row.name, note=row.note, role=row.role,
+                cells=tuple(None if cell is None else self.drawn.at("", cell) for cell in row.cells))
+            for i, row in enumerate((*answer.rows, *answer.divided_by))
+        ]  # fmt: skip
+        columns = answer.columns
+        self._table(Table(key="answer", corner=answer.corner, columns=columns, rows=tuple(rows)))
 
     def _prose(self, block: Prose) -> str:
         return f"“{block.words}” {block.source}" if block.manner == "quote" else block.words
 
     def _table(self, table: Table) -> None:
-        if table.folded and not self.full:
-            # The left-out rows' refusals are not written, so their notes must not be taken.
-            rows = table.rows[: table.lead]
-            self.left_out += len(rows) < len(table.rows)
-            if not rows:
-                return
-            table = table.model_copy(update={"rows": rows})
         if table.facts:
             self._facts(table)
         else:
@@ -168,6 +178,12 @@ class Printer:
     def _say(self, words: str, style: str = "") -> None:
         if words:
             self.console.print(_plain(words, style))
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few of many names, and how many more there are."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 def _name(row: Row) -> str:

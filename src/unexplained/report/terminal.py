@@ -14,14 +14,14 @@ from unexplained.report.printer import Printer
 
 WIDEST = 120
 """Columns beyond which a table only gets harder to read."""
-LEAST = 72
+LEAST = 60
 """Columns below which numbers would be cut off: a narrower terminal has to wrap the lines."""
 
 
 def text_table(record: Record, *, full: bool = False) -> str:
     """What `print(record)` shows: plain text, no colour; with `full`, all of it.
 
-    It is as wide as the terminal, from 72 to 120 columns; where the output is not a terminal it is 120 columns wide.
+    It is as wide as the terminal, from 60 to 120 columns; where the output is not a terminal it is 120 columns wide.
     """
     out = StringIO()
     width = min(max(shutil.get_terminal_size((WIDEST, 24)).columns, LEAST), WIDEST)
