@@ -111,19 +111,47 @@ def test_progress_says_rate_and_time_left_however_long_a_step_takes() -> None:
             for one in (plain, bars):
                 one("sweeping", done, 3200)
             paces.append(bars._bars.tasks[0].fields["pace"])
-            now[0] += 40.0
-    # 320 were there before; then 32 in 40 s, and a line at most once a minute.
+            now[0] += 10.0
+    # 320 were there before; then 32 in 10 s, and a line no more often than every fifteen seconds.
     assert lines.getvalue().splitlines() == [
-        "sweeping: 384 of 3,200, 1.25 s each, 59 min left",
+        "sweeping: 384 of 3,200, 3.2 a second, 15 min left",
         "sweeping: done",
     ]
     assert paces == [
         "",
-        "1.25 s each, 59 min left",
-        "1.25 s each, 59 min left",
-        "10.7 a second, 2 min left",
+        "3.2 a second, 15 min left",
+        "3.2 a second, 15 min left",
+        "42.7 a second, 38 s left",
         "",
     ]
+
+
+def test_a_step_that_takes_long_is_not_waited_for_in_silence() -> None:
+    now = [0.0]
+    lines = io.StringIO()
+    bars = Bars(Console(file=lines, width=120), clock=lambda: now[0])
+    bars.still()
+    now[0] = 16.0
+    bars.still()  # before anything was told
+    bars("sweeping", 3, 30)
+    for now[0] in (20.0, 40.0, 45.0):
+        bars.still()
+    assert lines.getvalue().splitlines() == ["at work", "sweeping: 3 of 30, 24 s so far"]
+
+
+def test_a_run_does_not_replace_what_an_earlier_one_wrote(tmp_path: Path) -> None:
+    command = ("family", "rung-1", "rung-2", "rung-3", "--text", "pydocs", "--documents", "8",
+               "--out", str(tmp_path))  # fmt: skip
+    first, again = said(*command), said(*command, "-q")
+    assert "family-rung-1.html" in first and "family-rung-1-2.html" in again
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "family-rung-1-2.html", "family-rung-1-2.json", "family-rung-1.html", "family-rung-1.json"
+    ]  # fmt: skip
+    assert len(again.splitlines()) < 8
+    done = RUN.invoke(app, [*command, "--json"])
+    printed = json.loads(done.stdout)
+    assert printed["instrument"] == "family"
+    assert printed["blocks"] == json.loads((tmp_path / "family-rung-1.json").read_text())["blocks"]
 
 
 def test_the_lists_name_what_there_is() -> None:

@@ -6,12 +6,13 @@ there: a device's node, a link, somebody's source. So what is there is looked at
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import stat
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,6 +27,8 @@ OURS: dict[str, re.Pattern[bytes]] = {
 """How our files begin, by what they are; other outputs lie in folders of ours."""
 
 _BEGINNING = 2048
+LONGEST = 80
+"""Letters of a name that is made; a file system takes 255."""
 _ELSEWHERE = "Give the path of a file in a folder that you may write to."
 
 
@@ -52,6 +55,26 @@ def write_whole(path: Path, text: str, what: str) -> Path:
             part.unlink()
         raise _unwritable(path, what, error) from None
     return path
+
+
+def untaken(folder: Path, stem: str, endings: Sequence[str]) -> list[Path]:
+    """Paths in a folder that nothing has yet, of one name: `stem`, or with the first free number.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> [p.name for p in untaken(folder, "gap: a/b", ("html", "json"))]
+    ['gap-a-b.html', 'gap-a-b.json']
+    >>> _ = (folder / "gap-a-b.json").write_text("")
+    >>> [p.name for p in untaken(folder, "gap: a/b", ("html", "json"))]
+    ['gap-a-b-2.html', 'gap-a-b-2.json']
+    """
+    plain = re.sub(r"[^\w.]+", "-", stem, flags=re.ASCII).strip("-.")[:LONGEST] or "record"
+    for number in itertools.count(1):
+        name = plain if number == 1 else f"{plain}-{number}"
+        paths = [folder / f"{name}.{ending}" for ending in endings]
+        if not any(os.path.lexists(path) for path in paths):
+            return paths
+    raise AssertionError  # numbers do not end
 
 
 def require_writable(path: Path, what: str) -> None:

@@ -11,20 +11,18 @@ from unexplained.cli.progress import Bars
 from unexplained.cli.shared import (
     OUT,
     Documents,
-    RecordFile,
-    Report,
+    Outputs,
     app,
     require_outputs,
     shared_ledgers,
-    writing,
 )
 
 
 @app.command()
 def demo(
     documents: Documents = 48,
-    report: Report = Path("runs/demo.html"),
-    record: RecordFile = Path("runs/demo.json"),
+    report: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("runs/demo.html"),
+    record: Annotated[Path, typer.Option(help="Where the record goes.")] = Path("runs/demo.json"),
     ladder: Annotated[
         bool, typer.Option(help="Begin with a model of the ladder, which needs no download.")
     ] = True,
@@ -60,7 +58,7 @@ def _assay(
     """The strongest induction heads of a model, on a text and on repeated random tokens."""
     import unexplained as ux
 
-    with writing(report, record) as made, Bars() as progress:
+    with Outputs(report, record).writing() as made, Bars() as progress:
         subject = ux.load(model)
         texts = [
             ux.text(text, subject, documents=documents, fit_documents=fit_documents, block=128),

@@ -15,10 +15,17 @@ import typer
 from unexplained.cli.progress import Bars
 from unexplained.cli.shared import (
     BlockSize,
+    Device,
     Documents,
+    Dtype,
     FitDocuments,
     Full,
+    Json,
+    Kind,
     Model,
+    Out,
+    Outputs,
+    Quiet,
     RecordFile,
     Report,
     Seed,
@@ -30,7 +37,6 @@ from unexplained.cli.shared import (
     require_models,
     require_stand_ins,
     require_texts,
-    writing,
 )
 from unexplained.cli.shared import Run as RunFolder
 from unexplained.errors import MeasurementError, require_once
@@ -85,14 +91,19 @@ def command_of(one: Instrument) -> Callable[..., None]:
     ours += [] if one.texts is None else _texts(one.texts)
     ours += [
         ("seed", Seed, 0),
-        ("report", Report, Path(f"{one.name}.html")),
-        ("record", RecordFile, Path(f"{one.name}.json")),
+        ("out", Out, Path("runs")),
+        ("report", Report, None),
+        ("record", RecordFile, None),
         ("run", RunFolder, None),
         ("workers", Count, 0),
         ("cluster", Cluster, ""),
         ("memory", Memory, 4.0),
+        ("device", Device, ""),
+        ("dtype", Dtype, Kind.float32),
         ("accept_terms", Terms, False),
         ("full", Full, False),
+        ("quiet", Quiet, False),
+        ("json", Json, False),
     ]
     command.__name__ = one.name
     command.__annotations__ = {name: hint for name, hint, _ in ours}
@@ -176,10 +187,12 @@ def _call(one: Instrument, context: typer.Context, given: Mapping[str, Any]) -> 
     import unexplained as ux
     from unexplained.evaluate.evaluate import require_memory
     from unexplained.study.asked import require_folder
+    from unexplained.subject.opening import opening
 
     files = {p.name: given[p.name] for p in one.parameters if p.type == Path | None}
     with (
-        writing(given["report"], given["record"], full=given["full"], **files) as made,
+        opening(given["device"] or None, given["dtype"].value),
+        _outputs(one, given).writing(**files) as made,
         Bars() as progress,
     ):
         mine = {p.name: _bare(given[p.name]) for p in one.parameters if p.name in given}
@@ -209,6 +222,13 @@ def _call(one: Instrument, context: typer.Context, given: Mapping[str, Any]) -> 
                 folder=place, workers=who, memory=given["memory"] * 1e9, say=progress,
             )  # fmt: skip
         made.append(record)
+
+
+def _outputs(one: Instrument, given: Mapping[str, Any]) -> Outputs:
+    """Where its page and record go: named after the instrument and its model."""
+    words = [Path(str(given["model"])).name] if given.get("model") else given.get(one.models) or []
+    where = {name: given[name] for name in ("out", "report", "record", "full", "quiet", "json")}
+    return Outputs.named("-".join([one.name, *words[:1]]), **where)
 
 
 def _bare(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,11 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as RichBars
 
-from unexplained.cli.shared import OUT
+from unexplained.cli.shared import TOLD
 from unexplained.report import visible
 
-QUIET = 60.0
-"""Seconds between two lines about a task where there is no terminal."""
+SECONDS = 15.0
+"""Between two lines where there is no terminal: whoever reads a log sees that it lives."""
 
 
 @dataclass
@@ -24,15 +25,21 @@ class _Task:
     began: float
     first: int
     """What was done when it began: kept from an earlier run, so no measure of the rate."""
-    said: float
+    done: int = 0
+    total: int = 0
 
-    def pace(self, now: float, done: int, total: int) -> str:
+    def pace(self, now: float) -> str:
         """Rate since it began, and at that rate the time left; empty before there is one."""
-        if done <= self.first or now <= self.began or done >= total:
+        if self.done <= self.first or now <= self.began or self.done >= self.total:
             return ""
-        rate = (done - self.first) / (now - self.began)
+        rate = (self.done - self.first) / (now - self.began)
         each = f"{rate:.3g} a second" if rate >= 1 else f"{1 / rate:.3g} s each"
-        return f"{each}, {_span((total - done) / rate)} left"
+        return f"{each}, {_span((self.total - self.done) / rate)} left"
+
+    def line(self, what: str, now: float) -> str:
+        """Where it is, in words."""
+        how = self.pace(now) or f"{_span(now - self.began)} so far"
+        return f"{what}: {self.done:,} of {self.total:,}, {how}"
 
 
 class Bars:
@@ -41,7 +48,7 @@ class Bars:
     def __init__(
         self, console: Console | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        console = console or OUT
+        console = console or TOLD
         self._console, self._clock = console, clock
         self._bars = RichBars(
             TextColumn("{task.description}", markup=False),
@@ -52,9 +59,13 @@ class Bars:
             disable=not console.is_terminal,
         )
         self._tasks: dict[str, _Task] = {}
+        self._said, self._over = clock(), threading.Event()
 
     def __enter__(self) -> Bars:
+        self._said = self._clock()
         self._bars.start()
+        if not self._console.is_terminal:
+            threading.Thread(target=self._watch, daemon=True).start()
         return self
 
     def __exit__(
@@ -63,24 +74,40 @@ class Bars:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._over.set()
         self._bars.stop()
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Move a bar; where there is no terminal, say how far it is after a while and at the end."""
         what, now = visible.line(what), self._clock()
         if what not in self._tasks:
-            bar = self._bars.add_task(what, total=total, pace="")
-            self._tasks[what] = _Task(bar, now, done, now)
+            self._tasks[what] = _Task(self._bars.add_task(what, total=total, pace=""), now, done)
         task = self._tasks[what]
-        pace = task.pace(now, done, total)
-        self._bars.update(task.bar, completed=done, total=total, pace=pace)
+        task.done, task.total = done, total
+        self._bars.update(task.bar, completed=done, total=total, pace=task.pace(now))
         if self._console.is_terminal:
             return
         if done == total:
-            self._console.print(f"{what}: done", highlight=False)
-        elif pace and now - task.said >= QUIET:
-            task.said = now
-            self._console.print(f"{what}: {done:,} of {total:,}, {pace}", highlight=False)
+            self._line(f"{what}: done")
+        else:
+            self.still()
+
+    def still(self) -> None:
+        """A line about what is being done, where the last one is some time ago."""
+        now = self._clock()
+        if now - self._said < SECONDS:
+            return
+        under_way = [(what, t) for what, t in self._tasks.items() if t.done < t.total]
+        self._line(under_way[-1][1].line(under_way[-1][0], now) if under_way else "at work")
+
+    def _line(self, words: str) -> None:
+        self._said = self._clock()
+        self._console.print(words, highlight=False)
+
+    def _watch(self) -> None:
+        """A single step may take longer than anybody waits in silence."""
+        while not self._over.wait(1.0):
+            self.still()
 
 
 def _span(seconds: float) -> str:

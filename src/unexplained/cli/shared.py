@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +17,7 @@ from rich.text import Text as Words
 from typer.core import TyperGroup
 
 from unexplained.fetch import cache_folder
+from unexplained.places import untaken
 from unexplained.report import visible
 from unexplained.report.console import Visible
 from unexplained.stops import keeping
@@ -64,6 +70,12 @@ def _require_values(command: Any, context: Any, words: Sequence[str]) -> None:
         place += option.nargs
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"unexplained {version('unexplained')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     cls=Commands,
     help="Hold explanations of neural networks to account: state one as code, put it in the "
@@ -71,7 +83,19 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+class Kind(StrEnum):
+    """Kinds of numbers that weights are read in."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
 OUT = Visible()
+TOLD = Visible(stderr=True)
+"""Progress and asides: what is asked for alone goes where it can be piped on."""
 
 Model = Annotated[
     str, typer.Argument(help="Packaged name, folder, .gguf file, hub id or testbed:NAME.")
@@ -92,8 +116,24 @@ BlockSize = Annotated[
 Seed = Annotated[int, typer.Option(min=0, help="Draws documents, donors and the twin's weights.")]
 Full = Annotated[bool, typer.Option(help="Print all of it, with what is folded on the page.")]
 Terms = Annotated[bool, typer.Option("--accept-terms", help="Accept the model's licence terms.")]
-Report = Annotated[Path, typer.Option(help="Where the HTML page goes.")]
-RecordFile = Annotated[Path, typer.Option("--record", help="Where the JSON goes.")]
+Out = Annotated[
+    Path, typer.Option(help="Folder for page and record; numbered where their names are taken.")
+]
+Report = Annotated[
+    Path | None, typer.Option(help="The page's own path; an earlier page there is replaced.")
+]
+RecordFile = Annotated[
+    Path | None,
+    typer.Option("--record", help="The record's own path; an earlier record there is replaced."),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print the verdict and failed controls alone.")
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …; a GPU if there is one.")]
+Dtype = Annotated[
+    Kind, typer.Option(help="Of the weights. In half precision single effects are refused.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON, and nothing else.")]
 Gate = Annotated[
     bool, typer.Option("--gate/--no-gate", help="Refuse a behaviour that the model does not have.")
 ]
@@ -104,7 +144,20 @@ Run = Annotated[
 ]
 
 
-_HOW = {"report", "record", "run", "full", "workers", "cluster", "memory", "accept_terms", "graph"}
+_HOW = {
+    "out",
+    "report",
+    "record",
+    "run",
+    "full",
+    "quiet",
+    "json",
+    "workers",
+    "cluster",
+    "memory",
+    "accept_terms",
+    "graph",
+}
 """Parameters that say where things go or who does the work, and not what is asked."""
 
 
@@ -263,7 +316,7 @@ def require_same(
         found = find_explanation(name, text)
         if name.partition(":")[0].endswith(".py"):
             for note in again.require_same(name, found, subject.shape, text):
-                OUT.print(Words(note, style="dim"))
+                TOLD.print(Words(note, style="dim"))
         all_found += found
     return all_found
 
@@ -285,26 +338,64 @@ def require_stand_ins(
     return every
 
 
-@contextmanager
-def writing(
-    report: Path, record: Path, *, full: bool = False, **more: Path | None
-) -> Iterator[list[Record]]:
-    """Find out before a measurement that its files can be written; afterwards print and write.
+@dataclass(frozen=True)
+class Outputs:
+    """Where a command's page and record go, and what of it the terminal shows."""
 
-    Put the record into the list that is given.
-    """
-    from unexplained.report import print_record, write_report
+    report: Path
+    record: Path
+    full: bool = False
+    quiet: bool = False
+    json: bool = False
 
-    require_outputs(report=report, record=record, **more)
-    made: list[Record] = []
-    yield made
-    (found,) = made
-    found.save(record)  # first, so that nothing later can lose what was measured
-    print_record(found, OUT, full=full)
-    write_report(found, report)
-    say_written(report, f"   Record: {visible.name(record)}   ({found.seconds:.0f} s)")
+    @classmethod
+    def named(
+        cls, stem: str, out: Path, report: Path | None, record: Path | None, **shown: bool
+    ) -> Outputs:
+        """Paths that were given, and free ones in a folder for those that were not."""
+        free = untaken(out, stem, ("html", "json"))
+        return cls(report or free[0], record or free[1], **shown)
+
+    @contextmanager
+    def writing(self, **more: Path | None) -> Iterator[list[Record]]:
+        """Find out before a measurement that its files can be written; afterwards print and write.
+
+        Put the record into the list that is given.
+        """
+        from unexplained.report import write_report
+
+        require_outputs(report=self.report, record=self.record, **more)
+        made: list[Record] = []
+        yield made
+        (found,) = made
+        found.save(self.record)  # first, so that nothing later can lose what was measured
+        self.show(found)
+        write_report(found, self.report)
+        if not self.json:
+            after = f"   Record: {visible.name(self.record)}   ({found.seconds:.0f} s)"
+            say_written(self.report, after)
+
+    def show(self, record: Record) -> None:
+        """Print the answer, all of it, the verdict alone, or the record itself."""
+        from unexplained.report import print_record
+
+        if self.json:
+            # Escaped wholly: what is in names cannot steer a terminal.
+            sys.stdout.write(json.dumps(record.model_dump(mode="json"), indent=1) + "\n")
+        else:
+            print_record(record, OUT, full=self.full, quiet=self.quiet)
 
 
 def say_written(report: Path, more: str = "") -> None:
     """The last line of a command: where its page is."""
     OUT.print(Words.assemble("Report: ", (visible.name(report), "bold"), more))
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print it, and end."),
+    ] = False,
+) -> None:
+    """Options of the program itself."""

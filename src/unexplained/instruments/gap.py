@@ -16,6 +16,8 @@ from unexplained.errors import MeasurementError, require_once
 from unexplained.record import Number
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
+    Answer,
+    AnswerRow,
     Block,
     Chart,
     Column,
@@ -115,6 +117,7 @@ def gap(
         f"Where the gap of {strong.name} to {weak.name} lives",
         _verdict(spread, over, strong.name, weak.name),
     )
+    yield _answer(spread, over)
     yield _facts(run, read, weak.name, second, spread)
     yield Prose(words=_over_runs(over, strong.name, weak.name))
     if over is not None:
@@ -223,6 +226,32 @@ def _over(read: Reading, strong: Subject, weak: Subject, runs: Sequence[Pair]) -
     return found.model_copy(update={"pairs": ((strong.name, weak.name), *others)})
 
 
+def _answer(spread: Concentration, over: OverRuns | None) -> Answer:
+    """How large the gap is and how concentrated: of these two models, and over pairs of runs."""
+    mine, runs = "orders/concentration", "runs"
+    rows = [
+        ("Net gap, nats per token", "facts/gap/is", f"{runs}/gap/is"),
+        ("Effective share of the tokens", f"{mine}/effective/second", f"{runs}/effective/is"),
+        ("Concentration factor (1: an even gap)", f"{mine}/factor/second", f"{runs}/factor/is"),
+        ("Tokens where the strong model is worse", "signs/signs/worse/is", f"{runs}/worse/is"),
+        *(
+            (f"Tokens carrying {fmt.tick(float(share), share=True)} of the gap",
+             f"{mine}/carrying-{share}/second", None)
+            for share in spread.carrying
+        ),
+    ]  # fmt: skip
+    one = Column(key="pair", heading="These two models")
+    every = Column(key="runs", heading="Over runs", note="other seeds counted")
+    return Answer(
+        columns=(one,) if over is None else (every, one),
+        rows=tuple(
+            AnswerRow(name=name, cells=(own,) if over is None else (other, own))
+            for name, own, other in rows
+        ),
+        picture="curve/chart",
+    )
+
+
 def _verdict(spread: Concentration, runs: OverRuns | None, strong: str, weak: str) -> str:
     own, size = _carried(spread.effective), _size(spread.gap)
     if runs is None:
@@ -231,9 +260,8 @@ def _verdict(spread: Concentration, runs: OverRuns | None, strong: str, weak: st
             "other seeds would move it is not known."
         )
     return (
-        f"Over {len(runs.pairs)} pairs of runs, other documents and other seeds counted, the gap "
-        f"between {strong} and {weak}, {_size(runs.gap)}, {_carried(runs.effective)}; of these two "
-        f"models alone, {size}, it {own}."
+        f"The gap between {strong} and {weak}, {_size(runs.gap)}, {_carried(runs.effective)}; over "
+        f"{len(runs.pairs)} pairs of runs, other documents and other seeds counted."
     )
 
 

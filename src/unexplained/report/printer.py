@@ -40,16 +40,20 @@ class Printer:
         self.drawn, self.console, self.full = drawn, console, full
         self.notes = Notes(drawn.record.needed)
 
-    def record(self) -> None:
-        """Title, verdict and failed controls; then the answer, or all; why numbers were refused."""
-        record = self.drawn.record
-        self._say(record.title, "dim")
-        self._say(record.verdict, "bold")
+    def verdict(self) -> None:
+        """The verdict, and controls that failed."""
+        self._say(self.drawn.record.verdict, "bold")
         if self.drawn.failed:
             names = _some([f"{check.name} ({check.text})" for check in self.drawn.failed])
             many = f"{len(self.drawn.failed)} of {len(self.drawn.checks)} CONTROLS FAILED"
             self._say(f"{many}: {names}", "bold red")
             self._say(self.drawn.alarm)
+
+    def record(self) -> None:
+        """Title and verdict; then the answer, or all of it; why numbers were refused."""
+        record = self.drawn.record
+        self._say(record.title, "dim")
+        self.verdict()
         answer = self.drawn.answer
         if self.full or answer is None:
             self.blocks(record.blocks)
@@ -112,7 +116,7 @@ class Printer:
         """How wide each column has to be for its numbers; headings wrap between words."""
         return [
             max(
-                _longest(column.heading, column.note, column.group),
+                _longest(column.heading, f"({column.note})" if column.note else "", column.group),
                 *(len(self._written(row.cells[i], column.style)) for row in table.rows
                   if not column.words),
                 1,
@@ -140,12 +144,14 @@ class Printer:
         for i, width in widths.items():
             column = table.columns[i]
             group = f"{column.group}: " if column.group else ""
-            heading = " ".join(filter(None, (f"{group}{column.heading}", column.note)))
+            heading = f"{group}{column.heading}" + (f" ({column.note})" if column.note else "")
             drawn.add_column(
                 _plain(heading), justify="left" if column.words else "right", overflow="fold",
                 width=None if column.words else width, min_width=width,
             )  # fmt: skip
         for row in table.rows:
+            if all(row.cells[i] is None for i in widths) and len(widths) < len(table.columns):
+                continue  # what it has stands beside its name in another part
             cells = [_plain(self._written(row.cells[i], table.columns[i].style)) for i in widths]
             drawn.add_row(_plain(_name(row)), *cells, style=STYLES.get(row.role, ""))
         return drawn

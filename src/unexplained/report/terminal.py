@@ -38,16 +38,20 @@ def text_table(record: Record, *, full: bool = False) -> str:
     return "\n".join(part.rstrip() for part in out.getvalue().splitlines())
 
 
-def print_record(record: Record, console: Console, *, full: bool = False) -> None:
+def print_record(
+    record: Record, console: Console, *, full: bool = False, quiet: bool = False
+) -> None:
     """Print a record of any kind.
 
     Args:
         record: What to print.
         console: Where.
         full: All of it, with what is folded on the page.
+        quiet: The verdict and failed controls alone.
 
     Raises:
         RecordError: It is of no known kind, or its numbers cannot be drawn.
     """
     with drawable(record):
-        Printer(drawn(record), console, full=full).record()
+        printer = Printer(drawn(record), console, full=full)
+        printer.verdict() if quiet else printer.record()

@@ -18,6 +18,7 @@ from unexplained.subject.ambient import alone
 from unexplained.subject.anatomy import Anatomy
 from unexplained.subject.attention import NAME
 from unexplained.subject.lent import Lent
+from unexplained.subject.opening import NOW
 from unexplained.subject.packaged import PACKAGED, packaged_folder
 from unexplained.subject.precision import chosen
 from unexplained.subject.quiet import quiet
@@ -33,7 +34,7 @@ def load(
     tokenizer: PreTrainedTokenizerBase | None = None,
     device: str | None = None,
     device_map: str | Mapping[str, int | str] | None = None,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | None = None,
     accept_terms: bool = False,
     name: str | None = None,
 ) -> Subject:
@@ -68,7 +69,8 @@ def load(
     """
     if device_map is not None:
         _check_placement(source, device)
-    where = _device(device)
+    where = _device(device if device_map is not None else device or NOW.get().device)
+    kind = dtype or getattr(torch, NOW.get().dtype)
     if not isinstance(source, str | Path | nn.Module):
         raise SubjectError(
             f"A model given as a {type(source).__name__}",
@@ -86,7 +88,7 @@ def load(
             config: Any = getattr(source, "config", None)
             title = name or getattr(config, "name_or_path", "") or type(source).__name__
         else:
-            how = How(tokenizer, dtype, {} if device_map is None else {"device_map": device_map})
+            how = How(tokenizer, kind, {} if device_map is None else {"device_map": device_map})
             (model, found), notes = _from_source(str(source), how, accept_terms)
             title = name or (Path(source).name if Path(source).exists() else str(source))
         require_plain(model)
