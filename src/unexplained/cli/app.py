@@ -11,6 +11,7 @@ from rich.table import Table
 from unexplained.cli import bars as _bars  # noqa: F401
 from unexplained.cli import behaviours as _behaviours  # noqa: F401
 from unexplained.cli import demo as _demo  # noqa: F401
+from unexplained.cli import diff as _diff  # noqa: F401
 from unexplained.cli import heads as _heads  # noqa: F401
 from unexplained.cli import ladder as _ladder  # noqa: F401
 from unexplained.cli.instruments import add_commands

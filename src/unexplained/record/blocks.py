@@ -354,6 +354,12 @@ class Checks(Frozen):
     caption: str = ""
     checks: tuple[Check, ...]
 
+    def found(self, above: str) -> Iterator[tuple[str, Check]]:
+        """Every check under the id of its number."""
+        home = below(above, self.key)
+        for check in self.checks:
+            yield f"{home}/{_one_step(check.name)}/{_one_step(check.text)}", check
+
 
 class Section(Frozen):
     """Blocks under one heading."""
@@ -406,9 +412,7 @@ def cells(blocks: Iterable[Block]) -> Iterator[tuple[str, Number]]:
                     if isinstance(cell, Number):
                         yield f"{home}/{row.key}/{column.key}", cell
         elif isinstance(block, Checks):
-            home = below(above, block.key)
-            for check in block.checks:
-                yield f"{home}/{_one_step(check.name)}/{_one_step(check.text)}", check.found
+            yield from ((where, check.found) for where, check in block.found(above))
 
 
 def references(block: Block) -> Iterator[Reference]:

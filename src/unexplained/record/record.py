@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
 from unexplained.errors import RecordError, near_matches
 from unexplained.places import write_whole
+from unexplained.record import frame
 from unexplained.record.base import Frozen, Header, Number
 from unexplained.record.blocks import Block, cells, require_whole
 
+LONGEST: Final = 200
+"""Letters of a record in one line."""
 FORMAT: Final = 2
 """Version of the format of records; raised when a field changes its meaning."""
+
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class _Kept(Frozen):
@@ -62,6 +69,27 @@ class Record(Header, _Kept):
                               "none of that id", near_matches(where, known))  # fmt: skip
         return known[where]
 
+    def to_arrow(self) -> pa.Table:
+        """Every number as a row of an Arrow table (`record.frame`)."""
+        return frame.to_arrow(self)
+
+    def to_pandas(self) -> Any:
+        """Every number as a row of a data frame, its id the index (RecordError without pandas)."""
+        return frame.to_pandas(self)
+
+    def figure(self, where: str = "") -> Any:
+        """A matplotlib figure of a block: a picture, or a table's numbers with their intervals.
+
+        Args:
+            where: The block's id, such as `curve/chart`; the picture of the answer if none is given.
+
+        Raises:
+            RecordError: There is no such block (with near matches), or no matplotlib.
+        """
+        from unexplained.report.figures import figure
+
+        return figure(self, where)
+
     def to_json(self) -> str:
         """The record as indented JSON."""
         return self.model_dump_json(indent=1) + "\n"
@@ -75,6 +103,10 @@ class Record(Header, _Kept):
         from unexplained.report import write_report
 
         return write_report(self, Path(path))
+
+    def __repr__(self) -> str:
+        words = f"<{self.instrument} of {self.subject}: {' '.join(self.verdict.split())}>"
+        return words if len(words) <= LONGEST else f"{words[: LONGEST - 2]}…>"
 
     def __str__(self) -> str:
         from unexplained.report import text_table

@@ -10,13 +10,14 @@ if TYPE_CHECKING:
     from unexplained.report.page import render as render
     from unexplained.report.page import write_report as write_report
     from unexplained.report.terminal import print_record as print_record
+    from unexplained.report.terminal import print_table as print_table
     from unexplained.report.terminal import text_table as text_table
 
 _HOMES = {
     "markdown": ("markdown",),
     "notebook": ("notebook_html",),
     "page": ("render", "write_report"),
-    "terminal": ("print_record", "text_table"),
+    "terminal": ("print_record", "print_table", "text_table"),
 }
 
 __all__ = sorted(name for names in _HOMES.values() for name in names)

@@ -33,84 +33,31 @@ LEAST = 10
 STYLES = {"explanation": "bold", "intact": "dim", "ablation": "dim"}
 
 
-class Printer:
-    """Prints one record: every refused number that it writes has its note taken."""
+class Tables:
+    """Prints tables and controls; every refused number that it writes has its note taken."""
 
-    def __init__(self, drawn: Drawn, console: Console, *, full: bool = False) -> None:
-        self.drawn, self.console, self.full = drawn, console, full
-        self.notes = Notes(drawn.record.needed)
+    def __init__(self, console: Console, needed: str = "tokens") -> None:
+        self.console, self.notes = console, Notes(needed)
 
-    def verdict(self) -> None:
-        """The verdict, and controls that failed."""
-        self._say(self.drawn.record.verdict, "bold")
-        if self.drawn.failed:
-            names = _some([f"{check.name} ({check.text})" for check in self.drawn.failed])
-            many = f"{len(self.drawn.failed)} of {len(self.drawn.checks)} CONTROLS FAILED"
-            self._say(f"{many}: {names}", "bold red")
-            self._say(self.drawn.alarm)
-
-    def record(self) -> None:
-        """Title and verdict; then the answer, or all of it; why numbers were refused."""
-        record = self.drawn.record
-        self._say(record.title, "dim")
-        self.verdict()
-        answer = self.drawn.answer
-        if self.full or answer is None:
-            self.blocks(record.blocks)
-        else:
-            self._answer(answer)
-        for note, reason in self.notes.items():
-            self._say(f"[{note}] {reason}", "dim")
-        if answer is not None and not self.full:
-            sections = [block.title for block in record.blocks if isinstance(block, Section)]
-            self._say(f"More with --full and on the page: {'; '.join(sections)}.", "dim")
-
-    def blocks(self, blocks: Iterable[Block]) -> None:
-        """Print blocks in order; pictures are drawn on the page alone, from the same tables."""
-        for block in blocks:
-            match block:
-                case Section():
-                    self.console.print()
-                    self._say(block.title, "bold underline")
-                    self.blocks(block.blocks)
-                case Prose():
-                    self._say(self._prose(block), "dim" if block.manner != "text" else "")
-                case Table():
-                    self._table(block)
-                case Checks():
-                    self._checks(block)
-
-    def _answer(self, answer: Answer) -> None:
-        """The answer's rows, and what its shares are shares of, without the sections they are from."""
-        rows = [
-            Row(key=str(i), name=row.name, note=row.note, role=row.role,
-                cells=tuple(None if cell is None else self.drawn.at("", cell) for cell in row.cells))
-            for i, row in enumerate((*answer.rows, *answer.divided_by))
-        ]  # fmt: skip
-        columns = answer.columns
-        self._table(Table(key="answer", corner=answer.corner, columns=columns, rows=tuple(rows)))
-
-    def _prose(self, block: Prose) -> str:
-        return f"“{block.words}” {block.source}" if block.manner == "quote" else block.words
-
-    def _table(self, table: Table) -> None:
+    def table(self, table: Table) -> None:
+        """Print a table, in as many parts as the width takes."""
         if table.facts:
             self._facts(table)
         else:
             widths = self._widths(table)
-            self._say(" · ".join(filter(None, (table.title, table.caption))), "dim")
+            self.say(" · ".join(filter(None, (table.title, table.caption))), "dim")
             for columns in self._fitting(table, widths):
                 self.console.print(self._part(table, {i: widths[i] for i in columns}))
 
     def _facts(self, table: Table) -> None:
         if table.title:
-            self._say(table.title, "bold")
+            self.say(table.title, "bold")
         for row in table.rows:
             cell = row.cells[0]
             style = table.columns[0].style
             words = f"{self._written(cell, style)} {fmt.unit(cell, style)}".rstrip()
             note = f" ({row.note})" if row.note else ""
-            self._say(f"{row.name}{note}: {words}")
+            self.say(f"{row.name}{note}: {words}")
 
     def _widths(self, table: Table) -> list[int]:
         """How wide each column has to be for its numbers; headings wrap between words."""
@@ -156,10 +103,11 @@ class Printer:
             drawn.add_row(_plain(_name(row)), *cells, style=STYLES.get(row.role, ""))
         return drawn
 
-    def _checks(self, block: Checks) -> None:
+    def checks(self, block: Checks) -> None:
+        """Print controls with what they had to give and gave."""
         if not block.checks:
             return
-        self._say(" · ".join(filter(None, (block.title, block.caption))), "dim")
+        self.say(" · ".join(filter(None, (block.title, block.caption))), "dim")
         drawn = _empty()
         found = max(len(self._written(check.found, "plain")) for check in block.checks)
         for heading in ("control", "on", "expected", "found", ""):
@@ -181,9 +129,75 @@ class Printer:
             return f"{shown} [{self.notes.of(cell)}]"
         return str(shown)
 
-    def _say(self, words: str, style: str = "") -> None:
+    def say(self, words: str, style: str = "") -> None:
+        """Print a line of words, if there are any."""
         if words:
             self.console.print(_plain(words, style))
+
+    def reasons(self) -> None:
+        """Why numbers were refused."""
+        for note, reason in self.notes.items():
+            self.say(f"[{note}] {reason}", "dim")
+
+
+class Printer(Tables):
+    """Prints one record."""
+
+    def __init__(self, drawn: Drawn, console: Console, *, full: bool = False) -> None:
+        super().__init__(console, drawn.record.needed)
+        self.drawn, self.full = drawn, full
+
+    def verdict(self) -> None:
+        """The verdict, and controls that failed."""
+        self.say(self.drawn.record.verdict, "bold")
+        if self.drawn.failed:
+            names = _some([f"{check.name} ({check.text})" for check in self.drawn.failed])
+            many = f"{len(self.drawn.failed)} of {len(self.drawn.checks)} CONTROLS FAILED"
+            self.say(f"{many}: {names}", "bold red")
+            self.say(self.drawn.alarm)
+
+    def record(self) -> None:
+        """Title and verdict; then the answer, or all of it; why numbers were refused."""
+        record = self.drawn.record
+        self.say(record.title, "dim")
+        self.verdict()
+        answer = self.drawn.answer
+        if self.full or answer is None:
+            self.blocks(record.blocks)
+        else:
+            self._answer(answer)
+        self.reasons()
+        if answer is not None and not self.full:
+            sections = [block.title for block in record.blocks if isinstance(block, Section)]
+            self.say(f"More with --full and on the page: {'; '.join(sections)}.", "dim")
+
+    def blocks(self, blocks: Iterable[Block]) -> None:
+        """Print blocks in order; pictures are drawn on the page alone, from the same tables."""
+        for block in blocks:
+            match block:
+                case Section():
+                    self.console.print()
+                    self.say(block.title, "bold underline")
+                    self.blocks(block.blocks)
+                case Prose():
+                    self.say(self._prose(block), "dim" if block.manner != "text" else "")
+                case Table():
+                    self.table(block)
+                case Checks():
+                    self.checks(block)
+
+    def _answer(self, answer: Answer) -> None:
+        """The answer's rows, and what its shares are shares of, without the sections they are from."""
+        rows = [
+            Row(key=str(i), name=row.name, note=row.note, role=row.role,
+                cells=tuple(None if cell is None else self.drawn.at("", cell) for cell in row.cells))
+            for i, row in enumerate((*answer.rows, *answer.divided_by))
+        ]  # fmt: skip
+        columns = answer.columns
+        self.table(Table(key="answer", corner=answer.corner, columns=columns, rows=tuple(rows)))
+
+    def _prose(self, block: Prose) -> str:
+        return f"“{block.words}” {block.source}" if block.manner == "quote" else block.words
 
 
 def _some(names: Sequence[str]) -> str:

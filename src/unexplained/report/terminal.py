@@ -8,9 +8,10 @@ from io import StringIO
 from rich.console import Console
 
 from unexplained.record import Record
+from unexplained.record.blocks import Table
 from unexplained.report.drawable import drawable
 from unexplained.report.drawn import drawn
-from unexplained.report.printer import Printer
+from unexplained.report.printer import Printer, Tables
 
 WIDEST = 120
 """Columns beyond which a table only gets harder to read."""
@@ -55,3 +56,10 @@ def print_record(
     with drawable(record):
         printer = Printer(drawn(record), console, full=full)
         printer.verdict() if quiet else printer.record()
+
+
+def print_table(table: Table, console: Console) -> None:
+    """Print a table that belongs to no record, and why numbers in it were refused."""
+    printer = Tables(console)
+    printer.table(table)
+    printer.reasons()

@@ -1,0 +1,265 @@
+"""A block as a matplotlib figure that a paper can restyle: `record.figure("curve/chart")`.
+
+The page draws the same blocks in HTML; here are plain axes with labels and no style of our own, so
+that `matplotlib.rc` and style sheets hold. Refused numbers are left out and named below the axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from unexplained.errors import RecordError, near_matches
+from unexplained.record import Number, Record
+from unexplained.record.blocks import (
+    Answer,
+    Block,
+    Chart,
+    Checks,
+    Compute,
+    Forest,
+    Grid,
+    Prose,
+    Section,
+    Table,
+    Tokens,
+    below,
+    walk,
+)
+from unexplained.report import visible
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Find = Callable[[str], Number]
+Named = tuple[str, Number]
+HEIGHT = 0.32
+"""Inches for each line of names."""
+SCALES = {"even": "linear", "doubling": "log", "tenfold": "log"}
+
+
+def figure(record: Record, where: str = "") -> Figure:
+    """A figure of one block.
+
+    Args:
+        record: Whose block it is.
+        where: Its id, such as `curve/chart`; of the picture that shows the answer if none is given.
+
+    Raises:
+        RecordError: There is no such block (with near matches), it holds no number, or matplotlib is
+            not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise RecordError(
+            "A figure of a record",
+            f"matplotlib cannot be imported ({error})",
+            "pip install 'unexplained[figures]'",
+        ) from error
+    above, block = _block(record, where)
+    numbers = dict(record.numbers())
+    made = Figure(layout="constrained")
+    axes = made.add_subplot()
+    _draw(made, axes, block, lambda reference: numbers[below(above, reference)], above)
+    return made
+
+
+def _block(record: Record, where: str) -> tuple[str, Block]:
+    known = {
+        below(above, block.key): (above, block)
+        for above, block in walk(record.blocks)
+        if not isinstance(block, Prose | Section)
+    }
+    first = next(iter(record.blocks), None)
+    if not where and isinstance(first, Answer):
+        where = first.picture or first.key
+    if where not in known:
+        raise RecordError(
+            f"A figure of '{where}'",
+            f"the {record.instrument} '{record.title}' has no block of that id with numbers",
+            near_matches(where, known),
+        )
+    return known[where]
+
+
+def _draw(made: Figure, axes: Axes, block: Block, find: Find, above: str) -> None:
+    match block:
+        case Answer():
+            rows = (row for row in block.rows if row.cells)
+            _intervals(made, axes, [(r.name, find(c)) for r in rows for c in r.cells[:1] if c])
+        case Table():
+            _intervals(made, axes, _first_column(block))
+        case Checks():
+            found = [(f"{c.name} ({c.text})", c.found) for c in block.checks]
+            _intervals(made, axes, found)
+        case Forest():
+            named = [(t.name, find(mark)) for t in block.tracks for mark in t.marks]
+            _intervals(made, axes, named)
+        case Grid():
+            _grid(made, axes, block, find)
+        case Chart():
+            _chart(axes, block, find)
+        case Compute():
+            _compute(axes, block, find)
+        case Tokens():
+            _tokens(made, axes, block)
+    title = getattr(block, "title", "")
+    if title:
+        axes.set_title(_plain(title))
+
+
+def _plain(words: str) -> str:
+    """Words of any origin: controls visible, and no mathematics read from dollar signs."""
+    return visible.line(words).replace("$", r"\$")
+
+
+def _first_column(table: Table) -> list[Named]:
+    """The numbers of the first column that has any."""
+    for i in range(len(table.columns)):
+        cells = [(row.name, row.cells[i]) for row in table.rows]
+        found = [(name, cell) for name, cell in cells if isinstance(cell, Number)]
+        if found:
+            return found
+    return []
+
+
+def _intervals(made: Figure, axes: Axes, named: Sequence[Named]) -> None:
+    """One line a number, the first on top."""
+    made.set_figheight(max(1.5, 1.0 + HEIGHT * len(named)))
+    shown = [(i, n) for i, (_, n) in enumerate(named) if n.value is not None]
+    if shown:
+        values = [n.value or 0.0 for _, n in shown]
+        axes.errorbar(
+            values, [i for i, _ in shown], xerr=_ends(n for _, n in shown), fmt="o", capsize=2
+        )
+        axes.set_xlabel(shown[0][1].unit)
+    axes.axvline(0, linewidth=0.8, color="0.6", zorder=0)
+    axes.set_yticks(range(len(named)), [_plain(name) for name, _ in named])
+    axes.set_ylim(len(named) - 0.5, -0.5)
+    _left_out(axes, [name for name, n in named if n.value is None])
+
+
+def _ends(numbers: Iterable[Number]) -> list[list[float]]:
+    """How far below and above its value each interval reaches; nothing where there is none."""
+    pairs = [
+        (
+            max(0.0, n.value - n.low) if n.value is not None and n.low is not None else 0.0,
+            max(0.0, n.high - n.value) if n.value is not None and n.high is not None else 0.0,
+        )
+        for n in numbers
+    ]
+    return [[low for low, _ in pairs], [high for _, high in pairs]]
+
+
+def _left_out(axes: Axes, names: Sequence[str]) -> None:
+    if names:
+        axes.annotate(
+            _plain(f"refused: {', '.join(names)}"), (0, 0), (0, -30), xycoords="axes fraction",
+            textcoords="offset points", fontsize="small", va="top",
+        )  # fmt: skip
+
+
+def _grid(made: Figure, axes: Axes, block: Grid, find: Find) -> None:
+    """Cells coloured by their value; a frame where one is told from zero."""
+    nan = float("nan")
+    values = [
+        [nan if c is None or find(c).value is None else find(c).value for c in row.cells]
+        for row in block.rows
+    ]
+    known = [abs(v) for row in values for v in row if v is not None and v == v]
+    most = max(known, default=1.0) or 1.0
+    image = axes.imshow(values, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto")  # type: ignore[arg-type]
+    axes.set_xticks(range(len(block.columns)), [_plain(name) for name in block.columns])
+    axes.set_yticks(range(len(block.rows)), [_plain(row.name) for row in block.rows])
+    axes.set_xlabel(_plain(block.corner))
+    unit = next((find(c).unit for row in block.rows for c in row.cells if c), "")
+    made.colorbar(image, ax=axes, label=unit)
+    framed = set(block.framed)
+    spots = [
+        (x, y)
+        for y, row in enumerate(block.rows)
+        for x, cell in enumerate(row.cells)
+        if cell in framed
+    ]
+    axes.scatter([x for x, _ in spots], [y for _, y in spots], marker="s", s=60, facecolors="none",
+                 edgecolors="0.1")  # fmt: skip
+
+
+def _chart(axes: Axes, block: Chart, find: Find) -> None:
+    left: list[str] = []
+    for one in block.series:
+        points = [(_across(p.x, find), find(p.y)) for p in one.points]
+        shown = [(x, n) for x, n in points if n.value is not None and x is not None]
+        left += [one.name] if len(shown) < len(points) else []
+        if not shown:
+            continue
+        xs, numbers = [x for x, _ in shown], [n for _, n in shown]
+        ys = [n.value or 0.0 for n in numbers]
+        line = ("--" if one.dashed else "-") if one.joined else ""
+        if one.band:
+            (drawn,) = axes.plot(
+                xs, ys, marker="o", markersize=3, linestyle=line, label=_plain(one.name)
+            )
+            low = [n.value if n.low is None else n.low for n in numbers]
+            high = [n.value if n.high is None else n.high for n in numbers]
+            axes.fill_between(xs, low, high, alpha=0.2, color=drawn.get_color(), linewidth=0)  # type: ignore[arg-type]
+        else:
+            axes.errorbar(xs, ys, yerr=_ends(numbers), marker="o", markersize=3, capsize=2,
+                          linestyle=line or "none", label=_plain(one.name))  # fmt: skip
+    for level in block.levels:
+        value = find(level.y).value
+        if value is not None:
+            axes.axhline(value, linestyle=":", linewidth=1, label=_plain(level.name))
+    if block.line is not None:
+        x0, y0, x1, y1 = block.line
+        axes.plot(
+            [x0, x1], [y0, y1], color="0.6", linewidth=1, label=_plain(block.line_name) or None
+        )
+    axes.set_xscale(SCALES[block.across.spacing])
+    axes.set_yscale(SCALES[block.up.spacing])
+    axes.set_xlabel(_plain(block.across.label))
+    axes.set_ylabel(_plain(block.up.label))
+    if len(block.series) + len(block.levels) > 1:
+        axes.legend(fontsize="small")
+    _left_out(axes, left)
+
+
+def _across(x: float | str, find: Find) -> float | None:
+    return find(x).value if isinstance(x, str) else x
+
+
+def _compute(axes: Axes, block: Compute, find: Find) -> None:
+    """Loss against training compute: curves, rungs, and what lies on them."""
+    for name, curve in (("law", block.law), ("bend", block.bend)):
+        if curve:
+            axes.plot([p.compute for p in curve], [p.loss for p in curve], label=name,
+                      linewidth=1.5 if name == block.chosen else 0.8)  # fmt: skip
+    for name, some in (("rungs", block.rungs), ("conditions", block.conditions)):
+        points = [(_across(one.compute, find), find(one.loss), one.name) for one in some]
+        shown = [(x, n, name) for x, n, name in points if x is not None and n.value is not None]
+        if shown:
+            axes.errorbar([x for x, _, _ in shown], [n.value or 0.0 for _, n, _ in shown],
+                          yerr=_ends(n for _, n, _ in shown), fmt="o" if name == "rungs" else "s",
+                          markersize=4, capsize=2, linestyle="none", label=name)  # fmt: skip
+        for x, n, label in shown:
+            axes.annotate(_plain(label), (x, n.value or 0.0), (4, 4), textcoords="offset points",
+                          fontsize="x-small")  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_xlabel("training compute, FLOPs")
+    axes.set_ylabel(f"loss, {block.unit}")
+    axes.legend(fontsize="small")
+
+
+def _tokens(made: Figure, axes: Axes, block: Tokens) -> None:
+    """Of the first document, every token's loss under the explanation less that of the model."""
+    tokens: Sequence[Any] = block.examples[0].tokens if block.examples else ()
+    known = [t for t in tokens if t.intact is not None and t.explained is not None]
+    made.set_figwidth(max(6.4, 0.16 * len(known)))
+    axes.bar(range(len(known)), [t.explained - t.intact for t in known])
+    words = partial(visible.token, spaces=True)
+    axes.set_xticks(range(len(known)), [words(t.text).replace("$", r"\$") for t in known],
+                    rotation=90, fontsize="x-small")  # fmt: skip
+    axes.set_ylabel("excess loss, nats")

@@ -1,0 +1,139 @@
+"""Numbers taken elsewhere: data frames, figures, one line, and what changed between two records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from sample_blocks import SAMPLES, everything
+from unexplained.cli.app import app
+from unexplained.errors import RecordError
+from unexplained.record import Number, Record, load_record
+from unexplained.record.blocks import Prose, Section, Table, below, walk
+from unexplained.record.difference import Change, difference
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_number_goes_round_by_frame_arrow_and_json(name: str, tmp_path: Path) -> None:
+    record = SAMPLES[name]()
+    arrow, frame = record.to_arrow(), record.to_pandas()
+    again = dict(load_record(record.save(tmp_path / "r.json")).numbers())
+    numbers = dict(record.numbers())
+    assert arrow.column("id").to_pylist() == list(frame.index) == list(numbers) == list(again)
+    for where, number in numbers.items():
+        row = frame.loc[where]
+        for part in ("value", "low", "high"):
+            held = getattr(number, part)
+            assert np.isnan(row[part]) if held is None else row[part] == held, where
+            assert getattr(again[where], part) == held
+        assert (row["unit"], row["refused"]) == (number.unit, number.refused)
+        assert row["name"], where
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_record_is_one_line_in_a_shell(name: str) -> None:
+    said = repr(SAMPLES[name]())
+    assert len(said) <= 200 and "\n" not in said
+
+
+def block_ids(record: Record) -> list[str]:
+    return [
+        below(above, block.key)
+        for above, block in walk(record.blocks)
+        if not isinstance(block, Prose | Section)
+    ]
+
+
+def test_every_type_of_block_has_a_figure_with_its_numbers() -> None:
+    record = everything()
+    kinds = set()
+    for where in block_ids(record):
+        made = record.figure(where)
+        (axes, *_) = made.axes
+        assert axes.has_data(), where
+        made.savefig(Path("/dev/null"), format="svg")
+        kinds |= {
+            b.block
+            for a, b in walk(record.blocks)
+            if getattr(b, "key", None) and below(a, b.key) == where
+        }  # type: ignore[union-attr]
+    assert kinds >= {"table", "forest", "grid", "chart", "compute", "tokens", "checks"}
+
+
+def test_a_figure_draws_the_values_and_ends_of_the_numbers() -> None:
+    record = everything()
+    made = record.figure("main/numbers")
+    (container,) = made.axes[0].containers
+    table = next(b for _, b in walk(record.blocks) if isinstance(b, Table) and b.key == "numbers")
+    cells = [row.cells[0] for row in table.rows]
+    drawn = [(p[0][0], p[1][0]) for p in container.lines[2][0].get_segments()]
+    wanted = [(n.low, n.high) for n in cells if isinstance(n, Number) and n.value is not None]
+    assert np.allclose(drawn, wanted)
+    labels = [tick.get_text() for tick in made.axes[0].get_yticklabels()]
+    assert len(labels) == len(table.rows)
+
+
+def test_an_id_that_no_block_has_is_refused_with_near_ones() -> None:
+    with pytest.raises(RecordError, match="no block of that id"):
+        everything().figure("numberz")
+    with pytest.raises(RecordError, match="has none of that id"):
+        everything()["nothing/of/it"]
+
+
+def number(
+    value: float | None, low: float | None = None, high: float | None = None, **more: Any
+) -> Number:
+    return Number(value=value, low=low, high=high, **more)
+
+
+def test_a_change_has_the_interval_of_two_independent_measurements() -> None:
+    """By hand: the distances of the ends are the legs of a triangle with sides 3, 4 and 5."""
+    one = Change("x", number(10.0, 6.0, 14.0), number(20.0, 17.0, 23.0)).change
+    assert (one.value, one.low, one.high) == (10.0, 5.0, 15.0)
+
+
+def test_changes_are_told_apart_by_noise_and_refusals_are_named() -> None:
+    a, b = number(1.0, 0.9, 1.1), number(2.0, 1.9, 2.1)
+    assert Change("x", a, b).beyond is True
+    assert Change("x", a, number(1.05, 0.95, 1.15)).beyond is False
+    assert Change("x", a, number(5.0)).beyond is None
+    assert Change("x", a, a).beyond is False
+    refused = Change("x", a, number(None, refused="no damage")).change
+    assert refused.value is None and refused.refused == "after: no damage"
+    other = Change("x", a, number(2.0, 1.9, 2.1, unit="bits")).change
+    assert other.value is None and "units differ" in other.refused
+
+
+def test_two_records_are_compared_by_their_ids(tmp_path: Path) -> None:
+    record = everything()
+    data = json.loads(record.to_json())
+    table = next(b for b in _tables(data["blocks"]) if b["key"] == "numbers")
+    table["rows"][0]["cells"][0]["value"] += 100.0
+    table["rows"][0]["cells"][0]["low"] += 100.0
+    table["rows"][0]["cells"][0]["high"] += 100.0
+    data["seed"] = 7
+    changed = Record.model_validate(data)
+    found = difference(record, changed)
+    (one,) = found.changes
+    assert one.where.endswith("numbers/mine/loss") and one.beyond and found.paired
+    assert found.headers == {"seed": (str(record.seed), "7")}
+    assert found.same == len(dict(record.numbers())) - 1 and not found.gone and not found.new
+    assert not difference(record, record).changes
+    paths = [record.save(tmp_path / "a.json"), changed.save(tmp_path / "b.json")]
+    said = CliRunner().invoke(app, ["diff", *map(str, paths)]).output
+    assert "1 numbers changed (1 beyond noise" in " ".join(said.split())
+    assert "numbers/mine/loss" in said and "Unpaired" in said
+
+
+def _tables(blocks: list[Any]) -> list[Any]:
+    found = []
+    for block in blocks:
+        if block["block"] == "table":
+            found.append(block)
+        found += _tables(block.get("blocks", []))
+    return found
