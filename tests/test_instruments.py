@@ -168,14 +168,14 @@ def test_a_file_in_the_folder_is_a_command_a_page_and_a_record(tmp_path: Path) -
     )  # fmt: skip
     assert told.returncode == 0, told.stderr
     assert "Said 3 times." in told.stdout and "rung-2 and rung-1" in told.stdout
-    record = load_record(tmp_path / "dummy.json")
+    record = load_record(tmp_path / "runs" / "dummy-rung-2.json")
     assert isinstance(record, Record) and record.instrument == "dummy"
     assert [where for where, _ in record.numbers()][:2] == [
         "losses/intact-0/loss",
         "losses/rung-1-0/loss",
     ]
     assert set(record.others) == {"rung-1"}
-    assert "Said 3 times." in (tmp_path / "dummy.html").read_text(encoding="utf-8")
+    assert "Said 3 times." in (tmp_path / "runs" / "dummy-rung-2.html").read_text(encoding="utf-8")
     wrong = elsewhere(tmp_path, "dummy", "rung-2", "--times", "0")
     assert wrong.returncode == 2 and "--times" in wrong.stderr
     near = elsewhere(tmp_path, "dummy", "rung-2", "--weak", "rung-11")

@@ -8,7 +8,9 @@ import stat
 import sys
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from io import StringIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -296,7 +298,7 @@ def test_a_control_is_made_visible_wherever_it_is_written(name: str) -> None:
     table.add_row(hostile)
     for thing in (hostile, Text(hostile), table):
         console.print(thing)
-    progress = Bars(console, clock=iter([0.0, 100.0, 300.0]).__next__)
+    progress = Bars(console, clock=partial(next, count(0, 100)))
     progress(hostile, 1, 9)
     progress(hostile, 2, 9)
     progress(hostile, 9, 9)
