@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import unexplained as ux
 from sample_blocks import SAMPLES, everything
 from unexplained.cli.app import app
 from unexplained.errors import RecordError
@@ -39,6 +40,14 @@ def test_every_number_goes_round_by_frame_arrow_and_json(name: str, tmp_path: Pa
 def test_a_record_is_one_line_in_a_shell(name: str) -> None:
     said = repr(SAMPLES[name]())
     assert len(said) <= 200 and "\n" not in said
+
+
+def test_models_texts_settings_and_instruments_are_one_line_in_a_shell() -> None:
+    subject = ux.load("rung-1")
+    text = ux.text("pydocs", subject, documents=8, fit_documents=8)
+    for one in (subject, text, ux.Settings(), ux.gap, ux.sweep):
+        assert len(repr(one)) <= 200 and "\n" not in repr(one), one
+    assert "rung-1" in repr(subject) and "8 documents" in repr(text)
 
 
 def block_ids(record: Record) -> list[str]:

@@ -76,6 +76,9 @@ class Instrument:
     before: Callable[[Mapping[str, Any]], None]
     """Refuses, of plain values and names, what cannot be, before a model is loaded."""
 
+    def __repr__(self) -> str:
+        return f"<instrument {self.name}: {self.help}>"[:200]
+
     @property
     def help(self) -> str:
         """The first paragraph of its docstring."""

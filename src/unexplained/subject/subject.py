@@ -58,6 +58,13 @@ class Subject:
         parts = (self.name, self.anatomy, self.tokenizer, self.precision, self.notes)
         return Subject, parts
 
+    def __repr__(self) -> str:
+        shape = self.shape
+        return (
+            f"<model {self.name}: {self.anatomy.family.name}, {shape.layers} layers of {shape.heads} "
+            f"heads, {next(self.anatomy.model.parameters()).dtype} on {self.device}>"
+        )
+
     def __enter__(self) -> Self:
         return self
 

@@ -46,6 +46,13 @@ class Text:
     pool_documents: int = 0
     """How many documents the pool has, for progress; 0 where that is not known."""
 
+    def __repr__(self) -> str:
+        kind = "pairs" if self.pairs else "documents"
+        return (
+            f"<text {self.name}: {len(self.eval):,} {kind} with {self.predicted:,} predictions, "
+            f"{len(self.fit):,} others to fit on>"
+        )
+
     @property
     def predicted(self) -> int:
         """Number of predicted tokens in the eval part: all but the first of every block.
