@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from unexplained.instruments.sweep import sweep as sweep
     from unexplained.instruments.tasks import tasks as tasks
     from unexplained.record import AssayRecord as AssayRecord
-    from unexplained.record import CircuitRecord as CircuitRecord
     from unexplained.record import SweepRecord as SweepRecord
     from unexplained.record import load_record as load_record
     from unexplained.settings import Settings as Settings
@@ -60,7 +59,7 @@ _HOMES = {
     "errors": ("UnexplainedError",),
     "evaluate": ("evaluate",),
     "explanations": ("LIBRARY", "Explanation", "View", "explanation", "patterns"),
-    "record": ("AssayRecord", "CircuitRecord", "SweepRecord", "load_record"),
+    "record": ("AssayRecord", "SweepRecord", "load_record"),
     "settings": ("Settings",),
     "subject": ("Subject", "load"),
     "text": ("Text", "text"),

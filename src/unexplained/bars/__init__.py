@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from unexplained.bars.gap import recovered_from as recovered_from
     from unexplained.bars.gap import rescaled as rescaled
     from unexplained.bars.gap import weak_share as weak_share
+    from unexplained.bars.kept import kept_by_size as kept_by_size
+    from unexplained.bars.kept import margin as margin
     from unexplained.bars.recovered import agreement as agreement
     from unexplained.bars.recovered import damage as damage
     from unexplained.bars.recovered import increase as increase
@@ -70,6 +72,10 @@ _HOMES = {
         "recovered_from",
         "rescaled",
         "weak_share",
+    ),
+    "kept": (
+        "kept_by_size",
+        "margin",
     ),
     "recovered": (
         "agreement",

@@ -19,6 +19,9 @@ from unexplained.record import Number
 MIB_SIZES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Shares of all edges."""
 
+SIZES = (0.0002, 0.0005, *MIB_SIZES)
+"""The same and two smaller ones."""
+
 
 def count_of(share: float, edges: int) -> int:
     """How many edges a circuit of a size has.

@@ -7,8 +7,8 @@ that no number of one record can come from other resamples than the next.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from unexplained.files import read_json
 from unexplained.ledger import ALL, Ledger
 from unexplained.places import write_whole
 from unexplained.record import Number
-from unexplained.record.bars import Concentration, OnCrucial, OverRuns
+from unexplained.record.bars import Concentration, KeptCurve, OnCrucial, OverRuns
 from unexplained.record.blocks import Check, Checks
 from unexplained.stats import Settings
 
@@ -114,6 +114,25 @@ class Reading:
             self.ledger, self._in(name), self._in(against), tokens, weak=weak,
             settings=self.settings,
         )  # fmt: skip
+
+    # Circuits
+
+    def margin(self, name: str = INTACT, *, less: str | None = None) -> Number:
+        """Mean logit difference of pairs (logits per pair), less another condition's if wanted."""
+        less = less and self._in(less)
+        return bars.margin(self.ledger, self._in(name), less=less, settings=self.settings)
+
+    def kept_by_size(
+        self, circuits: Mapping[int, Sequence[str]], edges: int, *, keeps: float
+    ) -> KeptCurve:
+        """What circuits of some sizes keep of a behaviour (`bars.kept_by_size`)."""
+        named = {count: list(map(self._in, names)) for count, names in circuits.items()}
+        return bars.kept_by_size(self.ledger, named, edges, keeps=keeps, settings=self.settings)
+
+    def beside(self, name: str, other: Reading) -> Reading:
+        """The same with the intact model of another reading as a condition of that name."""
+        rows = other.ledger.also({name: INTACT}).only([name])
+        return replace(self, ledger=Ledger.concat([self.ledger, rows]))
 
     # Controls
 

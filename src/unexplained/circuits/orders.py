@@ -9,10 +9,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from unexplained.circuits.edges import By
-from unexplained.circuits.graph import Graph
-from unexplained.circuits.running import Circuits
-from unexplained.evaluate import Condition
+from unexplained.circuits.edges import By, EdgeScores, Method
+from unexplained.circuits.graph import CircuitError, Graph
+from unexplained.record import Method as Tag
+
+SAYS: Mapping[Method, str] = {
+    "eap": "the gradient at the clean prompt times the change of each edge",
+    "eap-ig-inputs": "the same with gradients averaged over embeddings from corrupted to clean",
+    "eap-ig-activations": "the same with gradients averaged over each group's own outputs",
+}
 
 
 @dataclass(frozen=True)
@@ -21,9 +26,12 @@ class Order:
 
     name: str
     says: str
-    kind: Literal["attribution", "baseline"]
+    role: Literal["", "baseline"]
+    """A baseline takes no thought of the behaviour."""
     orders: tuple[NDArray[np.int64], ...]
     """Several draws where it is random."""
+    method: Tag = "internals"
+    """Attributions and magnitudes look inside, a random order at nothing."""
 
     def edges(self, draw: int, count: int) -> NDArray[np.bool_]:
         """The first so many, as one truth value for each edge."""
@@ -35,19 +43,36 @@ class Order:
         """What the circuit is called in a ledger."""
         return f"{self.name}, {count} edges" + (f", draw {draw + 1}" if self.draws > 1 else "")
 
+    def names(self, count: int) -> list[str]:
+        """Those of all draws."""
+        return [self.condition_name(draw, count) for draw in range(self.draws)]
+
     @property
     def draws(self) -> int:
         """How many."""
         return len(self.orders)
 
 
+def attributed(scores: Sequence[EdgeScores], by: By) -> list[Order]:
+    """Orders by attributions, under their methods' names."""
+    return [Order(s.method, SAYS[s.method], "", (s.ranking(by=by),)) for s in scores]
+
+
 def given_orders(scores: Mapping[str, NDArray[np.float64]], graph: Graph, by: By) -> list[Order]:
-    """Orders from elsewhere; edges without a score come last."""
+    """Orders from elsewhere; edges without a score come last.
+
+    Raises:
+        CircuitError: There is not one score for each edge.
+    """
     orders = []
     for name, values in scores.items():
+        if values.shape != (graph.edges,):
+            raise CircuitError(
+                f"The scores '{name}'", f"there are {values.shape} for {graph.edges:,} edges"
+            )
         key = np.nan_to_num(np.abs(values) if by == "absolute" else values, nan=-np.inf)
         says = "as scored in that file"
-        orders.append(Order(name, says, "attribution", (np.argsort(-key, kind="stable"),)))
+        orders.append(Order(name, says, "", (np.argsort(-key, kind="stable"),)))
     return orders
 
 
@@ -60,20 +85,5 @@ def without_thought(size: NDArray[np.float64], graph: Graph, draws: int, seed: i
     shuffled = tuple(generator.permutation(graph.edges) for _ in range(draws))
     return [
         Order("magnitude", says, "baseline", (by_size,)),
-        Order("random", f"in random order, {draws} draws", "baseline", shuffled),
+        Order("random", f"in random order, {draws} draws", "baseline", shuffled, "black-box"),
     ]
-
-
-def conditions_of(
-    circuits: Circuits, orders: Sequence[Order], counts: Sequence[int]
-) -> tuple[list[Condition], dict[str, str]]:
-    """All circuits, and for every name the condition in which the same edges were measured."""
-    conditions: dict[str, Condition] = {}
-    names: dict[str, str] = {}
-    for order in orders:
-        for draw in range(order.draws):
-            for count in counts:
-                edges, name = order.edges(draw, count), order.condition_name(draw, count)
-                made = circuits.condition(name, edges)
-                names[name] = conditions.setdefault(made.fingerprint, made).name
-    return list(conditions.values()), names

@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from unexplained.record.blocks import Check as Check
     from unexplained.record.blocks import Example as Example
     from unexplained.record.blocks import Token as Token
-    from unexplained.record.circuit import CircuitRecord as CircuitRecord
-    from unexplained.record.circuit import Curve as Curve
-    from unexplained.record.circuit import EdgeScore as EdgeScore
-    from unexplained.record.circuit import Point as Point
     from unexplained.record.compute import Explained as Explained
     from unexplained.record.compute import Scale as Scale
     from unexplained.record.compute import ShareKind as ShareKind
@@ -71,12 +67,6 @@ _HOMES = {
         "Check",
         "Example",
         "Token",
-    ),
-    "circuit": (
-        "CircuitRecord",
-        "Curve",
-        "EdgeScore",
-        "Point",
     ),
     "compute": (
         "Explained",

@@ -193,3 +193,34 @@ class OnCrucial(Frozen):
     """Conditions whose losses chose them; none of them is scored here."""
     crucial: CrucialPart
     rest: CrucialPart
+
+
+class KeptAt(Frozen):
+    """Circuits of one size."""
+
+    edges: int
+    share: float
+    """Of all edges."""
+    margin: Number
+    """Logit difference under the circuit (logits per pair)."""
+    kept: Number
+    """(m(circuit) − m(corrupted)) / (m(clean) − m(corrupted)): 1 is the whole behaviour. Neither 0
+    nor 1 is a limit."""
+
+
+class KeptCurve(Frozen):
+    """What the first so many edges of one order of all keep."""
+
+    edges: int
+    """In all."""
+    points: tuple[KeptAt, ...]
+    area: float | None
+    """∫ kept over the share of edges (MIB's CPR, `bars.areas`): above 1 some circuits overshoot. Null
+    where a size of MIB's was not measured."""
+    distance: float | None
+    """∫ |1 − kept| (MIB's CMD): 0 is a circuit that keeps everything at every size."""
+    knee: int | None
+    """Edges of the smallest measured circuit that keeps enough with its whole interval, as does every
+    larger one; null: none short of the whole model."""
+    knee_by_value: int | None
+    """The same by the values alone."""

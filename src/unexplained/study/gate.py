@@ -15,7 +15,7 @@ import numpy as np
 
 from unexplained.bars.measures import measure_of
 from unexplained.bars.recovered import INTACT
-from unexplained.errors import MeasurementError
+from unexplained.errors import MeasurementError, TextError
 from unexplained.evaluate.evaluate import evaluate
 from unexplained.ledger import Sums
 from unexplained.record import Number
@@ -34,6 +34,23 @@ def fewest_orbits(level: float) -> int:
     6
     """
     return math.ceil(math.log2(2 / (1 - level)))
+
+
+def require_orbits(text: Text, level: float) -> None:
+    """Refuse pairs that are too few for the gate, before anything is run.
+
+    Raises:
+        TextError: They are.
+    """
+    if len(text.units) < (fewest := fewest_orbits(level)):
+        raise TextError(
+            f"A circuit on {len(text.units)} pairs of {text.name}, each with its role-swap",
+            f"it takes {fewest} to tell whether the model has the behaviour",
+            f"Ask for {2 * fewest} prompts or more (pairs=…; --pairs). Of a file of your "
+            'own lines with "part": "fit" are scored and the others measured; without such lines a '
+            "fifth is measured, by hash: then give more, or mark some. Or leave out the gate "
+            "(gated=False; --no-gate).",
+        )
 
 
 @dataclass(frozen=True)

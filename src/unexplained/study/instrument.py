@@ -268,7 +268,7 @@ def told(
 def as_record(found: KindRecord) -> Record:
     """What a measuring function found, as its instrument shows it."""
     home = import_module(f"unexplained.instruments.{found.kind}")
-    pairs = getattr(found, "pairs_of_prompts", found.kind == "circuit")
+    pairs = getattr(found, "pairs_of_prompts", False)
     return Record(
         instrument=found.kind,
         blocks=tuple(home.blocks(found)),

@@ -12,7 +12,7 @@ from unexplained.bars.reading import Reading
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import Activations, Other, evaluate, observe
 from unexplained.evaluate.conditions import distinct, key
-from unexplained.evaluate.evaluate import Workers, in_process
+from unexplained.evaluate.evaluate import BATCH_TOKENS, Workers, in_process
 from unexplained.evaluate.job import MEMORY, Measure
 from unexplained.progress import Progress
 from unexplained.record import Header
@@ -93,6 +93,7 @@ class Run:
         part: Literal["eval", "fit"] = "eval",
         tokens: Iterable[str] = (),
         needs: Measure = "all",
+        batch_tokens: int = BATCH_TOKENS,
         what: str = "",
     ) -> Reading:
         """Measure arms on the run's text, the intact model and every claim's controls beside them.
@@ -102,6 +103,7 @@ class Run:
             part: `fit` only for looking at how well something fitted its own data.
             tokens: Names of arms whose losses are kept token by token, and `intact`.
             needs: `margin` computes of pairs of prompts the logit difference alone.
+            batch_tokens: Padded tokens per batch; part of what a result depends on, in the low bits.
             what: What progress calls it.
 
         Raises:
@@ -123,6 +125,7 @@ class Run:
             measure=needs,
             keep_tokens=tuple(kept),
             folder=self.folder,
+            batch_tokens=batch_tokens,
             workers=self.workers,
             memory=self.memory,
             progress=lambda done, total: self.say(said, done, total),

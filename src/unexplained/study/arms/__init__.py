@@ -6,10 +6,16 @@ from unexplained.lazy import face as _face
 
 if TYPE_CHECKING:
     from unexplained.study.arms.ablations import ablation as ablation
+    from unexplained.study.arms.circuits import circuits as circuits
     from unexplained.study.arms.claims import claims as claims
     from unexplained.study.arms.models import model as model
 
-_HOMES = {"ablations": ("ablation",), "claims": ("claims",), "models": ("model",)}
+_HOMES = {
+    "ablations": ("ablation",),
+    "circuits": ("circuits",),
+    "claims": ("claims",),
+    "models": ("model",),
+}
 
 __all__ = sorted(name for names in _HOMES.values() for name in names)
 __getattr__, __dir__ = _face(__name__, _HOMES)
