@@ -31,7 +31,6 @@ from test_assay import make_text
 from tiny import CONFIGS, VOCABULARY, tiny_model, tiny_tokenizer
 from unexplained.ablations import ABLATIONS, record_for
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.circuit import circuit as measure_circuit
 from unexplained.assays.rewrite import rewrite as measure_rewrite
 from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.circuits.edges import attribute_edges
@@ -162,7 +161,7 @@ def scored(device: str) -> Numbers:
 
 def circuit_of(device: str) -> Numbers:
     subject = family("llama", device)
-    record = measure_circuit(
+    record = ux.circuit(
         subject, text_of(*PAIRS), methods=("eap",), draws=2, gated=False, settings=SETTINGS
     )
     return numbers_of(record)

@@ -188,7 +188,7 @@ SAMPLES: dict[str, Callable[[], Record]] = {
     "gap": sample_gap,
     "sweep": lambda: as_record(sample_sweep()),
     "sweep of pairs": lambda: as_record(sample_sweep_of_pairs()),
-    "circuit": lambda: as_record(sample_small_circuit()),
+    "circuit": sample_small_circuit,
     "assay": lambda: as_record(sample_record()),
     "family": lambda: as_record(sample_family()),
     "rewrite": lambda: as_record(sample_rewrite()),

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from unexplained.assays.circuit import FLOOR, SIZES, Order, _knee, _Reading, _verdict
 from unexplained.bars import areas, counts_of
+from unexplained.bars.areas import SIZES
+from unexplained.bars.cards import Card
+from unexplained.bars.kept import CORRUPTED, FLOOR, kept_by_size, knee
 from unexplained.circuits.graph import Graph
+from unexplained.circuits.orders import given_orders, without_thought
 from unexplained.errors import MeasurementError
+from unexplained.instruments.circuit import _verdict
 from unexplained.ledger import SCHEMA, TOKEN_SCHEMA, Ledger
-from unexplained.record import Curve, Number
+from unexplained.record import Number
+from unexplained.record.bars import KeptCurve
 from unexplained.stats import Settings
 
 ORBITS, EDGES = 60, 4
@@ -32,12 +36,15 @@ def ledger_of(**margins: float) -> Ledger:
     return Ledger(pa.Table.from_pylist(rows, schema=SCHEMA), TOKEN_SCHEMA.empty_table())
 
 
-def curve_of(one: float, two: float, four: float = 4.0) -> Curve:
-    order = Order("given", "", "attribution", (np.arange(EDGES),))
-    names = {order.condition_name(0, count): f"c{count}" for count in (1, 2, 4)}
-    ledger = ledger_of(intact=4.0, c1=one, c2=two, c4=four)
-    reading = _Reading(ledger, ledger_of(intact=-4.0), names, Settings(resamples=200))
-    return reading.curve(order, [1, 2, 4], EDGES)
+def read_of(ledger: Ledger, *counts: int) -> KeptCurve:
+    """The curve of circuits that are called `c1`, `c2`, … by their edges."""
+    circuits = {count: [f"c{count}"] for count in counts}
+    return kept_by_size(ledger, circuits, EDGES, keeps=0.8, settings=Settings(resamples=200))
+
+
+def curve_of(one: float, two: float, four: float = 4.0) -> KeptCurve:
+    margins = {"intact": 4.0, CORRUPTED: -4.0, "c1": one, "c2": two, "c4": four}
+    return read_of(ledger_of(**margins), 1, 2, 4)
 
 
 def test_shares_areas_and_knees_by_hand() -> None:
@@ -65,25 +72,25 @@ def test_the_whole_model_is_no_knee_and_rounding_is_no_finding() -> None:
 
 
 def test_the_mean_of_several_draws_is_that_of_their_margins() -> None:
-    order = Order("random", "", "baseline", (np.arange(EDGES), np.arange(EDGES)[::-1]))
-    names = {order.condition_name(draw, 2): f"d{draw}" for draw in (0, 1)}
-    reading = _Reading(
-        ledger_of(intact=4.0, d0=0.0, d1=2.0),
-        ledger_of(intact=-4.0),
-        names,
-        Settings(resamples=200),
+    ledger = ledger_of(**{"intact": 4.0, CORRUPTED: -4.0, "d0": 0.0, "d1": 2.0})
+    curve = kept_by_size(
+        ledger, {2: ["d0", "d1"]}, EDGES, keeps=0.8, settings=Settings(resamples=200)
     )
-    (point,) = reading.curve(order, [2], EDGES).points
+    (point,) = curve.points
     assert point.margin.value == 1.0 and point.kept.value == pytest.approx(5 / 8)
 
 
-def test_every_arm_of_a_circuit_carries_a_tag_of_its_method() -> None:
-    order = Order("random", "", "baseline", (np.arange(EDGES),))
-    names = {order.condition_name(0, 2): "c2"}
-    ledgers = ledger_of(intact=4.0, c2=0.0), ledger_of(intact=-4.0)
-    reading = _Reading(*ledgers, names, Settings(resamples=200))
-    assert reading.curve(order, [2], EDGES).tag == "black-box"
-    assert curve_of(-2.0, 3.2).tag == "internals"
+def test_every_order_of_edges_carries_a_tag_of_its_method() -> None:
+    graph = Graph(2, 2, 8, parallel=False)
+    scores = np.arange(graph.edges, dtype=float)
+    orders = [
+        *given_orders({"mine": scores}, graph, "absolute"),
+        *without_thought(scores, graph, 2, 0),
+    ]
+    tags = {order.name: (order.method, order.role) for order in orders}
+    assert tags == {"mine": ("internals", ""), "magnitude": ("internals", "baseline"),
+                    "random": ("black-box", "baseline")}  # fmt: skip
+    assert orders[2].names(3) == ["random, 3 edges, draw 1", "random, 3 edges, draw 2"]
 
 
 # What `evaluate_area_under_curve` of MIB-circuit-track (b759df3, with the graph of EAP-IG 795f560)
@@ -134,32 +141,29 @@ def test_areas_of_no_edges_or_of_no_numbers_are_refused() -> None:
 
 
 def test_a_knee_is_where_all_larger_circuits_keep_enough_too() -> None:
-    assert _knee([(1, 0.9), (2, 0.7), (4, 0.85), (8, 0.9), (16, 1.0)], 16) == 4
-    assert _knee([(1, 0.9), (2, 0.9), (4, 0.79), (16, 1.0)], 16) is None
-    assert _knee([(1, 0.9), (2, 0.8), (16, 1.0)], 16) == 1
-    assert _knee([(1, 0.9), (2, None), (4, 0.9), (16, 1.0)], 16) == 4
-    assert _knee([(1, 0.9), (2, 0.9), (4, None), (16, 1.0)], 16) is None
+    assert knee([(1, 0.9), (2, 0.7), (4, 0.85), (8, 0.9), (16, 1.0)], 16, 0.8) == 4
+    assert knee([(1, 0.9), (2, 0.9), (4, 0.79), (16, 1.0)], 16, 0.8) is None
+    assert knee([(1, 0.9), (2, 0.8), (16, 1.0)], 16, 0.8) == 1
+    assert knee([(1, 0.9), (2, None), (4, 0.9), (16, 1.0)], 16, 0.8) == 4
+    assert knee([(1, 0.9), (2, 0.9), (4, None), (16, 1.0)], 16, 0.8) is None
 
 
 def test_the_knee_is_the_intervals_and_not_the_values() -> None:
     # Half of the orbits keep 100% of one edge's margin and half 62.5%: 81%, not for certain above 80%.
     rows = [4.0, 1.0] * (ORBITS // 2)
-    whole = ledger_of(intact=4.0, c1=0.0, c2=3.9)
+    whole = ledger_of(**{"intact": 4.0, CORRUPTED: -4.0, "c1": 0.0, "c2": 3.9})
     table = whole.table.to_pylist()
     for row in table:
         if row["condition"] == "c1":
             row["margin"] = 2 * rows[int(row["document"][1:])]
     ledger = Ledger(pa.Table.from_pylist(table, schema=SCHEMA), TOKEN_SCHEMA.empty_table())
-    order = Order("given", "", "attribution", (np.arange(EDGES),))
-    names = {order.condition_name(0, count): f"c{count}" for count in (1, 2)}
-    reading = _Reading(ledger, ledger_of(intact=-4.0), names, Settings(resamples=200))
-    curve = reading.curve(order, [1, 2], EDGES)
+    curve = read_of(ledger, 1, 2)
     assert curve.points[0].kept.low < 0.8 < curve.points[0].kept.value
     assert (curve.knee, curve.knee_by_value) == (2, 1)
 
 
-def verdict_of(*curves: Curve) -> str:
-    return _verdict(curves, SimpleNamespace(name="ioi"), SimpleNamespace(edges=EDGES))
+def verdict_of(curve: KeptCurve) -> str:
+    return _verdict([(Card(name="given", role=""), curve)], "ioi")
 
 
 def test_the_verdict_names_the_intervals_knee_and_no_refused_number() -> None:

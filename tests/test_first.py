@@ -20,7 +20,6 @@ import unexplained as ux
 from test_assay import make_text
 from tiny import tiny_model, tiny_tokenizer
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.circuit import circuit as measure_circuit
 from unexplained.assays.family import family as measure_family
 from unexplained.assays.rewrite import rewrite as measure_rewrite
 from unexplained.assays.sizes import sizes as measure_sizes
@@ -183,7 +182,7 @@ FOUR = {"weak": lambda: model(1), "chosen_by": lambda: (model(2), model(3))}
 BASE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "assay": (measure_assay, {"subject": model, "sites": "L1.H0-1", "texts": running}),
     "sweep": (measure_sweep, {"subject": model, "sites": "L*.H*", "text": running}),
-    "circuit": (measure_circuit, {"subject": model, "text": pairs}),
+    "circuit": (ux.circuit, {"subject": model, "text": pairs}),
     "head_scores": (ux.head_scores, {"subject": model, "text": running}),
     "with_gains": (
         ux.with_gains,

@@ -10,7 +10,6 @@ import pytest
 
 import unexplained as ux
 from test_assay import subject_of
-from unexplained.assays.circuit import circuit as measure_circuit
 from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.errors import MeasurementError, TextError
 from unexplained.evaluate.activations import observe
@@ -34,7 +33,7 @@ def test_a_behaviour_that_the_model_does_not_have_is_refused_with_its_accuracy()
     subject, _ = subject_of("empty")
     text = pairs_text("one back", one_back)
     assert not gate(subject, text, settings=SETTINGS).passed
-    for run in (measure_sweep, lambda s, _, t, **o: measure_circuit(s, t, **o)):
+    for run in (measure_sweep, lambda s, _, t, **o: ux.circuit(s, t, **o)):
         with pytest.raises(MeasurementError, match=r"prefers the right answer in \d+%"):
             run(subject, "L*.H*", text, settings=SETTINGS)
     record = measure_sweep(
@@ -83,7 +82,7 @@ def test_an_accuracy_of_few_pairs_is_refused() -> None:
     assert found.accuracy.value is None and "it takes 6" in found.accuracy.refused
     assert not found.passed and found.fails.startswith("too few pairs")
     with pytest.raises(TextError, match="it takes 6"):
-        measure_circuit(subject, text, settings=SETTINGS)
+        ux.circuit(subject, text, settings=SETTINGS)
     enough = gate(subject, pairs_text("one back", one_back, orbits=6), settings=SETTINGS)
     assert enough.passed and enough.accuracy.value == 1
 
@@ -112,7 +111,7 @@ def test_a_sweep_over_pairs_that_are_all_measured_refuses_by_name_what_is_fitted
         ):
             measure_sweep(subject, "L1.H*", alone, ablation=name, settings=SETTINGS)
     with pytest.raises(TextError, match="Attribution to edges on one back"):
-        measure_circuit(subject, alone, settings=SETTINGS)
+        ux.circuit(subject, alone, settings=SETTINGS)
     with pytest.raises(TextError, match="fit part, and there is nothing in it"):
         observe(subject, alone, subject.sites("L1.H0.z"))
 

@@ -22,7 +22,6 @@ from test_ladder import pydocs_like
 from unexplained import hashing
 from unexplained.ablations import ABLATIONS, record_for
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.circuit import circuit as measure_circuit
 from unexplained.assays.family import family as measure_family
 from unexplained.assays.rewrite import rewrite as measure_rewrite
 from unexplained.assays.sweep import sweep as measure_sweep
@@ -154,7 +153,7 @@ def test_a_patching_sweeps_and_a_circuits_code_is_inside(
     text = pairs_text("slots", prompts.other_slot, orbits=10, fit_orbits=8)
     measure_sweep(subject, "L*.H*", text, ablation="patch", measure="logit difference",
              settings=SETTINGS)  # fmt: skip
-    measure_circuit(subject, text, methods=("eap",), sizes=(0.1, 1.0), draws=1, settings=SETTINGS)
+    ux.circuit(subject, text, methods=("eap",), sizes=(0.1, 1.0), draws=1, settings=SETTINGS)
     assert {"ablations/patch.py", "circuits/running.py", "circuits/edges.py", "circuits/paths.py",
             "circuits/magnitude.py", "subject/gradients.py"} <= require_inside(traced)  # fmt: skip
     assert kinds_of(traced) == {

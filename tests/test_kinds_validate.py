@@ -16,7 +16,6 @@ import unexplained as ux
 from kinds_of_text import lines, refusal
 from tiny import tiny_model, tiny_subject
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.circuit import circuit as measure_circuit
 from unexplained.assays.rewrite import rewrite as measure_rewrite
 from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.assays.tasks import tasks as measure_tasks
@@ -386,7 +385,7 @@ ASKED: dict[str, tuple[Callable[[Subject, ux.Text], object], str]] = {
         lambda s, t: evaluate(s, t, [], measure="margins"), "margin"),  # type: ignore[arg-type]
     "evaluate: an empty text": (lambda s, t: evaluate(s, t.first(0), []), "empty|no document|document"),
     "tasks: none": (lambda s, t: measure_tasks(s, [], "L0.H0"), "task"),
-    "circuit: running text": (lambda s, t: measure_circuit(s, t), "pairs"),
+    "circuit: running text": (lambda s, t: ux.circuit(s, t), "pairs"),
 }  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import unexplained as ux
+from cells import cell, column
 from test_assay import subject_of
 from test_planted_pairs import (
     SETTINGS,
@@ -19,7 +21,6 @@ from test_planted_pairs import (
     swept,
     zeroed,
 )
-from unexplained.assays.circuit import circuit as measure_circuit
 from unexplained.circuits import attribute_edges, edge_sizes
 from unexplained.errors import SubjectError, TextError
 from unexplained.evaluate import evaluate
@@ -188,18 +189,15 @@ def test_the_curve_of_recovery_by_size_has_its_knee_at_the_circuit(
     # Orbits that all agree still leave room for one in as many that does not: six are too few.
     text = pairs_text("slots", prompts.other_slot, orbits=20, fit_orbits=4)
     sizes = [count / graph_of(subject).edges for count in (1, 2, 3, 4, 5, 20)]
-    record = measure_circuit(subject, text, sizes=sizes, draws=1, settings=SETTINGS)
-    curves = {curve.name: curve for curve in record.curves}
+    record = ux.circuit(subject, text, sizes=sizes, draws=1, settings=SETTINGS)
     for method in ("eap", "eap-ig-inputs"):
-        kept = [point.kept.value for point in curves[method].points]
-        assert max(value or 0 for value in kept[:4]) < 0.51
-        assert kept[4:] == pytest.approx([1, 1], abs=1e-3)
-        assert curves[method].knee == 5
-        assert (curves[method].points[4].kept.low or 0) == pytest.approx(
-            0.025 ** (1 / 20), abs=0.01
-        )
+        kept = column(record, "sizes/kept", method)
+        assert max(number.value or 0 for number in kept[:4]) < 0.51
+        assert [number.value for number in kept[4:]] == pytest.approx([1, 1], abs=1e-3)
+        assert cell(record, f"sizes/orders/{method}/knee") == 5
+        assert (kept[4].low or 0) == pytest.approx(0.025 ** (1 / 20), abs=0.01)
     for baseline in ("magnitude", "random"):
-        assert curves[baseline].knee is None
+        assert cell(record, f"sizes/orders/{baseline}/knee") == "none"
 
 
 # The prompts.

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from drawing import text_table
-from sample_circuit import sample_small_circuit
+from sample_circuit import curves, sample_circuit
 from sample_family import sample_family
 from sample_gap import sample_gap
 from sample_record import sample_record
@@ -46,6 +46,10 @@ def gap_over_runs() -> Any:
     return sample_gap(runs)
 
 
+def circuit_of_refused() -> Any:
+    return sample_circuit(all_refused(curves()), twin=True)
+
+
 def whole(table: str) -> None:
     """Assert that no sentence of a printed record is broken."""
     # One line: sentences wrap anywhere. Tables' cells hold `refused [1]` and nothing else.
@@ -63,7 +67,7 @@ def whole(table: str) -> None:
         sample_rewrite,
         sample_sizes,
         sample_tasks,
-        sample_small_circuit,
+        circuit_of_refused,
         sample_sweep,
         sample_sweep_of_pairs,
         sample_family,

@@ -3,10 +3,12 @@
 import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from unexplained import intervals
-from unexplained.assays.circuit import _Reading
+from unexplained.bars.kept import CORRUPTED, kept_by_size
+from unexplained.ledger import SCHEMA, TOKEN_SCHEMA, Ledger
 from unexplained.stats import Settings, fraction
 
 PLAIN = Settings()
@@ -100,13 +102,16 @@ def test_what_is_asked_for_settles_it_in_most_fresh_texts() -> None:
 
 
 def test_a_circuit_that_no_path_goes_through_keeps_exactly_nothing() -> None:
-    margins = _Reading.__new__(_Reading)
     clean, corrupted, tokens = np.linspace(5, 12, 16), np.linspace(-1, 1, 16), np.full(16, 2)
-    for name, value in (
-        ("clean", clean), ("corrupted", corrupted), ("tokens", tokens), ("settings", PLAIN)
-    ):  # fmt: skip
-        margins.__dict__[name] = value
-    none = margins.kept(corrupted.copy())
+    nearly = corrupted + np.where(np.arange(16) == 3, 1e-3, 0.0)
+    margins = {"intact": clean, CORRUPTED: corrupted, "none": corrupted, "nearly": nearly}
+    rows = [
+        {"condition": name, "document": f"o{i:02}", "family": "all", "label": "all",
+         "tokens": int(tokens[i]), "margin": float(margin[i])}
+        for name, margin in margins.items() for i in range(16)
+    ]  # fmt: skip
+    ledger = Ledger(pa.Table.from_pylist(rows, schema=SCHEMA), TOKEN_SCHEMA.empty_table())
+    read = kept_by_size(ledger, {1: ["none"], 2: ["nearly"]}, 9, keeps=0.8, settings=PLAIN)
+    none, nearly = (point.kept for point in read.points)
     assert (none.value, none.low, none.high) == (0.0, 0.0, 0.0)
-    nearly = margins.kept(corrupted + np.where(np.arange(16) == 3, 1e-3, 0.0))
     assert nearly.low < 0 < nearly.high

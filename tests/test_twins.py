@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 import unexplained as ux
+from cells import cell, column, table
 from drawing import render, text_table
 from test_assay import make_text, subject_of
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.circuit import circuit as measure_circuit
 from unexplained.assays.sweep import sweep as measure_sweep
-from unexplained.record import CircuitRecord, Header, Number, SweepRecord
+from unexplained.bars.cards import Card
+from unexplained.instruments import circuit
+from unexplained.record import Header, Number, Record, SweepRecord
+from unexplained.record.bars import KeptAt, KeptCurve
 from unexplained.study.twins import TWIN_DOCUMENTS, few
 from unexplained.subject import Subject
 from unexplained.testbeds import prompts
@@ -35,10 +38,12 @@ def planted_pairs() -> tuple[Subject, Text]:
 
 
 @pytest.fixture(scope="module")
-def circuits() -> tuple[Subject, Text, CircuitRecord]:
+def circuits() -> tuple[Subject, Text, Record]:
     subject, text = planted_pairs()
-    return subject, text, measure_circuit(subject, text, methods=("eap",), sizes=(0.1, 1.0), draws=2,
-                                     settings=SETTINGS)  # fmt: skip
+    record = ux.circuit(
+        subject, text, methods=("eap",), sizes=(0.1, 1.0), draws=2, settings=SETTINGS
+    )
+    return subject, text, record
 
 
 @pytest.mark.parametrize("ablation", ["zero", "mean"])
@@ -80,20 +85,24 @@ def test_a_cheaper_sweep_has_a_twin_too(method: str) -> None:
 
 
 def test_a_circuit_has_its_twin_with_its_own_margins_and_no_orders_without_thought(
-    circuits: tuple[Subject, Text, CircuitRecord],
+    circuits: tuple[Subject, Text, Record],
 ) -> None:
     subject, text, record = circuits
-    twin = record.twin
-    assert twin is not None
-    assert [curve.name for curve in twin.curves] == ["eap"]
-    assert [curve.name for curve in record.curves] == ["eap", "magnitude", "random"]
+    orders = {
+        key: [c.key for c in table(record, key).columns]
+        for key in ("sizes/kept", "twin/sizes/kept")
+    }
+    assert list(orders.values()) == [["eap", "magnitude", "random"], ["eap"]]
     small = few(text)
-    assert (twin.pairs, twin.orbits) == (len(small.eval), len(small.units))
-    alone = measure_circuit(subject.twin(0), small, methods=("eap",), sizes=(0.1, 1.0), draws=2,
+    on = [cell(record, f"twin/facts/{key}/is") for key in ("pairs", "orbits")]
+    assert on == [len(small.eval), len(small.units)]
+    alone = ux.circuit(subject.twin(0), small, methods=("eap",), sizes=(0.1, 1.0), draws=2,
                        settings=SETTINGS, gated=False, twin=False)  # fmt: skip
-    assert alone.gap.value == pytest.approx(twin.gap.value, abs=1e-5)
-    assert [p.kept for p in alone.curves[0].points] == [p.kept for p in twin.curves[0].points]
-    assert abs(twin.gap.value or 0) < 0.1 * abs(record.gap.value or 0)
+    own, gap = alone["facts/gap/is"].value, record["twin/facts/gap/is"].value
+    assert own == pytest.approx(gap, abs=1e-5)
+    assert column(alone, "sizes/kept", "eap") == column(record, "twin/sizes/kept", "eap")
+    assert abs(gap or 0) < 0.1 * abs(record["facts/gap/is"].value or 0)
+    assert record.seconds >= cell(record, "twin/facts/seconds/is") > 0
 
 
 def test_orbits_of_pairs_stay_whole() -> None:
@@ -122,28 +131,31 @@ def test_a_sweep_prints_its_twin_its_cost_and_its_kind_of_method() -> None:
 
 
 def test_a_circuit_prints_its_twin_and_its_kinds_of_methods(
-    circuits: tuple[Subject, Text, CircuitRecord],
+    circuits: tuple[Subject, Text, Record],
 ) -> None:
     record = circuits[2]
     for words in (shown(record), render(record)):
         assert "The same with random weights" in words
         assert "black-box" in words and "internals" in words
-    refused = record.model_copy(update={"twin": _refused(record)})
-    for words in (shown(refused), render(refused)):
-        assert "Nothing is there to be kept: every share was refused" in words
-        assert "the denominator is nothing" in words
 
 
-def _refused(record: CircuitRecord) -> CircuitRecord:
+def test_a_twin_of_which_every_share_is_refused_says_so() -> None:
     nothing = Number(value=None, refused="the denominator is nothing", unit="share")
-    assert record.twin is not None
-    curves = tuple(
-        curve.model_copy(
-            update={"points": tuple(p.model_copy(update={"kept": nothing}) for p in curve.points)}
+    some = Number(value=0.1, unit="share")
+
+    def said(*kept: Number) -> str:
+        points = tuple(
+            KeptAt(edges=i, share=0.1, margin=some, kept=one) for i, one in enumerate(kept)
         )
-        for curve in record.twin.curves
+        curve = KeptCurve(
+            edges=9, points=points, area=None, distance=None, knee=None, knee_by_value=None
+        )
+        return circuit._verdict_of_twin([(Card(name="eap", role=""), curve)], "ioi")
+
+    assert said(nothing, nothing) == "Nothing is there to be kept: every share was refused."
+    assert (
+        said(nothing, some) == "What circuits keep of ioi is refused: the denominator is nothing."
     )
-    return record.twin.model_copy(update={"curves": curves})
 
 
 def test_an_assay_states_what_its_twin_took_and_how_often_the_model_is_right() -> None:

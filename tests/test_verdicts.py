@@ -21,16 +21,18 @@ from sample_gap import spread as spread_of
 from sample_record import sample_record
 from sample_tasks import sample_tasks
 from test_gap import ledger_of
-from unexplained.assays import circuit, family, rewrite, sizes, sweep, tasks
+from unexplained.assays import family, rewrite, sizes, sweep, tasks
 from unexplained.assays.verdict import cruxes_of, percent, verdict_of
+from unexplained.bars.cards import Card
 from unexplained.bars.effects import holm
 from unexplained.bars.factors import _sentence
+from unexplained.bars.kept import knee as knee_of
 from unexplained.bars.measures import measure_of
 from unexplained.errors import MeasurementError
 from unexplained.estimators import Scatter, Slope
-from unexplained.instruments import gap
-from unexplained.record import AssayRecord, Curve, Effect, Number, Point
-from unexplained.record.bars import Concentration, OverRuns
+from unexplained.instruments import circuit, gap
+from unexplained.record import AssayRecord, Effect, Number
+from unexplained.record.bars import Concentration, KeptAt, KeptCurve, OverRuns
 from unexplained.record.compute import Left
 from unexplained.record.rewrite import SizePoint
 from unexplained.record.tasks import Task
@@ -155,12 +157,13 @@ def test_the_verdict_of_a_circuit_is_lawful_and_its_knee_holds_beyond(data: st.D
     sizes_ = (1, 10, 100, 1000)
     kept = [data.draw(numbers()) for _ in sizes_]
     points = tuple(
-        Point(edges=n, share=n / 1000, margin=k, kept=k) for n, k in zip(sizes_, kept, strict=True)
+        KeptAt(edges=n, share=n / 1000, margin=k, kept=k) for n, k in zip(sizes_, kept, strict=True)
     )
-    knee = circuit._knee([(p.edges, p.kept.low) for p in points], 1000)
-    curve = Curve(name="eap", says="", kind="attribution", points=points, area=None, distance=None,
-                  knee=knee, knee_by_value=None)  # fmt: skip
-    said = circuit._verdict([curve], SimpleNamespace(name="ioi"), SimpleNamespace(edges=1000))
+    knee = knee_of([(p.edges, p.kept.low) for p in points], 1000, 0.8)
+    curve = KeptCurve(
+        edges=1000, points=points, area=None, distance=None, knee=knee, knee_by_value=None
+    )
+    said = circuit._verdict([(Card(name="eap", role=""), curve)], "ioi")
     lawful(said)
     if knee is not None:
         assert all(p.kept.low >= 0.8 for p in points[:-1] if p.edges >= knee)
