@@ -72,7 +72,7 @@ def numbers_of(record: BaseModel) -> Numbers:
     """Every float of a record but times."""
 
     def walk(value: Any, path: str) -> Iterator[tuple[str, np.ndarray]]:
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value.get("key") != "seconds":
             for key, inner in value.items():
                 if key not in ("seconds", "provenance", "machine", "created", "versions"):
                     yield from walk(inner, f"{path}.{key}")
