@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sample_rows import HOSTILE_DOMAIN, HOSTILE_NAME, refused, share
-from unexplained.bars.by_size import Curves, kept_section
+from unexplained.bars.by_size import Curves, answer, kept_section
 from unexplained.bars.cards import Card
 from unexplained.bars.scores import EdgeScore, greatest
 from unexplained.record import Number, Record
@@ -89,6 +89,7 @@ def sample_circuit(
         Row(key="gap", name="Clean less corrupted: what shares are divided by", cells=(logits(5.0, 0.6),)),
     )  # fmt: skip
     blocks: list[Block] = [
+        answer(lines or curves(), keeps=0.8),
         facts("facts", *rows),
         kept_section(lines or curves(), 32, keeps=0.8),
         greatest(top, EDGES, "eap-ig-inputs", by="absolute"),

@@ -168,9 +168,9 @@ def verdict_of(curve: KeptCurve) -> str:
 
 def test_the_verdict_names_the_intervals_knee_and_no_refused_number() -> None:
     curve = curve_of(3.2, 3.3)
-    assert "1 by given (90% [" in verdict_of(curve)
+    assert "by given it has 1 edge (90% [" in verdict_of(curve)
     values = curve.model_copy(update={"knee": None, "knee_by_value": 1})
-    assert "none short of the whole model by given" in verdict_of(values)
+    assert "by given none short of the whole model does" in verdict_of(values)
     no = Number(value=None, unit="share", refused="within noise of zero")
     points = tuple(p.model_copy(update={"kept": no}) for p in curve.points)
     said = verdict_of(curve.model_copy(update={"points": points}))

@@ -102,7 +102,7 @@ def test_a_refused_circuit_cuts_the_line_and_is_named_beside_the_curve(
     text = words_of(render(record))
     assert "Not drawn, because refused: magnitude (1%)." in text
     assert f"{WITHIN}; it takes at least about 400 pairs." in text
-    assert "at least about 400 pairs" in " ".join(text_table(record).split())
+    assert "at least about 400 pairs" in " ".join(text_table(record, full=True).split())
 
 
 def test_a_circuit_far_below_the_corrupted_prompt_has_an_arrow_and_its_number(
@@ -143,7 +143,7 @@ def test_what_there_is_none_of_is_not_written_as_a_number(record: Record) -> Non
     assert [cells[k] for k in ("area", "distance", "knee", "knee-by-value")] == [
         None, None, "none", "none",
     ]  # fmt: skip
-    assert re.search(r"eap \(what eap does\) +– +– +none +none", text_table(alone))
+    assert re.search(r"eap \(what eap does\) +– +– +none +none", text_table(alone, full=True))
 
 
 def test_edges_near_zero_are_said_to_be_so(record: Record) -> None:
@@ -174,7 +174,7 @@ def test_a_circuit_of_which_every_number_is_refused_is_drawn_too() -> None:
     silent = sample_circuit([curve("eap", (None,) * 6)])
     assert placed(silent) is None
     assert "every number was refused" in words_of(render(silent))
-    assert text_table(silent).count("refused [1]") == 6
+    assert text_table(silent, full=True).count("refused [1]") == 6
 
 
 def test_a_name_of_an_order_may_be_a_path() -> None:

@@ -82,7 +82,7 @@ BARE = re.compile(
     r"(?<![\d.,])\d[\d,]*(?:\.\d+)?%(?! \[\])|(?<![\d.,])\d+(?:\.\d+)? (?:nats|bits per|logits)"
 )
 """A measured share or mean that no interval follows, where intervals are written []."""
-STATED = re.compile(r"keep 80%|rate of 5%")
+STATED = re.compile(r"keeps? 80%|rate of 5%")
 """Bars that were set beforehand."""
 
 

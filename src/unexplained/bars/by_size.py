@@ -10,6 +10,8 @@ from unexplained.record import Number
 from unexplained.record import format as fmt
 from unexplained.record.bars import KeptAt, KeptCurve
 from unexplained.record.blocks import (
+    Answer,
+    AnswerRow,
     Block,
     Cell,
     Chart,
@@ -28,6 +30,39 @@ Curves = Sequence[tuple[Card, KeptCurve]]
 LOWEST, HIGHEST = -0.5, 1.5
 """Shares of the behaviour beyond which the chart does not go: circuits can fall far below."""
 NONE = "none"
+
+
+def answer(curves: Curves, *, keeps: float) -> Answer:
+    """What every order keeps at a few sizes about the first knee, and from which size on enough."""
+    points = curves[0][1].points
+    counts = [point.edges for point in points]
+    knees = [curve.knee for _, curve in curves if curve.knee is not None]
+    middle = counts.index(min(knees)) if knees else len(counts) // 2
+    shown = sorted({max(0, middle - 2), middle})
+
+    def from_on(curve: KeptCurve) -> str:
+        if curve.knee is None:
+            return f"{keeps:.0%} at no size"
+        return f"{keeps:.0%} from {curve.knee:,} edges on"
+
+    return Answer(
+        corner="Order of edges",
+        columns=tuple(
+            Column(key=str(counts[i]), heading=f"{counts[i]:,} edges", note=fmt.part(points[i].share),
+                   style="share")
+            for i in shown
+        ),
+        rows=tuple(
+            AnswerRow(name=card.name, note=from_on(curve), role=card.role,
+                      cells=tuple(f"sizes/kept/{counts[i]}/{card.name.replace('/', ':')}" for i in shown))
+            for card, curve in curves[:12]
+        ),
+        divided_by=(
+            AnswerRow(name="Clean less corrupted prompts",
+                      cells=("facts/gap/is", *[None] * (len(shown) - 1))),
+        ),
+        picture="sizes/curve",
+    )  # fmt: skip
 
 
 def kept_section(curves: Curves, orbits: int, *, keeps: float, folded: bool = False) -> Section:

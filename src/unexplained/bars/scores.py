@@ -9,9 +9,6 @@ from unexplained.bars.kept import UNIT
 from unexplained.record import Number
 from unexplained.record.blocks import Column, Forest, Prose, Row, Section, Table, Track
 
-FIRST = 10
-"""Edges that the terminal names unasked."""
-
 
 class EdgeScore(NamedTuple):
     """An edge with its attribution: an estimate of what corrupting it alone would change."""
@@ -65,7 +62,6 @@ def greatest(
             for edge in top
         ),
         folded=True,
-        lead=FIRST,
     )
     forest = Forest(
         key="forest",
@@ -95,8 +91,7 @@ def greatest(
     )
     names = Prose(
         words=f"Lines are two standard errors over orbits either way. {near} within two standard "
-        "errors of zero: grey. In an edge's name a5.h3 is head 3 of layer 5, m5 that layer's MLP, "
-        "and q, k and v what a head's queries, keys and values read."
+        "errors of zero: grey. q, k and v: what a head's queries, keys and values read."
     )
     return Section(
         key="edges",

@@ -8,6 +8,7 @@ kind of graph. Names and order are those of MIB (Mueller et al. 2025, arXiv:2504
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -98,6 +99,10 @@ class Graph:
         source, destination = self.ends[edge]
         return f"{self.sources[source]}->{self.destinations[destination]}"
 
+    def address(self, edge: int) -> str:
+        """The edge in the addresses of sites, such as `L3.H1 → L5.mlp` or `input → L0.H0.q`."""
+        return " → ".join(map(_address, self.name(edge).split("->")))
+
     @cached_property
     def numbers(self) -> dict[str, int]:
         """Edge by name."""
@@ -142,3 +147,16 @@ class Graph:
             return Site(int(source[1:]), "mlp")
         layer, head = source[1:].split(".h")
         return Site(int(layer), "H", int(head))
+
+
+def _address(node: str) -> str:
+    """A node as sites are written; MIB's names of the input and the logits stay.
+
+    >>> [_address(node) for node in ("a3.h1", "a0.h0<q>", "m5", "input", "logits")]
+    ['L3.H1', 'L0.H0.q', 'L5.mlp', 'input', 'logits']
+    """
+    head = re.fullmatch(r"a(\d+)\.h(\d+)(?:<([qkv])>)?", node)
+    if head:
+        layer, number, read = head.groups()
+        return f"L{layer}.H{number}" + (f".{read}" if read else "")
+    return re.sub(r"^m(\d+)$", r"L\1.mlp", node)

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from unexplained.errors import require_once
 from unexplained.record import Number
-from unexplained.record.blocks import Block, Cell, Prose, Row, Section, Table, facts
+from unexplained.record.blocks import (
+    Block,
+    Cell,
+    Prose,
+    Row,
+    Section,
+    Table,
+    facts,
+)
 from unexplained.shares import percent
 from unexplained.study import Headline, Option, Texts, instrument
 from unexplained.study.given import PythonOnly
@@ -106,6 +114,7 @@ def circuit(
             half precision; it does not have the behaviour. All but the last before anything is run.
     """
     from unexplained.bars.areas import SIZES
+    from unexplained.bars.by_size import answer
     from unexplained.circuits import Graph, save_mib
     from unexplained.circuits.orders import given_orders
     from unexplained.study.circuits import attributions, baselines, require_orders
@@ -132,6 +141,7 @@ def circuit(
         _verdict(found.curves, run.text.name),
         _sheet(run, beside),
     )
+    yield answer(found.curves, keeps=KEEPS)
     yield from _shown(found)
     if beside is not None:
         yield _twin(beside)
@@ -200,17 +210,20 @@ def _verdict(curves: Curves, text: str) -> str:
     if refusals:
         return f"What circuits keep of {text} is refused: {sorted(refusals)[0]}."
 
-    def said(name: str, curve: KeptCurve) -> str:
+    def said(names: Sequence[str], curve: KeptCurve) -> str:
+        by = f"by {' and '.join(names)}"
         if curve.knee is None:
-            return f"none short of the whole model by {name}"
+            return f"{by} none short of the whole model does"
         point = next(p for p in curve.points if p.edges == curve.knee)
-        return f"{curve.knee:,} by {name} ({percent(point.kept)})"
+        edges = "edge" if curve.knee == 1 else "edges"
+        return f"{by} it has {curve.knee:,} {edges} ({percent(point.kept)})"
 
+    none = [card.name for card, curve in curves if curve.knee is None]
+    found = [said([card.name], curve) for card, curve in curves if curve.knee is not None]
+    found += [said(none, next(c for _, c in curves if c.knee is None))] if none else []
     return (
-        f"Of the {curves[0][1].edges:,} edges, the smallest measured circuits that surely keep "
-        f"{KEEPS:.0%} of {text}, as do all larger ones: "
-        + "; ".join(said(card.name, curve) for card, curve in curves)
-        + "."
+        f"The smallest measured circuit that surely keeps {KEEPS:.0%} of {text}, as does every larger "
+        f"one, of {curves[0][1].edges:,} edges: " + "; ".join(found) + "."
     )
 
 
@@ -231,7 +244,7 @@ def _shown(found: _Found, *more: Row, twin: bool = False) -> Iterator[Block]:
 
     scores, graph = found.scores, found.scores.graph
     top = [
-        EdgeScore(graph.name(edge), float(scores.mean[edge]), float(scores.error[edge]))
+        EdgeScore(graph.address(edge), float(scores.mean[edge]), float(scores.error[edge]))
         for edge in scores.ranking(by=found.by)[:SHOWN]
     ]
     yield _facts(found, *more)

@@ -89,8 +89,6 @@ class Table(Frozen):
     rows: tuple[Row, ...]
     folded: bool = False
     """Shown when asked for: on a page by a click, in the terminal by `--full`."""
-    lead: int = 0
-    """Of a folded table: how many rows the terminal shows unasked, where a page has a picture."""
     shaded: bool = False
     """Cells are coloured by the share that they hold."""
     facts: bool = False

@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from unexplained.record import Number
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
     Answer,
+    AnswerRow,
     Block,
     Cell,
     Checks,
@@ -188,13 +190,20 @@ class Printer(Tables):
 
     def _answer(self, answer: Answer) -> None:
         """The answer's rows, and what its shares are shares of, without the sections they are from."""
-        rows = [
-            Row(key=str(i), name=row.name, note=row.note, role=row.role,
-                cells=tuple(None if cell is None else self.drawn.at("", cell) for cell in row.cells))
-            for i, row in enumerate((*answer.rows, *answer.divided_by))
-        ]  # fmt: skip
-        columns = answer.columns
-        self.table(Table(key="answer", corner=answer.corner, columns=columns, rows=tuple(rows)))
+        rows = tuple(
+            Row(key=str(i), name=row.name, note=row.note, role=row.role, cells=self._cells(row))
+            for i, row in enumerate(answer.rows)
+        )
+        self.table(Table(key="answer", corner=answer.corner, columns=answer.columns, rows=rows))
+        for row in answer.divided_by:
+            shown = [(column.heading, n) for column, n in zip(answer.columns, self._cells(row), strict=True)
+                     if n is not None]  # fmt: skip
+            said = [f"{self._written(n, 'plain')} {fmt.unit(n, 'plain')}".strip()
+                    + f" ({heading})" * (len(shown) > 1) for heading, n in shown]  # fmt: skip
+            self.say(f"{_name(row)}: {'; '.join(said)}", "dim")
+
+    def _cells(self, row: AnswerRow) -> tuple[Number | None, ...]:
+        return tuple(None if cell is None else self.drawn.at("", cell) for cell in row.cells)
 
     def _prose(self, block: Prose) -> str:
         return f"“{block.words}” {block.source}" if block.manner == "quote" else block.words
@@ -206,7 +215,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + more
 
 
-def _name(row: Row) -> str:
+def _name(row: Row | AnswerRow) -> str:
     return f"{row.name} ({row.note})" if row.note else row.name
 
 
