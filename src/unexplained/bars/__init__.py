@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from unexplained.bars.rungs import ties_at as ties_at
     from unexplained.bars.rungs import ties_with as ties_with
     from unexplained.bars.runs import over_pairs as over_pairs
+    from unexplained.bars.steps import Step as Step
+    from unexplained.bars.steps import held as held
+    from unexplained.bars.steps import steps as steps
     from unexplained.bars.thresholds import BARS as BARS
     from unexplained.bars.thresholds import distances as distances
     from unexplained.bars.thresholds import nines as nines
@@ -92,6 +95,11 @@ _HOMES = {
         "ties_with",
     ),
     "runs": ("over_pairs",),
+    "steps": (
+        "Step",
+        "held",
+        "steps",
+    ),
     "thresholds": (
         "BARS",
         "distances",

@@ -8,8 +8,16 @@ if TYPE_CHECKING:
     from unexplained.study.arms.ablations import ablation as ablation
     from unexplained.study.arms.claims import claims as claims
     from unexplained.study.arms.models import model as model
+    from unexplained.study.arms.programs import program as program
+    from unexplained.study.arms.tables import tables as tables
 
-_HOMES = {"ablations": ("ablation",), "claims": ("claims",), "models": ("model",)}
+_HOMES = {
+    "ablations": ("ablation",),
+    "claims": ("claims",),
+    "models": ("model",),
+    "programs": ("program",),
+    "tables": ("tables",),
+}
 
 __all__ = sorted(name for names in _HOMES.values() for name in names)
 __getattr__, __dir__ = _face(__name__, _HOMES)
