@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from unexplained.bars.gap import recovered_from as recovered_from
     from unexplained.bars.gap import rescaled as rescaled
     from unexplained.bars.gap import weak_share as weak_share
+    from unexplained.bars.orders import in_orders as in_orders
     from unexplained.bars.recovered import agreement as agreement
     from unexplained.bars.recovered import damage as damage
     from unexplained.bars.recovered import increase as increase
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
     from unexplained.bars.rungs import ties_at as ties_at
     from unexplained.bars.rungs import ties_with as ties_with
     from unexplained.bars.runs import over_pairs as over_pairs
-    from unexplained.bars.steps import Step as Step
-    from unexplained.bars.steps import held as held
-    from unexplained.bars.steps import steps as steps
     from unexplained.bars.thresholds import BARS as BARS
     from unexplained.bars.thresholds import distances as distances
     from unexplained.bars.thresholds import nines as nines
@@ -74,6 +72,7 @@ _HOMES = {
         "rescaled",
         "weak_share",
     ),
+    "orders": ("in_orders",),
     "recovered": (
         "agreement",
         "damage",
@@ -95,11 +94,6 @@ _HOMES = {
         "ties_with",
     ),
     "runs": ("over_pairs",),
-    "steps": (
-        "Step",
-        "held",
-        "steps",
-    ),
     "thresholds": (
         "BARS",
         "distances",

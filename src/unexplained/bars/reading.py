@@ -17,9 +17,9 @@ from pydantic import TypeAdapter
 from unexplained import bars
 from unexplained.bars.cards import Card, Must
 from unexplained.bars.crucial import Crucial
+from unexplained.bars.orders import Step
 from unexplained.bars.recovered import INTACT
 from unexplained.bars.rungs import Seeds
-from unexplained.bars.steps import Step
 from unexplained.errors import MeasurementError, near_matches
 from unexplained.files import read_json
 from unexplained.ledger import ALL, Ledger
@@ -115,14 +115,15 @@ class Reading:
             settings=self.settings,
         )  # fmt: skip
 
-    def steps(
+    def in_orders(
         self,
         measured: Mapping[tuple[int, int], tuple[str, str]],
         weaker: Sequence[str] = (),
         seeds: Seeds | None = None,
     ) -> tuple[Step, ...]:
-        """What it costs to replace more and more, in several orders (`bars.steps`)."""
-        return bars.steps(self.ledger, measured, weaker, seeds=seeds, settings=self.settings)
+        """What it costs to replace more and more, in several orders (`bars.in_orders`)."""
+        named = {at: (self._in(one), self._in(other)) for at, (one, other) in measured.items()}
+        return bars.in_orders(self.ledger, named, weaker, seeds=seeds, settings=self.settings)
 
     # Where a gap lives
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from unexplained.bars.steps import Step, held
+from unexplained.bars.orders import Step, held
 from unexplained.record import Number
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (

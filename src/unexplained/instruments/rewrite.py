@@ -17,7 +17,7 @@ from unexplained import study
 from unexplained.bars import replaced, scales
 from unexplained.bars.standing import standing
 from unexplained.errors import require_count, require_once
-from unexplained.record import Number
+from unexplained.record import Counted, Number
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
     Block,
@@ -35,8 +35,8 @@ from unexplained.study.given import PythonOnly
 
 if TYPE_CHECKING:
     from unexplained.bars.cards import Card
+    from unexplained.bars.orders import Step
     from unexplained.bars.reading import Reading
-    from unexplained.bars.steps import Step
     from unexplained.evaluate import Other
     from unexplained.explanations import Explanation, StandIn
     from unexplained.sites import Site
@@ -107,16 +107,17 @@ def rewrite(
         *written, what=f"rewriting on {run.text.name}",
     )  # fmt: skip
     rivals, seeds = to_compare(beside), seeds_of(read.ledger)
-    steps = read.steps({at: (one.name, two.name) for at, (one, two) in together.items()},
+    steps = read.in_orders({at: (one.name, two.name) for at, (one, two) in together.items()},
                        rivals, seeds)  # fmt: skip
-    whole, known = everything(len(where), "explained"), [one.name for one in tables]
-    losses = {name: read.loss(name) for name in rivals}
-    rungs = dict(sorted(losses.items(), key=lambda item: -(item[1].value or 0.0)))
+    whole, bases = everything(len(where), "explained"), [one.name for one in tables]
+    rungs = _weakest_first({name: read.loss(name) for name in rivals})
     yield Headline(
         f"{run.subject.name} rewritten", _verdict(read, whole, _place(steps), len(where))
     )
     yield _facts(run, len(where), chosen.bits)
-    yield replaced.losses(steps, _against(read, known, rungs))
+    against = _against({name: read.loss(name) for name in bases}, rungs, read.loss(),
+                       [one.card.counted for one in tables if one.card.counted])  # fmt: skip
+    yield replaced.losses(steps, against)
     if rungs:
         itself = {name: read.place(name, rivals, seeds).place for name in rungs}
         yield replaced.break_even(steps, rungs, itself, read.loss())
@@ -124,12 +125,12 @@ def rewrite(
         yield _programs([one.card for one in written])
     if on_ladder(run.subject):
         placed = [whole, *(one.name for one in written)]
-        scale = scale_of(read.ledger, run.subject, [whole, *known, *placed[1:]],
+        scale = scale_of(read.ledger, run.subject, [whole, *bases, *placed[1:]],
                          settings=run.settings)  # fmt: skip
         yield scales.compute(scale, dict.fromkeys(placed, "explanation"))
     if written:
         every = [one.name for arm in written for one in (arm, *arm.controls)]
-        yield standing([read.bars(name, known, rivals, seeds) for name in every])
+        yield standing([read.bars(name, bases, rivals, seeds) for name in every])
     yield _choices(chosen.choices)
     yield from (Prose(words=note, manner="aside") for note in run.text.notes)
 
@@ -196,6 +197,11 @@ def everything(components: int, kind: str) -> str:
     return f"all {components:,} components {kind}"
 
 
+def _weakest_first(losses: Mapping[str, Number]) -> dict[str, Number]:
+    """Weaker models by their losses."""
+    return dict(sorted(losses.items(), key=lambda item: -(item[1].value or 0.0)))
+
+
 def _place(steps: Sequence[Step]) -> str | None:
     """Where the model with everything replaced stands among weaker ones, if there are any."""
     whole = max(steps, key=lambda step: step.count)
@@ -249,19 +255,25 @@ def _facts(run: Run, components: int, bits: int) -> Table:
     )
 
 
-def _against(read: Reading, tables: Sequence[str], rungs: Mapping[str, Number]) -> Table:
+def _against(
+    tables: Mapping[str, Number],
+    rungs: Mapping[str, Number],
+    intact: Number,
+    known: Sequence[Counted] = (),
+) -> Table:
+    """Losses that those of every step are held against."""
     return Table(
         key="against",
         title="What these losses are held against",
-        caption=counted([one.counted for one in read.of("baseline") if one.counted]),
+        caption=counted(known),
         corner="Model or table",
         columns=(Column(key="loss", heading="Loss", note="nats per token"),),
         rows=(
-            *(Row(key=name, name=name, note="table", role="baseline", cells=(read.loss(name),))
-              for name in tables),
+            *(Row(key=name, name=name, note="table", role="baseline", cells=(loss,))
+              for name, loss in tables.items()),
             *(Row(key=f"weaker {name}", name=name, note="weaker model", role="weaker", cells=(loss,))
               for name, loss in rungs.items()),
-            Row(key="intact", name="intact", role="intact", cells=(read.loss(),)),
+            Row(key="intact", name="intact", role="intact", cells=(intact,)),
         ),
     )  # fmt: skip
 

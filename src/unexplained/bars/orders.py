@@ -36,7 +36,7 @@ class Step:
         return next(one.standing for one in self.place.comparisons if one.rung == rung)
 
 
-def steps(
+def in_orders(
     ledger: Ledger,
     measured: Mapping[tuple[int, int], tuple[str, str]],
     weaker: Sequence[str],
