@@ -31,7 +31,6 @@ from test_assay import make_text
 from tiny import CONFIGS, VOCABULARY, tiny_model, tiny_tokenizer
 from unexplained.ablations import ABLATIONS, record_for
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.rewrite import rewrite as measure_rewrite
 from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.circuits.edges import attribute_edges
 from unexplained.circuits.nodes import attribute_nodes
@@ -184,7 +183,7 @@ def weaker(device: str) -> Numbers:
 def rewritten(device: str) -> Numbers:
     subject = ux.load("attention-2", device=device)
     text = ladder_text(subject)
-    return numbers_of(measure_rewrite(subject, text, draws=1, settings=SETTINGS))
+    return numbers_of(ux.rewrite(subject, text, draws=1, settings=SETTINGS))
 
 
 EVERY_FAMILY: dict[str, Callable[[str, str], Numbers]] = {

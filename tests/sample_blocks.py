@@ -191,7 +191,7 @@ SAMPLES: dict[str, Callable[[], Record]] = {
     "circuit": sample_small_circuit,
     "assay": lambda: as_record(sample_record()),
     "family": lambda: as_record(sample_family()),
-    "rewrite": lambda: as_record(sample_rewrite()),
+    "rewrite": sample_rewrite,
     "sizes": lambda: as_record(sample_sizes()),
     "tasks": lambda: as_record(sample_tasks()),
 }

@@ -15,7 +15,6 @@ import unexplained as ux
 from test_assay import make_text, subject_of
 from tiny import VOCABULARY, tiny_model, tiny_tokenizer
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.rewrite import rewrite as measure_rewrite
 from unexplained.errors import ExplanationError
 from unexplained.evaluate import evaluate, observe
 from unexplained.explanations import LIBRARY, Explanation, explanation, fit, patterns
@@ -326,7 +325,7 @@ def test_there_is_no_road_around(road: str) -> None:
         if road == "assay":
             measure_assay(subject, "L1.H0", text, explanations=[one], settings=settings, twin=False)
         elif road == "rewrite":
-            measure_rewrite(subject, text, "L1.H0", explanations=[one], settings=settings, draws=1)
+            ux.rewrite(subject, text, sites="L1.H0", explanations=[one], settings=settings, draws=1)
         elif road == "gap":
             run = Run(subject, (text,), settings)
             run.measure(*claims(run, subject.sites("L1.H0"), [one]))

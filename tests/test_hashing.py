@@ -23,7 +23,6 @@ from unexplained import hashing
 from unexplained.ablations import ABLATIONS, record_for
 from unexplained.assays.assay import assay as measure_assay
 from unexplained.assays.family import family as measure_family
-from unexplained.assays.rewrite import rewrite as measure_rewrite
 from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.assays.tasks import Asked
 from unexplained.assays.tasks import tasks as measure_tasks
@@ -170,7 +169,7 @@ def test_a_rewritings_and_a_programs_code_is_inside(
         return view.blank
 
     subject, text = copies()
-    measure_rewrite(subject, text, programs=[silent], settings=SETTINGS, draws=1)
+    ux.rewrite(subject, text, programs=[silent], settings=SETTINGS, draws=1)
     assert "explanations/program.py" in require_inside(traced)
 
 

@@ -15,7 +15,6 @@ from kinds import PAIRS, TEXT, loss, measured, opened, plain, plain_loss, right_
 from test_assay import make_text
 from tiny import VOCABULARY, tiny_model
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.rewrite import rewrite as measure_rewrite
 from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.circuits import attribute_edges
 from unexplained.subject import Subject
@@ -55,7 +54,7 @@ INSTRUMENTS: dict[str, Callable[[Subject], Any]] = {
     "sweep by the mean": lambda s: measure_sweep(s, "L1.H*", text_of(*[9] * 12), pairs=0),
     "edges": lambda s: attribute_edges(s, PAIRS, method="eap"),
     "heads": lambda s: ux.head_scores(s, repeats(s)),
-    "rewrite": lambda s: measure_rewrite(s, repeats(s), "L1.H*", draws=1),
+    "rewrite": lambda s: ux.rewrite(s, repeats(s), sites="L1.H*", draws=1),
 }
 
 

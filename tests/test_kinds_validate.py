@@ -16,7 +16,6 @@ import unexplained as ux
 from kinds_of_text import lines, refusal
 from tiny import tiny_model, tiny_subject
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.rewrite import rewrite as measure_rewrite
 from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.assays.tasks import tasks as measure_tasks
 from unexplained.cli import in_options, options_of
@@ -373,10 +372,10 @@ ASKED: dict[str, tuple[Callable[[Subject, ux.Text], object], str]] = {
         lambda s, t: measure_sweep(s, "L0.H0", t, method="exakt"), "exact"),  # type: ignore[arg-type]
     "sweep: memory below nothing": (lambda s, t: measure_sweep(s, "L0.H0", t, memory=-1), "memory"),
     "sweep: six documents": (lambda s, t: measure_sweep(s, "L0.H0", t.first(6)), "documents"),
-    "rewrite: no draws": (lambda s, t: measure_rewrite(s, t, "L0.H0", draws=0), "draws"),
-    "rewrite: no explanations": (lambda s, t: measure_rewrite(s, t, " "), "empty"),
+    "rewrite: no draws": (lambda s, t: ux.rewrite(s, t, sites="L0.H0", draws=0), "draws"),
+    "rewrite: no explanations": (lambda s, t: ux.rewrite(s, t, sites=" "), "empty"),
     "rewrite: a program that gives a pattern": (
-        lambda s, t: measure_rewrite(s, t, "L0.H0", programs=[ux.LIBRARY.get("strict_induction")]), "logits"),
+        lambda s, t: ux.rewrite(s, t, sites="L0.H0", programs=[ux.LIBRARY.get("strict_induction")]), "logits"),
     "evaluate: a part that is not there": (
         lambda s, t: evaluate(s, t, [], part="evl"), "eval"),  # type: ignore[arg-type]
     "evaluate: tokens of a condition that is not measured": (

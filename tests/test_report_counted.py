@@ -12,9 +12,10 @@ from sample_rewrite import sample_rewrite
 from test_assay import make_text, own_cache, subject_of, texts_of  # noqa: F401  (own_cache is a fixture)
 from test_gap import ledger_of
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.rewrite import _verdict
 from unexplained.assays.verdict import cruxes_of
+from unexplained.bars.reading import Reading
 from unexplained.explanations.program import fit_program
+from unexplained.instruments.rewrite import _verdict
 from unexplained.record import AssayRecord, Counted
 from unexplained.record.blocks import Table, walk
 from unexplained.record.tables import counted
@@ -63,14 +64,10 @@ def test_an_assay_says_it_wherever_the_rows_stand() -> None:
 
 
 def test_a_rewriting_says_it_too() -> None:
-    record = sample_rewrite()
-    said = record.model_copy(update={"counted": TABLES})
+    record, said = sample_rewrite(), sample_rewrite(tables=TABLES, fit_tokens=4069)
     for draw in (text_table, render):
         assert LINE in in_a_line(draw(said)) and "N-gram tables:" not in draw(record)
-    assert record.programs[0].fit_tokens is None and "4,069" not in render(record)
-    fitted = record.programs[0].model_copy(update={"fit_tokens": 4069})
-    changed = record.model_copy(update={"programs": (fitted, *record.programs[1:])})
-    assert all("4,069" in draw(changed) for draw in (text_table, render))
+        assert "4,069" in draw(said) and "4,069" not in draw(record)
 
 
 def test_what_is_measured_on_fewer_documents_says_on_how_many() -> None:
@@ -138,14 +135,15 @@ def test_a_whole_explained_model_is_held_against_counting_with_what_chance_allow
     tokens = np.full(40, 100)
     levels = {"intact": 3.0, "whole": 5.0, "bigram": 5.5, "trigram": 5.0}
     losses = {name: tokens * (level + rng.normal(0, 0.05, 40)) for name, level in levels.items()}
-    said = _verdict("whole", None, 4, ledger_of(losses, tokens), ux.Settings(resamples=200))
+    read = Reading(ledger_of(losses, tokens), (), ux.Settings(resamples=200), "made up")
+    said = _verdict(read, "whole", None, 4)
     above = [(losses["whole"] - losses[name]).sum() / 4000 for name in ("bigram", "trigram")]
     bigram, trigram = said.split(". Its loss less a ")[1:]
     assert bigram.startswith(f"bigram table's is {above[0]:+.3f}".replace("-", "−"))
     assert "for certain lower" in bigram
     assert trigram.startswith(f"trigram table's is {above[1]:+.3f}".replace("-", "−"))
     assert "not told from it" in trigram
-    worse = _verdict("bigram", None, 4, ledger_of(losses, tokens), ux.Settings(resamples=200))
+    worse = _verdict(read, "bigram", None, 4)
     assert "for certain higher" in worse.split("trigram table")[1]
 
 

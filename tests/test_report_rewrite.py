@@ -12,22 +12,21 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from drawing import drawn, render, text_table
+from drawing import drawn, one_block, plot_of, render, table_of, text_table
 from sample_family import sample_family
-from sample_rewrite import EXPLAINED, RUNGS, sample_rewrite, sample_sizes, size
+from sample_rewrite import EXPLAINED, RUNGS, sample_rewrite, sample_sizes, size, steps
 from sample_rows import refused, share
 from sample_tasks import sample_tasks
 from test_report import words_of
 from test_scales import NOT_A_VERDICT, VERDICTS
-from unexplained.instruments import rewrite, sizes
-from unexplained.record import Header, Number, RewriteRecord, SizesRecord
-from unexplained.record.blocks import Block, Chart, Row, Section, Table, walk
+from unexplained.bars import replaced
+from unexplained.instruments import sizes
+from unexplained.record import Number, Record, SizesRecord
+from unexplained.record.blocks import Section, Table, walk
 from unexplained.report import plots
-from unexplained.report.pen import Pen
 
 RECORDS = {
     "family": sample_family,
-    "rewrite": sample_rewrite,
     "sizes": sample_sizes,
     "tasks": sample_tasks,
 }
@@ -48,27 +47,6 @@ def numbers_of(value: Any, path: str = "") -> Iterator[tuple[str, Number]]:
             yield from numbers_of(item, f"{path}[{i}]")
 
 
-def one_block(record: Header, key: str) -> tuple[str, Block]:
-    """A block by its key, and where it stands."""
-    return next(
-        (a, b) for a, b in walk(drawn(record).record.blocks) if getattr(b, "key", "") == key
-    )
-
-
-def table_of(record: Header, key: str) -> dict[str, Row]:
-    """The rows of a table by their keys."""
-    _, block = one_block(record, key)
-    assert isinstance(block, Table)
-    return {row.key: row for row in block.rows}
-
-
-def plot_of(record: Header, key: str = "chart") -> plots.ChartPlot | None:
-    """A chart, placed."""
-    above, block = one_block(record, key)
-    assert isinstance(block, Chart)
-    return Pen(drawn(record)).plot(block, above)
-
-
 @pytest.mark.parametrize("kind", RECORDS)
 def test_every_number_of_a_record_of_format_1_stands_in_its_blocks(kind: str) -> None:
     record = RECORDS[kind]()
@@ -82,9 +60,9 @@ def test_every_number_of_a_record_of_format_1_stands_in_its_blocks(kind: str) ->
     assert missing == []
 
 
-@pytest.mark.parametrize("kind", RECORDS)
-def test_no_word_of_the_pages_is_a_verdict(kind: str) -> None:
-    assert not VERDICTS.findall(NOT_A_VERDICT.sub("", words_of(render(RECORDS[kind]()))))
+@pytest.mark.parametrize("make", [*RECORDS.values(), sample_rewrite])
+def test_no_word_of_the_pages_is_a_verdict(make: Any) -> None:
+    assert not VERDICTS.findall(NOT_A_VERDICT.sub("", words_of(render(make()))))
 
 
 def listed(html: str) -> set[str]:
@@ -108,11 +86,11 @@ def test_the_terms_of_the_pages_are_in_their_glossaries() -> None:
 
 
 @pytest.fixture
-def record() -> RewriteRecord:
+def record() -> Record:
     return sample_rewrite()
 
 
-def test_every_order_has_a_line_and_a_dashed_one_in_its_colour(record: RewriteRecord) -> None:
+def test_every_order_has_a_line_and_a_dashed_one_in_its_colour(record: Record) -> None:
     plot = plot_of(record)
     assert plot is not None
     assert [line.style for line in plot.lines] == ["hue0", "hue1", "hue0 broken", "hue1 broken"]
@@ -132,7 +110,7 @@ def _ends(plot: plots.ChartPlot) -> tuple[float, float]:
     return one[0] - per * (100 - one[1]), one[0] + per * one[1]
 
 
-def test_a_loss_far_above_is_an_arrow_and_does_not_stretch_the_chart(record: RewriteRecord) -> None:
+def test_a_loss_far_above_is_an_arrow_and_does_not_stretch_the_chart(record: Record) -> None:
     plot = plot_of(record)
     assert plot is not None and _ends(plot)[1] < 10
     for line in plot.lines[2:]:
@@ -143,7 +121,7 @@ def test_a_loss_far_above_is_an_arrow_and_does_not_stretch_the_chart(record: Rew
 
 
 def test_what_it_is_held_against_is_named_at_the_right_from_the_highest_loss_down(
-    record: RewriteRecord,
+    record: Record,
 ) -> None:
     plot = plot_of(record)
     assert plot is not None
@@ -152,7 +130,7 @@ def test_what_it_is_held_against_is_named_at_the_right_from_the_highest_loss_dow
     assert {one.role for one in plot.held} == {"intact", "weaker", "baseline"}
 
 
-def test_break_even_names_the_step_at_which_it_was_too_many(record: RewriteRecord) -> None:
+def test_break_even_names_the_step_at_which_it_was_too_many(record: Record) -> None:
     rows = table_of(record, "counts")
     assert list(rows) == list(RUNGS)
     assert rows["rung-1"].cells == (*("8, not 10; 8, not 10",) * 2, "ties with rung-1")
@@ -160,23 +138,32 @@ def test_break_even_names_the_step_at_which_it_was_too_many(record: RewriteRecor
     assert "below the intact model's" in str(rows["rung-6"].cells[0])
     counts = table_of(record, "by-order")
     assert counts["rung-3"].cells == (2, 2, 2, 1) and counts["rung-6"].cells == (None,) * 4
-    assert rewrite.up_to(record, 0, 10) == "all 10"
-    assert rewrite.up_to(record, 0, 0) == "none, not 1"
+    assert replaced.up_to(steps(), 0, 10) == "all 10"
+    assert replaced.up_to(steps(), 0, 0) == "none, not 1"
+
+
+def test_the_differences_that_places_are_read_from_stand_beside_them(record: Record) -> None:
+    places, differences = table_of(record, "steps"), table_of(record, "differences")
+    assert list(places) == list(differences)
+    for one in steps():
+        key = f"{one.order + 1}-{one.count}"
+        assert places[key].cells == (one.explained, one.ablated, one.recovered, one.place.place)
+        found = {c.rung: c.difference for c in one.place.comparisons}
+        assert differences[key].cells == tuple(found[name] for name in RUNGS)
 
 
 def test_the_explained_model_is_named_by_its_size_and_not_by_all_of_its_parts(
-    record: RewriteRecord,
+    record: Record,
 ) -> None:
     assert "explained: L0.H0" not in render(record) + text_table(record, full=True)
     row = table_of(record, "conditions")["all 10 components explained"]
     assert row.role == "explanation"
 
 
-def test_a_program_stands_among_the_bars_with_its_control(record: RewriteRecord) -> None:
+def test_a_program_stands_among_the_bars_with_its_control(record: Record) -> None:
     rows = table_of(record, "recovered")
     program, control = (rows[name] for name in ("bigram and copy", "bigram and copy, shuffled"))
-    assert program.cells[0] == record.programs[0].bars.loss
-    assert control.cells[0] == record.programs[0].shuffled.loss
+    assert (program.cells[0].value, control.cells[0].value) == (3.9, 9.6)
     assert program.cells[1] == "between rung-2 and rung-3" and control.cells[1] == "below all"
     assert table_of(record, "lengths")["bigram and copy"].cells == (
         7_915_760,
@@ -186,24 +173,16 @@ def test_a_program_stands_among_the_bars_with_its_control(record: RewriteRecord)
     )
 
 
-def test_a_rewriting_without_weaker_models_programs_or_a_scale_is_drawn_too(
-    record: RewriteRecord,
-) -> None:
-    bare = record.model_copy(
-        update={"rungs": {}, "break_even": (), "itself": {}, "programs": (), "scale": None,
-                "steps": tuple(s.model_copy(update={"place": None}) for s in record.steps)}
-    )  # fmt: skip
-    words = words_of(render(bare))
+def test_a_rewriting_without_weaker_models_programs_or_a_scale_is_drawn_too() -> None:
+    words = words_of(render(sample_rewrite(bare=True)))
     for absent in ("Break-even", "Written programs", "Against baselines", "Place"):
         assert absent not in words
     assert "Explanations in place" in words
 
 
-def test_many_components_are_folded(record: RewriteRecord) -> None:
+def test_many_components_are_folded(record: Record) -> None:
     assert "<details><summary>All" not in render(record)
-    sites = (choice.model_copy(update={"site": f"{choice.site}.{i}"})
-             for i in range(3) for choice in record.choices)  # fmt: skip
-    many = record.model_copy(update={"choices": tuple(sites)})
+    many = sample_rewrite(times=3)
     assert "<details><summary>All 30 components</summary>" in render(many)
     assert "L0.H1.2" not in text_table(many) and "L0.H1.2" in text_table(many, full=True)
 

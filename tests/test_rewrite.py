@@ -9,21 +9,20 @@ import numpy as np
 import pytest
 
 import unexplained as ux
+from drawing import keys_of, table_of
 from test_assay import make_text, own_cache, subject_of  # noqa: F401  (own_cache is a fixture)
 from test_gap import ledger_of
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.rewrite import _break_even
-from unexplained.assays.rewrite import rewrite as measure_rewrite
 from unexplained.assays.sizes import ALL_ABLATED, ALL_EXPLAINED, slope_of
 from unexplained.assays.sizes import sizes as measure_sizes
 from unexplained.assays.tasks import Asked
 from unexplained.assays.tasks import tasks as measure_tasks
+from unexplained.bars.orders import Step, held
 from unexplained.errors import ExplanationError, MeasurementError
 from unexplained.evaluate import AnotherModel, Edited, Other, distinct, joint, observe
 from unexplained.explanations import LIBRARY, explanation, fit
 from unexplained.record import Number
 from unexplained.record.bars import Comparison, Ties
-from unexplained.record.rewrite import Step
 from unexplained.study.choosing import choose, counts_of, rules
 from unexplained.study.run import Run
 from unexplained.subject import Edit, Subject
@@ -80,27 +79,34 @@ def test_an_explanation_is_never_chosen_that_is_worse_than_the_mean_on_the_fit_p
 def test_rewriting_the_planted_head_keeps_the_model_and_ablating_it_does_not(
     subject: Subject, text: Text
 ) -> None:
-    record = measure_rewrite(
-        subject, text, "L1.H0", weaker=weaker(subject), explanations=[TRUE], draws=2,
+    record = ux.rewrite(
+        subject, text, sites="L1.H0", weaker=weaker(subject), explanations=[TRUE], draws=2,
         settings=SETTINGS,
     )  # fmt: skip
-    for step in record.steps:
-        assert step.count == 1
-        assert step.recovered.value == pytest.approx(1, abs=1e-4)
-        assert step.ablated.value > step.explained.value + 1
-    for one in record.break_even:
-        assert one.counts == one.certain == (1, 1)
-    assert all(name in place for name, place in record.itself.items())
-    assert all(place.startswith("ties with") for place in record.itself.values())
-    assert record.scale is None
+    steps = table_of(record, "steps")
+    assert list(steps) == ["1-1", "2-1"]
+    for step in steps.values():
+        explained, ablated, recovered, _ = step.cells
+        assert recovered.value == pytest.approx(1, abs=1e-4)
+        assert ablated.value > explained.value + 1
+    counts = table_of(record, "by-order")
+    assert set(counts) == {one.name for one in weaker(subject)} == set(record.others)
+    assert all(row.cells == (1, 1, 1, 1) for row in counts.values())
+    for name, row in table_of(record, "counts").items():
+        assert row.cells[-1].startswith("ties with") and name in row.cells[-1]
+    assert "compute" not in keys_of(record)
     assert "all 1 components" in record.verdict
 
 
 def test_orders_share_their_last_step_and_nest(subject: Subject, text: Text) -> None:
-    record = measure_rewrite(subject, text, "L*.H*", draws=3, settings=SETTINGS)
-    last = {s.explained.value for s in record.steps if s.count == record.components}
+    record = ux.rewrite(subject, text, sites="L*.H*", draws=3, settings=SETTINGS)
+    steps = table_of(record, "steps")
+    (components,) = table_of(record, "facts")["components"].cells
+    assert components == len(subject.sites("L*.H*"))
+    last = {steps[f"{order}-{components}"].cells[0].value for order in (1, 2, 3)}
     assert len(last) == 1
-    assert [s.count for s in record.steps if s.draw == 0] == list(counts_of(record.components))
+    mine = [key.removeprefix("1-") for key in steps if key.startswith("1-")]
+    assert mine == [str(count) for count in counts_of(components)]
 
 
 def test_a_model_falls_below_a_rung_at_the_first_step_that_is_worse() -> None:
@@ -110,13 +116,13 @@ def test_a_model_falls_below_a_rung_at_the_first_step_that_is_worse() -> None:
             condition="x", place="", level=0.95, each=0.95,
             comparisons=(Comparison(rung="r", difference=number, standing=standing),),
         )  # fmt: skip
-        return Step(draw=0, count=count, explained=number, ablated=number, recovered=number,
+        return Step(order=0, count=count, explained=number, ablated=number, recovered=number,
                     place=place)  # fmt: skip
 
     steps = [step(1, "beats"), step(2, "ties"), step(4, "loses"), step(8, "beats")]
-    found = _break_even("r", Number(value=2.0), steps, 1)
     # What happens after it has fallen below does not count.
-    assert (found.counts, found.certain) == ((2,), (1,))
+    assert held(steps, "r", "beats", "ties") == (2,)
+    assert held(steps, "r", "beats") == (1,)
 
 
 def test_joint_conditions_are_refused_where_they_collide_or_are_direct() -> None:
@@ -242,11 +248,12 @@ def test_sizes_go_by_compute_and_not_by_the_order_given(subject: Subject, text: 
 def test_where_no_rule_is_better_than_the_mean_nothing_is_recovered_and_it_is_measured_once(
     subject: Subject, text: Text
 ) -> None:
-    record = measure_rewrite(
-        subject, text, "L1.H0", explanations=[FALSE], draws=1, settings=SETTINGS
+    record = ux.rewrite(
+        subject, text, sites="L1.H0", explanations=[FALSE], draws=1, settings=SETTINGS
     )
-    (step,) = record.steps
-    assert step.explained == step.ablated and step.recovered.value == 0.0
+    (step,) = table_of(record, "steps").values()
+    explained, ablated, recovered = step.cells
+    assert explained == ablated and recovered == Number(value=0.0, low=0.0, high=0.0, unit="share")
     tasks = measure_tasks(
         subject, [Asked("a", text)], "L1.H0", explanations=[FALSE], settings=SETTINGS
     )

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 import unexplained as ux
+from drawing import table_of
 from test_ablations import LENGTHS, alone, filled
 from test_assay import make_text, subject_of
 from test_donors import by_hash, long_enough
 from tiny import VOCABULARY, tiny_subject
 from unexplained.ablations import ABLATIONS
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.rewrite import rewrite as measure_rewrite
 from unexplained.donors.fixed import Fixed
 from unexplained.errors import ExplanationError
 from unexplained.evaluate import evaluate, observe
@@ -291,12 +291,13 @@ def test_gaps_and_rewritings_take_a_projection_too() -> None:
         explanations=[Projection(64)], settings=SETTINGS,
     )  # fmt: skip
     assert "projection on 64 directions" in str(record)
-    rewritten = measure_rewrite(
-        planted, text, "L1.H0-1", explanations=[Projection(48)], settings=SETTINGS
+    rewritten = ux.rewrite(
+        planted, text, sites="L1.H0-1", explanations=[Projection(48)], settings=SETTINGS
     )
-    assert {choice.explanation for choice in rewritten.choices} >= {"projection on 48 directions"}
+    chosen = {row.cells[0] for row in table_of(rewritten, "chosen").values()}
+    assert chosen >= {"projection on 48 directions"}
     with pytest.raises(ExplanationError, match="as a program"):
-        measure_rewrite(planted, text, programs=[Projection(48)])  # type: ignore[list-item]
+        ux.rewrite(planted, text, programs=[Projection(48)])
 
 
 def test_the_map_that_prices_a_fit_is_fitted_over_the_same_control_as_the_claim() -> None:

@@ -21,16 +21,17 @@ from sample_gap import spread as spread_of
 from sample_record import sample_record
 from sample_tasks import sample_tasks
 from test_gap import ledger_of
-from unexplained.assays import family, rewrite, sizes, sweep, tasks
+from unexplained.assays import family, sizes, sweep, tasks
 from unexplained.assays.verdict import cruxes_of, percent, verdict_of
 from unexplained.bars.cards import Card
 from unexplained.bars.effects import holm
 from unexplained.bars.factors import _sentence
 from unexplained.bars.kept import knee as knee_of
 from unexplained.bars.measures import measure_of
+from unexplained.bars.reading import Reading
 from unexplained.errors import MeasurementError
 from unexplained.estimators import Scatter, Slope
-from unexplained.instruments import circuit, gap
+from unexplained.instruments import circuit, gap, rewrite
 from unexplained.record import AssayRecord, Effect, Number
 from unexplained.record.bars import Concentration, KeptAt, KeptCurve, OverRuns
 from unexplained.record.compute import Left
@@ -227,8 +228,8 @@ def test_the_verdict_of_a_rewriting_is_lawful(documents: int, place: str | None)
     rng = np.random.default_rng(0)
     rows = {name: list(10 * (at + rng.random(documents))) for name, at in
             (("intact", 2.0), ("explained: all", 4.0), ("bigram", 4.1), ("trigram", 3.9))}  # fmt: skip
-    ledger = ledger_of(rows, [10] * documents)
-    said = rewrite._verdict("explained: all", place, 3, ledger, Settings(resamples=200))
+    read = Reading(ledger_of(rows, [10] * documents), (), Settings(resamples=200), "made up")
+    said = rewrite._verdict(read, "explained: all", place, 3)
     lawful(said)
     assert "ties" not in said
     if documents < 5:
@@ -250,7 +251,8 @@ def test_a_rewriting_is_held_against_the_bigram_table_by_their_paired_difference
             "trigram": 10 * (base - 5),
         }
         ledger = ledger_of({k: list(v) for k, v in rows.items()}, [10] * 20)
-        found = rewrite._verdict("explained: all", None, 3, ledger, Settings(resamples=400))
+        read = Reading(ledger, (), Settings(resamples=400), "made up")
+        found = rewrite._verdict(read, "explained: all", None, 3)
         bigram, trigram = found.split(". Its loss less a ")[1:]
         assert trigram.startswith("trigram table's") and "for certain higher" in trigram
         return bigram

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from unexplained.bars.gap import weak_share as weak_share
     from unexplained.bars.kept import kept_by_size as kept_by_size
     from unexplained.bars.kept import margin as margin
+    from unexplained.bars.orders import in_orders as in_orders
     from unexplained.bars.recovered import agreement as agreement
     from unexplained.bars.recovered import damage as damage
     from unexplained.bars.recovered import increase as increase
@@ -77,6 +78,7 @@ _HOMES = {
         "kept_by_size",
         "margin",
     ),
+    "orders": ("in_orders",),
     "recovered": (
         "agreement",
         "damage",

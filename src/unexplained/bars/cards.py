@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from unexplained.record import Description, Method
+from unexplained.record import Counted, Description, Method
 from unexplained.record.base import Frozen
 from unexplained.record.blocks import Role
 
@@ -43,6 +43,10 @@ class Card(Frozen):
     description: Description | None = None
     effort: str = ""
     """What was spent on coming by it, such as searches and fits; empty where nothing was."""
+    fit_tokens: int | None = None
+    """On how many tokens of the fit part a program was calibrated; None where it was not."""
+    counted: Counted | None = None
+    """Of a table of counts: what was counted, and how it is smoothed."""
     effects: dict[str, str] = Field(default_factory=dict)
     """For each effect, the condition in the ledger."""
     of: str = ""

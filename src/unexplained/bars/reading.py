@@ -17,13 +17,15 @@ from pydantic import TypeAdapter
 from unexplained import bars
 from unexplained.bars.cards import Card, Must
 from unexplained.bars.crucial import Crucial
+from unexplained.bars.orders import Step
 from unexplained.bars.recovered import INTACT
+from unexplained.bars.rungs import Seeds
 from unexplained.errors import MeasurementError, near_matches
 from unexplained.files import read_json
 from unexplained.ledger import ALL, Ledger
 from unexplained.places import write_whole
 from unexplained.record import Number
-from unexplained.record.bars import Concentration, KeptCurve, OnCrucial, OverRuns
+from unexplained.record.bars import Bars, Concentration, KeptCurve, OnCrucial, OverRuns, Ties
 from unexplained.record.blocks import Check, Checks
 from unexplained.stats import Settings
 
@@ -65,9 +67,12 @@ class Reading:
         """Mean loss (nats per token)."""
         return bars.loss(self.ledger, self._in(name), stratum=stratum, settings=self.settings)
 
-    def increase(self, name: str, stratum: Stratum = ALL) -> Number:
-        """Loss minus the intact model's (nats per token)."""
-        return bars.increase(self.ledger, self._in(name), stratum=stratum, settings=self.settings)
+    def increase(self, name: str, stratum: Stratum = ALL, *, over: str = INTACT) -> Number:
+        """Loss minus the intact model's, or another arm's (nats per token)."""
+        return bars.increase(
+            self.ledger, self._in(name), intact=self._in(over), stratum=stratum,
+            settings=self.settings,
+        )  # fmt: skip
 
     def kl(self, name: str, stratum: Stratum = ALL) -> Number:
         """Mean divergence from the intact model (nats per token)."""
@@ -88,6 +93,37 @@ class Reading:
         return bars.recovered(
             self.ledger, self._in(name), self._in(against), stratum=stratum, settings=self.settings
         )
+
+    # Among weaker models
+
+    def place(self, name: str, weaker: Sequence[str], seeds: Seeds | None = None) -> Ties:
+        """Where an arm stands among weaker models (`bars.ties_with`)."""
+        return bars.ties_with(
+            self.ledger, self._in(name), weaker, seeds=seeds, settings=self.settings
+        )
+
+    def bars(
+        self,
+        name: str,
+        baselines: Sequence[str],
+        weaker: Sequence[str] = (),
+        seeds: Seeds | None = None,
+    ) -> Bars:
+        """An arm against every baseline and every weaker model (`bars.bars_of`)."""
+        return bars.bars_of(
+            self.ledger, self._in(name), [self._in(one) for one in baselines], weaker, seeds=seeds,
+            settings=self.settings,
+        )  # fmt: skip
+
+    def in_orders(
+        self,
+        measured: Mapping[tuple[int, int], tuple[str, str]],
+        weaker: Sequence[str] = (),
+        seeds: Seeds | None = None,
+    ) -> tuple[Step, ...]:
+        """What it costs to replace more and more, in several orders (`bars.in_orders`)."""
+        named = {at: (self._in(one), self._in(other)) for at, (one, other) in measured.items()}
+        return bars.in_orders(self.ledger, named, weaker, seeds=seeds, settings=self.settings)
 
     # Where a gap lives
 

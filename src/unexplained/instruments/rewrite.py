@@ -1,47 +1,54 @@
-"""`rewrite`: more and more of a model replaced by explanations (MISSION 9, 10)."""
+"""`rewrite`: more and more of a model replaced by stated explanations, and what it is then worth.
+
+Components are replaced in random orders, not in the order of how well they are explained, so
+that the curve says what an arbitrary component's explanation is worth (Ryan Greenblatt: "explain
+arbitrary components of GPT2-medium enough to perform as well as GPT2-sm"; MISSION 9, 10). For every
+component the best of the library's rules is chosen by its loss alone on the fit part; mean ablation
+is among the choices, so an explanation is never worse there than none.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
-from unexplained.bars import scales
+from unexplained import study
+from unexplained.bars import replaced, scales
 from unexplained.bars.standing import standing
-from unexplained.record import Explained, Scale
+from unexplained.errors import require_count, require_once
+from unexplained.record import Counted, Number
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
     Block,
-    Cell,
-    Chart,
     Column,
-    Level,
-    Point,
     Prose,
     Role,
     Row,
-    Ruler,
     Section,
-    Series,
     Table,
     facts,
 )
-from unexplained.record.rewrite import BreakEven, Step
 from unexplained.record.tables import counted
-from unexplained.study import Claims, Headline, Option, Texts, instrument
+from unexplained.study import Claims, Headline, Option, Texts, arms, instrument
 from unexplained.study.given import PythonOnly
-from unexplained.study.instrument import told
 
 if TYPE_CHECKING:
+    from unexplained.bars.cards import Card
+    from unexplained.bars.orders import Step
+    from unexplained.bars.reading import Reading
     from unexplained.evaluate import Other
-    from unexplained.explanations import Explanation
-    from unexplained.record import RewriteRecord
-    from unexplained.study import Run
-
+    from unexplained.explanations import Explanation, StandIn
+    from unexplained.sites import Site
+    from unexplained.study import Arm, Run
+    from unexplained.study.choosing import Choice, Chosen
 
 MANY = 24
 """Components beyond which their list is folded."""
-STRONGER = "its loss is below the intact model's: nothing to break even with"
+COUNTED = ("bigram", "trigram")
+"""Tables of counts that a whole explained model is held against in a sentence."""
+STREAM = 9
+"""Of random numbers: the orders depend on no other draws."""
 
 
 @instrument("rewrite", texts=Texts(documents=96, fit_documents=64))
@@ -59,7 +66,7 @@ def rewrite(
             default=(),
         ),
     ],
-    explanations: Annotated[Sequence[Explanation] | None, PythonOnly()] = None,
+    explanations: Annotated[Sequence[StandIn] | None, PythonOnly()] = None,
     weaker: Annotated[Sequence[Other] | None, PythonOnly()] = None,
     draws: Annotated[int, Option("Random orders.", least=1)] = 3,
 ) -> Iterator[Block | Headline]:
@@ -77,261 +84,201 @@ def rewrite(
         draws: Random orders.
 
     Raises:
-        UnexplainedError: As `assays.rewrite`, all that can be told before anything is run.
+        ExplanationError: One cannot stand where it is to, two share a name, or a program gives no
+            logits.
+        MeasurementError: A number is out of bounds, two models share a name, or the model is in
+            half precision; a loss is not finite. All but the last before anything is run.
+        UnexplainedError: As in `require_choosing`.
     """
-    from unexplained.assays.rewrite import rewrite as measured
-    from unexplained.ladder.conditions import weaker_models
+    from unexplained.ladder.conditions import on_ladder, to_compare, weaker_models
+    from unexplained.ladder.scale import scale_of
+    from unexplained.ladder.scatter import seeds_of
+    from unexplained.study.choosing import choose, rules
 
     beside = weaker_models(run.subject, run.text) if weaker is None else weaker
-    found = measured(run.subject, run.text, sites, weaker=beside, explanations=explanations,
-                     programs=programs, draws=draws, settings=run.settings, folder=run.folder,
-                     say=run.say)  # fmt: skip
-    yield from told(run, found, blocks(found), sheet(found))
+    claimed = rules() if explanations is None else explanations
+    where = _asked(run, sites, beside, claimed, programs, draws)
+    chosen = choose(run, where, claimed)
+    together = _replaced(chosen, where, draws, run.settings.seed)
+    tables = arms.tables(run)
+    written = [arms.program(run, one) for one in programs]
+    read = run.measure(
+        *(one for pair in together.values() for one in pair), *tables, *map(arms.model, beside),
+        *written, what=f"rewriting on {run.text.name}",
+    )  # fmt: skip
+    rivals, seeds = to_compare(beside), seeds_of(read.ledger)
+    steps = read.in_orders({at: (one.name, two.name) for at, (one, two) in together.items()},
+                       rivals, seeds)  # fmt: skip
+    whole, bases = everything(len(where), "explained"), [one.name for one in tables]
+    rungs = _weakest_first({name: read.loss(name) for name in rivals})
+    yield Headline(
+        f"{run.subject.name} rewritten", _verdict(read, whole, _place(steps), len(where))
+    )
+    yield _facts(run, len(where), chosen.bits)
+    against = _against({name: read.loss(name) for name in bases}, rungs, read.loss(),
+                       [one.card.counted for one in tables if one.card.counted])  # fmt: skip
+    yield replaced.losses(steps, against)
+    if rungs:
+        itself = {name: read.place(name, rivals, seeds).place for name in rungs}
+        yield replaced.break_even(steps, rungs, itself, read.loss())
+    if written:
+        yield _programs([one.card for one in written])
+    if on_ladder(run.subject):
+        placed = [whole, *(one.name for one in written)]
+        scale = scale_of(read.ledger, run.subject, [whole, *bases, *placed[1:]],
+                         settings=run.settings)  # fmt: skip
+        yield scales.compute(scale, dict.fromkeys(placed, "explanation"))
+    if written:
+        every = [one.name for arm in written for one in (arm, *arm.controls)]
+        yield standing([read.bars(name, bases, rivals, seeds) for name in every])
+    yield _choices(chosen.choices)
+    yield from (Prose(words=note, manner="aside") for note in run.text.notes)
 
 
-def blocks(record: RewriteRecord) -> Iterator[Block]:
-    """What was found, as blocks."""
-    yield _facts(record)
-    yield _replaced(record)
-    if record.break_even:
-        yield _break_even(record)
-    if record.programs:
-        yield _programs(record)
-    if record.scale is not None:
-        yield _compute(record, record.scale)
-    if record.programs:
-        yield standing([b for row in record.programs for b in (row.bars, row.shuffled)])
-    yield _choices(record)
-    yield from (Prose(words=note, manner="aside") for note in record.text_notes)
+def _asked(
+    run: Run,
+    sites: str,
+    beside: Sequence[Other],
+    claimed: Sequence[StandIn],
+    programs: Sequence[Explanation],
+    draws: int,
+) -> tuple[Site, ...]:
+    """What cannot be measured is refused before anything is run; the components are given."""
+    from unexplained.study.choosing import require_choosing
+
+    asked = study.asked
+    require_count("draws", draws, least=1)
+    asked.require_claims(programs, program=True)
+    names = [name for one in programs for name in (one.name, one.on_shuffled().name)]
+    require_once("prediction", [*asked.TAKEN, *names])
+    asked.require_others(beside, [*asked.TAKEN, *names])
+    where = require_choosing(run.subject, run.text, sites, claimed, run.folder)
+    if programs:
+        asked.require_donors(run.text)
+    return where
 
 
-def sheet(record: RewriteRecord) -> dict[str, str]:
-    """What was measured on."""
-    return {f"Text {record.text}": record.text_fingerprint}
+def _replaced(
+    chosen: Chosen, where: Sequence[Site], draws: int, seed: int
+) -> dict[tuple[int, int], tuple[Arm, Arm]]:
+    """For every order and count, the model with explanations in place and with means."""
+    import numpy as np
+
+    from unexplained.study.choosing import counts_of
+
+    rng, found = np.random.default_rng([seed, STREAM]), {}
+    for order in range(draws):
+        drawn = [where[i] for i in rng.permutation(len(where))]
+        for count in counts_of(len(where)):
+            found[order, count] = _pair(chosen, sorted(drawn[:count], key=str), len(where))
+    return found
 
 
-def draws(record: RewriteRecord) -> tuple[int, ...]:
-    """The random orders."""
-    return tuple(dict.fromkeys(step.draw for step in record.steps))
+def _pair(chosen: Chosen, some: Sequence[Site], components: int) -> tuple[Arm, Arm]:
+    """Some components together: explained, and ablated."""
+    from unexplained.evaluate import joint
+    from unexplained.study import arm
+
+    def together(kind: str, role: Role, says: str) -> Arm:
+        # By the components themselves: two orders share their last step, and are then one condition.
+        name = f"{kind}: {' '.join(map(str, some))}"
+        name = everything(components, kind) if len(some) == components else name
+        parts = chosen.explained if role == "explanation" else chosen.ablated
+        return arm(joint(name, [parts[site] for site in some]), role=role, says=says)
+
+    explained = together("explained", "explanation", "The best explanation of each component.")
+    if all(chosen.explained[site] is chosen.ablated[site] for site in some):
+        return explained, explained  # where no rule beats the mean
+    return explained, together("ablated", "ablation", "Nothing is claimed: means in their place.")
 
 
-def _facts(record: RewriteRecord) -> Table:
+def everything(components: int, kind: str) -> str:
+    """What the whole replaced model is called: by how many parts it has, not by all their names."""
+    return f"all {components:,} components {kind}"
+
+
+def _weakest_first(losses: Mapping[str, Number]) -> dict[str, Number]:
+    """Weaker models by their losses."""
+    return dict(sorted(losses.items(), key=lambda item: -(item[1].value or 0.0)))
+
+
+def _place(steps: Sequence[Step]) -> str | None:
+    """Where the model with everything replaced stands among weaker ones, if there are any."""
+    whole = max(steps, key=lambda step: step.count)
+    return None if whole.place is None else whole.place.place
+
+
+def _standing(place: str) -> str:
+    """A place as the rest of a sentence: a tie is no equality, it is not told."""
+    if place.startswith("ties with "):
+        return f"it is not told from {place.removeprefix('ties with ')}"
+    return f"it is {place}"
+
+
+def _verdict(read: Reading, whole: str, place: str | None, components: int) -> str:
+    cost = read.increase(whole)
+    if cost.low is None:
+        why = cost.refused or "too few documents for an interval"
+        return f"What replacing all {components} components costs is refused: {why}."
+    said = (
+        f"With all {components} components replaced the loss rises by "
+        f"{fmt.written(cost, spec='.3f')} nats per token to "
+        f"{fmt.written(read.loss(whole), spec='.3f')}"
+    )
+    if place is not None:
+        said += f"; among the weaker models {_standing(place)}"
+    for table in COUNTED:
+        above = read.increase(whole, over=table)
+        if above.low is not None and above.high is not None:
+            way = "lower" if above.high < 0 else "higher" if above.low > 0 else ""
+            told = f"for certain {way}" if way else "not told from it"
+            said += (
+                f". Its loss less a {table} table's is {fmt.written(above, spec='+.3f')} nats per "
+                f"token: {told}"
+            )
+    return said + "."
+
+
+def _facts(run: Run, components: int, bits: int) -> Table:
     return facts(
         "facts",
-        Row(key="model", name="Model", cells=(record.subject,)),
-        Row(key="text", name="Text", cells=(record.text,)),
-        Row(key="tokens", name="Tokens predicted", cells=(record.tokens,)),
-        Row(key="documents", name="Documents", cells=(record.documents,)),
-        Row(key="components", name="Components", cells=(record.components,)),
+        Row(key="model", name="Model", cells=(run.subject.name,)),
+        Row(key="text", name="Text", cells=(run.text.name,)),
+        Row(key="tokens", name="Tokens predicted", cells=(run.text.predicted,)),
+        Row(key="documents", name="Documents", cells=(len(run.text.eval),)),
+        Row(key="components", name="Components", cells=(components,)),
         Row(
             key="bits",
             name="Description length of all explanations",
-            cells=(f"{fmt.count(record.bits)} bits",),
+            cells=(f"{fmt.count(bits)} bits",),
         ),
     )
 
 
-def _replaced(record: RewriteRecord) -> Section:
-    steps, against = _steps(record), _against(record)
-    blocks: list[Block] = [
-        Prose(
-            words="Components are replaced in random orders, not the best-explained first, so that "
-            "the curve says what an arbitrary component's explanation is worth. In each "
-            "component's place stands the explanation that cost least by itself on the fit part; "
-            "mean ablation was among the choices. Where a curve crosses a level line the model "
-            "explained so far is no better than what that line stands for."
-        ),
-        _chart(record, steps, against),
-        steps,
-        against,
-    ]
-    if any(step.place for step in record.steps):
-        blocks.append(_differences(record))
-    title = "Loss as more and more is replaced"
-    return Section(key="replaced", title=title, blocks=tuple(blocks))
-
-
-def _ordered(record: RewriteRecord) -> list[Step]:
-    return sorted(record.steps, key=lambda step: (step.count, step.draw))
-
-
-def _row(step: Step, record: RewriteRecord, cells: tuple[Cell, ...]) -> Row:
-    """A row of a step."""
-    return Row(
-        key=f"{step.draw + 1}-{step.count}",
-        name=f"{step.count:,} of {record.components:,}",
-        note=f"order {step.draw + 1}",
-        cells=cells,
-    )
-
-
-def _steps(record: RewriteRecord) -> Table:
-    placed = any(step.place for step in record.steps)
-    columns = (
-        Column(key="explained", heading="Loss explained"),
-        Column(key="ablated", heading="Loss mean-ablated"),
-        Column(key="recovered", heading="Recovered", style="share"),
-        *[Column(key="place", heading="Place among weaker models", words=True)] * placed,
-    )
-    return Table(
-        key="steps",
-        caption="Nats per token, and the fraction recovered of what mean-ablating the same components "
-        "costs.",
-        corner="Replaced",
-        columns=columns,
-        rows=tuple(
-            _row(step, record,
-                 (step.explained, step.ablated, step.recovered,
-                  *[step.place.place if step.place else fmt.MISSING] * placed))
-            for step in _ordered(record)
-        ),
-    )  # fmt: skip
-
-
-def _against(record: RewriteRecord) -> Table:
-    tables = [Row(key=name, name=name, note="table", role="baseline", cells=(loss,))
-              for name, loss in record.tables.items()]  # fmt: skip
-    rungs = [Row(key=f"weaker {name}", name=name, note="weaker model", role="weaker", cells=(loss,))
-             for name, loss in record.rungs.items()]  # fmt: skip
-    intact = Row(key="intact", name="intact", role="intact", cells=(record.intact,))
+def _against(
+    tables: Mapping[str, Number],
+    rungs: Mapping[str, Number],
+    intact: Number,
+    known: Sequence[Counted] = (),
+) -> Table:
+    """Losses that those of every step are held against."""
     return Table(
         key="against",
         title="What these losses are held against",
-        caption=counted(record.counted),
+        caption=counted(known),
         corner="Model or table",
         columns=(Column(key="loss", heading="Loss", note="nats per token"),),
-        rows=(*tables, *rungs, intact),
-    )
-
-
-def _differences(record: RewriteRecord) -> Table:
-    """What places are read from."""
-    known = [{c.rung: c.difference for c in step.place.comparisons} if step.place else {}
-             for step in _ordered(record)]  # fmt: skip
-    names = tuple(dict.fromkeys(name for found in known for name in found))
-    return Table(
-        key="differences",
-        title="Loss minus each weaker model's",
-        caption="Nats per token, paired by document: what the places are read from.",
-        corner="Replaced",
-        columns=tuple(Column(key=name, heading=name) for name in names),
-        rows=tuple(
-            _row(step, record, tuple(found.get(name) for name in names))
-            for step, found in zip(_ordered(record), known, strict=True)
-        ),
-        folded=True,
-    )
-
-
-def _chart(record: RewriteRecord, steps: Table, against: Table) -> Chart:
-    def series(hue: int, draw: int, of: str) -> Series:
-        mean = of == "ablated"
-        return Series(
-            name=f"order {draw + 1}, mean" if mean else f"order {draw + 1}",
-            says="the same components, mean-ablated" if mean else "explained, in a random order",
-            hue=hue,
-            dashed=mean,
-            points=tuple(
-                Point(x=step.count, y=steps.at(f"{draw + 1}-{step.count}", of))
-                for step in _ordered(record)
-                if step.draw == draw
-            ),
-        )
-
-    levels = [(row.role, row.name, against.at(row.key, "loss")) for row in against.rows]
-    return Chart(
-        key="chart",
-        caption="Level lines: the intact model, weaker models, and tables counted on the fit part. "
-        "All orders share their last step.",
-        across=Ruler(label="components replaced", spacing="doubling", written="count"),
-        up=Ruler(label="loss, nats per token"),
-        series=(
-            *(series(i, draw, "explained") for i, draw in enumerate(draws(record))),
-            *(series(i, draw, "ablated") for i, draw in enumerate(draws(record))),
-        ),
-        levels=tuple(Level(name=name, role=role, y=y) for role, name, y in levels),
-    )
-
-
-def up_to(record: RewriteRecord, draw: int, count: int) -> str:
-    """How many components can be replaced in an order, with the step at which it was too many."""
-    if count >= record.components:
-        return f"all {count:,}"
-    after = [s.count for s in record.steps if s.draw == draw and s.count > count]
-    missed = f", not {min(after):,}" if after else ""
-    return f"{count:,}{missed}" if count else f"none{missed}"
-
-
-def stronger(record: RewriteRecord, one: BreakEven) -> bool:
-    """Whether a rung is better than the intact model, which nothing can then break even with."""
-    mine, other = record.intact.value, one.loss.value
-    return mine is not None and other is not None and other < mine
-
-
-def _break_even(record: RewriteRecord) -> Section:
-    def words(one: BreakEven) -> tuple[str, ...]:
-        if stronger(record, one):
-            return (STRONGER, STRONGER)
-        return tuple(
-            "; ".join(up_to(record, i, n) for i, n in zip(draws(record), counts, strict=True))
-            for counts in (one.counts, one.certain)
-        )
-
-    return Section(
-        key="break-even",
-        title="Break-even with weaker models",
-        blocks=(
-            Prose(
-                words="How many components can be replaced before a weaker model is better? “2, not "
-                "4” in an order: with two replaced it held, with four no more; numbers in between "
-                "were not measured. Comparisons are paired on the same tokens. Last column, a "
-                "control: a weaker model offered in the place of this one has to tie with itself."
-            ),
-            Table(
-                key="counts",
-                corner="Weaker model",
-                columns=(
-                    Column(key="held", heading="Not told to be worse, by order", words=True),
-                    Column(key="certain", heading="Better for certain, by order", words=True),
-                    Column(key="itself", heading="Offered as the explanation itself", words=True),
-                ),
-                rows=tuple(
-                    Row(key=one.rung, name=one.rung, role="weaker",
-                        cells=(*words(one), record.itself.get(one.rung, fmt.MISSING)))
-                    for one in record.break_even
-                ),
-            ),
-            _counts(record),
+        rows=(
+            *(Row(key=name, name=name, note="table", role="baseline", cells=(loss,))
+              for name, loss in tables.items()),
+            *(Row(key=f"weaker {name}", name=name, note="weaker model", role="weaker", cells=(loss,))
+              for name, loss in rungs.items()),
+            Row(key="intact", name="intact", role="intact", cells=(intact,)),
         ),
     )  # fmt: skip
 
 
-def _counts(record: RewriteRecord) -> Table:
-    """Break-even in numbers, which can be read off."""
-    groups = {"held": "Not told to be worse", "certain": "Better for certain"}
-    known = [{"held": one.counts, "certain": one.certain} for one in record.break_even]
-    columns = [
-        (kind, i, Column(key=f"{kind}-{draw + 1}", heading=f"order {draw + 1}", group=group))
-        for kind, group in groups.items()
-        for i, draw in enumerate(draws(record))
-    ]
-    return Table(
-        key="by-order",
-        title="How many, order by order",
-        caption="The greatest measured number of replaced components.",
-        corner="Weaker model",
-        columns=tuple(column for _, _, column in columns),
-        rows=tuple(
-            Row(key=one.rung, name=one.rung, role="weaker",
-                cells=tuple(None if stronger(record, one) else counts[kind][i]
-                            for kind, i, _ in columns))
-            for one, counts in zip(record.break_even, known, strict=True)
-        ),
-        folded=True,
-    )  # fmt: skip
-
-
-def _programs(record: RewriteRecord) -> Section:
+def _programs(cards: Sequence[Card]) -> Section:
     return Section(
         key="programs",
         title="Written programs in the place of the whole model",
@@ -352,34 +299,17 @@ def _programs(record: RewriteRecord) -> Section:
                     Column(key="tokens", heading="Calibrated on tokens"),
                 ),
                 rows=tuple(
-                    Row(key=row.name, name=row.name, note=row.says, role="explanation",
-                        cells=(row.description.bits, row.description.code_bits,
-                               row.description.parameter_bits, row.fit_tokens))
-                    for row in record.programs
+                    Row(key=card.name, name=card.name, note=card.says, role="explanation",
+                        cells=(length.bits, length.code_bits, length.parameter_bits, card.fit_tokens))
+                    for card in cards if (length := card.description)
                 ),
             ),
         ),
     )  # fmt: skip
 
 
-def everything(record: RewriteRecord) -> str:
-    """What the whole explained model is called: by how many parts it has, not by all their names."""
-    return f"all {record.components:,} components explained"
-
-
-def _compute(record: RewriteRecord, scale: Scale) -> Section:
-    def named(one: Explained) -> Explained:
-        whole = one.condition.startswith("explained: ")
-        return one.model_copy(update={"condition": everything(record)}) if whole else one
-
-    roles: dict[str, Role] = {everything(record): "explanation"}
-    roles |= {row.bars.condition: "explanation" for row in record.programs}
-    short = scale.model_copy(update={"explained": tuple(map(named, scale.explained))})
-    return scales.compute(short, roles)
-
-
-def _choices(record: RewriteRecord) -> Section:
-    often = Counter(choice.explanation for choice in record.choices).most_common()
+def _choices(choices: Sequence[Choice]) -> Section:
+    often = Counter(choice.explanation for choice in choices).most_common()
     return Section(
         key="choices",
         title="Explanations in place",
@@ -391,7 +321,7 @@ def _choices(record: RewriteRecord) -> Section:
             ),
             Table(
                 key="chosen",
-                title=f"All {len(record.choices):,} components",
+                title=f"All {len(choices):,} components",
                 caption="Increase over intact with that component alone replaced, in nats per token "
                 "on the fit part.",
                 corner="Component",
@@ -404,9 +334,9 @@ def _choices(record: RewriteRecord) -> Section:
                 rows=tuple(
                     Row(key=c.site, name=c.site,
                         cells=(c.explanation, c.increase, c.mean, c.mean - c.increase))
-                    for c in record.choices
+                    for c in choices
                 ),
-                folded=len(record.choices) > MANY,
+                folded=len(choices) > MANY,
             ),
         ),
     )  # fmt: skip

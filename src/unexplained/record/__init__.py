@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from unexplained.record.read import load_record as load_record
     from unexplained.record.record import FORMAT as FORMAT
     from unexplained.record.record import Record as Record
-    from unexplained.record.rewrite import RewriteRecord as RewriteRecord
     from unexplained.record.rewrite import SizesRecord as SizesRecord
     from unexplained.record.sweep import Effect as Effect
     from unexplained.record.sweep import Estimation as Estimation
@@ -79,10 +78,7 @@ _HOMES = {
         "FORMAT",
         "Record",
     ),
-    "rewrite": (
-        "RewriteRecord",
-        "SizesRecord",
-    ),
+    "rewrite": ("SizesRecord",),
     "sweep": (
         "Effect",
         "Estimation",

@@ -14,7 +14,6 @@ from unexplained.ablations import ABLATIONS
 from unexplained.errors import ExplanationError
 from unexplained.evaluate import Edited
 from unexplained.explanations import LIBRARY, Explanation, StandIn
-from unexplained.record.rewrite import Choice
 from unexplained.sites import Site
 from unexplained.study.arm import arm
 from unexplained.study.asked import (
@@ -31,6 +30,18 @@ from unexplained.text import Text
 
 NONE = "mean"
 """What stands for a component that no rule explains better than its mean does."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The explanation that was chosen for a component, on the fit part."""
+
+    site: str
+    explanation: str
+    increase: float
+    """Loss on the fit part with it alone in place, minus the intact model's (nats per token)."""
+    mean: float
+    """The same of mean ablation: what the best explanation was up against."""
 
 
 @dataclass(frozen=True)

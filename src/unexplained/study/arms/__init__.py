@@ -9,12 +9,16 @@ if TYPE_CHECKING:
     from unexplained.study.arms.circuits import circuits as circuits
     from unexplained.study.arms.claims import claims as claims
     from unexplained.study.arms.models import model as model
+    from unexplained.study.arms.programs import program as program
+    from unexplained.study.arms.tables import tables as tables
 
 _HOMES = {
     "ablations": ("ablation",),
     "circuits": ("circuits",),
     "claims": ("claims",),
     "models": ("model",),
+    "programs": ("program",),
+    "tables": ("tables",),
 }
 
 __all__ = sorted(name for names in _HOMES.values() for name in names)

@@ -8,7 +8,7 @@ from unexplained.study.arm import Arm, arm
 from unexplained.subject import Subject
 
 
-def model(subject: Subject, *, role: Role = "weaker", says: str = "") -> Arm:
-    """Predictions of a model, under its own name."""
-    other = Other(subject.name, AnotherModel(subject))
+def model(one: Subject | Other, *, role: Role = "weaker", says: str = "") -> Arm:
+    """Predictions of a model, under its own name or the one that it is given with."""
+    other = one if isinstance(one, Other) else Other(one.name, AnotherModel(one))
     return arm(other, role=role, says=says or "Another model.", method="black-box")
