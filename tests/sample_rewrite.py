@@ -138,6 +138,7 @@ def sample_rewrite(
         subject_fingerprint="c0ffee",
         sheet={"Text webmix": "deadbeef"},
         blocks=(
+            replaced.answer(every, rewrite._against(known, rungs, near(INTACT), tables)),
             facts("facts", Row(key="text", name="Text", cells=("webmix",)),
                   Row(key="bits", name="Description length of all explanations",
                       cells=("31,200 bits",))),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from unexplained.bars.orders import Step, held
 from unexplained.record import Number
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
+    Answer,
+    AnswerRow,
     Block,
     Cell,
     Chart,
@@ -22,7 +25,43 @@ from unexplained.record.blocks import (
     Table,
 )
 
+SIZES, NEAR = 6, 4
+"""Of an answer: how many of the greatest steps, and how many of the nearest losses."""
 STRONGER = "its loss is below the intact model's: nothing to break even with"
+
+
+def answer(steps: Sequence[Step], against: Table) -> Answer:
+    """How the loss rises in the first order, and the losses nearest to that of everything replaced."""
+    mine = sorted((step for step in steps if step.order == 0), key=lambda step: step.count)
+    whole = mine[-1]
+    cells = {row.key: row.cells[0] for row in against.rows}
+
+    def apart(row: Row) -> float:
+        loss = cells[row.key]
+        known = isinstance(loss, Number) and loss.value is not None
+        ends = (loss.value, whole.explained.value) if isinstance(loss, Number) else (None, None)
+        return abs((ends[0] or 0.0) - (ends[1] or 0.0)) if known else math.inf
+
+    near = sorted((row for row in against.rows if row.role != "intact"), key=apart)[:NEAR]
+    return Answer(
+        corner=f"Replaced, of {whole.count:,}",
+        columns=(
+            Column(key="loss", heading="Loss", note="nats per token"),
+            Column(key="recovered", heading="Recovered", style="share"),
+        ),
+        rows=(
+            *(AnswerRow(name=row.name, role="intact", cells=(f"replaced/against/{row.key}/loss", None))
+              for row in against.rows if row.role == "intact"),
+            *(AnswerRow(name=f"{step.count:,} replaced", role="explanation",
+                        cells=(f"replaced/steps/1-{step.count}/explained",
+                               f"replaced/steps/1-{step.count}/recovered"))
+              for step in mine[-SIZES:]),
+            *(AnswerRow(name=row.name, note=row.note, role=row.role,
+                        cells=(f"replaced/against/{row.key}/loss", None))
+              for row in against.rows if row in near),
+        ),
+        picture="replaced/chart",
+    )  # fmt: skip
 
 
 def losses(steps: Sequence[Step], against: Table) -> Section:

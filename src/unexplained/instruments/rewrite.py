@@ -114,9 +114,10 @@ def rewrite(
     yield Headline(
         f"{run.subject.name} rewritten", _verdict(read, whole, _place(steps), len(where))
     )
-    yield _facts(run, len(where), chosen.bits)
     against = _against({name: read.loss(name) for name in bases}, rungs, read.loss(),
                        [one.card.counted for one in tables if one.card.counted])  # fmt: skip
+    yield replaced.answer(steps, against)
+    yield _facts(run, len(where), chosen.bits)
     yield replaced.losses(steps, against)
     if rungs:
         itself = {name: read.place(name, rivals, seeds).place for name in rungs}
@@ -227,15 +228,14 @@ def _verdict(read: Reading, whole: str, place: str | None, components: int) -> s
     )
     if place is not None:
         said += f"; among the weaker models {_standing(place)}"
+    told: dict[str, list[str]] = {}
     for table in COUNTED:
         above = read.increase(whole, over=table)
         if above.low is not None and above.high is not None:
-            way = "lower" if above.high < 0 else "higher" if above.low > 0 else ""
-            told = f"for certain {way}" if way else "not told from it"
-            said += (
-                f". Its loss less a {table} table's is {fmt.written(above, spec='+.3f')} nats per "
-                f"token: {told}"
-            )
+            way = "lower than" if above.high < 0 else "higher than" if above.low > 0 else ""
+            told.setdefault(f"for certain {way}" if way else "not told from", []).append(table)
+    for way, tables in told.items():
+        said += f"; its loss is {way} that of a {' and of a '.join(tables)} table"
     return said + "."
 
 
