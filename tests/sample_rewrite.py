@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sample_compute import bars, explained, web_scale
 from sample_rows import HOSTILE_NAME, nats, refused, share
-from unexplained.record import Description, Number, RewriteRecord, SizesRecord
+from unexplained.record import Description, Number, RewriteRecord
 from unexplained.record.bars import Comparison, Standing, Ties
-from unexplained.record.rewrite import BreakEven, Choice, ProgramRow, SizePoint, Step
+from unexplained.record.rewrite import BreakEven, Choice, ProgramRow, Step
 
 INTACT = 2.9142
 RUNGS = {"rung-1": 4.81, "rung-2": 4.02, "rung-3": 3.52, "rung-6": 2.41}
@@ -114,45 +114,6 @@ def sample_rewrite() -> RewriteRecord:
         resamples=2000,
         seed=0,
         command="unexplained rewrite model",
-        versions={"unexplained": "0.1.0"},
-        machine={"cores": "2"},
-        measured="2026-11-26T12:00:00+00:00",
-        seconds=12.0,
-    )
-
-
-def size(i: int, recovered: Number) -> SizePoint:
-    """A size with a hundred times the compute of the one before."""
-    return SizePoint(
-        rung=f"rung-{i}" if i < 4 else HOSTILE_NAME,
-        compute=1e11 * 100.0**i,
-        components=4 * i,
-        bits=12_000 + 100 * i,
-        damage=near(0.5 * i),
-        recovered=recovered,
-    )
-
-
-def sample_sizes() -> SizesRecord:
-    """Four sizes; the fractions fall by 0.05 for ten times the compute, but for what is added."""
-    kept = (0.52, 0.38, 0.32, 0.18)
-    return SizesRecord(
-        title="The same budget of explanation, rung-1 to rung-4",
-        verdict="Under the same rules the fraction recovered falls with the compute.",
-        subject="rung-4",
-        subject_fingerprint="c0ffee",
-        text="webmix",
-        text_fingerprint="deadbeef",
-        documents=40,
-        tokens=5_080,
-        budget="the best of mean and previous token for every head",
-        points=tuple(
-            size(i, share(value, value - 0.05, value + 0.07)) for i, value in enumerate(kept, 1)
-        ),
-        slope=Number(value=-0.054, low=-0.0712, high=-0.0364, unit="share per tenfold compute"),
-        resamples=2000,
-        seed=0,
-        command="unexplained sizes",
         versions={"unexplained": "0.1.0"},
         machine={"cores": "2"},
         measured="2026-11-26T12:00:00+00:00",
