@@ -1,4 +1,12 @@
-"""`family`: loss by byte against training compute, for models of any tokenizers."""
+"""`family`: loss by byte against training compute, for models of any tokenizers.
+
+What is scored is −log₂ p of the same characters for every model, each given what comes before them in
+the document, divided by their UTF-8 bytes. Documents are resampled together in all models. The curve
+is through this family on this text: another family's models, trained by another recipe on other data,
+can be placed on it, and then the compute says "as good as a model of *this* family trained with".
+It misleads where a model has seen the text; where computes are given by different conventions (6·N·D
+with or without embeddings); and, as every law, beyond its models.
+"""
 
 from __future__ import annotations
 
@@ -97,14 +105,7 @@ def family(
 ) -> Iterator[Block | Headline]:
     """Fit loss against training compute through models of any tokenizers, in bits per byte.
 
-    All models are measured on the same characters, one after another. What is scored is −log₂ p of
-    them for every model, each given what comes before them in the document, divided by their UTF-8
-    bytes. Documents are resampled together in all models. The curve is through this family on this
-    text: another family's models, trained by another recipe on other data, can be placed on it, and
-    then the compute says "as good as a model of *this* family trained with".
-
-    It misleads where a model has seen the text; where computes are given by different conventions
-    (6·N·D with or without embeddings); and, as every law, beyond its models.
+    All models are measured on the same characters, one after another.
 
     Args:
         run: How it is run; its seed also draws the documents.
@@ -120,39 +121,14 @@ def family(
         MeasurementError: Two members share a name.
         TextError: A tokenizer does not give the characters back; a text is longer than a context.
     """
-    from unexplained.ladder.measured import Measured
-    from unexplained.ladder.members import BITS, scale_through
-    from unexplained.shares import within
-    from unexplained.stats import mean_per_token
-
     every = [*members, *place]
     opened, cut = _cut(run, every, source, documents, characters)
-    sums = {one.name: _bits(run, one, cut, number) for number, one in enumerate(every)}
-    losses = {
-        name: within(mean_per_token(bits, cut.bytes, settings=run.settings, unit=BITS), least=0)
-        for name, bits in sums.items()
-    }
-    measured = Measured.of_sums(sums, cut.bytes, run.settings)
-    parameters = {one.name: one.parameters for one in opened}
-    scale = scale_through(
-        every, parameters, measured, losses, settings=run.settings, extrapolate=extrapolate
-    )
-    text, known = cut.texts[0].name, sum(one.compute is not None for one in every)
-    found = [
-        Loss(one.name, member.compute, losses[one.name],
-             float(sums[one.name].sum() * math.log(2) / tokens), tokens, one.shape.vocabulary,
-             one.parameters)
-        for one, member, tokens in zip(opened, every, _scored(cut), strict=True)
-    ]  # fmt: skip
-    found.sort(key=lambda one: one.compute or math.inf)
+    found, scale = _measured(run, every, opened, cut, extrapolate)
+    text, known = cut.texts[0].name, [one for one in found if one.compute is not None]
     marks = {one.name: one.fingerprint for one in opened}
-    marks |= {
-        f"Text of {one.name}": of.fingerprint for one, of in zip(opened, cut.texts, strict=True)
-    }
-    yield Headline(
-        f"A family of {known} models, in bits per byte of {text}",
-        _verdict(found[:known], scale), marks,
-    )  # fmt: skip
+    marks |= {f"Text of {o.name}": t.fingerprint for o, t in zip(opened, cut.texts, strict=True)}
+    title = f"A family of {len(known)} models, in bits per byte of {text}"
+    yield Headline(title, _verdict(known, scale), marks)
     yield facts(
         "facts",
         sheet.of_models([one.name for one in every]),
@@ -203,6 +179,34 @@ def _opened(member: Member) -> Opened:
         parameters=sum(weight.numel() for weight in model.parameters()),
         longest=getattr(model.config, "max_position_embeddings", None),
     )
+
+
+def _measured(
+    run: Run, members: Sequence[Member], opened: Sequence[Opened], cut: Alike, extrapolate: bool
+) -> tuple[list[Loss], Scale]:
+    """The family from the least compute on, then those that are placed; and the curve."""
+    from unexplained.ladder.measured import Measured
+    from unexplained.ladder.members import BITS, scale_through
+    from unexplained.shares import within
+    from unexplained.stats import mean_per_token
+
+    sums = {one.name: _bits(run, one, cut, number) for number, one in enumerate(members)}
+    losses = {
+        name: within(mean_per_token(bits, cut.bytes, settings=run.settings, unit=BITS), least=0)
+        for name, bits in sums.items()
+    }
+    scale = scale_through(
+        members, {one.name: one.parameters for one in opened},
+        Measured.of_sums(sums, cut.bytes, run.settings), losses, settings=run.settings,
+        extrapolate=extrapolate,
+    )  # fmt: skip
+    found = [
+        Loss(one.name, member.compute, losses[one.name],
+             float(sums[one.name].sum() * math.log(2) / tokens), tokens, one.shape.vocabulary,
+             one.parameters)
+        for one, member, tokens in zip(opened, members, _scored(cut), strict=True)
+    ]  # fmt: skip
+    return sorted(found, key=lambda one: one.compute or math.inf), scale
 
 
 def _bits(run: Run, member: Member, cut: Alike, number: int) -> NDArray[np.float64]:
