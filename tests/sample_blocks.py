@@ -8,8 +8,9 @@ from sample_circuit import sample_small_circuit
 from sample_family import sample_family
 from sample_gap import sample_gap
 from sample_record import sample_record
-from sample_rewrite import sample_rewrite, sample_sizes
+from sample_rewrite import sample_rewrite
 from sample_rows import HOSTILE_DOMAIN, HOSTILE_NAME, HOSTILE_TOKENS, nats, refused, share
+from sample_sizes import sample_sizes
 from sample_sweep import sample_sweep, sample_sweep_of_pairs
 from sample_tasks import sample_tasks
 from unexplained.record import Check, Example, Number, Record, Token
@@ -190,9 +191,9 @@ SAMPLES: dict[str, Callable[[], Record]] = {
     "sweep of pairs": lambda: as_record(sample_sweep_of_pairs()),
     "circuit": sample_small_circuit,
     "assay": lambda: as_record(sample_record()),
-    "family": lambda: as_record(sample_family()),
+    "family": sample_family,
     "rewrite": sample_rewrite,
-    "sizes": lambda: as_record(sample_sizes()),
+    "sizes": sample_sizes,
     "tasks": lambda: as_record(sample_tasks()),
 }
 """A record for every way in which blocks are put together."""

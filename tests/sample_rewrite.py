@@ -12,10 +12,9 @@ from unexplained.bars.cards import Card
 from unexplained.bars.orders import Step
 from unexplained.bars.standing import standing
 from unexplained.instruments import rewrite
-from unexplained.record import Counted, Description, Number, Record, SizesRecord
+from unexplained.record import Counted, Description, Number, Record
 from unexplained.record.bars import Comparison, Standing, Ties
 from unexplained.record.blocks import Prose, Row, Section, facts
-from unexplained.record.rewrite import SizePoint
 from unexplained.study.choosing import Choice
 
 INTACT = 2.9142
@@ -160,42 +159,3 @@ def sample_rewrite(
         measured="2026-11-26T12:00:00+00:00",
         seconds=12.0,
     )  # fmt: skip
-
-
-def size(i: int, recovered: Number) -> SizePoint:
-    """A size with a hundred times the compute of the one before."""
-    return SizePoint(
-        rung=f"rung-{i}" if i < 4 else HOSTILE_NAME,
-        compute=1e11 * 100.0**i,
-        components=4 * i,
-        bits=12_000 + 100 * i,
-        damage=near(0.5 * i),
-        recovered=recovered,
-    )
-
-
-def sample_sizes() -> SizesRecord:
-    """Four sizes; the fractions fall by 0.05 for ten times the compute, but for what is added."""
-    kept = (0.52, 0.38, 0.32, 0.18)
-    return SizesRecord(
-        title="The same budget of explanation, rung-1 to rung-4",
-        verdict="Under the same rules the fraction recovered falls with the compute.",
-        subject="rung-4",
-        subject_fingerprint="c0ffee",
-        text="webmix",
-        text_fingerprint="deadbeef",
-        documents=40,
-        tokens=5_080,
-        budget="the best of mean and previous token for every head",
-        points=tuple(
-            size(i, share(value, value - 0.05, value + 0.07)) for i, value in enumerate(kept, 1)
-        ),
-        slope=Number(value=-0.054, low=-0.0712, high=-0.0364, unit="share per tenfold compute"),
-        resamples=2000,
-        seed=0,
-        command="unexplained sizes",
-        versions={"unexplained": "0.1.0"},
-        machine={"cores": "2"},
-        measured="2026-11-26T12:00:00+00:00",
-        seconds=12.0,
-    )

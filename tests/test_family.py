@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +17,14 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 from typer.testing import CliRunner
 
 import unexplained as ux
-from drawing import text_table, write_report
+from drawing import keys_of, table_of, text_table, write_report
 from tiny import _LLAMA
 from unexplained import Member
-from unexplained.assays.family import BITS, family
 from unexplained.errors import CurveError, MeasurementError, TextError
-from unexplained.record import load_record
+from unexplained.ladder.measured import Measured
+from unexplained.ladder.members import BITS, _named, scale_through
+from unexplained.record import Record, load_record
 from unexplained.stats import Settings, mean_per_token
-from unexplained.study.instrument import as_record
 from unexplained.subject import Subject
 from unexplained.text.alike import OPENING, alike
 from unexplained.text.document import document, part
@@ -70,6 +73,11 @@ def uniform(name: str, merges: list[tuple[str, str]], *, lower: bool = False,
     return ux.load(model.eval(), tokenizer=tokenizer, device="cpu", name=name)
 
 
+def bits(record: Record, name: str) -> float | None:
+    """Bits per byte of a model."""
+    return record[f"models/losses/{name}/bits"].value
+
+
 MERGES = [("t", "h"), ("th", "e"), ("Ġ", "the"), ("Ġ", "o"), ("Ġo", "f"), ("n", "d"), ("Ã", "¯")]
 
 
@@ -85,14 +93,29 @@ def test_uniform_models_have_the_bits_of_their_vocabularies(prose: str) -> None:
     assert (tokens[1] < tokens[0]).all()
     members = [Member(s.name, lambda s=s: s, c) for s, c in ((single, 1e3), (merged, 1e4))]
     members.append(Member("again", lambda: single, 1e5))
-    record = family(members, prose, documents=12, characters=300, settings=SETTINGS)
-    by_name = {model.name: model for model in record.models}
-    assert by_name["bytes"].bits_per_byte.value == pytest.approx(8, abs=1e-5)
+    record = ux.family(members, source=prose, documents=12, characters=300, settings=SETTINGS)
+    assert bits(record, "bytes") == pytest.approx(8, abs=1e-5)
     expected = math.log2(256 + len(MERGES)) * tokens[1].sum() / cut.bytes.sum()
-    assert by_name["merged"].bits_per_byte.value == pytest.approx(expected, abs=1e-5)
-    assert record.bytes == cut.bytes.sum()
+    assert bits(record, "merged") == pytest.approx(expected, abs=1e-5)
+    assert table_of(record, "facts")["bytes"].cells == (cut.bytes.sum(),)
+    assert table_of(record, "losses")["merged"].cells[3] == tokens[1].sum()
     # Equal losses at two computes: there is no law, and it says so.
-    assert record.scale.law is None and record.scale.refused
+    assert "law" not in keys_of(record) and "There is no curve: " in text_table(record)
+
+
+def test_one_model_is_open_at_a_time(prose: str) -> None:
+    known: list[weakref.ref[Subject]] = []
+
+    def opened(name: str) -> Subject:
+        gc.collect()
+        assert not any(one() for one in known)
+        made = uniform(name, [])
+        known.append(weakref.ref(made))
+        return made
+
+    members = [Member(n, partial(opened, n), 10.0**i) for i, n in enumerate(("a", "b", "c"))]
+    ux.family(members, source=prose, documents=6, characters=300, settings=SETTINGS)
+    assert len(known) == 6
 
 
 def test_the_stretch_begins_where_both_begin_a_token_and_is_given_back(prose: str) -> None:
@@ -174,52 +197,66 @@ def test_a_real_family_is_what_hugging_face_says_one_document_at_a_time() -> Non
     members = [Member(name, lambda name=name: ux.load(name, device="cpu"), 10.0**i)
                for i, name in enumerate(RUNGS, start=11)]  # fmt: skip
     members.append(Member("attention-2", lambda: ux.load("attention-2", device="cpu")))
-    record = family(
-        members, "pydocs", documents=12, characters=300, settings=Settings(resamples=4000)
+    record = ux.family(
+        members, source="pydocs", documents=12, characters=300, settings=Settings(resamples=4000)
     )
     subject = ux.load("rung-2", device="cpu")
     cut = alike("pydocs", [subject], documents=12, characters=300)
-    bits = []
+    measured = []
     for block, first in zip(cut.texts[0].eval, cut.first[0], strict=True):
         ids = torch.tensor(block.tokens[None].astype(np.int64))
         with torch.no_grad():
             logits = subject.anatomy.model(ids, use_cache=False).logits[0].double()
         logs = logits.log_softmax(-1)[:-1].gather(1, ids[0, 1:, None])[:, 0]
-        bits.append(-float(logs[first:].sum()) / math.log(2))
-    found = {model.name: model for model in record.models}
-    assert found["rung-2"].bits_per_byte.value == pytest.approx(
-        sum(bits) / cut.bytes.sum(), abs=1e-5
-    )
-    number = found["rung-2"].bits_per_byte
+        measured.append(-float(logs[first:].sum()) / math.log(2))
+    number = record["models/losses/rung-2/bits"]
+    assert number.value == pytest.approx(sum(measured) / cut.bytes.sum(), abs=1e-5)
     # Its interval is that of a mean per byte: of a jackknife worked out here, at least Student's.
-    n, total, sizes = len(bits), np.array(bits), cut.bytes
+    n, total, sizes = len(measured), np.array(measured), cut.bytes
     left = np.array([np.delete(total, i).sum() / np.delete(sizes, i).sum() for i in range(n)])
     reach = student.ppf(0.975, n - 1) * math.sqrt((n - 1) / n * ((number.value - left) ** 2).sum())
     ends = (number.value - number.low, number.high - number.value)
     assert 0.74 * reach < min(ends) <= max(ends) < 2 * reach
     same = mean_per_token(total, sizes, settings=Settings(), unit="bits per byte")
     assert (number.low, number.high) == pytest.approx((same.low, same.high), abs=1e-4)
-    losses = [found[name].bits_per_byte.value for name in RUNGS]
+    losses = [bits(record, name) for name in RUNGS]
     assert losses == sorted(losses, reverse=True)
-    assert record.scale.law is not None and record.scale.unit == BITS
-    (placed,) = record.scale.explained
-    assert placed.condition == "attention-2" and not placed.shares
-    assert [model.name for model in record.models] == [*RUNGS, "attention-2"]
+    assert record["compute/law/floor/is"].unit == BITS == number.unit
+    placed = table_of(record, "conditions")  # no column of a share
+    assert list(placed) == ["attention-2"] and len(placed["attention-2"].cells) == 2
+    assert list(table_of(record, "losses")) == [*RUNGS, "attention-2"]
+    assert record.subject == "attention-2" and len(record.sheet) == 2 * len(members)
 
 
 def test_equal_computes_are_runs_of_one_rung_and_an_own_rung_is_found_again(tmp_path: Path) -> None:
     names = {"rung-1": 4e11, "rung-1-seed-1": 4e11, "rung-2": 1.2e12, "rung-3": 3.6e12}
     members = [Member(n, lambda n=n: ux.load(n, device="cpu"), c) for n, c in names.items()]
     members.append(Member("rung-2-seed-1", lambda: ux.load("rung-2-seed-1", device="cpu")))
-    record = family(members, "pydocs", documents=8, characters=300, settings=SETTINGS)
-    assert [(r.rung, r.seed) for r in record.scale.rungs] == [(1, 0), (1, 1), (2, 0), (3, 0)]
-    (placed,) = record.scale.explained
-    assert placed.equals.value == pytest.approx(1.2e12, rel=0.5)
-    whole = as_record(record)
-    assert load_record(whole.save(tmp_path / "r.json")) == whole
+    record = ux.family(members, source="pydocs", documents=8, characters=300, settings=SETTINGS)
+    notes = [row.note for row in table_of(record, "losses").values()]
+    assert notes == ["rung 1", "rung 1", "rung 2", "rung 3", ""]
+    assert list(table_of(record, "rungs")) == list(names)
+    placed = record["compute/conditions/rung-2-seed-1/equals"]
+    assert placed.value == pytest.approx(1.2e12, rel=0.5)
+    assert load_record(record.save(tmp_path / "r.json")) == record
     page = write_report(record, tmp_path / "r.html").read_text("utf-8")
     assert "rung-2-seed-1" in page and BITS in page
     assert "rung-2-seed-1" in text_table(record)
+
+
+def test_runs_of_equal_compute_are_seeds_of_one_rung_in_whatever_order_they_are_given() -> None:
+    computes = {"c": 3e12, "a": 4e11, "placed": None, "b": 1e12, "again": 4e11}
+    members = [Member(name, lambda: pytest.fail("opened"), c) for name, c in computes.items()]
+    height = {"a": 3.0, "again": 3.1, "b": 2.6, "c": 2.3, "placed": 2.5}
+    sums = {name: np.full(8, 100 * height[name]) for name in computes}
+    losses = {name: mean_per_token(total, np.full(8, 100), settings=SETTINGS, unit=BITS)
+              for name, total in sums.items()}  # fmt: skip
+    measured = Measured.of_sums(sums, np.full(8, 100), SETTINGS)
+    scale = scale_through(members, dict.fromkeys(computes, 7), measured, losses,
+                          settings=SETTINGS, extrapolate=False)  # fmt: skip
+    found = [(one.name, one.rung, one.seed, one.compute) for one in scale.rungs]
+    assert found == [("a", 1, 0, 4e11), ("again", 1, 1, 4e11), ("b", 2, 0, 1e12), ("c", 3, 0, 3e12)]
+    assert [one.condition for one in scale.explained] == ["placed"]
 
 
 def test_what_is_beyond_the_family_is_refused_unless_asked_for() -> None:
@@ -227,42 +264,43 @@ def test_what_is_beyond_the_family_is_refused_unless_asked_for() -> None:
     computes = {"rung-1": 4e11, "rung-2": 1.2e12, "rung-3": 3.6e12}
     members = [Member(n, lambda n=n: ux.load(n, device="cpu"), c) for n, c in computes.items()]
     members.append(Member("bytes", lambda: uniform("bytes", [])))
-    asked = {"documents": 6, "characters": 300, "settings": SETTINGS}
-    (placed,) = family(members, "pydocs", **asked).scale.explained
-    assert placed.loss.value == pytest.approx(8, abs=1e-5)
-    assert placed.equals.value is None and "below the curve's range" in placed.equals.refused
-    (placed,) = family(members, "pydocs", extrapolate=True, **asked).scale.explained
-    assert placed.equals.value < 4e11 and "extrapolated" in placed.note
+    asked = {"source": "pydocs", "documents": 6, "characters": 300, "settings": SETTINGS}
+    record = ux.family(members, **asked)
+    assert record["compute/conditions/bytes/loss"].value == pytest.approx(8, abs=1e-5)
+    equals = record["compute/conditions/bytes/equals"]
+    assert equals.value is None and "below the curve's range" in equals.refused
+    record = ux.family(members, extrapolate=True, **asked)
+    assert record["compute/conditions/bytes/equals"].value < 4e11
+    assert "extrapolated" in table_of(record, "conditions")["bytes"].note
 
 
 def test_a_tokenizer_that_loses_characters_is_refused_by_name(prose: str) -> None:
     members = [Member(f"kept {i}", lambda: uniform("kept", []), 10.0**i) for i in range(3)]
     members.append(Member("shouting", lambda: uniform("shouting", [], lower=True)))
     with pytest.raises(TextError, match="tokenizer of shouting"):
-        family(members, prose, documents=8, characters=300, settings=SETTINGS)
+        ux.family(members, source=prose, documents=8, characters=300, settings=SETTINGS)
 
 
 def test_bad_input_is_refused(prose: str) -> None:
     same = uniform("same", [])
     one = Member("one", lambda: same, 1.0)
     with pytest.raises(MeasurementError, match="it is given twice"):
-        family([one, one], prose, settings=SETTINGS)
+        ux.family([one, one], source=prose, settings=SETTINGS)
     with pytest.raises(CurveError, match="not positive"):
-        family([Member("one", lambda: same, -1.0)], prose, settings=SETTINGS)
+        ux.family([Member("one", lambda: same, -1.0)], source=prose, settings=SETTINGS)
     with pytest.raises(CurveError, match="of 2 training computes: it takes 3"):
-        family([one, Member("two", lambda: same, 2.0)], prose, settings=SETTINGS)
+        ux.family([one, Member("two", lambda: same, 2.0)], source=prose, settings=SETTINGS)
     several = [Member(f"m{i}", lambda: same, 10.0**i) for i in range(3)]
     with pytest.raises(TextError, match="made of a model's tokens"):
-        family(several, "repeats", settings=SETTINGS)
+        ux.family(several, source="repeats", settings=SETTINGS)
     with pytest.raises(TextError, match="only read"):
-        family(several, prose, characters=100, settings=SETTINGS)
+        ux.family(several, source=prose, characters=100, settings=SETTINGS)
     short = Member("short", lambda: uniform("short", [], positions=64))
     with pytest.raises(TextError, match="64 positions"):
-        family([*several, short], prose, documents=6, characters=300, settings=SETTINGS)
+        ux.family([*several, short], source=prose, documents=6, characters=300, settings=SETTINGS)
 
 
 def test_the_command_line_reads_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from unexplained.assays.family import _named
     from unexplained.cli.app import app
 
     assert _named("a=b=1e20") == ("a=b", 1e20)

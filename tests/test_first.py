@@ -20,8 +20,6 @@ import unexplained as ux
 from test_assay import make_text
 from tiny import tiny_model, tiny_tokenizer
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.family import family as measure_family
-from unexplained.assays.sizes import sizes as measure_sizes
 from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.assays.tasks import Asked
 from unexplained.assays.tasks import tasks as measure_tasks
@@ -194,10 +192,10 @@ BASE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         },
     ),
     "rewrite": (ux.rewrite, {"subject": model, "text": running}),
-    "sizes": (measure_sizes, {"rungs": lambda: rungs(1e9, 1e10, 1e11), "text": running}),
+    "sizes": (ux.sizes, {"rungs": lambda: rungs(1e9, 1e10, 1e11), "text": running}),
     "tasks": (measure_tasks, {"subject": model, "asked": lambda: [Asked("all", running())]}),
     "gap": (ux.gap, {"subject": model, "text": running, **FOUR}),
-    "family": (measure_family, {"members": THREE, "source": "pydocs"}),
+    "family": (ux.family, {"members": THREE, "source": "pydocs"}),
     "evaluate": (ux.evaluate, {"subject": model, "text": running, "conditions": []}),
 }
 

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 import unexplained as ux
 from unexplained import subject
-from unexplained.assays import family
 from unexplained.cli import in_options, options_of
 from unexplained.cli.app import app
 from unexplained.errors import UnexplainedError
+from unexplained.ladder import members
 from unexplained.subject import load
 
 RUN = CliRunner()
@@ -157,7 +157,7 @@ def test_what_can_be_measured_gets_as_far_as_the_model(
     def loaded(name: str, **more: object) -> None:
         raise WasLoaded(name)
 
-    for home in (ux, family, subject):
+    for home in (ux, members, subject):
         monkeypatch.setattr(home, "load", loaded)
     text = {"circuit": "ioi", "family": "prose.txt"}.get(command, "repeats")
     words = () if command == "behaviours" else ("--text", text)

@@ -22,7 +22,6 @@ from test_ladder import pydocs_like
 from unexplained import hashing
 from unexplained.ablations import ABLATIONS, record_for
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.family import family as measure_family
 from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.assays.tasks import Asked
 from unexplained.assays.tasks import tasks as measure_tasks
@@ -250,7 +249,7 @@ def test_the_code_of_a_family_is_inside(
         )
         for count in (0, 3, 7)
     ]
-    measure_family(members, str(place), documents=8, characters=200, settings=SETTINGS)
+    ux.family(members, source=str(place), documents=8, characters=200, settings=SETTINGS)
     require_inside(traced)
     assert {work.subject.name for _, work, _ in traced} == {one.name for one in members}
 

@@ -10,10 +10,11 @@ from pydantic import BaseModel
 
 from drawing import text_table
 from sample_circuit import curves, sample_circuit
-from sample_family import sample_family
+from sample_family import by_byte, sample_family
 from sample_gap import sample_gap
 from sample_record import sample_record
-from sample_rewrite import sample_rewrite, sample_sizes
+from sample_rewrite import sample_rewrite
+from sample_sizes import SIZES, sample_sizes, slope
 from sample_sweep import sample_sweep, sample_sweep_of_pairs
 from sample_tasks import sample_tasks
 from unexplained.record import Number
@@ -50,6 +51,15 @@ def circuit_of_refused() -> Any:
     return sample_circuit(all_refused(curves()), twin=True)
 
 
+def refused_sizes() -> Any:
+    none = all_refused(slope().number)
+    return sample_sizes([one._replace(damage=none, recovered=none) for one in SIZES], slope(none))
+
+
+def refused_family() -> Any:
+    return sample_family(all_refused(by_byte()))
+
+
 def whole(table: str) -> None:
     """Assert that no sentence of a printed record is broken."""
     # One line: sentences wrap anywhere. Tables' cells hold `refused [1]` and nothing else.
@@ -65,12 +75,12 @@ def whole(table: str) -> None:
         sample_gap,
         gap_over_runs,
         sample_rewrite,
-        sample_sizes,
+        refused_sizes,
         sample_tasks,
         circuit_of_refused,
         sample_sweep,
         sample_sweep_of_pairs,
-        sample_family,
+        refused_family,
     ],
 )
 def test_a_record_of_which_all_is_refused_has_no_broken_sentence(make: Any) -> None:

@@ -1,10 +1,9 @@
-"""What records of rewritings, sizes, families and tasks show: every number, charts, words."""
+"""What records of rewritings and tasks show: every number, charts, words."""
 
 from __future__ import annotations
 
 import doctest
 import importlib
-import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -12,22 +11,16 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from drawing import drawn, one_block, plot_of, render, table_of, text_table
-from sample_family import sample_family
-from sample_rewrite import EXPLAINED, RUNGS, sample_rewrite, sample_sizes, size, steps
-from sample_rows import refused, share
+from drawing import drawn, plot_of, render, table_of, text_table
+from sample_rewrite import EXPLAINED, RUNGS, sample_rewrite, steps
 from sample_tasks import sample_tasks
 from test_report import words_of
 from test_scales import NOT_A_VERDICT, VERDICTS
 from unexplained.bars import replaced
-from unexplained.instruments import sizes
-from unexplained.record import Number, Record, SizesRecord
-from unexplained.record.blocks import Section, Table, walk
+from unexplained.record import Number, Record
 from unexplained.report import plots
 
 RECORDS = {
-    "family": sample_family,
-    "sizes": sample_sizes,
     "tasks": sample_tasks,
 }
 
@@ -75,11 +68,7 @@ def test_the_terms_of_the_pages_are_in_their_glossaries() -> None:
     html = render(sample_rewrite())
     assert {"break-even", "random order", "written program", "component", "mean ablation",
             "weaker model", "rung", "bits", "fit part", "FLOPs", "bigram"} <= listed(html)  # fmt: skip
-    assert {"slope", "budget of explanation", "training compute", "damage"} <= listed(
-        render(sample_sizes())
-    )
     assert "slope" not in listed(html)
-    assert {"bits per byte", "as good as", "irreducible loss E"} <= listed(render(sample_family()))
 
 
 # A rewriting
@@ -185,122 +174,6 @@ def test_many_components_are_folded(record: Record) -> None:
     many = sample_rewrite(times=3)
     assert "<details><summary>All 30 components</summary>" in render(many)
     assert "L0.H1.2" not in text_table(many) and "L0.H1.2" in text_table(many, full=True)
-
-
-# Sizes
-
-
-@pytest.fixture
-def sized() -> SizesRecord:
-    return sample_sizes()
-
-
-def test_the_line_has_the_slope_that_is_given_and_goes_through_the_middle(
-    sized: SizesRecord,
-) -> None:
-    line = sizes.least_squares(sized)
-    assert line is not None
-    left, first, right, last = line
-    assert (left, right) == pytest.approx((sized.points[0].compute, sized.points[-1].compute))
-    # Six decades from the first to the last, at -0.054 each; the mean of the fractions is 0.35.
-    assert first - last == pytest.approx(6 * 0.054) and (first + last) / 2 == pytest.approx(0.35)
-    plot = plot_of(sized)
-    assert plot is not None and plot.straight is not None
-    assert plot.straight[0] == plot.lines[0].dots[0].x and not plot.lines[0].paths
-
-
-def test_a_refused_size_is_named_and_takes_the_line_with_it(sized: SizesRecord) -> None:
-    points = (*sized.points[:2], size(3, refused()), size(4, share(-3.2, -5.1, -1.9)))
-    changed = sized.model_copy(update={"points": points})
-    plot = plot_of(changed)
-    assert plot is not None and plot.straight is None
-    assert plot.omitted == ("recovered (rung-3)",)
-    assert [dot.beyond for dot in plot.lines[0].dots] == ["", "", "down"]
-    words = words_of(render(changed))
-    assert "Not drawn, because refused: recovered (rung-3)." in words and "(−320%)" in words
-    assert "Line: least squares" not in words and "Line: least squares" in words_of(render(sized))
-
-
-def test_nothing_to_draw_is_said(sized: SizesRecord) -> None:
-    points = tuple(p.model_copy(update={"recovered": refused()}) for p in sized.points)
-    gone = sized.model_copy(update={"points": points, "slope": refused("no fractions", None)})
-    words = words_of(render(gone))
-    assert "There is no chart to draw" in words and "There is no slope." in words
-    assert "no fractions." in words and "<figure" not in render(gone)
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "said"),
-    [
-        (0.01, 0.2, "more is recovered in larger models"),
-        (-0.3, -0.01, "less is recovered in larger models"),
-        (-0.1, 0.2, "do not tell which way"),
-        (None, None, "may be chance"),
-    ],
-)
-def test_the_slope_says_which_way_only_where_its_interval_does(
-    low: float | None, high: float | None, said: str
-) -> None:
-    number = Number(value=0.05, low=low, high=high)
-    words = sizes.which_way(number, 0.02)
-    assert said in words
-    others = ("more is", "less is", "do not tell", "chance", "another seed")
-    assert sum(other in words for other in others) == 1
-    # With one run of each size it says nothing, whatever the interval.
-    alone = sizes.which_way(number, None)
-    assert sum(other in alone for other in others) == 1
-    assert "another seed may turn the slope round" in alone or low is None
-
-
-def test_a_slope_is_claimed_where_seeds_are_counted_and_its_interval_tells(
-    sized: SizesRecord,
-) -> None:
-    assert not sized.claimed and sized.model_copy(update={"scatter": 0.02}).claimed
-    open_ = Number(value=-0.05, low=-0.2, high=0.1)
-    assert not sized.model_copy(update={"scatter": 0.02, "slope": open_}).claimed
-
-
-def test_the_slope_is_written_in_percentage_points(sized: SizesRecord) -> None:
-    assert "−5.4 [−7.1, −3.6]" in words_of(render(sized))
-    printed = " ".join(text_table(sized).split())
-    assert "for ten times the training compute): -5.4 [-7.1, -3.6] One run of" not in printed
-    assert "for ten times the training compute): -5.4 [-7.1, -3.6]" in printed
-    assert "share per tenfold" not in printed
-
-
-def test_runs_of_one_size_stand_under_one_name_and_the_line_weighs_runs(sized: SizesRecord) -> None:
-    more = sized.points[0].model_copy(
-        update={"rung": "rung-1-seed-1", "recovered": share(0.6, 0.5, 0.7)}
-    )
-    points = (sized.points[0], more, *sized.points[1:])
-    seeded = sized.model_copy(update={"points": points, "scatter": 0.0793})
-    plot = plot_of(seeded)
-    assert plot is not None
-    assert [dot.label for dot in plot.lines[0].dots][:2] == ["rung-1", ""]
-    # Two runs at the first size: the mean is (2 · 0.56 + 0.38 + 0.32 + 0.18)/5, at −0.6 sizes.
-    height = 0.4 - 0.054 * (math.log10(points[0].compute) - sum(
-        math.log10(p.compute) for p in points) / 5)  # fmt: skip
-    line = sizes.least_squares(seeded)
-    assert line is not None and line[1] == pytest.approx(height)
-    bent = sizes.least_squares(seeded.model_copy(update={"bent": True}))
-    assert bent is not None and bent[1] == pytest.approx(0.36 + 3 * 0.054)
-    words = words_of(render(seeded))
-    assert "scatter by 7.9 percentage points" in words
-    assert "how another run would have come out is not known" in words_of(render(sized))
-
-
-# A family
-
-
-def test_a_family_has_no_column_of_a_share_that_it_does_not_have() -> None:
-    _, conditions = one_block(sample_family(), "conditions")
-    assert isinstance(conditions, Table)
-    assert [column.key for column in conditions.columns] == ["loss", "equals"]
-    alone = sample_family()
-    alone = alone.model_copy(update={"scale": alone.scale.model_copy(update={"explained": ()})})
-    found = [b for _, b in walk(drawn(alone).record.blocks) if isinstance(b, Section)]
-    assert [b.key for b in found] == ["models", "compute"]
-    assert "conditions" not in {getattr(b, "key", "") for _, b in walk(drawn(alone).record.blocks)}
 
 
 @pytest.mark.parametrize("name", ["placing", "charts"])

@@ -13,14 +13,14 @@ from drawing import keys_of, table_of
 from test_assay import make_text, own_cache, subject_of  # noqa: F401  (own_cache is a fixture)
 from test_gap import ledger_of
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.sizes import ALL_ABLATED, ALL_EXPLAINED, slope_of
-from unexplained.assays.sizes import sizes as measure_sizes
 from unexplained.assays.tasks import Asked
 from unexplained.assays.tasks import tasks as measure_tasks
+from unexplained.bars import slope_of
 from unexplained.bars.orders import Step, held
 from unexplained.errors import ExplanationError, MeasurementError
 from unexplained.evaluate import AnotherModel, Edited, Other, distinct, joint, observe
 from unexplained.explanations import LIBRARY, explanation, fit
+from unexplained.instruments.sizes import ALL_ABLATED, ALL_EXPLAINED
 from unexplained.record import Number
 from unexplained.record.bars import Comparison, Ties
 from unexplained.study.choosing import choose, counts_of, rules
@@ -157,7 +157,9 @@ def test_the_slope_over_sizes_by_hand() -> None:
         return ledger, ALL_EXPLAINED, ALL_ABLATED
 
     # Recovered 0.8, 0.6, 0.4 at 10, 100, 1,000: −0.2 for ten times the compute.
-    found = slope_of([one(1.4), one(1.8), one(2.2)], [10.0, 100.0, 1000.0], SETTINGS).number  # type: ignore[list-item]
+    found = slope_of(
+        [one(1.4), one(1.8), one(2.2)], [10.0, 100.0, 1000.0], settings=SETTINGS
+    ).number  # type: ignore[list-item]
     assert found.value == pytest.approx(-0.2)
     assert found.low is found.high is None  # nothing varies, which tells nothing of other documents
 
@@ -170,13 +172,13 @@ def test_a_slope_is_refused_where_the_fraction_of_a_run_is() -> None:
         return ledger_of(rows, tokens), ALL_EXPLAINED, ALL_ABLATED
 
     good, noise = one([30.0] * 8), one([30.0, -8.0] * 4)
-    found = slope_of([good, noise, good], [10.0, 100.0, 1000.0], SETTINGS).number  # type: ignore[list-item]
+    found = slope_of([good, noise, good], [10.0, 100.0, 1000.0], settings=SETTINGS).number  # type: ignore[list-item]
     assert found.value is None and "within noise of zero" in found.refused
 
 
 def test_two_sizes_give_no_slope(subject: Subject, text: Text) -> None:
     with pytest.raises(MeasurementError, match="it takes 3"):
-        measure_sizes({subject: 1.0, subject.twin(1): 2.0}, text)
+        ux.sizes({subject: 1.0, subject.twin(1): 2.0}, text)
 
 
 def test_a_task_that_only_the_model_can_do_appears_all_at_once(
@@ -242,7 +244,7 @@ def test_tasks_are_named_once_and_a_stronger_model_is_no_reference(
 def test_sizes_go_by_compute_and_not_by_the_order_given(subject: Subject, text: Text) -> None:
     models = [subject, subject.twin(1), subject.twin(2)]
     with pytest.raises(MeasurementError, match="over 1 sizes"):
-        measure_sizes(dict.fromkeys(models, 5.0), text)
+        ux.sizes(dict.fromkeys(models, 5.0), text)
 
 
 def test_where_no_rule_is_better_than_the_mean_nothing_is_recovered_and_it_is_measured_once(

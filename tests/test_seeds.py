@@ -6,16 +6,17 @@ import dataclasses
 import doctest
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
 from scipy import stats
 
 import unexplained as ux
+from drawing import table_of, words_in
 from test_gap import ledger_of
 from test_ladder import pydocs_like
-from unexplained.assays.sizes import _over_documents, _verdict, slope_of
-from unexplained.assays.sizes import sizes as measure_sizes
+from unexplained.bars.slope import _over_documents, slope_of
 from unexplained.errors import MeasurementError
 from unexplained.estimators import (
     Slope,
@@ -27,12 +28,10 @@ from unexplained.estimators import (
     slope_over,
 )
 from unexplained.explanations import LIBRARY
-from unexplained.instruments.sizes import rests, which_way
+from unexplained.instruments.sizes import Size, _rests, _verdict, _which_way
 from unexplained.ladder.catalogue import catalogue
-from unexplained.record import load_record
-from unexplained.record.rewrite import SizePoint, SizesRecord
+from unexplained.record import Record, load_record
 from unexplained.stats import Settings
-from unexplained.study.instrument import as_record
 from unexplained.subject import Subject
 from unexplained.text import Text
 
@@ -189,8 +188,8 @@ def subset(of: tuple[int, ...], last: int = 4) -> Slope:
 
 def way(found: Slope, left: list[str] = []) -> int:  # noqa: B006
     """−1 harder, 1 easier, 0 not told: as the verdict says it."""
-    said = _verdict(found, [SizePoint(rung="r", compute=1.0, components=1, bits=0,
-                                      damage=found.number, recovered=found.number)], left)  # fmt: skip
+    one = Size("r", 1.0, 1, 0, damage=found.number, recovered=found.number)
+    said = _verdict(found, [one], left)
     return ("easier with size," in said) - ("harder with size," in said)
 
 
@@ -223,9 +222,9 @@ def rungs() -> dict[str, Subject]:
         ["rung-1", "rung-2", "rung-3"])}  # fmt: skip
 
 
-def measured(models: dict[str, Subject], text: Text) -> SizesRecord:
+def measured(models: dict[str, Subject], text: Text) -> Record:
     known = catalogue()
-    return measure_sizes(
+    return ux.sizes(
         {one: known.named(name).compute for name, one in models.items()}, text,
         explanations=[LIBRARY.get("previous_token")], settings=Settings(resamples=200),
     )  # fmt: skip
@@ -238,22 +237,25 @@ def test_the_shipped_rungs_with_their_seeds_are_measured_and_one_seed_alone_clai
     text = ux.Text(**{**vars(text), "fit": text.eval})
     assert len(rungs) == 9
     whole = measured(rungs, text)
-    assert len(whole.points) == 9 and whole.scatter > 0
-    assert "9 runs of 3 sizes" in whole.verdict
+    found = table_of(whole, "recovered")
+    assert len(found) == 9 and "9 runs of 3 sizes" in whole.verdict
+    (scatter,) = re.findall(r"runs of one size scatter by (\S+)\)", whole.verdict)
+    assert float(scatter) > 0
     alone = [
         measured({n: m for n, m in rungs.items() if catalogue().named(n).seed == seed}, text)
         for seed in range(3)
     ]
-    assert not any(one.claimed for one in alone)
-    assert all(one.scatter is None and len(one.points) == 3 for one in alone)
-    assert "is not known" in alone[0].verdict
+    for one in alone:
+        assert "is not known" in one.verdict and "it does not say whether" in one.verdict
+        assert "Every size has one run" in words_in(one, "sizes")
+        assert len(table_of(one, "recovered")) == 3
     # The slope is that of the runs' fractions, by another route.
-    x = [math.log10(p.compute) for p in whole.points]
-    y = [p.recovered.value for p in whole.points]
-    if not whole.bent:
-        assert whole.slope.value == pytest.approx(stats.linregress(x, y).slope, abs=1e-9)
-    kept = as_record(whole)
-    assert load_record(kept.save(tmp_path / "sizes.json")) == kept
+    x = [math.log10(row.cells[0]) for row in found.values()]
+    y = [whole[f"sizes/recovered/{name}/recovered"].value for name in found]
+    if "further off a straight line" not in words_in(whole, "sizes"):
+        slope = whole["sizes/slope/slope/is"].value
+        assert slope == pytest.approx(stats.linregress(x, y).slope, abs=1e-9)
+    assert load_record(whole.save(tmp_path / "sizes.json")) == whole
 
 
 def test_one_model_under_two_names_is_no_second_run(rungs: dict[str, Subject]) -> None:
@@ -261,7 +263,7 @@ def test_one_model_under_two_names_is_no_second_run(rungs: dict[str, Subject]) -
     models = [rungs["rung-1"], again, rungs["rung-2"], rungs["rung-3"]]
     text = ux.text("repeats", again, documents=8, fit_documents=8, block=24)
     with pytest.raises(MeasurementError, match="one model"):
-        measure_sizes(dict(zip(models, (1e9, 1e9, 1e10, 1e11), strict=True)), text)
+        ux.sizes(dict(zip(models, (1e9, 1e9, 1e10, 1e11), strict=True)), text)
 
 
 def test_a_rung_stands_for_its_runs_and_a_seed_for_itself() -> None:
@@ -309,7 +311,7 @@ def test_runs_that_ship_and_were_left_out_take_the_claim_and_are_named() -> None
     found = slope_over(x, y, still(y), DOCUMENTS, settings=MANY)
     assert way(found) == -1 and way(found, ["rung-4"]) == 0
     assert "left out (rung-4)" in _verdict(found, [], ["rung-4"])
-    said = which_way(found.number, 0.01, ["rung-4"])
+    said = _which_way(found, ["rung-4"])
     assert "Runs of these sizes were left out: rung-4." in said and "less is" not in said
 
 
@@ -351,9 +353,8 @@ def test_the_slope_of_few_documents_with_tails_holds_the_truth_beside_runs() -> 
 def test_with_a_refused_slope_nothing_is_said_of_how_many_runs_a_size_has() -> None:
     rows = {"rule": [14.0] * 8, "mean": [30.0, -8.0] * 4, "intact": [10.0] * 8}
     one = (ledger_of(rows, [10] * 8), "rule", "mean")
-    found = slope_of([one] * 6, [10.0, 10.0, 100.0, 100.0, 1e3, 1e3], Settings(resamples=50))
-    assert found.number.value is None
-    record = SizesRecord.model_construct(
-        slope=found.number, scatter=found.seeds.deviation, bent=False
+    found = slope_of(
+        [one] * 6, [10.0, 10.0, 100.0, 100.0, 1e3, 1e3], settings=Settings(resamples=50)
     )
-    assert "one run" not in rests(record)
+    assert found.number.value is None
+    assert "one run" not in _rests(found)

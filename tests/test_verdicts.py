@@ -21,7 +21,7 @@ from sample_gap import spread as spread_of
 from sample_record import sample_record
 from sample_tasks import sample_tasks
 from test_gap import ledger_of
-from unexplained.assays import family, sizes, sweep, tasks
+from unexplained.assays import sweep, tasks
 from unexplained.assays.verdict import cruxes_of, percent, verdict_of
 from unexplained.bars.cards import Card
 from unexplained.bars.effects import holm
@@ -31,11 +31,10 @@ from unexplained.bars.measures import measure_of
 from unexplained.bars.reading import Reading
 from unexplained.errors import MeasurementError
 from unexplained.estimators import Scatter, Slope
-from unexplained.instruments import circuit, gap, rewrite
+from unexplained.instruments import circuit, family, gap, rewrite, sizes
 from unexplained.record import AssayRecord, Effect, Number
 from unexplained.record.bars import Concentration, KeptAt, KeptCurve, OverRuns
 from unexplained.record.compute import Left
-from unexplained.record.rewrite import SizePoint
 from unexplained.record.tasks import Task
 from unexplained.stats import Settings
 from unexplained.study import controls
@@ -144,7 +143,7 @@ def test_the_verdict_of_tasks_is_lawful(data: st.DataObject, reference: str) -> 
 @given(numbers(), st.sampled_from([Scatter(0.0, 0), Scatter(0.02, 4)]), st.booleans())
 @quick(max_examples=60, deadline=None)
 def test_the_verdict_of_sizes_is_lawful(number: Number, seeds: Scatter, bent: bool) -> None:
-    point = SizePoint(rung="r", compute=1.0, components=1, bits=0, damage=number, recovered=number)
+    point = sizes.Size("r", 1.0, 1, 0, damage=number, recovered=number)
     said = sizes._verdict(Slope(number, seeds, 2, bent), [point])
     lawful(said)
     told = number.low is not None and number.high is not None and not number.low <= 0 <= number.high

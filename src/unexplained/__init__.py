@@ -13,7 +13,6 @@ from unexplained import stops as _stops
 from unexplained.lazy import face as _face
 
 if TYPE_CHECKING:
-    from unexplained.assays.family import Member as Member
     from unexplained.errors import UnexplainedError as UnexplainedError
     from unexplained.evaluate import evaluate as evaluate  # type: ignore[no-redef]
     from unexplained.explanations import LIBRARY as LIBRARY
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from unexplained.instruments.sizes import sizes as sizes
     from unexplained.instruments.sweep import sweep as sweep
     from unexplained.instruments.tasks import tasks as tasks
+    from unexplained.ladder.members import Member as Member
     from unexplained.record import AssayRecord as AssayRecord
     from unexplained.record import SweepRecord as SweepRecord
     from unexplained.record import load_record as load_record
@@ -46,7 +46,7 @@ if _stops.is_program():
     _stops.listen()
 
 _HOMES = {
-    "assays.family": ("Member",),
+    "ladder.members": ("Member",),
     "study.heads": ("head_scores", "strongest", "with_gains"),
     "instruments.gap": ("gap",),
     "instruments.family": ("family",),

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from unexplained.bars.rungs import ties_at as ties_at
     from unexplained.bars.rungs import ties_with as ties_with
     from unexplained.bars.runs import over_pairs as over_pairs
+    from unexplained.bars.slope import slope_of as slope_of
     from unexplained.bars.thresholds import BARS as BARS
     from unexplained.bars.thresholds import distances as distances
     from unexplained.bars.thresholds import nines as nines
@@ -100,6 +101,7 @@ _HOMES = {
         "ties_with",
     ),
     "runs": ("over_pairs",),
+    "slope": ("slope_of",),
     "thresholds": (
         "BARS",
         "distances",

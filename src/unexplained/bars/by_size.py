@@ -24,6 +24,7 @@ from unexplained.record.blocks import (
     Series,
     Style,
     Table,
+    step,
 )
 
 Curves = Sequence[tuple[Card, KeptCurve]]
@@ -54,7 +55,7 @@ def answer(curves: Curves, *, keeps: float) -> Answer:
         ),
         rows=tuple(
             AnswerRow(name=card.name, note=from_on(curve), role=card.role,
-                      cells=tuple(f"sizes/kept/{counts[i]}/{card.name.replace('/', ':')}" for i in shown))
+                      cells=tuple(f"sizes/kept/{counts[i]}/{step(card.name)}" for i in shown))
             for card, curve in curves[:12]
         ),
         divided_by=(

@@ -1,22 +1,50 @@
-"""`family`: loss by byte against training compute, for models of any tokenizers."""
+"""`family`: loss by byte against training compute, for models of any tokenizers.
+
+What is scored is −log₂ p of the same characters for every model, each given what comes before them in
+the document, divided by their UTF-8 bytes. Documents are resampled together in all models. The curve
+is through this family on this text: another family's models, trained by another recipe on other data,
+can be placed on it, and then the compute says "as good as a model of *this* family trained with".
+It misleads where a model has seen the text; where computes are given by different conventions (6·N·D
+with or without embeddings); and, as every law, beyond its models.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import numpy as np
 
 from unexplained.bars import scales
-from unexplained.record.blocks import Block, Column, Prose, Row, Section, Table, facts
-from unexplained.study import Headline, Option, instrument
+from unexplained.errors import TextError, require_count
+from unexplained.record import Number, Scale
+from unexplained.record import format as fmt
+from unexplained.record.blocks import (
+    Answer,
+    AnswerRow,
+    Block,
+    Column,
+    Prose,
+    Row,
+    Section,
+    Table,
+    facts,
+    step,
+)
+from unexplained.study import Headline, Option, instrument, sheet
 from unexplained.study.given import Members
-from unexplained.study.instrument import told
 
 if TYPE_CHECKING:
-    from unexplained.assays.family import Member
-    from unexplained.record import FamilyRecord
+    from numpy.typing import NDArray
+
+    from unexplained.ladder.members import Member
+    from unexplained.sites import Shape
     from unexplained.study import Run
+    from unexplained.text.alike import Alike
 
-
+MOST = 8
+"""Models of the family that the answer names: the least and the greatest."""
 ASKED = (
     "The losses are divided by the bytes of the same characters, so that models of different "
     "tokenizers have a place on one axis."
@@ -27,9 +55,36 @@ PLACED = (
 )
 
 
+class Opened(NamedTuple):
+    """What is kept of a model while others are open."""
+
+    name: str
+    tokenizer: object
+    shape: Shape
+    fingerprint: str
+    parameters: int
+    longest: int | None
+    """Positions that it has; None where its configuration does not say."""
+
+
+class Loss(NamedTuple):
+    """A model on the text."""
+
+    name: str
+    compute: float | None
+    """Training FLOPs as they were given; None where it is only placed on the curve."""
+    bits_per_byte: Number
+    nats_per_token: float
+    """Not comparable between tokenizers."""
+    tokens: int
+    """Into how many it cuts what is scored."""
+    vocabulary: int
+    parameters: int
+
+
 def _members(given: Mapping[str, Any]) -> None:
     """Refuse models of which the compute is not given, and names of none."""
-    from unexplained.assays.family import member_of, require_members
+    from unexplained.ladder.members import member_of, require_members
 
     require_members(
         [
@@ -43,7 +98,7 @@ def _members(given: Mapping[str, Any]) -> None:
 def family(
     run: Run,
     members: Annotated[
-        Sequence[Member | str],
+        Sequence[Member],
         Members(
             "MODEL=FLOPS or MODEL=PARAMETERSxTOKENS, such as pythia-70m=70e6x300e9 (then C = 6·N·D); "
             "a rung of the ladder needs no number."
@@ -51,7 +106,7 @@ def family(
     ],
     *,
     place: Annotated[
-        Sequence[Member | str],
+        Sequence[Member],
         Members("A model to be placed on the curve, not part of it.", default=(), curve=False),
     ],
     source: Annotated[
@@ -66,7 +121,7 @@ def family(
     All models are measured on the same characters, one after another.
 
     Args:
-        run: How it is run.
+        run: How it is run; its seed also draws the documents.
         members: Models with their training compute, at least three computes among them.
         place: Models without one, to be placed on the curve.
         source: A corpus or a path.
@@ -75,50 +130,167 @@ def family(
         extrapolate: Place also what is beyond the family's own losses; it is marked.
 
     Raises:
-        UnexplainedError: As `assays.family`, all that can be told before anything is run.
+        CurveError: There are fewer than three computes, or one is not positive and finite.
+        MeasurementError: Two members share a name.
+        TextError: A tokenizer does not give the characters back; a text is longer than a context.
     """
-    from unexplained.assays.family import family as measured
-    from unexplained.assays.family import member_of
-
-    every = [member_of(one, curve=True) for one in members]
-    every += [member_of(one, curve=False) for one in place or ()]
-    found = measured(every, source, documents=documents, characters=characters,
-                     extrapolate=extrapolate, settings=run.settings, folder=run.folder,
-                     say=run.say)  # fmt: skip
-    yield from told(run, found, blocks(found), sheet(found))
-
-
-def blocks(record: FamilyRecord) -> Iterator[Block]:
-    """What was found, as blocks."""
-    yield _facts(record)
-    yield _models(record)
-    asked = f"{ASKED} {PLACED}" if record.scale.explained else ASKED
-    yield scales.compute(record.scale, {}, asked=asked)
-    yield from (Prose(words=note, manner="aside") for note in record.text_notes)
-
-
-def sheet(record: FamilyRecord) -> dict[str, str]:
-    """What was measured on."""
-    found = {model.name: model.fingerprint for model in record.models}
-    return found | {f"Text of {name}": mark for name, mark in record.text_fingerprints.items()}
-
-
-def _facts(record: FamilyRecord) -> Table:
-    return facts(
+    every = [*members, *place]
+    opened, cut = _cut(run, every, source, documents, characters)
+    found, scale = _measured(run, every, opened, cut, extrapolate)
+    text, known = cut.texts[0].name, [one for one in found if one.compute is not None]
+    marks = {one.name: one.fingerprint for one in opened}
+    marks |= {f"Text of {o.name}": t.fingerprint for o, t in zip(opened, cut.texts, strict=True)}
+    title = f"A family of {len(known)} models, in bits per byte of {text}"
+    yield Headline(title, _verdict(known, scale), marks)
+    yield _answer(found, scale)
+    yield facts(
         "facts",
-        Row(
-            key="models",
-            name="Models",
-            cells=(f"{len(record.models):,}, the last {record.subject}",),
-        ),
-        Row(key="text", name="Text", cells=(record.text,)),
-        Row(key="bytes", name="Bytes scored", cells=(record.bytes,)),
-        Row(key="documents", name="Documents", cells=(record.documents,)),
+        sheet.of_models([one.name for one in every]),
+        Row(key="text", name="Text", cells=(text,)),
+        Row(key="bytes", name="Bytes scored", cells=(int(cut.bytes.sum()),)),
+        Row(key="documents", name="Documents", cells=(len(cut.bytes),)),
+    )
+    yield _by_byte(found, scale)
+    yield _on_the_curve(scale)
+    yield from (Prose(words=note, manner="aside") for note in cut.notes)
+
+
+def _cut(
+    run: Run, members: Sequence[Member], source: str, documents: int, characters: int
+) -> tuple[list[Opened], Alike]:
+    """The same characters for all models; what cannot be measured is refused before anything is run."""
+    from unexplained.ladder.members import require_members
+    from unexplained.text.alike import alike, require_documents
+
+    require_members(members)
+    require_count("documents", documents, least=1)
+    require_count("characters", characters, least=1)
+    require_documents(source, documents, characters)
+    opened = []
+    for number, member in enumerate(members):
+        opened.append(_opened(member))
+        run.say("reading tokenizers", number + 1, len(members))
+    seed = run.settings.seed
+    cut = alike(source, opened, documents=documents, characters=characters, seed=seed)
+    for one, text in zip(opened, cut.texts, strict=True):
+        if one.longest is not None and text.block > one.longest:
+            raise TextError(
+                f"The beginnings of {text.name} under the tokenizer of {one.name}",
+                f"the longest has {text.block} tokens and the model {one.longest} positions",
+                "Give fewer characters.",
+            )
+    return opened, cut
+
+
+def _opened(member: Member) -> Opened:
+    subject = member.open()
+    model = subject.anatomy.model
+    return Opened(
+        name=member.name,
+        tokenizer=subject.tokenizer,
+        shape=subject.shape,
+        fingerprint=subject.fingerprint,
+        parameters=sum(weight.numel() for weight in model.parameters()),
+        longest=getattr(model.config, "max_position_embeddings", None),
     )
 
 
-def _models(record: FamilyRecord) -> Section:
-    rungs = {rung.name: f"rung {rung.rung}" for rung in record.scale.rungs}
+def _measured(
+    run: Run, members: Sequence[Member], opened: Sequence[Opened], cut: Alike, extrapolate: bool
+) -> tuple[list[Loss], Scale]:
+    """The family from the least compute on, then those that are placed; and the curve."""
+    from unexplained.ladder.measured import Measured
+    from unexplained.ladder.members import BITS, scale_through
+    from unexplained.shares import within
+    from unexplained.stats import mean_per_token
+
+    sums = {one.name: _bits(run, one, cut, number) for number, one in enumerate(members)}
+    losses = {
+        name: within(mean_per_token(bits, cut.bytes, settings=run.settings, unit=BITS), least=0)
+        for name, bits in sums.items()
+    }
+    scale = scale_through(
+        members, {one.name: one.parameters for one in opened},
+        Measured.of_sums(sums, cut.bytes, run.settings), losses, settings=run.settings,
+        extrapolate=extrapolate,
+    )  # fmt: skip
+    found = [
+        Loss(one.name, member.compute, losses[one.name],
+             float(sums[one.name].sum() * math.log(2) / tokens), tokens, one.shape.vocabulary,
+             one.parameters)
+        for one, member, tokens in zip(opened, members, _scored(cut), strict=True)
+    ]  # fmt: skip
+    return sorted(found, key=lambda one: one.compute or math.inf), scale
+
+
+def _bits(run: Run, member: Member, cut: Alike, number: int) -> NDArray[np.float64]:
+    """Loss of every document's stretch, summed (bits). The model is open for as long as this takes."""
+    text = cut.texts[number]
+    rows = run.of(member.open()).on(text).measure(tokens=["intact"]).ledger.tokens
+    losses = dict(zip(rows["document"].to_pylist(), rows["loss"].to_pylist(), strict=True))
+    stretches = zip(text.eval, cut.first[number], strict=True)
+    return np.array([sum(losses[b.document][start:]) for b, start in stretches]) / math.log(2)
+
+
+def _scored(cut: Alike) -> list[int]:
+    """How many tokens of each model are scored."""
+    return [
+        sum(len(block.targets) - start for block, start in zip(text.eval, first, strict=True))
+        for text, first in zip(cut.texts, cut.first, strict=True)
+    ]
+
+
+def _verdict(known: Sequence[Loss], scale: Scale) -> str:
+    first, last = known[0], known[-1]
+    if first.bits_per_byte.low is None or last.bits_per_byte.low is None:
+        return "How many bits per byte these models have is refused: too few documents for an interval."
+    said = (
+        f"{first.name} has {fmt.written(first.bits_per_byte, spec='.3f')} and {last.name} "
+        f"{fmt.written(last.bits_per_byte, spec='.3f')} bits per byte"
+    )
+    if scale.law is None:
+        return f"{said}; no law was fitted."
+    # An interval without an end holds nearly everything: it is no test of the law.
+    both = [
+        left for left in scale.left if left.equals.low is not None and left.equals.high is not None
+    ]
+    if both:
+        held = sum((one.equals.low or 0) <= one.compute <= (one.equals.high or 0) for one in both)
+        said += (
+            f"; of {len(scale.left)} rungs left out in turn the others give {len(both)} an interval "
+            f"with two ends, which holds the rung's own compute in {held}"
+        )
+    return said + "."
+
+
+def _answer(found: Sequence[Loss], scale: Scale) -> Answer:
+    """Those that are placed, and the ends of the family."""
+    placed = {one.condition for one in scale.explained}
+    mine = [one for one in found if one.name not in placed]
+    some = mine if len(mine) <= MOST else [*mine[: MOST // 2], *mine[-(MOST // 2) :]]
+    shown = [*some, *(one for one in found if one.name in placed)][:12]
+    return Answer(
+        corner="Model",
+        columns=(
+            Column(key="bits", heading="Bits per byte"),
+            Column(key="equals", heading="As good as", note="FLOPs", style="compute"),
+        )[: 1 + bool(placed)],
+        rows=tuple(
+            AnswerRow(
+                name=one.name,
+                note="" if one.compute is None else f"{fmt.cell(one.compute, 'compute')} FLOPs",
+                cells=(f"models/losses/{step(one.name)}/bits",
+                       f"compute/conditions/{step(one.name)}/equals" if one.name in placed else None,
+                       )[: 1 + bool(placed)],
+            )
+            for one in shown
+        ),
+        picture="compute/curve" if scale.rungs else "",
+    )  # fmt: skip
+
+
+def _by_byte(found: Sequence[Loss], scale: Scale) -> Section:
+    rungs = {rung.name: f"rung {rung.rung}" for rung in scale.rungs}
     return Section(
         key="models",
         title="Loss by byte",
@@ -141,11 +313,13 @@ def _models(record: FamilyRecord) -> Section:
                     Column(key="parameters", heading="Parameters"),
                 ),
                 rows=tuple(
-                    Row(key=m.name, name=m.name, note=rungs.get(m.name, ""),
-                        cells=(m.compute, m.bits_per_byte, m.nats_per_token, m.tokens,
-                               m.vocabulary, m.parameters))
-                    for m in record.models
+                    Row(key=one.name, name=one.name, note=rungs.get(one.name, ""), cells=one[1:])
+                    for one in found
                 ),
             ),
         ),
-    )  # fmt: skip
+    )
+
+
+def _on_the_curve(scale: Scale) -> Section:
+    return scales.compute(scale, {}, asked=f"{ASKED} {PLACED}" if scale.explained else ASKED)

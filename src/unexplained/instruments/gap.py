@@ -31,7 +31,7 @@ from unexplained.record.blocks import (
     facts,
 )
 from unexplained.shares import FEW, percent
-from unexplained.study import Claims, Headline, Models, Option, Texts, arms, instrument
+from unexplained.study import Claims, Headline, Models, Option, Texts, arms, instrument, sheet
 from unexplained.study.given import PythonOnly
 
 if TYPE_CHECKING:
@@ -292,9 +292,7 @@ def _facts(
         Row(key="weak", name="Weaker model", cells=(weak,)),
         Row(key="weak-loss", name="Loss of the weaker model", cells=(read.loss(weak),)),
         Row(key="gap", name="Net gap", cells=(spread.gap,)),
-        Row(key="text", name="Text", cells=(read.text,)),
-        Row(key="tokens", name="Tokens predicted", cells=(run.text.predicted,)),
-        Row(key="documents", name="Documents", cells=(len(run.text.eval),)),
+        *sheet.of_text(run.text),
         Row(
             key="second",
             name="Second pair, which puts the tokens in order",

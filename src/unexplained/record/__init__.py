@@ -30,11 +30,9 @@ if TYPE_CHECKING:
     from unexplained.record.compute import Explained as Explained
     from unexplained.record.compute import Scale as Scale
     from unexplained.record.compute import ShareKind as ShareKind
-    from unexplained.record.family import FamilyRecord as FamilyRecord
     from unexplained.record.read import load_record as load_record
     from unexplained.record.record import FORMAT as FORMAT
     from unexplained.record.record import Record as Record
-    from unexplained.record.rewrite import SizesRecord as SizesRecord
     from unexplained.record.sweep import Effect as Effect
     from unexplained.record.sweep import Estimation as Estimation
     from unexplained.record.sweep import Joint as Joint
@@ -72,13 +70,11 @@ _HOMES = {
         "Scale",
         "ShareKind",
     ),
-    "family": ("FamilyRecord",),
     "read": ("load_record",),
     "record": (
         "FORMAT",
         "Record",
     ),
-    "rewrite": ("SizesRecord",),
     "sweep": (
         "Effect",
         "Estimation",

@@ -16,14 +16,14 @@ from pydantic import AfterValidator, Field
 from unexplained.record.base import Frozen, Number
 
 
-def _one_step(key: str) -> str:
+def step(key: str) -> str:
     """A key is one step of an id: names of models have slashes of their own."""
     if not key.strip():
         raise ValueError("a key must not be empty")
     return key.replace("/", ":")
 
 
-Key = Annotated[str, AfterValidator(_one_step)]
+Key = Annotated[str, AfterValidator(step)]
 Reference: TypeAlias = str
 """Where a number stands, as seen from the picture's section: `table/row/column`."""
 
@@ -100,7 +100,7 @@ class Table(Frozen):
         Raises:
             KeyError: There is no such row or column.
         """
-        row, column = _one_step(row), _one_step(column)
+        row, column = step(row), step(column)
         if row not in {r.key for r in self.rows} or column not in {c.key for c in self.columns}:
             raise KeyError(f"{row}/{column}")
         return f"{self.key}/{row}/{column}"
@@ -356,7 +356,7 @@ class Checks(Frozen):
         """Every check under the id of its number."""
         home = below(above, self.key)
         for check in self.checks:
-            yield f"{home}/{_one_step(check.name)}/{_one_step(check.text)}", check
+            yield f"{home}/{step(check.name)}/{step(check.text)}", check
 
 
 class Section(Frozen):

@@ -171,7 +171,7 @@ class Printer(Tables):
         self.reasons()
         if answer is not None and not self.full:
             sections = [block.title for block in record.blocks if isinstance(block, Section)]
-            self.say(f"More with --full and on the page: {'; '.join(sections)}.", "dim")
+            self.say(f"More with --full and on the page: {'; '.join(sections)}", "dim")
 
     def blocks(self, blocks: Iterable[Block]) -> None:
         """Print blocks in order; pictures are drawn on the page alone, from the same tables."""

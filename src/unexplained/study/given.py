@@ -87,6 +87,12 @@ class Members(Given):
     curve: bool = True
     """They are of the family; otherwise they are placed beside it."""
 
+    def resolved(self, value: Any, given: Mapping[str, Any]) -> Any:
+        """Members, those that were named opened when they are needed."""
+        from unexplained.ladder.members import member_of
+
+        return [member_of(one, curve=self.curve) for one in value or ()]
+
 
 @dataclass(frozen=True)
 class Claims(Given):

@@ -47,14 +47,25 @@ def command() -> str:
     return shlex.join([program, *sys.argv[1:]])
 
 
-def found_again(
-    subject: Subject, settings: Settings, started: float, others: Sequence[Other] = ()
-) -> dict[str, Any]:
-    """The fields of every record that say how to find it again; `started` by `perf_counter`."""
+def of_model(subject: Subject) -> dict[str, Any]:
+    """The fields of every record that say of which model it is."""
     return {
         "subject": subject.name,
         "subject_fingerprint": subject.fingerprint,
         "subject_notes": subject.notes,
+    }
+
+
+def found_again(
+    subject: Subject, settings: Settings, started: float, others: Sequence[Other] = ()
+) -> dict[str, Any]:
+    """The fields of every record that say how to find it again; `started` by `perf_counter`."""
+    return of_model(subject) | measured_by(settings, started, others)
+
+
+def measured_by(settings: Settings, started: float, others: Sequence[Other] = ()) -> dict[str, Any]:
+    """The fields that say beside what, under which settings, when and where it was measured."""
+    return {
         "others": {other.name: other.predictor.fingerprint for other in others},
         "level": settings.level,
         "resamples": settings.resamples,

@@ -19,7 +19,7 @@ from unexplained.record import Header
 from unexplained.sites import Site
 from unexplained.stats import Settings
 from unexplained.study.arm import Arm
-from unexplained.study.provenance import found_again
+from unexplained.study.provenance import measured_by, of_model
 from unexplained.subject import Subject
 from unexplained.text import Text
 
@@ -31,6 +31,9 @@ class _Trace:
     others: dict[str, Other] = field(default_factory=dict)
     observed: list[tuple[str, frozenset[Site], Activations]] = field(default_factory=list)
     header: dict[str, Any] = field(default_factory=dict)
+    last: dict[str, Any] = field(default_factory=dict)
+    """What a record says of the last model, of a run without one of its own: not the model itself,
+    so that it does not stay open beside the next."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,15 @@ class Run:
         return replace(self, texts=(text,))
 
     def of(self, subject: Subject) -> Run:
-        """The same run of another model."""
-        return replace(self, model=subject)
+        """The same run of another model, which progress names; nothing is read again of the others."""
+        if self.model is None:
+            self._trace.last.update(of_model(subject))
+        return replace(
+            self,
+            model=subject,
+            say=lambda what, done, total: self.say(f"{subject.name}: {what}", done, total),
+            _trace=replace(self._trace, observed=[]),
+        )
 
     def each_text(self) -> Iterator[Run]:
         """The run on each of its texts."""
@@ -156,7 +166,8 @@ class Run:
         if self._trace.header:
             return self._trace.header
         others = [o for name, o in self._trace.others.items() if hasattr(o.predictor, "subject")]
-        return found_again(self.subject, self.settings, self.started, others)
+        model = self._trace.last or of_model(self.subject)
+        return model | measured_by(self.settings, self.started, others)
 
     def as_told(self, header: Header) -> None:
         """Take these fields of a header, where somebody else measured."""
