@@ -37,7 +37,7 @@ def answer(curves: Curves, *, keeps: float) -> Answer:
     """What every order keeps at a few sizes about the first knee, and from which size on enough."""
     points = curves[0][1].points
     counts = [point.edges for point in points]
-    knees = [curve.knee for _, curve in curves if curve.knee is not None]
+    knees = [curve.knee for _, curve in curves if curve.knee in counts[:-1]]
     middle = counts.index(min(knees)) if knees else len(counts) // 2
     shown = sorted({max(0, middle - 2), middle})
 
