@@ -31,7 +31,6 @@ from test_assay import make_text
 from tiny import CONFIGS, VOCABULARY, tiny_model, tiny_tokenizer
 from unexplained.ablations import ABLATIONS, record_for
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.circuits.edges import attribute_edges
 from unexplained.circuits.nodes import attribute_nodes
 from unexplained.evaluate import Condition, Edited, evaluate
@@ -149,7 +148,7 @@ def assayed(device: str) -> Numbers:
 
 def swept(device: str) -> Numbers:
     subject, _, text = plant(device)
-    return numbers_of(measure_sweep(subject, "L*.H*", text, ablation="zero", settings=SETTINGS))
+    return numbers_of(ux.sweep(subject, "L*.H*", text, ablation="zero", settings=SETTINGS))
 
 
 def scored(device: str) -> Numbers:
