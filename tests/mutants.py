@@ -571,6 +571,8 @@ MUTANTS = (
            "test_sweep.py::test_the_two_planted_heads_are_told_from_zero_and_no_other"),
     Mutant("bars/joints.py", "interaction=per_token(both - intact, summed)", "interaction=per_token(both, summed)",
            "test_sweep.py::test_heads_in_a_row_cost_together_what_one_costs"),
+    Mutant("bars/joints.py", "count = len(group) if measure.unit == SHARE else 0", "count = 0",
+           "test_sweep.py::test_accuracies_of_components_add_up_beyond_all_of_the_pairs"),
     # pairs, prefixes, side by side
     Mutant("subject/attention.py", "allowed = allowed.tril(self._before)", "allowed = allowed.tril()",
            "test_prefix.py::test_a_query_sees_all_of_the_prefix_even_when_it_is_alone"),

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import unexplained as ux
 from swept import column, fact, strongest, told
 from test_assay import make_text, subject_of
+from test_gap import ledger_of
 from unexplained.bars.effects import corrected
+from unexplained.bars.joints import joint, name_of
+from unexplained.bars.measures import measure_of
 from unexplained.errors import TextError
 from unexplained.record import Record
 from unexplained.record.format import chance
+from unexplained.sites import Site
 from unexplained.testbeds.texts import repeated
 
 SETTINGS = ux.Settings(resamples=200)
@@ -136,6 +142,21 @@ def test_a_patch_of_everything_is_the_whole_corruption_and_of_nothing_none_of_it
         assert share[site].value == pytest.approx(1, abs=1e-5)
     assert share["L1.H3"].value == pytest.approx(0, abs=1e-5)
     assert ranks["L1.resid_post"] in ("1", "2", "1–2") and ranks["L1.H3"] == "3"
+
+
+def test_accuracies_of_components_add_up_beyond_all_of_the_pairs() -> None:
+    """Each of three heads in a row costs every answer, and so do all: summed that is 300%."""
+    tokens = [2] * 8
+    sites = [Site(0, "H", i) for i in range(3)]
+    right = {"intact": tokens} | dict.fromkeys([*map(str, sites), name_of(sites)], [0] * 8)
+    measure = replace(measure_of("accuracy", pairs=True), column="loss")
+    found = joint(ledger_of(right, tokens), sites, measure, SETTINGS)
+    assert (found.together.value, found.summed.value, found.interaction.value) == (-1, -3, 2)
+    assert found.summed.low == -3 and found.summed.high is not None and found.summed.high > -3
+    # Of eight pairs that agree some may be missing, in each of the four numbers.
+    off = 4 * (1 - 0.025 ** (1 / 8))
+    assert found.interaction.low == pytest.approx(2 - off)
+    assert found.interaction.high == pytest.approx(2 + off)
 
 
 def test_a_control_variates_record_tells_of_the_intact_model_on_all_documents() -> None:

@@ -16,7 +16,7 @@ from unexplained.record import Number
 from unexplained.record.blocks import Block, Column, Grid, GridRow, Prose, Row, Section, Table
 from unexplained.shares import within
 from unexplained.sites import Site
-from unexplained.stats import Settings, difference_per_token
+from unexplained.stats import SHARE, Settings, difference_per_token
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,22 @@ def joint(ledger: Ledger, group: Sequence[Site], measure: Measure, settings: Set
     read = paired(ledger, measure.column, names, ALL)
     intact, both, *singles = read.columns
     summed = np.sum([single - intact for single in singles], axis=0)
-    unit = measure.unit
+    # A sum of several shares is no share of the tokens; its part by each of them is one.
+    count = len(group) if measure.unit == SHARE else 0
 
-    def per_token(a: np.ndarray, b: np.ndarray) -> Number:
-        return difference_per_token(a, b, read.tokens, settings=settings, unit=unit)
+    def per_token(a: np.ndarray, b: np.ndarray, parts: int = 1) -> Number:
+        parts = max(parts, 1)
+        found = difference_per_token(
+            a / parts, b / parts, read.tokens, settings=settings, unit=measure.unit
+        )
+        ends = {name: getattr(found, name) for name in ("value", "low", "high")}
+        return found.model_copy(update={k: v and v * parts for k, v in ends.items()})
 
     return Joint(
         sites=tuple(map(str, group)),
         together=within(per_token(both, intact), *measure.changes),
-        summed=per_token(summed, summed * 0),
-        interaction=per_token(both - intact, summed),
+        summed=per_token(summed, summed * 0, count),
+        interaction=per_token(both - intact, summed, count + 1),
     )
 
 
