@@ -569,7 +569,7 @@ MUTANTS = (
     Mutant("bars/effects.py", "small = np.abs(self.sums.sum(1)) < self.measure.floor * self.tokens.sum()",
            "small = np.abs(self.sums.sum(1)) < 0",
            "test_sweep.py::test_the_two_planted_heads_are_told_from_zero_and_no_other"),
-    Mutant("bars/joints.py", "interaction=per_token(both - intact, summed)", "interaction=per_token(both, summed)",
+    Mutant("bars/joints.py", "interaction=per_token(both - intact, summed,", "interaction=per_token(both, summed,",
            "test_sweep.py::test_heads_in_a_row_cost_together_what_one_costs"),
     Mutant("bars/joints.py", "count = len(group) if measure.unit == SHARE else 0", "count = 0",
            "test_sweep.py::test_accuracies_of_components_add_up_beyond_all_of_the_pairs"),
