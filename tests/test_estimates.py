@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import unexplained as ux
-from swept import column, fact, strongest, told
+from swept import by_component, fact, strongest, told
 from test_assay import make_text, subject_of
 from test_sweep import GAIN, SETTINGS
 from unexplained.bars import Effect
@@ -32,11 +32,11 @@ def swept(method: str, documents: int = 24, **options: object) -> Record:
 def test_a_race_measures_survivors_on_fresh_documents_and_says_what_it_may_have_missed() -> None:
     exact, race = swept("exact"), swept("race", sample=8, keep=2)
     assert fact(race, "method", "estimation/facts") == "race"
-    measured = column(race, "measured")
+    measured = by_component(race, "measured")
     fresh = {site for site, on in measured.items() if on == "documents that did not choose"}
     assert {"L0.H0", "L1.H0"} <= fresh
-    changes = column(exact, "change")
-    for site, change in column(race, "change").items():
+    changes = by_component(exact, "change")
+    for site, change in by_component(race, "change").items():
         expected = GAIN if site in ("L0.H0", "L1.H0") else 0
         assert change.value == pytest.approx(expected, abs=1e-3)
         assert change.value == pytest.approx(changes[site].value, abs=1e-4)
@@ -55,7 +55,7 @@ def test_a_component_that_nobody_checked_keeps_what_the_race_saw_and_no_p_value(
     monkeypatch.setattr("unexplained.study.sweeping.CHECKED", 2)
     race = swept("race", sample=8, keep=2)
     measured, q, p = (
-        column(race, "measured"), column(race, "q"), column(race, "p", "alone/more"),
+        by_component(race, "measured"), by_component(race, "q"), by_component(race, "p", "alone/more"),
     )  # fmt: skip
     alone = [site for site, on in measured.items() if on == "only where a race chose"]
     assert len(alone) == 4 and all(p[site] is None and q[site] is None for site in alone)
@@ -86,10 +86,12 @@ def test_the_verdict_of_a_race_names_no_effect_that_only_the_choosing_documents_
 def test_control_variates_give_the_exact_effects_within_their_intervals() -> None:
     exact, cheap = swept("exact"), swept("control variates", sample=12)
     assert fact(cheap, "exact", "estimation/facts") == 12 * 8
-    changes = column(exact, "change")
-    for site, change in column(cheap, "change").items():
+    changes = by_component(exact, "change")
+    for site, change in by_component(cheap, "change").items():
         assert change.value == pytest.approx(changes[site].value, abs=1e-3)
-    assert set(column(cheap, "measured").values()) == {"some documents, the rest by attribution"}
+    assert set(by_component(cheap, "measured").values()) == {
+        "some documents, the rest by attribution"
+    }
     assert told(cheap) == {"L0.H0", "L1.H0"}
     assert "Chosen on 6 documents, measured on the other 6." in cheap.to_json()
 
@@ -110,8 +112,8 @@ def test_attribution_is_matched_to_its_documents(monkeypatch: pytest.MonkeyPatch
         subject, "L1.H*", text, ablation="zero", method="control variates", sample=10,
         settings=SETTINGS,
     )  # fmt: skip
-    assert column(cheap, "gain", "alone/more")["L1.H0"] > 2
-    first, other = (column(one, "change")["L1.H0"] for one in (cheap, exact))
+    assert by_component(cheap, "gain", "alone/more")["L1.H0"] > 2
+    first, other = (by_component(one, "change")["L1.H0"] for one in (cheap, exact))
     assert first.value == pytest.approx(other.value, rel=0.02)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import unexplained as ux
-from swept import column
+from swept import fact
 from test_assay import subject_of
 from unexplained.errors import MeasurementError, TextError
 from unexplained.evaluate.activations import observe
@@ -104,8 +104,7 @@ def test_a_sweep_over_pairs_that_are_all_measured_refuses_by_name_what_is_fitted
     alone = replace(text, fit=()).first(len(text.eval))
     record = ux.sweep(subject, "L1.H*", alone, ablation="patch", measure="logit difference",
                       settings=SETTINGS)  # fmt: skip
-    facts = column(record, "is", "facts")
-    assert "fit-documents" not in facts and facts["documents"] == 12
+    assert fact(record, "fit-documents") is None and fact(record, "documents") == 12
     for name in ("mean", "position mean", "resample"):
         with pytest.raises(
             TextError, match=f"{name.capitalize()} ablation on one back: .*fit_pairs"

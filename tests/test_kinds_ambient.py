@@ -22,7 +22,7 @@ from kinds import (
     text_of,
     whole_circuit,
 )
-from swept import column
+from swept import by_component
 from tiny import tiny_model
 from unexplained.ablations import ABLATIONS, record_for
 from unexplained.circuits import attribute_edges, attribute_nodes
@@ -234,7 +234,7 @@ def test_a_sweep_inside_is_the_sweep_outside_or_refused(name: str) -> None:
 
     def effects() -> dict[str, float]:
         found = ux.sweep(subject, "L1.H*", text, ablation="zero", pairs=0)
-        return {site: change.value for site, change in column(found, "change").items()}
+        return {site: change.value for site, change in by_component(found, "change").items()}
 
     def number() -> dict[str, float]:
         with around():

@@ -18,7 +18,7 @@ from torch import Tensor
 
 import by_hand
 import unexplained as ux
-from swept import column, fact
+from swept import by_component, fact
 from test_assay import make_text, subject_of
 from tiny import VOCABULARY, tiny_model, tiny_subject, tiny_tokenizer
 from unexplained.ablations import ABLATIONS
@@ -662,7 +662,7 @@ def test_every_site_is_ablated_on_uneven_documents_as_by_hand(ablation: str) -> 
         return table if ablation == "position mean" else torch.cat([value[:1], table[1:]])
 
     documents = [b.tokens for b in text.eval]
-    for at, change in column(record, "change").items():
+    for at, change in by_component(record, "change").items():
         wanted = by_hand.loss(
             subject.anatomy.model,
             documents,
@@ -709,7 +709,7 @@ def test_a_kept_sweep_and_its_twin_are_the_uninterrupted_ones(tmp_path: Path) ->
     def numbers(**asked: object) -> list[dict[str, object]]:
         record = ux.sweep(tiny(), "L1.H*", text, settings=SETTINGS, **asked)
         found = dict(record.numbers())
-        found |= {f"{at} p": p for at, p in column(record, "p", "alone/more").items()}
+        found |= {f"{at} p": p for at, p in by_component(record, "p", "alone/more").items()}
         twin = {where: number for where, number in found.items() if "twin" in where}
         return [{where: found[where] for where in found.keys() - twin}, twin]
 

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 import unexplained as ux
 from kinds_of_text import Toy, byte_level, lines, refusal, right_or_refused, subject_of, word_level
-from swept import column
+from swept import by_component
 from test_pairs import toy_of
 from tiny import tiny_model, tiny_subject
 from unexplained.cli.app import app
@@ -267,7 +267,7 @@ def test_a_sweep_of_pairs_of_ones_own_patches_without_a_fit_part(tmp_path):
     text = ux.pairs(lines(tmp_path / "mine.jsonl", rows), model, pairs=24, fit_pairs=0)
     record = ux.sweep(model, "L0.H0 L1.H1", text, ablation="patch", measure="logit difference",
                       pairs=0, gated=False, settings=ux.Settings(resamples=50))  # fmt: skip
-    assert column(record, "change").keys() == {"L0.H0", "L1.H1"}
+    assert by_component(record, "change").keys() == {"L0.H0", "L1.H1"}
     for ablation in ("mean", "resample"):
         refusal(lambda a=ablation: ux.sweep(model, "L0.H0", text, ablation=a, gated=False), "fit")
 

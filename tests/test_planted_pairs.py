@@ -17,7 +17,7 @@ import pytest
 import torch
 
 import unexplained as ux
-from swept import Joint, column, couples, strongest, told
+from swept import Joint, by_component, couples, strongest, told
 from test_assay import make_text, subject_of
 from unexplained.ablations import ABLATIONS, record_for
 from unexplained.circuits import Graph, attribute_edges
@@ -122,7 +122,7 @@ def couple(record: Record, *sites: str) -> Joint:
 
 
 def alone(record: Record) -> dict[str, float]:
-    return {site: change.value for site, change in column(record, "change").items()}
+    return {site: change.value for site, change in by_component(record, "change").items()}
 
 
 # Heads that cancel, heads that stand in for each other.

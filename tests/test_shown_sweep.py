@@ -16,7 +16,7 @@ from sample_sweep import (
     swept,
     swept_of_pairs,
 )
-from swept import block, column
+from swept import block, by_component
 from test_report import words_of
 from unexplained.bars import Effect
 from unexplained.bars.effects import Swept
@@ -53,7 +53,7 @@ def test_every_number_of_a_sweep_has_the_id_that_its_component_gives_it(record: 
         assert record[f"alone/effects/{one.site}/change"] == one.change
         assert record[f"alone/effects/{one.site}/kl"] == one.kl
         assert record[f"alone/effects/{one.site}/twin"] == other.change
-        assert column(record, "q")[one.site] == f"{one.q:.2g}"
+        assert by_component(record, "q")[one.site] == f"{one.q:.2g}"
         assert record[f"alone/more/{one.site}/twin-kl"] == other.kl
     assert found.together is not None
     strongest, couple = found.together.joints[0], found.together.couples[1]
@@ -141,9 +141,9 @@ def test_pairs_show_their_gate_their_shares_and_their_ranks() -> None:
     assert "let go by the race" in render(pairs)
     assert "over 2, those that a race kept or sampled" in page
     assert "corrected for 2 components" in table
-    ranks = column(pairs, "ranks")
+    ranks = by_component(pairs, "ranks")
     assert ranks["L0.H0"] == "2–9" and ranks["L0.H1"] == "1"
-    assert column(pairs, "measured")["L1.H0"] == "only where a race chose"
+    assert by_component(pairs, "measured")["L1.H0"] == "only where a race chose"
     plain = sample_sweep_of_pairs(EFFECTS[:3])
     assert "over all 3" in words_of(render(plain))
 

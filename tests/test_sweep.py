@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import unexplained as ux
-from swept import column, fact, strongest, told
+from swept import by_component, fact, strongest, told
 from test_assay import make_text, subject_of
 from test_gap import ledger_of
 from unexplained.bars.effects import corrected
@@ -35,7 +35,7 @@ def swept(name: str, ablation: str = "zero", documents: int = 12) -> Record:
 def test_the_two_planted_heads_are_told_from_zero_and_no_other() -> None:
     record = swept("strict_induction")
     assert told(record) == {"L0.H0", "L1.H0"}
-    for site, change in column(record, "change").items():
+    for site, change in by_component(record, "change").items():
         expected = GAIN if site in told(record) else 0
         assert change.value == pytest.approx(expected, abs=1e-3)
     assert "2 of" in record.verdict and "2 raise the loss" in record.verdict
@@ -79,7 +79,7 @@ def test_single_effects_are_those_of_an_assay_free_loop() -> None:
 
     intact = loss()
     assert record["facts/intact/is"].value == pytest.approx(intact, abs=1e-5)
-    for site, change in column(record, "change").items():
+    for site, change in by_component(record, "change").items():
         head = int(site.split("H")[1])
 
         def cut(module, args, head=head):
@@ -94,14 +94,14 @@ def test_single_effects_are_those_of_an_assay_free_loop() -> None:
 
 def test_p_values_are_corrected_for_the_number_of_components() -> None:
     record = swept("half_induction")
-    p = np.array(list(column(record, "p", "alone/more").values()))
+    p = np.array(list(by_component(record, "p", "alone/more").values()))
     # Benjamini and Hochberg by hand: the smallest, from above, of p times count over rank.
     order = np.argsort(-p)
     stepped = p[order] * len(p) / np.arange(len(p), 0, -1)
     by_hand = np.empty(len(p))
     by_hand[order] = np.minimum.accumulate(stepped).clip(max=1)
     np.testing.assert_allclose(corrected(p), by_hand)
-    assert list(column(record, "q").values()) == [chance(q) for q in corrected(p)]
+    assert list(by_component(record, "q").values()) == [chance(q) for q in corrected(p)]
     assert (by_hand > p).any()
 
 
@@ -135,7 +135,7 @@ def test_a_patch_of_everything_is_the_whole_corruption_and_of_nothing_none_of_it
         settings=SETTINGS,
     )  # fmt: skip
     assert (record.needed, record.units) == ("pairs", "orbits")
-    change, share, ranks = (column(record, name) for name in ("change", "share", "ranks"))
+    change, share, ranks = (by_component(record, name) for name in ("change", "share", "ranks"))
     whole = fact(record, "corrupted").value - fact(record, "intact").value
     for site in ("L1.resid_post", "embed"):
         assert change[site].value == pytest.approx(whole, abs=1e-4)

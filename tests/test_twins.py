@@ -77,8 +77,8 @@ def test_the_twin_can_be_left_out_and_changes_no_other_number() -> None:
     _, _, without = swept(ablation="zero", twin=False)
     assert "random weights" not in without.to_json()
     assert numbers(without) == dict(without.numbers()) == numbers(with_twin)
-    for name, table in (("q", "effects"), ("ranks", "effects"), ("p", "more")):
-        one, other = (by_component(of, name, f"alone/{table}") for of in (without, with_twin))
+    for name, there in (("q", "effects"), ("ranks", "effects"), ("p", "more")):
+        one, other = (by_component(of, name, f"alone/{there}") for of in (without, with_twin))
         assert one == other
 
 

@@ -182,7 +182,7 @@ def _effects(found: Swept, on_twin: Beside, level: float) -> Table:
         "effects", found, columns, title="All by size",
         caption=f"Intervals: {fmt.tick(level, share=True)}. q: corrected for "
         f"{len(found.tested):,} components. Ranks: those not ruled out.",
-        folded=len(found.effects) > STRONGEST, lead=STRONGEST,
+        folded=len(found.effects) > STRONGEST,
     )  # fmt: skip
 
 
