@@ -31,11 +31,12 @@ from test_assay import make_text
 from tiny import CONFIGS, VOCABULARY, tiny_model, tiny_tokenizer
 from unexplained.ablations import ABLATIONS, record_for
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.circuits.edges import attribute_edges
 from unexplained.circuits.nodes import attribute_nodes
 from unexplained.evaluate import Condition, Edited, evaluate
 from unexplained.ladder.conditions import weaker_models
+from unexplained.record import Number, Record
+from unexplained.record.blocks import Table, walk
 from unexplained.subject import Batch, Subject
 from unexplained.testbeds import planted
 from unexplained.testbeds.texts import repeated
@@ -82,6 +83,21 @@ def numbers_of(record: BaseModel) -> Numbers:
             yield path, np.array(value)
 
     return dict(walk(record.model_dump(), ""))
+
+
+def cells_of(record: Record) -> Numbers:
+    """Every number of a record's tables by its id, but times."""
+    found: Numbers = {}
+    for above, table in walk(record.blocks):
+        for row in table.rows if isinstance(table, Table) else ():
+            for column, cell in zip(table.columns, row.cells, strict=True):
+                at = f"{above}/{table.key}/{row.key}/{column.key}"
+                if isinstance(cell, Number):
+                    ends = (cell.value, cell.low, cell.high)
+                    found[at] = np.array([np.nan if end is None else end for end in ends])
+                elif isinstance(cell, float) and row.key != "seconds":
+                    found[at] = np.array(cell)
+    return found
 
 
 def whole_pass(name: str, device: str) -> Numbers:
@@ -149,7 +165,7 @@ def assayed(device: str) -> Numbers:
 
 def swept(device: str) -> Numbers:
     subject, _, text = plant(device)
-    return numbers_of(measure_sweep(subject, "L*.H*", text, ablation="zero", settings=SETTINGS))
+    return cells_of(ux.sweep(subject, "L*.H*", text, ablation="zero", settings=SETTINGS))
 
 
 def scored(device: str) -> Numbers:

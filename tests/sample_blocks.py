@@ -187,8 +187,8 @@ def everything() -> Record:
 SAMPLES: dict[str, Callable[[], Record]] = {
     "everything": everything,
     "gap": sample_gap,
-    "sweep": lambda: as_record(sample_sweep()),
-    "sweep of pairs": lambda: as_record(sample_sweep_of_pairs()),
+    "sweep": sample_sweep,
+    "sweep of pairs": sample_sweep_of_pairs,
     "circuit": sample_small_circuit,
     "assay": lambda: as_record(sample_record()),
     "family": sample_family,

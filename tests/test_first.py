@@ -20,7 +20,6 @@ import unexplained as ux
 from test_assay import make_text
 from tiny import tiny_model, tiny_tokenizer
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.assays.tasks import Asked
 from unexplained.assays.tasks import tasks as measure_tasks
 from unexplained.errors import UnexplainedError, require_choice, require_count, require_once
@@ -178,7 +177,7 @@ FOUR = {"weak": lambda: model(1), "chosen_by": lambda: (model(2), model(3))}
 
 BASE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "assay": (measure_assay, {"subject": model, "sites": "L1.H0-1", "texts": running}),
-    "sweep": (measure_sweep, {"subject": model, "sites": "L*.H*", "text": running}),
+    "sweep": (ux.sweep, {"subject": model, "sites": "L*.H*", "text": running}),
     "circuit": (ux.circuit, {"subject": model, "text": pairs}),
     "head_scores": (ux.head_scores, {"subject": model, "text": running}),
     "with_gains": (
@@ -227,7 +226,7 @@ BAD: dict[str, dict[str, tuple[Any, ...]]] = {
     "sweep": {
         "sites": SITES,
         "text": (*TEXTS, *FIT, lambda: running(6), lambda: running(9), lambda: pairs(6)),
-        "ablation": ("nope", "Mean", "", "patch"),
+        "ablation": ("nope", "Mean", "patch"),
         "measure": ("nope", "kl", "logit difference"),
         "method": ("nope", "Exact", "", None),
         "keep": (0, -1, 2.5), "pairs": (-1, 0.5), "sample": (0, -5, 1.5),

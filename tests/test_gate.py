@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import unexplained as ux
+from swept import fact
 from test_assay import subject_of
-from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.errors import MeasurementError, TextError
 from unexplained.evaluate.activations import observe
 from unexplained.evaluate.store import run_folder
@@ -33,10 +33,10 @@ def test_a_behaviour_that_the_model_does_not_have_is_refused_with_its_accuracy()
     subject, _ = subject_of("empty")
     text = pairs_text("one back", one_back)
     assert not gate(subject, text, settings=SETTINGS).passed
-    for run in (measure_sweep, lambda s, _, t, **o: ux.circuit(s, t, **o)):
+    for run in (ux.sweep, lambda s, _, t, **o: ux.circuit(s, t, **o)):
         with pytest.raises(MeasurementError, match=r"prefers the right answer in \d+%"):
             run(subject, "L*.H*", text, settings=SETTINGS)
-    record = measure_sweep(
+    record = ux.sweep(
         subject, "L1.H*", text, ablation="patch", measure="logit difference", gated=False,
         settings=SETTINGS,
     )  # fmt: skip
@@ -71,7 +71,7 @@ def test_a_behaviour_that_the_model_has_in_one_role_alone_is_refused_and_says_wh
         assert not found.passed and found.fails == f"not told from chance in {names[1]}"
         says = rf"of the \d+ in {names[0]} 100%.*, of the \d+ in {names[1]} 50%.*gated=False"
         with pytest.raises(MeasurementError, match=says):
-            measure_sweep(subject, "L*.H*", text, ablation="patch", settings=SETTINGS)
+            ux.sweep(subject, "L*.H*", text, ablation="patch", settings=SETTINGS)
 
 
 def test_an_accuracy_of_few_pairs_is_refused() -> None:
@@ -102,14 +102,14 @@ def test_a_sweep_over_pairs_that_are_all_measured_refuses_by_name_what_is_fitted
     subject, _ = subject_of("soft_induction")
     text = pairs_text("one back", one_back, orbits=12)
     alone = replace(text, fit=()).first(len(text.eval))
-    record = measure_sweep(subject, "L1.H*", alone, ablation="patch", measure="logit difference",
+    record = ux.sweep(subject, "L1.H*", alone, ablation="patch", measure="logit difference",
                       settings=SETTINGS)  # fmt: skip
-    assert record.fit_documents == 0 and record.documents == 12
+    assert fact(record, "fit-documents") is None and fact(record, "documents") == 12
     for name in ("mean", "position mean", "resample"):
         with pytest.raises(
             TextError, match=f"{name.capitalize()} ablation on one back: .*fit_pairs"
         ):
-            measure_sweep(subject, "L1.H*", alone, ablation=name, settings=SETTINGS)
+            ux.sweep(subject, "L1.H*", alone, ablation=name, settings=SETTINGS)
     with pytest.raises(TextError, match="Attribution to edges on one back"):
         ux.circuit(subject, alone, settings=SETTINGS)
     with pytest.raises(TextError, match="fit part, and there is nothing in it"):

@@ -22,7 +22,6 @@ from test_ladder import pydocs_like
 from unexplained import hashing
 from unexplained.ablations import ABLATIONS, record_for
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.assays.tasks import Asked
 from unexplained.assays.tasks import tasks as measure_tasks
 from unexplained.circuits import attribute_edges, attribute_nodes
@@ -140,7 +139,7 @@ def test_an_assays_code_is_inside(traced: Traced) -> None:
 @pytest.mark.parametrize("ablation", ["zero", "mean", "position mean", "resample"])
 def test_a_sweeps_code_is_inside(traced: Traced, ablation: str) -> None:
     subject, text = copies()
-    measure_sweep(subject, "L*.H*", text, ablation=ablation, settings=SETTINGS)
+    ux.sweep(subject, "L*.H*", text, ablation=ablation, settings=SETTINGS)
     assert f"ablations/{ablation.replace(' ', '_')}.py" in require_inside(traced)
 
 
@@ -149,7 +148,7 @@ def test_a_patching_sweeps_and_a_circuits_code_is_inside(
 ) -> None:
     subject, _ = subject_of("soft_induction")
     text = pairs_text("slots", prompts.other_slot, orbits=10, fit_orbits=8)
-    measure_sweep(subject, "L*.H*", text, ablation="patch", measure="logit difference",
+    ux.sweep(subject, "L*.H*", text, ablation="patch", measure="logit difference",
              settings=SETTINGS)  # fmt: skip
     ux.circuit(subject, text, methods=("eap",), sizes=(0.1, 1.0), draws=1, settings=SETTINGS)
     assert {"ablations/patch.py", "circuits/running.py", "circuits/edges.py", "circuits/paths.py",
@@ -278,7 +277,7 @@ def digests() -> list[str]:
 
 
 KEEPING = {
-    "assays/sweep.py": ("RATE = 0.05", "RATE = 0.01"),
+    "bars/effects.py": ("RATE = 0.05", "RATE = 0.01"),
     "ablations/zero.py": ("def ", "NOTHING = 1\n\n\ndef "),
     "evaluate/score.py": ('"""', '"""Other words. '),
     "subject/run.py": ("from __future__", "# a remark\nfrom __future__"),

@@ -22,9 +22,9 @@ from kinds import (
     text_of,
     whole_circuit,
 )
+from swept import by_component
 from tiny import tiny_model
 from unexplained.ablations import ABLATIONS, record_for
-from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.circuits import attribute_edges, attribute_nodes
 from unexplained.subject import Subject
 from written import from_folder, write_folder
@@ -233,8 +233,8 @@ def test_a_sweep_inside_is_the_sweep_outside_or_refused(name: str) -> None:
     text = text_of(*[9] * 12)
 
     def effects() -> dict[str, float]:
-        found = measure_sweep(subject, "L1.H*", text, ablation="zero", pairs=0)
-        return {effect.site: effect.change.value or 0.0 for effect in found.effects}
+        found = ux.sweep(subject, "L1.H*", text, ablation="zero", pairs=0)
+        return {site: change.value for site, change in by_component(found, "change").items()}
 
     def number() -> dict[str, float]:
         with around():

@@ -18,11 +18,11 @@ from torch import Tensor
 
 import by_hand
 import unexplained as ux
+from swept import by_component, fact
 from test_assay import make_text, subject_of
 from tiny import VOCABULARY, tiny_model, tiny_subject, tiny_tokenizer
 from unexplained.ablations import ABLATIONS
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.errors import ExplanationError, MeasurementError, SiteError
 from unexplained.evaluate import evaluate, observe
 from unexplained.explanations import Explanation, View, fit
@@ -646,7 +646,7 @@ def test_every_site_is_ablated_on_uneven_documents_as_by_hand(ablation: str) -> 
             fingerprint="one donor",
         )  # fmt: skip
     asked = SWEPT if ablation == "mean" else f"{SWEPT} L1.H0.pattern"
-    record = measure_sweep(
+    record = ux.sweep(
         subject, asked, text, ablation=ablation, twin=False, settings=SETTINGS, pairs=0
     )
     kept = by_hand.values(subject.anatomy.model, [b.tokens for b in text.fit])
@@ -662,13 +662,13 @@ def test_every_site_is_ablated_on_uneven_documents_as_by_hand(ablation: str) -> 
         return table if ablation == "position mean" else torch.cat([value[:1], table[1:]])
 
     documents = [b.tokens for b in text.eval]
-    for effect in record.effects:
+    for at, change in by_component(record, "change").items():
         wanted = by_hand.loss(
             subject.anatomy.model,
             documents,
-            lambda site, value, t, at=effect.site: filled(site, value) if site == at else value,
+            lambda site, value, t, at=at: filled(site, value) if site == at else value,
         )
-        assert effect.change.value == pytest.approx(wanted - intact(), rel=1e-4, abs=3e-6), effect
+        assert change.value == pytest.approx(wanted - intact(), rel=1e-4, abs=3e-6), at
 
 
 def test_the_middle_of_a_layer_as_its_own_explanation_is_the_model_to_the_bit() -> None:
@@ -689,8 +689,8 @@ def test_a_twin_reaches_as_far_as_the_model_on_its_fewer_documents(
 ) -> None:
     """Ten fit documents are long and they come last: a sweep that was done ended in its twin's error."""
     text = uneven(tiny(), [8] * 20 + [20] * 10, [20] * 12)
-    record = measure_sweep(tiny(), sites, text, ablation=ablation, settings=SETTINGS)
-    assert record.twin is not None and record.twin.fit_documents == 16
+    record = ux.sweep(tiny(), sites, text, ablation=ablation, settings=SETTINGS)
+    assert fact(record, "documents", "twin/facts") == 12
     assert sorted(len(b.tokens) for b in few(text).fit) == [8] * 6 + [20] * 10
 
 
@@ -706,10 +706,12 @@ def test_a_kept_sweep_and_its_twin_are_the_uninterrupted_ones(tmp_path: Path) ->
     """Stopped, resumed, found whole, and without its twin: one set of numbers."""
     text = uneven(tiny(), [20] * 10, [20] * 10)
 
-    def numbers(**asked: object) -> list[list[object]]:
-        record = measure_sweep(tiny(), "L1.H*", text, settings=SETTINGS, **asked)  # type: ignore[arg-type]
-        twin = () if record.twin is None else record.twin.effects
-        return [list(record.effects), list(twin)]
+    def numbers(**asked: object) -> list[dict[str, object]]:
+        record = ux.sweep(tiny(), "L1.H*", text, settings=SETTINGS, **asked)
+        found = dict(record.numbers())
+        found |= {f"{at} p": p for at, p in by_component(record, "p", "alone/more").items()}
+        twin = {where: number for where, number in found.items() if "twin" in where}
+        return [{where: found[where] for where in found.keys() - twin}, twin]
 
     def stop(what: str, done: int, total: int) -> None:
         if "random weights" in what:
@@ -719,7 +721,7 @@ def test_a_kept_sweep_and_its_twin_are_the_uninterrupted_ones(tmp_path: Path) ->
     with pytest.raises(KeyboardInterrupt):
         numbers(folder=tmp_path, say=stop)
     assert numbers(folder=tmp_path) == numbers(folder=tmp_path) == whole
-    assert numbers(folder=tmp_path, twin=False) == [whole[0], []]
+    assert numbers(folder=tmp_path, twin=False) == [whole[0], {}]
 
 
 # --- what was fitted to another model ----------------------------------------------------------

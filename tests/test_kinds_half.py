@@ -15,7 +15,6 @@ from kinds import PAIRS, TEXT, loss, measured, opened, plain, plain_loss, right_
 from test_assay import make_text
 from tiny import VOCABULARY, tiny_model
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.circuits import attribute_edges
 from unexplained.subject import Subject
 from unexplained.text import Text
@@ -50,8 +49,8 @@ def repeats(subject: Subject) -> Text:
 INSTRUMENTS: dict[str, Callable[[Subject], Any]] = {
     "assay": lambda s: measure_assay(s, "L1.H2", repeats(s), twin=False),
     "assay with a twin": lambda s: measure_assay(s, "L1.H2", repeats(s), twin=True),
-    "sweep": lambda s: measure_sweep(s, "L1.H*", text_of(*[9] * 12), ablation="zero", pairs=0),
-    "sweep by the mean": lambda s: measure_sweep(s, "L1.H*", text_of(*[9] * 12), pairs=0),
+    "sweep": lambda s: ux.sweep(s, "L1.H*", text_of(*[9] * 12), ablation="zero", pairs=0),
+    "sweep by the mean": lambda s: ux.sweep(s, "L1.H*", text_of(*[9] * 12), pairs=0),
     "edges": lambda s: attribute_edges(s, PAIRS, method="eap"),
     "heads": lambda s: ux.head_scores(s, repeats(s)),
     "rewrite": lambda s: ux.rewrite(s, repeats(s), sites="L1.H*", draws=1),
@@ -158,7 +157,7 @@ def test_mixed_precision_is_noted_or_refused_by_name(name: str) -> None:
 @pytest.mark.parametrize("name", ["an MLP in bfloat16", "the unembedding in bfloat16"])
 def test_single_effects_under_mixed_precision_are_refused(name: str) -> None:
     with pytest.raises(ux.UnexplainedError, match=r"half|bfloat16|mixed|type"):
-        measure_sweep(opened(MIXED[name]()), "L1.H*", text_of(*[9] * 12), ablation="zero", pairs=0)
+        ux.sweep(opened(MIXED[name]()), "L1.H*", text_of(*[9] * 12), ablation="zero", pairs=0)
 
 
 def test_a_loss_that_float16_cannot_hold_is_refused_and_not_infinite() -> None:

@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 
 import unexplained as ux
 from kinds_of_text import Toy, byte_level, lines, refusal, right_or_refused, subject_of, word_level
+from swept import by_component
 from test_pairs import toy_of
 from tiny import tiny_model, tiny_subject
-from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.cli.app import app
 from unexplained.evaluate import evaluate
 from unexplained.study.gate import gate
@@ -265,13 +265,11 @@ def test_a_sweep_of_pairs_of_ones_own_patches_without_a_fit_part(tmp_path):
     rows = [{"clean": f"t{i} t{i + 1} t{40}", "corrupted": f"t{i} t{i + 20} t{40}",
              "answer": f" t{i + 2}", "wrong": f" t{i + 5}"} for i in range(12)]  # fmt: skip
     text = ux.pairs(lines(tmp_path / "mine.jsonl", rows), model, pairs=24, fit_pairs=0)
-    record = measure_sweep(model, "L0.H0 L1.H1", text, ablation="patch", measure="logit difference",
+    record = ux.sweep(model, "L0.H0 L1.H1", text, ablation="patch", measure="logit difference",
                       pairs=0, gated=False, settings=ux.Settings(resamples=50))  # fmt: skip
-    assert {effect.site for effect in record.effects} == {"L0.H0", "L1.H1"}
+    assert by_component(record, "change").keys() == {"L0.H0", "L1.H1"}
     for ablation in ("mean", "resample"):
-        refusal(
-            lambda a=ablation: measure_sweep(model, "L0.H0", text, ablation=a, gated=False), "fit"
-        )
+        refusal(lambda a=ablation: ux.sweep(model, "L0.H0", text, ablation=a, gated=False), "fit")
 
 
 ODD: dict[str, Callable[[list[dict[str, object]]], bytes]] = {

@@ -16,7 +16,6 @@ import unexplained as ux
 from kinds_of_text import lines, refusal
 from tiny import tiny_model, tiny_subject
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.assays.tasks import tasks as measure_tasks
 from unexplained.cli import in_options, options_of
 from unexplained.cli.app import app
@@ -367,11 +366,11 @@ ASKED: dict[str, tuple[Callable[[Subject, ux.Text], object], str]] = {
     "assay: no text": (lambda s, t: measure_assay(s, "L0.H0", []), "text"),
     "assay: singles below nothing": (lambda s, t: measure_assay(s, "L0.H0", t, singles=-1), "singles"),
     "sweep: a measure that is not there": (
-        lambda s, t: measure_sweep(s, "L0.H0", t, measure="lss"), "loss"),
+        lambda s, t: ux.sweep(s, "L0.H0", t, measure="lss"), "loss"),
     "sweep: a method that is not there": (
-        lambda s, t: measure_sweep(s, "L0.H0", t, method="exakt"), "exact"),  # type: ignore[arg-type]
-    "sweep: memory below nothing": (lambda s, t: measure_sweep(s, "L0.H0", t, memory=-1), "memory"),
-    "sweep: six documents": (lambda s, t: measure_sweep(s, "L0.H0", t.first(6)), "documents"),
+        lambda s, t: ux.sweep(s, "L0.H0", t, method="exakt"), "exact"),  # type: ignore[arg-type]
+    "sweep: memory below nothing": (lambda s, t: ux.sweep(s, "L0.H0", t, memory=-1), "memory"),
+    "sweep: six documents": (lambda s, t: ux.sweep(s, "L0.H0", t.first(6)), "documents"),
     "rewrite: no draws": (lambda s, t: ux.rewrite(s, t, sites="L0.H0", draws=0), "draws"),
     "rewrite: no explanations": (lambda s, t: ux.rewrite(s, t, sites=" "), "empty"),
     "rewrite: a program that gives a pattern": (
@@ -401,9 +400,7 @@ def test_a_level_that_is_no_probability_is_refused_before_anything_is_measured(
     level, here, passes, subject
 ):
     text = ux.text("mine.jsonl", subject, documents=24, fit_documents=6, block=16)
-    refusal(
-        lambda: measure_sweep(subject, "L0.H0", text, settings=ux.Settings(level=level)), "level"
-    )
+    refusal(lambda: ux.sweep(subject, "L0.H0", text, settings=ux.Settings(level=level)), "level")
     assert not passes
 
 

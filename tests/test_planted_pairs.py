@@ -17,14 +17,14 @@ import pytest
 import torch
 
 import unexplained as ux
+from swept import Joint, by_component, couples, strongest, told
 from test_assay import make_text, subject_of
 from unexplained.ablations import ABLATIONS, record_for
-from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.circuits import Graph, attribute_edges
 from unexplained.circuits.running import Circuits
 from unexplained.evaluate import Edited, evaluate
 from unexplained.ledger import Ledger
-from unexplained.record import Joint, SweepRecord
+from unexplained.record import Record
 from unexplained.sites import Site
 from unexplained.subject import Batch, Edit, Subject
 from unexplained.testbeds import (
@@ -113,31 +113,30 @@ def zeroed(name: str, *sites: str, effect: str = "total") -> Edited:
     return Edited(name, edits, f"zero {sites}", effect)  # type: ignore[arg-type]
 
 
-def swept(name: str, text: Text, **options: object) -> SweepRecord:
-    return measure_sweep(subject_of(name)[0], "L*.H*", text, settings=SETTINGS, **options)  # type: ignore[arg-type]
+def swept(name: str, text: Text, **options: object) -> Record:
+    return ux.sweep(subject_of(name)[0], "L*.H*", text, settings=SETTINGS, **options)  # type: ignore[arg-type]
 
 
-def couple(record: SweepRecord, *sites: str) -> Joint:
-    (found,) = [joint for joint in record.pairs if set(joint.sites) == set(sites)]
-    return found
+def couple(record: Record, *sites: str) -> Joint:
+    return couples(record)[frozenset(sites)]
 
 
-def alone(record: SweepRecord) -> dict[str, float]:
-    return {effect.site: effect.change.value or 0.0 for effect in record.effects}
+def alone(record: Record) -> dict[str, float]:
+    return {site: change.value for site, change in by_component(record, "change").items()}
 
 
 # Heads that cancel, heads that stand in for each other.
 
 
 @pytest.fixture(scope="module")
-def cancelled() -> SweepRecord:
+def cancelled() -> Record:
     subject, _ = subject_of("cancelling")
     tokens = interrupted(np.random.default_rng(5), 12, 11, 4)
     return swept("cancelling", make_text("interrupted", subject, tokens, tokens), ablation="zero")
 
 
 def test_a_planted_cancelling_pair_costs_much_alone_and_nothing_together(
-    cancelled: SweepRecord,
+    cancelled: Record,
 ) -> None:
     raising, lowering = cancelling.derived_alone(11, 4)
     assert min(raising, lowering) > 0.4
@@ -145,14 +144,14 @@ def test_a_planted_cancelling_pair_costs_much_alone_and_nothing_together(
     assert changes.pop("L1.H0") == pytest.approx(raising, abs=1e-4)
     assert changes.pop("L1.H2") == pytest.approx(lowering, abs=1e-4)
     assert all(abs(change) < 1e-5 for change in changes.values())
-    joint = cancelled.joints[0]
-    assert set(joint.sites) == {"L1.H0", "L1.H2"}
+    sites, joint = strongest(cancelled, 2)
+    assert sites == {"L1.H0", "L1.H2"}
     assert joint.together.value == pytest.approx(0, abs=1e-5)
     assert joint.summed.value == pytest.approx(raising + lowering, abs=1e-4)
 
 
 def test_the_cancelling_pair_interacts_below_0_as_do_heads_in_a_row_and_no_others(
-    cancelled: SweepRecord,
+    cancelled: Record,
 ) -> None:
     found = couple(cancelled, "L1.H0", "L1.H2").interaction
     assert found.high is not None and found.high < -1
@@ -163,9 +162,9 @@ def test_the_cancelling_pair_interacts_below_0_as_do_heads_in_a_row_and_no_other
         frozenset({"L0.H0", "L1.H0"}): -raising,
         frozenset({"L0.H0", "L1.H2"}): -lowering,
     }
-    for joint in cancelled.pairs:
-        wanted = expected.get(frozenset(joint.sites), 0.0)
-        assert joint.interaction.value == pytest.approx(wanted, abs=1e-4), joint.sites
+    for sites, joint in couples(cancelled).items():
+        wanted = expected.get(sites, 0.0)
+        assert joint.interaction.value == pytest.approx(wanted, abs=1e-4), sites
 
 
 def test_the_cancelling_model_is_silent_while_both_its_heads_write() -> None:
@@ -179,13 +178,13 @@ def test_the_cancelling_model_is_silent_while_both_its_heads_write() -> None:
 
 
 @pytest.fixture(scope="module")
-def stood_in() -> SweepRecord:
+def stood_in() -> Record:
     subject, _ = subject_of("stand_ins")
     tokens = two_rules(np.random.default_rng(7), 12, 4, 8)
     return swept("stand_ins", make_text("two rules", subject, tokens, tokens), ablation="zero")
 
 
-def test_planted_duplicates_cost_little_alone_and_much_together(stood_in: SweepRecord) -> None:
+def test_planted_duplicates_cost_little_alone_and_much_together(stood_in: Record) -> None:
     each, both = stand_ins.derived_alone(4, 8), stand_ins.derived_together(4, 8)
     assert both > 200 * each
     changes = alone(stood_in)
@@ -197,7 +196,7 @@ def test_planted_duplicates_cost_little_alone_and_much_together(stood_in: SweepR
     assert joint.interaction.low is not None and joint.interaction.low > 1
 
 
-def test_the_joint_effect_tells_duplicates_from_a_specialist(stood_in: SweepRecord) -> None:
+def test_the_joint_effect_tells_duplicates_from_a_specialist(stood_in: Record) -> None:
     specialist = stand_ins.derived_specialist(4, 8)
     assert alone(stood_in)["L1.H3"] == pytest.approx(specialist, abs=1e-5)
     for twin in ("L1.H0", "L1.H2"):
@@ -207,8 +206,7 @@ def test_the_joint_effect_tells_duplicates_from_a_specialist(stood_in: SweepReco
         through = couple(stood_in, "L0.H0", twin)
         assert through.interaction.value == pytest.approx(-stand_ins.derived_alone(4, 8), abs=1e-5)
     assert couple(stood_in, "L0.H0", "L1.H3").interaction.value == pytest.approx(0, abs=1e-5)
-    told = {effect.site for effect in stood_in.effects if stood_in.told(effect)}
-    assert told == {"L0.H0", "L1.H0", "L1.H2", "L1.H3"}
+    assert told(stood_in) == {"L0.H0", "L1.H0", "L1.H2", "L1.H3"}
 
 
 # Direct and indirect effects.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,12 +13,10 @@ import unexplained as ux
 from exact import TEXT
 from kinds import measured, text_of
 from tiny import tiny_subject, tokens
-from unexplained.ablations import Ablation, record_for
-from unexplained.assays import running
-from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.circuits import attribute_edges
 from unexplained.errors import SubjectError
-from unexplained.evaluate import Activations
+from unexplained.evaluate import Activations, observe
+from unexplained.study import run
 from unexplained.subject import Batch, Subject, precision
 from unexplained.subject.attention import sdpa_attention_forward
 from unexplained.subject.precision import ONEDNN, TORCH, Precision, choice
@@ -190,12 +189,12 @@ def test_a_sweep_fits_its_fills_by_the_product_that_kept_work_took(
     found, notes, units = [], [], []
     fitted = []
 
-    def seen(ablation: Ablation, subject: Subject, *others: object, **more: object) -> Activations:
+    def seen(subject: Subject, *others: Any, **more: Any) -> Activations:
         fitted.append(subject.precision.setting)
-        return record_for(ablation, subject, *others, **more)
+        return observe(subject, *others, **more)
 
     # Whether low bits differ depends on the processor; by which product they came about does not.
-    monkeypatch.setattr(running, "record_for", seen)
+    monkeypatch.setattr(run, "observe", seen)
     for setting in ("oneDNN", "default"):
         subject = tiny_subject("llama")
         before = Precision(setting, "played")
@@ -203,15 +202,13 @@ def test_a_sweep_fits_its_fills_by_the_product_that_kept_work_took(
         object.__setattr__(subject, "notes", (str(before),))
         text = text_of(*[9] * 10)
         found.append(
-            measure_sweep(
-                subject, "L0.H*", text, folder=tmp_path, settings=ux.Settings(resamples=50)
-            )
+            ux.sweep(subject, "L0.H*", text, folder=tmp_path, settings=ux.Settings(resamples=50))
         )
         notes.append(subject.notes)
         units.append({p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.parquet")})
     assert units[0] == units[1] and units[0]
     assert set(fitted) == {"oneDNN"} and len(fitted) >= 2
-    assert found[0].effects == found[1].effects
+    assert found[0].blocks[:-1] == found[1].blocks[:-1]
     assert notes[1] == (
         f"matrix products: oneDNN (as what is kept in {tmp_path.name} was measured)",
     )

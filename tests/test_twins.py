@@ -8,12 +8,12 @@ import pytest
 import unexplained as ux
 from cells import cell, column, table
 from drawing import render, text_table
+from swept import block, by_component, fact
 from test_assay import make_text, subject_of
 from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.sweep import sweep as measure_sweep
 from unexplained.bars.cards import Card
 from unexplained.instruments import circuit
-from unexplained.record import Header, Number, Record, SweepRecord
+from unexplained.record import Header, Number, Record
 from unexplained.record.bars import KeptAt, KeptCurve
 from unexplained.study.twins import TWIN_DOCUMENTS, few
 from unexplained.subject import Subject
@@ -25,11 +25,11 @@ from unexplained.text import Text
 SETTINGS = ux.Settings(resamples=200)
 
 
-def swept(**asked: object) -> tuple[Subject, Text, SweepRecord]:
+def swept(**asked: object) -> tuple[Subject, Text, Record]:
     subject, _ = subject_of("strict_induction")
     tokens = repeated(np.random.default_rng(5), 20, 12)
     text = make_text("copies", subject, tokens, tokens, second_copy=13)
-    return subject, text, measure_sweep(subject, "L*.H*", text, settings=SETTINGS, **asked)  # type: ignore[arg-type]
+    return subject, text, ux.sweep(subject, "L*.H*", text, settings=SETTINGS, **asked)  # type: ignore[arg-type]
 
 
 def planted_pairs() -> tuple[Subject, Text]:
@@ -49,39 +49,46 @@ def circuits() -> tuple[Subject, Text, Record]:
 @pytest.mark.parametrize("ablation", ["zero", "mean"])
 def test_a_sweep_of_the_twin_is_that_of_a_model_with_its_weights(ablation: str) -> None:
     subject, text, record = swept(ablation=ablation)
-    assert record.twin is not None
-    alone = measure_sweep(subject.twin(0), "L*.H*", few(text), ablation=ablation, settings=SETTINGS,
+    alone = ux.sweep(subject.twin(0), "L*.H*", few(text), ablation=ablation, settings=SETTINGS,
                      twin=False)  # fmt: skip
-    assert alone.documents == record.twin.documents == TWIN_DOCUMENTS
-    assert [e.site for e in alone.effects] == [e.site for e in record.twin.effects]
-    for one, other in zip(alone.effects, record.twin.effects, strict=True):
-        assert other.change.value == pytest.approx(one.change.value, abs=2e-6)
-    assert record.twin.subject == subject.twin(0).name != record.subject
-    assert record.twin.twin is None and not record.twin.joints
+    twins = fact(record, "documents", "twin/facts")
+    assert fact(alone, "documents") == twins == TWIN_DOCUMENTS
+    change, beside = by_component(alone, "change"), by_component(record, "twin")
+    assert change.keys() == beside.keys()
+    for site, number in change.items():
+        assert beside[site].value == pytest.approx(number.value, abs=2e-6)
+    assert fact(record, "model", "twin/facts") == subject.twin(0).name != record.subject
 
 
 def test_what_is_planted_is_not_in_the_twin() -> None:
     _, _, record = swept(ablation="zero")
-    assert record.twin is not None
-    strongest = record.strongest[0]
-    there = record.on_twin(strongest.site)
-    assert there is not None and there.value is not None and strongest.change.value is not None
-    assert abs(there.value) < 0.05 * strongest.change.value
-    assert record.on_twin("L9.H9") is None
+    site, strongest = next(iter(by_component(record, "change").items()))
+    there = by_component(record, "twin")[site]
+    assert abs(there.value) < 0.05 * strongest.value
+
+
+def numbers(record: Record) -> dict[str, Number]:
+    """All of a record's own, without what is said of its twin."""
+    return {where: number for where, number in record.numbers() if "twin" not in where}
 
 
 def test_the_twin_can_be_left_out_and_changes_no_other_number() -> None:
     _, _, with_twin = swept(ablation="zero")
     _, _, without = swept(ablation="zero", twin=False)
-    assert without.twin is None
-    assert without.effects == with_twin.effects and without.joints == with_twin.joints
+    assert "random weights" not in without.to_json()
+    assert numbers(without) == dict(without.numbers()) == numbers(with_twin)
+    for name, there in (("q", "effects"), ("ranks", "effects"), ("p", "more")):
+        one, other = (by_component(of, name, f"alone/{there}") for of in (without, with_twin))
+        assert one == other
 
 
 @pytest.mark.parametrize("method", ["control variates", "race"])
 def test_a_cheaper_sweep_has_a_twin_too(method: str) -> None:
     _, _, record = swept(ablation="zero", method=method, sample=10)
-    assert record.twin is not None and record.twin.estimation is None
-    assert all(effect.measured == "all documents" for effect in record.twin.effects)
+    assert set(by_component(record, "measured").values()) != {None}
+    # The twin's are all measured exactly, on all of its documents.
+    assert all(number.value is not None for number in by_component(record, "twin").values())
+    assert fact(record, "documents", "twin/facts") == TWIN_DOCUMENTS
 
 
 def test_a_circuit_has_its_twin_with_its_own_margins_and_no_orders_without_thought(
@@ -119,15 +126,13 @@ def shown(record: Header) -> str:
 
 def test_a_sweep_prints_its_twin_its_cost_and_its_kind_of_method() -> None:
     _, _, record = swept(ablation="zero")
-    assert record.twin is not None
-    twin = record.twin.model_copy(update={"seconds": 12.3})
-    record = record.model_copy(update={"twin": twin})
+    said = block(record, "twin").blocks[0].words
     for words in (shown(record), render(record)):
         assert "The same with random weights" in words and "On 16 documents, each alone" in words
-        assert twin.verdict.replace("−", "-") in words.replace("−", "-")
+        assert said.replace("−", "-") in words.replace("−", "-")
         assert "internals" in words
-    assert "Took, seconds more: 12.30" in shown(record)
-    assert "random weights" not in shown(record.model_copy(update={"twin": None}))
+    took = fact(record, "seconds", "twin/facts")
+    assert 0 < took <= record.seconds and f"Took, seconds: {took:.2f}" in shown(record)
 
 
 def test_a_circuit_prints_its_twin_and_its_kinds_of_methods(

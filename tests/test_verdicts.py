@@ -21,18 +21,18 @@ from sample_gap import spread as spread_of
 from sample_record import sample_record
 from sample_tasks import sample_tasks
 from test_gap import ledger_of
-from unexplained.assays import sweep, tasks
+from unexplained.assays import tasks
 from unexplained.assays.verdict import cruxes_of, percent, verdict_of
 from unexplained.bars.cards import Card
-from unexplained.bars.effects import holm
+from unexplained.bars.effects import Effect, holm
 from unexplained.bars.factors import _sentence
 from unexplained.bars.kept import knee as knee_of
 from unexplained.bars.measures import measure_of
 from unexplained.bars.reading import Reading
 from unexplained.errors import MeasurementError
 from unexplained.estimators import Scatter, Slope
-from unexplained.instruments import circuit, family, gap, rewrite, sizes
-from unexplained.record import AssayRecord, Effect, Number
+from unexplained.instruments import circuit, family, gap, rewrite, sizes, sweep
+from unexplained.record import AssayRecord, Number
 from unexplained.record.bars import Concentration, KeptAt, KeptCurve, OverRuns
 from unexplained.record.compute import Left
 from unexplained.record.tasks import Task
@@ -173,13 +173,13 @@ def test_the_verdict_of_a_circuit_is_lawful_and_its_knee_holds_beyond(data: st.D
                 min_size=1, max_size=4))  # fmt: skip
 @quick(max_examples=60, deadline=None)
 def test_the_verdict_of_a_sweep_is_lawful(found: list[tuple[Number, float | None]]) -> None:
-    job = SimpleNamespace(text=SimpleNamespace(name="made up"), ablation="mean",
-                          measure=measure_of("loss", pairs=False))  # fmt: skip
+    asked = SimpleNamespace(text=SimpleNamespace(name="made up"), ablation="mean",
+                            measure=measure_of("loss", pairs=False))  # fmt: skip
     effects = [
         Effect(site=f"L0.H{i}", change=change, p=q, q=q, ranks=None)
         for i, (change, q) in enumerate(found)
     ]
-    lawful(sweep._verdict(effects, job))
+    lawful(sweep._verdict(effects, asked))
 
 
 @given(st.data())

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from unexplained.bars.crucial import Crucial as Crucial
     from unexplained.bars.crucial import crucial as crucial
     from unexplained.bars.crucial import recovered_on as recovered_on
+    from unexplained.bars.effects import Changes as Changes
+    from unexplained.bars.effects import Effect as Effect
+    from unexplained.bars.effects import changes as changes
+    from unexplained.bars.effects import exact as exact
+    from unexplained.bars.effects import level as level
     from unexplained.bars.factors import FactorReading as FactorReading
     from unexplained.bars.factors import factors as factors
     from unexplained.bars.gap import Base as Base
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
     from unexplained.bars.gap import recovered_from as recovered_from
     from unexplained.bars.gap import rescaled as rescaled
     from unexplained.bars.gap import weak_share as weak_share
+    from unexplained.bars.joints import Joint as Joint
+    from unexplained.bars.joints import joint as joint
     from unexplained.bars.kept import kept_by_size as kept_by_size
     from unexplained.bars.kept import margin as margin
     from unexplained.bars.orders import in_orders as in_orders
@@ -61,6 +68,7 @@ _HOMES = {
         "crucial",
         "recovered_on",
     ),
+    "effects": ("Changes", "Effect", "changes", "exact", "level"),
     "factors": (
         "FactorReading",
         "factors",
@@ -75,6 +83,7 @@ _HOMES = {
         "rescaled",
         "weak_share",
     ),
+    "joints": ("Joint", "joint"),
     "kept": (
         "kept_by_size",
         "margin",

@@ -17,6 +17,9 @@ from pydantic import TypeAdapter
 from unexplained import bars
 from unexplained.bars.cards import Card, Must
 from unexplained.bars.crucial import Crucial
+from unexplained.bars.effects import Changes, Effect
+from unexplained.bars.joints import Joint
+from unexplained.bars.measures import Measure
 from unexplained.bars.orders import Step
 from unexplained.bars.recovered import INTACT
 from unexplained.bars.rungs import Seeds
@@ -27,6 +30,7 @@ from unexplained.places import write_whole
 from unexplained.record import Number
 from unexplained.record.bars import Bars, Concentration, KeptCurve, OnCrucial, OverRuns, Ties
 from unexplained.record.blocks import Check, Checks
+from unexplained.sites import Site
 from unexplained.stats import Settings
 
 _CARDS = TypeAdapter(list[Card])
@@ -169,6 +173,37 @@ class Reading:
         """The same with the intact model of another reading as a condition of that name."""
         rows = other.ledger.also({name: INTACT}).only([name])
         return replace(self, ledger=Ledger.concat([self.ledger, rows]))
+
+    # What components do
+
+    def changes(self, sites: Sequence[Site], measure: Measure) -> Changes:
+        """A measure's changes, each component ablated alone (`bars.changes`)."""
+        return bars.changes(self.ledger, sites, measure)
+
+    def effects(
+        self, sites: Sequence[Site], measure: Measure, corrupted: Reading | None = None
+    ) -> tuple[Effect, ...]:
+        """Every component's effect on all documents (`bars.effects.exact`)."""
+        other = None if corrupted is None else corrupted.ledger
+        return bars.exact(self.ledger, sites, measure, self.settings, other)
+
+    def joint(self, group: Sequence[Site], measure: Measure) -> Joint:
+        """What components do together and alone (`bars.joint`)."""
+        return bars.joint(self.ledger, group, measure, self.settings)
+
+    def level(self, measure: Measure) -> Number:
+        """The measure of the intact model."""
+        return bars.level(self.ledger, measure, self.settings)
+
+    def and_documents(self, other: Reading) -> Reading:
+        """The same arms, and beside these documents those of another reading."""
+        return replace(self, ledger=Ledger.concat([self.ledger, other.ledger]))
+
+    def and_arms(self, other: Reading) -> Reading:
+        """The same documents, and beside these arms those of another reading."""
+        new = [name for name in other.ledger.conditions if name not in self.ledger.conditions]
+        ledger = Ledger.concat([self.ledger, other.ledger.only(new)])
+        return replace(self, ledger=ledger, cards=(*self.cards, *other.cards))
 
     # Controls
 

@@ -2,45 +2,31 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 
-from unexplained.errors import TextError
-from unexplained.record import blocks as b
+from unexplained.errors import TextError, require_choice, require_count
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
     Block,
     Cell,
-    Column,
-    Forest,
-    Grid,
-    GridRow,
     Prose,
     Row,
     Section,
     Table,
-    Track,
     facts,
 )
-from unexplained.record.sweep import Estimation, Joint
+from unexplained.shares import FEW
 from unexplained.study import Headline, Option, Texts, instrument
-from unexplained.study.instrument import told
 
 if TYPE_CHECKING:
-    from unexplained.record import Effect, SweepRecord
+    from unexplained.bars import Effect
+    from unexplained.bars.effects import Estimation, Swept
     from unexplained.study import Run
+    from unexplained.study.sweeping import Sweeping
 
-STRONGEST = 20
-"""How many are drawn and listed at first."""
-WIDEST = 64
-"""Columns beyond which components are no grid."""
-MEASURED = {
-    "all documents": "all documents",
-    "control variate": "some documents, the rest by attribution",
-    "chosen on": "only where a race chose",
-    "fresh documents": "documents that did not choose",
-}
+Method = Literal["exact", "control variates", "race"]
 
 
 def _names(given: Mapping[str, Any]) -> None:
@@ -85,7 +71,7 @@ def sweep(
     ] = "",
     measure: Annotated[str, Option("loss, KL, accuracy; of pairs logit difference.")] = "",
     method: Annotated[
-        Literal["exact", "control variates", "race"],
+        Method,
         Option("Exact, or cheaper with a stated error."),
     ] = "exact",
     sample: Annotated[
@@ -101,12 +87,18 @@ def sweep(
         bool, Option("Refuse a behaviour that the model does not have.", option="--gate/--no-gate")
     ] = True,
     twin: Annotated[bool, Option("Measure a model with random weights beside it.")] = True,
-) -> Iterator[b.Block | Headline]:
+) -> Iterator[Block | Headline]:
     """Ablate every component alone, then the strongest together: which matter, on this text?
 
     With intervals, corrected for the number of components. Of a behaviour, documents are pairs with
     their role-swaps; components are patched from the corrupted prompts and the logit difference is
     measured, unless said otherwise.
+
+    By default effects of single components are exact and complete: all are reported, so nothing is
+    selected, and p-values are corrected for their number (Benjamini and Hochberg 1995; under
+    dependence like this, of documents shared by all, the rate is held approximately). Other
+    methods cost less and state their error (`study.sweeping`). A component that looks harmless
+    alone may have stand-ins: see what the strongest do together.
 
     Args:
         run: The model, and running text or pairs of prompts. Fills are fitted on its fit part;
@@ -122,88 +114,165 @@ def sweep(
         swapped: Of pairs, run the corrupted prompts and take values from the clean ones.
         gated: Refuse pairs on which the model prefers the answer no more often than chance; what
             is swapped has no behaviour and is not asked for one.
-        twin: Whether to ablate the same components of the random-weight twin, each alone.
+        twin: Whether to ablate the same components of the random-weight twin, each alone and
+            exactly, on few documents.
 
     Raises:
-        UnexplainedError: As `assays.sweep`, all that can be told before anything is run.
+        SiteError: A component does not exist.
+        AblationError: There is no such ablation, or it cannot be fitted at a component.
+        TextError: The text has too few documents to choose on one half and report on the other,
+            or no pairs to patch, or is of another model's tokens.
+        MeasurementError: There is no such measure or method, or a number is out of bounds; a
+            number is not finite; what is finished cannot be kept; the model does not have the
+            behaviour. All but the last three before anything is run.
     """
-    from unexplained.assays.sweep import sweep as swept
+    from unexplained.study import sweeping
 
-    text = run.text.swapped() if swapped else run.text
-    found = swept(
-        run.subject, sites, text,
-        ablation=ablation or ("patch" if text.pairs else "mean"),
-        measure=measure or ("logit difference" if text.pairs else "loss"),
-        method=method, sample=sample, keep=keep, pairs=pairs, gated=gated and not swapped,
-        twin=twin, settings=run.settings, folder=run.folder, workers=run.workers,
-        memory=run.memory, say=run.say,
+    require_choice("method", method, get_args(Method))
+    require_count("keep", keep, least=1)
+    require_count("pairs", pairs, least=0)
+    if sample is not None:
+        require_count("sample", sample, least=1)
+    at = run.on(run.text.swapped()) if swapped else run
+    of_pairs = at.text.pairs
+    sweep = sweeping.Sweeping.asked(
+        at, sites, ablation or ("patch" if of_pairs else "mean"),
+        measure or ("logit difference" if of_pairs else "loss"),
     )  # fmt: skip
-    yield from told(run, found, blocks(found), sheet(found))
+    some = max(len(at.text.units) // 4, 2) if sample is None else sample
+    if method != "exact":
+        sweeping.require_sample(sweep, method, some)
+    if gated and not swapped:
+        sweep.require_behaviour()
+    if method == "control variates":
+        found = sweeping.control_variates(sweep, some, pairs)
+    elif method == "race":
+        found = sweeping.race(sweep, some, keep, pairs)
+    else:
+        found = sweeping.exact(sweep, pairs)
+    beside = _twin_of(sweep) if twin else None
+    yield Headline(_title(sweep, sites), _verdict(found.effects, sweep), _sheet(sweep, beside))
+    yield from blocks(sweep, found, beside)
 
 
-def blocks(record: SweepRecord) -> Iterator[b.Block]:
-    """What was found, as blocks."""
-    yield _facts(record)
-    if record.estimation is not None:
-        yield _estimation(record.estimation)
-    yield _alone(record)
-    if record.joints or record.pairs:
-        yield _together(record)
-    if record.twin is not None:
-        yield _twin(record.twin)
-    yield from (b.Prose(words=note, manner="aside") for note in record.text_notes)
+class Twin(NamedTuple):
+    """The same components of a model with random weights, each alone."""
+
+    sweep: Sweeping
+    found: Swept
+    seconds: float
 
 
-def sheet(record: SweepRecord) -> dict[str, str]:
+def _twin_of(sweep: Sweeping) -> Twin:
+    from unexplained.study.sweeping import on_twin
+
+    started = time.perf_counter()
+    other = sweep.twin
+    found = on_twin(other)
+    return Twin(other, found, round(time.perf_counter() - started, 1))
+
+
+def _title(sweep: Sweeping, sites: str) -> str:
+    patch = sweep.ablation == "patch"
+    verb = "Patching" if patch else f"{sweep.ablation.capitalize()} ablation"
+    return f"{verb} of {sites} in {sweep.run.subject.name}"
+
+
+def _verdict(effects: Sequence[Effect], sweep: Sweeping) -> str:
+    from unexplained.bars.effects import RATE
+
+    # What a race chose on flatters or slights: it has no q and is no effect measured.
+    tested = [effect for effect in effects if effect.q is not None]
+    told = [effect for effect in tested if effect.told]
+    up = sum((effect.change.value or 0) > 0 for effect in told)
+    worst = max(tested or effects, key=lambda effect: abs(effect.change.value or 0))
+    what = "patching" if sweep.ablation == "patch" else f"{sweep.ablation} ablation"
+    first = sum(effect.ranks is not None and effect.ranks[0] == 1 for effect in effects)
+    change = worst.change
+    size = f"{fmt.written(change, spec='.2g')} {sweep.measure.unit}"
+    if change.value is None or (change.low is None and change.high is None):
+        size = f"which is refused: {change.refused or FEW}"
+    # The largest of many looks larger than it is, on the documents that made it the largest.
+    largest = f"The largest effect measured is that of {worst.site}, {size}"
+    if first:
+        surely = "surely the largest" if first == 1 else f"{first} components could be the largest"
+        largest += f"; {surely}"
+    of = f"{len(tested)} components"
+    if len(tested) < len(effects):
+        of += f" ({len(effects) - len(tested)} more lost the race)"
+    return (
+        f"On {sweep.text.name}, {what} of {len(told)} of {of} is told from "
+        f"no effect at a false discovery rate of {RATE:.0%}: {up} raise the {sweep.measure.name} and "
+        f"{len(told) - up} lower it. {largest}."
+    )
+
+
+def _sheet(sweep: Sweeping, twin: Twin | None) -> dict[str, str]:
     """What was measured on."""
-    found = {f"Text {record.text}": record.text_fingerprint}
-    if (twin := record.twin) is not None:
+    found = sweep.run.sheet
+    if twin is not None:
+        subject, text = twin.sweep.run.subject, twin.sweep.text
         found |= {
-            twin.subject: twin.subject_fingerprint,
-            f"Text {twin.text}, for random weights": twin.text_fingerprint,
+            subject.name: subject.fingerprint,
+            f"Text {text.name}, for random weights": text.fingerprint,
         }
     return found
 
 
-def _units(record: SweepRecord) -> str:
-    return "orbits of pairs" if record.pairs_of_prompts else "documents"
+def blocks(sweep: Sweeping, found: Swept, twin: Twin | None) -> Iterator[Block]:
+    """What was found, as blocks."""
+    from unexplained.bars import components, joints
+
+    yield _facts(sweep, found)
+    if found.estimation is not None:
+        yield _estimation(found.estimation)
+    done = "patched" if sweep.ablation == "patch" else "ablated"
+    beside = None if twin is None else twin.found
+    yield components.alone(found, beside, done, _units(sweep), sweep.run.settings.level)
+    if (both := found.together) is not None and (both.joints or both.couples):
+        yield joints.together(both, sweep.measure, _units(sweep))
+    if twin is not None:
+        yield _twin(twin)
+    yield from (Prose(words=note, manner="aside") for note in sweep.text.notes)
 
 
-def _list(key: str, *rows: tuple[str, str, str, Cell]) -> Table:
-    """A list of facts: key, name, note and cell of each that there is."""
-    return facts(
-        key,
-        *(
-            Row(key=row, name=name, note=note, cells=(cell,))
-            for row, name, note, cell in rows
-            if cell is not None
-        ),
-    )
+def _units(sweep: Sweeping) -> str:
+    return "orbits of pairs" if sweep.text.pairs else "documents"
 
 
-def _intact(record: SweepRecord) -> tuple[tuple[str, str, str, Cell], ...]:
+def _fact(key: str, name: str, cell: Cell, note: str = "") -> Row:
+    return Row(key=key, name=name, note=note, cells=(cell,))
+
+
+def _list(*rows: Row) -> Table:
+    """A list of the facts that there are."""
+    return facts("facts", *(row for row in rows if row.cells[0] is not None))
+
+
+def _intact(sweep: Sweeping, found: Swept) -> tuple[Row, ...]:
     """The measure before anything is ablated, and of pairs its gate."""
-    measure = f"{record.measure[:1].upper()}{record.measure[1:]}"
+    name = sweep.measure.name
+    measure = f"{name[:1].upper()}{name[1:]}"
     return (
-        ("intact", f"{measure} of the intact model", "", record.intact),
-        ("corrupted", f"{measure} on the corrupted prompts", "", record.corrupted),
-        ("accuracy", "Prefers the answer", "of pairs", record.accuracy),
+        _fact("intact", f"{measure} of the intact model", found.intact),
+        _fact("corrupted", f"{measure} on the corrupted prompts", found.corrupted),
+        _fact("accuracy", "Prefers the answer", found.accuracy, "of pairs"),
     )
 
 
-def _facts(record: SweepRecord) -> Table:
+def _facts(sweep: Sweeping, found: Swept) -> Table:
+    text = sweep.text
     return _list(
-        "facts",
-        ("method", "Method", "", fmt.METHODS[record.tag]),
-        ("model", "Model", "", record.subject),
-        ("ablation", "Ablation", "", record.ablation),
-        ("text", "Text", "", record.text),
-        ("components", "Components", "", len(record.effects)),
-        ("predictions", "Predictions that are scored", "", record.tokens),
-        ("documents", _units(record).capitalize(), "", record.documents),
-        ("fit-documents", "Documents that fills are fitted on", "", record.fit_documents or None),
-        *_intact(record),
-        ("floor", "Rounding: smaller changes count as none", "", record.floor or None),
+        _fact("method", "Method", fmt.METHODS["internals"]),
+        _fact("model", "Model", sweep.run.subject.name),
+        _fact("ablation", "Ablation", sweep.ablation),
+        _fact("text", "Text", text.name),
+        _fact("components", "Components", len(found.effects)),
+        _fact("predictions", "Predictions that are scored", text.predicted),
+        _fact("documents", _units(sweep).capitalize(), len(text.units)),
+        _fact("fit-documents", "Documents that fills are fitted on", len(text.fit) or None),
+        *_intact(sweep, found),
+        _fact("floor", "Rounding: smaller changes count as none", sweep.measure.floor or None),
     )
 
 
@@ -215,286 +284,30 @@ def _estimation(one: Estimation) -> Section:
         blocks=(
             Prose(words=one.says),
             _list(
-                "facts",
-                ("method", "Measured by", "", one.method),
-                ("exact", "Run exactly", "conditions times documents", one.exact),
-                ("whole", "An exact sweep would have run", "", one.whole),
-                ("missed", "Of those let go, may be above the threshold", "", one.missed),
+                _fact("method", "Measured by", one.method),
+                _fact("exact", "Run exactly", one.exact, "conditions times documents"),
+                _fact("whole", "An exact sweep would have run", one.whole),
+                _fact("missed", "Of those let go, may be above the threshold", one.missed),
             ),
         ),
     )
 
 
-def _alone(record: SweepRecord) -> Section:
-    table, done = _effects(record), "patched" if record.ablation == "patch" else "ablated"
-    what, names = _columns(record)
-    units, of = _units(record), len(record.effects)
-    below = f": what they do on {units} that did not choose them is below" * bool(record.joints)
-    blocks: list[Block] = [
-        Prose(
-            words=f"Change of the {record.measure} when this one alone is {done}. The strongest, by "
-            f"size either way, are the largest of {of:,} on these {units}, so that their sizes "
-            f"flatter them{below}. Ranks: those not ruled out for it, all held at once."
-        )
-    ]
-    if names:
-        blocks.append(_grid(record, table, names))
-    return Section(
-        key="alone",
-        title=f"Every {what}",
-        blocks=(*blocks, _strongest(record, table), table, _more(record)),
-    )
-
-
-def _place(site: str) -> tuple[int, str]:
-    """Layer and name of a component; of one that is none of a layer its name alone."""
-    match = re.fullmatch(r"L(\d+)\.(\w+)", site)
-    return (int(match[1]), match[2]) if match else (-1, site)
-
-
-def _columns(record: SweepRecord) -> tuple[str, tuple[str, ...]]:
-    """What components are, and their names within a layer; none where they make no grid."""
-    places = [_place(effect.site) for effect in record.effects]
-
-    def order(name: str) -> tuple[str, int]:
-        digits = re.sub(r"\D", "", name)
-        return re.sub(r"\d", "", name), int(digits) if digits else -1
-
-    names = tuple(sorted({name for _, name in places}, key=order))
-    what = "head" if all(re.fullmatch(r"H\d+", name) for name in names) else "component"
-    whole = all(layer >= 0 for layer, _ in places) and len(names) <= WIDEST
-    return what, names if whole else ()
-
-
-def _grid(record: SweepRecord, table: Table, names: tuple[str, ...]) -> Grid:
-    sites = {_place(effect.site): effect for effect in record.effects}
-    tested = record.tested
-    over = f"all {tested}" if tested == len(record.effects) else (
-        f"{tested}, those that a race kept or sampled"
-    )  # fmt: skip
-    return Grid(
-        key="grid",
-        caption="Told from zero: at a false discovery rate of "
-        f"{fmt.tick(record.rate, share=True)} over {over}.",
-        corner="Layer",
-        columns=names,
-        rows=tuple(
-            GridRow(
-                name=str(layer),
-                cells=tuple(
-                    table.at(sites[layer, name].site, "change") if (layer, name) in sites else None
-                    for name in names
-                ),
-            )
-            for layer in sorted({layer for layer, _ in sites})
-        ),
-        framed=tuple(table.at(e.site, "change") for e in record.effects if record.told(e)),
-    )
-
-
-def _strongest(record: SweepRecord, table: Table) -> Forest:
-    on_twin = {effect.site for effect in record.twin.effects} if record.twin else set()
-    return Forest(
-        key="strongest",
-        title="The strongest",
-        share=False,
-        caption="An upright stroke: the same with random weights." if on_twin else "",
-        tracks=tuple(
-            Track(
-                name=effect.site,
-                note=_told(record, effect),
-                role="ablation" if record.told(effect) else "baseline",
-                marks=(table.at(effect.site, "change"),),
-                others=(table.at(effect.site, "twin"),) if effect.site in on_twin else (),
-            )
-            for effect in record.strongest[:STRONGEST]
-        ),
-    )
-
-
-def _told(record: SweepRecord, effect: Effect) -> str:
-    """Whether it is told from zero, and by what."""
-    if effect.q is None:
-        return "let go by the race: measured only where it was chosen"
-    ranks = f"; rank {_ranks(effect)}" if effect.ranks else ""
-    return (
-        f"q = {fmt.chance(effect.q)}" + ", not told from zero" * (not record.told(effect)) + ranks
-    )
-
-
-def _chance(p: float | None) -> str | None:
-    return None if p is None else fmt.chance(p)
-
-
-def _ranks(effect: Effect) -> str | None:
-    """The ranks that are not ruled out for a component."""
-    if effect.ranks is None:
-        return None
-    low, high = effect.ranks
-    return f"{low}" if low == high else f"{low}–{high}"
-
-
-Filled = tuple[Column, Callable[["Effect"], Cell]]
-"""A column, and what stands in it for a component."""
-
-
-def _by_component(record: SweepRecord, columns: Sequence[Filled]) -> Table:
-    """A row for each component, the strongest first; without columns in which nothing stands."""
-    ranked = record.strongest
-    cells = [(column, [of(effect) for effect in ranked]) for column, of in columns]
-    filled = [(column, down) for column, down in cells if any(c is not None for c in down)]
-    return Table(
-        key="effects",
-        corner="Component",
-        columns=tuple(column for column, _ in filled),
-        rows=tuple(
-            Row(key=effect.site, name=effect.site, cells=tuple(down[i] for _, down in filled))
-            for i, effect in enumerate(ranked)
-        ),
-        folded=True,
-    )
-
-
-def _effects(record: SweepRecord) -> Table:
-    alike = all(effect.measured == "all documents" for effect in record.effects)
-    unit = record.intact.unit
-    columns: list[Filled] = [
-        (Column(key="change", heading=f"Change of the {record.measure}", note=unit),
-         lambda effect: effect.change),
-        (Column(key="share", heading="Share of the corruption's", style="share"),
-         lambda effect: effect.share),
-        (Column(key="q", heading="q"), lambda effect: _chance(effect.q)),
-        (Column(key="ranks", heading="Ranks", words=True), _ranks),
-        (Column(key="twin", heading="With random weights", note=unit),
-         lambda effect: record.on_twin(effect.site)),
-        (Column(key="kl", heading="KL"), lambda effect: effect.kl),
-        (Column(key="measured", heading="Measured on", words=True),
-         lambda effect: None if alike else MEASURED[effect.measured]),
-    ]  # fmt: skip
-    return _by_component(record, columns).model_copy(
-        update={
-            "title": "All by size",
-            "caption": f"Intervals: {fmt.tick(record.level, share=True)}. q: corrected for "
-            f"{record.tested:,} components. Ranks: those not ruled out.",
-            "folded": len(record.effects) > STRONGEST,
-            "lead": STRONGEST,
-        }
-    )
-
-
-def _more(record: SweepRecord) -> Table:
-    """What hardly anybody asks for: a record has to have it all the same."""
-    twin = {} if record.twin is None else {effect.site: effect for effect in record.twin.effects}
-
-    def on_twin(name: str) -> Callable[[Effect], Cell]:
-        return lambda effect: getattr(twin.get(effect.site), name, None)
-
-    group = "With random weights"
-    columns: list[Filled] = [
-        (Column(key="p", heading="p"), lambda effect: effect.p),
-        (Column(key="gain", heading="Gain of the control variate"), lambda effect: effect.gain),
-        (Column(key="twin-share", heading="Share of the corruption's", group=group, style="share"),
-         on_twin("share")),
-        (Column(key="twin-kl", heading="KL", group=group), on_twin("kl")),
-        (Column(key="twin-p", heading="p", group=group), on_twin("p")),
-        (Column(key="twin-q", heading="q", group=group), on_twin("q")),
-    ]  # fmt: skip
-    return _by_component(record, columns).model_copy(
-        update={
-            "key": "more",
-            "title": "Before correction" + ", and with random weights" * bool(twin),
-            "caption": "p: before correction for the number of components. Gain: variance without "
-            "the attribution over variance with it.",
-        }
-    )
-
-
-def _together(record: SweepRecord) -> Section:
-    units, measure = _units(record), record.measure
-    means = (
-        "Above 0, components stand in for each other and each looks harmless alone; below 0, they "
-        "cancel or one works through the other."
-        if measure in ("loss", "KL")
-        else "Of the sign of the joint effect: components stand in for each other and each looks "
-        "harmless alone. Of the other sign: they cancel, or one works through the other."
-    )
-    blocks: list[Block] = [
-        Prose(
-            words=f"Chosen on {record.chosen_on:,} {units}, measured on the other "
-            f"{record.reported_on:,}. Interaction: together minus the sum of each alone. {means}"
-        )
-    ]
-    if record.joints:
-        blocks.append(_joints(record, "joints", record.joints))
-    if record.pairs:
-        table = _joints(record, "pairs", record.pairs)
-        more = {"title": "Two at a time, in numbers", "folded": True}
-        blocks += [_matrix(record, table), table.model_copy(update=more)]
-    return Section(key="together", title="Together against alone", blocks=tuple(blocks))
-
-
-def _joints(record: SweepRecord, key: str, joints: Sequence[Joint]) -> Table:
-    """A row for each: the strongest so many, or two by their names."""
-
-    def row(one: Joint) -> Row:
-        many, cells = len(one.sites), (one.together, one.summed, one.interaction)
-        if key == "pairs":
-            return Row(key="+".join(one.sites), name=" and ".join(one.sites), cells=cells)
-        return Row(key=f"strongest-{many}", name=f"the strongest {many}",
-                   note=" ".join(one.sites), cells=cells)  # fmt: skip
-
-    unit = record.intact.unit
-    return Table(
-        key=key,
-        caption=f"On the {record.reported_on:,} {_units(record)} that did not choose them.",
-        corner="Components",
-        columns=(
-            Column(key="together", heading="Together", note=unit),
-            Column(key="summed", heading="Sum of each alone", note=unit),
-            Column(key="interaction", heading="Interaction", note=unit),
-        ),
-        rows=tuple(row(one) for one in joints),
-    )
-
-
-def _matrix(record: SweepRecord, table: Table) -> Grid:
-    """Interactions of the strongest, two at a time, in either order."""
-    sites = tuple(dict.fromkeys(site for joint in record.pairs for site in joint.sites))
-    cells, settled = {}, []
-    for joint in record.pairs:
-        one, other = joint.sites
-        where = table.at("+".join(joint.sites), "interaction")
-        cells[one, other] = cells[other, one] = where
-        low, high = joint.interaction.low, joint.interaction.high
-        if (low is not None and low > 0) or (high is not None and high < 0):
-            settled.append(where)
-    return Grid(
-        key="two",
-        title="Two at a time",
-        caption="Interaction. Told from zero: by its own interval, not corrected for their number.",
-        columns=sites,
-        rows=tuple(
-            GridRow(name=one, cells=tuple(cells.get((one, other)) for other in sites))
-            for one in sites
-        ),
-        framed=tuple(settled),
-    )
-
-
-def _twin(twin: SweepRecord) -> Section:
-    units = _units(twin)
+def _twin(twin: Twin) -> Section:
+    sweep, found = twin.sweep, twin.found
+    units, documents = _units(sweep), len(sweep.text.units)
+    said = _verdict(found.effects, sweep)
     return Section(
         key="twin",
         title="The same with random weights",
         blocks=(
-            Prose(words=f"On {twin.documents:,} {units}, each alone: {twin.verdict}"),
+            Prose(words=f"On {documents:,} {units}, each alone: {said}"),
             _list(
-                "facts",
-                ("model", "Model", "", twin.subject),
-                ("documents", units.capitalize(), "", twin.documents),
-                ("predictions", "Predictions that are scored", "", twin.tokens),
-                *_intact(twin),
-                ("seconds", "Took, seconds more", "", twin.seconds),
+                _fact("model", "Model", sweep.run.subject.name),
+                _fact("documents", units.capitalize(), documents),
+                _fact("predictions", "Predictions that are scored", sweep.text.predicted),
+                *_intact(sweep, found),
+                _fact("seconds", "Took, seconds", twin.seconds),
             ),
         ),
     )

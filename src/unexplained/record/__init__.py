@@ -33,10 +33,6 @@ if TYPE_CHECKING:
     from unexplained.record.read import load_record as load_record
     from unexplained.record.record import FORMAT as FORMAT
     from unexplained.record.record import Record as Record
-    from unexplained.record.sweep import Effect as Effect
-    from unexplained.record.sweep import Estimation as Estimation
-    from unexplained.record.sweep import Joint as Joint
-    from unexplained.record.sweep import SweepRecord as SweepRecord
     from unexplained.record.tables import Counted as Counted
     from unexplained.record.tasks import TasksRecord as TasksRecord
 
@@ -74,12 +70,6 @@ _HOMES = {
     "record": (
         "FORMAT",
         "Record",
-    ),
-    "sweep": (
-        "Effect",
-        "Estimation",
-        "Joint",
-        "SweepRecord",
     ),
     "tables": ("Counted",),
     "tasks": ("TasksRecord",),

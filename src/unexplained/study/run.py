@@ -142,20 +142,22 @@ class Run:
         ).also(names)
         return Reading(ledger, tuple(one.card for one in every), self.settings, self.text.name)
 
-    def observe(self, sites: Sequence[Site]) -> Activations:
-        """The intact model's values at some sites on the fit part; read once for a whole run.
+    def observe(
+        self, sites: Sequence[Site], *, part: Literal["eval", "fit"] = "fit"
+    ) -> Activations:
+        """The intact model's values at some sites on a part of the text; read once for a whole run.
 
         Raises:
             UnexplainedError: As `observe`.
         """
         wanted = frozenset(sites)
-        mark = f"{self.subject.remembered} {self.text.fingerprint}"
+        mark = f"{self.subject.remembered} {self.text.fingerprint} {part}"
         for known, there, found in self._trace.observed:
             if known == mark and wanted <= there:
                 return found
-        said = f"reading the fit part of {self.text.name}"
+        said = f"reading the {part} part of {self.text.name}"
         found = observe(
-            self.subject, self.text, list(dict.fromkeys(sites)), folder=self.folder,
+            self.subject, self.text, list(dict.fromkeys(sites)), part=part, folder=self.folder,
             workers=self.workers, progress=lambda done, total: self.say(said, done, total),
         )  # fmt: skip
         self._trace.observed.append((mark, wanted, found))

@@ -6,6 +6,7 @@ from unexplained.lazy import face as _face
 
 if TYPE_CHECKING:
     from unexplained.study.arms.ablations import ablation as ablation
+    from unexplained.study.arms.ablations import ablations as ablations
     from unexplained.study.arms.circuits import circuits as circuits
     from unexplained.study.arms.claims import claims as claims
     from unexplained.study.arms.models import model as model
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from unexplained.study.arms.tables import tables as tables
 
 _HOMES = {
-    "ablations": ("ablation",),
+    "ablations": ("ablation", "ablations"),
     "circuits": ("circuits",),
     "claims": ("claims",),
     "models": ("model",),
