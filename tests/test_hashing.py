@@ -367,4 +367,4 @@ def test_a_name_that_a_lazy_face_fetches_counts_with_the_module_that_it_lives_in
 
     named = imported("unexplained.bars.reading")
     assert "unexplained.record.base" in named  # from unexplained.record import Number
-    assert "unexplained.record.assay" in imported("unexplained.explanations.fit")
+    assert "unexplained.record.description" in imported("unexplained.explanations.fit")

@@ -6,44 +6,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from unexplained.record.bars import Bars
+from unexplained.record.bars import Bars, ContextGain, Factor, Stratum
 from unexplained.record.base import Frozen, KindRecord, Number
 from unexplained.record.blocks import Check, Example
 from unexplained.record.compute import Scale
+from unexplained.record.description import Description, Method
+from unexplained.record.heads import HeadScore
 from unexplained.record.tables import Counted
 
 Kind = Literal["intact", "ablation", "explanation", "fitted", "baseline", "control", "twin"]
-Method = Literal["mech", "high-level", "internals", "black-box"]
-
-
-class Stratum(Frozen):
-    """An explanation's row on one part of the tokens."""
-
-    family: str
-    """Which way of cutting the text: `recurrence`, `position`, `domain`, …"""
-    label: str
-    tokens: int
-    loss: Number
-    damage: Number
-    """Loss of the reference ablation minus loss of the intact model: the denominator."""
-    recovered: Number
-
-
-class Description(Frozen):
-    """How long the explanation is (docs/description-length.md)."""
-
-    code_bits: int
-    parameters: int
-    parameter_bits: int
-    lent: int = 0
-    """Parameters of the model that compute what is read of it; of older records, which did not
-    count them, 0."""
-    lent_bits: int = 0
-
-    @property
-    def bits(self) -> int:
-        """Bits of code, of fitted parameters and of those that the model lends, together."""
-        return self.code_bits + self.parameter_bits + self.lent_bits
 
 
 class Row(Frozen):
@@ -86,28 +57,6 @@ class Row(Frozen):
     """On how many of the text's first documents it was measured, where that is not all of them; null
     also in records from before they said so."""
     strata: tuple[Stratum, ...] = ()
-
-
-class Factor(Frozen):
-    """Where against how much: the 2 x 2 of the rule's and the model's own placement and amount."""
-
-    where: Literal["rule", "own"]
-    amount: Literal["all", "own"]
-    row: str
-    recovered: Number
-
-
-class ContextGain(Frozen):
-    """How much lower the loss is where there is more earlier text to use (nats per token)."""
-
-    family: str
-    early: str
-    """Label of the tokens with little context."""
-    late: str
-    gain: dict[str, Number]
-    """Loss at `early` minus loss at `late`, by row; the intact model first."""
-    lost: dict[str, Number]
-    """The intact model's gain minus the row's."""
 
 
 class TextResult(Frozen):
@@ -154,19 +103,6 @@ class TextResult(Frozen):
             if row.name == name:
                 return row
         raise KeyError(name)
-
-
-class HeadScore(Frozen):
-    """Behavioural scores of a head on repeated random tokens, beside the random-weight twin's."""
-
-    site: str
-    induction: float
-    previous_token: float
-    duplicate_token: float
-    twin_induction: float | None = None
-    gain_lost: Number | None = None
-    """Gain in context lost on repeated tokens when this head alone is mean-ablated; null where
-    that was not measured."""
 
 
 class Crux(Frozen):

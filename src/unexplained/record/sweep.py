@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from unexplained.record.assay import Method
 from unexplained.record.base import Frozen, KindRecord, Number
+from unexplained.record.description import Method
 
 
 class Effect(Frozen):
