@@ -114,6 +114,26 @@ def test_a_control_that_recovers_something_fails_and_one_within_noise_does_not()
         assert checks.checks[0].applies and checks.checks[0].holds == holds
 
 
+def test_a_control_that_is_refused_has_not_held() -> None:
+    nothing = Must(gives="nothing", of="mean", expected="nothing")
+    for gone in ([1.0] * 12, [2.0] * 12):  # nothing to divide by; documents that are all alike
+        losses = {"intact": [1.0] * 12, "mean": gone, "c": [1.0] * 12}
+        (checks,) = reading(losses, control(nothing)).checks()
+        (check,) = checks.checks
+        assert check.found.low is None
+        assert not check.applies and "cannot be told here" in check.expected
+
+
+def test_a_control_that_is_another_condition_is_exact_and_so_is_what_it_recovers() -> None:
+    losses = {"intact": [1.0, 2.0, 3.0, 4.0], "mean": [2.0, 3.1, 3.9, 5.0]}
+    for of, found in (("intact", 0.0), ("mean", 0.0)):
+        must = Must(gives="the same", of=of, expected="the same")
+        (checks,) = reading(losses | {"c": losses[of]}, control(must)).checks()
+        (check,) = checks.checks
+        assert (check.found.value, check.found.low, check.found.high) == (found, found, found)
+        assert check.holds and check.found.unit == ("share" if of == "mean" else "nats per token")
+
+
 def test_a_control_that_cannot_tell_says_so_and_is_no_pass() -> None:
     none = Must(gives="cannot tell", of="mean", expected="no control of this kind")
     (checks,) = reading({"intact": [1.0] * 5, "c": [1.0] * 5}, control(none)).checks()

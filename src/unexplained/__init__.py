@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from unexplained.instruments.sweep import sweep as sweep
     from unexplained.instruments.tasks import tasks as tasks
     from unexplained.ladder.members import Member as Member
-    from unexplained.record import AssayRecord as AssayRecord
     from unexplained.record import SweepRecord as SweepRecord
     from unexplained.record import load_record as load_record
     from unexplained.settings import Settings as Settings
@@ -59,7 +58,6 @@ _HOMES = {
     "errors": ("UnexplainedError",),
     "evaluate": ("evaluate",),
     "explanations": ("LIBRARY", "Explanation", "View", "explanation", "patterns"),
-    "record": ("AssayRecord", "SweepRecord", "load_record"),
     "settings": ("Settings",),
     "subject": ("Subject", "load"),
     "text": ("Text", "text"),

@@ -9,11 +9,6 @@ from typing import TYPE_CHECKING
 from unexplained.lazy import face as _face
 
 if TYPE_CHECKING:
-    from unexplained.record.assay import AssayRecord as AssayRecord
-    from unexplained.record.assay import Crux as Crux
-    from unexplained.record.assay import Kind as Kind
-    from unexplained.record.assay import Row as Row
-    from unexplained.record.assay import TextResult as TextResult
     from unexplained.record.bars import Bars as Bars
     from unexplained.record.bars import ContextGain as ContextGain
     from unexplained.record.bars import Factor as Factor
@@ -41,13 +36,6 @@ if TYPE_CHECKING:
     from unexplained.record.tasks import TasksRecord as TasksRecord
 
 _HOMES = {
-    "assay": (
-        "AssayRecord",
-        "Crux",
-        "Kind",
-        "Row",
-        "TextResult",
-    ),
     "bars": ("Bars", "ContextGain", "Factor", "Stratum"),
     "base": (
         "Header",
