@@ -17,6 +17,7 @@ from unexplained.bars.cards import Card, Must
 from unexplained.bars.reading import Reading
 from unexplained.errors import MeasurementError
 from unexplained.explanations import LIBRARY
+from unexplained.record import Number
 from unexplained.study import Run, arms
 from unexplained.study.arm import arm
 
@@ -116,22 +117,25 @@ def test_a_control_that_recovers_something_fails_and_one_within_noise_does_not()
 
 def test_a_control_that_is_refused_has_not_held() -> None:
     nothing = Must(gives="nothing", of="mean", expected="nothing")
-    for gone in ([1.0] * 12, [2.0] * 12):  # nothing to divide by; documents that are all alike
-        losses = {"intact": [1.0] * 12, "mean": gone, "c": [1.0] * 12}
-        (checks,) = reading(losses, control(nothing)).checks()
+    # Nothing to divide by, and too few documents for an interval.
+    for intact, gone in (([1.0] * 12, [1.0] * 12), ([1.0, 2.0], [2.0, 3.0])):
+        (checks,) = reading(
+            {"intact": intact, "mean": gone, "c": intact}, control(nothing)
+        ).checks()
         (check,) = checks.checks
         assert check.found.low is None
         assert not check.applies and "cannot be told here" in check.expected
 
 
 def test_a_control_that_is_another_condition_is_exact_and_so_is_what_it_recovers() -> None:
-    losses = {"intact": [1.0, 2.0, 3.0, 4.0], "mean": [2.0, 3.1, 3.9, 5.0]}
-    for of, found in (("intact", 0.0), ("mean", 0.0)):
+    rng = np.random.default_rng(0)
+    intact = list(rng.uniform(2, 3, 12))
+    losses = {"intact": intact, "mean": [one + 1 for one in intact]}
+    for of, unit in (("intact", "nats per token"), ("mean", "share")):
         must = Must(gives="the same", of=of, expected="the same")
         (checks,) = reading(losses | {"c": losses[of]}, control(must)).checks()
         (check,) = checks.checks
-        assert (check.found.value, check.found.low, check.found.high) == (found, found, found)
-        assert check.holds and check.found.unit == ("share" if of == "mean" else "nats per token")
+        assert check.holds and check.found == Number(value=0.0, low=0.0, high=0.0, unit=unit)
 
 
 def test_a_control_that_cannot_tell_says_so_and_is_no_pass() -> None:

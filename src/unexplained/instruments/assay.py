@@ -33,8 +33,6 @@ EXAMPLES = 4
 """How many documents are shown token by token."""
 ADDS = ("H", "N", "attn", "mlp")
 """Components that add to the stream, and so have a direct effect."""
-CONTROLS = {"nothing": 0, "the same": 1}
-"""By what controls must give, the order of their rows; what must give nothing known comes last."""
 
 
 @instrument("assay", texts=Texts(documents=96, fit_documents=64, many=True))
@@ -204,18 +202,13 @@ def _known(card: Card) -> bool:
 
 
 def _cards(read: Reading) -> list[Card]:
-    """The arms that are rows, in order."""
-    order = {"ablation": 0, "explanation": 1, "fitted": 1, "baseline": 2, "control": 3}
-    shown = [
-        card for card in read.cards
-        if card.role in order and not (card.must and card.must.gives == "cannot tell")
-    ]  # fmt: skip
-    return sorted(
-        shown,
-        key=lambda card: (
-            order[card.role], CONTROLS.get(card.must.gives, 0) if card.must else len(CONTROLS)
-        ) if card.role == "control" else (order[card.role], 0),
-    )  # fmt: skip
+    """The arms that are rows, in order: of controls the one that can tell, the ends, a map's price."""
+    controls = read.of("control")
+    tells = [card for card in controls if card.must and card.must.gives == "nothing"]
+    ends = [card for card in controls if _known(card)]
+    prices = [card for card in controls if card.must is None]
+    stated = (*read.of("ablation"), *read.of("explanation", "fitted"), *read.of("baseline"))
+    return [*stated, *tells, *ends, *prices]
 
 
 def _row(read: Reading, card: Card, **about: Any) -> Row:
