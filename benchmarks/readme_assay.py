@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import records
-from unexplained.record import Kind, Number, Record
+from unexplained.record import Number, Record
 from unexplained.record import format as fmt
-from unexplained.record.blocks import Section
+from unexplained.record.blocks import Role, Section
 from unexplained.report.markdown import line, safe
 
 
@@ -42,7 +42,7 @@ def documents(record: Record, where: str) -> dict[str, int]:
     return {name: many for name, many in known.items() if isinstance(many, int)}
 
 
-def markdown_table(record: Record, text: Section, reference: str, *, kinds: Sequence[Kind]) -> str:
+def markdown_table(record: Record, text: Section, reference: str, *, kinds: Sequence[Role]) -> str:
     """The table of one text: what a row reads, what it costs and what it recovers.
 
     Args:

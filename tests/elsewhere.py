@@ -30,7 +30,6 @@ from exact import PAIRS, text_of
 from test_assay import make_text
 from tiny import CONFIGS, VOCABULARY, tiny_model, tiny_tokenizer
 from unexplained.ablations import ABLATIONS, record_for
-from unexplained.assays.assay import assay as measure_assay
 from unexplained.circuits.edges import attribute_edges
 from unexplained.circuits.nodes import attribute_nodes
 from unexplained.evaluate import Condition, Edited, evaluate
@@ -160,7 +159,7 @@ def plant(device: str) -> tuple[Subject, str, ux.Text]:
 
 def assayed(device: str) -> Numbers:
     subject, sites, text = plant(device)
-    return numbers_of(measure_assay(subject, sites, text, settings=SETTINGS, twin=False))
+    return numbers_of(ux.assay(subject, sites, text, settings=SETTINGS, twin=False, singles=0))
 
 
 def swept(device: str) -> Numbers:

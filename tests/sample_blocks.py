@@ -190,7 +190,7 @@ SAMPLES: dict[str, Callable[[], Record]] = {
     "sweep": sample_sweep,
     "sweep of pairs": sample_sweep_of_pairs,
     "circuit": sample_small_circuit,
-    "assay": lambda: as_record(sample_record()),
+    "assay": sample_record,
     "family": sample_family,
     "rewrite": sample_rewrite,
     "sizes": sample_sizes,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sample_compute import repeats_bars, web_bars, web_scale
+from dataclasses import replace
+
+from sample_compute import bars, repeats_bars, web_bars, web_scale
 from sample_rows import (
     HOSTILE_DOMAIN,
     HOSTILE_NAME,
@@ -18,18 +20,28 @@ from sample_rows import (
     strata,
     web_rows,
 )
+from unexplained.instruments import assay
+from unexplained.instruments._assay_text import OnText
 from unexplained.record import (
-    AssayRecord,
     Check,
     ContextGain,
-    Crux,
+    Counted,
     Description,
     Example,
     Factor,
     HeadScore,
-    TextResult,
+    Number,
+    Record,
     Token,
 )
+from unexplained.record import blocks as b
+
+TABLES = (
+    Counted(name="bigram", smoothing="Kneser–Ney", tokens=15_227_769, complete=True,
+            held_out={"Witten–Bell": 4.6194, "Kneser–Ney": 4.6098}),
+    Counted(name="trigram", smoothing="Witten–Bell", tokens=15_227_769, complete=True,
+            held_out={"Witten–Bell": 3.75, "Kneser–Ney": 3.8125}),
+)  # fmt: skip
 
 
 def _web_examples() -> tuple[Example, ...]:
@@ -92,18 +104,24 @@ def _web_examples() -> tuple[Example, ...]:
     )
 
 
-def web_result() -> TextResult:
+def _size(domains: str = "") -> b.Table:
+    return b.facts(
+        "size",
+        b.Row(key="tokens", name="Tokens predicted", cells=(50_800,)),
+        b.Row(key="documents", name="Documents", note="in blocks of at most 128", cells=(400,)),
+        *[b.Row(key="domains", name="Documents by domain", cells=(domains,))] * bool(domains),
+        b.Row(key="right", name="Tokens on which the intact model is right",
+              cells=(Number(value=0.41, low=0.40, high=0.42, unit="share"),)),
+    )  # fmt: skip
+
+
+def web_text() -> OnText:
     """The assay on a natural text, where resample ablation does too little to divide by."""
     rows = web_rows()
-    return TextResult(
+    return OnText(
         name="webmix",
-        documents=400,
-        tokens=50_800,
-        block=128,
-        fit_documents=200,
-        fit_tokens=25_400,
-        fingerprint="c0ffee11d00dfeed",
-        composition={"code": 100, "news": 150, HOSTILE_DOMAIN: 150},
+        primary=rows[3].name,
+        size=_size(f"code 100, news 150, {HOSTILE_DOMAIN} 150"),
         notes=("The tokenizer adds no token at the start.", "12 documents too short were dropped."),
         damage={
             "mean": nats(0.0141, 0.0098, 0.0187),
@@ -113,10 +131,10 @@ def web_result() -> TextResult:
         rows=rows,
         factors=(
             Factor(
-                where="rule", amount="all", row=rows[4].name, recovered=share(0.447, 0.312, 0.561)
+                where="rule", amount="all", row=rows[3].name, recovered=share(0.447, 0.312, 0.561)
             ),
             Factor(
-                where="rule", amount="own", row=rows[5].name, recovered=share(0.830, 0.741, 0.922)
+                where="rule", amount="own", row=rows[4].name, recovered=share(0.830, 0.741, 0.922)
             ),
             Factor(where="own", amount="all", row="own places", recovered=share(0.52, 0.40, 0.63)),
             Factor(where="own", amount="own", row="own output", recovered=ONE),
@@ -155,10 +173,36 @@ def web_result() -> TextResult:
             )
         ),
         examples=_web_examples(),
+        checks=(
+            Check(name="own output", text="webmix", expected="exactly 1", found=ONE, holds=True),
+            Check(name="nothing", text="webmix", expected="exactly 0", found=NONE, holds=True),
+            Check(
+                name="shuffled tokens",
+                text="webmix",
+                expected="not above 0",
+                found=share(0.128, 0.01, 0.27),
+                holds=False,
+            ),
+            Check(
+                name="twin",
+                text="webmix",
+                expected="refused",
+                found=refused("no damage", None),
+                holds=True,
+            ),
+        ),
     )
 
 
-def repeats_result() -> TextResult:
+def counted_text() -> OnText:
+    """The same with tables of counts beside the explanations."""
+    bases = {"unigram": 7.0, "bigram": 5.1, "mean": 4.41}
+    losses = {"strict induction": 3.61, "bigram": 5.0, "trigram": 4.0}
+    found = tuple(bars(name, loss, bases, 2.9142) for name, loss in losses.items())
+    return replace(web_text(), bars=found, tables=TABLES)
+
+
+def repeats_text() -> OnText:
     """The assay on repeated random tokens, where all ablations bite and nothing is refused."""
     copy = strata(
         {
@@ -168,22 +212,16 @@ def repeats_result() -> TextResult:
     )
     high = (share(0.931, 0.921, 0.940), share(0.944, 0.93, 0.951), share(0.926, 0.915, 0.936))
     low = (share(0.66, 0.64, 0.68), share(0.70, 0.68, 0.72), share(0.64, 0.62, 0.66))
-    return TextResult(
+    return OnText(
         name="repeats",
-        documents=400,
-        tokens=50_800,
-        block=128,
-        fit_documents=200,
-        fit_tokens=25_400,
-        fingerprint="5eed5eed5eed5eed",
-        composition={"repeats": 400},
+        primary="strict induction",
+        size=_size(),
         damage={
             "mean": nats(1.3262, 1.27, 1.38),
             "zero": nats(1.61, 1.55, 1.67),
             "resample": nats(1.24, 1.18, 1.30),
         },
         rows=(
-            row("intact", "intact", "The model as it is.", (6.1, 0.05), (0, 0), None, agreement=1),
             row(
                 "mean",
                 "ablation",
@@ -220,66 +258,62 @@ def repeats_result() -> TextResult:
     )
 
 
-def sample_record() -> AssayRecord:
+def sample_heads() -> tuple[HeadScore, ...]:
+    """Three heads, one of them ablated alone."""
+    return (
+        HeadScore(
+            site="L17.H3",
+            induction=0.81,
+            previous_token=0.02,
+            duplicate_token=0.01,
+            twin_induction=0.008,
+        ),
+        HeadScore(
+            site="L18.H6",
+            induction=0.93,
+            previous_token=0.01,
+            duplicate_token=0.02,
+            twin_induction=0.008,
+            gain_lost=nats(0.214, 0.171, 0.262),
+        ),
+        HeadScore(site="L20.H6", induction=0.44, previous_token=0.03, duplicate_token=0.11),
+    )
+
+
+def sample_record() -> Record:
     """Two texts, refusals, negative and huge values, hostile text and one failed control."""
-    return AssayRecord(
+    return assayed(web_text(), repeats_text(), heads=sample_heads())
+
+
+def assayed(*texts: OnText, heads: tuple[HeadScore, ...] = ()) -> Record:
+    """The record of an assay that found this on some texts."""
+    sites = ("L17.H3", "L17.H4", "L17.H5", "L18.H6", "L20.H6")
+    facts = b.facts(
+        "facts",
+        b.Row(key="model", name="Model", cells=("SmolLM2-135M-Instruct",)),
+        b.Row(key="sites", name="5 sites", cells=(", ".join(sites),)),
+    )
+    said = (
+        b.Prose(words="the hypothesis might be less than 1% of an explanation", manner="quote",
+                source="Buck"),
+        b.Prose(words="45% of the loss against mean ablation speaks against it on this scale."),
+    )  # fmt: skip
+    cruxes = b.Section(key="cruxes", title="Cruxes", blocks=said)
+    return Record(
+        instrument="assay",
         title="Strict induction in five heads",
         verdict=(
             "On webmix, strict induction accounts for 45% (31% to 56%) of what mean-ablating five "
             "heads costs; where the continuation repeats it accounts for 71%, elsewhere it harms."
         ),
+        sheet={"Text webmix": "c0ffee11d00dfeed", "Sites": ", ".join(sites)},
         subject="SmolLM2-135M-Instruct",
         subject_fingerprint="0123456789abcdef",
         subject_notes=(
             "Llama, 30 layers of 9 heads, 3 key heads.",
             "Weights kept in 32-bit floats.",
         ),
-        sites=("L17.H3", "L17.H4", "L17.H5", "L18.H6", "L20.H6"),
-        reference="mean",
-        heads=(
-            HeadScore(
-                site="L17.H3",
-                induction=0.81,
-                previous_token=0.02,
-                duplicate_token=0.01,
-                twin_induction=0.008,
-            ),
-            HeadScore(
-                site="L18.H6",
-                induction=0.93,
-                previous_token=0.01,
-                duplicate_token=0.02,
-                twin_induction=0.008,
-                gain_lost=nats(0.214, 0.171, 0.262),
-            ),
-            HeadScore(site="L20.H6", induction=0.44, previous_token=0.03, duplicate_token=0.11),
-        ),
-        texts=(web_result(), repeats_result()),
-        checks=(
-            Check(name="own output", text="webmix", expected="exactly 1", found=ONE, holds=True),
-            Check(name="nothing", text="webmix", expected="exactly 0", found=NONE, holds=True),
-            Check(
-                name="shuffled tokens",
-                text="webmix",
-                expected="not above 0",
-                found=share(0.128, 0.01, 0.27),
-                holds=False,
-            ),
-            Check(
-                name="twin",
-                text="webmix",
-                expected="refused",
-                found=refused("no damage", None),
-                holds=True,
-            ),
-        ),
-        cruxes=(
-            Crux(
-                speaker="Buck",
-                statement="the hypothesis might be less than 1% of an explanation",
-                bearing="45% of the loss against mean ablation speaks against it on this scale.",
-            ),
-        ),
+        blocks=(facts, *assay.blocks(texts, heads), cruxes),
         resamples=2_000,
         seed=0,
         command="unexplained assay smollm2-135m 'L17.H3-5 L18.H6 L20.H6' --text webmix",

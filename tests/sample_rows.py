@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from unexplained.record import (
-    Description,
-    Number,
-    Row,
-    Stratum,
-)
+from unexplained.bars.cards import Card
+from unexplained.bars.rows import RowNumbers
+from unexplained.instruments._assay_rows import Row
+from unexplained.record import Description, Number, Stratum
 
 HOSTILE_NAME = "<script>alert('name')</script> & \"quoted\" | [red]piped[/red]"
 HOSTILE_CLAIM = 'javascript:alert(1) "><img src=x onerror=alert(2)>\u202eesrever\x1b[31m'
@@ -103,11 +101,11 @@ def _web_strata(copying: float, other: float) -> tuple[Stratum, ...]:
 
 def row(
     name: str,
-    kind: str,
+    role: str,
     says: str,
     loss: tuple[float, float],
     increase: tuple[float, float],
-    recovered: tuple[Number, Number, Number] | None,
+    recovered: tuple[Number, ...],
     *,
     method: str = "mech",
     reads: tuple[str, ...] = ("tokens",),
@@ -121,27 +119,26 @@ def row(
 ) -> Row:
     value, width = loss
     up, spread = increase
-    return Row.model_validate(
+    card = Card.model_validate(
         {
-            "name": name,
-            "kind": kind,
-            "says": says,
-            "method": method,
-            "reads": reads,
-            "leaves": leaves,
-            "loss": nats(value, value - width, value + width),
-            "increase": nats(up, up - spread, up + spread),
-            "kl": nats(abs(up) * 0.8, abs(up) * 0.7, abs(up) * 0.9),
-            "agreement": share(agreement, agreement - 0.003 * (0 < agreement < 1), agreement),
-            "recovered": dict(zip(("mean", "zero", "resample"), recovered or (), strict=False)),
-            "direct": dict(zip(("norm free", "norm frozen"), direct or (), strict=False)),
-            "variance": variance,
-            "bars": _bars(recovered[0]) if recovered else {},
-            "nines": nines,
-            "description": description,
-            "strata": strata,
+            "name": name, "role": role, "says": says, "method": method, "reads": reads,
+            "leaves": leaves, "description": description,
         }
+    )  # fmt: skip
+    numbers = RowNumbers(
+        loss=nats(value, value - width, value + width),
+        increase=nats(up, up - spread, up + spread),
+        kl=nats(abs(up) * 0.8, abs(up) * 0.7, abs(up) * 0.9),
+        agreement=share(agreement, agreement - 0.003 * (0 < agreement < 1), agreement),
+        reliability=share(0.4, 0.38, 0.42),
+        recovered=dict(zip(("mean", "zero", "resample"), recovered, strict=False)),
+        direct=dict(zip(("norm free", "norm frozen"), direct or (), strict=False)),
+        variance=variance,
+        bars=_bars(recovered[0]),
+        nines=nines or Number(value=None, refused="recovered is 0 or less: there are no nines"),
+        strata=strata,
     )
+    return Row(card, numbers)
 
 
 ONE = share(1.0, 1.0, 1.0)
@@ -152,7 +149,6 @@ OWN = ("the model's own values", "the output matrix")
 def web_rows() -> tuple[Row, ...]:
     loss = 0.11
     return (
-        row("intact", "intact", "The model as it is.", (2.9142, loss), (0, 0), None, agreement=1),
         row(
             "zero",
             "ablation",

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 import unexplained as ux
-from unexplained.assays.assay import assay as measure_assay
+from assayed import checks_of, of_row
 from unexplained.bars import context_gain
 from unexplained.errors import ExplanationError, MeasurementError
 from unexplained.evaluate import Edited, Other, evaluate
-from unexplained.record import AssayRecord
+from unexplained.record import Record
 from unexplained.study.stated import induction_ladder
 from unexplained.subject import Edit, Subject
 from unexplained.testbeds import half_induction, periodic, planted
@@ -72,24 +72,22 @@ def texts_of(subject: Subject) -> tuple[Text, Text]:
     )
 
 
-def run(name: str, *, twin: bool = False) -> AssayRecord:
+def run(name: str, *, twin: bool = False) -> Record:
     subject, site = subject_of(name)
-    return measure_assay(subject, site, texts_of(subject), settings=SETTINGS, twin=twin, singles=0)
+    return ux.assay(subject, site, texts_of(subject), settings=SETTINGS, twin=twin, singles=0)
 
 
 def test_the_true_explanation_scores_1_and_every_control_holds() -> None:
     record = run("strict_induction", twin=True)
-    for text in record.texts:
+    for text in (1, 2):
         # Rest on the first position is what the planted head does; its softmax leaks below 1e-6.
-        true = text.row("strict induction, rest first")
-        assert true.recovered["mean"].value == pytest.approx(1, abs=1e-4)
-        assert true.recovered["zero"].value == pytest.approx(1, abs=1e-4)
-        assert text.row("the component itself").recovered["mean"].value == 1.0
-        assert text.row("no explanation").recovered["mean"].value == 0.0
-        assert text.row("previous token").recovered["mean"].value < 0.5
-        assert true.variance is not None
-        assert true.variance.value == pytest.approx(1, abs=1e-4)
-    assert all(check.holds for check in record.checks), record.checks
+        for scale in ("against mean", "against zero", "variance"):
+            true = of_row(record, "strict induction, rest first", scale, text)
+            assert true.value == pytest.approx(1, abs=1e-4)
+        assert of_row(record, "the component itself", "against mean", text).value == 1.0
+        assert of_row(record, "no explanation", "against mean", text).value == 0.0
+        assert of_row(record, "previous token", "against mean", text).value < 0.5
+    assert all(check.holds for check in checks_of(record)), checks_of(record)
 
 
 def test_ablating_the_planted_head_costs_its_gain_in_context_and_no_other_head_does() -> None:
@@ -118,7 +116,7 @@ def share(name: str, tokens: np.ndarray, explanation: str) -> float:
     subject, site = subject_of(name)
     text = make_text("planned", subject, tokens, tokens)
     ladder = {one.name: one for one in induction_ladder().explanations}
-    record = measure_assay(
+    record = ux.assay(
         subject,
         site,
         text,
@@ -127,7 +125,7 @@ def share(name: str, tokens: np.ndarray, explanation: str) -> float:
         twin=False,
         singles=0,
     )
-    found = record.texts[0].row(explanation).recovered["zero"].value
+    found = of_row(record, explanation, "against zero").value
     assert found is not None
     return found
 
@@ -152,8 +150,7 @@ def test_half_an_explanation_scores_what_was_derived_by_hand() -> None:
 
 
 def test_where_there_is_nothing_to_recover_the_ratio_is_refused_by_name() -> None:
-    text = run("empty").texts[1]
-    share = text.row("strict induction").recovered["mean"]
+    share = of_row(run("empty"), "strict induction", "against mean", text=2)
     assert share.value is None
     assert "mean" in share.refused
 
@@ -339,7 +336,7 @@ def test_an_explanation_that_cannot_stand_in_is_an_error(
     )
     subject, site = subject_of("strict_induction")
     with pytest.raises(ExplanationError, match=says):
-        measure_assay(
+        ux.assay(
             subject,
             site,
             texts_of(subject)[0],

@@ -14,7 +14,6 @@ import torch
 import unexplained as ux
 from test_assay import make_text, subject_of
 from tiny import VOCABULARY, tiny_model, tiny_tokenizer
-from unexplained.assays.assay import assay as measure_assay
 from unexplained.errors import ExplanationError
 from unexplained.evaluate import evaluate, observe
 from unexplained.explanations import LIBRARY, Explanation, explanation, fit, patterns
@@ -323,7 +322,7 @@ def test_there_is_no_road_around(road: str) -> None:
     settings = ux.Settings(resamples=50)
     with pytest.raises(ExplanationError, match=r"position .* changes when the tokens"):
         if road == "assay":
-            measure_assay(subject, "L1.H0", text, explanations=[one], settings=settings, twin=False)
+            ux.assay(subject, "L1.H0", text, explanations=[one], settings=settings, twin=False)
         elif road == "rewrite":
             ux.rewrite(subject, text, sites="L1.H0", explanations=[one], settings=settings, draws=1)
         elif road == "gap":

@@ -21,7 +21,6 @@ from unexplained.errors import ExplanationError, TextError
 from unexplained.explanations.files import find_explanation
 from unexplained.record import Record, load_record
 from unexplained.record.blocks import Prose, Table, walk
-from unexplained.study.instrument import as_record
 from unexplained.text.named import is_pairs
 
 RUN = CliRunner()
@@ -230,7 +229,7 @@ def test_a_rung_that_is_named_brings_its_other_seeds_unless_they_are_left_out(
 
 
 def test_a_record_is_drawn_again(tmp_path: Path) -> None:
-    record = as_record(sample_record()).save(tmp_path / "record.json")
+    record = sample_record().save(tmp_path / "record.json")
     page = tmp_path / "page.html"
     assert "page.html" in said("report", str(record), "--out", str(page))
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")

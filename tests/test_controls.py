@@ -11,8 +11,8 @@ import torch
 
 import drawing
 import unexplained as ux
+from assayed import checks_of, of_row, rows_of
 from test_assay import make_text, subject_of
-from unexplained.assays.assay import assay as measure_assay
 from unexplained.evaluate import evaluate, observe
 from unexplained.explanations import LIBRARY, Explanation, explanation, fit, patterns
 from unexplained.explanations.fit import displaced, sites_to_observe
@@ -126,27 +126,27 @@ def test_the_true_rule_of_a_planted_head_recovers_all_and_its_control_nothing(
     where: str, rule: str, name: str
 ) -> None:
     subject, text = bench()
-    record = measure_assay(
+    record = ux.assay(
         subject, where, text, explanations=[LIBRARY.get(rule).with_rest("first")],
-        settings=ux.Settings(resamples=100), twin=False,
+        settings=ux.Settings(resamples=100), twin=False, singles=0,
     )  # fmt: skip
-    share = record.texts[0].row(f"{LIBRARY.get(rule).name}, rest first").recovered["mean"]
+    share = of_row(record, f"{LIBRARY.get(rule).name}, rest first", "against mean")
     assert share.value == pytest.approx(1, abs=1e-3)
-    check = next(one for one in record.checks if one.name.endswith(name.split(", ")[1]))
+    check = next(one for one in checks_of(record) if one.name.endswith(name.split(", ")[1]))
     assert check.holds and check.applies and check.found.value is not None
     assert check.found.value < 0.1
 
 
 def test_where_no_control_can_tell_the_record_says_so_and_nothing_has_failed() -> None:
     subject, text = bench()
-    record = measure_assay(
+    record = ux.assay(
         subject, "L1.H0", text, explanations=[claim(evenly_back)],
-        settings=ux.Settings(resamples=100), twin=False,
+        settings=ux.Settings(resamples=100), twin=False, singles=0,
     )  # fmt: skip
-    check = record.checks[-1]
+    check = checks_of(record)[-1]
     assert not check.applies and check.holds and check.found.value is None
     assert "no control of this kind: the rule depends on nothing" in check.expected
-    assert all("shuffled" not in row.name for row in record.texts[0].rows)
+    assert all("shuffled" not in name for name in rows_of(record))
     shown = drawing.render(record)
     assert "cannot" in shown  # a narrow terminal breaks the rest
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -12,12 +13,12 @@ from hypothesis import strategies as st
 
 from drawing import render
 from sample_compute import COMPUTES, explained, flops, law
-from sample_record import sample_record
+from sample_record import assayed, sample_record, web_text
 from sample_rows import HOSTILE_NAME
 from test_report import words_of
 from test_scales import scale_of
 from unexplained.bars.scales import compute, everyone
-from unexplained.record import AssayRecord, Number, Scale, TextResult
+from unexplained.record import Number, Record, Scale
 from unexplained.record.blocks import Compute, cells
 from unexplained.report import curveplot
 from unexplained.report.placing import APART, SHORT, apart
@@ -26,22 +27,17 @@ ROLES = {"mean": "ablation", "strict induction": "explanation", "affine map": "f
 
 
 @pytest.fixture(scope="module")
-def record() -> AssayRecord:
+def record() -> Record:
     return sample_record()
 
 
 @pytest.fixture(scope="module")
-def text(record: AssayRecord) -> TextResult:
-    return record.texts[0]
+def scale() -> Scale:
+    return scale_of(web_text())
 
 
 @pytest.fixture(scope="module")
-def scale(text: TextResult) -> Scale:
-    return scale_of(text)
-
-
-@pytest.fixture(scope="module")
-def section(record: AssayRecord) -> str:
+def section(record: Record) -> str:
     html = render(record)
     return html[html.index('id="text-1/compute"') : html.index('id="text-1/bars"')]
 
@@ -204,11 +200,10 @@ def test_without_a_curve_the_rungs_are_drawn(scale: Scale) -> None:
     assert len(plot.dots) == 12 and not plot.lines and not plot.marks and plot.fitted is None
 
 
-def test_nothing_to_draw_is_said_and_not_drawn(record: AssayRecord, scale: Scale) -> None:
+def test_nothing_to_draw_is_said_and_not_drawn(scale: Scale) -> None:
     nothing = changed(scale, rungs=(), law=None, bend=None, left=(), subject=None, explained=())
     assert placed(nothing) is None
-    text = record.texts[0].model_copy(update={"scale": nothing})
-    words = words_of(render(record.model_copy(update={"texts": (text,)})))
+    words = words_of(render(assayed(replace(web_text(), scale=nothing))))
     assert "There is no curve to draw" in words
 
 

@@ -11,7 +11,6 @@ import pytest
 from sample_record import sample_record
 from unexplained.record import Record
 from unexplained.record.blocks import Tokens, walk
-from unexplained.study.instrument import as_record
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -61,7 +60,7 @@ def test_a_record_that_is_taken_in_loses_its_words_and_nothing_else(
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import records
 
-    whole = as_record(sample_record())
+    whole = sample_record()
     assert any(isinstance(block, Tokens) for _, block in walk(whole.blocks))
     kept = records.without_words(whole)
     gone = [block for _, block in walk(whole.blocks) if isinstance(block, Tokens)]

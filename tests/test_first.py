@@ -19,7 +19,6 @@ import torch
 import unexplained as ux
 from test_assay import make_text
 from tiny import tiny_model, tiny_tokenizer
-from unexplained.assays.assay import assay as measure_assay
 from unexplained.assays.tasks import Asked
 from unexplained.assays.tasks import tasks as measure_tasks
 from unexplained.errors import UnexplainedError, require_choice, require_count, require_once
@@ -176,7 +175,7 @@ def rungs(*computes: float) -> dict[Subject, float]:
 FOUR = {"weak": lambda: model(1), "chosen_by": lambda: (model(2), model(3))}
 
 BASE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
-    "assay": (measure_assay, {"subject": model, "sites": "L1.H0-1", "texts": running}),
+    "assay": (ux.assay, {"subject": model, "sites": "L1.H0-1", "text": running, "singles": 0}),
     "sweep": (ux.sweep, {"subject": model, "sites": "L*.H*", "text": running}),
     "circuit": (ux.circuit, {"subject": model, "text": pairs}),
     "head_scores": (ux.head_scores, {"subject": model, "text": running}),
@@ -217,8 +216,8 @@ WHOLE = ("L1.H0.q", "L1.H0 L1.H0.z")
 BAD: dict[str, dict[str, tuple[Any, ...]]] = {
     "assay": {
         "sites": (*SITES, *WHOLE, "L1.mlp", "embed", "L1.H0 L1.N3", "L1.H0.pattern"),
-        "texts": (*TEXTS, *FIT, [], lambda: [running(), foreign()], uneven, lonely,
-                  lambda: [running(), running()]),
+        "text": (*TEXTS, *FIT, [], lambda: [running(), foreign()], uneven, lonely,
+                  lambda: [running(), running()], lambda: [running(), running(25)]),
         "explanations": (*CLAIMS, [], [called_mean], [called_intact], [STRICT, STRICT.on_shuffled()]),
         "singles": (-1, -5, 1.5, True, "2"),
         "folder": (file_in_the_way,),

@@ -18,7 +18,6 @@ from unexplained.circuits import Graph, load_mib, save_mib
 from unexplained.circuits.graph import CircuitError
 from unexplained.errors import RecordError
 from unexplained.record import load_record
-from unexplained.study.instrument import as_record
 
 EXAMPLES = {"command lines": 20, "configurations": 25, "units": 12, "graphs": 150}
 """How many cases; of the others 40. Chosen by what a case costs."""
@@ -121,12 +120,12 @@ def test_the_same_seed_tries_the_same_cases(tmp_path):
 
 @pytest.mark.parametrize("wrong", [True, "0.95"])
 def test_a_record_whose_number_is_none_is_refused_by_its_field(wrong, tmp_path):
-    record = json.loads(as_record(sample_record()).to_json())
+    record = json.loads(sample_record().to_json())
     (tmp_path / "r.json").write_text(json.dumps({**record, "level": wrong}))
     with pytest.raises(RecordError, match="level"):
         load_record(tmp_path / "r.json")
     (tmp_path / "r.json").write_text(json.dumps(record))
-    assert load_record(tmp_path / "r.json") == as_record(sample_record())
+    assert load_record(tmp_path / "r.json") == sample_record()
 
 
 @pytest.mark.parametrize("wrong", [True, "0.5", None, 10**17 + 1])

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+import unexplained as ux
 from test_assay import make_text
 from tiny import VOCABULARY, tiny_subject
-from unexplained.assays.assay import assay as measure_assay
 from unexplained.errors import ExplanationError
 from unexplained.evaluate import Condition, Edited, Other, evaluate, observe
 from unexplained.evaluate.conditions import joint, key, now
@@ -417,7 +417,7 @@ def test_an_assay_of_an_explanation_that_fails_names_it_alone() -> None:
     subject, text = bench()
     claim = explanation(gives="pattern", reads=["tokens"], name="bad2")(bad)
     with pytest.raises(ExplanationError) as caught:
-        measure_assay(subject, WHERE, text, explanations=[claim], twin=False)
+        ux.assay(subject, WHERE, text, explanations=[claim], twin=False)
     assert "The explanation 'bad2' " in str(caught.value)
 
 

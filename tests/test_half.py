@@ -12,9 +12,9 @@ import pytest
 import torch
 
 import unexplained as ux
+from assayed import checks_of, of_row
 from test_assay import make_text, own_cache, texts_of  # noqa: F401  (own_cache is a fixture)
 from tiny import CONFIGS, tiny_model, tiny_tokenizer
-from unexplained.assays.assay import assay as measure_assay
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import Edited, evaluate, observe
 from unexplained.evaluate.activations import Activations
@@ -58,9 +58,9 @@ def test_an_assay_of_every_family_in_half_precision_has_only_numbers_and_its_con
     name: str, kind: torch.dtype
 ) -> None:
     subject = opened(name, kind)
-    record = measure_assay(subject, "L1.H0 L2.H3", copies(subject), settings=SETTINGS)
+    record = ux.assay(subject, "L1.H0 L2.H3", copies(subject), settings=SETTINGS, singles=0)
     assert all(map(math.isfinite, numbers(json.loads(record.model_dump_json()))))
-    held = {check.name: check.holds for check in record.checks}
+    held = {check.name: check.holds for check in checks_of(record)}
     assert held["the component itself"] and held["no explanation"]
     assert any("half precision" in note for note in record.subject_notes)
 
@@ -72,11 +72,11 @@ def test_the_true_explanation_of_a_planted_head_scores_1_in_half_precision(
     plant = planted("strict_induction")
     subject = ux.load(plant.model.to(kind), tokenizer=plant.tokenizer, device="cpu", name="half")
     # The other head of its layer writes nothing.
-    record = measure_assay(
-        subject, "L1.H0 L1.H1", texts_of(subject)[0], settings=SETTINGS, twin=False
+    record = ux.assay(
+        subject, "L1.H0 L1.H1", texts_of(subject)[0], settings=SETTINGS, twin=False, singles=0
     )
     for name in ("strict induction, rest first", "own placement"):
-        found = record.texts[0].row(name).recovered["mean"].value
+        found = of_row(record, name, "against mean").value
         assert found == pytest.approx(1, abs=0.02)
 
 
@@ -112,8 +112,8 @@ def test_what_overflows_float16_is_named_with_the_advice_and_is_never_a_number()
         (lambda: observe(subject, text, subject.sites("L0.mlp L1.H0.z")), "L0.mlp"),
         (lambda: evaluate(subject, text, []), "intact"),
         (lambda: ux.head_scores(subject, text), "L1.H0.pattern"),
-        (lambda: measure_assay(subject, "L1.H0-1", text, settings=SETTINGS), ""),
-        (lambda: measure_assay(subject, "L1.H0-1", text, settings=SETTINGS, twin=False), ""),
+        (lambda: ux.assay(subject, "L1.H0-1", text, settings=SETTINGS, singles=0), ""),
+        (lambda: ux.assay(subject, "L1.H0-1", text, settings=SETTINGS, singles=0, twin=False), ""),
     ):
         with pytest.raises(MeasurementError) as error:
             run()

@@ -21,7 +21,6 @@ from test_family import MERGES, WORDS, uniform
 from test_ladder import pydocs_like
 from unexplained import hashing
 from unexplained.ablations import ABLATIONS, record_for
-from unexplained.assays.assay import assay as measure_assay
 from unexplained.assays.tasks import Asked
 from unexplained.assays.tasks import tasks as measure_tasks
 from unexplained.circuits import attribute_edges, attribute_nodes
@@ -130,7 +129,7 @@ def copies(name: str = "strict_induction", documents: int = 12) -> tuple[ux.Subj
 
 def test_an_assays_code_is_inside(traced: Traced) -> None:
     subject, text = copies()
-    measure_assay(subject, "L1.H0", text, settings=SETTINGS)
+    ux.assay(subject, "L1.H0", text, settings=SETTINGS, singles=0)
     ran = require_inside(traced)
     assert {"subject/run.py", "evaluate/score.py", "explanations/fit.py", "ablations/mean.py",
             "text/ngrams.py", "explanations/library/strict_induction.py"} <= ran  # fmt: skip
@@ -366,4 +365,4 @@ def test_a_name_that_a_lazy_face_fetches_counts_with_the_module_that_it_lives_in
 
     named = imported("unexplained.bars.reading")
     assert "unexplained.record.base" in named  # from unexplained.record import Number
-    assert "unexplained.record.assay" in imported("unexplained.explanations.fit")
+    assert "unexplained.record.description" in imported("unexplained.explanations.fit")

@@ -19,7 +19,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from drawing import render, shown, text_table, write_report
+from drawing import render, text_table, write_report
 from limits import limited as limited
 from sample_record import sample_record
 from test_assay import make_text
@@ -95,7 +95,7 @@ def test_what_is_no_json_of_ours_is_said_to_be_none(name: str, reader: str, tmp_
 @pytest.mark.parametrize("version", [1, 3, True, "2", None])
 def test_a_record_of_before_is_refused_by_its_format(version: object, tmp_path: Path) -> None:
     path = tmp_path / "old.json"
-    record = json.loads(shown(sample_record()).to_json())
+    record = json.loads(sample_record().to_json())
     path.write_text(json.dumps(record | {"format": version}))
     error = refusal(lambda: load_record(path))
     assert f"its format is {version!r} and this version reads format 2" in error.found
@@ -140,7 +140,7 @@ NUMBERS = ["NaN", "Infinity", "-Infinity", "1e308", "-1e308", "1e999", "1" + "0"
 def test_a_record_with_a_number_that_nobody_measured_is_refused(
     where: str, number: str, tmp_path: Path
 ) -> None:
-    text, path = shown(sample_record()).to_json(), tmp_path / "r.json"
+    text, path = sample_record().to_json(), tmp_path / "r.json"
     key = f'"{where}": '
     at = text.index(key) + len(key)
     end = min(text.index(mark, at) for mark in ",\n}" if mark in text[at:])
@@ -157,7 +157,7 @@ def test_a_record_whose_numbers_do_not_belong_together_is_drawn_or_refused(value
             return [put(one) for one in found]
         return value if isinstance(found, float) else found
 
-    record = shown(sample_record())
+    record = sample_record()
     changed = type(record).model_validate(put(json.loads(record.to_json())))
     for drawn in (render, text_table):
         try:
@@ -198,7 +198,7 @@ TAKEN: dict[str, Callable[[Path], object]] = {
     "a link to a file": _link_to(SOURCE),
     "a link to nothing": _link_to(None),
     "a link to a record": lambda path: path.symlink_to(
-        shown(sample_record()).save(path.with_name("elsewhere"))
+        sample_record().save(path.with_name("elsewhere"))
     ),
     "a link to itself": lambda path: path.symlink_to(path.name),
 }  # fmt: skip
@@ -209,8 +209,8 @@ def _graph(path: Path) -> Path:
 
 
 WRITERS: dict[str, Callable[[Path], object]] = {
-    "record.save": lambda path: shown(sample_record()).save(path),
-    "record.report": lambda path: shown(sample_record()).report(path),
+    "record.save": lambda path: sample_record().save(path),
+    "record.report": lambda path: sample_record().report(path),
     "write_report": lambda path: write_report(sample_record(), path),
     "save_mib": _graph,
     "a command's record": lambda path: require_writable(path, "record"),
@@ -233,8 +233,8 @@ def test_an_output_takes_no_place_that_is_taken(name: str, writer: str, tmp_path
 
 
 OURS: dict[str, Callable[[Path], object]] = {
-    "record": lambda path: shown(sample_record()).save(path),
-    "report": lambda path: shown(sample_record()).report(path),
+    "record": lambda path: sample_record().save(path),
+    "report": lambda path: sample_record().report(path),
     "graph": _graph,
 }
 
@@ -261,7 +261,7 @@ def test_an_empty_file_is_free(what: str, tmp_path: Path) -> None:
 def test_two_names_of_one_file_are_one_output(tmp_path: Path) -> None:
     from unexplained.cli.shared import require_outputs
 
-    shown(sample_record()).save(tmp_path / "a.json")
+    sample_record().save(tmp_path / "a.json")
     os.link(tmp_path / "a.json", tmp_path / "b.json")
     error = refusal(lambda: require_outputs(report=tmp_path / "a.json", record=tmp_path / "b.json"))
     assert "both" in error.found
@@ -324,7 +324,7 @@ def test_markup_is_written_as_it_is(markup: str) -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_record_of_hostile_words_is_printed_harmlessly(name: str) -> None:
     hostile = HOSTILE[name]
-    record = shown(sample_record()).model_copy(
+    record = sample_record().model_copy(
         update={
             "title": hostile,
             "verdict": hostile,
@@ -377,7 +377,7 @@ def test_a_report_of_any_name_is_written_and_named_as_it_is(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    shown(sample_record()).save("r.json")
+    sample_record().save("r.json")
     code, said = answered("report", "r.json", "--out", name, capsys=capsys)
     assert code == 0
     assert Path(name).is_file()

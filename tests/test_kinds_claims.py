@@ -18,15 +18,16 @@ from torch import Tensor
 
 import by_hand
 import unexplained as ux
+from assayed import checks_of, of_row, rows_of, said_of, sizes_of
 from swept import by_component, fact
 from test_assay import make_text, subject_of
 from tiny import VOCABULARY, tiny_model, tiny_subject, tiny_tokenizer
 from unexplained.ablations import ABLATIONS
-from unexplained.assays.assay import assay as measure_assay
 from unexplained.errors import ExplanationError, MeasurementError, SiteError
 from unexplained.evaluate import evaluate, observe
 from unexplained.explanations import Explanation, View, fit
-from unexplained.record import AssayRecord, Check
+from unexplained.record import Check, Record
+from unexplained.record.blocks import Tokens, walk
 from unexplained.study.twins import few
 from unexplained.subject import Subject
 from unexplained.testbeds.texts import irregular, repeated
@@ -91,10 +92,10 @@ def text_of(kind: str) -> Text:
     return make_text(kind, planted(), repeated(rng, 12, 12), repeated(rng, 12, 12))
 
 
-def assayed(one: Explanation, sites: str = "L1.H0", kind: str = "repeated") -> AssayRecord:
+def assayed(one: Explanation, sites: str = "L1.H0", kind: str = "repeated") -> Record:
     subject = tiny() if kind == "tiny" else planted()
-    return measure_assay(
-        subject, sites, text_of(kind), explanations=[one], settings=SETTINGS, twin=False
+    return ux.assay(
+        subject, sites, text_of(kind), explanations=[one], settings=SETTINGS, twin=False, singles=0
     )
 
 
@@ -268,9 +269,9 @@ def test_a_peek_that_rounding_hides_is_refused_where_a_fitted_map_would_raise_it
         pattern[:, :, 0] += 1 - 9e-6
         return pattern
 
-    plain = assayed(claim(hidden)).texts[0].row("hidden").recovered["mean"]
+    plain = of_row(assayed(claim(hidden)), "hidden", "against mean")
     assert plain.value == pytest.approx(0, abs=0.1)
-    gated = assayed(claim(hidden).gated()).texts[0].row("hidden, gated").recovered["mean"]
+    gated = of_row(assayed(claim(hidden).gated()), "hidden, gated", "against mean")
     assert gated.value == pytest.approx(0, abs=0.1)
     with pytest.raises(ExplanationError, match=r"'hidden, affine' at L1\.H0.*changes when"):
         assayed(claim(hidden).affine())
@@ -380,16 +381,16 @@ def test_what_sees_only_what_came_is_measured_whatever_it_is_made_of(
 ) -> None:
     """A refusal of an honest rule is a fault too: rounding, loops and other shapes are no peeks."""
     record = assayed(one, sites, kind)
-    assert record.texts[0].row(one.name).increase.value is not None
+    assert of_row(record, one.name, "increase").value is not None
 
 
 # --- controls ----------------------------------------------------------------------------------
 
 
-def told(record: AssayRecord) -> Check:
+def told(record: Record) -> Check:
     """The check of the control that is computed elsewhere."""
     return next(
-        one for one in record.checks if one.name.endswith(("shuffled", "moved", "elsewhere"))
+        one for one in checks_of(record) if one.name.endswith(("shuffled", "moved", "elsewhere"))
     )
 
 
@@ -430,8 +431,8 @@ def everywhere_the_same(view: View) -> Tensor:
 def test_damage_that_is_rounding_is_no_denominator_and_fails_no_control() -> None:
     """L1.H1 is busy where nothing reads: its 2e-7 nats were the denominator of 100% and of 144%."""
     record = assayed(claim(everywhere_the_same), "L1.H1", "irregular")
-    text = record.texts[0]
-    damage, share = text.damage["mean"], text.row("everywhere the same").recovered["mean"]
+    damage = record["text-1/costs/damage/mean/nats"]
+    share = of_row(record, "everywhere the same", "against mean")
     assert damage.value is not None and 0 < damage.value < 1e-6
     assert share.value is None and "rounding" in share.refused
     check = told(record)
@@ -491,17 +492,21 @@ def first_alone(view: View) -> Tensor:
 def test_a_claim_that_is_the_code_of_another_is_measured_under_both_names() -> None:
     """`return view.z` is the code of the component itself, and was refused for its fingerprint."""
     again = claim(first_alone, name="first alone, again")
-    record = measure_assay(
-        planted(), "L1.H0", text_of("irregular"), settings=SETTINGS, twin=False,
+    record = ux.assay(
+        planted(), "L1.H0", text_of("irregular"), settings=SETTINGS, twin=False, singles=0,
         explanations=[claim(own_z, "z", "z"), claim(first_alone), again],
     )  # fmt: skip
-    rows = {row.name: row for row in record.texts[0].rows}
-    for name, found in rows["own z"].recovered.items():
-        assert found.value == rows["the component itself"].recovered[name].value
+    for against in ("mean", "zero", "resample", "position mean"):
+        one, itself = (
+            of_row(record, row, f"against {against}") for row in ("own z", "the component itself")
+        )
+        assert one.value == itself.value
     # Only the control is known to be the component: of the claim it is a finding.
-    assert rows["own z"].recovered["mean"].value == 1 > rows["own z"].recovered["mean"].low
-    assert rows["first alone"].loss == rows["first alone, again"].loss
-    assert all(example.row == "own z" for example in record.texts[0].examples)
+    own = of_row(record, "own z", "against mean")
+    assert own.value == 1 > own.low
+    assert of_row(record, "first alone", "loss") == of_row(record, "first alone, again", "loss")
+    (view,) = (block for _, block in walk(record.blocks) if isinstance(block, Tokens))
+    assert view.examples and all(example.row == "own z" for example in view.examples)
 
 
 # --- complexity --------------------------------------------------------------------------------
@@ -522,13 +527,13 @@ def with_a_table(view: View) -> Tensor:
 
 def test_the_component_by_another_name_and_in_a_table_costs_what_it_costs() -> None:
     """32 × 48 numbers at 32 bits for each of an MLP's matrices; two of three make its neurons."""
-    text = assayed(claim(own_by_address, "value", "L1.mlp"), "L1.mlp", "tiny").texts[0]
-    row, itself = text.row("own by address"), text.row("the component itself")
-    assert row.description is not None and itself.description is not None
-    assert row.increase.value == 0
-    assert row.description.lent_bits == itself.description.lent_bits == 32 * 3 * 32 * 48
-    held = assayed(claim(with_a_table, "value"), "L1.mlp", "tiny").texts[0].row("with a table")
-    assert held.description is not None and held.description.code_bits > 32 * len(TABLE)
+    record = assayed(claim(own_by_address, "value", "L1.mlp"), "L1.mlp", "tiny")
+    assert of_row(record, "own by address", "increase").value == 0
+    row, itself = (said_of(record, name) for name in ("own by address", "the component itself"))
+    assert row["lent"] == itself["lent"] == 3 * 32 * 48
+    assert itself["bits"] == itself["code"] + 32 * itself["lent"]
+    held = said_of(assayed(claim(with_a_table, "value"), "L1.mlp", "tiny"), "with a table")
+    assert held["code"] > 32 * len(TABLE)
 
 
 @pytest.mark.parametrize(
@@ -545,9 +550,9 @@ def test_the_component_by_another_name_and_in_a_table_costs_what_it_costs() -> N
 )
 def test_everything_as_its_own_explanation_costs_its_numbers_once(sites: str, numbers: int) -> None:
     """Width 32, 48 neurons, 4 heads of 8 on 2 key heads, counted by hand; what overlaps once."""
-    row = assayed(claim(of_any_shape, "value"), sites, "tiny").texts[0].row("the component itself")
-    assert row.description is not None
-    assert row.description.lent == numbers and row.description.lent_bits == 32 * numbers
+    record = assayed(claim(of_any_shape, "value"), sites, "tiny")
+    found = said_of(record, "the component itself")
+    assert found["lent"] == numbers and found["bits"] - found["code"] == 32 * numbers
 
 
 # --- components of every kind, by a second route -----------------------------------------------
@@ -563,7 +568,7 @@ def intact() -> float:
 def same_by_hand(
     one: Explanation, sites: str, change: Callable[[str, Tensor, Tensor], Tensor]
 ) -> None:
-    found = assayed(one, sites, "tiny").texts[0].row(one.name).increase.value
+    found = of_row(assayed(one, sites, "tiny"), one.name, "increase").value
     documents = [b.tokens for b in text_of("tiny").eval]
     wanted = by_hand.loss(tiny().anatomy.model, documents, change) - intact()
     assert found == pytest.approx(wanted, rel=1e-4, abs=3e-6)
@@ -674,8 +679,8 @@ def test_every_site_is_ablated_on_uneven_documents_as_by_hand(ablation: str) -> 
 def test_the_middle_of_a_layer_as_its_own_explanation_is_the_model_to_the_bit() -> None:
     """Whoever puts a value exactly there must not lose the exactness of leaving it alone."""
     record = assayed(claim(of_any_shape, "value"), "L0.resid_mid L1.resid_mid", "tiny")
-    assert record.texts[0].row("the component itself").increase.value == 0
-    assert all(check.holds for check in record.checks if check.name == "the component itself")
+    assert of_row(record, "the component itself", "increase").value == 0
+    assert all(check.holds for check in checks_of(record) if check.name == "the component itself")
 
 
 # --- the random-weight twin --------------------------------------------------------------------
@@ -697,9 +702,9 @@ def test_a_twin_reaches_as_far_as_the_model_on_its_fewer_documents(
 def test_an_assay_whose_long_documents_come_last_has_its_twin() -> None:
     """It was refused by the name of its donors, though the fit part has ten."""
     text = uneven(tiny(), [8] * 20 + [20] * 10, [20] * 12)
-    record = measure_assay(tiny(), "L1.H0", text, settings=SETTINGS)
-    assert any(row.kind == "twin" for row in record.texts[0].rows)
-    assert record.texts[0].twin_seconds is not None
+    record = ux.assay(tiny(), "L1.H0", text, settings=SETTINGS, singles=0)
+    assert "twin" in rows_of(record).values()
+    assert "twin-seconds" in sizes_of(record)
 
 
 def test_a_kept_sweep_and_its_twin_are_the_uninterrupted_ones(tmp_path: Path) -> None:

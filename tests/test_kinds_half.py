@@ -14,7 +14,6 @@ import unexplained as ux
 from kinds import PAIRS, TEXT, loss, measured, opened, plain, plain_loss, right_or_refused, text_of
 from test_assay import make_text
 from tiny import VOCABULARY, tiny_model
-from unexplained.assays.assay import assay as measure_assay
 from unexplained.circuits import attribute_edges
 from unexplained.subject import Subject
 from unexplained.text import Text
@@ -47,8 +46,8 @@ def repeats(subject: Subject) -> Text:
 
 
 INSTRUMENTS: dict[str, Callable[[Subject], Any]] = {
-    "assay": lambda s: measure_assay(s, "L1.H2", repeats(s), twin=False),
-    "assay with a twin": lambda s: measure_assay(s, "L1.H2", repeats(s), twin=True),
+    "assay": lambda s: ux.assay(s, "L1.H2", repeats(s), twin=False, singles=0),
+    "assay with a twin": lambda s: ux.assay(s, "L1.H2", repeats(s), singles=0),
     "sweep": lambda s: ux.sweep(s, "L1.H*", text_of(*[9] * 12), ablation="zero", pairs=0),
     "sweep by the mean": lambda s: ux.sweep(s, "L1.H*", text_of(*[9] * 12), pairs=0),
     "edges": lambda s: attribute_edges(s, PAIRS, method="eap"),

@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 import unexplained as ux
 from kinds_of_text import lines, refusal
 from tiny import tiny_model, tiny_subject
-from unexplained.assays.assay import assay as measure_assay
 from unexplained.assays.tasks import tasks as measure_tasks
 from unexplained.cli import in_options, options_of
 from unexplained.cli.app import app
@@ -361,10 +360,10 @@ def test_a_behaviour_that_the_model_has_not_is_refused_in_options_of_the_command
 # --- the same from Python -----------------------------------------------------------------------
 
 ASKED: dict[str, tuple[Callable[[Subject, ux.Text], object], str]] = {
-    "assay: a layer that is not there": (lambda s, t: measure_assay(s, "L9.H9", t), "L9.H9"),
-    "assay: no explanation": (lambda s, t: measure_assay(s, "L0.H0", t, explanations=[]), "explanation"),
-    "assay: no text": (lambda s, t: measure_assay(s, "L0.H0", []), "text"),
-    "assay: singles below nothing": (lambda s, t: measure_assay(s, "L0.H0", t, singles=-1), "singles"),
+    "assay: a layer that is not there": (lambda s, t: ux.assay(s, "L9.H9", t, singles=0), "L9.H9"),
+    "assay: no explanation": (lambda s, t: ux.assay(s, "L0.H0", t, explanations=[], singles=0), "explanation"),
+    "assay: no text": (lambda s, t: ux.assay(s, "L0.H0", [], singles=0), "text"),
+    "assay: singles below nothing": (lambda s, t: ux.assay(s, "L0.H0", t, singles=-1), "singles"),
     "sweep: a measure that is not there": (
         lambda s, t: ux.sweep(s, "L0.H0", t, measure="lss"), "loss"),
     "sweep: a method that is not there": (

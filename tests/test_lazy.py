@@ -37,7 +37,7 @@ def test_light_rooms_and_the_command_lines_help_never_import_torch() -> None:
         "\n    assert done.exit_code == 0 and 'Usage' in done.output, done.output"
     )
     there = loaded(code)
-    assert "unexplained.record.assay" in there
+    assert "unexplained.record.description" in there
     assert there.isdisjoint(HEAVY), sorted(there & set(HEAVY))
 
 

@@ -12,10 +12,10 @@ from test_assay import make_text, subject_of
 from tiny import CONFIGS, VOCABULARY, tiny_model, tiny_subject, tiny_tokenizer
 from unexplained.evaluate import observe
 from unexplained.explanations import LIBRARY, Explanation, explanation, fit
+from unexplained.explanations.ends import IDENTITY
 from unexplained.explanations.fit import sites_to_observe
 from unexplained.explanations.lent import lent
 from unexplained.record import Description
-from unexplained.study.controls import IDENTITY
 from unexplained.subject import Subject, load
 from unexplained.testbeds.planted import names
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from drawing import notebook_html
 from sample_blocks import SAMPLES
-from sample_record import sample_record
+from sample_record import assayed, sample_record, web_text
 from test_blocks import distinct, styles, with_numbers
 from test_report import PAYLOAD, Elements, assert_harmless, words_of
 from unexplained.record import Number, Record
@@ -77,5 +78,6 @@ def test_a_failed_control_and_a_hostile_name_are_shown_as_words() -> None:
     fragment = notebook_html(record.model_copy(update={"verdict": PAYLOAD}))
     assert_harmless(fragment)
     assert "1 of 4 controls failed: shuffled tokens (webmix)" in words_of(fragment)
-    good = tuple(check for check in record.checks if check.holds)
-    assert "✗" not in notebook_html(record.model_copy(update={"checks": good}))
+    web = web_text()
+    good = tuple(check for check in web.checks if check.holds)
+    assert "✗" not in notebook_html(assayed(replace(web, checks=good)))

@@ -18,7 +18,6 @@ import unexplained as ux
 from test_assay import make_text, subject_of
 from test_planner import TEXT as PAIRS
 from tiny import tiny_subject
-from unexplained.assays.assay import assay as measure_assay
 from unexplained.bars import recovered
 from unexplained.errors import ExplanationError
 from unexplained.evaluate import Other, evaluate, observe
@@ -395,7 +394,7 @@ def test_what_has_no_meaning_for_a_program_is_refused_with_what_to_do(
 def test_a_component_is_not_told_how_many_tokens_there_are() -> None:
     subject, site = subject_of("strict_induction")
     with pytest.raises(ExplanationError, match='gives="logits"'):
-        measure_assay(subject, site, repeats(subject), explanations=[PATTERN], twin=False)
+        ux.assay(subject, site, repeats(subject), explanations=[PATTERN], twin=False)
 
 
 # What a program carries, and how long it is

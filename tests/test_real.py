@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import unexplained as ux
-from unexplained.assays.assay import assay as measure_assay
+from assayed import checks_of, of_row
 from unexplained.explanations import LIBRARY
 from unexplained.subject import Batch, Subject
 
@@ -45,19 +45,18 @@ def test_strict_induction_in_real_heads_explains_repeats_and_one_head_on_text_is
     assert scores[0].site == "L18.H6" and scores[0].induction > 0.8
     strict = LIBRARY.get("strict_induction")
     settings = ux.Settings(resamples=200)
-    record = measure_assay(
+    record = ux.assay(
         subject, "L18.H6-7 L17.H3-5", repeats,
         explanations=[strict], settings=settings, twin=False, singles=0,
     )  # fmt: skip
-    row = record.texts[0].row(strict.name)
-    assert row.recovered["mean"].value is not None
-    assert 0.9 < row.recovered["mean"].value < 1.3
-    assert all(check.holds for check in record.checks)
+    share = of_row(record, strict.name, "against mean")
+    assert share.value is not None and 0.9 < share.value < 1.3
+    assert all(check.holds for check in checks_of(record))
     text = ux.text("webmix", subject, documents=6, fit_documents=10, block=96)
-    alone = measure_assay(
+    alone = ux.assay(
         subject, "L18.H6", text,
         explanations=[strict], settings=settings, twin=False, singles=0,
     )  # fmt: skip
-    refused = alone.texts[0].row(strict.name).recovered["mean"]
+    refused = of_row(alone, strict.name, "against mean")
     assert refused.value is None and "within noise" in refused.refused
     assert refused.tokens_needed is not None and refused.tokens_needed > 600

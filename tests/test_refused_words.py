@@ -6,19 +6,21 @@ import re
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
+from changed import each_number
 from drawing import text_table
 from sample_circuit import curves, sample_circuit
 from sample_family import by_byte, sample_family
 from sample_gap import sample_gap
-from sample_record import sample_record
+from sample_record import assayed, counted_text, repeats_text
 from sample_rewrite import sample_rewrite
 from sample_sizes import SIZES, sample_sizes, slope
 from sample_sweep import sample_sweep, sample_sweep_of_pairs
 from sample_tasks import sample_tasks
-from unexplained.record import Number
+from unexplained.instruments._assay_words import cruxes, verdict_of
+from unexplained.record import Number, Record
 from unexplained.record.bars import OverRuns
+from unexplained.record.blocks import Prose, Section
 
 WHY = "noise"
 BROKEN = re.compile(
@@ -30,15 +32,18 @@ BROKEN = re.compile(
 
 
 def all_refused(thing: Any) -> Any:
-    """A record of which every number is refused."""
-    if isinstance(thing, Number):
-        return Number(value=None, unit=thing.unit, refused=WHY)
-    if isinstance(thing, BaseModel):
-        fields = type(thing).model_fields
-        return thing.model_copy(update={k: all_refused(getattr(thing, k)) for k in fields})
-    if isinstance(thing, dict):
-        return {key: all_refused(value) for key, value in thing.items()}
-    return type(thing)(map(all_refused, thing)) if isinstance(thing, tuple | list) else thing
+    """A record, or what was found, of which every number is refused."""
+    return each_number(thing, lambda one: Number(value=None, unit=one.unit, refused=WHY))
+
+
+def sample_assay() -> Record:
+    """The assay's words are made of what was found on its texts, so that is refused."""
+    texts = [all_refused(one) for one in (counted_text(), repeats_text())]
+    said = Section(
+        key="said", title="Said", blocks=(Prose(words=verdict_of(texts, 5)), *cruxes(texts))
+    )
+    whole = assayed(*texts)
+    return whole.model_copy(update={"blocks": (*whole.blocks, said)})
 
 
 def gap_over_runs() -> Any:
@@ -71,7 +76,7 @@ def whole(table: str) -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        sample_record,
+        sample_assay,
         sample_gap,
         gap_over_runs,
         sample_rewrite,

@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 import unexplained as ux
-from drawing import markdown, notebook_html, render, shown, text_table
-from sample_compute import bars
-from sample_record import sample_record
+from assayed import tables_of
+from drawing import markdown, notebook_html, render, text_table
+from sample_record import TABLES, assayed, counted_text, sample_record, web_text
 from sample_rewrite import sample_rewrite
 from test_assay import make_text, own_cache, subject_of, texts_of  # noqa: F401  (own_cache is a fixture)
 from test_gap import ledger_of
-from unexplained.assays.assay import assay as measure_assay
-from unexplained.assays.verdict import cruxes_of
 from unexplained.bars.reading import Reading
 from unexplained.explanations.program import fit_program
+from unexplained.instruments._assay_text import counts_of
+from unexplained.instruments._assay_words import cruxes_of
 from unexplained.instruments.rewrite import _verdict
-from unexplained.record import AssayRecord, Counted
+from unexplained.record import Record
 from unexplained.record.blocks import Table, walk
 from unexplained.record.tables import counted
 from unexplained.testbeds.texts import repeated
 from unexplained.text.ngrams import NAMES
 
-TABLES = (
-    Counted(name="bigram", smoothing="Kneser–Ney", tokens=15_227_769, complete=True,
-            held_out={"Witten–Bell": 4.6194, "Kneser–Ney": 4.6098}),
-    Counted(name="trigram", smoothing="Witten–Bell", tokens=15_227_769, complete=True,
-            held_out={"Witten–Bell": 3.75, "Kneser–Ney": 3.8125}),
-)  # fmt: skip
 LINE = (
     "N-gram tables: 15,227,769 tokens, all of the fit part. Smoothing, the better on held-out documents of it "
     "(nats per token): bigram Kneser–Ney 4.610 (Witten–Bell 4.619), trigram Witten–Bell 3.750 (Kneser–Ney 3.812)."
 )
 
 
-def with_tables() -> AssayRecord:
-    record = sample_record()
-    text = record.texts[0].model_copy(update={"tables": TABLES})
-    return record.model_copy(update={"texts": (text, *record.texts[1:])})
+def with_tables() -> Record:
+    text = web_text()
+    size = text.size.model_copy(update={"rows": (*text.size.rows, *counts_of(TABLES))})
+    return assayed(replace(text, tables=TABLES, size=size))
 
 
 def in_a_line(printed: str) -> str:
@@ -71,23 +67,21 @@ def test_a_rewriting_says_it_too() -> None:
 
 
 def test_what_is_measured_on_fewer_documents_says_on_how_many() -> None:
-    record = sample_record()
-    text = record.texts[0]
-    twin = next(row for row in text.rows if row.kind == "twin")
-    some = twin.model_copy(update={"documents": 1})
-    all_ = twin.model_copy(update={"documents": text.documents})
-    for row, said in ((some, True), (all_, False), (twin, False)):
-        changed = text.model_copy(update={"rows": (row,), "singles": (row,)})
-        words = f"on 1 of {text.documents:,} documents"
-        whole = record.model_copy(update={"texts": (changed,)})
+    text = web_text()
+    twin = next(row for row in text.rows if row.card.role == "twin")
+    claim = text.row()
+    for some, said in (((1, 400), True), (None, False)):
+        row = twin._replace(documents=some)
+        words = "on 1 of 400 documents"
+        whole = assayed(replace(text, rows=(claim, row), singles=(row,)))
         for part in ("recovered", "singles"):
             block = dict(
                 (above, block)
-                for above, block in walk(shown(whole).blocks)
+                for above, block in walk(whole.blocks)
                 if isinstance(block, Table) and block.key == "more"
             )[f"text-1/{part}"]
             assert ("documents" in [c.key for c in block.columns]) is said
-            assert block.rows[0].cells[-1] == 1 or not said
+            assert block.rows[-1].cells[-1] == 1 or not said
         # A terminal's cells are folded: the words are looked for one by one.
         assert all(word in text_table(whole) for word in words.split()) or not said
         assert ("on 1 of" in in_a_line(text_table(whole))) is said
@@ -101,23 +95,27 @@ def test_an_assay_counts_all_and_records_it() -> None:
     subject, site = subject_of("strict_induction")
     text = texts_of(subject)[0]
     rng = np.random.default_rng(1)
-    many = make_text("repeated", subject, repeated(rng, 40, 12), repeated(rng, 20, 12))
-    record = measure_assay(
-        subject, site, [text, many], settings=ux.Settings(resamples=50), singles=1
-    )
-    for one, source in zip(record.texts, (text, many), strict=True):
-        rows = {row.name: row for row in one.rows}
-        assert set(NAMES) <= set(rows)
+    many = make_text("more", subject, repeated(rng, 40, 12), repeated(rng, 20, 12))
+    record = ux.assay(subject, site, [text, many], settings=ux.Settings(resamples=50), singles=1)
+    told = tables_of(record)
+    for i, source in enumerate((text, many), start=1):
+        claims = {row.key: row for row in told[f"text-{i}/recovered/claims"].rows}
+        assert set(NAMES) <= set(claims)
         tokens = sum(len(ids) for ids in source.pool())
-        assert [(t.name, t.tokens, t.complete) for t in one.tables] == [
-            (name, tokens, True) for name in NAMES[1:]
-        ]
-        assert f"{tokens:,} tokens, all of the fit part" in rows["trigram"].says
-        assert {"trigram"} <= {bar.condition for bar in one.bars}
-        twin = next(row for row in one.rows if row.kind == "twin")
-        assert twin.documents == min(16, len(source.eval))
-        assert [row.documents for row in one.singles] == [min(32, len(source.eval))]
-    assert not record.texts[0].tables[0].held_out and set(record.texts[1].tables[0].held_out)
+        (counts,) = [r.cells[0] for r in told[f"text-{i}/size"].rows if r.key == "counted"]
+        assert str(counts).startswith(f"{tokens:,} tokens, all of the fit part. Smoothing")
+        # Which way is the better one is told of texts with enough documents to choose it by.
+        assert ("too few documents" in str(counts)) == (i == 1)
+        assert all(f"{name} " in str(counts) for name in NAMES[1:])
+        assert f"{tokens:,} tokens, all of the fit part" in str(claims["trigram"].cells[0])
+        bars = told[f"text-{i}/bars/all all/recovered"]
+        assert "trigram" in [row.key for row in bars.rows]
+        few = {"recovered": min(16, len(source.eval)), "singles": min(32, len(source.eval))}
+        for part, some in few.items():
+            more = told[f"text-{i}/{part}/more"]
+            less = "documents" in [c.key for c in more.columns]
+            assert less == (some < len(source.eval))
+            assert not less or more.rows[-1].cells[-1] == some
 
 
 def test_a_calibrated_program_knows_on_how_many_tokens() -> None:
@@ -148,13 +146,5 @@ def test_a_whole_explained_model_is_held_against_counting_with_what_chance_allow
 
 
 def test_the_best_table_stands_for_what_explains_nothing() -> None:
-    record = with_tables()
-    text = record.texts[0]
-    bases = {"unigram": 7.0, "mean": 4.41}
-    found = {
-        name: bars(name, loss, bases, 2.9142) for name, loss in (("bigram", 5.0), ("trigram", 4.0))
-    }
-    changed = text.model_copy(update={"bars": tuple(found.values())})
-    (crux,) = [one for one in cruxes_of([changed], text.rows[-1].name, record.reference)
-               if "very high proportions" in one.statement]  # fmt: skip
+    (crux,) = [one for one in cruxes_of(counted_text()) if "very high proportions" in one.statement]
     assert "a trigram table, which explains nothing" in crux.bearing

@@ -7,6 +7,7 @@ import importlib
 import re
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -15,9 +16,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from drawing import markdown, render, shown, text_table
-from sample_record import sample_record
+from sample_record import assayed, sample_record, web_text
 from sample_rows import nats, refused, share
-from unexplained.record import AssayRecord, Number
+from unexplained.record import Number, Record
 from unexplained.record import format as fmt
 from unexplained.report import glossary, page, print_record, visible
 
@@ -34,7 +35,7 @@ REORDERING = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u
 
 
 @pytest.fixture(scope="module")
-def record() -> AssayRecord:
+def record() -> Record:
     return sample_record()
 
 
@@ -112,7 +113,7 @@ def test_visible_text_has_no_controls_and_no_reordering(text: str) -> None:
 
 @pytest.mark.parametrize("columns", [20, 72, 80, 100, 200])
 def test_no_number_is_cut_off_in_the_terminal(
-    record: AssayRecord, columns: int, monkeypatch: pytest.MonkeyPatch
+    record: Record, columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     table = text_table(record)
@@ -126,7 +127,7 @@ def test_no_number_is_cut_off_in_the_terminal(
     assert "71%" in table and "recurs" in table
 
 
-def test_the_terminal_shows_colour_only_where_it_is_asked_to(record: AssayRecord) -> None:
+def test_the_terminal_shows_colour_only_where_it_is_asked_to(record: Record) -> None:
     out = StringIO()
     console = Console(
         file=out, force_terminal=True, color_system="standard", width=100, _environ={}
@@ -136,7 +137,7 @@ def test_the_terminal_shows_colour_only_where_it_is_asked_to(record: AssayRecord
     assert str(shown(record)) == text_table(record)
 
 
-def test_every_table_in_markdown_has_the_same_cells_in_every_line(record: AssayRecord) -> None:
+def test_every_table_in_markdown_has_the_same_cells_in_every_line(record: Record) -> None:
     words = markdown(record)
     for table in re.findall(r"(?:^\|.*\n?)+", words, flags=re.M):
         cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines()]
@@ -171,7 +172,7 @@ def test_every_acronym_in_the_templates_and_the_glossary_itself_is_defined() -> 
         assert acronyms(text) <= defined, where
 
 
-def test_the_glossary_lists_the_terms_that_occur_and_no_others(record: AssayRecord) -> None:
+def test_the_glossary_lists_the_terms_that_occur_and_no_others(record: Record) -> None:
     html = render(record)
     section = html[html.index('id="glossary"') : html.index('id="reproduce"')]
     listed = re.findall(r"<dt>([^<]*)</dt>", section)
@@ -180,13 +181,12 @@ def test_the_glossary_lists_the_terms_that_occur_and_no_others(record: AssayReco
     assert glossary.used_in("nothing of ours here") == ()
 
 
-def test_words_of_a_document_are_not_taken_for_terms(record: AssayRecord) -> None:
-    example = record.texts[0].examples[0]
+def test_words_of_a_document_are_not_taken_for_terms() -> None:
+    text = web_text()
+    example = text.examples[0]
     tokens = (example.tokens[0].model_copy(update={"text": " unigram "}), *example.tokens[1:])
-    text = record.texts[0].model_copy(
-        update={"examples": (example.model_copy(update={"tokens": tokens}),)}
-    )
-    assert "<dt>unigram</dt>" not in render(record.model_copy(update={"texts": (text,)}))
+    changed = replace(text, examples=(example.model_copy(update={"tokens": tokens}),))
+    assert "<dt>unigram</dt>" not in render(assayed(changed))
 
 
 def test_no_term_is_defined_twice() -> None:

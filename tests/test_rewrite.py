@@ -12,7 +12,6 @@ import unexplained as ux
 from drawing import keys_of, table_of
 from test_assay import make_text, own_cache, subject_of  # noqa: F401  (own_cache is a fixture)
 from test_gap import ledger_of
-from unexplained.assays.assay import assay as measure_assay
 from unexplained.assays.tasks import Asked
 from unexplained.assays.tasks import tasks as measure_tasks
 from unexplained.bars import slope_of
@@ -145,7 +144,7 @@ def test_a_whole_program_is_refused_where_a_component_is_meant(
         return view.tokens
 
     with pytest.raises(ExplanationError, match="rewrite"):
-        measure_assay(subject, "L1.H0", text, explanations=[program])
+        ux.assay(subject, "L1.H0", text, explanations=[program])
 
 
 def test_the_slope_over_sizes_by_hand() -> None:

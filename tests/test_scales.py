@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,13 +13,14 @@ from hypothesis import strategies as st
 
 from drawing import render
 from sample_compute import bars
-from sample_record import sample_record
+from sample_record import assayed, sample_record, web_text
 from sample_rows import share
 from test_report import words_of
 from unexplained.bars import scales
 from unexplained.bars.standing import groups, standing
 from unexplained.curves.choice import MARGIN
-from unexplained.record import AssayRecord, Number, Scale, TextResult
+from unexplained.instruments._assay_text import OnText
+from unexplained.record import Number, Record, Scale
 from unexplained.record import format as fmt
 from unexplained.record.blocks import Prose, Section, Table
 from unexplained.record.compute import Left
@@ -30,23 +32,23 @@ NOT_A_VERDICT = re.compile(r"(no bar is|none is) a pass mark", re.IGNORECASE)
 
 
 @pytest.fixture(scope="module")
-def record() -> AssayRecord:
+def record() -> Record:
     return sample_record()
 
 
 @pytest.fixture(scope="module")
-def text(record: AssayRecord) -> TextResult:
-    return record.texts[0]
+def text() -> OnText:
+    return web_text()
 
 
 @pytest.fixture(scope="module")
-def section(record: AssayRecord) -> str:
+def section(record: Record) -> str:
     """Compute and bars of the first text, as the page has them."""
     html = render(record)
     return html[html.index('id="text-1/compute"') : html.index('id="text-1/strata"')]
 
 
-def scale_of(text: TextResult) -> Scale:
+def scale_of(text: OnText) -> Scale:
     assert text.scale is not None
     return text.scale
 
@@ -64,7 +66,7 @@ def cells_of(table: Table) -> dict[str, dict[str, object]]:
     }
 
 
-def everywhere(text: TextResult) -> Section:
+def everywhere(text: OnText) -> Section:
     """The bars on all tokens."""
     (whole,) = [b for b in standing(text.bars).blocks if isinstance(b, Section) and not b.folded]
     return whole
@@ -104,7 +106,7 @@ def test_no_share_of_compute_reads_as_nothing_or_as_all(value: float, times: flo
 # The scale
 
 
-def test_every_number_of_the_scale_stands_in_its_cell(text: TextResult) -> None:
+def test_every_number_of_the_scale_stands_in_its_cell(text: OnText) -> None:
     scale = scale_of(text)
     cells = cells_of(table_of(scales.compute(scale, {}), "conditions"))
     assert list(cells) == ["intact", *(one.condition.replace("/", ":") for one in scale.explained)]
@@ -114,7 +116,7 @@ def test_every_number_of_the_scale_stands_in_its_cell(text: TextResult) -> None:
         assert sum(cell is None for cell in row.values()) == 6 - len(one.shares)
 
 
-def test_each_kind_of_share_has_its_own_column_and_its_meaning(text: TextResult) -> None:
+def test_each_kind_of_share_has_its_own_column_and_its_meaning(text: OnText) -> None:
     section = scales.compute(scale_of(text), {})
     headings = [c.heading for c in table_of(section, "conditions").columns[2:]]
     assert headings == [heading for _, heading, _ in scales.SHARES]
@@ -143,7 +145,7 @@ def test_a_left_out_rung_is_covered_only_where_the_interval_holds_its_compute() 
     assert scales.covered(left(None, None, None)) is None
 
 
-def test_the_left_out_rungs_say_what_the_others_predicted(text: TextResult) -> None:
+def test_the_left_out_rungs_say_what_the_others_predicted(text: OnText) -> None:
     table = table_of(scales.compute(scale_of(text), {}), "left-out")
     assert [row.name for row in table.rows] == [f"rung-{i}" for i in range(1, 7)]
     assert [row.name for row in table.rows if row.note] == ["rung-1", "rung-6"]
@@ -156,7 +158,7 @@ def test_the_left_out_rungs_say_what_the_others_predicted(text: TextResult) -> N
     assert "own compute in 4 of 6 cases; 2 of the 6 are ends" in table.caption
 
 
-def test_without_a_curve_the_reason_is_given_and_nothing_is_said_of_one(text: TextResult) -> None:
+def test_without_a_curve_the_reason_is_given_and_nothing_is_said_of_one(text: OnText) -> None:
     refusal = "three numbers are not settled by two rungs"
     gone = scale_of(text).model_copy(update={"law": None, "bend": None, "refused": refusal})
     section = scales.compute(gone, {})
@@ -164,7 +166,7 @@ def test_without_a_curve_the_reason_is_given_and_nothing_is_said_of_one(text: Te
     assert not [b for b in section.blocks if isinstance(b, Table) and b.key == "law"]
 
 
-def test_what_is_known_of_either_curve_stands_fact_by_fact(text: TextResult) -> None:
+def test_what_is_known_of_either_curve_stands_fact_by_fact(text: OnText) -> None:
     scale = scale_of(text)
     assert scale.law is not None and scale.bend is not None
 
@@ -188,7 +190,7 @@ def test_what_is_known_of_either_curve_stands_fact_by_fact(text: TextResult) -> 
 # The bars
 
 
-def test_a_weaker_model_stands_among_the_conditions_with_its_own_r(text: TextResult) -> None:
+def test_a_weaker_model_stands_among_the_conditions_with_its_own_r(text: OnText) -> None:
     table = table_of(everywhere(text), "recovered")
     names = [row.name for row in table.rows]
     assert names.index("rung-3") < names.index("strict induction") < names.index("rung-4")
@@ -205,7 +207,7 @@ def test_a_weaker_model_stands_among_the_conditions_with_its_own_r(text: TextRes
 
 
 def test_every_gap_score_stands_under_its_rung_with_the_comparison_in_words(
-    text: TextResult,
+    text: OnText,
 ) -> None:
     row = cells_of(table_of(everywhere(text), "scores"))["strict induction"]
     assert [row[bar.rung] for bar in text.bars[0].rungs] == [b.score for b in text.bars[0].rungs]
@@ -213,11 +215,11 @@ def test_every_gap_score_stands_under_its_rung_with_the_comparison_in_words(
     assert beside == ["lower loss"] * 3 + ["higher loss"] * 3
     tied = bars("x", 3.05, {"mean": 4.41}, 2.9142, "ties with rung-6")
     assert tied.place is not None and tied.place.rungs("ties") == ("rung-6",)
-    whole = everywhere(text.model_copy(update={"bars": (tied,)}))
+    whole = everywhere(replace(text, bars=(tied,)))
     assert cells_of(table_of(whole, "scores"))["x"]["rung-6 beside"] == "not told apart"
 
 
-def test_bars_on_some_of_the_tokens_are_kept_apart_from_those_on_all(text: TextResult) -> None:
+def test_bars_on_some_of_the_tokens_are_kept_apart_from_those_on_all(text: OnText) -> None:
     assert [len(group.bars) for group in groups(text.bars)] == [4, 1]
     sections = [block for block in standing(text.bars).blocks if isinstance(block, Section)]
     assert [section.folded for section in sections] == [False, True]
@@ -225,7 +227,7 @@ def test_bars_on_some_of_the_tokens_are_kept_apart_from_those_on_all(text: TextR
     assert groups(text.bars[::-1])[0].label == "all"
 
 
-def test_the_distance_to_every_bar_is_given_for_every_baseline(text: TextResult) -> None:
+def test_the_distance_to_every_bar_is_given_for_every_baseline(text: OnText) -> None:
     table = table_of(everywhere(text), "distances")
     assert [c.heading for c in table.columns] == ["50%", "80%", "90%", "98%", "99%", "Nines"]
     base = text.bars[0].baselines[0]
@@ -234,21 +236,18 @@ def test_the_distance_to_every_bar_is_given_for_every_baseline(text: TextResult)
     assert row["nines"] is base.nines
 
 
-def test_a_text_without_a_ladder_says_so_and_shows_its_baselines(record: AssayRecord) -> None:
+def test_a_text_without_a_ladder_says_so_and_shows_its_baselines(record: Record) -> None:
     html = render(record)
     words = words_of("<p " + html[html.index('id="text-2"') : html.index('id="controls"')])
     assert scales.NO_LADDER in words
     assert "Gap score against" not in words and "Place among" not in words
     assert "it takes at least about 88,000 tokens" in words_of(html)
-    bare = record.texts[1].model_copy(update={"bars": ()})
-    without = render(record.model_copy(update={"texts": (bare,)}))
-    assert "/compute" not in without and "/bars" not in without and "No ladder" not in without
 
 
 # Words
 
 
-def test_no_word_of_the_section_is_a_verdict(text: TextResult, section: str) -> None:
+def test_no_word_of_the_section_is_a_verdict(text: OnText, section: str) -> None:
     def verdicts(words: str) -> list[str]:
         return [m[0] for m in VERDICTS.finditer(NOT_A_VERDICT.sub("", words))]
 
@@ -256,7 +255,7 @@ def test_no_word_of_the_section_is_a_verdict(text: TextResult, section: str) -> 
     assert not verdicts(words_of(section))
 
 
-def test_every_term_of_the_section_is_in_the_glossary(record: AssayRecord, section: str) -> None:
+def test_every_term_of_the_section_is_in_the_glossary(record: Record, section: str) -> None:
     html = render(record)
     listed = re.findall(r"<dt>([^<]*)</dt>", html[html.index('<dl class="glossary">') :])
     assert {term.name for term in COMPUTE} <= set(listed)
@@ -268,12 +267,10 @@ def test_every_term_of_the_section_is_in_the_glossary(record: AssayRecord, secti
         assert heading.lower() in {term.name for term in glossary.used_in(heading)}
 
 
-def test_unigram_tables_are_explained_where_they_are_a_baseline(record: AssayRecord) -> None:
+def test_unigram_tables_are_explained_where_they_are_a_baseline(record: Record) -> None:
     assert "<dt>unigram</dt>" not in render(record)
-    first = record.texts[0]
     one = bars("strict induction", 3.61, {"unigram": 7.1}, 2.9142)
-    changed = record.model_copy(update={"texts": (first.model_copy(update={"bars": (one,)}),)})
-    assert "<dt>unigram</dt>" in render(changed)
+    assert "<dt>unigram</dt>" in render(assayed(replace(web_text(), bars=(one,))))
 
 
 @pytest.mark.parametrize("name", ["term", "terms", "charts"])
@@ -283,10 +280,10 @@ def test_the_examples_in_the_docstrings_hold(name: str) -> None:
 
 
 def test_a_share_of_an_extrapolated_model_is_extrapolated_whatever_it_is_a_share_of(
-    record: AssayRecord,
+    text: OnText,
 ) -> None:
-    scale = record.texts[0].scale
-    assert scale is not None and scale.law is not None and scale.subject is not None
+    scale = scale_of(text)
+    assert scale.law is not None and scale.subject is not None
     near = next(one for one in scale.explained if one.shares["frontier"].value is not None
                 and not scale.extrapolated(one))  # fmt: skip
     assert (scale.subject.equals.value or 0.0) > scale.law.greatest

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 import unexplained as ux
+from assayed import checks_of, of_row, rows_of, said_of
 from drawing import table_of
 from test_ablations import LENGTHS, alone, filled
 from test_assay import make_text, subject_of
 from test_donors import by_hash, long_enough
 from tiny import VOCABULARY, tiny_subject
 from unexplained.ablations import ABLATIONS
-from unexplained.assays.assay import assay as measure_assay
 from unexplained.donors.fixed import Fixed
 from unexplained.errors import ExplanationError
 from unexplained.evaluate import evaluate, observe
@@ -23,10 +23,11 @@ from unexplained.evaluate.conditions import key
 from unexplained.explanations import LIBRARY, STAND_INS, StandIn
 from unexplained.explanations.fit import Fitted
 from unexplained.explanations.library.projection import Projection
-from unexplained.explanations.stand_in import Control, find_stand_in
+from unexplained.explanations.stand_in import find_stand_in
 from unexplained.ledger import Ledger
 from unexplained.sites import Site
-from unexplained.study.controls import controls_of, possible_controls
+from unexplained.study import Run, arms
+from unexplained.study.controls import possible_controls
 from unexplained.subject import Subject
 from unexplained.testbeds.texts import irregular
 from unexplained.text import Block, Text
@@ -197,23 +198,19 @@ def test_an_assay_takes_a_projection_like_any_explanation_with_its_controls(
     text = make_text("copies", planted, irregular(rng, 24, 40), irregular(rng, 24, 40))
     strict = LIBRARY.get("strict_induction")
     claims = [Projection(8), strict, Projection(48)]
-    record = measure_assay(
-        planted, "L1.H0", text, explanations=claims, settings=SETTINGS, twin=True
-    )
-    (result,) = record.texts
-    rows = {row.name: row for row in result.rows}
-    assert all(check.holds for check in record.checks)
-    assert [check.name for check in record.checks] == [
+    record = ux.assay(planted, "L1.H0", text, explanations=claims, settings=SETTINGS, singles=0)
+    assert all(check.holds for check in checks_of(record))
+    assert [check.name for check in checks_of(record)] == [
         "the component itself", "no explanation", "projection on 8 directions, shuffled",
     ]  # fmt: skip
-    assert rows["the component itself"].recovered["mean"].value == 1
-    assert rows["no explanation"].recovered["mean"].value == 0
+    assert of_row(record, "the component itself", "against mean").value == 1
+    assert of_row(record, "no explanation", "against mean").value == 0
     # The head writes a copy of one of 48 tokens: 8 directions cannot say which, 48 can.
-    few, enough = (rows[one.name].recovered["mean"].value for one in (claims[0], claims[2]))
+    few, enough = (of_row(record, one.name, "against mean").value for one in (claims[0], claims[2]))
     assert few is not None and enough is not None
     assert few < 0.7 and enough > 0.99
-    assert rows["projection on 8 directions"].kind == "fitted"
-    assert rows["projection on 8 directions"].reads == ("own value",)
+    assert rows_of(record)["projection on 8 directions"] == "fitted"
+    assert said_of(record, "projection on 8 directions")["reads"] == "own value"
     shown = str(record)
     assert "projection on 8 directions" in shown
 
@@ -301,14 +298,22 @@ def test_gaps_and_rewritings_take_a_projection_too() -> None:
 
 
 def test_the_map_that_prices_a_fit_is_fitted_over_the_same_control_as_the_claim() -> None:
-    one = LIBRARY.get("previous_token")
-    for moved in (False, True):
-        control = Control(one.on_shuffled(moved=moved), "positions alone", 0.0)
-        names = [found.name for found in controls_of(one, control)]
-        kind = "moved" if moved else "shuffled"
-        assert names == [f"previous token, {kind}", *(end.name for end in one.ends()),
-                         f"previous token, affine, {kind}"]  # fmt: skip
-        assert set(names) <= {found.name for found in possible_controls(one)}
+    planted, _ = subject_of("strict_induction")
+    rng = np.random.default_rng(5)
+    text = make_text("words", planted, irregular(rng, 12, 30), irregular(rng, 12, 30))
+    run = Run(planted, (text,), SETTINGS)
+
+    def controls(one: StandIn, where: str) -> list[str]:
+        (claim,) = arms.claims(run, planted.sites(where), [one], prices=True)
+        return [control.name for control in claim.controls]
+
+    for name, where, kind in (("previous_token", "L0.H0", "moved"),
+                              ("strict_induction", "L1.H0", "shuffled")):  # fmt: skip
+        one = LIBRARY.get(name)
+        assert controls(one, where) == [
+            *(end.name for end in one.ends()), f"{one.name}, {kind}", f"{one.name}, affine, {kind}",
+        ]  # fmt: skip
+        assert set(controls(one, where)) <= {found.name for found in possible_controls(one)}
     four = Projection(4)
-    found = controls_of(four, Control(four.on_shuffled(), "the model's own values", 0.0))
-    assert [one.name for one in found[1:]] == [end.name for end in four.ends()]
+    assert controls(four, "L1.H0")[:2] == [end.name for end in four.ends()]
+    assert len(controls(four, "L1.H0")) == 3

@@ -17,6 +17,7 @@ from unexplained.bars.cards import Card, Must
 from unexplained.bars.reading import Reading
 from unexplained.errors import MeasurementError
 from unexplained.explanations import LIBRARY
+from unexplained.record import Number
 from unexplained.study import Run, arms
 from unexplained.study.arm import arm
 
@@ -112,6 +113,29 @@ def test_a_control_that_recovers_something_fails_and_one_within_noise_does_not()
         losses = {"intact": intact, "mean": gone, "c": found}
         (checks,) = reading({k: list(v) for k, v in losses.items()}, control(nothing)).checks()
         assert checks.checks[0].applies and checks.checks[0].holds == holds
+
+
+def test_a_control_that_is_refused_has_not_held() -> None:
+    nothing = Must(gives="nothing", of="mean", expected="nothing")
+    # Nothing to divide by, and too few documents for an interval.
+    for intact, gone in (([1.0] * 12, [1.0] * 12), ([1.0, 2.0], [2.0, 3.0])):
+        (checks,) = reading(
+            {"intact": intact, "mean": gone, "c": intact}, control(nothing)
+        ).checks()
+        (check,) = checks.checks
+        assert check.found.low is None
+        assert not check.applies and "cannot be told here" in check.expected
+
+
+def test_a_control_that_is_another_condition_is_exact_and_so_is_what_it_recovers() -> None:
+    rng = np.random.default_rng(0)
+    intact = list(rng.uniform(2, 3, 12))
+    losses = {"intact": intact, "mean": [one + 1 for one in intact]}
+    for of, unit in (("intact", "nats per token"), ("mean", "share")):
+        must = Must(gives="the same", of=of, expected="the same")
+        (checks,) = reading(losses | {"c": losses[of]}, control(must)).checks()
+        (check,) = checks.checks
+        assert check.holds and check.found == Number(value=0.0, low=0.0, high=0.0, unit=unit)
 
 
 def test_a_control_that_cannot_tell_says_so_and_is_no_pass() -> None:

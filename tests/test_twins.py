@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import unexplained as ux
+from assayed import of_row, rows_of, sizes_of
 from cells import cell, column, table
 from drawing import render, text_table
 from swept import block, by_component, fact
 from test_assay import make_text, subject_of
-from unexplained.assays.assay import assay as measure_assay
 from unexplained.bars.cards import Card
 from unexplained.instruments import circuit
 from unexplained.record import Header, Number, Record
@@ -167,10 +167,10 @@ def test_an_assay_states_what_its_twin_took_and_how_often_the_model_is_right() -
     subject, _ = subject_of("strict_induction")
     tokens = repeated(np.random.default_rng(5), 16, 12)
     text = make_text("copies", subject, tokens, tokens, second_copy=13)
-    record = measure_assay(subject, "L1.H0", text, settings=SETTINGS)
-    (result,) = record.texts
-    assert result.twin_seconds is not None and result.twin_seconds <= record.seconds
-    assert any(row.kind == "twin" for row in result.rows)
+    record = ux.assay(subject, "L1.H0", text, settings=SETTINGS, singles=0)
+    took = sizes_of(record)["twin-seconds"]
+    assert isinstance(took, str) and float(took.removesuffix(" s")) <= record.seconds
+    assert "twin" in rows_of(record).values()
     # Second route: how often the model is right, from its own logits.
     import torch
 
@@ -178,13 +178,12 @@ def test_an_assay_states_what_its_twin_took_and_how_often_the_model_is_right() -
     with torch.no_grad():
         says = subject.anatomy.model(ids, use_cache=False).logits[:, :-1].argmax(-1)
     right = (says == ids[:, 1:]).double().mean().item()
-    assert result.reliability is not None
-    assert result.reliability.value == pytest.approx(right, abs=1e-9)
-    itself = result.row("the component itself")
-    assert itself.reliability == result.reliability and itself.agreement.value == 1
-    nothing = result.row("no explanation")
-    assert nothing.reliability is not None
-    assert (nothing.reliability.value or 0) < right  # the planted head is what is right
+    found = record["text-1/size/right/is"]
+    assert found.value == pytest.approx(right, abs=1e-9)
+    assert of_row(record, "the component itself", "right") == found
+    assert of_row(record, "the component itself", "agreement").value == 1
+    # The planted head is what is right.
+    assert (of_row(record, "no explanation", "right").value or 0) < right
 
 
 def test_faithful_is_not_reliable() -> None:
@@ -192,8 +191,7 @@ def test_faithful_is_not_reliable() -> None:
     subject, _ = subject_of("empty")
     tokens = repeated(np.random.default_rng(5), 12, 12)
     text = make_text("copies", subject, tokens, tokens, second_copy=13)
-    record = measure_assay(subject, "L1.H0", text, settings=SETTINGS, twin=False)
-    itself = record.texts[0].row("the component itself")
-    assert itself.agreement.value == 1
-    assert itself.reliability is not None and (itself.reliability.value or 0) < 0.1
-    assert record.texts[0].twin_seconds is None
+    record = ux.assay(subject, "L1.H0", text, settings=SETTINGS, twin=False, singles=0)
+    assert of_row(record, "the component itself", "agreement").value == 1
+    assert (of_row(record, "the component itself", "right").value or 0) < 0.1
+    assert "twin-seconds" not in sizes_of(record)

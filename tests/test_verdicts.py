@@ -17,12 +17,12 @@ from hypothesis import settings as quick
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
+from changed import each_number
 from sample_gap import spread as spread_of
-from sample_record import sample_record
+from sample_record import counted_text, repeats_text
 from sample_tasks import sample_tasks
 from test_gap import ledger_of
 from unexplained.assays import tasks
-from unexplained.assays.verdict import cruxes_of, percent, verdict_of
 from unexplained.bars.cards import Card
 from unexplained.bars.effects import Effect, holm
 from unexplained.bars.factors import _sentence
@@ -32,12 +32,13 @@ from unexplained.bars.reading import Reading
 from unexplained.errors import MeasurementError
 from unexplained.estimators import Scatter, Slope
 from unexplained.instruments import circuit, family, gap, rewrite, sizes, sweep
-from unexplained.record import AssayRecord, Number
+from unexplained.instruments._assay_words import cruxes_of, verdict_of
+from unexplained.record import Number
 from unexplained.record.bars import Concentration, KeptAt, KeptCurve, OverRuns
 from unexplained.record.compute import Left
 from unexplained.record.tasks import Task
+from unexplained.shares import percent
 from unexplained.stats import Settings
-from unexplained.study import controls
 from unexplained.study.gate import Gate, Role, fewest_orbits, require_behaviour
 
 WHY = "the denominator (x) is 0.1 [−0.1, 0.3] nats per token, within noise of zero"
@@ -107,12 +108,13 @@ def whole(value: float, low: float, high: float, unit: str = "share") -> Number:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_the_verdict_of_an_assay_is_lawful(seed: int) -> None:
-    record = sample_record()
-    texts = with_numbers([one.model_dump() for one in record.texts], np.random.default_rng(seed))
-    changed = AssayRecord.model_validate(record.model_dump() | {"texts": texts})
-    primary = "strict induction"
-    lawful(verdict_of(changed.texts, primary, 2, record.reference))
-    for crux in cruxes_of(changed.texts, primary, record.reference):
+    rng = np.random.default_rng(seed)
+    texts = [
+        each_number(one, lambda number: Number.model_validate(drawn(rng, number.unit)))
+        for one in (counted_text(), repeats_text())
+    ]
+    lawful(verdict_of(texts, 2))
+    for crux in (crux for text in texts for crux in cruxes_of(text)):
         lawful(crux.bearing[:1].upper() + crux.bearing[1:] + ".")
 
 
@@ -353,22 +355,6 @@ def test_all_of_five_pairs_right_tell_nothing_and_it_is_said_how_many_it_takes()
 )
 def test_a_share_stands_with_its_interval_or_not_at_all(number: Number, said: str) -> None:
     assert percent(number) == said
-
-
-def test_a_control_that_is_refused_has_not_held() -> None:
-    row = sample_record().texts[0].rows[0]
-    told = SimpleNamespace(explanation=SimpleNamespace(name="shuffled"), kept=0.0, depends="tokens")
-    claim = SimpleNamespace(name="strict induction")
-
-    def check(number: Number) -> Any:
-        rows = {"shuffled": row.model_copy(update={"recovered": {"mean": number}})}
-        return controls._told("webmix", rows, claim, told, "mean")
-
-    for number in (Number(value=None, refused=WHY), Number(value=0.3)):
-        found = check(number)
-        assert not found.applies and "cannot be told here" in found.expected
-    assert check(whole(0.1, -0.2, 0.4)).holds and check(whole(0.1, -0.2, 0.4)).applies
-    assert not check(whole(0.3, 0.2, 0.4)).holds
 
 
 def test_a_tie_is_said_to_be_untold() -> None:

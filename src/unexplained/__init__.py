@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from unexplained.instruments.sweep import sweep as sweep
     from unexplained.instruments.tasks import tasks as tasks
     from unexplained.ladder.members import Member as Member
-    from unexplained.record import AssayRecord as AssayRecord
     from unexplained.record import load_record as load_record
     from unexplained.settings import Settings as Settings
     from unexplained.study.heads import head_scores as head_scores
@@ -58,7 +57,6 @@ _HOMES = {
     "errors": ("UnexplainedError",),
     "evaluate": ("evaluate",),
     "explanations": ("LIBRARY", "Explanation", "View", "explanation", "patterns"),
-    "record": ("AssayRecord", "load_record"),
     "settings": ("Settings",),
     "subject": ("Subject", "load"),
     "text": ("Text", "text"),

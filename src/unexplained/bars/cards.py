@@ -41,6 +41,8 @@ class Card(Frozen):
     reads: tuple[str, ...] = ()
     leaves: tuple[str, ...] = ()
     description: Description | None = None
+    scalars: dict[str, float] = Field(default_factory=dict)
+    """Of what was fitted the scalar of every component, where there is one."""
     effort: str = ""
     """What was spent on coming by it, such as searches and fits; empty where nothing was."""
     fit_tokens: int | None = None

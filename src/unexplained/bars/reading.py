@@ -18,22 +18,35 @@ from unexplained import bars
 from unexplained.bars.cards import Card, Must
 from unexplained.bars.crucial import Crucial
 from unexplained.bars.effects import Changes, Effect
+from unexplained.bars.factors import Amount, FactorReading, Where
 from unexplained.bars.joints import Joint
 from unexplained.bars.measures import Measure
 from unexplained.bars.orders import Step
 from unexplained.bars.recovered import INTACT
+from unexplained.bars.rows import RowNumbers
 from unexplained.bars.rungs import Seeds
 from unexplained.errors import MeasurementError, near_matches
 from unexplained.files import read_json
 from unexplained.ledger import ALL, Ledger
 from unexplained.places import write_whole
 from unexplained.record import Number
-from unexplained.record.bars import Bars, Concentration, KeptCurve, OnCrucial, OverRuns, Ties
+from unexplained.record.bars import (
+    Bars,
+    Concentration,
+    ContextGain,
+    KeptCurve,
+    OnCrucial,
+    OverRuns,
+    Ties,
+)
 from unexplained.record.blocks import Check, Checks
 from unexplained.sites import Site
 from unexplained.stats import Settings
 
 _CARDS = TypeAdapter(list[Card])
+NORM_FREE = "norm free"
+DIRECT = {NORM_FREE: "direct", "norm frozen": "direct, norm frozen"}
+"""Direct effects in words, and what they are called on a card."""
 Stratum = tuple[str, str]
 """Family and label of some of the tokens."""
 
@@ -97,6 +110,41 @@ class Reading:
         return bars.recovered(
             self.ledger, self._in(name), self._in(against), stratum=stratum, settings=self.settings
         )
+
+    def damage(self, ablation: str, stratum: Stratum = ALL) -> Number:
+        """What an ablation costs (nats per token)."""
+        return bars.damage(self.ledger, self._in(ablation), stratum=stratum, settings=self.settings)
+
+    def row(
+        self, name: str, against: Sequence[str], reference: str, *, strata: bool = True
+    ) -> RowNumbers:
+        """All numbers of an arm (`bars.measure_row`).
+
+        Args:
+            name: The arm.
+            against: Ablations that `recovered` is taken against.
+            reference: That of them which bars, nines, strata and direct effects are against.
+            strata: Whether to go through the strata as well.
+        """
+        card, ablation = self.card(name), self.card(reference)
+        direct = {
+            words: (card.effects[effect], ablation.effects[effect])
+            for words, effect in DIRECT.items()
+            if card is not ablation and effect in card.effects and effect in ablation.effects
+        }
+        return bars.measure_row(
+            self.ledger, card.condition, ablations=against, reference=reference, direct=direct,
+            variance=direct.get(NORM_FREE), settings=self.settings, strata=strata,
+            same=self._alike(card),
+        )  # fmt: skip
+
+    def context(self, names: Sequence[str]) -> ContextGain | None:
+        """What earlier text is worth to some arms (`bars.context_gain`)."""
+        return bars.context_gain(self.ledger, list(map(self._in, names)), settings=self.settings)
+
+    def factors(self, cells: Mapping[tuple[Where, Amount], str], reference: str) -> FactorReading:
+        """Where against how much (`bars.factors`)."""
+        return bars.factors(self.ledger, cells, reference, settings=self.settings)
 
     # Among weaker models
 
@@ -221,9 +269,13 @@ class Reading:
             return Check(name=name, text=self.text, expected=must.expected, found=none,
                          holds=True, applies=False)  # fmt: skip
         if must.gives == "the same":
-            found = bars.increase(
-                self.ledger, card.condition, intact=self._in(must.of), settings=self.settings
-            )
+            alike = {card.condition: same} if (same := self._alike(card)) else {}
+            found = (
+                bars.increase(self.ledger, card.condition, settings=self.settings, alike=alike)
+                if must.of == INTACT
+                else bars.recovered(self.ledger, card.condition, self._in(must.of),
+                                    settings=self.settings, alike=alike)
+            )  # fmt: skip
             return Check(name=name, text=self.text, expected=must.expected, found=found,
                          holds=self._same(card.condition, self._in(must.of), must.tolerance))  # fmt: skip
         found = self.recovered(card.name, must.of)
@@ -240,6 +292,12 @@ class Reading:
         first, second = self.ledger.sums(one), self.ledger.sums(other)
         apart = np.abs(first.loss - second.loss)
         return bool((apart <= tolerance * first.tokens).all())
+
+    def _alike(self, card: Card) -> str:
+        """The condition that an arm is by construction; empty where it is none."""
+        must = card.must
+        exact = must is not None and must.gives == "the same" and not must.tolerance
+        return self._in(must.of) if must is not None and exact else ""
 
     def _in(self, name: str) -> str:
         """The ledger's name of an arm's total effect; a condition's own name stays."""

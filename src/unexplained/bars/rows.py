@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from dataclasses import dataclass
 
 from unexplained.bars.recovered import (
     INTACT,
@@ -24,20 +24,31 @@ from unexplained.record import Number, Stratum
 from unexplained.stats import Settings
 
 
-class RowNumbers(TypedDict):
-    """The fields of `record.Row` that come from a ledger: `Row(**about, **numbers)`."""
+@dataclass(frozen=True)
+class RowNumbers:
+    """Everything that is read of one condition."""
 
     loss: Number
     increase: Number
+    """Loss minus the intact model's, paired by document."""
     kl: Number
     agreement: Number
+    """Share of tokens whose top-1 prediction is the intact model's: faithfulness to the model, as
+    `recovered` and `kl` are. It says nothing of how often either is right."""
     reliability: Number
-    recovered: dict[str, Number]
-    direct: dict[str, Number]
+    """Share of tokens whose top-1 prediction is the text's: how often the explained model is right,
+    whatever the model would have said."""
+    recovered: Mapping[str, Number]
+    """Fraction of the damage recovered, for every ablation: (L_abl − L_sub)/(L_abl − L_full)."""
+    direct: Mapping[str, Number]
+    """The same for each kind of direct effect."""
     variance: Number | None
-    bars: dict[str, Number]
+    """Share of the variance of the components' outputs explained, on the intact run."""
+    bars: Mapping[str, Number]
+    """Recovered minus each bar (0.5, 0.8, …). No bar is a pass mark."""
     nines: Number
-    strata: tuple[Stratum, ...]
+    """−log10(1 − recovered): 2 means 99%."""
+    strata: tuple[Stratum, ...] = ()
 
 
 def measure_row(

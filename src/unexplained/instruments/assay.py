@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 from unexplained import study
-from unexplained.bars.scales import NO_LADDER, compute
-from unexplained.bars.standing import standing
-from unexplained.instruments import _assay_rows as assay_rows
-from unexplained.instruments import _assay_strata as assay_strata
+from unexplained.instruments._assay_rows import REFERENCE, Row
+from unexplained.instruments._assay_text import OnText, size_of
+from unexplained.instruments._assay_words import cruxes, verdict_of
+from unexplained.record import HeadScore
 from unexplained.record import blocks as b
 from unexplained.record import format as fmt
-from unexplained.record.tables import counted
-from unexplained.study import Claims, Headline, Option, Texts, instrument
+from unexplained.study import Claims, Headline, Option, Texts, arms, instrument
 from unexplained.study.given import PythonOnly
-from unexplained.study.instrument import told
 
 if TYPE_CHECKING:
+    from unexplained.bars.cards import Card
+    from unexplained.bars.reading import Reading
     from unexplained.explanations import Explanation
-    from unexplained.record import AssayRecord, ContextGain, HeadScore, Number, TextResult
-    from unexplained.study import Run
+    from unexplained.explanations.stand_in import StandIn
+    from unexplained.sites import Site
+    from unexplained.study import Arm, Run
+    from unexplained.study.stated import Ladder
 
-FEW = 8
-"""Rows up to which the gain in context is shown unasked."""
-WHERE = {"rule": "as the rule says", "own": "as the model does"}
-AMOUNT = {"all": "everything, as the rule says", "own": "as much as the model does"}
+SINGLE_DOCUMENTS = 32
+"""Documents on which components are measured alone."""
+EXAMPLES = 4
+"""How many documents are shown token by token."""
+ADDS = ("H", "N", "attn", "mlp")
+"""Components that add to the stream, and so have a direct effect."""
 
 
 @instrument("assay", texts=Texts(documents=96, fit_documents=64, many=True))
@@ -65,214 +72,260 @@ def assay(
         twin: Whether to run the random-weight twin as well.
 
     Raises:
-        UnexplainedError: As `assays.assay`, all that can be told before anything is run.
+        MeasurementError: A loss is not finite, or a finished batch cannot be kept.
+        UnexplainedError: As `require_assay`, all that can be told before anything is run.
     """
-    from unexplained.assays.assay import assay as measured
     from unexplained.study.heads import scored, strongest
 
+    asked = partial(
+        study.asked.require_assay, run.subject, texts=run.texts, explanations=explanations,
+        twin=twin, singles=singles, folder=run.folder,
+    )  # fmt: skip
     # Of heads that are still to be found, any will do to ask whether explanations can stand there.
-    study.asked.require_assay(
-        run.subject, sites or "L*.H*", run.texts, explanations=explanations, twin=twin,
-        singles=singles, folder=run.folder,
-    )  # fmt: skip
-    if not sites and heads is None:
-        heads = scored(run.subject, run.texts, top, twin=twin, settings=run.settings,
-                       folder=run.folder, say=run.say)  # fmt: skip
-    found = measured(
-        run.subject, sites or strongest(heads or (), top), run.texts, explanations=explanations,
-        heads=(heads or ())[: max(2 * top, 10)], settings=run.settings, twin=twin, singles=singles,
-        folder=run.folder, say=run.say,
-    )  # fmt: skip
-    yield from told(run, found, blocks(found), sheet(found))
+    ladder, where = asked(sites or "L*.H*")
+    if not sites:
+        heads = scored(run, top, twin=twin) if heads is None else heads
+        ladder, where = asked(strongest(heads, top))
+    found = [_measured(at, ladder, where, twin=twin, singles=singles) for at in run.each_text()]
+    primary = ladder.primary.name
+    yield Headline(
+        f"{primary[:1].upper()}{primary[1:]} in {run.subject.name}",
+        verdict_of(found, len(where)),
+        {"Sites": ", ".join(map(str, where)), "Reference ablation": REFERENCE},
+    )
+    yield _facts(run, where)
+    yield from blocks(found, (heads or ())[: max(2 * top, 10)])
+    yield from cruxes(found)
 
 
-def blocks(record: AssayRecord) -> Iterator[b.Block]:
-    """What was found, as blocks."""
-    yield _facts(record)
-    for i, text in enumerate(record.texts, start=1):
-        yield _text(text, record, f"text-{i}")
-    if record.checks:
-        caption = "Conditions whose result is known beforehand."
-        checks = b.Checks(key="checks", title="", caption=caption, checks=record.checks)
-        yield b.Section(key="controls", title="Controls", blocks=(checks,))
-    if record.heads:
-        yield _heads(record)
-    if record.cruxes:
-        yield _cruxes(record)
+def blocks(texts: Sequence[OnText], heads: Sequence[HeadScore]) -> Iterator[b.Block]:
+    """What was found on some texts, their controls, and what heads do on repeated tokens."""
+    for i, text in enumerate(texts, start=1):
+        yield b.Section(key=f"text-{i}", title=text.name, blocks=tuple(text.blocks()))
+    caption = "Conditions whose result is known beforehand."
+    checks = tuple(check for text in texts for check in text.checks)
+    controls = b.Checks(key="checks", title="", caption=caption, checks=checks)
+    yield b.Section(key="controls", title="Controls", blocks=(controls,))
+    if heads:
+        yield _heads(heads)
 
 
-def sheet(record: AssayRecord) -> dict[str, str]:
-    """What was measured on."""
-    found = {f"Text {text.name}": text.fingerprint for text in record.texts}
-    return found | {"Sites": ", ".join(record.sites), "Reference ablation": record.reference}
-
-
-def _facts(record: AssayRecord) -> b.Table:
-    many = len(record.sites)
+def _facts(run: Run, where: Sequence[Site]) -> b.Table:
+    names = list(map(str, where))
     return b.facts(
         "facts",
-        b.Row(key="model", name="Model", cells=(record.subject,)),
-        b.Row(key="sites", name="Site" if many == 1 else f"{many} sites",
-              cells=(fmt.in_short(record.sites),)),
-        b.Row(key="texts", name="Text" if len(record.texts) == 1 else "Texts",
-              cells=(", ".join(text.name for text in record.texts),)),
+        b.Row(key="model", name="Model", cells=(run.subject.name,)),
+        b.Row(key="sites", name="Site" if len(names) == 1 else f"{len(names)} sites",
+              cells=(fmt.in_short(names),)),
+        b.Row(key="texts", name="Text" if len(run.texts) == 1 else "Texts",
+              cells=(", ".join(text.name for text in run.texts),)),
     )  # fmt: skip
 
 
-def _text(text: TextResult, record: AssayRecord, key: str) -> b.Section:
-    reference = record.reference
-    parts: list[b.Block] = [_size(text)]
-    parts += [b.Prose(words=note, manner="aside") for note in text.notes]
-    if text.damage:
-        parts.append(_costs(text, reference))
-    if text.rows:
-        parts.append(assay_rows.section(text, record))
-    if text.factors:
-        parts.append(_factors(text, reference))
-    if text.scale:
-        parts.append(compute(text.scale, {row.name: row.kind for row in text.rows}))
-    elif text.bars:
-        parts.append(b.Prose(words=NO_LADDER, manner="aside"))
-    if text.bars:
-        parts.append(standing(text.bars))
-    if any(row.strata for row in text.rows):
-        parts.append(assay_strata.section(text, reference))
-    if text.context:
-        parts.append(_context(text.context))
-    if text.singles:
-        parts.append(assay_rows.singles(text, reference))
-    if text.examples:
-        title = "Where the explanation is furthest off"
-        caption = "Documents of the eval part."
-        parts.append(b.Tokens(key="tokens", title=title, caption=caption, examples=text.examples))
-    return b.Section(key=key, title=text.name, blocks=tuple(parts))
+# Measuring
 
 
-def _size(text: TextResult) -> b.Table:
-    """How much was predicted, of what, and what stands beside the explanations."""
-    rows = [
-        b.Row(key="tokens", name="Tokens predicted", cells=(text.tokens,)),
-        b.Row(key="documents", name="Documents", note=f"in blocks of at most {text.block}",
-              cells=(text.documents,)),
-        b.Row(key="fit", name="Fit part",
-              cells=(f"{fmt.count(text.fit_documents)} other documents, "
-                     f"{fmt.count(text.fit_tokens)} tokens",)),
-    ]  # fmt: skip
-    if len(text.composition) > 1:
-        domains = ", ".join(f"{name} {fmt.count(n)}" for name, n in text.composition.items())
-        rows.append(b.Row(key="domains", name="Documents by domain", cells=(domains,)))
-    if text.reliability is not None:
-        name = "Tokens on which the intact model is right"
-        rows.append(b.Row(key="right", name=name, cells=(text.reliability,)))
-    if text.tables:
-        words = counted(text.tables).removeprefix("N-gram tables: ")
-        rows.append(b.Row(key="counted", name="N-gram tables", cells=(words,)))
-    if text.twin_seconds is not None:
-        name, seconds = "Time of the random-weight twin", f"{text.twin_seconds:g} s"
-        rows.append(b.Row(key="twin-seconds", name=name, cells=(seconds,)))
-    return b.facts("size", *rows)
+def _measured(
+    at: Run, ladder: Ladder, where: Sequence[Site], *, twin: bool, singles: int
+) -> OnText:
+    """One text: the claims with their controls, ablations, tables and weaker models, at once."""
+    from unexplained.ladder.conditions import to_compare, weaker_models
+    from unexplained.ladder.scale import scale_of
+    from unexplained.ladder.scatter import seeds_of
 
-
-# Denominators
-
-
-def within_noise(damage: Number) -> bool:
-    """Whether an ablation's damage cannot be told from zero."""
-    if damage.value is None or damage.low is None or damage.high is None:
-        return damage.value is None
-    return damage.low <= 0 <= damage.high
-
-
-def _costs(text: TextResult, reference: str) -> b.Section:
-    table = b.Table(
-        key="damage",
-        corner="Ablation",
-        columns=(b.Column(key="nats", heading="Damage, nats per token"),),
-        rows=tuple(
-            b.Row(key=name, name=name, role="ablation", cells=(damage,),
-                  note=", ".join(["reference"] * (name == reference)
-                                 + ["within noise of zero"] * within_noise(damage)))
-            for name, damage in text.damage.items()
-        ),
+    primary, text = ladder.primary.name, at.text
+    claims = arms.claims(at, where, ladder.explanations, controls=[primary], prices=True)
+    fills = _fills(at, where)
+    tables, others = arms.tables(at), weaker_models(at.subject, text)
+    read = at.measure(
+        *_with_direct([*fills, *claims], where, primary), *tables, *map(arms.model, others),
+        tokens=["intact", REFERENCE, primary],
     )  # fmt: skip
-    tracks = tuple(
-        b.Track(
-            name=name,
-            note="reference" if name == reference else "",
-            tag="within noise of zero" if within_noise(damage) else "",
-            role="ablation",
-            marks=(table.at(name, "nats"),),
+    rows = [_row(read, card) for card in _cards(read)]
+    alone = _singles(at, ladder.primary, where[:singles]) if singles else ()
+    beside, seconds = _twin(at, ladder.primary, where) if twin else ((), None)
+    weaker, seeds = to_compare(others), seeds_of(read.ledger)
+    names = [*(one.name for one in (*fills, *claims, *tables)), *weaker]
+    baselines = [*(one.name for one in tables), REFERENCE]
+    factors = read.factors(ladder.cells, REFERENCE) if ladder.cells else None
+    counted = tuple(one.card.counted for one in tables if one.card.counted)
+    # Activations that were read are kept for the whole run: this reads nothing again.
+    fitted = at.observe([]).tokens
+    return OnText(
+        name=text.name,
+        primary=primary,
+        size=size_of(text, fitted, read.reliability(), counted, seconds),
+        notes=(*text.notes, *([factors.sentence] if factors else []), *_scalars(read)),
+        damage={one.name: read.damage(one.name) for one in fills},
+        rows=(*rows, *beside),
+        tables=counted,
+        factors=factors.table if factors else (),
+        bars=tuple(read.bars(name, baselines, weaker, seeds) for name in names),
+        scale=scale_of(read.ledger, at.subject, names, settings=at.settings) if others else None,
+        context=read.context([row.name for row in rows if row.card.role != "baseline"]),
+        singles=alone,
+        examples=_examples(at, read, primary),
+        checks=tuple(check for block in read.checks() for check in block.checks),
+    )
+
+
+def _fills(at: Run, where: Sequence[Site]) -> list[Arm]:
+    """Every ablation that is fitted on the fit part."""
+    from unexplained.ablations import ABLATIONS
+
+    kinds = ABLATIONS.all().items()
+    return [arms.ablation(at, name, where) for name, kind in kinds if kind.fits_on == "fit"]
+
+
+def _with_direct(found: Sequence[Arm], where: Sequence[Site], primary: str) -> list[Arm]:
+    """The claims and the reference with their direct effects, where components have some.
+
+    The claim shown in detail also with the final norm frozen; of controls whose result is known
+    nothing is left to be asked.
+    """
+    if not all(site.part in ADDS for site in where):
+        return list(found)
+
+    def direct(one: Arm) -> Arm:
+        if one.name in (primary, REFERENCE):
+            one = one.also("direct", "direct, norm frozen")
+        elif not _known(one.card) and one.card.role != "ablation":
+            one = one.also("direct")
+        return replace(one, controls=tuple(map(direct, one.controls)))
+
+    return list(map(direct, found))
+
+
+def _known(card: Card) -> bool:
+    """Whether an arm is another by construction."""
+    return card.must is not None and card.must.gives == "the same"
+
+
+def _cards(read: Reading) -> list[Card]:
+    """The arms that are rows, in order: of controls the one that can tell, the ends, a map's price."""
+    controls = read.of("control")
+    tells = [card for card in controls if card.must and card.must.gives == "nothing"]
+    ends = [card for card in controls if _known(card)]
+    prices = [card for card in controls if card.must is None]
+    stated = (*read.of("ablation"), *read.of("explanation", "fitted"), *read.of("baseline"))
+    return [*stated, *tells, *ends, *prices]
+
+
+def _row(read: Reading, card: Card, **about: Any) -> Row:
+    against = [one.name for one in read.of("ablation")]
+    return Row(card, read.row(card.name, against, REFERENCE), **about)
+
+
+def _twin(at: Run, primary: StandIn, where: Sequence[Site]) -> tuple[tuple[Row], float]:
+    """The claim on a model with random weights, its own fills and denominators, and how long it took."""
+    from unexplained.study.twins import few
+
+    began = time.perf_counter()
+    there = at.of(at.subject.twin(at.settings.seed)).on(few(at.text))
+    name = f"{primary.name} on the random-weight twin"
+    (claim,) = arms.claims(there, where, [primary], controls=())
+    every = _with_direct([claim.called(name), *_fills(there, where)], where, "")
+    read = there.measure(*every, what=name)
+    card = read.card(name).model_copy(update={"role": "twin"})
+    own = {one.name: read.damage(one.name) for one in read.of("ablation")}
+    row = _row(read, card, own=own, documents=_some(there, at))
+    return (row,), round(time.perf_counter() - began, 1)
+
+
+def _singles(at: Run, primary: StandIn, where: Sequence[Site]) -> tuple[Row, ...]:
+    """The claim at each component alone, against the reference ablation of that one alone."""
+    few = at.on(at.text.first(SINGLE_DOCUMENTS))
+    pairs = []
+    for site in where:
+        (claim,) = arms.claims(at, (site,), [primary], controls=())
+        ablated = arms.ablation(at, REFERENCE, (site,))
+        pairs.append([one.called(f"{one.name} at {site} alone") for one in (claim, ablated)])
+    every = [one for pair in pairs for one in pair]
+    read = few.measure(*every, what=f"{primary.name} at one site alone")
+    rows = []
+    for claim, ablated in pairs:
+        against = ablated.name
+        numbers = read.row(claim.name, [against], against, strata=False)
+        recovered = {REFERENCE: numbers.recovered[against]}
+        own = {REFERENCE: read.damage(against)}
+        numbers = replace(numbers, recovered=recovered)
+        rows.append(Row(claim.card, numbers, own, _some(few, at)))
+    return tuple(rows)
+
+
+def _some(few: Run, whole: Run) -> tuple[int, int] | None:
+    """On how many of how many documents, where that is not all of them."""
+    some, every = len(few.text.eval), len(whole.text.eval)
+    return (some, every) if some < every else None
+
+
+def _scalars(read: Reading) -> list[str]:
+    return [
+        f"{card.name}: fitted scalars "
+        + ", ".join(f"{site} {scalar:.2f}" for site, scalar in card.scalars.items())
+        for card in _cards(read)
+        if card.scalars
+    ]
+
+
+# Token by token
+
+
+def _examples(at: Run, read: Reading, claim: str) -> tuple[b.Example, ...]:
+    """The documents with the greatest loss per token under a claim over the intact loss.
+
+    None of prompts in pairs, which are scored at their ends alone.
+    """
+    import numpy as np
+
+    if at.text.pairs:
+        return ()
+    full, under = read.ledger.sums("intact"), read.ledger.sums(claim)
+    excess = (under.loss - full.loss) / np.maximum(full.tokens, 1)
+    documents = [full.documents[i] for i in np.argsort(-excess, kind="stable")[:EXAMPLES]]
+    blocks = {block.document: block for block in at.text.eval}
+    return tuple(
+        b.Example(
+            document=name,
+            domain=blocks[name].domain,
+            row=claim,
+            excess=float(excess[full.documents.index(name)]),
+            tokens=_tokens(at, read, claim, name),
         )
-        for name, damage in text.damage.items()
+        for name in documents
     )
-    words = (
-        "Damage: loss under the ablation minus loss of the intact model. These are the denominators "
-        "of every fraction below; a fraction of a damage that cannot be told from zero is refused."
-    )
-    forest = b.Forest(key="forest", share=False, tracks=tracks)
-    blocks = (b.Prose(words=words), forest, table)
-    return b.Section(key="costs", title="What each ablation costs", blocks=blocks)
 
 
-def _factors(text: TextResult, reference: str) -> b.Section:
-    cells: dict[tuple[str, str], Number] = {
-        (factor.where, factor.amount): factor.recovered for factor in text.factors
-    }
-    table = b.Table(
-        key="square",
-        corner="Where",
-        shaded=True,
-        columns=tuple(
-            b.Column(key=key, heading=words, group="How much", style="share")
-            for key, words in AMOUNT.items()
-        ),
-        rows=tuple(
-            b.Row(
-                key=where,
-                name=words,
-                note="; ".join(f.row for f in text.factors if f.where == where),
-                cells=tuple(cells.get((where, amount)) for amount in AMOUNT),
+def _tokens(at: Run, read: Reading, claim: str, document: str) -> tuple[b.Token, ...]:
+    tokenizer: Any = at.subject.tokenizer
+    block = next(block for block in at.text.eval if block.document == document)
+    intact, says = read.ledger.token_rows("intact", document)
+    explained, explained_says = read.ledger.token_rows(claim, document)
+    ablated, _ = read.ledger.token_rows(REFERENCE, document)
+    labels = at.text.labels(block)["recurrence"]
+    first, *ids = block.tokens.tolist()
+    return (
+        b.Token(text=tokenizer.decode([first]), intact=None, explained=None, ablated=None),
+        *(
+            b.Token(
+                text=tokenizer.decode([token]),
+                intact=intact[i],
+                explained=explained[i],
+                ablated=ablated[i],
+                intact_says=tokenizer.decode([says[i]]),
+                explained_says=tokenizer.decode([explained_says[i]]),
+                label=str(labels[i]),
             )
-            for where, words in WHERE.items()
+            for i, token in enumerate(ids)
         ),
     )
-    says = (
-        "A head's pattern says where it looks and how much weight it puts there. Each cell takes one "
-        f"from the rule and the other from the model; fraction recovered against {reference} ablation."
-    )
-    blocks = (b.Prose(words=says), table)
-    return b.Section(key="factors", title="Where against how much", blocks=blocks)
-
-
-def _context(context: ContextGain) -> b.Section:
-    words = (
-        f"How much lower the loss is at “{context.late}” than at “{context.early}”: what earlier text "
-        "is worth to the model. What a row loses of it, it loses by using context worse, since the "
-        "tokens are the same."
-    )
-    table = b.Table(
-        key="gain",
-        caption="Nats per token.",
-        corner="Row",
-        columns=(
-            b.Column(key="gain", heading="Gain in context"),
-            b.Column(key="lost", heading="Lost of it"),
-        ),
-        rows=tuple(
-            b.Row(key=name, name=name, cells=(gain, context.lost.get(name)))
-            for name, gain in context.gain.items()
-        ),
-        folded=len(context.gain) > FEW,
-    )
-    blocks = (b.Prose(words=words), table)
-    return b.Section(key="context", title="Gain in context", blocks=blocks)
 
 
 # Beside the texts
 
 
-def _heads(record: AssayRecord) -> b.Section:
-    ablated = any(head.gain_lost is not None for head in record.heads)
+def _heads(scores: Sequence[HeadScore]) -> b.Section:
+    ablated = any(head.gain_lost is not None for head in scores)
     words = (
         "What the heads do on repeated random tokens (share of attention, 0 to 1), beside the induction "
         "score of a random-weight twin."
@@ -295,15 +348,7 @@ def _heads(record: AssayRecord) -> b.Section:
             b.Row(key=h.site, name=h.site,
                   cells=(h.induction, h.twin_induction, h.previous_token, h.duplicate_token,
                          *[h.gain_lost] * ablated))
-            for h in record.heads
+            for h in scores
         ),
     )  # fmt: skip
     return b.Section(key="heads", title="Head scores", blocks=(b.Prose(words=words), table))
-
-
-def _cruxes(record: AssayRecord) -> b.Section:
-    blocks: list[b.Block] = []
-    for crux in record.cruxes:
-        blocks.append(b.Prose(words=crux.statement, manner="quote", source=crux.speaker))
-        blocks.append(b.Prose(words=crux.bearing))
-    return b.Section(key="cruxes", title="Cruxes", blocks=tuple(blocks))

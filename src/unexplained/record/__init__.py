@@ -9,18 +9,10 @@ from typing import TYPE_CHECKING
 from unexplained.lazy import face as _face
 
 if TYPE_CHECKING:
-    from unexplained.record.assay import AssayRecord as AssayRecord
-    from unexplained.record.assay import ContextGain as ContextGain
-    from unexplained.record.assay import Crux as Crux
-    from unexplained.record.assay import Description as Description
-    from unexplained.record.assay import Factor as Factor
-    from unexplained.record.assay import HeadScore as HeadScore
-    from unexplained.record.assay import Kind as Kind
-    from unexplained.record.assay import Method as Method
-    from unexplained.record.assay import Row as Row
-    from unexplained.record.assay import Stratum as Stratum
-    from unexplained.record.assay import TextResult as TextResult
     from unexplained.record.bars import Bars as Bars
+    from unexplained.record.bars import ContextGain as ContextGain
+    from unexplained.record.bars import Factor as Factor
+    from unexplained.record.bars import Stratum as Stratum
     from unexplained.record.base import Header as Header
     from unexplained.record.base import KindRecord as KindRecord
     from unexplained.record.base import Number as Number
@@ -30,6 +22,9 @@ if TYPE_CHECKING:
     from unexplained.record.compute import Explained as Explained
     from unexplained.record.compute import Scale as Scale
     from unexplained.record.compute import ShareKind as ShareKind
+    from unexplained.record.description import Description as Description
+    from unexplained.record.description import Method as Method
+    from unexplained.record.heads import HeadScore as HeadScore
     from unexplained.record.read import load_record as load_record
     from unexplained.record.record import FORMAT as FORMAT
     from unexplained.record.record import Record as Record
@@ -37,20 +32,7 @@ if TYPE_CHECKING:
     from unexplained.record.tasks import TasksRecord as TasksRecord
 
 _HOMES = {
-    "assay": (
-        "AssayRecord",
-        "ContextGain",
-        "Crux",
-        "Description",
-        "Factor",
-        "HeadScore",
-        "Kind",
-        "Method",
-        "Row",
-        "Stratum",
-        "TextResult",
-    ),
-    "bars": ("Bars",),
+    "bars": ("Bars", "ContextGain", "Factor", "Stratum"),
     "base": (
         "Header",
         "KindRecord",
@@ -66,6 +48,8 @@ _HOMES = {
         "Scale",
         "ShareKind",
     ),
+    "description": ("Description", "Method"),
+    "heads": ("HeadScore",),
     "read": ("load_record",),
     "record": (
         "FORMAT",

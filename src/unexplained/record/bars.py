@@ -224,3 +224,38 @@ class KeptCurve(Frozen):
     larger one; null: none short of the whole model."""
     knee_by_value: int | None
     """The same by the values alone."""
+
+
+class Stratum(Frozen):
+    """An explanation's row on one part of the tokens."""
+
+    family: str
+    """Which way of cutting the text: `recurrence`, `position`, `domain`, …"""
+    label: str
+    tokens: int
+    loss: Number
+    damage: Number
+    """Loss of the reference ablation minus loss of the intact model: the denominator."""
+    recovered: Number
+
+
+class Factor(Frozen):
+    """Where against how much: the 2 x 2 of the rule's and the model's own placement and amount."""
+
+    where: Literal["rule", "own"]
+    amount: Literal["all", "own"]
+    row: str
+    recovered: Number
+
+
+class ContextGain(Frozen):
+    """How much lower the loss is where there is more earlier text to use (nats per token)."""
+
+    family: str
+    early: str
+    """Label of the tokens with little context."""
+    late: str
+    gain: dict[str, Number]
+    """Loss at `early` minus loss at `late`, by row; the intact model first."""
+    lost: dict[str, Number]
+    """The intact model's gain minus the row's."""

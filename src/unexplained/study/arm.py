@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from unexplained.bars.cards import TOTAL, Card
-from unexplained.evaluate import Condition
+from unexplained.errors import MeasurementError
+from unexplained.evaluate import Condition, Edited
+from unexplained.evaluate.conditions import Effect
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,28 @@ class Arm:
     def name(self) -> str:
         """What it is called."""
         return self.card.name
+
+    def called(self, name: str) -> Arm:
+        """Its total effect under another name, without its controls."""
+        card = self.card.model_copy(update={"name": name, "effects": {TOTAL: name}})
+        return Arm(card, {TOTAL: replace(self.conditions[TOTAL], name=name)})
+
+    def also(self, *effects: Effect) -> Arm:
+        """The same with other effects of its edits measured too, each under a name of its own.
+
+        Raises:
+            MeasurementError: It edits nothing.
+        """
+        total = self.conditions[TOTAL]
+        if not isinstance(total, Edited):
+            raise MeasurementError(f"The direct effect of '{self.name}'", "it edits nothing")
+        every = {**self.conditions} | {
+            one: replace(total, name=f"{self.name} ({one})", effect=one) for one in effects
+        }
+        card = self.card.model_copy(
+            update={"effects": {effect: one.name for effect, one in every.items()}}
+        )
+        return Arm(card, every, self.controls)
 
 
 def arm(

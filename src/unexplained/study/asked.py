@@ -303,8 +303,11 @@ def require_assay(
     if not texts:
         raise MeasurementError("An assay", "no text was given", "Give at least one.")
     for text in texts:
-        if sum(other.fingerprint == text.fingerprint for other in texts) > 1:
-            raise MeasurementError(f"The text '{text.name}'", "it is given twice", "Give it once.")
+        if sum(text.fingerprint == o.fingerprint or text.name == o.name for o in texts) > 1:
+            raise MeasurementError(
+                f"The text '{text.name}'", "it is given twice, or two texts have that name",
+                "Give it once, and every text a name of its own.",
+            )  # fmt: skip
     where = components(subject, sites)
     everything = (*ladder.explanations, *possible_controls(ladder.primary))
     require_standing(everything, where, subject)

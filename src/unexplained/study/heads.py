@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from unexplained.record import HeadScore
 from unexplained.sites import Site
 from unexplained.stats import Settings
 from unexplained.study.asked import components, require_folder, require_tokens
+from unexplained.study.run import Run
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
@@ -105,6 +106,7 @@ def with_gains(
     *,
     settings: Settings,
     folder: Path | None = None,
+    workers: Workers = in_process,
     progress: Count = lambda done, total: None,
 ) -> tuple[HeadScore, ...]:
     """Add what the gain in context loses when each of the first heads alone is mean-ablated.
@@ -119,6 +121,7 @@ def with_gains(
         count: How many of them to ablate.
         settings: Level, resamples and seed.
         folder: Where finished batches are kept and found again.
+        workers: Who does the work: this process, or those of a cluster.
         progress: Told about every finished batch.
 
     Raises:
@@ -135,45 +138,34 @@ def with_gains(
     subject.require_full_precision("The gain in context of single heads")
     require_tokens(subject, text, "eval", "fit")
     require_folder(folder, subject)
-    recorded = observe(subject, text, [value_site(site) for site in sites], folder=folder)
+    values = [value_site(site) for site in sites]
+    recorded = observe(subject, text, values, folder=folder, workers=workers)
     mean = ABLATIONS.get("mean")
     conditions = [mean.fit(recorded, [site], settings.seed).condition(str(site)) for site in sites]
-    ledger = evaluate(subject, text, conditions, folder=folder, progress=progress)
+    ledger = evaluate(subject, text, conditions, folder=folder, workers=workers, progress=progress)
     found = context_gain(ledger, chosen, settings=settings)
     lost = found.lost if found else {}
     return tuple(score.model_copy(update={"gain_lost": lost.get(score.site)}) for score in scores)
 
 
-def scored(
-    subject: Subject,
-    texts: Sequence[Text],
-    ablate: int,
-    *,
-    twin: bool,
-    settings: Settings,
-    folder: Path | None,
-    say: Callable[[str, int, int], None],
-) -> tuple[HeadScore, ...]:
+def scored(run: Run, ablate: int, *, twin: bool) -> tuple[HeadScore, ...]:
     """Every head's scores on repeated random tokens, and what ablating the first so many loses.
 
     Args:
-        subject: The model.
-        texts: The one of repeated tokens, if it is among them, is where heads are scored.
+        run: Its text of repeated tokens, if it has one, is where heads are scored.
         ablate: For how many of the strongest to measure the gain in context lost, each alone.
         twin: Whether the random-weight twin is scored beside.
-        settings: Level, resamples and seed.
-        folder: What is finished is kept here.
-        say: Told about progress.
     """
-    text = next((one for one in texts if one.name == "repeats"), None) or read_text(
-        "repeats", subject, documents=16, fit_documents=32,
-        block=max((one.block for one in texts), default=128), seed=settings.seed,
+    text = next((one for one in run.texts if one.name == "repeats"), None) or read_text(
+        "repeats", run.subject, documents=16, fit_documents=32,
+        block=max((one.block for one in run.texts), default=128), seed=run.settings.seed,
     )  # fmt: skip
     scores = head_scores(
-        subject, text, twin=subject.twin(settings.seed) if twin else None, folder=folder,
-        progress=partial(say, f"scoring every head on {text.name}"),
+        run.subject, text, twin=run.subject.twin(run.settings.seed) if twin else None,
+        folder=run.folder, workers=run.workers,
+        progress=partial(run.say, f"scoring every head on {text.name}"),
     )  # fmt: skip
     return with_gains(
-        subject, text, scores, ablate, settings=settings, folder=folder,
-        progress=partial(say, "ablating each head alone"),
+        run.subject, text, scores, ablate, settings=run.settings, folder=run.folder,
+        workers=run.workers, progress=partial(run.say, "ablating each head alone"),
     )  # fmt: skip

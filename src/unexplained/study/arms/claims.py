@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from unexplained.ablations import value_site
 from unexplained.bars.cards import Must
@@ -10,6 +10,7 @@ from unexplained.evaluate import Activations
 from unexplained.explanations import StandIn
 from unexplained.explanations.stand_in import Control
 from unexplained.record.blocks import Role
+from unexplained.shares import in_percent
 from unexplained.sites import Site
 from unexplained.study.arm import Arm, arm
 from unexplained.study.controls import possible_controls
@@ -17,7 +18,13 @@ from unexplained.study.run import Run
 
 
 def claims(
-    run: Run, sites: Sequence[Site], explanations: Sequence[StandIn], *, against: str = "mean"
+    run: Run,
+    sites: Sequence[Site],
+    explanations: Sequence[StandIn],
+    *,
+    against: str = "mean",
+    controls: Collection[str] | None = None,
+    prices: bool = False,
 ) -> list[Arm]:
     """Explanations in the components' place, fitted on the fit part of the run's text.
 
@@ -26,22 +33,39 @@ def claims(
         sites: The components, explained together.
         explanations: What is claimed of them.
         against: The ablation that says nothing of them: what no explanation must come to.
+        controls: Names of those whose controls are measured beside them; of all if None. What is
+            only compared with another claim of the same components needs none of its own.
+        prices: Whether a map that is fitted to the wrong document is among the controls: it says
+            what the capacity of a map alone gives.
 
     Raises:
         ExplanationError: One raised, or cannot stand there.
     """
-    every = [one for e in explanations for one in (e, *possible_controls(e))]
+    held = [e for e in explanations if controls is None or e.name in controls]
+    every = [*explanations, *(one for e in held for one in possible_controls(e))]
     needed = [s for e in every for s in e.observes(sites, run.subject.shape)]
     activations = run.observe([*needed, *map(value_site, sites)])
-    return [_claim(run, sites, one, activations, against) for one in explanations]
+    return [
+        _arm(
+            run, sites, one, activations, role="fitted" if one.is_fitted else "explanation",
+            controls=_controls(run, sites, one, activations, against, prices) if one in held else (),
+        )
+        for one in explanations
+    ]  # fmt: skip
 
 
-def _claim(
-    run: Run, sites: Sequence[Site], claim: StandIn, activations: Activations, against: str
-) -> Arm:
+def _controls(
+    run: Run,
+    sites: Sequence[Site],
+    claim: StandIn,
+    activations: Activations,
+    against: str,
+    prices: bool,
+) -> tuple[Arm, ...]:
     control = claim.control(sites, run.subject.shape, activations, run.settings.seed)
     itself, nothing = claim.ends()
-    controls = (
+    mapped = claim.with_map() if prices and control.explanation is not None else None
+    return (
         _arm(run, sites, itself, activations, role="control", of=claim.name, must=Must(
             gives="the same", of="intact",
             expected="the intact model's loss in every document, exactly (recovered exactly 1)")),
@@ -49,9 +73,15 @@ def _claim(
             gives="the same", of=against,
             expected=f"the loss of {against} ablation in every document, exactly (recovered exactly 0)")),
         _elsewhere(run, sites, claim, control, activations, against),
+        *([_arm(run, sites, mapped.on_shuffled(moved=_is_moved(claim, control)), activations,
+                role="control", of=claim.name)] if mapped else []),
     )  # fmt: skip
-    role: Role = "fitted" if claim.is_fitted else "explanation"
-    return _arm(run, sites, claim, activations, role=role, controls=controls)
+
+
+def _is_moved(claim: StandIn, control: Control) -> bool:
+    """Whether the control that can tell puts what the claim says at other positions."""
+    found = control.explanation
+    return found is not None and found.name == claim.on_shuffled(moved=True).name
 
 
 def _elsewhere(
@@ -65,7 +95,7 @@ def _elsewhere(
     """The claim computed on something that it should not be right about."""
     if control.explanation is None:
         why = (
-            f"no control of this kind: the rule depends on {control.depends}, and {control.kept:.0%} "
+            f"no control of this kind: the rule depends on {control.depends}, and {in_percent(control.kept)} "
             "of what it says is the same on other documents and at other positions"
         )
         must = Must(gives="cannot tell", of=against, expected=why)
@@ -73,7 +103,11 @@ def _elsewhere(
         return _arm(
             run, sites, claim, activations, role="control", of=claim.name, must=must, name=name
         )
-    left = f", {control.kept:.0%} of what it says being the same" if control.kept >= 0.005 else ""
+    left = (
+        f", {in_percent(control.kept)} of what it says being the same"
+        if control.kept >= 0.005
+        else ""
+    )
     must = Must(
         gives="nothing",
         of=against,
@@ -101,5 +135,5 @@ def _arm(
     return arm(
         fitted.condition(), name=name, controls=controls, role=role, says=explanation.says,
         method=explanation.method, reads=explanation.reads, leaves=explanation.leaves,
-        description=fitted.description, of=of, must=must,
+        description=fitted.description, scalars=fitted.gates, of=of, must=must,
     )  # fmt: skip

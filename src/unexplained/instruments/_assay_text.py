@@ -1,0 +1,213 @@
+"""What an assay found on one text, as blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from unexplained.bars.scales import NO_LADDER, compute
+from unexplained.bars.standing import standing
+from unexplained.instruments import _assay_rows as assay_rows
+from unexplained.instruments import _assay_strata as assay_strata
+from unexplained.instruments._assay_rows import REFERENCE, Row
+from unexplained.record import Counted, Number, Scale
+from unexplained.record import blocks as b
+from unexplained.record import format as fmt
+from unexplained.record.bars import Bars, ContextGain, Factor
+from unexplained.record.tables import counted
+
+if TYPE_CHECKING:
+    from unexplained.text import Text
+
+FEW = 8
+"""Rows up to which the gain in context is shown unasked."""
+WHERE = {"rule": "as the rule says", "own": "as the model does"}
+AMOUNT = {"all": "everything, as the rule says", "own": "as much as the model does"}
+
+
+@dataclass(frozen=True)
+class OnText:
+    """All that was read of one text."""
+
+    name: str
+    primary: str
+    """The claim that is shown in detail."""
+    size: b.Table
+    """How much was predicted, of what, and what stands beside the explanations."""
+    damage: Mapping[str, Number]
+    """What each ablation costs (nats per token): the denominators."""
+    rows: tuple[Row, ...]
+    bars: tuple[Bars, ...]
+    """Everything held against every baseline and every weaker model."""
+    notes: tuple[str, ...] = ()
+    tables: tuple[Counted, ...] = ()
+    factors: tuple[Factor, ...] = ()
+    scale: Scale | None = None
+    """The same on the scale of training compute; None where no ladder has the model's tokenizer."""
+    context: ContextGain | None = None
+    singles: tuple[Row, ...] = ()
+    """Each component alone, where that was asked for."""
+    examples: tuple[b.Example, ...] = ()
+    checks: tuple[b.Check, ...] = ()
+
+    def row(self) -> Row:
+        """The row of the claim that is shown in detail."""
+        return next(row for row in self.rows if row.name == self.primary)
+
+    def blocks(self) -> Iterator[b.Block]:
+        """What is shown of it."""
+        yield self.size
+        yield from (b.Prose(words=note, manner="aside") for note in self.notes)
+        yield _costs(self.damage)
+        yield assay_rows.section(self.rows, self.primary)
+        if self.factors:
+            yield _factors(self.factors)
+        if self.scale:
+            yield compute(self.scale, {row.name: row.card.role for row in self.rows})
+        else:
+            yield b.Prose(words=NO_LADDER, manner="aside")
+        yield standing(self.bars)
+        if any(row.numbers.strata for row in self.rows):
+            yield assay_strata.section(self.rows)
+        if self.context:
+            yield _context(self.context)
+        if self.singles:
+            yield assay_rows.singles(self.singles)
+        if self.examples:
+            title = "Where the explanation is furthest off"
+            caption = "Documents of the eval part."
+            yield b.Tokens(key="tokens", title=title, caption=caption, examples=self.examples)
+
+
+def size_of(
+    text: Text, fitted: int, right: Number, tables: Sequence[Counted], twin: float | None
+) -> b.Table:
+    """How much was predicted, of what, and what stands beside the explanations.
+
+    Args:
+        text: What was measured on.
+        fitted: Tokens of its fit part that were read.
+        right: How often the intact model is right.
+        tables: N-gram tables.
+        twin: Seconds that the random-weight twin took; None where it was left out.
+    """
+    rows: list[tuple[str, str, b.Cell]] = [
+        ("tokens", "Tokens predicted", text.predicted),
+        ("documents", "Documents", len(text.eval)),
+        ("fit", "Fit part",
+         f"{fmt.count(len(text.fit))} other documents, {fmt.count(fitted)} tokens"),
+    ]  # fmt: skip
+    if len(text.composition) > 1:
+        domains = ", ".join(f"{name} {fmt.count(n)}" for name, n in text.composition.items())
+        rows.append(("domains", "Documents by domain", domains))
+    return b.facts(
+        "size",
+        *(
+            b.Row(key=key, name=name, cells=(cell,),
+                  note=f"in blocks of at most {text.block}" if key == "documents" else "")
+            for key, name, cell in rows
+        ),
+        b.Row(key="right", name="Tokens on which the intact model is right", cells=(right,)),
+        *counts_of(tables),
+        *([] if twin is None else [
+            b.Row(key="twin-seconds", name="Time of the random-weight twin", cells=(f"{twin:g} s",))
+        ]),
+    )  # fmt: skip
+
+
+def counts_of(tables: Sequence[Counted]) -> list[b.Row]:
+    """What n-gram tables were counted on."""
+    words = counted(tables).removeprefix("N-gram tables: ")
+    return [b.Row(key="counted", name="N-gram tables", cells=(words,))] * bool(tables)
+
+
+def within_noise(damage: Number) -> bool:
+    """Whether an ablation's damage cannot be told from zero."""
+    if damage.value is None or damage.low is None or damage.high is None:
+        return damage.value is None
+    return damage.low <= 0 <= damage.high
+
+
+def _costs(damage: Mapping[str, Number]) -> b.Section:
+    """What each ablation costs: what every fraction is divided by."""
+    tags = {
+        name: "within noise of zero" if within_noise(cost) else "" for name, cost in damage.items()
+    }
+    notes = {name: "reference" if name == REFERENCE else "" for name in damage}
+    table = b.Table(
+        key="damage",
+        corner="Ablation",
+        columns=(b.Column(key="nats", heading="Damage, nats per token"),),
+        rows=tuple(
+            b.Row(key=name, name=name, role="ablation", cells=(cost,),
+                  note=", ".join(part for part in (notes[name], tags[name]) if part))
+            for name, cost in damage.items()
+        ),
+    )  # fmt: skip
+    tracks = tuple(
+        b.Track(name=name, note=notes[name], tag=tags[name], role="ablation",
+                marks=(table.at(name, "nats"),))
+        for name in damage
+    )  # fmt: skip
+    words = (
+        "Damage: loss under the ablation minus loss of the intact model. These are the denominators "
+        "of every fraction below; a fraction of a damage that cannot be told from zero is refused."
+    )
+    forest = b.Forest(key="forest", share=False, tracks=tracks)
+    blocks = (b.Prose(words=words), forest, table)
+    return b.Section(key="costs", title="What each ablation costs", blocks=blocks)
+
+
+def _factors(factors: Sequence[Factor]) -> b.Section:
+    """Where against how much."""
+    cells = {(factor.where, factor.amount): factor.recovered for factor in factors}
+    table = b.Table(
+        key="square",
+        corner="Where",
+        shaded=True,
+        columns=tuple(
+            b.Column(key=key, heading=words, group="How much", style="share")
+            for key, words in AMOUNT.items()
+        ),
+        rows=tuple(
+            b.Row(
+                key=where,
+                name=words,
+                note="; ".join(f.row for f in factors if f.where == where),
+                cells=tuple(cells[where, amount] for amount in AMOUNT),  # type: ignore[index]
+            )
+            for where, words in WHERE.items()
+        ),
+    )
+    says = (
+        "A head's pattern says where it looks and how much weight it puts there. Each cell takes one "
+        f"from the rule and the other from the model; fraction recovered against {REFERENCE} ablation."
+    )
+    blocks = (b.Prose(words=says), table)
+    return b.Section(key="factors", title="Where against how much", blocks=blocks)
+
+
+def _context(context: ContextGain) -> b.Section:
+    """What earlier text is worth to the model, and what each row loses of that."""
+    words = (
+        f"How much lower the loss is at “{context.late}” than at “{context.early}”: what earlier text "
+        "is worth to the model. What a row loses of it, it loses by using context worse, since the "
+        "tokens are the same."
+    )
+    table = b.Table(
+        key="gain",
+        caption="Nats per token.",
+        corner="Row",
+        columns=(
+            b.Column(key="gain", heading="Gain in context"),
+            b.Column(key="lost", heading="Lost of it"),
+        ),
+        rows=tuple(
+            b.Row(key=name, name=name, cells=(gain, context.lost.get(name)))
+            for name, gain in context.gain.items()
+        ),
+        folded=len(context.gain) > FEW,
+    )
+    blocks = (b.Prose(words=words), table)
+    return b.Section(key="context", title="Gain in context", blocks=blocks)

@@ -1,0 +1,126 @@
+"""An assay in a sentence, and which of the founding dialogue's statements its numbers bear on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from unexplained.instruments._assay_rows import REFERENCE
+from unexplained.instruments._assay_text import OnText
+from unexplained.record import blocks as b
+from unexplained.shares import FEW, percent
+from unexplained.stats import written
+
+
+def verdict_of(texts: Sequence[OnText], heads: int) -> str:
+    """What was found on each text, in words; never a bare pass or fail."""
+    parts = []
+    for text in texts:
+        numbers, cost = text.row().numbers, text.damage[REFERENCE]
+        share, variance = numbers.recovered[REFERENCE], numbers.variance
+        said = (
+            f"on {text.name} it accounts for {percent(share)} of what {REFERENCE} ablation of the "
+            f"{heads} component{'s' if heads > 1 else ''} costs "
+            f"({written(cost, spec='.4f')} nats per token)"
+            if share.value is not None and cost.low is not None
+            else f"on {text.name} the share it accounts for is refused: {share.refused or FEW}"
+        )
+        if variance is not None and variance.low is not None:
+            said += f", and for {percent(variance)} of the variance of their outputs"
+        parts.append(said)
+    primary = texts[0].primary
+    return f"“{primary[:1].upper()}{primary[1:]}”: {'; '.join(parts)}."
+
+
+class Crux(NamedTuple):
+    """Which statement of the founding dialogue a number bears on."""
+
+    speaker: str
+    statement: str
+    bearing: str
+
+
+def cruxes(texts: Sequence[OnText]) -> Iterator[b.Section]:
+    """Statements of the dialogue, and what each text's numbers say of them."""
+    blocks: list[b.Block] = []
+    for crux in (crux for text in texts for crux in cruxes_of(text)):
+        blocks.append(b.Prose(words=crux.statement, manner="quote", source=crux.speaker))
+        blocks.append(b.Prose(words=crux.bearing))
+    if blocks:
+        yield b.Section(key="cruxes", title="Cruxes", blocks=tuple(blocks))
+
+
+def cruxes_of(text: OnText) -> Iterator[Crux]:
+    """Which statements one text's numbers bear on, and how."""
+    share = _frontier(text)
+    if text.primary == "strict induction":
+        of_compute = f"; of the compute the explained model keeps {share}" if share else ""
+        yield Crux(
+            "Buck against Neel Nanda",
+            "strict induction explains less than 1% of such heads, or 10–20% of the loss",
+            f"on {text.name}: {percent(text.row().numbers.recovered[REFERENCE])} of the loss against "
+            f"{REFERENCE} ablation{of_compute}",
+        )
+    if said := _easy_bar(text):
+        yield Crux(
+            "Buck",
+            "very high proportions of loss explained even if you don't explain anything about the "
+            "parts of your model that are actually smart",
+            said,
+        )
+    if said := _weaker(text):
+        yield Crux(
+            "Ryan Greenblatt",
+            "if you have <98% perf explained, then you degrade from GPT4 perf to GPT3.5 perf",
+            f"the same on this ladder, on {text.name}: {said}",
+        )
+    if share:
+        yield Crux(
+            "Ryan Greenblatt",
+            "look at the absolute loss and determine where this is on an overall training compute "
+            "scaling curve",
+            f"of the training compute that the model's own loss on {text.name} is worth, "
+            f"“{text.primary}” leaves {share}",
+        )
+
+
+def _frontier(text: OnText) -> str:
+    """The claim's share of the frontier's compute by the curve that was chosen, in words."""
+    if text.scale is None:
+        return ""
+    kind = text.scale.kind
+    one = next((one for one in text.scale.explained if one.condition == text.primary), None)
+    share = one.shares.get(kind) if one else None
+    far = ", extrapolated" if one and text.scale.extrapolated(one, kind) else ""
+    return "" if share is None else percent(share) + far
+
+
+def _easy_bar(text: OnText) -> str:
+    """The best table of counts on the mean bar and on the gap bar."""
+    known = {table.name for table in text.tables}
+    tables = [one for one in text.bars if one.condition in known and one.loss.value is not None]
+    if not tables:
+        return ""
+    bars = min(tables, key=lambda one: one.loss.value or 0.0)
+    shares = {one.baseline: percent(one.recovered) for one in bars.baselines}
+    gaps = [f"{percent(rung.score)} of the gap to {rung.rung}" for rung in bars.rungs]
+    said = [
+        f"{shares[REFERENCE]} against {REFERENCE} ablation of the components",
+        f"{shares['unigram']} against a unigram table",
+        *gaps[-1:],
+    ]
+    return (
+        f"on {text.name} a {bars.condition} table, which explains nothing of the model, scores "
+        + ", ".join(said)
+    )
+
+
+def _weaker(text: OnText) -> str:
+    """How high the fraction of a weaker model is that is offered as an explanation."""
+    return "; ".join(
+        f"{rung.rung} recovers {percent(rung.share['unigram'])} from unigram, "
+        f"{percent(rung.share['bigram'])} from bigram"
+        for rung in text.bars[0].rungs
+        # Weaker for certain: of one that may be better nothing is said.
+        if rung.gap.low is not None and rung.gap.low > 0
+    )
