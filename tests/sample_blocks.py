@@ -194,6 +194,6 @@ SAMPLES: dict[str, Callable[[], Record]] = {
     "family": sample_family,
     "rewrite": sample_rewrite,
     "sizes": sample_sizes,
-    "tasks": lambda: as_record(sample_tasks()),
+    "tasks": sample_tasks,
 }
 """A record for every way in which blocks are put together."""

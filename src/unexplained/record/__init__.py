@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from unexplained.record.sweep import Joint as Joint
     from unexplained.record.sweep import SweepRecord as SweepRecord
     from unexplained.record.tables import Counted as Counted
-    from unexplained.record.tasks import TasksRecord as TasksRecord
 
 _HOMES = {
     "assay": (
@@ -82,7 +81,6 @@ _HOMES = {
         "SweepRecord",
     ),
     "tables": ("Counted",),
-    "tasks": ("TasksRecord",),
 }
 
 __all__ = sorted(name for names in _HOMES.values() for name in names)
