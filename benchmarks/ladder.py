@@ -13,12 +13,12 @@ from pathlib import Path
 
 import records
 import unexplained as ux
-from unexplained.assays.tasks import Asked
 from unexplained.explanations.files import find_explanation
 from unexplained.fetch import cache_folder
 from unexplained.ladder.catalogue import catalogue
 from unexplained.record import Record
 from unexplained.record.blocks import Block, Table
+from unexplained.study.tasks import TaskText
 
 HERE = Path(__file__).parent
 PROGRAM = HERE.parent / "examples" / "whole_model.py"
@@ -79,9 +79,9 @@ def narrow(documents: int) -> Record:
                    block=block_of("attention-2"))  # fmt: skip
     repeats = ux.text("repeats", subject, documents=32, fit_documents=8)
     asked = [
-        Asked(text.name, text, "the full distribution"),
-        *(Asked(d, text, "a domain of webmix", ("domain", d)) for d in text.composition),
-        Asked("repeats", repeats, "the second copy", ("copy", "second copy")),
+        TaskText(text.name, text, "the full distribution"),
+        *(TaskText(d, text, "a domain of webmix", ("domain", d)) for d in text.composition),
+        TaskText("repeats", repeats, "the second copy", ("copy", "second copy")),
     ]
     return ux.tasks(subject, text, asked=asked, folder=FOLDER)
 

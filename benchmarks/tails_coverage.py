@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import stdtr
 from scipy.stats import false_discovery_control
 
-from unexplained.assays.tasks import Asked, _jump
+from unexplained.bars.accuracy import Accuracies
 from unexplained.bars.concentration import _factor, inverse
 from unexplained.bars.tokens import TokenLosses
 from unexplained.estimators import at_random, p_values, with_control
@@ -196,7 +196,6 @@ def rise(rises: tuple[float, ...], n: int, rng: np.random.Generator) -> dict[str
 
     ladder = [*map(str, range(len(rises))), "intact"]
     truth, held = max(rises) / sum(rises), {"before": [], "now": []}  # type: ignore[var-annotated]
-    asked = Asked("task", _Text())  # type: ignore[arg-type]
     for _ in range(FEW_TEXTS // 2):
         # Whether a token is right from some rung on depends on how hard it is, and its document.
         shift = rng.normal(0, 0.05, n)
@@ -207,7 +206,7 @@ def rise(rises: tuple[float, ...], n: int, rng: np.random.Generator) -> dict[str
                 for k, name in enumerate(ladder) for i in range(n)]  # fmt: skip
         table = pa.table([list(c) for c in zip(*rows, strict=True)], schema=SCHEMA)
         ledger = Ledger(table, Ledger.empty().tokens)
-        number, _ = _jump(ledger, asked, ladder[:-1], SETTINGS)
+        number, _ = Accuracies(ledger, SETTINGS).largest_rise(ladder[:-1])
         if number.low is None:
             continue
         held["now"].append(_holds(number, truth))
@@ -218,12 +217,6 @@ def rise(rises: tuple[float, ...], n: int, rng: np.random.Generator) -> dict[str
         held["before"].append(_holds(plain, truth))
     return {"rises": rises, "n": n, "printed": len(held["now"]),
             **{name: float(np.mean(some)) if some else None for name, some in held.items()}}  # fmt: skip
-
-
-class _Text:
-    """A text that has no pairs."""
-
-    pairs = False
 
 
 def bits(sigma: float, n: int, rng: np.random.Generator) -> dict[str, Any]:

@@ -36,7 +36,6 @@ from unexplained.record.blocks import (
     Tokens,
     Track,
 )
-from unexplained.study.instrument import as_record
 
 FLOPS = (1e12, 4e12, 1.6e13)
 
@@ -194,6 +193,6 @@ SAMPLES: dict[str, Callable[[], Record]] = {
     "family": sample_family,
     "rewrite": sample_rewrite,
     "sizes": sample_sizes,
-    "tasks": lambda: as_record(sample_tasks()),
+    "tasks": sample_tasks,
 }
 """A record for every way in which blocks are put together."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from sample_rows import HOSTILE_DOMAIN, nats, refused, share
-from unexplained.record import Number, TasksRecord
-from unexplained.record.tasks import Task, TaskPoint, Weaker
+from unexplained.bars.tasks import OnTask, TaskStep
+from unexplained.instruments import tasks
+from unexplained.record import Number, Record
 
 COUNTS = (1, 2, 4, 6)
+ORDER = ("L0.H1", "L1.H0", "L0.H0", "L1.H2", "L0.H2", "L1.H1")
 FEW = "too few documents for an interval (2; it takes 5)"
 NO_ROOM = (
     "the denominator (the model's accuracy minus that of the ablation) is within noise of zero"
@@ -19,13 +24,12 @@ def near(value: float, width: float = 0.02) -> Number:
     return share(value, value - width, value + width)
 
 
-def points(
+def steps(
     kept: tuple[float, ...], right: tuple[float, ...], whole: float = 0.5
-) -> tuple[TaskPoint, ...]:
+) -> dict[int, TaskStep]:
     """The steps of a task: fraction recovered and accuracy."""
-    return tuple(
-        TaskPoint(
-            count=count,
+    return {
+        count: TaskStep(
             loss=nats(3.0 + 0.4 * i, 2.9 + 0.4 * i, 3.1 + 0.4 * i),
             recovered=near(f),
             accuracy=near(accuracy),
@@ -33,7 +37,7 @@ def points(
             gap=near(4 * accuracy - 1) if accuracy > 0.3 else refused(NO_GAP, None),
         )
         for i, (count, f, accuracy) in enumerate(zip(COUNTS, kept, right, strict=True))
-    )
+    }
 
 
 def on_scale(accuracy: float, whole: float, ablated: float) -> Number:
@@ -43,66 +47,60 @@ def on_scale(accuracy: float, whole: float, ablated: float) -> Number:
 
 
 def task(
-    name: str, accuracy: float, ablated: float, steps: tuple[TaskPoint, ...], jump: Number
-) -> Task:
+    name: str, accuracy: float, ablated: float, steps: dict[int, TaskStep], rise: Number
+) -> OnTask:
     """A task of which three weaker models do a quarter, a half and three quarters."""
-    return Task(
+    return OnTask(
         name=name,
         says=f"What {name} is.",
         unit="tokens",
         tokens=6_096,
-        intact=nats(2.8, 2.7, 2.9),
+        loss=nats(2.8, 2.7, 2.9),
         accuracy=near(accuracy),
         ablated=near(ablated, 0.01),
-        weaker=tuple(
-            Weaker(
-                name=f"rung-{i}",
-                loss=nats(5.0 - i, 4.9 - i, 5.1 - i),
-                accuracy=near(accuracy * i / 4),
-            )
+        weaker={
+            f"rung-{i}": (nats(5.0 - i, 4.9 - i, 5.1 - i), near(accuracy * i / 4))
             for i in (1, 2, 3)
-        ),
-        jump=jump,
-        jump_at="rung-2 and rung-3",
-        points=steps,
-        by_accuracy=on_scale(steps[-1].accuracy.value or 0.0, accuracy, ablated),
+        },
+        steps=steps,
+        by_accuracy=on_scale(steps[COUNTS[-1]].accuracy.value or 0.0, accuracy, ablated),
+        rise=rise,
+        rise_at="rung-2 and rung-3",
         better=0.0137 if name == "repeats" else None,
     )
 
 
-def sample_tasks() -> TasksRecord:
+def measured() -> list[OnTask]:
     """One task where accuracy follows loss, one where it does not, and two that are refused."""
-    even = task(
-        "webmix", 0.5, 0.1, points((0.9, 0.8, 0.6, 0.5), (0.48, 0.44, 0.36, 0.3)), near(0.4)
-    )
+    even = task("webmix", 0.5, 0.1, steps((0.9, 0.8, 0.6, 0.5), (0.48, 0.44, 0.36, 0.3)), near(0.4))
     fragile = task(
-        "repeats", 0.7, 0.0, points((1.86, 1.2, 0.9, 0.6), (0.68, 0.6, 0.5, 0.07), 0.7), near(0.95)
+        "repeats", 0.7, 0.0, steps((1.86, 1.2, 0.9, 0.6), (0.68, 0.6, 0.5, 0.07), 0.7), near(0.95)
     )
     # One number of a task refused, and every fraction of another.
     worse = task(
-        "news", 0.4, 0.05, points((0.4, 0.3, -3.2, 0.2), (0.35, 0.3, 0.2, 0.1)), refused(FEW, None)
+        "news", 0.4, 0.05, steps((0.4, 0.3, -3.2, 0.2), (0.35, 0.3, 0.2, 0.1)), refused(FEW, None)
     )
-    holes = (
-        worse.points[0],
-        worse.points[1].model_copy(update={"recovered": refused()}),
-        *worse.points[2:],
-    )
-    bare = task(HOSTILE_DOMAIN, 0.3, 0.29, points((0.1,) * 4, (0.295,) * 4), refused(FEW, None))
-    gone = tuple(p.model_copy(update={"recovered": refused(FEW, None)}) for p in bare.points)
-    return TasksRecord(
+    hole = {2: replace(worse.steps[2], recovered=refused())}
+    bare = task(HOSTILE_DOMAIN, 0.3, 0.29, steps((0.1,) * 4, (0.295,) * 4), refused(FEW, None))
+    gone = {n: replace(step, recovered=refused(FEW, None)) for n, step in bare.steps.items()}
+    return [
+        even,
+        fragile,
+        replace(worse, steps=worse.steps | hole),
+        replace(bare, steps=gone),
+    ]
+
+
+def sample_tasks(found: Sequence[OnTask] = (), reference: str = "rung-3") -> Record:
+    """The whole record, as the instrument puts it together."""
+    every = found or measured()
+    return Record(
+        instrument="tasks",
         title="Narrow tasks of model",
         verdict="On webmix, with all components replaced, f = 50% and 30.0% are right of 50.0%.",
         subject="model",
         subject_fingerprint="c0ffee",
-        components=6,
-        order=("L0.H1", "L1.H0", "L0.H0", "L1.H2", "L0.H2", "L1.H1"),
-        reference="rung-3",
-        tasks=(
-            even,
-            fragile,
-            worse.model_copy(update={"points": holes}),
-            bare.model_copy(update={"points": gone}),
-        ),
+        blocks=(tasks._part(every, reference), tasks._accuracy(every, ORDER, reference)),
         resamples=2000,
         seed=0,
         command="unexplained tasks model",

@@ -19,11 +19,10 @@ import torch
 import unexplained as ux
 from test_assay import make_text
 from tiny import tiny_model, tiny_tokenizer
-from unexplained.assays.tasks import Asked
-from unexplained.assays.tasks import tasks as measure_tasks
 from unexplained.errors import UnexplainedError, require_choice, require_count, require_once
 from unexplained.evaluate import AnotherModel, Edited, Other
 from unexplained.sites import Shape, parse
+from unexplained.study.tasks import TaskText
 from unexplained.subject import Edit, Subject
 from unexplained.testbeds.prompts import one_back, pairs_text
 from unexplained.testbeds.texts import repeated
@@ -191,7 +190,10 @@ BASE: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     ),
     "rewrite": (ux.rewrite, {"subject": model, "text": running}),
     "sizes": (ux.sizes, {"rungs": lambda: rungs(1e9, 1e10, 1e11), "text": running}),
-    "tasks": (measure_tasks, {"subject": model, "asked": lambda: [Asked("all", running())]}),
+    "tasks": (
+        ux.tasks,
+        {"subject": model, "text": running, "asked": lambda: [TaskText("all", running())]},
+    ),
     "gap": (ux.gap, {"subject": model, "text": running, **FOUR}),
     "family": (ux.family, {"members": THREE, "source": "pydocs"}),
     "evaluate": (ux.evaluate, {"subject": model, "text": running, "conditions": []}),
@@ -264,12 +266,12 @@ BAD: dict[str, dict[str, tuple[Any, ...]]] = {
         "text": (*TEXTS, *FIT), "explanations": CLAIMS, "folder": (file_in_the_way,),
     },
     "tasks": {
-        "asked": (lambda: [], lambda: [Asked("a", running()), Asked("a", running())],
-                  lambda: [Asked("a", running()), Asked("b", foreign())], lambda: [Asked("x", running(), stratum=("recurrence", "never"))],
-                  lambda: [Asked("a", running(), stratum=("nothing", "at all"))]),
+        "asked": (lambda: [], lambda: [TaskText("a", running()), TaskText("a", running())],
+                  lambda: [TaskText("a", running()), TaskText("b", foreign())], lambda: [TaskText("x", running(), stratum=("recurrence", "never"))],
+                  lambda: [TaskText("a", running(), stratum=("nothing", "at all"))]),
         "sites": (*SITES, *WHOLE), "explanations": CLAIMS,
         "weaker": (lambda: others("a", "a"), lambda: others("intact")),
-        "reference": ("nobody",), "folder": (file_in_the_way,), "subject": (half,),
+        "weak": ("nobody",), "folder": (file_in_the_way,), "subject": (half,),
     },
     "gap": {
         "weak": (model, lambda: model(2)),

@@ -21,8 +21,6 @@ from test_family import MERGES, WORDS, uniform
 from test_ladder import pydocs_like
 from unexplained import hashing
 from unexplained.ablations import ABLATIONS, record_for
-from unexplained.assays.tasks import Asked
-from unexplained.assays.tasks import tasks as measure_tasks
 from unexplained.circuits import attribute_edges, attribute_nodes
 from unexplained.evaluate import AnotherModel, Other, evaluate
 from unexplained.evaluate.arrays import ArrayWork
@@ -33,6 +31,7 @@ from unexplained.evaluate.work import Task, Work
 from unexplained.explanations.carried import counted
 from unexplained.explanations.fit import Standing
 from unexplained.hashing import code_digest, code_of, digest, file_of, home_of
+from unexplained.study.tasks import TaskText
 from unexplained.testbeds import prompts
 from unexplained.testbeds.prompts import pairs_text
 from unexplained.testbeds.texts import repeated
@@ -220,7 +219,8 @@ def test_the_code_of_sizes_is_inside(traced: Traced) -> None:
 def test_the_code_of_tasks_is_inside(traced: Traced) -> None:
     subject, text = copies()
     weaker = [Other("twin", AnotherModel(subject.twin(1)))]
-    measure_tasks(subject, [Asked("copies", text)], "L1.H0", weaker=weaker, settings=SETTINGS)
+    asked = [TaskText("copies", text)]
+    ux.tasks(subject, text, asked=asked, sites="L1.H0", weaker=weaker, settings=SETTINGS)
     assert {"evaluate/conditions.py", "explanations/fit.py"} <= require_inside(traced)
 
 

@@ -222,8 +222,15 @@ def test_importing_every_instrument_imports_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_circuit_is_scored_and_measured_by_the_runs_workers(
-    subject: ux.Subject, text: ux.Text
+@pytest.mark.parametrize(
+    ("name", "works"),
+    [
+        ("circuit", {"circuits.edges", "circuits.magnitude", "evaluate.job"}),
+        ("tasks", {"evaluate.activations", "evaluate.job"}),
+    ],
+)
+def test_everything_is_scored_observed_and_measured_by_the_runs_workers(
+    name: str, works: set[str], subject: ux.Subject, text: ux.Text
 ) -> None:
     given: set[str] = set()
 
@@ -231,5 +238,5 @@ def test_a_circuit_is_scored_and_measured_by_the_runs_workers(
         given.add(type(work).__module__.removeprefix("unexplained."))
         yield from in_process(work, tasks)
 
-    called(INSTRUMENTS.get("circuit"), subject, text, workers=watching)
-    assert given == {"circuits.edges", "circuits.magnitude", "evaluate.job"}
+    called(INSTRUMENTS.get(name), subject, text, workers=watching)
+    assert given == works

@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 import unexplained as ux
 from kinds_of_text import lines, refusal
 from tiny import tiny_model, tiny_subject
-from unexplained.assays.tasks import tasks as measure_tasks
 from unexplained.cli import in_options, options_of
 from unexplained.cli.app import app
 from unexplained.errors import UnexplainedError
@@ -381,7 +380,7 @@ ASKED: dict[str, tuple[Callable[[Subject, ux.Text], object], str]] = {
     "evaluate: a measure that is not there": (
         lambda s, t: evaluate(s, t, [], measure="margins"), "margin"),  # type: ignore[arg-type]
     "evaluate: an empty text": (lambda s, t: evaluate(s, t.first(0), []), "empty|no document|document"),
-    "tasks: none": (lambda s, t: measure_tasks(s, [], "L0.H0"), "task"),
+    "tasks: none": (lambda s, t: ux.tasks(s, t, asked=[], sites="L0.H0"), "task"),
     "circuit: running text": (lambda s, t: ux.circuit(s, t), "pairs"),
 }  # fmt: skip
 

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from unexplained.assays.tasks import Asked, _jump, _said, _task
+from unexplained.bars import on_task
+from unexplained.bars.accuracy import Accuracies
+from unexplained.instruments.tasks import _said
 from unexplained.ledger import ALL, SCHEMA, Ledger
+from unexplained.record import Number
 from unexplained.stats import Settings, fraction
 
 SETTINGS = Settings()
-TASK = Asked("task", SimpleNamespace(pairs=False))  # type: ignore[arg-type]
 TOKENS = 40
 
 
-def ledger_of(right: dict[str, np.ndarray]) -> Ledger:
-    """Of every condition, how many of `TOKENS` tokens are right in each document."""
+def right_ledger(right: dict[str, np.ndarray], tokens: np.ndarray) -> Ledger:
+    """Of every condition, how many of its tokens are right in each document."""
     rows = [
-        (name, f"{i:03d}", *ALL, TOKENS, 3.0 * TOKENS, 0.0, 0, int(count), *[None] * 3)
+        (name, f"{i:03d}", *ALL, int(n), 3.0 * n, 0.0, 0, int(count), *[None] * 3)
         for name, counts in right.items()
-        for i, count in enumerate(counts)
+        for i, (count, n) in enumerate(zip(counts, tokens, strict=True))
     ]
     table = pa.table([list(column) for column in zip(*rows, strict=True)], schema=SCHEMA)
     return Ledger(table, Ledger.empty().tokens)
+
+
+def ledger_of(right: dict[str, np.ndarray]) -> Ledger:
+    """The same with `TOKENS` tokens in each."""
+    return right_ledger(right, np.full(len(next(iter(right.values()))), TOKENS))
+
+
+def largest_rise(right: dict[str, np.ndarray]) -> tuple[Number, str]:
+    """Of all rungs up to the model."""
+    return Accuracies(ledger_of(right), SETTINGS).largest_rise(list(right)[:-1])
 
 
 def drawn(rng: np.random.Generator, rises: list[float], documents: int) -> dict[str, np.ndarray]:
@@ -38,8 +48,7 @@ def drawn(rng: np.random.Generator, rises: list[float], documents: int) -> dict[
 
 def test_its_ends_are_the_greatest_ends_of_all_rises_together_and_it_is_no_less_than_the_mean():
     right = drawn(np.random.default_rng(0), [0.1, 0.2, 0.15], 30)
-    weaker = list(right)[:-1]
-    found, at = _jump(ledger_of(right), TASK, weaker, SETTINGS)
+    found, at = largest_rise(right)
     columns = np.stack(list(right.values())).astype(float)
     each = Settings(level=1 - 0.05 / 3)  # three intervals that hold together
     steps = [
@@ -66,11 +75,9 @@ def test_its_ends_are_the_greatest_ends_of_all_rises_together_and_it_is_no_less_
 
 def test_where_it_is_is_said_with_how_many_others_could_be_it():
     rng = np.random.default_rng(1)
-    _, clear = _jump(ledger_of(right := drawn(rng, [0.02, 0.5, 0.02], 40)), TASK,
-                     list(right)[:-1], SETTINGS)  # fmt: skip
+    _, clear = largest_rise(drawn(rng, [0.02, 0.5, 0.02], 40))
     assert clear == "rung 1 and rung 2"
-    _, level = _jump(ledger_of(right := drawn(rng, [0.1, 0.1, 0.1], 40)), TASK,
-                     list(right)[:-1], SETTINGS)  # fmt: skip
+    _, level = largest_rise(drawn(rng, [0.1, 0.1, 0.1], 40))
     assert level.endswith(", or one of 2 others")
 
 
@@ -78,7 +85,7 @@ def test_the_interval_of_the_largest_holds_it_and_that_of_one_rise_does_not():
     rng, rises, held, alone = np.random.default_rng(2), [0.05] * 6, 0, 0
     for _ in range(150):
         right = drawn(rng, rises, 24)
-        found, _ = _jump(ledger_of(right), TASK, list(right)[:-1], SETTINGS)
+        found, _ = largest_rise(right)
         held += found.low <= 1 / 6 <= found.high
         steps = np.diff(np.stack(list(right.values())).astype(float), axis=0)
         one = fraction(steps[steps.sum(1).argmax()], steps.sum(0), np.full(24, 40), what="rise",
@@ -93,10 +100,10 @@ def test_of_too_few_documents_no_share_of_a_task_is_given(documents):
     right = drawn(np.random.default_rng(3), [0.1, 0.2, 0.15], documents)
     names = [f"{kind}, 1 components" for kind in ("explained", "ablated")]
     ledger = ledger_of(right | {names[0]: right["rung 2"], names[1]: right["rung 1"]})
-    found = _task(TASK, ledger, 1, {name: name for name in names}, list(right)[:-1], "rung 0",
-                  SETTINGS)  # fmt: skip
-    shares = [found.accuracy, found.ablated, *(one.accuracy for one in found.weaker)]
-    shares += [found.jump, found.by_accuracy, found.points[-1].accuracy, found.points[-1].kept]
+    found = on_task(ledger, {1: (names[0], names[1])}, list(right)[:-1], ["rung 0"], name="task",
+                    settings=SETTINGS)  # fmt: skip
+    shares = [found.accuracy, found.ablated, *(share for _, share in found.weaker.values())]
+    shares += [found.rise, found.by_accuracy, found.last.accuracy, found.last.kept]
     if documents < 5:
         assert all(share.value is None and "too few documents" in share.refused for share in shares)
         assert "how often it is right (refused: too few documents" in _said(found, "rung 0")

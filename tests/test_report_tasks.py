@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from drawing import drawn, render, text_table
+from drawing import drawn, one_block, plot_of, render, table_of, text_table
 from sample_rows import HOSTILE_DOMAIN, refused
-from sample_tasks import COUNTS, near, points, sample_tasks, task
+from sample_tasks import COUNTS, measured, near, sample_tasks, steps, task
 from test_report import words_of
-from test_report_rewrite import listed, one_block, plot_of, table_of
+from test_report_rewrite import listed
+from unexplained.bars.tasks import OnTask
 from unexplained.instruments import tasks
-from unexplained.record import Number, TasksRecord
+from unexplained.record import Number, Record
 from unexplained.record.blocks import Chart, Forest, Table, walk
-from unexplained.record.tasks import Task
 from unexplained.report import plots
 from unexplained.report.terms import WHOLE
 
 
 @pytest.fixture
-def record() -> TasksRecord:
+def record() -> Record:
     return sample_tasks()
 
 
-def last_of(f: float, accuracy: float, whole: float = 0.5, ablated: float = 0.1) -> Task:
+def last_of(f: float, accuracy: float, whole: float = 0.5, ablated: float = 0.1) -> OnTask:
     """A task with so much recovered by loss, and so many right, with all components replaced."""
-    return task("a task", whole, ablated, points((f,) * 4, (accuracy,) * 4), near(0.4))
+    return task("a task", whole, ablated, steps((f,) * 4, (accuracy,) * 4), near(0.4))
 
 
-def panel(record: TasksRecord, name: str) -> plots.ChartPlot | None:
+def panel(record: Record, name: str) -> plots.ChartPlot | None:
     """A task's chart, placed."""
     return plot_of(record, f"chart of {name}".replace("/", ":"))
 
@@ -51,46 +54,57 @@ def panel(record: TasksRecord, name: str) -> plots.ChartPlot | None:
 def test_loss_and_accuracy_disagree_only_where_their_intervals_are_apart(
     f: float, accuracy: float, different: bool
 ) -> None:
-    assert tasks.apart(last_of(f, accuracy)) is different
+    assert last_of(f, accuracy).apart is different
 
 
-def test_a_task_of_which_a_number_was_refused_neither_agrees_nor_disagrees(
-    record: TasksRecord,
-) -> None:
-    bare = record.tasks[3]
-    assert tasks.apart(bare) is None and tasks.between(bare) is None
+def test_a_task_of_which_a_number_was_refused_neither_agrees_nor_disagrees() -> None:
+    bare = measured()[3]
+    assert bare.apart is None and bare.between is None
     one = last_of(0.5, 0.14)
-    for missing in (None, refused(), Number(value=0.1, unit="share")):
-        assert tasks.apart(one.model_copy(update={"by_accuracy": missing})) is None
-    assert tasks.apart(one.model_copy(update={"points": ()})) is None
+    for missing in (refused(), Number(value=0.1, unit="share")):
+        assert replace(one, by_accuracy=missing).apart is None
 
 
-def test_a_record_of_before_says_that_it_does_not_hold_the_share_by_accuracy(
-    record: TasksRecord,
-) -> None:
-    old = tuple(t.model_copy(update={"by_accuracy": None, "better": None}) for t in record.tasks)
-    words = words_of(render(record.model_copy(update={"tasks": old})))
-    assert "records of before do not hold it." in words and "Holm" not in words
+def test_where_nothing_could_be_tested_nothing_is_said_of_it(record: Record) -> None:
+    assert "Holm" in words_of(render(record))
+    untold = sample_tasks([replace(one, better=None) for one in measured()])
+    assert "Holm" not in words_of(render(untold))
+
+
+def numbers_of(thing: Any) -> Iterator[Number]:
+    """Every number that was measured of a task."""
+    if isinstance(thing, Number):
+        yield thing
+    elif is_dataclass(thing):
+        yield from (n for field in fields(thing) for n in numbers_of(getattr(thing, field.name)))
+    elif isinstance(thing, dict):
+        yield from (n for one in thing.values() for n in numbers_of(one))
+    elif isinstance(thing, tuple):
+        yield from (n for one in thing for n in numbers_of(one))
+
+
+def test_every_number_that_was_measured_stands_in_the_record(record: Record) -> None:
+    shown = [number for _, number in record.numbers()]
+    assert all(number in shown for task in measured() for number in numbers_of(task))
 
 
 def test_the_disagreement_is_named_above_and_marked_in_chart_and_table(
-    record: TasksRecord,
+    record: Record,
 ) -> None:
     said = "On 1 of 3 tasks loss and accuracy disagree, their intervals apart: repeats."
-    assert tasks.parted(record) == said and said in words_of(render(record))
+    assert tasks._parted(measured()) == said and said in words_of(render(record))
     assert render(record).count('class="tag warn">loss and accuracy disagree<') == 1
     assert "repeats (loss and accuracy" in text_table(record)
-    even = record.model_copy(update={"tasks": record.tasks[:1]})
-    assert "do not disagree" in tasks.parted(even)
-    assert "accuracy disagree<" not in render(even)
-    nothing = record.model_copy(update={"tasks": record.tasks[3:]})
-    assert tasks.parted(nothing).startswith("On no task can")
+    even = measured()[:1]
+    assert "do not disagree" in tasks._parted(even)
+    assert "accuracy disagree<" not in render(sample_tasks(even))
+    assert tasks._parted(measured()[3:]).startswith("On no task can")
 
 
-def test_the_tasks_that_are_furthest_apart_come_first(record: TasksRecord) -> None:
+def test_the_tasks_that_are_furthest_apart_come_first(record: Record) -> None:
     # 0.1 - 0.6; (0.1 - 0.05) / 0.35 - 0.2; 0.5 - 0.5; refused.
     names = ["repeats", "news", "webmix", HOSTILE_DOMAIN]
-    assert [task.name for task in tasks.by_distance(record)] == names
+    assert list(table_of(record, "tasks")) == [name.replace("/", ":") for name in names]
     _, forest = one_block(record, "forest")
     assert isinstance(forest, Forest)
     assert [track.name for track in forest.tracks] == names
@@ -100,7 +114,7 @@ def test_the_tasks_that_are_furthest_apart_come_first(record: TasksRecord) -> No
     assert html.count('class="dot k-explanation"') == html.count('class="dot k-fitted"') == 3
 
 
-def test_a_long_verdict_is_small(record: TasksRecord) -> None:
+def test_a_long_verdict_is_small(record: Record) -> None:
     assert '<p class="verdict">' in render(record)
     long = record.model_copy(update={"verdict": "On webmix something holds. " * 30})
     assert '<p class="verdict long">' in render(long)
@@ -110,7 +124,7 @@ def test_a_long_verdict_is_small(record: TasksRecord) -> None:
 
 
 def test_a_mark_on_the_dotted_line_keeps_as_much_of_accuracy_as_of_loss(
-    record: TasksRecord,
+    record: Record,
 ) -> None:
     for name, distance in (("webmix", 0.0), ("repeats", 0.5)):
         plot = panel(record, name)
@@ -122,7 +136,7 @@ def test_a_mark_on_the_dotted_line_keeps_as_much_of_accuracy_as_of_loss(
         assert (dot.y - on_line) / (bottom - top) == pytest.approx(distance, abs=0.002)
 
 
-def test_what_lies_beyond_a_chart_is_an_arrow_with_its_fraction(record: TasksRecord) -> None:
+def test_what_lies_beyond_a_chart_is_an_arrow_with_its_fraction(record: Record) -> None:
     repeats, news = (panel(record, name) for name in ("repeats", "news"))
     assert repeats is not None and news is not None
     assert {d.label: d.beyond for d in repeats.lines[0].dots if d.beyond} == {"1": "right"}
@@ -131,11 +145,9 @@ def test_what_lies_beyond_a_chart_is_an_arrow_with_its_fraction(record: TasksRec
     assert "1 (186.0%)" in words and "4 (−320.0%)" in words
 
 
-def test_the_numbers_beside_the_marks_do_not_cover_each_other(record: TasksRecord) -> None:
-    close = record.tasks[0].model_copy(
-        update={"points": points((0.5,) * 4, (0.3, 0.301, 0.302, 0.303))}
-    )
-    plot = panel(record.model_copy(update={"tasks": (close,)}), "webmix")
+def test_the_numbers_beside_the_marks_do_not_cover_each_other(record: Record) -> None:
+    close = replace(measured()[0], steps=steps((0.5,) * 4, (0.3, 0.301, 0.302, 0.303)))
+    plot = panel(sample_tasks([close]), "webmix")
     assert plot is not None
     heights = sorted(dot.label_y for dot in plot.lines[0].dots)
     assert all(b - a >= plots.LINE - 0.01 for a, b in pairwise(heights))
@@ -144,19 +156,19 @@ def test_the_numbers_beside_the_marks_do_not_cover_each_other(record: TasksRecor
     assert apart is not None and all(dot.label_y == dot.y for dot in apart.lines[0].dots[-2:])
 
 
-def test_what_was_refused_is_named_and_not_drawn(record: TasksRecord) -> None:
+def test_what_was_refused_is_named_and_not_drawn(record: Record) -> None:
     assert panel(record, HOSTILE_DOMAIN) is None
     words = words_of(render(record))
     assert "Not drawn, because refused: explained (2)." in words
     assert f"There is no chart to draw of {HOSTILE_DOMAIN}: every number was refused." in words
 
 
-def test_the_level_lines_are_the_model_the_reference_and_the_ablation(record: TasksRecord) -> None:
+def test_the_level_lines_are_the_model_the_reference_and_the_ablation(record: Record) -> None:
     plot = panel(record, "webmix")
     assert plot is not None
     assert [one.first for one in plot.margin] == ["model", "rung-3", "ablated"]
     assert all(b.label - a.label >= plots.WITHIN - 0.01 for a, b in pairwise(plot.margin))  # fmt: skip
-    alone = record.model_copy(update={"reference": ""})
+    alone = sample_tasks(reference="")
     plot = panel(alone, "webmix")
     assert plot is not None and [one.first for one in plot.margin] == ["model", "ablated"]
     assert "Gap score" in words_of(render(record)) and "Gap score" not in words_of(render(alone))
@@ -169,22 +181,26 @@ def test_the_level_lines_are_the_model_the_reference_and_the_ablation(record: Ta
 
 
 def test_accuracies_stand_in_the_order_of_the_ladder_then_the_model_then_its_steps(
-    record: TasksRecord,
+    record: Record,
 ) -> None:
     _, table = one_block(record, "accuracies")
     assert isinstance(table, Table) and table.shaded
     heads = [f"{column.heading} {column.note}".strip() for column in table.columns]
     assert heads == ["rung-1 weaker model", "rung-2 weaker model", "rung-3 reference", "The model",
                      *(f"{n} explained" for n in COUNTS), "All ablated"]  # fmt: skip
-    for one, row in zip(record.tasks, table.rows, strict=True):
-        numbers = [*(w.accuracy for w in one.weaker), one.accuracy]
-        assert list(row.cells) == [*numbers, *(p.accuracy for p in one.points), one.ablated]
+    for one, row in zip(measured(), table.rows, strict=True):
+        numbers = [*(right for _, right in one.weaker.values()), one.accuracy]
+        assert list(row.cells) == [
+            *numbers,
+            *(step.accuracy for step in one.steps.values()),
+            one.ablated,
+        ]
 
 
-def test_every_step_says_what_share_of_the_accuracy_is_kept(record: TasksRecord) -> None:
+def test_every_step_says_what_share_of_the_accuracy_is_kept(record: Record) -> None:
     rows = table_of(record, "repeats")
-    point = record.tasks[1].points[-1]
-    assert rows["6"].cells == (point.loss, point.recovered, point.kept, point.gap)
+    step = measured()[1].last
+    assert rows["6"].cells == (step.loss, step.recovered, step.kept, step.gap)
     assert list(rows) == [
         "intact",
         *(f"{n}" for n in COUNTS),
@@ -192,16 +208,16 @@ def test_every_step_says_what_share_of_the_accuracy_is_kept(record: TasksRecord)
     ]
 
 
-def test_how_likely_it_is_that_the_reference_does_as_well_is_said(record: TasksRecord) -> None:
+def test_how_likely_it_is_that_the_reference_does_as_well_is_said(record: Record) -> None:
     row = table_of(record, "tasks")["repeats"]
-    assert row.cells[-1] == 0.0137 and row.cells[2:4] == (record.tasks[1].jump, "rung-2 and rung-3")
+    assert row.cells[-1] == 0.0137 and row.cells[2:4] == (measured()[1].rise, "rung-2 and rung-3")
     said = words_of(render(record))
     assert "the model with all components explained is not right more often than rung-3" in said
 
 
-def test_the_terms_of_the_page_are_in_its_glossary(record: TasksRecord) -> None:
+def test_the_terms_of_the_page_are_in_its_glossary(record: Record) -> None:
     assert {"accuracy", "recovered by accuracy", "gap score in accuracy", "full distribution",
             "narrow task", "component", "fraction recovered", "weaker model"} <= listed(render(record))  # fmt: skip
-    alone = record.model_copy(update={"reference": ""})
+    alone = sample_tasks(reference="")
     assert "gap score in accuracy" not in listed(render(alone))
     assert len({term.name for term in WHOLE}) == len(WHOLE)

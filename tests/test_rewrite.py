@@ -12,8 +12,6 @@ import unexplained as ux
 from drawing import keys_of, table_of
 from test_assay import make_text, own_cache, subject_of  # noqa: F401  (own_cache is a fixture)
 from test_gap import ledger_of
-from unexplained.assays.tasks import Asked
-from unexplained.assays.tasks import tasks as measure_tasks
 from unexplained.bars import slope_of
 from unexplained.bars.orders import Step, held
 from unexplained.errors import ExplanationError, MeasurementError
@@ -24,6 +22,7 @@ from unexplained.record import Number
 from unexplained.record.bars import Comparison, Ties
 from unexplained.study.choosing import choose, counts_of, rules
 from unexplained.study.run import Run
+from unexplained.study.tasks import TaskText
 from unexplained.subject import Edit, Subject
 from unexplained.testbeds.texts import irregular, repeated
 from unexplained.text import Text
@@ -185,22 +184,27 @@ def test_a_task_that_only_the_model_can_do_appears_all_at_once(
 ) -> None:
     rng = np.random.default_rng(1)
     plain = make_text("irregular", subject, irregular(rng, 10, 40), irregular(rng, 10, 40))
-    asked = [Asked("all", plain, "everything"), Asked("copying", text, "repeats")]
-    record = measure_tasks(subject, asked, "L1.H0", weaker=weaker(subject), explanations=[TRUE],
-                      settings=SETTINGS)  # fmt: skip
-    assert record.texts == {one.name: one.text.fingerprint for one in asked}
+    asked = [TaskText("all", plain, "everything"), TaskText("copying", text, "repeats")]
+    record = ux.tasks(subject, plain, asked=asked, sites="L1.H0", weaker=weaker(subject),
+                      explanations=[TRUE], settings=SETTINGS)  # fmt: skip
+    assert {
+        f"Text of {one.name}": one.text.fingerprint for one in asked
+    }.items() <= record.sheet.items()
     assert set(record.others) == {one.name for one in weaker(subject)}
-    copying = record.tasks[1]
-    assert copying.accuracy.value > 0.4
-    assert max(w.accuracy.value for w in copying.weaker) < 0.1
-    assert copying.jump.value > 0.9 and copying.jump_at.endswith("the model")
-    assert 0.5 <= copying.jump.low <= copying.jump.value <= copying.jump.high
-    (point,) = copying.points
+    right = {key: record[f"accuracy/accuracies/copying/{key}"].value for key in
+             ("model", "1", "ablated", "weaker twin 1", "weaker twin 2")}  # fmt: skip
+    assert right["model"] > 0.4
+    assert max(right["weaker twin 1"], right["weaker twin 2"]) < 0.1
+    rise = record["part/tasks/copying/jump"]
+    between = table_of(record, "tasks")["copying"].cells[3]
+    assert rise.value > 0.9 and str(between).endswith("the model")
+    assert 0.5 <= rise.low <= rise.value <= rise.high
     # The true rule keeps loss and accuracy; ablation loses both.
-    assert point.recovered.value == pytest.approx(1, abs=1e-3)
-    assert point.accuracy.value == pytest.approx(copying.accuracy.value, abs=0.02)
-    assert point.gap.value == pytest.approx(1, abs=0.05)
-    assert copying.ablated.value < 0.1
+    step = {key: record[f"accuracy/steps/copying/1/{key}"].value for key in ("recovered", "gap")}
+    assert step["recovered"] == pytest.approx(1, abs=1e-3)
+    assert right["1"] == pytest.approx(right["model"], abs=0.02)
+    assert step["gap"] == pytest.approx(1, abs=0.05)
+    assert right["ablated"] < 0.1
 
 
 def test_an_explanation_that_is_good_on_the_task_alone_shows_as_that(
@@ -218,26 +222,25 @@ def test_an_explanation_that_is_good_on_the_task_alone_shows_as_that(
 
     rng = np.random.default_rng(1)
     broad = make_text("irregular", subject, irregular(rng, 40, 40), irregular(rng, 10, 40))
-    asked = [Asked("copying", text), Asked("all", broad)]
-    record = measure_tasks(
-        subject, asked, "L1.H0", explanations=[fixed_distance], settings=SETTINGS
+    asked = [TaskText("copying", text), TaskText("all", broad)]
+    record = ux.tasks(
+        subject, text, asked=asked, sites="L1.H0", explanations=[fixed_distance], settings=SETTINGS
     )
-    copying, everything = (task.points[-1].recovered.value for task in record.tasks)
+    copying, everything = (record[f"part/tasks/{n}/loss"].value for n in ("copying", "all"))
     assert copying > 0.8 and everything < 0.5
 
 
 def test_tasks_are_named_once_and_a_stronger_model_is_no_reference(
     subject: Subject, text: Text
 ) -> None:
+    one = {"asked": [TaskText("a", text)], "sites": "L1.H0", "settings": SETTINGS}
     with pytest.raises(MeasurementError, match="once"):
-        measure_tasks(subject, [Asked("a", text), Asked("a", text)], "L1.H0")
+        ux.tasks(subject, text, **one | {"asked": 2 * one["asked"]})
     with pytest.raises(MeasurementError, match="not among the models"):
-        measure_tasks(subject, [Asked("a", text)], "L1.H0", weaker=weaker(subject), reference="x",
-                 settings=SETTINGS)  # fmt: skip
-    strong, (weak, _) = subject, weaker(subject)
+        ux.tasks(subject, text, **one, weaker=weaker(subject), weak="x")
+    strong, (weak, _) = Other("strong", AnotherModel(subject)), weaker(subject)
     with pytest.raises(MeasurementError, match="not weaker"):
-        measure_tasks(subject.twin(1), [Asked("a", text)], "L1.H0", reference="strong",
-                 weaker=[weak, Other("strong", AnotherModel(strong))], settings=SETTINGS)  # fmt: skip
+        ux.tasks(subject.twin(1), text, **one, weak="strong", weaker=[weak, strong])
 
 
 def test_sizes_go_by_compute_and_not_by_the_order_given(subject: Subject, text: Text) -> None:
@@ -255,10 +258,14 @@ def test_where_no_rule_is_better_than_the_mean_nothing_is_recovered_and_it_is_me
     (step,) = table_of(record, "steps").values()
     explained, ablated, recovered = step.cells
     assert explained == ablated and recovered == Number(value=0.0, low=0.0, high=0.0, unit="share")
-    tasks = measure_tasks(
-        subject, [Asked("a", text)], "L1.H0", explanations=[FALSE], settings=SETTINGS
+    asked = [TaskText("a", text)]
+    tasks = ux.tasks(
+        subject, text, asked=asked, sites="L1.H0", explanations=[FALSE], settings=SETTINGS
     )
-    assert tasks.tasks[0].points[0].accuracy == tasks.tasks[0].ablated
+    right = "accuracy/accuracies/a"
+    assert tasks[f"{right}/1"] == tasks[f"{right}/ablated"]
+    none = tasks["part/tasks/a/loss"]
+    assert none.value == none.low == none.high == 0.0
     one, two = Edited("a", (), "same"), Edited("b", (), "same")
     once, names = distinct([one, two, Edited("c", (), "other")])
     assert [c.name for c in once] == ["a", "c"]

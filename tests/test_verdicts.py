@@ -7,6 +7,7 @@ words; and claims among many are corrected for their number.
 from __future__ import annotations
 
 import re
+from dataclasses import fields, is_dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,23 +21,24 @@ from scipy.stats import ttest_rel
 from changed import each_number
 from sample_gap import spread as spread_of
 from sample_record import counted_text, repeats_text
-from sample_tasks import sample_tasks
+from sample_tasks import measured
 from test_gap import ledger_of
-from unexplained.assays import tasks
+from test_largest_rise import right_ledger
+from unexplained.bars.accuracy import Accuracies
 from unexplained.bars.cards import Card
 from unexplained.bars.effects import Effect, holm
 from unexplained.bars.factors import _sentence
 from unexplained.bars.kept import knee as knee_of
 from unexplained.bars.measures import measure_of
 from unexplained.bars.reading import Reading
+from unexplained.bars.tasks import OnTask, among_narrow
 from unexplained.errors import MeasurementError
 from unexplained.estimators import Scatter, Slope
-from unexplained.instruments import circuit, family, gap, rewrite, sizes, sweep
+from unexplained.instruments import circuit, family, gap, rewrite, sizes, sweep, tasks
 from unexplained.instruments._assay_words import cruxes_of, verdict_of
 from unexplained.record import Number
 from unexplained.record.bars import Concentration, KeptAt, KeptCurve, OverRuns
 from unexplained.record.compute import Left
-from unexplained.record.tasks import Task
 from unexplained.shares import percent
 from unexplained.stats import Settings
 from unexplained.study.gate import Gate, Role, fewest_orbits, require_behaviour
@@ -61,6 +63,11 @@ def with_numbers(data: Any, rng: np.random.Generator) -> Any:
     """What was dumped of a record, with every number in it drawn anew."""
     if isinstance(data, dict) and {"value", "low", "high", "refused"} <= set(data):
         return drawn(rng, data["unit"])
+    if isinstance(data, Number):
+        return Number(**drawn(rng, data.unit))
+    if is_dataclass(data) and not isinstance(data, type):
+        held = {field.name: getattr(data, field.name) for field in fields(data)}
+        return type(data)(**with_numbers(held, rng))
     if isinstance(data, dict):
         return {key: with_numbers(one, rng) for key, one in data.items()}
     if isinstance(data, list | tuple):
@@ -134,9 +141,11 @@ def test_the_verdict_of_a_gap_is_lawful(data: st.DataObject) -> None:
 def test_the_verdict_of_tasks_is_lawful(data: st.DataObject, reference: str) -> None:
     rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
     found = [
-        Task.model_validate(with_numbers(one.model_dump(), rng) | {
-            "name": f"task {i}", "better": data.draw(st.sampled_from([None, 0.001, 0.2, 1.0]))})
-        for i, one in enumerate(sample_tasks().tasks)
+        replace(
+            with_numbers(one, rng), name=f"task {i}",
+            better=data.draw(st.sampled_from([None, 0.001, 0.2, 1.0])),
+        )
+        for i, one in enumerate(measured())
     ]  # fmt: skip
     some = found[: data.draw(st.integers(1, len(found)))]
     lawful(tasks._verdict(some, reference, ("rung-2", "rung-2-seed-1"), 0.95))
@@ -283,41 +292,40 @@ def test_holms_correction_by_hand_and_no_false_finding_among_twelve() -> None:
     assert found / 400 < 0.05
 
 
-def task_of(name: str, better: float | None) -> Task:
-    return sample_tasks().tasks[0].model_copy(update={"name": name, "better": better})
+def with_p(*p: float | None) -> list[OnTask]:
+    """The full distribution and narrow tasks with these p-values."""
+    names = ["all", *(f"t{i}" for i in range(len(p)))]
+    one = measured()[0]
+    return among_narrow(
+        [replace(one, name=name, better=q) for name, q in zip(names, (None, *p), strict=True)]
+    )
 
 
 def test_one_of_twelve_that_is_told_without_a_correction_alone_is_not_named() -> None:
-    first = task_of("all", None)
-    raw = [None, 0.02, *[0.6] * 11]
-    found = tasks._against([first, *(task_of(f"t{i}", None) for i in range(12))], raw)
-    said = tasks._verdict(found, "rung-2", ("rung-2",), 0.95)
+    said = tasks._verdict(with_p(0.02, *[0.6] * 11), "rung-2", ("rung-2",), 0.95)
     assert (
         "Corrected for 12 narrow tasks (Holm), it is right more often than rung-2 on none" in said
     )
-    found = tasks._against([first, *(task_of(f"t{i}", None) for i in range(12))],
-                           [None, 0.001, *[0.6] * 11])  # fmt: skip
+    found = with_p(0.001, *[0.6] * 11)
     assert found[1].better == pytest.approx(0.012)
     assert "on t0." in tasks._verdict(found, "rung-2", ("rung-2",), 0.95)
-    few = tasks._against([first, task_of("few", None)], [None, None])
-    assert "right more often" not in tasks._verdict(few, "rung-2", ("rung-2",), 0.95)
+    assert "right more often" not in tasks._verdict(with_p(None), "rung-2", ("rung-2",), 0.95)
 
 
 def test_a_task_is_won_against_every_run_of_the_reference_or_not_at_all() -> None:
     rng = np.random.default_rng(2)
-    tokens = [100] * 20
+    tokens = np.full(20, 100)
     right = rng.binomial(100, 0.5, 20).astype(float)
     rows = {"explained": right, "one": right - 5 - rng.integers(0, 4, 20),
             "two": right + rng.integers(-9, 10, 20)}  # fmt: skip
-    ledger = ledger_of({k: list(v) for k, v in rows.items()}, tokens)
-    asked = SimpleNamespace(column="loss", stratum=("all", "all"))
-    alone = tasks._worse(asked, ledger, "explained", ["one"])
-    assert alone < 1e-6
+    found = Accuracies(right_ledger(rows, tokens), Settings())
+    alone = found.not_better("explained", ["one"])
+    assert alone is not None and alone < 1e-6
     assert alone == pytest.approx(ttest_rel(rows["explained"], rows["one"],
                                             alternative="greater").pvalue, rel=1e-6)  # fmt: skip
-    both = tasks._worse(asked, ledger, "explained", ["one", "two"])
-    assert both == tasks._worse(asked, ledger, "explained", ["two"]) > 0.02
-    assert tasks._worse(asked, ledger, "explained", []) is None
+    both = found.not_better("explained", ["one", "two"])
+    assert both is not None and both == found.not_better("explained", ["two"]) > 0.02
+    assert found.not_better("explained", []) is None
 
 
 # Too few

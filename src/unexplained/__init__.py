@@ -57,6 +57,7 @@ _HOMES = {
     "errors": ("UnexplainedError",),
     "evaluate": ("evaluate",),
     "explanations": ("LIBRARY", "Explanation", "View", "explanation", "patterns"),
+    "record": ("load_record",),
     "settings": ("Settings",),
     "subject": ("Subject", "load"),
     "text": ("Text", "text"),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from unexplained.lazy import face as _face
 
 if TYPE_CHECKING:
+    from unexplained.bars.accuracy import Accuracies as Accuracies
     from unexplained.bars.areas import MIB_SIZES as MIB_SIZES
     from unexplained.bars.areas import areas as areas
     from unexplained.bars.areas import counts_of as counts_of
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
     from unexplained.bars.rungs import ties_with as ties_with
     from unexplained.bars.runs import over_pairs as over_pairs
     from unexplained.bars.slope import slope_of as slope_of
+    from unexplained.bars.tasks import OnTask as OnTask
+    from unexplained.bars.tasks import among_narrow as among_narrow
+    from unexplained.bars.tasks import on_task as on_task
     from unexplained.bars.thresholds import BARS as BARS
     from unexplained.bars.thresholds import distances as distances
     from unexplained.bars.thresholds import nines as nines
@@ -56,6 +60,7 @@ if TYPE_CHECKING:
     from unexplained.bars.tokens import token_losses as token_losses
 
 _HOMES = {
+    "accuracy": ("Accuracies",),
     "areas": (
         "MIB_SIZES",
         "areas",
@@ -111,6 +116,11 @@ _HOMES = {
     ),
     "runs": ("over_pairs",),
     "slope": ("slope_of",),
+    "tasks": (
+        "OnTask",
+        "among_narrow",
+        "on_task",
+    ),
     "thresholds": (
         "BARS",
         "distances",

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -25,6 +26,7 @@ from unexplained.bars.orders import Step
 from unexplained.bars.recovered import INTACT
 from unexplained.bars.rows import RowNumbers
 from unexplained.bars.rungs import Seeds
+from unexplained.bars.tasks import OnTask
 from unexplained.errors import MeasurementError, near_matches
 from unexplained.files import read_json
 from unexplained.ledger import ALL, Ledger
@@ -176,6 +178,19 @@ class Reading:
         """What it costs to replace more and more, in several orders (`bars.in_orders`)."""
         named = {at: (self._in(one), self._in(other)) for at, (one, other) in measured.items()}
         return bars.in_orders(self.ledger, named, weaker, seeds=seeds, settings=self.settings)
+
+    # Tasks
+
+    def on_task(
+        self,
+        steps: Mapping[int, tuple[str, str]],
+        weaker: Sequence[str],
+        runs: Sequence[str],
+        **task: Any,
+    ) -> OnTask:
+        """More and more explained on one task, by loss and by accuracy (`bars.on_task`)."""
+        measured = {n: (self._in(one), self._in(other)) for n, (one, other) in steps.items()}
+        return bars.on_task(self.ledger, measured, weaker, runs, settings=self.settings, **task)
 
     # Where a gap lives
 

@@ -1,16 +1,22 @@
-"""`tasks`: narrow tasks beside the full distribution, by accuracy and by loss (MISSION 13–16)."""
+"""`tasks`: narrow tasks beside the full distribution, by accuracy and by loss (MISSION 13–16).
+
+A commenter: "quality of their explanations on specific narrow tasks, full distribution performance
+doesn't matter". Explanations are chosen and fitted once, on the fit part of the first text, and then
+measured everywhere: what is task-good and globally bad shows as that. Components are replaced one
+after another, so that accuracy is seen against the fraction of loss recovered as an explanation gets
+worse.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from unexplained import study
-from unexplained.record import Number
+from unexplained import bars, study
+from unexplained.errors import MeasurementError, near_matches
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
     Block,
-    Cell,
     Chart,
     Column,
     Forest,
@@ -26,20 +32,18 @@ from unexplained.record.blocks import (
     Track,
     facts,
 )
-from unexplained.record.tasks import Task, TaskPoint
+from unexplained.shares import FEW, percent
 from unexplained.study import Headline, Option, Texts, instrument
 from unexplained.study.given import PythonOnly
-from unexplained.study.instrument import told
 
 if TYPE_CHECKING:
-    from unexplained.assays.tasks import Asked
+    from unexplained.bars import OnTask
+    from unexplained.bars.reading import Reading
     from unexplained.evaluate import Other
     from unexplained.explanations import Explanation
-    from unexplained.record import TasksRecord
     from unexplained.study import Run
+    from unexplained.study.tasks import TaskText
 
-
-UNKNOWN = Number(value=None, unit="share", refused="records of before do not hold it")
 DISAGREE = "loss and accuracy disagree"
 
 
@@ -59,7 +63,7 @@ def tasks(
         Sequence[str],
         Option("A domain of that text, another text, a behaviour or a file of pairs."),
     ] = (),
-    asked: Annotated[Sequence[Asked] | None, PythonOnly()] = None,
+    asked: Annotated[Sequence[TaskText] | None, PythonOnly()] = None,
     sites: Annotated[str, Option("What is replaced, one after another.")] = "L*.H*",
     weak: Annotated[
         str, Option("The rung that accuracy is held against; the best below if none.")
@@ -72,102 +76,128 @@ def tasks(
     Where no task is named: every domain of the text, and repeated random tokens.
 
     Args:
-        run: The model, and the full distribution: on its fit part everything is chosen and fitted.
+        run: The model, and the full distribution.
         task: Domains of that text, other texts, behaviours or files of pairs.
-        asked: The tasks themselves, in the place of names.
-        sites: The components that are replaced, one after another in a random order.
+        asked: The tasks themselves, in the place of names, the full distribution first: on its fit
+            part everything is chosen and fitted.
+        sites: The components that are replaced, one after another in an order that the seed draws.
         weak: The weaker model that accuracy is held against; the strongest if not given.
         explanations: What may be put in a head's place; the library's rules if not given.
-        weaker: Models to compare with; the ladder's if not given.
+        weaker: Models to compare with, the ladder's if not given; those that are no weaker on the
+            first task by loss are left out.
 
     Raises:
-        UnexplainedError: As `assays.tasks`, all that can be told before anything is run.
+        MeasurementError: The reference is not among the models or not weaker, two models share a
+            name, or a loss is not finite.
+        UnexplainedError: As in `require_tasks` and `require_choosing`.
     """
-    from unexplained.assays.tasks import named_tasks
-    from unexplained.assays.tasks import tasks as measured
-    from unexplained.ladder.catalogue import catalogue
-    from unexplained.ladder.conditions import weaker_models
+    from unexplained.ladder.conditions import runs_of, weaker_models
+    from unexplained.study.choosing import require_choosing, rules
+    from unexplained.study.tasks import measured, named_tasks, require_tasks
 
-    if weak and weaker is None:
-        catalogue().named(weak)
+    if weaker is None:
+        _rung({"weak": weak})
     study.asked.components(run.subject, sites)
-    every = named_tasks(run.subject, run.text, task, run.settings.seed) if asked is None else asked
+    if asked is None:
+        asked = named_tasks(run.subject, run.text, task, run.settings.seed)
     beside = weaker_models(run.subject, run.text) if weaker is None else weaker
-    found = measured(run.subject, every, sites, weaker=beside, reference=weak,
-                     explanations=explanations, settings=run.settings, folder=run.folder,
-                     say=run.say)  # fmt: skip
-    yield from told(run, found, blocks(found), sheet(found))
-
-
-def blocks(record: TasksRecord) -> Iterator[Block]:
-    """What was found, as blocks."""
-    yield from (_facts(record), _part(record), _accuracy(record))
-
-
-def sheet(record: TasksRecord) -> dict[str, str]:
-    """What was measured on."""
-    found = {"Components in order": ", ".join(record.order)}
-    return found | {f"Text of {name}": mark for name, mark in record.texts.items()}
-
-
-def _facts(record: TasksRecord) -> Table:
-    runs = ", ".join(record.reference_runs)
-    return facts(
+    require_tasks(run.subject, asked)
+    study.asked.require_others(beside, study.asked.TAKEN)
+    if weak:
+        _require_among(weak, [one.name for one in beside], "among the models")
+    claimed = rules() if explanations is None else explanations
+    where = require_choosing(run.subject, asked[0].text, sites, claimed, run.folder)
+    order, steps, read = measured(run, asked, where, claimed, beside)
+    ladder = _ladder(read[0], beside, weak)
+    if weak:
+        _require_among(weak, ladder, f"weaker than {run.subject.name}")
+    reference = weak or (ladder[-1] if ladder else "")
+    runs = runs_of(reference, beside)
+    found = bars.among_narrow([
+        losses.on_task(steps, ladder, runs, name=one.name, says=one.says, stratum=one.stratum,
+                       pairs=one.text.pairs)
+        for one, losses in zip(asked, read, strict=True)
+    ])  # fmt: skip
+    yield Headline(
+        f"Narrow tasks of {run.subject.name}",
+        _verdict(found, reference, runs, run.settings.level),
+        {"Components in order": ", ".join(order)}
+        | {f"Text of {one.name}": one.text.fingerprint for one in asked},
+    )
+    yield facts(
         "facts",
-        Row(key="model", name="Model", cells=(record.subject,)),
-        Row(key="tasks", name="Tasks", cells=(len(record.tasks),)),
-        Row(key="components", name="Components", cells=(record.components,)),
-        Row(key="reference", name="Reference weaker model", cells=(record.reference or "none",)),
-        *[Row(key="runs", name="Its runs", cells=(runs,))] * bool(runs),
+        Row(key="model", name="Model", cells=(run.subject.name,)),
+        Row(key="tasks", name="Tasks", cells=(len(found),)),
+        Row(key="components", name="Components", cells=(len(order),)),
+        Row(key="reference", name="Reference weaker model", cells=(reference or "none",)),
+        *[Row(key="runs", name="Its runs", cells=(", ".join(runs),))] * bool(runs),
     )
+    yield _part(found, reference)
+    yield _accuracy(found, order, reference)
 
 
-def last(task: Task) -> TaskPoint | None:
-    """The model with all components replaced."""
-    return task.points[-1] if task.points else None
+def _require_among(weak: str, names: Sequence[str], what: str) -> None:
+    if weak not in names:
+        raise MeasurementError(
+            f"'{weak}' as the weaker model", f"it is not {what}", near_matches(weak, names)
+        )
 
 
-def by_accuracy(task: Task) -> Number:
-    """Accuracy kept between that of the mean ablation of all components (0) and the model's (1)."""
-    return task.by_accuracy or UNKNOWN
+def _ladder(read: Reading, beside: Sequence[Other], weak: str) -> list[str]:
+    """Those with a higher loss than the model on the full distribution, the weakest first."""
+    from unexplained.ladder.conditions import to_compare
+
+    def loss(name: str) -> float:
+        return read.ledger.sums(name).per_token()
+
+    names = dict.fromkeys([*to_compare(beside), *[weak] * bool(weak)])
+    return sorted((n for n in names if loss(n) > loss("intact")), key=lambda name: -loss(name))
 
 
-def apart(task: Task) -> bool | None:
-    """Whether loss and accuracy say different things; None where they cannot be compared.
-
-    They do where the two intervals have nothing in common.
-    """
-    whole, kept = last(task), by_accuracy(task)
-    if whole is None:
-        return None
-    ends = (whole.recovered.low, whole.recovered.high, kept.low, kept.high)
-    if any(end is None for end in ends):
-        return None
-    low, high, least, most = (end or 0.0 for end in ends)
-    return most < low or high < least
-
-
-def between(task: Task) -> float | None:
-    """The fraction recovered by accuracy minus that by loss, with all components replaced."""
-    whole = last(task)
-    kept, lost = by_accuracy(task).value, whole.recovered.value if whole else None
-    return None if kept is None or lost is None else kept - lost
-
-
-def by_distance(record: TasksRecord) -> tuple[Task, ...]:
-    """The tasks on which loss and accuracy are furthest apart first, what is refused last."""
-    found = [(between(task), task) for task in record.tasks]
-    return tuple(
-        task for gap, task in sorted(found, key=lambda p: (p[0] is None, -abs(p[0] or 0.0)))
+def _verdict(found: Sequence[OnTask], reference: str, runs: Sequence[str], level: float) -> str:
+    """The full distribution, the narrow tasks at their extremes, and on which it is the better one."""
+    first, narrow = found[0], found[1:]
+    said = f"With all components replaced: on {first.name} {_said(first, reference)}"
+    known = [(task.last.recovered, task) for task in narrow]
+    scored = sorted(
+        ((f.value, task) for f, task in known if f.value is not None and f.low is not None),
+        key=lambda one: one[0],
     )
+    many = len(scored) > 2
+    if many:
+        said += f"; of {len(scored)} narrow tasks the least and the most recovered are"
+    for i, task in enumerate(task for _, task in (scored[:1] + scored[-1:] if many else scored)):
+        between = "" if many and not i else " and" if many else ";"
+        said += f"{between} on {task.name} {_said(task, reference)}"
+    tested = [task for task in narrow if task.better is not None]
+    if reference and tested:
+        better = [task.name for task in tested if (task.better or 0.0) < (1 - level) / 2]
+        each = f"each of {len(runs)} runs of {reference}" if len(runs) > 1 else reference
+        counted = f"{len(tested)} narrow task{'s' if len(tested) > 1 else ''}"
+        where = ", ".join(better) or "none"
+        said += f". Corrected for {counted} (Holm), it is right more often than {each} on {where}"
+    return said + "."
 
 
-def parted(record: TasksRecord) -> str:
+def _said(task: OnTask, reference: str) -> str:
+    said = f"f = {percent(task.last.recovered)}"
+    rates = [task.last.accuracy, task.accuracy]
+    rates += [task.weaker[reference][1]] if reference in task.weaker else []
+    # A refusal in the middle of a sentence breaks it: the sentence is all told or not at all.
+    for rate in rates:
+        if rate.low is None:
+            return f"{said}, how often it is right (refused: {rate.refused or FEW})"
+    mine, model, *weak = map(percent, rates)
+    said += f", right {mine} of the time where the model is {model}"
+    return said + "".join(f" and {reference} {rate}" for rate in weak)
+
+
+def _parted(found: Sequence[OnTask]) -> str:
     """On which tasks loss and accuracy say different things, in a sentence."""
-    known = [(task.name, found) for task in record.tasks if (found := apart(task)) is not None]
+    known = [task for task in found if task.apart is not None]
     if not known:
         return "On no task can the fraction recovered by loss be compared with that by accuracy."
-    names = [name for name, different in known if different]
+    names = [task.name for task in known if task.apart]
     where = f"{len(known)} task" + "s" * (len(known) != 1)
     if not names:
         return f"On {where} loss and accuracy do not disagree: their intervals overlap."
@@ -177,19 +207,51 @@ def parted(record: TasksRecord) -> str:
     )
 
 
-def _tasks(record: TasksRecord) -> Table:
-    tested = any(task.better is not None for task in record.tasks)
+def _part(found: Sequence[OnTask], reference: str) -> Section:
+    """Where loss and accuracy part: the tasks on which they are furthest apart first, refused last."""
+    tasks = sorted(found, key=lambda task: (task.between is None, -abs(task.between or 0.0)))
+    table = _tasks(tasks, reference)
+    return Section(
+        key="part",
+        title="Where loss and accuracy part",
+        blocks=(
+            Prose(words=_parted(found)),
+            Prose(
+                words=f"The same explanations in the place of all {max(found[0].steps):,} components, "
+                "chosen once on the fit part of the full distribution. Fraction recovered by loss, "
+                "and by accuracy on the same scale: from the accuracy with everything mean-ablated "
+                "(0%) to that of the model (100%)."
+            ),
+            Forest(
+                key="forest",
+                caption="Square: by loss. Diamond: by accuracy. Both resample documents.",
+                tracks=tuple(
+                    Track(
+                        name=task.name,
+                        note="; ".join(filter(None, (task.says, f"{task.tokens:,} {task.unit}"))),
+                        tag=DISAGREE if task.apart else "",
+                        marks=tuple(table.at(task.name, by) for by in ("loss", "accuracy")),
+                    )
+                    for task in tasks
+                ),
+            ),
+            table,
+        ),
+    )
+
+
+def _tasks(tasks: Sequence[OnTask], reference: str) -> Table:
+    tested = any(task.better is not None for task in tasks)
     chance = (
         " p: that the model with all components explained is not right more often than "
-        f"{record.reference}, corrected for the number of narrow tasks (Holm)."
+        f"{reference}, corrected for the number of narrow tasks (Holm)."
     )
     return Table(
         key="tasks",
         caption="Largest rise: of accuracy from one model of the ladder to the next, as a share of the "
         "whole rise up to the model; near 100% a task appears all at once. It was chosen as the "
         "largest of several on these documents, so it is rather too large, and its interval with it."
-        + chance
-        * tested,
+        + chance * tested,
         corner="Task",
         columns=(
             Column(key="loss", heading="Recovered by loss", style="share"),
@@ -202,67 +264,30 @@ def _tasks(record: TasksRecord) -> Table:
             Row(
                 key=task.name,
                 name=task.name,
-                note=DISAGREE if apart(task) else "",
-                cells=(
-                    whole.recovered if (whole := last(task)) else None,
-                    by_accuracy(task),
-                    task.jump,
-                    task.jump_at or fmt.MISSING,
-                    *[task.better] * tested,
-                ),
+                note=DISAGREE if task.apart else "",
+                cells=(task.last.recovered, task.by_accuracy, task.rise,
+                       task.rise_at or fmt.MISSING, *[task.better] * tested),
             )
-            for task in by_distance(record)
+            for task in tasks
         ),
-    )
+    )  # fmt: skip
 
 
-def _part(record: TasksRecord) -> Section:
-    table = _tasks(record)
-    forest = Forest(
-        key="forest",
-        caption="Square: by loss. Diamond: by accuracy. Both resample documents.",
-        tracks=tuple(
-            Track(
-                name=task.name,
-                note="; ".join(filter(None, (task.says, f"{task.tokens:,} {task.unit}"))),
-                tag=DISAGREE if apart(task) else "",
-                marks=tuple(table.at(task.name, by) for by in ("loss", "accuracy")),
-            )
-            for task in by_distance(record)
-            if task.points
-        ),
-    )
-    return Section(
-        key="part",
-        title="Where loss and accuracy part",
-        blocks=(
-            Prose(words=parted(record)),
-            Prose(
-                words=f"The same explanations in the place of all {record.components:,} components, "
-                "chosen once on the fit part of the full distribution. Fraction recovered by loss, "
-                "and by accuracy on the same scale: from the accuracy with everything mean-ablated "
-                "(0%) to that of the model (100%)."
-            ),
-            forest,
-            table,
-        ),
-    )
-
-
-def _accuracy(record: TasksRecord) -> Section:
-    table = _accuracies(record)
+def _accuracy(found: Sequence[OnTask], order: Sequence[str], reference: str) -> Section:
+    table = _accuracies(found, reference)
+    every = [_steps(task, reference) for task in found]
     steps = Section(
         key="steps",
         title="All steps",
         folded=True,
         blocks=(
             Prose(
-                words=f"Replaced in this order: {fmt.in_short(record.order, most=12)}."
-                + f" Gap score in accuracy: (its accuracy − accuracy of {record.reference}) ÷ "
-                f"(accuracy of the model − accuracy of {record.reference}); 0% is as good as the "
-                "weaker model." * bool(record.reference)
+                words=f"Replaced in this order: {fmt.in_short(order, most=12)}."
+                + f" Gap score in accuracy: (its accuracy − accuracy of {reference}) ÷ "
+                f"(accuracy of the model − accuracy of {reference}); 0% is as good as the "
+                "weaker model." * bool(reference)
             ),
-            *(_steps(task, record) for task in record.tasks),
+            *every,
         ),
     )
     return Section(
@@ -278,32 +303,16 @@ def _accuracy(record: TasksRecord) -> Section:
                 "loss. With fewer replaced the rest of the model is intact, so that those marks lie "
                 "higher."
             ),
-            *(_chart(task, record, table) for task in record.tasks if task.points),
+            *(_chart(task, reference, table, f"{steps.key}/{one.key}")
+              for task, one in zip(found, every, strict=True)),
             table,
             steps,
         ),
-    )
+    )  # fmt: skip
 
 
-def ladder(record: TasksRecord) -> tuple[str, ...]:
-    """The weaker models of any task, in the order of the ladder."""
-    return tuple(dict.fromkeys(weak.name for task in record.tasks for weak in task.weaker))
-
-
-def _accuracies(record: TasksRecord) -> Table:
+def _accuracies(found: Sequence[OnTask], reference: str) -> Table:
     """Of every task: the weaker models, the model, then it with more and more explained."""
-    counts = sorted({point.count for task in record.tasks for point in task.points})
-
-    def cells(task: Task) -> tuple[Cell, ...]:
-        weak = {one.name: one.accuracy for one in task.weaker}
-        known = {point.count: point.accuracy for point in task.points}
-        return (
-            *(weak.get(name) for name in ladder(record)),
-            task.accuracy,
-            *(known.get(count) for count in counts),
-            task.ablated,
-        )
-
     return Table(
         key="accuracies",
         title="Accuracy on every task",
@@ -312,63 +321,67 @@ def _accuracies(record: TasksRecord) -> Table:
         corner="Task",
         columns=(
             *(Column(key=f"weaker {name}", heading=name,
-                     note="reference" if name == record.reference else "weaker model")
-              for name in ladder(record)),
+                     note="reference" if name == reference else "weaker model")
+              for name in found[0].weaker),
             Column(key="model", heading="The model"),
-            *(Column(key=f"{count}", heading=f"{count:,} explained") for count in counts),
+            *(Column(key=f"{count}", heading=f"{count:,} explained") for count in found[0].steps),
             Column(key="ablated", heading="All ablated"),
         ),
-        rows=tuple(Row(key=task.name, name=task.name, cells=cells(task)) for task in record.tasks),
+        rows=tuple(
+            Row(
+                key=task.name,
+                name=task.name,
+                cells=(*(right for _, right in task.weaker.values()), task.accuracy,
+                       *(step.accuracy for step in task.steps.values()), task.ablated),
+            )
+            for task in found
+        ),
         shaded=True,
     )  # fmt: skip
 
 
-def _steps(task: Task, record: TasksRecord) -> Table:
-    gap = (Column(key="gap", heading="Gap score in accuracy", style="share"),)
+def _steps(task: OnTask, reference: str) -> Table:
     columns = (
         Column(key="loss", heading="Loss"),
         Column(key="recovered", heading="Recovered", style="share"),
         Column(key="kept", heading="Of the model's accuracy", style="share"),
-        *gap * bool(record.reference),
+        *[Column(key="gap", heading="Gap score in accuracy", style="share")] * bool(reference),
     )
-    rows: list[tuple[str, str, str, Role, tuple[Cell, ...]]] = [
-        ("intact", "none: the model", "", "intact", (task.intact,)),
-        *(
-            (f"{p.count}", f"{p.count:,} of {record.components:,}", "", "",
-             (p.loss, p.recovered, p.kept, p.gap))
-            for p in task.points
-        ),
-        *(
-            (f"weaker {one.name}", one.name, "weaker model", "weaker", (one.loss,))
-            for one in task.weaker
-        ),
-    ]  # fmt: skip
-    wide = len(columns)
+    none = [None] * (len(columns) - 1)
     return Table(
         key=task.name,
         title=f"{task.name}: {task.tokens:,} {task.unit}",
         caption=task.says,
         corner="Replaced",
         columns=columns,
-        rows=tuple(
-            Row(key=key, name=name, note=note, role=role, cells=(*cells, *[None] * wide)[:wide])
-            for key, name, note, role, cells in rows
+        rows=(
+            Row(key="intact", name="none: the model", role="intact", cells=(task.loss, *none)),
+            *(
+                Row(key=f"{n}", name=f"{n:,} of {max(task.steps):,}",
+                    cells=(step.loss, step.recovered, step.kept, step.gap)[: len(columns)])
+                for n, step in task.steps.items()
+            ),
+            *(
+                Row(key=f"weaker {name}", name=name, note="weaker model", role="weaker",
+                    cells=(loss, *none))
+                for name, (loss, _) in task.weaker.items()
+            ),
         ),
-    )
+    )  # fmt: skip
 
 
-def _chart(task: Task, record: TasksRecord, table: Table) -> Chart:
-    reference = [one.name for one in task.weaker if one.name == record.reference]
+def _chart(task: OnTask, reference: str, accuracies: Table, steps: str) -> Chart:
+    """Accuracy against fraction recovered, which stands in the table of the steps."""
     levels: list[tuple[str, Role, str]] = [
         ("model", "intact", "model"),
-        *((name, "weaker", f"weaker {name}") for name in reference),
+        *((name, "weaker", f"weaker {name}") for name in task.weaker if name == reference),
         ("ablated", "ablation", "ablated"),
-    ]  # fmt: skip
+    ]
     bottom, top = task.ablated.value, task.accuracy.value
     return Chart(
         key=f"chart of {task.name}",
         title=task.name,
-        caption=f"{DISAGREE.capitalize()}." if apart(task) else "",
+        caption=f"{DISAGREE.capitalize()}." if task.apart else "",
         small=True,
         across=Ruler(label="fraction recovered", written="share", solid=(0.0, 1.0), least=-0.5, most=1.5),
         up=Ruler(label="accuracy", written="share", solid=(0.0,), least=0.0),
@@ -376,16 +389,12 @@ def _chart(task: Task, record: TasksRecord, table: Table) -> Chart:
             Series(
                 name="explained",
                 points=tuple(
-                    Point(
-                        x=f"steps/{task.name.replace('/', ':')}/{point.count}/recovered",
-                        y=table.at(task.name, f"{point.count}"),
-                        label=f"{point.count:,}",
-                    )
-                    for point in task.points
+                    Point(x=f"{steps}/{n}/recovered", y=accuracies.at(task.name, f"{n}"), label=f"{n:,}")
+                    for n in task.steps
                 ),
             ),
         ),
-        levels=tuple(Level(name=name, role=role, y=table.at(task.name, column))
+        levels=tuple(Level(name=name, role=role, y=accuracies.at(task.name, column))
                      for name, role, column in levels),
         line=None if bottom is None or top is None else (0.0, bottom, 1.0, top),
     )  # fmt: skip

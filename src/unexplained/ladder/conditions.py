@@ -31,6 +31,14 @@ def to_compare(models: Sequence[Other]) -> list[str]:
     return [one.name for one in models if one.name not in known or is_rung(one.name)]
 
 
+def runs_of(name: str, models: Sequence[Other]) -> list[str]:
+    """Of some models the one of that name and, of a rung, its other runs."""
+    known = {one.name for one in catalogue().models}
+    mine = catalogue().with_seeds([name]) if name in known else [name]
+    there = {one.name for one in models}
+    return [one for one in mine if one in there]
+
+
 def trained_as(subject: Subject) -> Trained | None:
     """What is known of a model that is itself of the ladder; None of any other."""
     known = {one.name: one for one in catalogue().models}

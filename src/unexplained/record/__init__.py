@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from unexplained.record.record import FORMAT as FORMAT
     from unexplained.record.record import Record as Record
     from unexplained.record.tables import Counted as Counted
-    from unexplained.record.tasks import TasksRecord as TasksRecord
 
 _HOMES = {
     "bars": ("Bars", "ContextGain", "Factor", "Stratum"),
@@ -56,7 +55,6 @@ _HOMES = {
         "Record",
     ),
     "tables": ("Counted",),
-    "tasks": ("TasksRecord",),
 }
 
 __all__ = sorted(name for names in _HOMES.values() for name in names)

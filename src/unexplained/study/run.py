@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from unexplained.bars.cards import Card
 from unexplained.bars.reading import Reading
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import Activations, Other, evaluate, observe
@@ -140,7 +141,8 @@ class Run:
             memory=self.memory,
             progress=lambda done, total: self.say(said, done, total),
         ).also(names)
-        return Reading(ledger, tuple(one.card for one in every), self.settings, self.text.name)
+        cards = tuple(_measured_as(one.card, names) for one in every)
+        return Reading(ledger, cards, self.settings, self.text.name)
 
     def observe(
         self, sites: Sequence[Site], *, part: Literal["eval", "fit"] = "fit"
@@ -180,6 +182,11 @@ class Run:
     def sheet(self) -> dict[str, str]:
         """Fingerprints of what was measured on."""
         return {f"Text {text.name}": text.fingerprint for text in self.texts}
+
+
+def _measured_as(card: Card, names: Mapping[str, str]) -> Card:
+    """The card with the names under which its conditions were measured: so it is known which are one."""
+    return card.model_copy(update={"effects": {e: names[c] for e, c in card.effects.items()}})
 
 
 def _once(arms: Sequence[Arm]) -> list[Arm]:
