@@ -23,6 +23,7 @@ from unexplained.record.blocks import (
 )
 from unexplained.report import visible
 from unexplained.report.drawn import Drawn, Notes
+from unexplained.report.tables import answered, without_refused
 
 BESIDE = 3
 """Columns between two cells."""
@@ -44,10 +45,12 @@ class Tables:
         if table.facts:
             self._facts(table)
         else:
-            widths = self._widths(table)
             self.say(" · ".join(filter(None, (table.title, table.caption))), "dim")
+            table, refused = without_refused(table, self.notes.needed)
+            widths = self._widths(table)
             for columns in self._fitting(table, widths):
                 self.console.print(self._part(table, {i: widths[i] for i in columns}))
+            self.say(refused, "dim")
 
     def _facts(self, table: Table) -> None:
         if table.title:
@@ -188,13 +191,7 @@ class Printer(Tables):
 
     def _answer(self, answer: Answer) -> None:
         """The answer's rows, and what its shares are shares of, without the sections they are from."""
-        rows = [
-            Row(key=str(i), name=row.name, note=row.note, role=row.role,
-                cells=tuple(None if cell is None else self.drawn.at("", cell) for cell in row.cells))
-            for i, row in enumerate((*answer.rows, *answer.divided_by))
-        ]  # fmt: skip
-        columns = answer.columns
-        self.table(Table(key="answer", corner=answer.corner, columns=columns, rows=tuple(rows)))
+        self.table(answered(answer, lambda cell: self.drawn.at("", cell)))
 
     def _prose(self, block: Prose) -> str:
         return f"“{block.words}” {block.source}" if block.manner == "quote" else block.words

@@ -1,3 +1,17 @@
+// What a link leads to is opened, with all that it stands in.
+const reveal = () => {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (!target) return;
+  target.querySelector(":scope > details")?.setAttribute("open", "");
+  for (let one = target; one; one = one.parentElement) if (one.tagName === "DETAILS") one.open = true;
+  target.scrollIntoView();
+};
+addEventListener("hashchange", reveal);
+document.addEventListener("click", (event) => {
+  if (event.target.closest?.("a[href^='#']")?.hash === location.hash) reveal();
+});
+reveal();
+
 for (const doc of document.querySelectorAll(".doc")) {
   const panel = doc.nextElementSibling;
   const tokens = [...doc.querySelectorAll("[role=option]")];
@@ -8,7 +22,7 @@ for (const doc of document.querySelectorAll(".doc")) {
       current.setAttribute("aria-selected", "false");
       current.tabIndex = -1;
     }
-    tokens[0].tabIndex = -1;
+    worst.tabIndex = -1;
     current = token;
     token.setAttribute("aria-selected", "true");
     token.tabIndex = 0;
@@ -18,6 +32,12 @@ for (const doc of document.querySelectorAll(".doc")) {
     }
     panel.hidden = false;
   };
+  // A document begins where the explanation is furthest off.
+  const worst = tokens.find((token) => token.tabIndex === 0);
+  doc.closest("details")?.addEventListener("toggle", () => {
+    show(worst);
+    doc.scrollTop = worst.offsetTop - doc.clientHeight / 3;
+  });
   const at = (event) => event.target.closest("[role=option]");
   doc.addEventListener("pointerover", (event) => show(at(event)));
   doc.addEventListener("focusin", (event) => show(at(event)));
