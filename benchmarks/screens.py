@@ -40,8 +40,7 @@ OPEN = "() => document.querySelectorAll('details').forEach((one) => (one.open = 
 LED = """() => [...document.querySelectorAll("nav a")].filter((link) => {
   document.querySelectorAll("details").forEach((one) => (one.open = false));
   link.click();
-  const target = document.getElementById(decodeURIComponent(link.hash.slice(1)));
-  dispatchEvent(new HashChangeEvent("hashchange"));
+  const target = document.getElementById(link.getAttribute("href").slice(1));
   const inner = target?.querySelector(":scope > details");
   return !target || (inner && !inner.open) || target.parentElement.closest("details:not([open])");
 }).map((link) => link.hash)"""

@@ -83,8 +83,11 @@ class CurvePlot:
 def plot(block: Compute, find: Find) -> CurvePlot | None:
     """Place everything; None where no rung and no condition can be drawn."""
     rungs = [r for r in block.rungs if finite(find(r.loss)) is not None and _flops(r, find) > 0]
+    drawn = {rung.name for rung in rungs}  # a rung is a dot, and no lettered mark as well
     there = [
-        c for c in block.conditions if _flops(c, find) > 0 and finite(find(c.loss)) is not None
+        c
+        for c in block.conditions
+        if _flops(c, find) > 0 and finite(find(c.loss)) is not None and c.name not in drawn
     ]
     if not rungs and not there:
         return None

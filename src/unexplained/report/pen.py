@@ -169,10 +169,6 @@ class Pen:
         """What the page shows first."""
         return first(self.drawn)
 
-    def numbers(self, track: Track, above: str) -> list[Number]:
-        """What a line of a forest marks."""
-        return [self.at(above, mark) for mark in track.marks]
-
     @property
     def controls(self) -> str:
         """The id of the first table of controls; empty where there is none."""

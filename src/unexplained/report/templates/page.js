@@ -1,16 +1,24 @@
 // What a link leads to is opened, with all that it stands in.
-const reveal = () => {
-  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+const reveal = (id) => {
+  const target = document.getElementById(id);
   if (!target) return;
   target.querySelector(":scope > details")?.setAttribute("open", "");
   for (let one = target; one; one = one.parentElement) if (one.tagName === "DETAILS") one.open = true;
   target.scrollIntoView();
 };
-addEventListener("hashchange", reveal);
+const named = () => {
+  try {
+    reveal(decodeURIComponent(location.hash.slice(1)));
+  } catch {
+    reveal(location.hash.slice(1));
+  }
+};
+addEventListener("hashchange", named);
 document.addEventListener("click", (event) => {
-  if (event.target.closest?.("a[href^='#']")?.hash === location.hash) reveal();
+  const link = event.target.closest("a[href^='#']");
+  if (link) reveal(link.getAttribute("href").slice(1));
 });
-reveal();
+named();
 
 for (const doc of document.querySelectorAll(".doc")) {
   const panel = doc.nextElementSibling;
