@@ -67,6 +67,7 @@ def look(page: Page, drawn: Path, out: Path, width: int) -> list[str]:
 def main(out: Path, records: list[Path]) -> int:
     """Draw every record, look at it at every width and in both colour schemes."""
     out.mkdir(parents=True, exist_ok=True)
+    errors: list[str] = []
     faults: list[str] = []
     with sync_playwright() as play:
         browser = play.chromium.launch(
@@ -79,12 +80,12 @@ def main(out: Path, records: list[Path]) -> int:
                     page = browser.new_page(
                         viewport={"width": width, "height": 800}, color_scheme=scheme
                     )
-                    page.on("pageerror", lambda error: faults.append(str(error)))
+                    page.on("pageerror", lambda error: errors.append(str(error)))
                     faults += look(page, drawn, out / f"{path.stem}-{width}-{scheme}", width)
                     page.close()
         browser.close()
-    print("\n".join(faults) or "nothing wrong")
-    return bool(faults)
+    print("\n".join(faults + errors) or "nothing wrong")
+    return bool(faults + errors)
 
 
 if __name__ == "__main__":

@@ -384,10 +384,7 @@ def _fixed(value: float, places: int) -> str:
     if not math.isfinite(value):
         return "not finite"
     tiny = value != 0 and abs(value) < 10**-MOST_DECIMALS and places >= MOST_DECIMALS
-    if abs(value) >= HUGE or tiny:
-        text = _power(abs(value))
-    else:
-        text = f"{abs(value):,.{places}f}"
+    text = _power(abs(value)) if abs(value) >= HUGE or tiny else f"{abs(value):,.{places}f}"
     nothing = not any(c in "123456789" for c in text)
     return text if value >= 0 or nothing else MINUS + text
 

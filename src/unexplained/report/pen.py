@@ -18,7 +18,6 @@ from unexplained.record.blocks import (
     Compute,
     Forest,
     Grid,
-    Section,
     Style,
     Table,
     Track,
