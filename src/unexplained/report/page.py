@@ -65,7 +65,7 @@ def _page(record: Record) -> str:
         first=Markup(first),
         body=Markup(body),
         reproduce=Markup(sheet),
-        words=glossary.used_in(plain_text(first)),
+        words=glossary.used_in(plain_text(first), meanings=False),
         terms=glossary.used_in(plain_text(first + body + sheet)),
         style=Markup(_asset("style.css")),
         script=Markup(script),
