@@ -15,6 +15,8 @@ from sample_sweep import sample_sweep, sample_sweep_of_pairs
 from sample_tasks import sample_tasks
 from unexplained.record import Check, Example, Number, Record, Token
 from unexplained.record.blocks import (
+    Answer,
+    AnswerRow,
     Block,
     Chart,
     Checks,
@@ -35,6 +37,8 @@ from unexplained.record.blocks import (
     Table,
     Tokens,
     Track,
+    below,
+    walk,
 )
 
 FLOPS = (1e12, 4e12, 1.6e13)
@@ -169,6 +173,14 @@ def everything() -> Record:
         instrument="everything",
         sheet={f"Text {HOSTILE_DOMAIN}": "a" * 16},
         blocks=(
+            Answer(
+                corner="Row",
+                columns=table.columns[1:3],
+                rows=tuple(AnswerRow(name=row.name, note=row.note, role=row.role, cells=tuple(
+                    f"main/{table.at(row.key, key)}" for key in ("mean", "zero"))) for row in table.rows),
+                divided_by=(AnswerRow(name="damage", cells=("facts/damage/is", None)),),
+                picture="main/forest",
+            ),
             facts,
             Prose(words="Said.", manner="quote", source="Somebody, somewhere"),
             Section(key="main", title="Numbers", blocks=(table, rungs, *pictures(table, rungs))),
@@ -181,6 +193,28 @@ def everything() -> Record:
         ),
         **header(),
     )  # fmt: skip
+
+
+def answered(record: Record) -> Record:
+    """The record with an answer: its own, or its first table of numbers and its first picture."""
+    if isinstance(record.blocks[0], Answer):
+        return record
+    places = list(walk(record.blocks))
+    above, table = next(
+        (above, b) for above, b in places if isinstance(b, Table) and not b.facts
+        and any(isinstance(cell, Number) for row in b.rows for cell in row.cells)
+    )  # fmt: skip
+    picture = next(
+        (below(a, b.key) for a, b in places if isinstance(b, Forest | Chart | Grid | Compute)), ""
+    )
+    rows = tuple(
+        AnswerRow(name=row.name, role=row.role, cells=tuple(
+            below(above, table.at(row.key, column.key)) if isinstance(cell, Number) else None
+            for column, cell in zip(table.columns[:4], row.cells, strict=False)))
+        for row in table.rows[:12]
+    )  # fmt: skip
+    answer = Answer(corner=table.corner, columns=table.columns[:4], rows=rows, picture=picture)
+    return Record.model_validate(record.model_dump() | {"blocks": (answer, *record.blocks)})
 
 
 SAMPLES: dict[str, Callable[[], Record]] = {

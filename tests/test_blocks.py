@@ -24,7 +24,7 @@ from unexplained.report.pen import Pen
 KINDS = sorted(SAMPLES)
 AT_ONCE = 6
 """Into how many drawings the numbers of a long record are spread to be refused."""
-KEYED = ("key", "picture", "marks", "others", "framed", "x", "y", "loss", "compute")
+KEYED = ("key", "marks", "others", "framed", "x", "y", "loss", "compute", "picture")
 """Fields that hold keys and references, which are data and not words."""
 CLOSED = ("block", "manner", "style", "role", "spacing", "written", "ring", "chosen", "units",
           "needed", "unit", "instrument")  # fmt: skip

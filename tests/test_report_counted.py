@@ -8,7 +8,7 @@ import numpy as np
 
 import unexplained as ux
 from assayed import tables_of
-from drawing import markdown, notebook_html, render, text_table
+from drawing import markdown, render, text_table
 from sample_record import TABLES, assayed, counted_text, sample_record, web_text
 from sample_rewrite import sample_rewrite
 from test_assay import make_text, own_cache, subject_of, texts_of  # noqa: F401  (own_cache is a fixture)
@@ -53,7 +53,7 @@ def test_tokens_smoothing_and_the_other_ones_loss_are_said_in_words() -> None:
 
 def test_an_assay_says_it_wherever_the_rows_stand() -> None:
     record, plain = with_tables(), sample_record()
-    drawn = (text_table, render, notebook_html, markdown)
+    drawn = (text_table, render, markdown)
     said = LINE.removeprefix("N-gram tables: ")
     assert all(said in in_a_line(draw(record)) for draw in drawn)
     assert not any("N-gram tables" in draw(plain) for draw in drawn)
@@ -87,7 +87,6 @@ def test_what_is_measured_on_fewer_documents_says_on_how_many() -> None:
         assert ("on 1 of" in in_a_line(text_table(whole))) is said
         # In both forests and beside its name in every table of rows.
         assert (in_a_line(render(whole)).count(words) >= 6) is said
-        assert (words in notebook_html(whole)) is said
         assert (words in markdown(whole)) is said
 
 

@@ -227,6 +227,15 @@ def test_bars_on_some_of_the_tokens_are_kept_apart_from_those_on_all(text: OnTex
     assert groups(text.bars[::-1])[0].label == "all"
 
 
+def test_a_weaker_model_that_is_a_condition_too_stands_in_the_table_once(text: OnText) -> None:
+    (group, _) = groups(text.bars)
+    rung = group.rungs[0].rung
+    again = text.bars[0].model_copy(update={"condition": rung})
+    section = standing((again, *text.bars)).blocks[1]
+    names = [row.name for row in table_of(section, "recovered").rows]
+    assert names.count(rung) == 1 and "strict induction" in names
+
+
 def test_the_distance_to_every_bar_is_given_for_every_baseline(text: OnText) -> None:
     table = table_of(everywhere(text), "distances")
     assert [c.heading for c in table.columns] == ["50%", "80%", "90%", "98%", "99%", "Nines"]

@@ -174,7 +174,7 @@ def test_a_circuit_of_which_every_number_is_refused_is_drawn_too() -> None:
     silent = sample_circuit([curve("eap", (None,) * 6)])
     assert placed(silent) is None
     assert "every number was refused" in words_of(render(silent))
-    assert text_table(silent, full=True).count("refused [1]") == 6
+    assert text_table(silent, full=True).count("“eap” is refused in every row: ") == 1
 
 
 def test_a_name_of_an_order_may_be_a_path() -> None:

@@ -137,7 +137,10 @@ def _lines(group: Group) -> list[Row]:
             cells=cells,
         )
         rows.append((rung.loss, False, row))
+    rungs = {rung.rung for rung in group.rungs}
     for bars in group.bars:
+        if bars.condition in rungs:  # it stands there as a weaker model
+            continue
         known = {one.baseline: one.recovered for one in bars.baselines}
         place = (bars.place.place if bars.place else fmt.MISSING,) * bool(group.rungs)
         cells = (bars.loss, *place, *(known.get(name) for name in group.baselines))

@@ -244,8 +244,8 @@ def _answer(found: Sequence[Size]) -> Answer:
             for size in some[-MOST:]
         ),
         divided_by=(
-            AnswerRow(name="Change of the fraction recovered for ten times the compute",
-                      cells=("sizes/slope/slope/is", None)),
+            AnswerRow(name="For ten times the compute, percentage points",
+                      style="points", cells=("sizes/slope/slope/is", None)),
         ),
         picture="sizes/chart",
     )  # fmt: skip

@@ -114,6 +114,8 @@ class AnswerRow(Frozen):
     role: Role = ""
     cells: tuple[Reference | None, ...]
     """From the record's beginning: `section/table/row/column`; None where there is none."""
+    style: Style = "plain"
+    """How numbers of `divided_by` are written, with their unit; others are as their column says."""
 
 
 class Answer(Frozen):

@@ -7,7 +7,7 @@
 | shares | percent, by the same rule |
 | a number that was refused | the word `refused`, never 0 |
 | a magnitude of a million or more | 1.2 × 10⁶ |
-| a p-value | two digits, below 10⁻¹⁶ `< 1e-16` |
+| a p-value | two digits, below 10⁻¹⁶ `< 10⁻¹⁶` |
 | training compute | 1.2 × 10⁶ at any size; a share of it keeps two digits of each end |
 
 A share that is not exactly 0 or 1 is never rounded to 0% or 100%.
@@ -104,7 +104,9 @@ def cell(value: Cell, style: Style = "plain") -> Shown:
         case str():
             return Shown(value)
         case Number():
-            return _NUMBERS[style](value)
+            # A denominator below shares is no share.
+            other = value.unit and not value.unit.startswith(("share", "times"))
+            return _NUMBERS["plain" if other and style in _SHARES else style](value)
         case int():
             return Shown(count(value))
         case float():
@@ -176,10 +178,10 @@ def written(number: Number, *, scale: float = 1.0, spec: str = ".2g", mark: str 
     """
 
     def write(value: float) -> str:
-        text = f"{value * scale:{spec}}"
+        text = f"{value * scale:{spec.replace('.', ',.') if ',' not in spec else spec}}"
         if float(text.replace(",", "")) == 0:  # rounded to nothing it has no sign
             text = text.replace("-", "")
-        return f"{text}{mark}".replace("-", "−")
+        return f"{_times_ten(text)}{mark}".replace("-", MINUS)
 
     if number.value is None:
         return f"refused: {number.refused}" if number.refused else "refused"
@@ -200,8 +202,17 @@ def power(value: float) -> str:
         return "0"
     if not math.isfinite(value):
         return "not finite"
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa} × {ten(int(exponent))}".replace("-", MINUS)
+    return _power(value).replace("-", MINUS)
+
+
+def _power(value: float) -> str:
+    return _times_ten(f"{value:.1e}")
+
+
+def _times_ten(text: str) -> str:
+    """What Python writes with an `e`, with a power of ten."""
+    mantissa, _, exponent = text.partition("e")
+    return f"{mantissa} × {ten(int(exponent))}" if exponent else text
 
 
 def ten(exponent: int) -> str:
@@ -259,22 +270,23 @@ def chance(p: float) -> str:
     """Write a p-value with two digits: it is never 0, and far out it is known to no digit.
 
     >>> chance(0.0123), chance(3e-7), chance(0.0), chance(1.0)
-    ('0.012', '3e-07', '< 1e-16', '1')
+    ('0.012', '3 × 10⁻⁷', '< 10⁻¹⁶', '1')
     """
     if p < LEAST_CHANCE:
-        return f"< {LEAST_CHANCE:g}"
+        return f"< {ten(round(math.log10(LEAST_CHANCE)))}"
     text = f"{p:.2g}"
-    return text if p == 1 or text != "1" else f"{p:.4g}"
+    return _times_ten(text) if p == 1 or text != "1" else f"{p:.4g}"
 
 
 def tick(value: float, *, share: bool) -> str:
     """Write a round number on an axis.
 
-    >>> tick(-0.25, share=True), tick(0.005, share=False)
-    ('−25%', '0.005')
+    >>> tick(-0.25, share=True), tick(0.005, share=False), tick(11.6, share=True)
+    ('−25%', '0.005', '1,160%')
     """
-    text = f"{value * 100:g}%" if share else f"{value:g}"
-    return text.replace("-", MINUS)
+    scaled = value * 100 if share else value
+    text = f"{scaled:,g}" if 1e-4 <= abs(scaled) < HUGE or not scaled else _power(scaled)
+    return text.replace("-", MINUS) + "%" * share
 
 
 def part(value: float) -> str:
@@ -372,16 +384,12 @@ def _fixed(value: float, places: int) -> str:
     if not math.isfinite(value):
         return "not finite"
     tiny = value != 0 and abs(value) < 10**-MOST_DECIMALS and places >= MOST_DECIMALS
-    if abs(value) >= HUGE or tiny:
-        mantissa, exponent = f"{abs(value):.1e}".split("e")
-        power = str(int(exponent)).translate(_SUPERSCRIPT)
-        text = f"{mantissa} × 10{power}"
-    else:
-        text = f"{abs(value):,.{places}f}"
+    text = _power(abs(value)) if abs(value) >= HUGE or tiny else f"{abs(value):,.{places}f}"
     nothing = not any(c in "123456789" for c in text)
     return text if value >= 0 or nothing else MINUS + text
 
 
+_SHARES: tuple[Style, ...] = ("share", "points", "portion")
 _NUMBERS: dict[Style, Callable[[Number | None], Shown]] = {
     "plain": show,
     "share": lambda number: show(number, share=True),

@@ -7,10 +7,10 @@ the edge, flagged, and the page draws an arrow there beside the number.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from unexplained.record import Number
+from unexplained.record import Example, Number
 
 EXCESS_STEPS = (0.1, 0.5, 1.5, 4.0)
 """Nats at which a token's colour changes."""
@@ -139,6 +139,23 @@ def excess_class(intact: float | None, explained: float | None) -> str:
     excess = explained - intact
     level = sum(abs(excess) >= step for step in EXCESS_STEPS)
     return f"{'w' if excess > 0 else 'b'}{level}" if level else "same"
+
+
+def furthest(examples: Sequence[Example]) -> list[Example]:
+    """Documents, those first where an explanation is furthest off, each row's together."""
+    rows = list(dict.fromkeys(one.row for one in examples))
+    return sorted(examples, key=lambda one: (rows.index(one.row), -one.excess))
+
+
+def worst(example: Example, most: int = 5) -> list[int]:
+    """Where in a document the explanation's loss exceeds the intact one most, from the worst on."""
+    excess = {
+        i: token.explained - token.intact
+        for i, token in enumerate(example.tokens)
+        if token.intact is not None and token.explained is not None
+    }
+    there = [i for i in sorted(excess, key=lambda i: -excess[i]) if excess[i] >= EXCESS_STEPS[0]]
+    return there[:most]
 
 
 def heat(number: Number | None) -> str:

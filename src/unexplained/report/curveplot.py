@@ -15,7 +15,7 @@ from unexplained.record import Number
 from unexplained.record import format as fmt
 from unexplained.record.blocks import Compute, CurvePoint, OnCurve, Ruler
 from unexplained.report.placing import apart, finite, shortened
-from unexplained.report.plots import Find, Spaced, Tick, ticks_across, ticks_up
+from unexplained.report.rulers import Find, Spaced, Tick, beyond, ticks_across, ticks_up, within
 
 REACH = 1.0
 """Decades beyond the rungs at either end that the axis goes for the sake of a condition."""
@@ -83,8 +83,11 @@ class CurvePlot:
 def plot(block: Compute, find: Find) -> CurvePlot | None:
     """Place everything; None where no rung and no condition can be drawn."""
     rungs = [r for r in block.rungs if finite(find(r.loss)) is not None and _flops(r, find) > 0]
+    drawn = {rung.name for rung in rungs}  # a rung is a dot, and no lettered mark as well
     there = [
-        c for c in block.conditions if _flops(c, find) > 0 and finite(find(c.loss)) is not None
+        c
+        for c in block.conditions
+        if _flops(c, find) > 0 and finite(find(c.loss)) is not None and c.name not in drawn
     ]
     if not rungs and not there:
         return None
@@ -130,16 +133,12 @@ def _losses(rungs: Sequence[OnCurve], there: Sequence[OnCurve], find: Find) -> S
     return Spaced("even", low - margin, high + margin)
 
 
-def _top(y: Spaced, loss: float) -> float:
-    return round(100 - y.at(loss), 2)
-
-
 def _dot(rung: OnCurve, x: Spaced, y: Spaced, find: Find) -> Dot:
     number = find(rung.loss)
     value, compute = number.value or 0.0, _flops(rung, find)
     low, high = (value if end is None else end for end in (number.low, number.high))
     hover = f"{rung.name}: {fmt.power(compute)} FLOPs; loss {fmt.show(number)}"
-    return Dot(x.at(compute), _top(y, value), _top(y, low), _top(y, high), hover)
+    return Dot(x.at(compute), y.top(value), y.top(low), y.top(high), hover)
 
 
 def _names(rungs: Sequence[OnCurve], x: Spaced, find: Find) -> tuple[tuple[str, float], ...]:
@@ -154,7 +153,7 @@ def _names(rungs: Sequence[OnCurve], x: Spaced, find: Find) -> tuple[tuple[str, 
 def _fitted(ends: tuple[float, float] | None, x: Spaced) -> tuple[float, float] | None:
     if ends is None:
         return None
-    left, right = (min(max(x.at(end), 0.0), 100.0) for end in ends)
+    left, right = (within(x.at(end)) for end in ends)
     return left, round(right - left, 2)
 
 
@@ -185,7 +184,7 @@ def _between(corners: Sequence[tuple[float, float]], compute: float) -> float | 
 
 
 def _path(points: Iterable[tuple[float, float]], x: Spaced, y: Spaced) -> str:
-    return " ".join(f"{x.at(compute):g},{_top(y, loss):g}" for compute, loss in points)
+    return " ".join(f"{x.at(compute):g},{y.top(loss):g}" for compute, loss in points)
 
 
 def _band(line: Sequence[CurvePoint], x: Spaced, y: Spaced) -> str:
@@ -202,7 +201,7 @@ def _band(line: Sequence[CurvePoint], x: Spaced, y: Spaced) -> str:
 def _marks(there: Sequence[OnCurve], x: Spaced, y: Spaced, find: Find) -> tuple[Mark, ...]:
     """The conditions from the highest loss to the lowest, with their letters and names' heights."""
     ordered = sorted(there, key=lambda one: -(find(one.loss).value or 0.0))
-    tops = [min(max(_top(y, find(one.loss).value or 0.0), 0.0), 100.0) for one in ordered]
+    tops = [within(y.top(find(one.loss).value or 0.0)) for one in ordered]
     return tuple(
         _mark(one, _letter(i), label, x, y, find)
         for i, (one, label) in enumerate(zip(ordered, apart(tops), strict=True))
@@ -212,13 +211,11 @@ def _marks(there: Sequence[OnCurve], x: Spaced, y: Spaced, find: Find) -> tuple[
 def _mark(one: OnCurve, key: str, label: float, x: Spaced, y: Spaced, find: Find) -> Mark:
     loss = find(one.loss)
     equals = find(one.compute) if isinstance(one.compute, str) else Number(value=one.compute)
-    place, height = x.at(equals.value or 1.0), _top(y, loss.value or 0.0)
-    beyond = "left" if place < 0 else "right" if place > 100 else ""
-    beyond = beyond or ("up" if height < 0 else "down" if height > 100 else "")
+    place, height = x.at(equals.value or 1.0), y.top(loss.value or 0.0)
     low, high, is_open = _ends(equals, place, x)
     return Mark(
         key, one.name, one.role or "baseline",
-        min(max(place, 0.0), 100.0), min(max(height, 0.0), 100.0), beyond,
+        within(place), within(height), beyond(place, height),
         low, high, is_open, one.extrapolated, label, "".join(shortened(one.name)),
         fmt.compute(equals).value,
         f"{one.name}: loss {fmt.show(loss)}, as good as {fmt.compute(equals)} FLOPs"
@@ -229,11 +226,11 @@ def _mark(one: OnCurve, key: str, label: float, x: Spaced, y: Spaced, find: Find
 def _ends(number: Number, place: float, x: Spaced) -> tuple[float, float, tuple[bool, bool]]:
     """The interval within the chart, and which of its ends go on."""
     if number.low is None and number.high is None:
-        here = min(max(place, 0.0), 100.0)
+        here = within(place)
         return here, here, (False, False)
     low = x.at(number.low) if number.low else -math.inf
     high = x.at(number.high) if number.high and math.isfinite(number.high) else math.inf
-    ends = [min(max(end, 0.0), 100.0) for end in (low, high)]
+    ends = [within(end) for end in (low, high)]
     return ends[0], ends[1], (low < 0, high > 100)
 
 

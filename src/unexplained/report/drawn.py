@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 from unexplained.record import Number, Record
 from unexplained.record import format as fmt
-from unexplained.record.blocks import Answer, Check, Checks, below, require_whole, walk
+from unexplained.record.blocks import (
+    Answer,
+    Check,
+    Checks,
+    Table,
+    below,
+    require_whole,
+    walk,
+)
+from unexplained.report.tables import without_refused
 
 EXACT = ("the component itself", "no explanation")
 """Controls that have to come out exactly, whatever is claimed."""
@@ -22,6 +31,10 @@ class Drawn:
     def at(self, above: str, reference: str) -> Number:
         """The number that a picture in a section points at."""
         return self.numbers[below(above, reference)]
+
+    def told(self, table: Table) -> tuple[Table, str]:
+        """A table without what was refused throughout, and a sentence that says so."""
+        return without_refused(table, self.record.needed)
 
     @property
     def answer(self) -> Answer | None:
@@ -68,7 +81,7 @@ class Notes:
     """
 
     def __init__(self, needed: str = "tokens") -> None:
-        self._needed = needed
+        self.needed = needed
         self._known: dict[str, int] = {}
 
     def of(self, number: Number) -> int:
@@ -77,7 +90,7 @@ class Notes:
 
     def reason(self, number: Number) -> str:
         """Why, and how much it would take."""
-        return fmt.refusal(number, self._needed)
+        return fmt.refusal(number, self.needed)
 
     def items(self) -> tuple[tuple[int, str], ...]:
         """All notes that were asked for."""

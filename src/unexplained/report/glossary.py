@@ -178,7 +178,7 @@ TERMS: tuple[Term, ...] = (
         "(loss ablated − loss with the explanation) ÷ (loss ablated − loss intact). 100%: as good "
         "as the component itself. 0%: no better than the ablation. Below 0%: worse than claiming "
         "nothing. It can exceed 100%.",
-        ("recovered", "recovers", "loss recovered"),
+        ("recovered", "recovers", "loss recovered", "f ="),
     ),
     Term(
         "gain in context",
@@ -353,6 +353,18 @@ TERMS: tuple[Term, ...] = (
         ("strata",),
     ),
     Term(
+        "surely",
+        "With its whole interval, and not by its value alone.",
+        ("certain", "for certain"),
+    ),
+    Term(
+        "told from",
+        "Two numbers are told apart where chance in which documents were drawn would hardly make "
+        "them differ so: the interval of their difference leaves 0 out. A number is told from zero "
+        "where its own does.",
+        ("told apart", "told to be", "distinguishable"),
+    ),
+    Term(
         "token",
         "A piece of text that the model reads and predicts: a word, part of a word, or a sign.",
     ),
@@ -383,11 +395,13 @@ TERMS: tuple[Term, ...] = (
 )
 
 
-def used_in(text: str) -> tuple[Term, ...]:
-    """The terms that occur in a text or in the meaning of such a term, in alphabetical order.
+def used_in(text: str, *, meanings: bool = True) -> tuple[Term, ...]:
+    """The terms that occur in a text, or in the meaning of such a term, in alphabetical order.
 
     >>> [term.name for term in used_in("a bigram")]
     ['bigram', 'token']
+    >>> [term.name for term in used_in("a bigram", meanings=False)]
+    ['bigram']
     """
     found: list[Term] = []
     unread = [text]
@@ -395,5 +409,5 @@ def used_in(text: str) -> tuple[Term, ...]:
         passage = unread.pop()
         new = [term for term in TERMS if term not in found and term.occurs(passage)]
         found += new
-        unread += [term.meaning for term in new]
+        unread += [term.meaning for term in new if meanings]
     return tuple(sorted(found, key=lambda term: term.name.lower()))

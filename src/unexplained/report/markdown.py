@@ -10,6 +10,7 @@ from unexplained.record.blocks import Block, Cell, Checks, Column, Prose, Sectio
 from unexplained.report import visible
 from unexplained.report.drawable import drawable
 from unexplained.report.drawn import Notes, drawn
+from unexplained.report.tables import without_refused
 
 _SPECIAL = str.maketrans(
     {
@@ -60,7 +61,11 @@ def _blocks(blocks: Sequence[Block], notes: Notes, level: int) -> Iterator[str]:
                 )
             case Table():
                 yield from (safe(words) for words in (block.title, block.caption) if words)
-                yield _grid(block, notes)
+                table, refused = without_refused(block, notes.needed)
+                if table.columns:
+                    yield _grid(table, notes)
+                if refused:
+                    yield safe(refused)
             case Checks():
                 yield from (safe(words) for words in (block.title, block.caption) if words)
                 yield _controls(block, notes)

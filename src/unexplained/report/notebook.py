@@ -1,4 +1,4 @@
-"""A record in a notebook: verdict, failed controls and what is not folded, in the notebook's colours."""
+"""A record in a notebook: verdict, failed controls and the answer, in the notebook's colours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unexplained.report.pen import Pen
 def notebook_html(record: Record) -> str:
     """A fragment of HTML with its own scoped styles; no script and no pictures.
 
-    Why numbers were refused stands below them.
+    Why numbers were refused stands below them, and where the rest is.
 
     Raises:
         RecordError: Its numbers cannot be drawn.

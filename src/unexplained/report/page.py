@@ -51,15 +51,22 @@ def _page(record: Record) -> str:
     templates = environment()
     given = drawn(record)
     pen = Pen(given)
-    body = templates.get_template("record.html.j2").render(drawn=given, pen=pen)
-    sheet = templates.get_template("sheet.html.j2").render(drawn=given)
-    script = _asset("tokens.js")
+    # In the order of the page, by which notes are numbered.
+    first, body, sheet = (
+        templates.get_template(f"{part}.html.j2").render(drawn=given, pen=pen)
+        for part in ("first", "record", "sheet")
+    )
+    script = _asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return templates.get_template("page.html.j2").render(
         record=record,
+        drawn=given,
+        pen=pen,
+        first=Markup(first),
         body=Markup(body),
         reproduce=Markup(sheet),
-        terms=glossary.used_in(plain_text(body + sheet)),
+        words=glossary.used_in(plain_text(first), meanings=False),
+        terms=glossary.used_in(plain_text(first + body + sheet)),
         style=Markup(_asset("style.css")),
         script=Markup(script),
         script_hash=digest,

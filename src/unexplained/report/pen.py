@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from unexplained.record import Number
 from unexplained.record import format as fmt
@@ -12,20 +13,22 @@ from unexplained.record.blocks import (
     Block,
     Cell,
     Chart,
+    Checks,
     Column,
     Compute,
     Forest,
     Grid,
-    Section,
     Style,
     Table,
     Track,
     below,
+    walk,
 )
 from unexplained.record.format import Shown
 from unexplained.report import curveplot, plots
 from unexplained.report.charts import Axis, fraction_axis, nats_axis
 from unexplained.report.drawn import Drawn, Notes
+from unexplained.report.screen import First, Fold, first, folds
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ class Pen:
                 value < 0,
                 reference in framed,
                 f"{where}: {fmt.show(number)} {number.unit}"
-                + ("" if reference in framed else ", not told from zero"),
+                + ("" if reference in framed else ", not distinguishable from zero"),
             )
 
         rows = tuple(
@@ -160,6 +163,18 @@ class Pen:
         """The id of what stands under a key."""
         return below(above, key)
 
-    def contents(self) -> tuple[tuple[str, str], ...]:
-        """Sections of the page: their ids and titles."""
-        return tuple((b.key, b.title) for b in self.drawn.record.blocks if isinstance(b, Section))
+    @cached_property
+    def first(self) -> First | None:
+        """What the page shows first."""
+        return first(self.drawn)
+
+    @property
+    def controls(self) -> str:
+        """The id of the first table of controls; empty where there is none."""
+        blocks = walk(self.drawn.record.blocks)
+        return next((below(a, b.key) for a, b in blocks if isinstance(b, Checks)), "")
+
+    @property
+    def folds(self) -> tuple[Fold, ...]:
+        """The lines below the first screen."""
+        return folds(self.drawn.record.blocks)

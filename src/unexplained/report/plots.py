@@ -7,23 +7,32 @@ stretched. What lies beyond an axis is not pulled in: it sits at the edge with a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from unexplained.record import Number
 from unexplained.record import format as fmt
 from unexplained.record.blocks import Chart, Level, Point, Ruler, Series
-from unexplained.report.charts import axis_over
 from unexplained.report.placing import APART, apart, finite, paths, shortened
+from unexplained.report.rulers import (
+    HEIGHT,
+    LITTLE,
+    Find,
+    Spaced,
+    Tick,
+    across,
+    beyond,
+    exactly,
+    margins,
+    ticks_across,
+    ticks_up,
+    within,
+)
 
 COLOURS = 4
 """Colours and shapes of lines in the style sheet, before they come again."""
 DASHES = 3
 """Dashes of lines in grey."""
-PIECES = {"even": 5, "doubling": 0, "tenfold": 7}
-"""Ticks across, about."""
-HEIGHT, LITTLE = 8, 4
-"""Ticks up, about, of a chart and of a small one."""
 WITHIN = 11.0
 """Percent of the height between two names beside a small chart."""
 BESIDE, LINE = 15.0, 8.0
@@ -32,43 +41,6 @@ ROOM = 1.0
 """How far above and below the lines that are not dashed the axis goes for all others, in their height."""
 LEAST = 1.0
 """The least that this is, in nats or as a share."""
-FEW = 2.3
-"""Powers of ten across which an axis has ticks at 2 and 5 times one as well."""
-
-Find = Callable[[str], Number]
-"""The number that a reference points at."""
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A labelled place on an axis."""
-
-    at: float
-    words: str
-    below: str = ""
-    solid: bool = False
-
-
-@dataclass(frozen=True)
-class Spaced:
-    """An axis: what has the same length on it, and its ends."""
-
-    spacing: str
-    low: float
-    high: float
-    """Ends as they are spaced: logarithms of a logarithmic axis."""
-
-    def at(self, value: float) -> float:
-        """Place in percent, not pulled to the edge.
-
-        >>> Spaced("even", 0.0, 2.0).at(0.5), Spaced("doubling", 0.0, 4.0).at(4)
-        (25.0, 50.0)
-        """
-        where = _spaced(self.spacing, value)
-        if where is None:
-            return -1e4
-        share = (where - self.low) / (self.high - self.low)
-        return round(min(max(100 * share, -1e4), 1e4), 2)
 
 
 @dataclass(frozen=True)
@@ -157,19 +129,19 @@ def plot(chart: Chart, find: Find) -> ChartPlot | None:
         return None
     levels = [(one, v) for one in chart.levels if (v := finite(find(one.y))) is not None]
     xs = [x for _, points in there for _, x, _ in points if x is not None]
-    x = _across(chart.across, xs)
+    x = across(chart.across, xs)
     y = _up(chart.up, there, [v for _, v in levels], find)
     inside = [(one, v) for one, v in levels if 0 <= 100 - y.at(v) <= 100]
-    beyond: dict[tuple[float, str], int] = {}
+    stacks: dict[tuple[float, str], int] = {}
     lines = tuple(
-        _line(series, points, x, y, find, beyond, style)
+        _line(series, points, x, y, find, stacks, style)
         for (series, points), style in zip(values, _styles(chart.series), strict=True)
     )
     return ChartPlot(
         ticks_across(chart.across, x),
         ticks_up(chart.up, y, LITTLE if chart.small else HEIGHT),
         lines,
-        tuple(Held(one.role, _top(y, v), f"{one.name}: {fmt.show(find(one.y))}") for one, v in inside),
+        tuple(Held(one.role, y.top(v), f"{one.name}: {fmt.show(find(one.y))}") for one, v in inside),
         _margin(lines, inside, y, WITHIN if chart.small else APART),
         None if chart.line is None else _straight(chart.line, x, y),
         tuple(_left_out(s, p, chart.across) for s, points in values for p in points if not _both(p)),
@@ -183,39 +155,6 @@ def _value(end: float | str, find: Find) -> float | None:
 
 def _both(point: tuple[Point, float | None, float | None]) -> bool:
     return point[1] is not None and point[2] is not None
-
-
-def _spaced(spacing: str, value: float) -> float | None:
-    if spacing == "even":
-        return value
-    if value <= 0:
-        return None
-    return math.log2(value) if spacing == "doubling" else math.log10(value)
-
-
-def _across(ruler: Ruler, xs: Sequence[float]) -> Spaced:
-    """Over all points, and to whole powers of ten where shares are drawn."""
-    spaced = [s for v in (*xs, *ruler.solid) if (s := _spaced(ruler.spacing, v)) is not None]
-    low, high = min(spaced, default=0.0), max(spaced, default=1.0)
-    if ruler.spacing == "tenfold" and ruler.written == "share":
-        low, high = float(math.floor(low + 1e-9)), max(high, 0.0)
-    elif ruler.spacing == "tenfold":
-        low, high = low - 0.36, high + 0.36
-    elif ruler.spacing == "doubling":
-        low = min(low, 0.0)
-    else:
-        low, high = _margins(ruler, low, high)
-    return Spaced(ruler.spacing, low, high if high > low else low + 1.0)
-
-
-def _margins(ruler: Ruler, low: float, high: float) -> tuple[float, float]:
-    """A little room beyond what is drawn, but not below a line of reference or a given end."""
-    ends = (ruler.least, ruler.most)
-    low = low if ends[0] is None else max(low, ends[0])
-    high = high if ends[1] is None else min(high, ends[1])
-    room = (high - low) * 0.05 or 0.1
-    held = {*ruler.solid, *(e for e in ends if e is not None)}
-    return low if low in held else low - room, high if high in ends else high + room
 
 
 def _up(
@@ -241,78 +180,8 @@ def _up(
     room = max((high - low) * ROOM, LEAST)
     near = [v for v in far if max(low - room, least) <= v <= min(high + room, most)]
     low, high = min([low, *near]), max([high, *near])
-    low, high = _margins(ruler, low, high)
+    low, high = margins(ruler, low, high)
     return Spaced("even", low, high if high > low else low + 1.0)
-
-
-def _top(y: Spaced, value: float) -> float:
-    return round(100 - y.at(value), 2)
-
-
-def _written(ruler: Ruler, value: float) -> str:
-    match ruler.written:
-        case "share":
-            return fmt.tick(value, share=True)
-        case "count":
-            return fmt.count(round(value))
-        case "power":
-            return fmt.power(value)
-        case _:
-            return fmt.tick(value, share=False)
-
-
-def _place(ruler: Ruler, value: float) -> str:
-    """Where a point lies, in words: it need not be as round as a tick."""
-    return fmt.part(value) if ruler.written == "share" else _written(ruler, value)
-
-
-def ticks_across(ruler: Ruler, x: Spaced) -> tuple[Tick, ...]:
-    """Labelled places from left to right."""
-    if ruler.spacing == "even":
-        values = axis_over(x.low, x.high, PIECES["even"]).ticks
-    elif ruler.spacing == "doubling":
-        most = round(2**x.high)
-        powers = (2**i for i in range(most.bit_length()))
-        values = (*(float(n) for n in powers if math.log2(most / n) > 0.5), float(most))
-    else:
-        return _tens(ruler, x)
-    return tuple(Tick(x.at(v), _written(ruler, v), _counts(ruler, v)) for v in values)
-
-
-def _tens(ruler: Ruler, x: Spaced) -> tuple[Tick, ...]:
-    """Whole powers of ten, at most seven; 2 and 5 times one where there would be too few."""
-    whole = range(math.ceil(x.low - 1e-9), math.floor(x.high + 1e-9) + 1)
-    share = ruler.written == "share"
-    if len(whole) >= 2 or share:
-        every = math.ceil(len(whole) / PIECES["tenfold"])
-        values = [(10.0**i, fmt.ten(i)) for i in whole[::every]]
-    else:
-        values = [
-            (times * 10.0**i, f"{times} × {fmt.ten(i)}".removeprefix("1 × "))
-            for i in range(math.floor(x.low), math.floor(x.high) + 1)
-            for times in (1, 2, 5)
-        ]
-    return tuple(
-        Tick(x.at(v), _written(ruler, v) if share else words, _counts(ruler, v))
-        for v, words in values
-        if -0.01 <= x.at(v) <= 100.01
-    )
-
-
-def _counts(ruler: Ruler, value: float) -> str:
-    """How many a share is, below its tick."""
-    if ruler.whole is None or not round(value * ruler.whole):
-        return ""
-    return fmt.count(round(value * ruler.whole))
-
-
-def ticks_up(ruler: Ruler, y: Spaced, pieces: int = HEIGHT) -> tuple[Tick, ...]:
-    """Labelled heights, lines of reference among them."""
-    inner = axis_over(y.low, y.high, pieces).ticks
-    values = sorted({*inner, *(v for v in ruler.solid if y.low <= v <= y.high)})
-    step = (y.high - y.low) / 25
-    kept = [v for v in values if v in ruler.solid or all(abs(v - s) > step for s in ruler.solid)]
-    return tuple(Tick(_top(y, v), _written(ruler, v), solid=v in ruler.solid) for v in kept)
 
 
 def _styles(every: Sequence[Series]) -> list[tuple[str, int]]:
@@ -336,17 +205,17 @@ def _line(
     x: Spaced,
     y: Spaced,
     find: Find,
-    beyond: dict[tuple[float, str], int],
+    stacks: dict[tuple[float, str], int],
     style: tuple[str, int],
 ) -> Line:
     placed = [
         None if a is None or b is None else (point, x.at(a), find(point.y))
         for point, a, b in points
     ]
-    corners = [p and (p[1], _top(y, p[2].value or 0.0)) for p in placed]
+    corners = [p and (p[1], y.top(p[2].value or 0.0)) for p in placed]
     if series.start is not None:
-        corners.insert(0, (x.at(series.start[0]), _top(y, series.start[1])))
-    dots = _labelled([_dot(series, *p, y, find, beyond) for p in placed if p])
+        corners.insert(0, (x.at(series.start[0]), y.top(series.start[1])))
+    dots = _labelled([_dot(series, *p, y, find, stacks) for p in placed if p])
     return Line(
         series.name, series.says, series.tag, *style,
         paths=paths(corners) if series.joined else (),
@@ -365,14 +234,14 @@ def _bands(
     """The intervals along each run of points that have one, as polygons."""
     runs: list[list[tuple[float, float, float]]] = [[]]
     if series.start is not None:
-        height = _top(y, series.start[1])
+        height = y.top(series.start[1])
         runs[0].append((x.at(series.start[0]), height, height))
     for one in placed:
         number = one[2] if one else None
         if one is None or number is None or number.low is None or number.high is None:
             runs.append([])
         else:
-            runs[-1].append((one[1], _top(y, number.high), _top(y, number.low)))
+            runs[-1].append((one[1], y.top(number.high), y.top(number.low)))
     found = []
     for run in runs:
         there = [f"{a:g},{high:g}" for a, high, _ in run]
@@ -388,16 +257,15 @@ def _dot(
     number: Number,
     y: Spaced,
     find: Find,
-    beyond: dict[tuple[float, str], int],
+    stacks: dict[tuple[float, str], int],
 ) -> Dot:
     value = number.value or 0.0
-    tops = [_top(y, value if e is None else e) for e in (value, number.low, number.high)]
-    side = "left" if place < 0 else "right" if place > 100 else ""
-    side = side or ("up" if tops[0] < 0 else "down" if tops[0] > 100 else "")
-    x = min(max(place, 0.0), 100.0)
-    stack = beyond.get((x, side), 0)
-    beyond[x, side] = stack + 1
-    height, low, high = (min(max(top, 0.0), 100.0) for top in tops)
+    tops = [y.top(value if e is None else e) for e in (value, number.low, number.high)]
+    side = beyond(place, tops[0])
+    x = within(place)
+    stack = stacks.get((x, side), 0)
+    stacks[x, side] = stack + 1
+    height, low, high = (within(top) for top in tops)
     label = f", {point.label}" if point.label else ""
     hover = f"{series.name}{label}: {fmt.show(number)}"
     outside = find(point.x) if side in ("left", "right") and isinstance(point.x, str) else number
@@ -418,7 +286,7 @@ def _labelled(dots: Sequence[Dot]) -> tuple[Dot, ...]:
 
 def _left_out(series: Series, point: tuple[Point, float | None, float | None], ruler: Ruler) -> str:
     x = point[0].x
-    label = point[0].label or ("" if isinstance(x, str) else _place(ruler, x))
+    label = point[0].label or ("" if isinstance(x, str) else exactly(ruler, x))
     return f"{series.name} ({label})" if label else series.name
 
 
@@ -426,7 +294,7 @@ def _margin(
     lines: Sequence[Line], levels: Sequence[tuple[Level, float]], y: Spaced, gap: float
 ) -> tuple[Margin, ...]:
     """Names at the right, pushed apart: of levels, which have no legend; else of several lines."""
-    ends = [(f"at-{one.role or 'baseline'}", _top(y, v), one.name) for one, v in levels]
+    ends = [(f"at-{one.role or 'baseline'}", y.top(v), one.name) for one, v in levels]
     if not ends:
         ends = [(line.style, line.dots[-1].y, line.name)
                 for line in lines if line.dots and line.paths]  # fmt: skip
@@ -443,7 +311,7 @@ def _margin(
 def _straight(
     line: tuple[float, float, float, float], x: Spaced, y: Spaced
 ) -> tuple[float, float, float, float]:
-    return x.at(line[0]), _top(y, line[1]), x.at(line[2]), _top(y, line[3])
+    return x.at(line[0]), y.top(line[1]), x.at(line[2]), y.top(line[3])
 
 
 def names(omitted: Iterable[str]) -> str:

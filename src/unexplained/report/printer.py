@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from unexplained.record import Number
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
     Answer,
@@ -25,6 +24,7 @@ from unexplained.record.blocks import (
 )
 from unexplained.report import visible
 from unexplained.report.drawn import Drawn, Notes
+from unexplained.report.tables import answered, without_refused
 
 BESIDE = 3
 """Columns between two cells."""
@@ -46,10 +46,12 @@ class Tables:
         if table.facts:
             self._facts(table)
         else:
-            widths = self._widths(table)
             self.say(" · ".join(filter(None, (table.title, table.caption))), "dim")
+            table, refused = without_refused(table, self.notes.needed)
+            widths = self._widths(table)
             for columns in self._fitting(table, widths):
                 self.console.print(self._part(table, {i: widths[i] for i in columns}))
+            self.say(refused, "dim")
 
     def _facts(self, table: Table) -> None:
         if table.title:
@@ -190,20 +192,7 @@ class Printer(Tables):
 
     def _answer(self, answer: Answer) -> None:
         """The answer's rows, and what its shares are shares of, without the sections they are from."""
-        rows = tuple(
-            Row(key=str(i), name=row.name, note=row.note, role=row.role, cells=self._cells(row))
-            for i, row in enumerate(answer.rows)
-        )
-        self.table(Table(key="answer", corner=answer.corner, columns=answer.columns, rows=rows))
-        for row in answer.divided_by:
-            shown = [(column.heading, n) for column, n in zip(answer.columns, self._cells(row), strict=True)
-                     if n is not None]  # fmt: skip
-            said = [f"{self._written(n, 'plain')} {fmt.unit(n, 'plain')}".strip()
-                    + f" ({heading})" * (len(shown) > 1) for heading, n in shown]  # fmt: skip
-            self.say(f"{_name(row)}: {'; '.join(said)}", "dim")
-
-    def _cells(self, row: AnswerRow) -> tuple[Number | None, ...]:
-        return tuple(None if cell is None else self.drawn.at("", cell) for cell in row.cells)
+        self.table(answered(answer, lambda cell: self.drawn.at("", cell)))
 
     def _prose(self, block: Prose) -> str:
         return f"“{block.words}” {block.source}" if block.manner == "quote" else block.words
