@@ -1151,7 +1151,7 @@ MUTANTS = (
     Mutant("subject/shipped.py", "    if NOTE not in getattr(subject, \"notes\", ()):", "    if True:",
            "test_text.py::test_random_tokens_are_said_to_be_nothing_that_a_rung_was_trained_on"),
     # tails, bounds, largest rises, words of refusals
-    Mutant("estimators/tails.py", "np.clip(lengthening(falls, tokens, ratio=not share), 0.0, MOST_LONGER)", "0 * lengthening(falls, tokens, ratio=not share)",
+    Mutant("estimators/tails.py", "np.clip(lengthening(falls, tokens, divided=float(not share)), 0.0, MOST_LONGER)", "0 * lengthening(falls, tokens, divided=float(not share))",
            "test_tails.py::test_nothing_is_told_from_zero_in_at_most_one_text_in_twenty"),
     Mutant("estimators/tails.py", "np.where(mean > 0, *longer(", "np.where(mean < 0, *longer(",
            "test_tails.py::test_a_mean_whose_large_documents_may_be_missing_is_told_from_zero_less_surely"),

@@ -63,10 +63,10 @@ def test_the_lengthening_by_hand():
     # 0, 0, 0, 0, 10 in mean-free form: sample L-moments l2 = 2, l3 = 2 (b0 = 2, b1 = 2, b2 = 2),
     # so τ = 1; γ = (8³ − 4·2³)/5 / ((8² + 4·2²)/5)^1.5 = 96/64 = 1.5, and n = 5.
     falls = np.array([-2.0, -2, -2, -2, 8])
-    below, above = intervals.lengthening(falls, np.ones(5), ratio=False)
+    below, above = intervals.lengthening(falls, np.ones(5), divided=0.0)
     assert above == pytest.approx(max(26 / math.sqrt(5), 1.5**2 / 32), rel=1e-12)
     assert below == pytest.approx(-0.3, rel=1e-12)
-    _, wary = intervals.lengthening(falls, np.ones(5), ratio=True)
+    _, wary = intervals.lengthening(falls, np.ones(5), divided=1.0)
     assert wary == pytest.approx(26 / math.sqrt(5) + 1400 / 64, rel=1e-12)
 
 
@@ -76,8 +76,8 @@ def test_the_more_cautious_of_sums_and_rates_counts():
     tokens = np.exp(rng.normal(0, 0.8, 200))
     sums = tokens * (2 - rng.lognormal(-0.5, 1, 200))
     falls = intervals.left_out(sums, tokens)
-    alone = intervals.lengthening(falls, np.ones(200), ratio=False)[0]
-    assert intervals.lengthening(falls, tokens, ratio=False)[0] > alone + 0.05
+    alone = intervals.lengthening(falls, np.ones(200), divided=0.0)[0]
+    assert intervals.lengthening(falls, tokens, divided=0.0)[0] > alone + 0.05
 
 
 def test_the_ends_of_a_ratio_move_apart_with_the_tails_of_its_denominator():
