@@ -336,24 +336,23 @@ def apart(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     tau, n = shape(denominator / tokens)[0], tokens.shape[-1]
     few, strong = 4 * max(PLENTY / n - 1, 0.0), 20 * math.sqrt(PLENTY / n)
     moderate = np.where(tau < 0, max(few, LEFT), few)
-    least = np.where(tau < 0, SURE * min(n / PLENTY, 1.0), max(SURE, USUAL / math.sqrt(n)))
-    tails = np.maximum(moderate * tau**2, strong * tau**6)
     total, error = denominator.sum(-1), _error(denominator, tokens)
-    return np.asarray(
-        np.exp(tails * matters(total, error, least) + doubt(denominator, tokens, tau))
-    )
+    toward = matters(total, error, SURE * min(n / PLENTY, 1.0))
+    away = matters(total, error, max(SURE, USUAL / math.sqrt(n)))
+    tails = np.maximum(moderate * tau**2, strong * tau**6) * np.where(tau < 0, toward, away)
+    weak = (total < FAR * error) & (denominator.min(-1) < 0)
+    return np.asarray(np.exp(tails + doubt(tau, n, weak) * toward))
 
 
-def doubt(denominator: np.ndarray, tokens: np.ndarray, tau: np.ndarray) -> np.ndarray:
-    """Logarithm of a factor for what few documents may hide of a denominator below 0: (…,).
+def doubt(tau: np.ndarray, documents: int, weak: np.ndarray) -> np.ndarray:
+    """Logarithm of a factor for what few documents may hide of a denominator below 0.
 
-    Those that lean to the other side by their L-skewness hide nothing, unless some are below 0 and the
-    whole is weak: that they lean then is luck.
+    Those that lean to the other side by their L-skewness hide nothing, unless the whole is weak with
+    some of them below 0: that they lean then is luck.
     """
-    fewer = min(max(SHOWN / tokens.shape[-1] - 1, 0.0), 1.0)
+    fewer = min(max(SHOWN / documents - 1, 0.0), 1.0)
     hidden = np.clip((HIDES_NONE - tau) / (HIDES_NONE - HIDES_ALL), 0.0, 1.0)
-    weak = denominator.sum(-1) < FAR * _error(denominator, tokens)
-    return np.asarray(DOUBT * fewer * np.where(weak & (denominator.min(-1) < 0), 1.0, hidden))
+    return np.asarray(DOUBT * fewer * np.where(weak, 1.0, hidden))
 
 
 def _error(total: np.ndarray, tokens: np.ndarray) -> np.ndarray:
