@@ -71,8 +71,9 @@ count less: what hardly varies for its size cannot be undone by what a text lack
 of documents in proportion less, for they may lack more. Not so for a tail away from 0, which moves a ratio
 only as far as it is long: there the error is one of a coefficient of variation of `USUAL`."""
 
-UNEVEN = 0.75
-"""Documents that are worth less than this share of their number in ones of one length are unequal."""
+UNEVEN, UNEVEN_FEW = 0.75, 0.9
+"""Documents that are worth less than this share of their number in ones of one length are unequal; the
+second of fewer than `SCANTY`, where one length alone may decide."""
 
 TINY = np.finfo(float).tiny
 
@@ -111,7 +112,9 @@ def of_share(total: np.ndarray, tokens: np.ndarray, level: float) -> tuple[float
 
     A share has no tails: nothing can lie beyond 0 and 1. So it is Clopper and Pearson's interval of
     as many independent tokens as would vary as much, p (1 − p) / se², fewer by the square of normal
-    over Student quantile (Korn and Graubard, Survey Methodology 24, 1998, 193–201).
+    over Student quantile (Korn and Graubard, Survey Methodology 24, 1998, 193–201), of as many
+    documents as these are worth in ones of one length: a spread that one of them decides is known as
+    badly as from one.
 
     Where all tokens are counted, or none, each document is one draw: of 6 that are all right the
     interval is 54% to 100%. A half of the tokens of each is a share like any other.
@@ -127,14 +130,16 @@ def of_share(total: np.ndarray, tokens: np.ndarray, level: float) -> tuple[float
     count = float(tokens.sum())
     if variance > 0:
         count = min(value * (1 - value) / variance, count)
-    count *= (float(ndtri((1 + level) / 2)) / quantile(n, level)) ** 2
+    student = quantile(alike(tokens), level)
+    count *= (float(ndtri((1 + level) / 2)) / student) ** 2
     right, wrong, tail = value * count, (1 - value) * count, (1 - level) / 2
     low = float(betaincinv(right, wrong + 1, tail))
     high = float(betaincinv(right + 1, wrong, 1 - tail))
-    if alike(tokens) >= UNEVEN * n:
+    if alike(tokens) >= (UNEVEN if n >= SCANTY else UNEVEN_FEW) * n:
         return low, high
     # A share has no tails, but lengths have, and it may go with them.
-    below, above = of_mean(total, tokens, level)
+    ends, times = of_mean(total, tokens, level), student / quantile(n, level)
+    below, above = (value + times * (end - value) for end in ends)
     return max(min(low, below), 0.0), min(max(high, above), 1.0)
 
 
@@ -413,7 +418,7 @@ def says_nothing(value: float, low: float, high: float, documents: int) -> bool:
     return max(value - low, high - value) > reach(documents) * max(1.0, abs(value))
 
 
-def quantile(documents: int, level: float) -> float:
+def quantile(documents: float, level: float) -> float:
     """Of Student's t, two-sided."""
     return -float(stdtrit(documents - 1, (1 - level) / 2))
 
