@@ -65,14 +65,15 @@ def after(texts: Texts, truth: float | None) -> tuple[np.ndarray, np.ndarray]:
     told = (_beyond(bottom, tokens) > 0) & (bottom.sum(1) > 0) & (_alike(tokens) >= LEAST_ALIKE)
     told &= ~intervals.hides_tail(bottom, tokens)
     value = top.sum(1) / np.where(told, bottom.sum(1), 1.0)
-    below, above = intervals.apart(bottom, tokens) * intervals.aside(
-        top - value[:, None] * bottom, tokens
-    )
+    rest = top - value[:, None] * bottom
+    below, above = intervals.apart(bottom, tokens) * intervals.aside(rest, tokens)
+    left, divisor = ((intervals.left_out(x, tokens) ** 2).sum(1) for x in (rest, bottom))
 
     def inside(ratio: np.ndarray) -> np.ndarray:
         # The ends are those of the test, moved apart from the value: so is a ratio moved toward it.
-        moved = value + (ratio - value) / np.where(ratio < value, below, above)
-        return np.asarray(_beyond(top - moved[:, None] * bottom, tokens) <= 0)
+        off = (ratio - value) / np.where(ratio < value, below, above)
+        divided = off**2 * divisor / np.maximum(left + off**2 * divisor, intervals.TINY)
+        return np.asarray(_beyond(rest - off[:, None] * bottom, tokens, divided) <= 0)
 
     reach = intervals.reach(top.shape[1]) * np.maximum(1, np.abs(value))
     printed = told & ~inside(value - reach) & ~inside(value + reach)
@@ -84,9 +85,10 @@ def _alike(tokens: np.ndarray) -> np.ndarray:
     return np.asarray(tokens.sum(1) ** 2 / (tokens**2).sum(1))
 
 
-def _beyond(sums: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+def _beyond(sums: np.ndarray, tokens: np.ndarray, divided: np.ndarray | float = 1.0) -> np.ndarray:
     """What `intervals` tests, for many texts at once."""
-    return intervals.beyond(sums.sum(1), intervals.left_out(sums, tokens), tokens, LEVEL)
+    falls = intervals.left_out(sums, tokens)
+    return intervals.beyond(sums.sum(1), falls, tokens, LEVEL, divided=divided)
 
 
 def cell(design: Design, documents: int, texts: int) -> dict[str, Any]:

@@ -65,8 +65,9 @@ def test_a_tail_of_the_numerator_alone_counts_too(sigma: float, documents: int) 
     assert np.mean(held) > 0.93 - 2 * math.sqrt(0.93 * 0.07 / len(held))
 
 
+@pytest.mark.parametrize("documents", [8, 16])
 @pytest.mark.parametrize("slope", [0.12, -0.12])
-def test_a_share_that_goes_with_the_length_of_documents_holds(slope: float) -> None:
+def test_a_share_that_goes_with_the_length_of_documents_holds(slope: float, documents: int) -> None:
     def drawn(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
         t = np.maximum(1, (60 * np.exp(rng.standard_normal(n))).astype(int))
         part = np.clip(0.5 + slope * np.log(t / 60), 0.02, 0.98)
@@ -75,7 +76,7 @@ def test_a_share_that_goes_with_the_length_of_documents_holds(slope: float) -> N
     many = drawn(np.random.default_rng(1), 1_000_000)
     truth, rng, held = many[0].sum() / many[1].sum(), np.random.default_rng(2), []
     for _ in range(600):
-        low, high = intervals.of_share(*drawn(rng, 16), 0.95)
+        low, high = intervals.of_share(*drawn(rng, documents), 0.95)
         held.append(low <= truth <= high)
     assert np.mean(held) > 0.93 - 2 * math.sqrt(0.93 * 0.07 / 600)
 

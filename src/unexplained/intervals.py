@@ -10,14 +10,15 @@ times exp(x), with x by the skewness that the sample shows:
 b = 26/√n and c = 1 / max(32, n/4) for n documents, τ their L-skewness (Hosking, Journal of the
 Royal Statistical Society B 52, 1990), which small samples show best, and γ their skewness, which a
 few outliers among many show best; γ counts as 0 where it says the opposite. What is to be divided
-by has to be told from 0 more surely: for a ratio b is larger by 1400/max(n, 8)². Both kinds of
-skewness are taken of documents' sums and of their rates per token; the more cautious counts. For
+by has to be told from 0 more surely: b of a denominator is larger by 1400/max(n, 8)². A ratio is tested by
+numerator − r · denominator: there b is larger by as much of that as its variance is the denominator's.
+Both kinds of skewness are taken of documents' sums and of their rates per token; the more cautious counts. For
 normal documents next to nothing changes, and as n grows x goes to 0.
 
 A ratio has one more danger: how well the few large documents are explained is only known once
 there are some. So its ends are moved apart by exp(max(m τ², 20 √(48/n) τ⁶)), τ of the denominator
-per token and m = 5 (48/n − 1), at least 0, or 15 where the tail is on the side of 0; and of fewer than
-16 documents by exp(0.75 (16/n − 1)), of 8 and fewer by exp(0.75), whatever their tails. Where an end is then `REACH` times the
+per token and m = 4 (48/n − 1), at least 0, or 15 where the tail is on the side of 0; and of fewer than
+`SHOWN` documents by what may be hidden below 0 (`doubt`). Where an end is then `REACH` times the
 ratio's size away, or that far beyond 1, the interval says nothing and the ratio is refused: so what is
 printed has been chosen by its width, and the constants are those with which it holds all the same.
 
@@ -47,25 +48,32 @@ REACH, FARTHEST = 20.0, 200.0
 """An end that is further from a ratio than so many times its size, or so many times 1, says nothing; the
 second of `PLENTY` of documents, of which what is long is told by the documents and not by their number."""
 
-SCANTY = 16
-"""With fewer documents a ratio that passes for exact is often one that lacks what others have."""
-
 SHOWN = 32
 """So many documents show a tail below 0 if there is one that matters."""
+
+DOUBT, HIDES_NONE, HIDES_ALL = 1.0, 0.15, -0.15
+"""Logarithm by which ends of a ratio are moved for a tail below 0 that fewer may hide, and the L-skewness of
+the denominator at which nothing is hidden and all may be."""
 
 LEANS, CLEAR, FAR = 0.12, 0.3, 10.0
 """L-skewness, least document as a share of the mean, and standard errors from 0, that fewer must show."""
 
+SCANTY, CLEARER = 16, 0.2
+"""What leans toward 0 must be clearer, of fewer documents than these, and so much of 8: it may be the upper
+part of something wide."""
+
 PLENTY = 48
 """With fewer documents the tails of a denominator are hardly seen, and moderate ones count too."""
 
-VARIES, SURE = 0.15, 0.05
+VARIES, SURE, USUAL = 0.15, 0.05, 0.5
 """Coefficient of variation of documents, and relative standard error of a denominator, below which tails
 count less: what hardly varies for its size cannot be undone by what a text lacks. Of fewer than `PLENTY`
-of documents in proportion less, for they may lack more."""
+of documents in proportion less, for they may lack more. Not so for a tail away from 0, which moves a ratio
+only as far as it is long: there the error is one of a coefficient of variation of `USUAL`."""
 
-UNEVEN = 0.75
-"""Documents that are worth less than this share of their number in ones of one length are unequal."""
+UNEVEN, UNEVEN_FEW = 0.75, 0.9
+"""Documents that are worth less than this share of their number in ones of one length are unequal; the
+second of fewer than `SCANTY`, where one length alone may decide."""
 
 TINY = np.finfo(float).tiny
 
@@ -104,7 +112,9 @@ def of_share(total: np.ndarray, tokens: np.ndarray, level: float) -> tuple[float
 
     A share has no tails: nothing can lie beyond 0 and 1. So it is Clopper and Pearson's interval of
     as many independent tokens as would vary as much, p (1 − p) / se², fewer by the square of normal
-    over Student quantile (Korn and Graubard, Survey Methodology 24, 1998, 193–201).
+    over Student quantile (Korn and Graubard, Survey Methodology 24, 1998, 193–201), of as many
+    documents as these are worth in ones of one length: a spread that one of them decides is known as
+    badly as from one.
 
     Where all tokens are counted, or none, each document is one draw: of 6 that are all right the
     interval is 54% to 100%. A half of the tokens of each is a share like any other.
@@ -120,14 +130,16 @@ def of_share(total: np.ndarray, tokens: np.ndarray, level: float) -> tuple[float
     count = float(tokens.sum())
     if variance > 0:
         count = min(value * (1 - value) / variance, count)
-    count *= (float(ndtri((1 + level) / 2)) / quantile(n, level)) ** 2
+    student = quantile(alike(tokens), level)
+    count *= (float(ndtri((1 + level) / 2)) / student) ** 2
     right, wrong, tail = value * count, (1 - value) * count, (1 - level) / 2
     low = float(betaincinv(right, wrong + 1, tail))
     high = float(betaincinv(right + 1, wrong, 1 - tail))
-    if alike(tokens) >= UNEVEN * n:
+    if alike(tokens) >= (UNEVEN if n >= SCANTY else UNEVEN_FEW) * n:
         return low, high
     # A share has no tails, but lengths have, and it may go with them.
-    below, above = of_mean(total, tokens, level)
+    ends, times = of_mean(total, tokens, level), student / quantile(n, level)
+    below, above = (value + times * (end - value) for end in ends)
     return max(min(low, below), 0.0), min(max(high, above), 1.0)
 
 
@@ -170,7 +182,7 @@ def of_estimate(
     error = math.sqrt((n - 1) / n * float(falls @ falls))
     if error <= ROUNDING * abs(value):
         return value, value
-    factors = np.minimum(np.exp(lengthening(falls, tokens, ratio=False)), MOST)
+    factors = np.minimum(np.exp(lengthening(falls, tokens, divided=0.0)), MOST)
     below, above = quantile(n, level) * error * factors
     return value - float(below), value + float(above)
 
@@ -239,12 +251,18 @@ def divides(denominator: np.ndarray, tokens: np.ndarray, level: float) -> bool:
     """Whether a denominator is told from 0, and above it, so that a ratio has two ends."""
     some = tokens > 0
     (_, (denominator,)), (_, (tokens,)) = scaled(denominator[some]), scaled(tokens[some])
-    test = _Test(denominator[None], tokens, level)
-    return bool(denominator.sum() > 0 and test.beyond(np.ones(1)) > 0)
+    total, falls = denominator.sum(), left_out(denominator, tokens)
+    return bool(total > 0 and beyond(total, falls, tokens, level) > 0)
 
 
 class _Test:
-    """Whether weighted columns, (column, document), are told from an expectation of 0; see `beyond`."""
+    """Whether a weighted sum of two columns is told from an expectation of 0; see `beyond`.
+
+    Args:
+        columns: (2, document) what a ratio leaves of its numerator, and the denominator.
+        tokens: (document,) all above 0.
+        level: 1 less the level of the test.
+    """
 
     def __init__(self, columns: np.ndarray, tokens: np.ndarray, level: float) -> None:
         self.totals, self.tokens, self.level = columns.sum(1), tokens, level
@@ -253,10 +271,19 @@ class _Test:
     def beyond(self, weights: np.ndarray) -> np.ndarray:
         """How far the sum of (…, column) times the columns is out of reach of 0: told if above 0."""
         total, falls = weights @ self.totals, weights @ self.falls
-        return beyond(total, falls, self.tokens, self.level)
+        squares = weights**2 * (self.falls**2).sum(1)
+        divided = squares[..., 1] / np.maximum(squares.sum(-1), TINY)
+        return beyond(total, falls, self.tokens, self.level, divided=divided)
 
 
-def beyond(total: np.ndarray, falls: np.ndarray, tokens: np.ndarray, level: float) -> np.ndarray:
+def beyond(
+    total: np.ndarray,
+    falls: np.ndarray,
+    tokens: np.ndarray,
+    level: float,
+    *,
+    divided: np.ndarray | float = 1.0,
+) -> np.ndarray:
     """How far sums (…,) are out of reach of 0, in their unit: told from it if above 0.
 
     Args:
@@ -264,36 +291,47 @@ def beyond(total: np.ndarray, falls: np.ndarray, tokens: np.ndarray, level: floa
         falls: (…, document) by how much sum / tokens falls as a document is left out.
         tokens: (…, document) all above 0.
         level: 1 less the level of the test.
+        divided: See `lengthening`.
     """
     n, whole = tokens.shape[-1], tokens.sum(-1)
     error = np.sqrt((n - 1) / n * np.einsum("...i,...i->...", falls, falls)) * whole
-    below, above = lengthening(falls, tokens, ratio=True)
+    below, above = lengthening(falls, tokens, divided=divided)
     exponent = np.where(total > 0, below, above)
     # Documents that hardly differ from each other for their size lack nothing that would undo it.
-    exponent *= np.where(exponent > 0, matters(total, error, n, VARIES / math.sqrt(n)), 1.0)
+    least = VARIES / math.sqrt(n) * min(n / PLENTY, 1.0)
+    exponent *= np.where(exponent > 0, matters(total, error, least), 1.0)
     return np.asarray(
         np.abs(total) - quantile(n, level) * np.exp(np.minimum(exponent, 100.0)) * error
     )
 
 
-def matters(total: np.ndarray, error: np.ndarray, documents: int, least: float) -> np.ndarray:
+def matters(total: np.ndarray, error: np.ndarray, least: np.ndarray | float) -> np.ndarray:
     """What tails count for: all of it, or less where the error is below this share of the total, by its square."""
-    least *= min(documents / PLENTY, 1.0)
     return np.asarray(np.minimum(error / np.maximum(least * np.abs(total), error + TINY), 1.0) ** 2)
 
 
 def lengthening(
-    falls: np.ndarray, tokens: np.ndarray, *, ratio: bool, documents: int | None = None
+    falls: np.ndarray,
+    tokens: np.ndarray,
+    *,
+    divided: np.ndarray | float,
+    documents: int | None = None,
 ) -> np.ndarray:
-    """Logarithms of the factors for Student's quantile, below and above an estimate, of as many: (2, …)."""
+    """Logarithms of the factors for Student's quantile, below and above an estimate: (2, …).
+
+    Args:
+        falls: (…, document) by how much it falls as a document is left out.
+        tokens: (…, document) all above 0.
+        divided: (…) how much of the estimate's variance is that of what is divided by: 0 for a mean.
+        documents: As of so many.
+    """
     n = documents or tokens.shape[-1]
     even = tokens.min() == tokens.max()  # then both kinds of skewness are the same
     tau, gamma = shape(np.stack([falls] if even else [falls, falls / tokens]))
     sides = np.array([-1.0, 1.0]).reshape(2, *[1] * (tau.ndim - 1))
     missing, far = (sides[:, None] * kind for kind in (tau, gamma))
     missing, far = missing.max(1), np.maximum(far.max(1), 0) ** 2 / max(32, n / 4)
-    b = 26 / math.sqrt(n) + (1400 / max(n, 8) ** 2 if ratio else 0)
-    longer = b * missing**2
+    longer = (26 / math.sqrt(n) + 1400 / max(n, 8) ** 2 * divided) * missing**2
     shorter = -np.minimum(12 / math.sqrt(n) * missing**2, 0.3)
     return np.asarray(np.where(missing > 0, np.maximum(longer, far), shorter + far))
 
@@ -301,13 +339,31 @@ def lengthening(
 def apart(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """Factor by which the ends of a ratio are moved apart for the tails of its denominator."""
     tau, n = shape(denominator / tokens)[0], tokens.shape[-1]
-    few, strong = 5 * max(PLENTY / n - 1, 0.0), 20 * math.sqrt(PLENTY / n)
+    few, strong = 4 * max(PLENTY / n - 1, 0.0), 20 * math.sqrt(PLENTY / n)
     moderate = np.where(tau < 0, max(few, LEFT), few)
-    always = 0.75 * min(max(SCANTY / n - 1, 0.0), 1.0)
-    falls = left_out(denominator, tokens)
-    error = np.sqrt((n - 1) / n * (falls * falls).sum(-1)) * tokens.sum(-1)
-    tails = np.maximum(moderate * tau**2, strong * tau**6)
-    return np.asarray(np.exp(tails * matters(denominator.sum(-1), error, n, SURE) + always))
+    total, error = denominator.sum(-1), _error(denominator, tokens)
+    toward = matters(total, error, SURE * min(n / PLENTY, 1.0))
+    away = matters(total, error, max(SURE, USUAL / math.sqrt(n)))
+    tails = np.maximum(moderate * tau**2, strong * tau**6) * np.where(tau < 0, toward, away)
+    weak = (total < FAR * error) & (denominator.min(-1) < 0)
+    return np.asarray(np.exp(tails + doubt(tau, n, weak) * toward))
+
+
+def doubt(tau: np.ndarray, documents: int, weak: np.ndarray) -> np.ndarray:
+    """Logarithm of a factor for what few documents may hide of a denominator below 0.
+
+    Those that lean to the other side by their L-skewness hide nothing, unless the whole is weak with
+    some of them below 0: that they lean then is luck.
+    """
+    fewer = min(max(SHOWN / documents - 1, 0.0), 1.0)
+    hidden = np.clip((HIDES_NONE - tau) / (HIDES_NONE - HIDES_ALL), 0.0, 1.0)
+    return np.asarray(DOUBT * fewer * np.where(weak, 1.0, hidden))
+
+
+def _error(total: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """Jackknife standard error of sums (…, document), in their unit."""
+    n, falls = tokens.shape[-1], left_out(total, tokens)
+    return np.asarray(np.sqrt((n - 1) / n * (falls * falls).sum(-1)) * tokens.sum(-1))
 
 
 def aside(rest: np.ndarray, tokens: np.ndarray) -> np.ndarray:
@@ -342,10 +398,10 @@ def hides_tail(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     mean = denominator.sum(-1) / tokens.sum(-1)
     if n >= SHOWN:
         return np.zeros(np.shape(mean), dtype=bool)
-    rates, falls = denominator / tokens, left_out(denominator, tokens)
-    error = np.sqrt((n - 1) / n * (falls * falls).sum(-1))
-    clear = rates.min(-1) > CLEAR * mean
-    return np.asarray(~((shape(rates)[0] > LEANS) | clear | (mean > FAR * error)))
+    rates, far = denominator / tokens, FAR * _error(denominator, tokens)
+    tau, fewer = shape(rates)[0], min(max(SCANTY / n - 1, 0.0), 1.0)
+    clear = rates.min(-1) > (CLEAR + CLEARER * fewer * (tau < 0)) * mean
+    return np.asarray(~((tau > LEANS) | clear | (denominator.sum(-1) > far)))
 
 
 def reach(documents: int) -> float:
@@ -362,7 +418,7 @@ def says_nothing(value: float, low: float, high: float, documents: int) -> bool:
     return max(value - low, high - value) > reach(documents) * max(1.0, abs(value))
 
 
-def quantile(documents: int, level: float) -> float:
+def quantile(documents: float, level: float) -> float:
     """Of Student's t, two-sided."""
     return -float(stdtrit(documents - 1, (1 - level) / 2))
 

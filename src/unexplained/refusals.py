@@ -191,7 +191,7 @@ def tokens_needed(
     documents = max(float(least), float(count), (power * single) ** 2)
     while documents <= MOST_TOKENS:
         whole = math.ceil(documents)
-        below, above = lengthening(falls, sizes, ratio=True, documents=whole)
+        below, above = lengthening(falls, sizes, divided=1.0, documents=whole)
         longer = math.exp(min(max(float(below if mean > 0 else above), 0.0), LONGEST))
         if math.sqrt(documents) >= single * (quantile(whole, level) * longer + power):
             break

@@ -96,6 +96,6 @@ def longer(
     falls: np.ndarray, tokens: np.ndarray, *, share: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Factors, 1 or more, for Student's quantile below and above estimates; see `toward_zero`."""
-    exponents = np.clip(lengthening(falls, tokens, ratio=not share), 0.0, MOST_LONGER)
+    exponents = np.clip(lengthening(falls, tokens, divided=float(not share)), 0.0, MOST_LONGER)
     below, above = np.exp(exponents)
     return np.asarray(below), np.asarray(above)
