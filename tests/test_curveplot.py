@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawing import render
 from sample_compute import COMPUTES, explained, flops, law
 from sample_record import assayed, sample_record, web_text
 from sample_rows import HOSTILE_NAME
@@ -20,7 +19,7 @@ from test_scales import scale_of
 from unexplained.bars.scales import compute, everyone
 from unexplained.record import Number, Record, Scale
 from unexplained.record.blocks import Compute, cells
-from unexplained.report import curveplot
+from unexplained.report import curveplot, render
 from unexplained.report.placing import APART, SHORT, apart
 
 ROLES = {"mean": "ablation", "strict induction": "explanation", "affine map": "fitted"}

@@ -17,13 +17,14 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 from typer.testing import CliRunner
 
 import unexplained as ux
-from drawing import keys_of, table_of, text_table, write_report
+from drawing import keys_of, table_of
 from tiny import _LLAMA
 from unexplained import Member
 from unexplained.errors import CurveError, MeasurementError, TextError
 from unexplained.ladder.measured import Measured
 from unexplained.ladder.members import BITS, _named, scale_through
 from unexplained.record import Record, load_record
+from unexplained.report import text_table, write_report
 from unexplained.stats import Settings, mean_per_token
 from unexplained.subject import Subject
 from unexplained.text.alike import OPENING, alike

@@ -51,7 +51,7 @@ def test_the_engines_code_is_all_that_its_import_loads_of_this_package() -> None
     assert there and there <= code_of([ENGINE])
 
 
-@pytest.mark.parametrize("room", ["report", "cli", "assays", "bars", "stats", "record", "circuits",
+@pytest.mark.parametrize("room", ["report", "cli", "instruments", "study", "bars", "stats", "record", "circuits",
                                   "explanations", "ablations", "ladder", "curves", "testbeds"])  # fmt: skip
 def test_the_engines_code_is_not_what_reads_its_ledgers_or_makes_its_conditions(room: str) -> None:
     inside = {name for name in code_of([ENGINE]) if name.split(".")[1] == room}

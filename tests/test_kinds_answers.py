@@ -19,7 +19,6 @@ import pytest
 import torch
 from rich.console import Console
 
-from drawing import render, text_table, write_report
 from limits import limited as limited
 from sample_record import sample_record
 from test_assay import make_text
@@ -34,7 +33,7 @@ from unexplained.explanations.files import find_explanation
 from unexplained.explanations.fit import sites_to_observe
 from unexplained.places import require_writable
 from unexplained.record import load_record
-from unexplained.report import visible
+from unexplained.report import render, text_table, visible, write_report
 from unexplained.report.console import Visible
 from unexplained.subject import Subject
 from unexplained.text import Text

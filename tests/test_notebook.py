@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from drawing import notebook_html
 from sample_blocks import SAMPLES, answered
 from sample_record import assayed, sample_record, web_text
 from test_blocks import distinct, styles, with_numbers
@@ -15,6 +14,7 @@ from test_report import PAYLOAD, Elements, assert_harmless, words_of
 from unexplained.record import Number, Record
 from unexplained.record import format as fmt
 from unexplained.record.blocks import Answer, Section, references
+from unexplained.report import notebook_html
 
 MOST = 30_000
 """Bytes: what a notebook that is kept with its outputs can hold many of."""

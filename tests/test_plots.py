@@ -6,12 +6,12 @@ from itertools import pairwise
 
 import pytest
 
-from drawing import drawn
 from sample_blocks import SAMPLES
 from sample_gap import FAIR, FLATTERED
 from unexplained.record import Number
 from unexplained.record.blocks import Chart, Level, Point, Ruler, Series, walk
 from unexplained.report import plots
+from unexplained.report.drawn import drawn
 from unexplained.report.pen import Pen
 
 SHARE = Ruler(label="up", written="share", solid=(0.0, 1.0))

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from changed import each_number
-from drawing import text_table
 from sample_circuit import curves, sample_circuit
 from sample_family import by_byte, sample_family
 from sample_gap import sample_gap
@@ -21,6 +20,7 @@ from unexplained.instruments._assay_words import cruxes, verdict_of
 from unexplained.record import Number, Record
 from unexplained.record.bars import OverRuns
 from unexplained.record.blocks import Prose, Section
+from unexplained.report import text_table
 
 WHY = "noise"
 BROKEN = re.compile(

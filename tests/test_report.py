@@ -16,12 +16,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import escape
 
-from drawing import markdown, notebook_html, render, text_table, write_report
 from sample_record import assayed, sample_record, web_text
 from sample_rows import HOSTILE_NAME, HOSTILE_TOKENS, NOISE
 from unexplained.errors import RecordError
 from unexplained.record import Number, Record
-from unexplained.report import charts, page, visible
+from unexplained.report import (
+    charts,
+    markdown,
+    notebook_html,
+    page,
+    render,
+    text_table,
+    visible,
+    write_report,
+)
 
 TEMPLATES = Path(page.__file__).parent / "templates"
 PAYLOAD = (

@@ -8,7 +8,6 @@ import numpy as np
 
 import unexplained as ux
 from assayed import tables_of
-from drawing import markdown, render, text_table
 from sample_record import TABLES, assayed, counted_text, sample_record, web_text
 from sample_rewrite import sample_rewrite
 from test_assay import make_text, own_cache, subject_of, texts_of  # noqa: F401  (own_cache is a fixture)
@@ -21,6 +20,7 @@ from unexplained.instruments.rewrite import _verdict
 from unexplained.record import Record
 from unexplained.record.blocks import Table, walk
 from unexplained.record.tables import counted
+from unexplained.report import markdown, render, text_table
 from unexplained.testbeds.texts import repeated
 from unexplained.text.ngrams import NAMES
 

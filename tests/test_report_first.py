@@ -8,7 +8,6 @@ from html.parser import HTMLParser
 
 import pytest
 
-from drawing import markdown, render, text_table
 from sample_blocks import SAMPLES, answered, everything
 from test_blocks import Cells, built, distinct, squeezed, styles, with_numbers
 from test_report import Elements, words_of
@@ -30,7 +29,7 @@ from unexplained.record.blocks import (
     references,
     walk,
 )
-from unexplained.report import charts, curveplot, tables
+from unexplained.report import charts, curveplot, markdown, render, tables, text_table
 from unexplained.report.drawn import drawn
 from unexplained.report.screen import LINES, first
 from unexplained.report.tables import without_refused

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from drawing import plot_of, render, table_of, text_table
+from drawing import plot_of, table_of
 from sample_rewrite import EXPLAINED, RUNGS, sample_rewrite, steps
 from sample_tasks import sample_tasks
 from test_report import words_of
 from test_scales import NOT_A_VERDICT, VERDICTS
 from unexplained.bars import replaced
 from unexplained.record import Record
-from unexplained.report import plots
+from unexplained.report import plots, render, text_table
 
 
 @pytest.mark.parametrize("make", [sample_rewrite, sample_tasks])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from drawing import drawn, one_block, plot_of, render, table_of, text_table
+from drawing import one_block, plot_of, table_of
 from sample_rows import HOSTILE_DOMAIN, refused
 from sample_tasks import COUNTS, measured, near, sample_tasks, steps, task
 from test_report import words_of
@@ -18,7 +18,8 @@ from unexplained.bars.tasks import OnTask
 from unexplained.instruments import tasks
 from unexplained.record import Number, Record
 from unexplained.record.blocks import Chart, Forest, Table, walk
-from unexplained.report import plots
+from unexplained.report import plots, render, text_table
+from unexplained.report.drawn import drawn
 from unexplained.report.terms import WHOLE
 
 

@@ -15,12 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from drawing import markdown, render, shown, text_table
 from sample_record import assayed, sample_record, web_text
 from sample_rows import nats, refused, share
 from unexplained.record import Number, Record
 from unexplained.record import format as fmt
-from unexplained.report import glossary, page, print_record, visible
+from unexplained.report import glossary, markdown, page, print_record, render, text_table, visible
 
 MODULES = (
     "charts",
@@ -132,9 +131,9 @@ def test_the_terminal_shows_colour_only_where_it_is_asked_to(record: Record) -> 
     console = Console(
         file=out, force_terminal=True, color_system="standard", width=100, _environ={}
     )
-    print_record(shown(record), console)
+    print_record(record, console)
     assert "\x1b[" in out.getvalue()
-    assert str(shown(record)) == text_table(record)
+    assert str(record) == text_table(record)
 
 
 def test_every_table_in_markdown_has_the_same_cells_in_every_line(record: Record) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import unexplained as ux
-from drawing import render, text_table
 from sample_gap import sample_gap
 from test_concentration import kept
 from test_ladder import pydocs_like
@@ -20,6 +19,7 @@ from unexplained.ladder.catalogue import catalogue
 from unexplained.ledger import Ledger
 from unexplained.record import Number, Record, load_record
 from unexplained.record.bars import OverRuns
+from unexplained.report import render, text_table
 from unexplained.stats import Settings
 
 LEAN = Settings(resamples=400)

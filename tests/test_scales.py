@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawing import render
 from sample_compute import bars
 from sample_record import assayed, sample_record, web_text
 from sample_rows import share
@@ -24,7 +23,7 @@ from unexplained.record import Number, Record, Scale
 from unexplained.record import format as fmt
 from unexplained.record.blocks import Prose, Section, Table
 from unexplained.record.compute import Left
-from unexplained.report import glossary
+from unexplained.report import glossary, render
 from unexplained.report.terms import COMPUTE
 
 VERDICTS = re.compile(r"\b(pass(es|ed)?|fail(s|ed|ure)?|good enough|succe\w+)\b", re.IGNORECASE)

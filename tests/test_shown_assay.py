@@ -9,7 +9,6 @@ import pytest
 from pydantic import BaseModel
 
 from changed import each_number
-from drawing import drawn, render
 from sample_record import assayed, sample_record, web_text
 from sample_rows import refused
 from test_report import words_of
@@ -19,6 +18,8 @@ from unexplained.instruments import _assay_text as assay_text
 from unexplained.instruments._assay_text import OnText
 from unexplained.record import Number, Record
 from unexplained.record.blocks import Forest, Table, cells, walk
+from unexplained.report import render
+from unexplained.report.drawn import drawn
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ import re
 import pytest
 
 from cells import column
-from drawing import drawn, render, text_table
 from sample_circuit import TOP, UNIT, WITHIN, curve, curves, sample_circuit
 from sample_record import sample_record
 from test_report import words_of
 from unexplained.record import Record
 from unexplained.record.blocks import Chart, Forest, Table, walk
-from unexplained.report import glossary, plots
+from unexplained.report import glossary, plots, render, text_table
+from unexplained.report.drawn import drawn
 from unexplained.report.pen import Pen
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from drawing import keys_of, one_block, plot_of, render, text_table
+from drawing import keys_of, one_block, plot_of
 from sample_family import by_byte, sample_family
 from sample_rows import refused, share
 from sample_sizes import NUMBER, SIZES, sample_sizes, size, slope
@@ -17,6 +17,7 @@ from test_scales import NOT_A_VERDICT, VERDICTS
 from unexplained.instruments import sizes
 from unexplained.record import Number, Record
 from unexplained.record.blocks import Table
+from unexplained.report import render, text_table
 
 
 @pytest.mark.parametrize("make", [sample_sizes, sample_family])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from drawing import drawn, render, text_table
 from sample_rows import refused
 from sample_sweep import (
     EFFECTS,
@@ -22,6 +21,8 @@ from unexplained.bars import Effect
 from unexplained.bars.effects import Swept
 from unexplained.record import Record
 from unexplained.record.blocks import Forest, Grid, walk
+from unexplained.report import render, text_table
+from unexplained.report.drawn import drawn
 from unexplained.report.pen import Pen, Shades
 from walked import all_different, numbers_in
 

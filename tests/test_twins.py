@@ -8,13 +8,13 @@ import pytest
 import unexplained as ux
 from assayed import of_row, rows_of, sizes_of
 from cells import cell, column, table
-from drawing import render, text_table
 from swept import block, by_component, fact
 from test_assay import make_text, subject_of
 from unexplained.bars.cards import Card
 from unexplained.instruments import circuit
 from unexplained.record import Header, Number, Record
 from unexplained.record.bars import KeptAt, KeptCurve
+from unexplained.report import render, text_table
 from unexplained.study.twins import TWIN_DOCUMENTS, few
 from unexplained.subject import Subject
 from unexplained.testbeds import prompts

@@ -1,7 +1,8 @@
 """The frozen results of what users run, as JSON. Reports are drawn from them alone. No torch.
 
-`base` is what all share, `blocks` what a record is made of, `record` the two together. What a measuring
-function found has a file of its own for every kind. All are fetched when they are first asked for.
+`base` is a number and a header, `blocks` what a record is made of, `record` the two together; `bars`,
+`compute` and their like are what the functions of `bars` and `ladder` give. All are fetched when they are
+first asked for.
 """
 
 from typing import TYPE_CHECKING
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from unexplained.record.bars import Factor as Factor
     from unexplained.record.bars import Stratum as Stratum
     from unexplained.record.base import Header as Header
-    from unexplained.record.base import KindRecord as KindRecord
     from unexplained.record.base import Number as Number
     from unexplained.record.blocks import Check as Check
     from unexplained.record.blocks import Example as Example
@@ -34,7 +34,6 @@ _HOMES = {
     "bars": ("Bars", "ContextGain", "Factor", "Stratum"),
     "base": (
         "Header",
-        "KindRecord",
         "Number",
     ),
     "blocks": (

@@ -60,10 +60,3 @@ class Header(Frozen):
     measured: str
     """ISO date and time of the measurement."""
     seconds: float
-
-
-class KindRecord(Header):
-    """What a measuring function found, with fields of its own for every kind. It is kept as a `Record`."""
-
-    kind: str
-    """The instrument that shows it."""

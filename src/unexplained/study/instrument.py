@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from unexplained.errors import MeasurementError
 from unexplained.progress import Progress
-from unexplained.record import Header, KindRecord, Record
+from unexplained.record import Record
 from unexplained.record.blocks import Block
 from unexplained.registry import Registry
 from unexplained.settings import Settings
@@ -247,33 +246,3 @@ def _hints(function: Function) -> dict[str, Any]:
             return typing.get_type_hints(function, localns=missing, include_extras=True)
         except NameError as error:
             missing[str(error.name)] = _Unknown()
-
-
-def told(
-    run: Run, found: Header, blocks: Iterable[Block], sheet: Mapping[str, str]
-) -> Iterator[Yielded]:
-    """What a measuring function of its own found, as an instrument yields it.
-
-    Args:
-        run: Its header becomes that of what was found.
-        found: Title, verdict, and how to find it again.
-        blocks: What is shown of it.
-        sheet: What was measured on, by name.
-    """
-    run.as_told(found)
-    yield Headline(found.title, found.verdict, dict(sheet))
-    yield from blocks
-
-
-def as_record(found: KindRecord) -> Record:
-    """What a measuring function found, as its instrument shows it."""
-    home = import_module(f"unexplained.instruments.{found.kind}")
-    pairs = getattr(found, "pairs_of_prompts", False)
-    return Record(
-        instrument=found.kind,
-        blocks=tuple(home.blocks(found)),
-        sheet=home.sheet(found),
-        units="orbits" if pairs else "documents",
-        needed="pairs" if pairs else "tokens",
-        **{name: getattr(found, name) for name in Header.model_fields},
-    )

@@ -56,13 +56,6 @@ def of_model(subject: Subject) -> dict[str, Any]:
     }
 
 
-def found_again(
-    subject: Subject, settings: Settings, started: float, others: Sequence[Other] = ()
-) -> dict[str, Any]:
-    """The fields of every record that say how to find it again; `started` by `perf_counter`."""
-    return of_model(subject) | measured_by(settings, started, others)
-
-
 def measured_by(settings: Settings, started: float, others: Sequence[Other] = ()) -> dict[str, Any]:
     """The fields that say beside what, under which settings, when and where it was measured."""
     return {

@@ -16,7 +16,6 @@ from unexplained.evaluate.conditions import distinct, key
 from unexplained.evaluate.evaluate import BATCH_TOKENS, Workers, in_process
 from unexplained.evaluate.job import MEMORY, Measure
 from unexplained.progress import Progress
-from unexplained.record import Header
 from unexplained.sites import Site
 from unexplained.stats import Settings
 from unexplained.study.arm import Arm
@@ -31,7 +30,6 @@ class _Trace:
 
     others: dict[str, Other] = field(default_factory=dict)
     observed: list[tuple[str, frozenset[Site], Activations]] = field(default_factory=list)
-    header: dict[str, Any] = field(default_factory=dict)
     last: dict[str, Any] = field(default_factory=dict)
     """What a record says of the last model, of a run without one of its own: not the model itself,
     so that it does not stay open beside the next."""
@@ -167,16 +165,9 @@ class Run:
 
     def header(self) -> dict[str, Any]:
         """The fields of a record that say how to find it again."""
-        if self._trace.header:
-            return self._trace.header
         others = [o for name, o in self._trace.others.items() if hasattr(o.predictor, "subject")]
         model = self._trace.last or of_model(self.subject)
         return model | measured_by(self.settings, self.started, others)
-
-    def as_told(self, header: Header) -> None:
-        """Take these fields of a header, where somebody else measured."""
-        names = set(Header.model_fields) - {"title", "verdict"}
-        self._trace.header.update({name: getattr(header, name) for name in names})
 
     @property
     def sheet(self) -> dict[str, str]:
