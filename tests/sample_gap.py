@@ -133,6 +133,7 @@ def sample_gap(runs: OverRuns | None = None) -> Record:
         subject_fingerprint="c0ffee",
         sheet={f"Text {HOSTILE_DOMAIN}": "deadbeef"},
         blocks=(
+            gap._answer(one, runs),
             facts,
             Prose(words=gap._over_runs(runs, HOSTILE_NAME, WEAK)),
             *over,

@@ -22,6 +22,7 @@ from sample_rows import (
 )
 from unexplained.instruments import assay
 from unexplained.instruments._assay_text import OnText
+from unexplained.instruments._assay_words import answer_of
 from unexplained.record import (
     Check,
     ContextGain,
@@ -313,7 +314,7 @@ def assayed(*texts: OnText, heads: tuple[HeadScore, ...] = ()) -> Record:
             "Llama, 30 layers of 9 heads, 3 key heads.",
             "Weights kept in 32-bit floats.",
         ),
-        blocks=(facts, *assay.blocks(texts, heads), cruxes),
+        blocks=(answer_of(texts), facts, *assay.blocks(texts, heads), cruxes),
         resamples=2_000,
         seed=0,
         command="unexplained assay smollm2-135m 'L17.H3-5 L18.H6 L20.H6' --text webmix",

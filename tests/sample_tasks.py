@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sample_rows import HOSTILE_DOMAIN, nats, refused, share
-from unexplained.bars.tasks import OnTask, TaskStep
+from unexplained.bars.tasks import OnTask, TaskStep, answer
 from unexplained.instruments import tasks
 from unexplained.record import Number, Record
 
@@ -100,7 +100,11 @@ def sample_tasks(found: Sequence[OnTask] = (), reference: str = "rung-3") -> Rec
         verdict="On webmix, with all components replaced, f = 50% and 30.0% are right of 50.0%.",
         subject="model",
         subject_fingerprint="c0ffee",
-        blocks=(tasks._part(every, reference), tasks._accuracy(every, ORDER, reference)),
+        blocks=(
+            answer(every),
+            tasks._part(every, reference),
+            tasks._accuracy(every, ORDER, reference),
+        ),
         resamples=2000,
         seed=0,
         command="unexplained tasks model",

@@ -9,6 +9,8 @@ from typing import Any
 from unexplained.bars.effects import RATE, Effect, Swept
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
+    Answer,
+    AnswerRow,
     Block,
     Cell,
     Column,
@@ -20,8 +22,11 @@ from unexplained.record.blocks import (
     Section,
     Table,
     Track,
+    step,
 )
 
+SHOWN = 10
+"""How many the answer names."""
 STRONGEST = 20
 """How many are drawn and listed at first."""
 WIDEST = 64
@@ -59,6 +64,45 @@ def alone(found: Swept, beside: Swept | None, done: str, units: str, level: floa
     shown: list[Block] = [_grid(found, table, names)] if names else []
     shown += [_strongest(found, table, on_twin), table, _more(found, on_twin)]
     return Section(key="alone", title=f"Every {what}", blocks=(says, *shown))
+
+
+def answer(found: Swept, twin: Swept | None, what: str) -> Answer:
+    """The strongest components, beside the same with random weights.
+
+    Args:
+        found: Every component's effect.
+        twin: The same of a model with random weights, if it was measured.
+        what: What the measure is called, of the intact model.
+    """
+    beside = set() if twin is None else {effect.site for effect in twin.effects}
+    shared = any(effect.share is not None for effect in found.effects)
+    columns = [
+        Column(key="change", heading=f"Change of the {found.measure.name}", note=found.measure.unit)
+    ]
+    columns += [Column(key="share", heading="Share of the corruption's", style="share")] * shared
+    columns += [Column(key="twin", heading="With random weights")] * bool(beside) * (not shared)
+
+    def cells(effect: Effect) -> tuple[str | None, ...]:
+        there = {"change": True, "share": effect.share is not None, "twin": effect.site in beside}
+        home = f"alone/effects/{step(effect.site)}"
+        return tuple(f"{home}/{c.key}" if there[c.key] else None for c in columns)
+
+    none = (None,) * (len(columns) - 1)
+    return Answer(
+        corner="Component",
+        columns=tuple(columns),
+        rows=tuple(
+            AnswerRow(name=effect.site, note="" if effect.told else "not told from zero",
+                      role="ablation" if effect.told else "baseline", cells=cells(effect))
+            for effect in found.strongest[:SHOWN]
+        ),
+        divided_by=(
+            AnswerRow(name=what, cells=("facts/intact/is", *none)),
+            *[AnswerRow(name="On the corrupted prompts", cells=("facts/corrupted/is", *none))]
+            * (found.corrupted is not None),
+        ),
+        picture="alone/strongest",
+    )  # fmt: skip
 
 
 def _place(site: str) -> tuple[int, str]:

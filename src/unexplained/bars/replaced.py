@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from unexplained.bars.orders import Step, held
 from unexplained.record import Number
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
@@ -24,6 +24,9 @@ from unexplained.record.blocks import (
     Series,
     Table,
 )
+
+if TYPE_CHECKING:
+    from unexplained.bars.orders import Step
 
 SIZES, NEAR = 6, 4
 """Of an answer: how many of the greatest steps, and how many of the nearest losses."""
@@ -203,6 +206,8 @@ def break_even(
     Returns:
         A section with the key `break-even`: in words, and in numbers.
     """
+    from unexplained.bars.orders import held  # not above: it imports scipy
+
     rows, counts = [], []
     for rung, loss in rungs.items():
         kinds = (held(steps, rung, "beats", "ties"), held(steps, rung, "beats"))

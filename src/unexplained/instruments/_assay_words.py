@@ -5,31 +5,78 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from unexplained.instruments._assay_rows import REFERENCE
+from unexplained.instruments._assay_rows import REFERENCE, Row
 from unexplained.instruments._assay_text import OnText
 from unexplained.record import blocks as b
 from unexplained.shares import FEW, percent
-from unexplained.stats import written
+
+COLUMNS, OTHERS = 3, 2
+"""Of an answer: texts, and claims besides the first, that it has room for."""
 
 
 def verdict_of(texts: Sequence[OnText], heads: int) -> str:
     """What was found on each text, in words; never a bare pass or fail."""
-    parts = []
+    told, refused = [], []
     for text in texts:
-        numbers, cost = text.row().numbers, text.damage[REFERENCE]
-        share, variance = numbers.recovered[REFERENCE], numbers.variance
-        said = (
-            f"on {text.name} it accounts for {percent(share)} of what {REFERENCE} ablation of the "
-            f"{heads} component{'s' if heads > 1 else ''} costs "
-            f"({written(cost, spec='.4f')} nats per token)"
-            if share.value is not None and cost.low is not None
-            else f"on {text.name} the share it accounts for is refused: {share.refused or FEW}"
-        )
-        if variance is not None and variance.low is not None:
-            said += f", and for {percent(variance)} of the variance of their outputs"
-        parts.append(said)
+        share, cost = text.row().numbers.recovered[REFERENCE], text.damage[REFERENCE]
+        if share.value is not None and cost.low is not None:
+            told.append(f"{percent(share)} on {text.name}")
+        else:
+            refused.append(f"on {text.name} that is refused: {share.refused or FEW}")
+    what = f"of what {REFERENCE} ablation of the {heads} component{'s' if heads > 1 else ''} costs"
+    said = (
+        [f"{what} it accounts for {' and for '.join(told)}"]
+        if told
+        else [f"how much {what} it accounts for"]
+    )
     primary = texts[0].primary
-    return f"“{primary[:1].upper()}{primary[1:]}”: {'; '.join(parts)}."
+    return f"“{primary[:1].upper()}{primary[1:]}”: {'; '.join([*said, *refused])}."
+
+
+def answer_of(texts: Sequence[OnText]) -> b.Answer:
+    """The claim, the best of the others of every kind, its controls; and what shares are shares of."""
+    shown = texts[:COLUMNS]
+    first = {row.name: row for row in shown[0].rows}
+    common = [
+        row for row in first.values() if all(row.name in {r.name for r in t.rows} for t in shown)
+    ]
+
+    def best(*roles: str) -> list[Row]:
+        some = [row for row in common if row.card.role in roles and row.name != shown[0].primary]
+        known = [row for row in some if row.numbers.recovered[REFERENCE].value is not None]
+        return sorted(known, key=lambda row: -(row.numbers.recovered[REFERENCE].value or 0.0))
+
+    tells = [
+        row for row in common if row.card.must is not None and row.card.must.gives == "nothing"
+    ]
+    rows = [
+        (first[shown[0].primary], "the claim"),
+        *((row, "another claim") for row in best("explanation")[:OTHERS]),
+        *((row, "fitted") for row in best("fitted")[:1]),
+        *((row, "no claim about the model") for row in best("baseline")[:1]),
+        *((row, "another ablation") for row in best("ablation")[:1] if row.name != REFERENCE),
+        *((row, "control: should recover nothing") for row in tells[:1]),
+        *((row, "should recover nothing") for row in common if row.card.role == "twin"),
+    ]
+    return b.Answer(
+        corner="In the components' place",
+        columns=tuple(
+            b.Column(key=f"text-{i}", heading=f"Recovered on {text.name}", style="share")
+            for i, text in enumerate(shown, 1)
+        ),
+        rows=tuple(
+            b.AnswerRow(name=row.name, note=note, role=row.card.role,
+                        cells=tuple(f"text-{i}/recovered/fractions/{b.step(row.name)}/against {REFERENCE}"
+                                    for i in range(1, len(shown) + 1)))
+            for row, note in rows
+        ),
+        divided_by=(
+            b.AnswerRow(name=f"What {REFERENCE} ablation costs",
+                        cells=tuple(f"text-{i}/costs/damage/{REFERENCE}/nats"
+                                    for i in range(1, len(shown) + 1))),
+        ),
+        picture="text-1/recovered/forest",
+    )  # fmt: skip
 
 
 class Crux(NamedTuple):

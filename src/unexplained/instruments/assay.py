@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from unexplained import study
 from unexplained.instruments._assay_rows import REFERENCE, Row
 from unexplained.instruments._assay_text import OnText, size_of
-from unexplained.instruments._assay_words import cruxes, verdict_of
+from unexplained.instruments._assay_words import answer_of, cruxes, verdict_of
 from unexplained.record import HeadScore
 from unexplained.record import blocks as b
 from unexplained.record import format as fmt
@@ -93,6 +93,7 @@ def assay(
         verdict_of(found, len(where)),
         {"Sites": ", ".join(map(str, where)), "Reference ablation": REFERENCE},
     )
+    yield answer_of(found)
     yield _facts(run, where)
     yield from blocks(found, (heads or ())[: max(2 * top, 10)])
     yield from cruxes(found)

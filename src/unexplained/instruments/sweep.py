@@ -223,11 +223,13 @@ def blocks(sweep: Sweeping, found: Swept, twin: Twin | None) -> Iterator[Block]:
     """What was found, as blocks."""
     from unexplained.bars import components, joints
 
+    beside = None if twin is None else twin.found
+    (intact, *_) = _intact(sweep, found)
+    yield components.answer(found, beside, intact.name)
     yield _facts(sweep, found)
     if found.estimation is not None:
         yield _estimation(found.estimation)
     done = "patched" if sweep.ablation == "patch" else "ablated"
-    beside = None if twin is None else twin.found
     yield components.alone(found, beside, done, _units(sweep), sweep.run.settings.level)
     if (both := found.together) is not None and (both.joints or both.couples):
         yield joints.together(both, sweep.measure, _units(sweep))

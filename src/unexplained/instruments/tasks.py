@@ -91,6 +91,7 @@ def tasks(
             name, or a loss is not finite.
         UnexplainedError: As in `require_tasks` and `require_choosing`.
     """
+    from unexplained.bars.tasks import answer
     from unexplained.ladder.conditions import runs_of, weaker_models
     from unexplained.study.choosing import require_choosing, rules
     from unexplained.study.tasks import measured, named_tasks, require_tasks
@@ -124,6 +125,7 @@ def tasks(
         {"Components in order": ", ".join(order)}
         | {f"Text of {one.name}": one.text.fingerprint for one in asked},
     )
+    yield answer(found)
     yield facts(
         "facts",
         Row(key="model", name="Model", cells=(run.subject.name,)),
@@ -168,7 +170,8 @@ def _verdict(found: Sequence[OnTask], reference: str, runs: Sequence[str], level
         said += f"; of {len(scored)} narrow tasks the least and the most recovered are"
     for i, task in enumerate(task for _, task in (scored[:1] + scored[-1:] if many else scored)):
         between = "" if many and not i else " and" if many else ";"
-        said += f"{between} on {task.name} {_said(task, reference)}"
+        told = f"f = {percent(task.last.recovered)}" if many else _said(task, reference)
+        said += f"{between} on {task.name} {told}"
     tested = [task for task in narrow if task.better is not None]
     if reference and tested:
         better = [task.name for task in tested if (task.better or 0.0) < (1 - level) / 2]

@@ -191,8 +191,15 @@ class Printer(Tables):
                     self.checks(block)
 
     def _answer(self, answer: Answer) -> None:
-        """The answer's rows, and what its shares are shares of, without the sections they are from."""
-        self.table(answered(answer, lambda cell: self.drawn.at("", cell)))
+        """The answer's rows, and in lines of their own what its shares are shares of."""
+        table = answered(answer, lambda cell: self.drawn.at("", cell))
+        many = len(answer.rows)
+        self.table(table.model_copy(update={"rows": table.rows[:many]}))
+        for row in table.rows[many:]:
+            cells = [(c.heading, self._written(cell, c.style))
+                     for c, cell in zip(table.columns, row.cells, strict=True) if cell is not None]  # fmt: skip
+            said = (f"{words} ({heading})" if len(cells) > 1 else words for heading, words in cells)
+            self.say(f"{_name(row)}: {'; '.join(said)}", "dim")
 
     def _prose(self, block: Prose) -> str:
         return f"“{block.words}” {block.source}" if block.manner == "quote" else block.words
