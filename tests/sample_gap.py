@@ -120,6 +120,7 @@ def sample_gap(runs: OverRuns | None = None) -> Record:
         rows=(
             Row(key="weak", name="Weaker model", cells=(WEAK,)),
             Row(key="strong-loss", name="Loss of the strong model", cells=(nats(4.29, 4.21, 4.36),)),
+            Row(key="gap", name="Net gap", cells=(one.gap,)),
             Row(key="text", name="Text", cells=(HOSTILE_DOMAIN,)),
         ),
     )  # fmt: skip
