@@ -134,10 +134,9 @@ def points(number: Number | None) -> Shown:
     if number is None or number.value is None:
         return show(number)
     places = _decimals(number.value * 100, _width(number, 100.0), True)
-    if number.low is not None and number.high is not None:
-        ends = ", ".join(_signed(end * 100, places) for end in (number.low, number.high))
-        return Shown(_signed(number.value * 100, places), f"[{ends}]")
-    return Shown(_signed(number.value * 100, places))
+    known = [_signed(end * 100, places) for end in (number.low, number.high) if end is not None]
+    interval = f"[{known[0]}, {known[1]}]" if len(known) == 2 else ""
+    return Shown(_signed(number.value * 100, places), interval)
 
 
 def compute(number: Number | None) -> Shown:
@@ -198,15 +197,9 @@ def power(value: float) -> str:
     >>> power(4.02e11), power(9.96e11), power(1e13), power(0.0)
     ('4.0 × 10¹¹', '1.0 × 10¹²', '1.0 × 10¹³', '0')
     """
-    if value == 0:
-        return "0"
-    if not math.isfinite(value):
-        return "not finite"
-    return _power(value).replace("-", MINUS)
-
-
-def _power(value: float) -> str:
-    return _times_ten(f"{value:.1e}")
+    if value == 0 or not math.isfinite(value):
+        return "not finite" if value else "0"
+    return _times_ten(f"{value:.1e}").replace("-", MINUS)
 
 
 def _times_ten(text: str) -> str:
@@ -285,7 +278,7 @@ def tick(value: float, *, share: bool) -> str:
     ('−25%', '0.005', '1,160%')
     """
     scaled = value * 100 if share else value
-    text = f"{scaled:,g}" if 1e-4 <= abs(scaled) < HUGE or not scaled else _power(scaled)
+    text = f"{scaled:,g}" if 1e-4 <= abs(scaled) < HUGE or not scaled else power(scaled)
     return text.replace("-", MINUS) + "%" * share
 
 
@@ -328,10 +321,9 @@ def _percent(value: float, known: int) -> str:
     if percent in (0, 100) or not math.isfinite(percent):
         return _fixed(percent, 0) + "%"
     digits = 1 - math.floor(math.log10(abs(percent)))
-    places = max(known, digits, 0)
     if digits > MOST_DECIMALS:
         return power(percent) + "%"
-    places = min(places, MOST_DECIMALS)
+    places = min(max(known, digits, 0), MOST_DECIMALS)
     while places < MOST_DECIMALS and round(percent, places) == 100:
         places += 1
     return _fixed(percent, places) + "%"
@@ -384,7 +376,7 @@ def _fixed(value: float, places: int) -> str:
     if not math.isfinite(value):
         return "not finite"
     tiny = value != 0 and abs(value) < 10**-MOST_DECIMALS and places >= MOST_DECIMALS
-    text = _power(abs(value)) if abs(value) >= HUGE or tiny else f"{abs(value):,.{places}f}"
+    text = power(abs(value)) if abs(value) >= HUGE or tiny else f"{abs(value):,.{places}f}"
     nothing = not any(c in "123456789" for c in text)
     return text if value >= 0 or nothing else MINUS + text
 

@@ -353,18 +353,6 @@ TERMS: tuple[Term, ...] = (
         ("strata",),
     ),
     Term(
-        "surely",
-        "With its whole interval, and not by its value alone.",
-        ("certain", "for certain"),
-    ),
-    Term(
-        "told from",
-        "Two numbers are told apart where chance in which documents were drawn would hardly make "
-        "them differ so: the interval of their difference leaves 0 out. A number is told from zero "
-        "where its own does.",
-        ("told apart", "told to be", "distinguishable"),
-    ),
-    Term(
         "token",
         "A piece of text that the model reads and predicts: a word, part of a word, or a sign.",
     ),
@@ -398,10 +386,8 @@ TERMS: tuple[Term, ...] = (
 def used_in(text: str, *, meanings: bool = True) -> tuple[Term, ...]:
     """The terms that occur in a text, or in the meaning of such a term, in alphabetical order.
 
-    >>> [term.name for term in used_in("a bigram")]
-    ['bigram', 'token']
-    >>> [term.name for term in used_in("a bigram", meanings=False)]
-    ['bigram']
+    >>> [[term.name for term in used_in("a bigram", meanings=also)] for also in (True, False)]
+    [['bigram', 'token'], ['bigram']]
     """
     found: list[Term] = []
     unread = [text]

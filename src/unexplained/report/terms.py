@@ -1,4 +1,4 @@
-"""The terms of weaker models and training compute, of rewriting and of narrow tasks."""
+"""The terms of weaker models and training compute, of rewriting, narrow tasks and what is told apart."""
 
 from __future__ import annotations
 
@@ -171,5 +171,17 @@ WHOLE: tuple[Term, ...] = (
     Term(
         "written program",
         "Code that predicts the next token with nothing of the model in it.",
+    ),
+    Term(
+        "surely",
+        "With its whole interval, and not by its value alone.",
+        ("certain", "for certain"),
+    ),
+    Term(
+        "told from",
+        "Two numbers are told apart where chance in which documents were drawn would hardly make "
+        "them differ so: the interval of their difference leaves 0 out. A number is told from zero "
+        "where its own does.",
+        ("told apart", "told to be", "distinguishable"),
     ),
 )
