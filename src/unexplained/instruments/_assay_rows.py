@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unexplained.bars.cards import Card
-from unexplained.bars.rows import RowNumbers
 from unexplained.record import Number
 from unexplained.record import blocks as b
 from unexplained.record import format as fmt
+
+if TYPE_CHECKING:
+    from unexplained.bars.rows import RowNumbers
 
 REFERENCE = "mean"
 """The ablation that strata, bars and nines are measured against; the others are printed too."""
@@ -81,8 +83,9 @@ def table_of(key: str, rows: Sequence[Row], columns: Columns, **about: Any) -> b
     )  # fmt: skip
 
 
-def _against(name: str) -> Callable[[Row], b.Cell]:
-    return lambda row: row.numbers.recovered.get(name)
+def _of(field: str, name: str) -> Callable[[Row], b.Cell]:
+    """A row's number of that name in a field that has several."""
+    return lambda row: getattr(row.numbers, field).get(name)
 
 
 def _fractions(rows: Sequence[Row]) -> b.Table:
@@ -91,13 +94,10 @@ def _fractions(rows: Sequence[Row]) -> b.Table:
     def scale(key: str, heading: str, group: str = "") -> b.Column:
         return b.Column(key=key, heading=heading, group=group, style="share", gauge=True)
 
-    def direct(name: str) -> Callable[[Row], b.Cell]:
-        return lambda row: row.numbers.direct.get(name)
-
     heading = f"Recovered against {REFERENCE}"
     columns = [
-        (scale(f"against {REFERENCE}", heading), _against(REFERENCE)),
-        *((scale(f"direct {name}", name, "Direct effect"), direct(name))
+        (scale(f"against {REFERENCE}", heading), _of("recovered", REFERENCE)),
+        *((scale(f"direct {name}", name, "Direct effect"), _of("direct", name))
           for name in dict.fromkeys(name for row in rows for name in row.numbers.direct)),
     ]  # fmt: skip
     if any(row.numbers.variance is not None for row in rows):
@@ -125,7 +125,7 @@ def _more(rows: Sequence[Row]) -> b.Table:
     names = dict.fromkeys(name for row in rows for name in row.numbers.recovered)
     columns: list[tuple[b.Column, Callable[[Row], b.Cell]]] = [
         (b.Column(key=f"against {name}", heading=name, group="Recovered against", style="share"),
-         _against(name))
+         _of("recovered", name))
         for name in names if name != REFERENCE
     ]  # fmt: skip
     columns += [
@@ -169,12 +169,9 @@ def _claims(rows: Sequence[Row]) -> b.Table:
 
 
 def _distances(rows: Sequence[Row]) -> b.Table:
-    def bar(name: str) -> Callable[[Row], b.Cell]:
-        return lambda row: row.numbers.bars[name]
-
     columns: Columns = [
         (b.Column(key=f"{float(name):g}", heading=fmt.tick(float(name), share=True), style="points"),
-         bar(name))
+         _of("bars", name))
         for name in rows[0].numbers.bars
     ]  # fmt: skip
     caption = f"Fraction recovered against {REFERENCE} minus the bar, in percentage points."
