@@ -344,15 +344,15 @@ def test_a_ratio_is_tested_as_its_denominator_only_so_far_as_it_varies_by_it() -
     lesser, greater = (intervals.lengthening(falls, tokens, divided=part)[1] for part in (0.0, 1.0))
     assert greater > lesser + 3
     _, high = intervals.of_ratio(rest + 50, 100 + 1e-3 * even, tokens, 0.95)
-    # t · se · exp(lesser), and times e for the tail of the rest.
+    # t · se · exp(lesser), times e for the tail of the rest, and exp(0.75) as it is of 8 documents.
     error = math.sqrt(7 / 8 * (falls**2).sum()) / 100
-    right = intervals.quantile(8, 0.95) * error * math.exp(lesser + 1)
+    right = intervals.quantile(8, 0.95) * error * math.exp(lesser + 1 + intervals.FLOOR)
     assert high - 0.5 == pytest.approx(right, rel=5e-3)
 
 
 @pytest.mark.parametrize("documents", [8, 16])
 def test_regular_documents_pay_little_though_they_are_few(documents: int) -> None:
-    """Of normal damages, cv 0.33, with a plain ratio: 3.1 and 1.7 times Student's width, and it holds."""
+    """Of normal damages, cv 0.33, with a plain ratio: 4.2 and 1.7 times Student's width, and it holds."""
     rng, widths, held = np.random.default_rng(8), [], []
     for _ in range(600):
         bottom = rng.normal(3, 1, documents)
@@ -366,7 +366,7 @@ def test_regular_documents_pay_little_though_they_are_few(documents: int) -> Non
         held.append(found.low <= 0.6 <= found.high)
     assert len(held) > 380
     assert np.mean(held) > 0.95
-    assert np.median(widths) < (3.5 if documents == 8 else 1.9)
+    assert np.median(widths) < (4.8 if documents == 8 else 1.9)
 
 
 @pytest.mark.parametrize("documents", [12, 16])
@@ -400,7 +400,10 @@ def test_what_leans_is_doubted_less_unless_it_is_weak_with_documents_below_zero(
     assert intervals.doubt(np.array(-0.2), 24, np.array(False)) == pytest.approx(1 / 3)
     assert intervals.doubt(np.array(-0.2), 32, np.array(True)) == 0
     # What hardly varies for its size hides nothing that matters.
-    assert intervals.apart(1 + 1e-4 * np.arange(8.0), np.ones(8)) == pytest.approx(1, abs=1e-2)
+    still = 1 + 1e-4 * np.arange(16.0)
+    assert intervals.apart(still, np.ones(16)) == pytest.approx(1, abs=1e-2)
+    # Of 8 documents the numerator may hide a tail all the same.
+    assert intervals.apart(still[:8], np.ones(8)) == pytest.approx(math.exp(0.75), rel=1e-2)
 
 
 def test_few_documents_that_lean_toward_zero_must_be_clearer_of_it() -> None:

@@ -58,9 +58,9 @@ the denominator at which nothing is hidden and all may be."""
 LEANS, CLEAR, FAR = 0.12, 0.3, 10.0
 """L-skewness, least document as a share of the mean, and standard errors from 0, that fewer must show."""
 
-SCANTY, CLEARER = 16, 0.2
-"""What leans toward 0 must be clearer, of fewer documents than these, and so much of 8: it may be the upper
-part of something wide."""
+SCANTY, CLEARER, FLOOR = 16, 0.2, 0.75
+"""Of fewer documents than these, and so much of 8: what leans toward 0 must be clearer, as it may be the upper
+part of something wide; and doubted is at least so much, as what a ratio leaves of its numerator may hide a tail too."""
 
 PLENTY = 48
 """With fewer documents the tails of a denominator are hardly seen, and moderate ones count too."""
@@ -346,7 +346,8 @@ def apart(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     away = matters(total, error, max(SURE, USUAL / math.sqrt(n)))
     tails = np.maximum(moderate * tau**2, strong * tau**6) * np.where(tau < 0, toward, away)
     weak = (total < FAR * error) & (denominator.min(-1) < 0)
-    return np.asarray(np.exp(tails + doubt(tau, n, weak) * toward))
+    floor = FLOOR * _scanty(n)
+    return np.asarray(np.exp(tails + np.maximum(doubt(tau, n, weak) * toward, floor)))
 
 
 def doubt(tau: np.ndarray, documents: int, weak: np.ndarray) -> np.ndarray:
@@ -358,6 +359,11 @@ def doubt(tau: np.ndarray, documents: int, weak: np.ndarray) -> np.ndarray:
     fewer = min(max(SHOWN / documents - 1, 0.0), 1.0)
     hidden = np.clip((HIDES_NONE - tau) / (HIDES_NONE - HIDES_ALL), 0.0, 1.0)
     return np.asarray(DOUBT * fewer * np.where(weak, 1.0, hidden))
+
+
+def _scanty(documents: int) -> float:
+    """0 of `SCANTY` documents and more, 1 of half as many and fewer."""
+    return min(max(SCANTY / documents - 1, 0.0), 1.0)
 
 
 def _error(total: np.ndarray, tokens: np.ndarray) -> np.ndarray:
@@ -399,8 +405,8 @@ def hides_tail(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     if n >= SHOWN:
         return np.zeros(np.shape(mean), dtype=bool)
     rates, far = denominator / tokens, FAR * _error(denominator, tokens)
-    tau, fewer = shape(rates)[0], min(max(SCANTY / n - 1, 0.0), 1.0)
-    clear = rates.min(-1) > (CLEAR + CLEARER * fewer * (tau < 0)) * mean
+    tau = shape(rates)[0]
+    clear = rates.min(-1) > (CLEAR + CLEARER * _scanty(n) * (tau < 0)) * mean
     return np.asarray(~((tau > LEANS) | clear | (denominator.sum(-1) > far)))
 
 
