@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from unexplained.record import Number, Record, load_record
-from unexplained.record.blocks import Block, Cell, Prose, Row, Section, Table, Tokens, below, walk
+from unexplained.record.blocks import Block, Cell, Prose, Row, Section, Table, Tokens
+from unexplained.record.ids import walk
+from unexplained.record.keys import below
 
 Kept = TypeVar("Kept", bound=Block)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from unexplained.record import Check, Number, Record
-from unexplained.record.blocks import Checks, Table, below, walk
+from unexplained.record.blocks import Checks, Table
+from unexplained.record.ids import walk
+from unexplained.record.keys import below
 
 
 def tables_of(record: Record) -> dict[str, Table]:

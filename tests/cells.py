@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from unexplained.record import Record
-from unexplained.record.blocks import Table, below, walk
+from unexplained.record.blocks import Table
+from unexplained.record.ids import walk
+from unexplained.record.keys import below
 
 
 def table(record: Record, where: str) -> Table:

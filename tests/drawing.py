@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from unexplained.record import Record
-from unexplained.record.blocks import Block, Chart, Row, Section, Table, walk
+from unexplained.record.blocks import Block, Chart, Row, Section, Table
+from unexplained.record.ids import walk
 from unexplained.report import plots
 from unexplained.report.drawn import drawn
 from unexplained.report.pen import Pen

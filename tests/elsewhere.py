@@ -35,7 +35,8 @@ from unexplained.circuits.nodes import attribute_nodes
 from unexplained.evaluate import Condition, Edited, evaluate
 from unexplained.ladder.conditions import weaker_models
 from unexplained.record import Number, Record
-from unexplained.record.blocks import Table, walk
+from unexplained.record.blocks import Table
+from unexplained.record.ids import walk
 from unexplained.subject import Batch, Subject
 from unexplained.testbeds import planted
 from unexplained.testbeds.texts import repeated

@@ -37,9 +37,9 @@ from unexplained.record.blocks import (
     Table,
     Tokens,
     Track,
-    below,
-    walk,
 )
+from unexplained.record.ids import walk
+from unexplained.record.keys import below
 
 FLOPS = (1e12, 4e12, 1.6e13)
 

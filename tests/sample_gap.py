@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sample_rows import HOSTILE_DOMAIN, HOSTILE_NAME, nats, refused, share
+from unexplained.bars import spread as of_gap
 from unexplained.instruments import gap
 from unexplained.record import Number, Record
 from unexplained.record.bars import (
@@ -138,10 +139,10 @@ def sample_gap(runs: OverRuns | None = None) -> Record:
             facts,
             Prose(words=gap._over_runs(runs, HOSTILE_NAME, WEAK)),
             *over,
-            gap._curve(one, two),
-            gap._orders(one, two, SECOND),
-            gap._signs(one, HOSTILE_NAME, WEAK),
-            gap._crucial([claim()], ["L0.H0", "L0.H1"]),
+            of_gap.curve(one, two),
+            of_gap.orders(one, two, SECOND),
+            of_gap.signs(one, HOSTILE_NAME, WEAK),
+            of_gap.crucial([claim()], ["L0.H0", "L0.H1"]),
             Prose(words="The tokenizer adds <|start|>.", manner="aside"),
         ),
         resamples=2000,

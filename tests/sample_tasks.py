@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sample_rows import HOSTILE_DOMAIN, nats, refused, share
-from unexplained.bars.tasks import OnTask, TaskStep, answer
-from unexplained.instruments import tasks
+from unexplained.bars import narrow
+from unexplained.bars.tasks import OnTask, TaskStep
 from unexplained.record import Number, Record
 
 COUNTS = (1, 2, 4, 6)
@@ -101,9 +101,9 @@ def sample_tasks(found: Sequence[OnTask] = (), reference: str = "rung-3") -> Rec
         subject="model",
         subject_fingerprint="c0ffee",
         blocks=(
-            answer(every),
-            tasks._part(every, reference),
-            tasks._accuracy(every, ORDER, reference),
+            narrow.answer(every),
+            narrow.part(every, reference),
+            narrow.accuracy(every, ORDER, reference),
         ),
         resamples=2000,
         seed=0,

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from cells import table
 from unexplained.record import Number, Record
-from unexplained.record.blocks import below, walk
+from unexplained.record.ids import walk
+from unexplained.record.keys import below
 
 
 class Joint(NamedTuple):

@@ -17,7 +17,8 @@ from test_report import PAYLOAD, Elements, assert_harmless
 from unexplained.errors import RecordError
 from unexplained.record import Number, Record, load_record
 from unexplained.record import format as fmt
-from unexplained.record.blocks import Checks, Column, Row, Section, Table, walk
+from unexplained.record.blocks import Checks, Column, Row, Section, Table
+from unexplained.record.ids import walk
 from unexplained.report import markdown, render, text_table
 from unexplained.report.drawn import drawn
 from unexplained.report.pen import Pen

@@ -20,7 +20,8 @@ from unexplained.cli.progress import Bars
 from unexplained.errors import ExplanationError, TextError
 from unexplained.explanations.files import find_explanation
 from unexplained.record import Record, load_record
-from unexplained.record.blocks import Prose, Table, walk
+from unexplained.record.blocks import Prose, Table
+from unexplained.record.ids import walk
 from unexplained.text.named import is_pairs
 
 RUN = CliRunner()

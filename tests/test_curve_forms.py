@@ -40,7 +40,8 @@ from unexplained.curves.shift import solve_shift
 from unexplained.errors import CurveError
 from unexplained.ladder.law import law_of
 from unexplained.record import Number, load_record
-from unexplained.record.blocks import Table, walk
+from unexplained.record.blocks import Table
+from unexplained.record.ids import walk
 from unexplained.stats import NATS, Settings
 
 FAST = Settings(resamples=300)

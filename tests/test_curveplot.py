@@ -18,7 +18,8 @@ from test_report import words_of
 from test_scales import scale_of
 from unexplained.bars.scales import compute, everyone
 from unexplained.record import Number, Record, Scale
-from unexplained.record.blocks import Compute, cells
+from unexplained.record.blocks import Compute
+from unexplained.record.ids import cells
 from unexplained.report import curveplot, render
 from unexplained.report.placing import APART, SHORT, apart
 

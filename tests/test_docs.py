@@ -10,7 +10,8 @@ import pytest
 
 from sample_record import sample_record
 from unexplained.record import Record
-from unexplained.record.blocks import Tokens, walk
+from unexplained.record.blocks import Tokens
+from unexplained.record.ids import walk
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -27,7 +27,8 @@ from unexplained.errors import ExplanationError, MeasurementError, SiteError
 from unexplained.evaluate import evaluate, observe
 from unexplained.explanations import Explanation, View, fit
 from unexplained.record import Check, Record
-from unexplained.record.blocks import Tokens, walk
+from unexplained.record.blocks import Tokens
+from unexplained.record.ids import walk
 from unexplained.study.twins import few
 from unexplained.subject import Subject
 from unexplained.testbeds.texts import irregular, repeated

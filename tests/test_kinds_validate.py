@@ -20,7 +20,8 @@ from unexplained.cli.app import app
 from unexplained.errors import UnexplainedError
 from unexplained.evaluate import evaluate
 from unexplained.record import load_record
-from unexplained.record.blocks import Table, walk
+from unexplained.record.blocks import Table
+from unexplained.record.ids import walk
 from unexplained.subject import Subject, load
 
 RUN = CliRunner()

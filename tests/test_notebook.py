@@ -13,7 +13,8 @@ from test_blocks import distinct, styles, with_numbers
 from test_report import PAYLOAD, Elements, assert_harmless, words_of
 from unexplained.record import Number, Record
 from unexplained.record import format as fmt
-from unexplained.record.blocks import Answer, Section, references
+from unexplained.record.blocks import Answer, Section
+from unexplained.record.ids import references
 from unexplained.report import notebook_html
 
 MOST = 30_000

@@ -15,8 +15,10 @@ from sample_blocks import SAMPLES, everything
 from unexplained.cli.app import app
 from unexplained.errors import RecordError
 from unexplained.record import Number, Record, load_record
-from unexplained.record.blocks import Prose, Section, Table, below, walk
+from unexplained.record.blocks import Prose, Section, Table
 from unexplained.record.difference import Change, difference
+from unexplained.record.ids import walk
+from unexplained.record.keys import below
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -18,7 +18,8 @@ from unexplained.evaluate.conditions import Edited
 from unexplained.evaluate.job import Job
 from unexplained.evaluate.work import Task
 from unexplained.ledger import Ledger
-from unexplained.record.blocks import Table, walk
+from unexplained.record.blocks import Table
+from unexplained.record.ids import walk
 from unexplained.subject import Subject
 from unexplained.testbeds import prompts
 from unexplained.testbeds.prompts import pairs_text

@@ -9,7 +9,8 @@ import pytest
 from sample_blocks import SAMPLES
 from sample_gap import FAIR, FLATTERED
 from unexplained.record import Number
-from unexplained.record.blocks import Chart, Level, Point, Ruler, Series, walk
+from unexplained.record.blocks import Chart, Level, Point, Ruler, Series
+from unexplained.record.ids import walk
 from unexplained.report import plots
 from unexplained.report.drawn import drawn
 from unexplained.report.pen import Pen

@@ -18,7 +18,8 @@ from unexplained.instruments._assay_text import counts_of
 from unexplained.instruments._assay_words import cruxes_of
 from unexplained.instruments.rewrite import _verdict
 from unexplained.record import Record
-from unexplained.record.blocks import Table, walk
+from unexplained.record.blocks import Table
+from unexplained.record.ids import walk
 from unexplained.record.tables import counted
 from unexplained.report import markdown, render, text_table
 from unexplained.testbeds.texts import repeated

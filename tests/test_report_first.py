@@ -25,10 +25,9 @@ from unexplained.record.blocks import (
     Row,
     Section,
     Table,
-    below,
-    references,
-    walk,
 )
+from unexplained.record.ids import references, walk
+from unexplained.record.keys import below
 from unexplained.report import charts, curveplot, markdown, render, tables, text_table
 from unexplained.report.drawn import drawn
 from unexplained.report.screen import LINES, first

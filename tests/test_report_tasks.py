@@ -14,10 +14,11 @@ from sample_rows import HOSTILE_DOMAIN, refused
 from sample_tasks import COUNTS, measured, near, sample_tasks, steps, task
 from test_report import words_of
 from test_report_rewrite import listed
+from unexplained.bars import narrow
 from unexplained.bars.tasks import OnTask
-from unexplained.instruments import tasks
 from unexplained.record import Number, Record
-from unexplained.record.blocks import Chart, Forest, Table, walk
+from unexplained.record.blocks import Chart, Forest, Table
+from unexplained.record.ids import walk
 from unexplained.report import plots, render, text_table
 from unexplained.report.drawn import drawn
 from unexplained.report.terms import WHOLE
@@ -93,13 +94,13 @@ def test_the_disagreement_is_named_above_and_marked_in_chart_and_table(
     record: Record,
 ) -> None:
     said = "On 1 of 3 tasks loss and accuracy disagree, their intervals apart: repeats."
-    assert tasks._parted(measured()) == said and said in words_of(render(record))
+    assert narrow._parted(measured()) == said and said in words_of(render(record))
     assert render(record).count('class="tag warn">loss and accuracy disagree<') == 1
     assert "repeats (loss and accuracy" in text_table(record)
     even = measured()[:1]
-    assert "do not disagree" in tasks._parted(even)
+    assert "do not disagree" in narrow._parted(even)
     assert "accuracy disagree<" not in render(sample_tasks(even))
-    assert tasks._parted(measured()[3:]).startswith("On no task can")
+    assert narrow._parted(measured()[3:]).startswith("On no task can")
 
 
 def test_the_tasks_that_are_furthest_apart_come_first(record: Record) -> None:

@@ -17,7 +17,8 @@ from unexplained.instruments import _assay_strata as assay_strata
 from unexplained.instruments import _assay_text as assay_text
 from unexplained.instruments._assay_text import OnText
 from unexplained.record import Number, Record
-from unexplained.record.blocks import Forest, Table, cells, walk
+from unexplained.record.blocks import Forest, Table
+from unexplained.record.ids import cells, walk
 from unexplained.report import render
 from unexplained.report.drawn import drawn
 

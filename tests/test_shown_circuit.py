@@ -12,7 +12,8 @@ from sample_circuit import TOP, UNIT, WITHIN, curve, curves, sample_circuit
 from sample_record import sample_record
 from test_report import words_of
 from unexplained.record import Record
-from unexplained.record.blocks import Chart, Forest, Table, walk
+from unexplained.record.blocks import Chart, Forest, Table
+from unexplained.record.ids import walk
 from unexplained.report import glossary, plots, render, text_table
 from unexplained.report.drawn import drawn
 from unexplained.report.pen import Pen

@@ -20,7 +20,8 @@ from test_report import words_of
 from unexplained.bars import Effect
 from unexplained.bars.effects import Swept
 from unexplained.record import Record
-from unexplained.record.blocks import Forest, Grid, walk
+from unexplained.record.blocks import Forest, Grid
+from unexplained.record.ids import walk
 from unexplained.report import render, text_table
 from unexplained.report.drawn import drawn
 from unexplained.report.pen import Pen, Shades

@@ -11,7 +11,8 @@ from test_ladder import pydocs_like
 from tiny import tiny_subject
 from unexplained.errors import MeasurementError
 from unexplained.record import Record, load_record
-from unexplained.record.blocks import Checks, Table, walk
+from unexplained.record.blocks import Checks, Table
+from unexplained.record.ids import walk
 
 SETTINGS = ux.Settings(resamples=200)
 

@@ -24,8 +24,8 @@ from unexplained.record.blocks import (
     Series,
     Style,
     Table,
-    step,
 )
+from unexplained.record.keys import step
 
 Curves = Sequence[tuple[Card, KeptCurve]]
 LOWEST, HIGHEST = -0.5, 1.5

@@ -22,8 +22,8 @@ from unexplained.record.blocks import (
     Section,
     Table,
     Track,
-    step,
 )
+from unexplained.record.keys import step
 
 SHOWN = 10
 """How many the answer names."""

@@ -10,11 +10,7 @@ from unexplained.bars.effects import holm
 from unexplained.bars.recovered import INTACT, loss, recovered
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
-from unexplained.record.blocks import Answer, AnswerRow, Column, step
 from unexplained.stats import Settings
-
-MOST = 8
-"""Narrow tasks that the answer names."""
 
 
 @dataclass(frozen=True)
@@ -148,28 +144,3 @@ def among_narrow(tasks: Sequence[OnTask]) -> list[OnTask]:
     tested = [i for i, one in enumerate(tasks) if i and one.better is not None]
     corrected = dict(zip(tested, holm([tasks[i].better or 0.0 for i in tested]), strict=True))
     return [replace(one, better=corrected.get(i, one.better)) for i, one in enumerate(tasks)]
-
-
-def answer(found: Sequence[OnTask]) -> Answer:
-    """The full distribution, and the narrow tasks on which least and most is recovered."""
-    first, narrow = found[0], found[1:]
-    known = [task for task in narrow if task.last.recovered.value is not None]
-    ranked = sorted(known, key=lambda task: task.last.recovered.value or 0.0)
-    some = ranked if len(ranked) <= MOST else [*ranked[: MOST // 2], *ranked[-(MOST // 2) :]]
-    every = max(first.steps)
-    return Answer(
-        corner="Task",
-        columns=(
-            Column(key="loss", heading="Recovered by loss", style="share"),
-            Column(key="right", heading="Right, explained"),
-            Column(key="model", heading="Right, the model"),
-        ),
-        rows=tuple(
-            AnswerRow(name=task.name, role="explanation" if task is first else "",
-                      cells=(f"part/tasks/{step(task.name)}/loss",
-                             f"accuracy/accuracies/{step(task.name)}/{every}",
-                             f"accuracy/accuracies/{step(task.name)}/model"))
-            for task in (first, *some)
-        ),
-        picture="part/forest",
-    )  # fmt: skip

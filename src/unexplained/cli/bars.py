@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -37,27 +38,8 @@ def table(
     """
     from unexplained.curves import CURVES, FRACTIONS, GPT_4, GPT_35
     from unexplained.curves import table as rows_of
-    from unexplained.errors import CurveError, near_matches, require_once
 
-    require_once("curve", curve or ())
-    require_once("baseline", [text.partition("=")[0] for text in baseline or ()])
-    # As many digits as tell them apart: 0.9999999 is not 1.
-    require_once("fraction", [repr(one) for one in fraction or ()])
-    for option, given in (("--strong", strong), ("--weak", weak)):
-        if given is not None and not 0 < given < math.inf:
-            raise CurveError(
-                f"{option} {given:g}", "a training compute is above 0 and finite", "Give FLOPs."
-            )
-    for share in fraction or ():
-        if not 0 < share <= 1:
-            raise CurveError(
-                f"--fraction {share!r}", "it is not above 0 and at most 1",
-                "Give a share, such as 0.99.",
-            )  # fmt: skip
-    for name in curve or []:
-        if name not in CURVES:
-            raise CurveError(f"The curve '{name}'", "none is published under that name",
-                             near_matches(name, CURVES))  # fmt: skip
+    _require_given(curve or (), baseline or (), strong, weak, fraction or ())
     curves = [CURVES[name] for name in curve or CURVES]
     baselines = [_baseline(text) for text in baseline or ("uniform", "unigram", "bigram")]
     fractions = fraction or list(FRACTIONS)
@@ -97,6 +79,38 @@ def table(
         "baselines': read the spread between rows as the least uncertainty there is.",
         highlight=False,
     )
+
+
+def _require_given(
+    curve: Sequence[str],
+    baseline: Sequence[str],
+    strong: float | None,
+    weak: float | None,
+    fraction: Sequence[float],
+) -> None:
+    """Refuse what is given twice, computes that are none, shares of more than all, unknown curves."""
+    from unexplained.curves import CURVES
+    from unexplained.errors import CurveError, near_matches, require_once
+
+    require_once("curve", curve)
+    require_once("baseline", [text.partition("=")[0] for text in baseline])
+    # As many digits as tell them apart: 0.9999999 is not 1.
+    require_once("fraction", [repr(one) for one in fraction])
+    for option, given in (("--strong", strong), ("--weak", weak)):
+        if given is not None and not 0 < given < math.inf:
+            raise CurveError(
+                f"{option} {given:g}", "a training compute is above 0 and finite", "Give FLOPs."
+            )
+    for share in fraction:
+        if not 0 < share <= 1:
+            raise CurveError(
+                f"--fraction {share!r}", "it is not above 0 and at most 1",
+                "Give a share, such as 0.99.",
+            )  # fmt: skip
+    for name in curve:
+        if name not in CURVES:
+            raise CurveError(f"The curve '{name}'", "none is published under that name",
+                             near_matches(name, CURVES))  # fmt: skip
 
 
 def _baseline(text: str):  # type: ignore[no-untyped-def]

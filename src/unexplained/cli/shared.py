@@ -102,13 +102,6 @@ Model = Annotated[
 ]
 TextName = Annotated[str, typer.Option(help="webmix, pydocs, repeats, or a file.")]
 Documents = Annotated[int, typer.Option(min=1, help="Documents to measure on, one block each.")]
-SweepDocuments = Annotated[
-    int,
-    typer.Option(
-        min=10,
-        help="Documents to measure on: half choose the strongest, the other half reports on them.",
-    ),
-]
 FitDocuments = Annotated[int, typer.Option(min=1, help="Documents to fit means and maps on.")]
 BlockSize = Annotated[
     int, typer.Option("--block", min=2, help="Greatest number of tokens in a block.")
@@ -134,9 +127,6 @@ Dtype = Annotated[
     Kind, typer.Option(help="Of the weights. In half precision single effects are refused.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON, and nothing else.")]
-Gate = Annotated[
-    bool, typer.Option("--gate/--no-gate", help="Refuse a behaviour that the model does not have.")
-]
 Twin = Annotated[bool, typer.Option(help="Measure a model with random weights beside it.")]
 Run = Annotated[
     Path | None,

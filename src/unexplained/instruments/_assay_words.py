@@ -8,6 +8,7 @@ from typing import NamedTuple
 from unexplained.instruments._assay_rows import REFERENCE, Row
 from unexplained.instruments._assay_text import OnText
 from unexplained.record import blocks as b
+from unexplained.record.keys import step
 from unexplained.shares import FEW, percent
 
 COLUMNS, OTHERS = 3, 2
@@ -66,7 +67,7 @@ def answer_of(texts: Sequence[OnText]) -> b.Answer:
         ),
         rows=tuple(
             b.AnswerRow(name=row.name, note=note, role=row.card.role,
-                        cells=tuple(f"text-{i}/recovered/fractions/{b.step(row.name)}/against {REFERENCE}"
+                        cells=tuple(f"text-{i}/recovered/fractions/{step(row.name)}/against {REFERENCE}"
                                     for i in range(1, len(shown) + 1)))
             for row, note in rows
         ),

@@ -30,8 +30,8 @@ from unexplained.record.blocks import (
     Section,
     Table,
     facts,
-    step,
 )
+from unexplained.record.keys import step
 from unexplained.study import Headline, Option, instrument, sheet
 from unexplained.study.given import Members
 

@@ -34,8 +34,8 @@ from unexplained.record.blocks import (
     Series,
     Table,
     facts,
-    step,
 )
+from unexplained.record.keys import step
 from unexplained.study import Headline, Option, Texts, instrument, sheet
 from unexplained.study.given import PythonOnly, Rungs, computes_of
 
@@ -170,19 +170,18 @@ def _measured(
     run: Run, compute: float, budget: Sequence[Explanation]
 ) -> tuple[Size, tuple[Ledger, str, str]]:
     """One model, and its ledger with what is explained and what is ablated in it."""
-    from unexplained.evaluate import distinct, joint
+    from unexplained.evaluate import joint
     from unexplained.study import arm
     from unexplained.study.choosing import choose
 
     where = run.subject.sites(HEADS)
     chosen = choose(run, where, budget)
+    read = run.measure(
+        arm(joint(ALL_EXPLAINED, list(chosen.explained.values())), role="explanation"),
+        arm(joint(ALL_ABLATED, list(chosen.ablated.values())), role="ablation"),
+    )
     # Where no rule is better than the mean for any head, the two are one.
-    once, names = distinct([
-        joint(ALL_EXPLAINED, list(chosen.explained.values())),
-        joint(ALL_ABLATED, list(chosen.ablated.values())),
-    ])  # fmt: skip
-    read = run.measure(*(arm(one, role="explanation") for one in once))
-    explained, ablated = names[ALL_EXPLAINED], names[ALL_ABLATED]
+    explained, ablated = (read.card(name).condition for name in (ALL_EXPLAINED, ALL_ABLATED))
     size = Size(
         run.subject.name, compute, len(where), chosen.bits, read.increase(ablated),
         read.recovered(explained, ablated),

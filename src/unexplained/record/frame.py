@@ -6,7 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from unexplained.errors import RecordError
-from unexplained.record.blocks import Checks, Table, below, walk
+from unexplained.record.blocks import Checks, Table
+from unexplained.record.ids import walk
+from unexplained.record.keys import below
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,7 +12,8 @@ from unexplained.errors import RecordError, near_matches
 from unexplained.places import write_whole
 from unexplained.record import frame
 from unexplained.record.base import Frozen, Header, Number
-from unexplained.record.blocks import Block, cells, require_whole
+from unexplained.record.blocks import Block
+from unexplained.record.ids import cells, require_whole
 
 LONGEST: Final = 200
 """Letters of a record in one line."""

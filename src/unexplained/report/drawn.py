@@ -6,15 +6,9 @@ from dataclasses import dataclass
 
 from unexplained.record import Number, Record
 from unexplained.record import format as fmt
-from unexplained.record.blocks import (
-    Answer,
-    Check,
-    Checks,
-    Table,
-    below,
-    require_whole,
-    walk,
-)
+from unexplained.record.blocks import Answer, Check, Checks, Table
+from unexplained.record.ids import require_whole, walk
+from unexplained.record.keys import below
 from unexplained.report.tables import without_refused
 
 EXACT = ("the component itself", "no explanation")

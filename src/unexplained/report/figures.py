@@ -24,9 +24,9 @@ from unexplained.record.blocks import (
     Section,
     Table,
     Tokens,
-    below,
-    walk,
 )
+from unexplained.record.ids import walk
+from unexplained.record.keys import below
 from unexplained.report import visible
 
 if TYPE_CHECKING:

@@ -21,10 +21,10 @@ from unexplained.record.blocks import (
     Style,
     Table,
     Track,
-    below,
-    walk,
 )
 from unexplained.record.format import Shown
+from unexplained.record.ids import walk
+from unexplained.record.keys import below
 from unexplained.report import curveplot, plots
 from unexplained.report.charts import Axis, fraction_axis, nats_axis
 from unexplained.report.drawn import Drawn, Notes

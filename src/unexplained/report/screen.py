@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from unexplained.record.blocks import (
-    Answer,
-    Block,
-    Forest,
-    Grid,
-    Section,
-    Table,
-    Track,
-    below,
-    walk,
-)
+from unexplained.record.blocks import Answer, Block, Forest, Grid, Section, Table, Track
+from unexplained.record.ids import walk
+from unexplained.record.keys import below
 from unexplained.report.drawn import Drawn
 from unexplained.report.tables import answered
 
