@@ -178,7 +178,7 @@ def everything() -> Record:
                 columns=table.columns[1:3],
                 rows=tuple(AnswerRow(name=row.name, note=row.note, role=row.role, cells=tuple(
                     f"main/{table.at(row.key, key)}" for key in ("mean", "zero"))) for row in table.rows),
-                divided_by=(AnswerRow(name="damage", cells=("facts/damage/is", None)),),
+                beside=(AnswerRow(name="damage", cells=("facts/damage/is", None)),),
                 picture="main/forest",
             ),
             facts,

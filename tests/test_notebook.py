@@ -57,7 +57,7 @@ def test_what_answers_is_there_and_nothing_else_but_where_it_is(record: Record) 
         alone = rf"(?<![\d.]){re.escape(written)}(?![\d⁰¹²³⁴⁵⁶⁷⁸⁹])"
         return re.search(alone, words) is not None
 
-    for row in (*answer.rows, *answer.divided_by):
+    for row in (*answer.rows, *answer.beside):
         for column, cell in zip(answer.columns, row.cells, strict=True):
             assert cell is None or there(str(fmt.cell(numbers[cell], column.style))), cell
     for where, style, _ in styles(record):

@@ -88,7 +88,7 @@ def test_the_first_screen_has_the_verdict_what_failed_and_every_number_of_the_an
     assert squeezed(record.verdict) in screen
     assert all(squeezed(check.name) in screen for check in drawn(record).failed)
     answer = answer_of(record)
-    for row in (*answer.rows, *answer.divided_by):
+    for row in (*answer.rows, *answer.beside):
         assert squeezed(row.name) in screen
         for column, where in zip(answer.columns, row.cells, strict=True):
             if where is not None:
@@ -97,7 +97,7 @@ def test_the_first_screen_has_the_verdict_what_failed_and_every_number_of_the_an
                         str(
                             fmt.cell(
                                 numbers[where],
-                                row.style if row in answer.divided_by else column.style,
+                                row.style if row in answer.beside else column.style,
                             )
                         )
                     )
@@ -169,7 +169,7 @@ def test_a_long_forest_of_other_numbers_is_cut_on_the_first_screen() -> None:
 
 def test_a_denominator_below_shares_is_written_in_its_own_unit() -> None:
     screen = words_of(head(render(everything())))
-    assert "damage 0.50 [0.40, 0.60]" in screen and "Divided by" in screen
+    assert "damage 0.50 [0.40, 0.60]" in screen and "Beside them" in screen
 
 
 def test_terms_of_the_first_screen_are_defined_there(record: Record) -> None:

@@ -58,7 +58,7 @@ def answer(curves: Curves, *, keeps: float) -> Answer:
                       cells=tuple(f"sizes/kept/{counts[i]}/{step(card.name)}" for i in shown))
             for card, curve in curves[:12]
         ),
-        divided_by=(
+        beside=(
             AnswerRow(name="Clean less corrupted prompts",
                       cells=("facts/gap/is", *[None] * (len(shown) - 1))),
         ),

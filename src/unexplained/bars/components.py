@@ -96,7 +96,7 @@ def answer(found: Swept, twin: Swept | None, what: str) -> Answer:
                       role="ablation" if effect.told else "baseline", cells=cells(effect))
             for effect in found.strongest[:SHOWN]
         ),
-        divided_by=(
+        beside=(
             AnswerRow(name=what, cells=("facts/intact/is", *none)),
             *[AnswerRow(name="On the corrupted prompts", cells=("facts/corrupted/is", *none))]
             * (found.corrupted is not None),

@@ -71,7 +71,7 @@ def answer_of(texts: Sequence[OnText]) -> b.Answer:
                                     for i in range(1, len(shown) + 1)))
             for row, note in rows
         ),
-        divided_by=(
+        beside=(
             b.AnswerRow(name=f"What {REFERENCE} ablation costs",
                         cells=tuple(f"text-{i}/costs/damage/{REFERENCE}/nats"
                                     for i in range(1, len(shown) + 1))),

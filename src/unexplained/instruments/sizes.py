@@ -242,7 +242,7 @@ def _answer(found: Sequence[Size]) -> Answer:
                                   for key in ("recovered", "damage")))
             for size in some[-MOST:]
         ),
-        divided_by=(
+        beside=(
             AnswerRow(name="For ten times the compute, percentage points",
                       style="points", cells=("sizes/slope/slope/is", None)),
         ),

@@ -107,7 +107,7 @@ class AnswerRow(Frozen):
     cells: tuple[Reference | None, ...]
     """From the record's beginning: `section/table/row/column`; None where there is none."""
     style: Style = "plain"
-    """How numbers of `divided_by` are written, with their unit; others are as their column says."""
+    """How numbers of `beside` are written, with their unit; others are as their column says."""
 
 
 class Answer(Frozen):
@@ -122,8 +122,8 @@ class Answer(Frozen):
     """Heading of the names at the left."""
     columns: tuple[Column, ...]
     rows: tuple[AnswerRow, ...] = Field(max_length=12)
-    divided_by: tuple[AnswerRow, ...] = ()
-    """Denominators: what the shares above are shares of."""
+    beside: tuple[AnswerRow, ...] = ()
+    """Single numbers in units of their own: denominators of the shares above, a slope over the rows."""
     picture: Reference = ""
     """Id of the picture that shows the answer; empty where there is none."""
 

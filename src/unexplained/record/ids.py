@@ -46,7 +46,7 @@ def references(block: Block) -> Iterator[Reference]:
     """Every cell that a picture points at."""
     match block:
         case Answer():
-            rows = (*block.rows, *block.divided_by)
+            rows = (*block.rows, *block.beside)
             yield from (cell for row in rows for cell in row.cells if cell is not None)
         case Forest():
             for track in block.tracks:
@@ -104,7 +104,7 @@ def require_whole(blocks: Iterable[Block]) -> dict[str, Number]:
 
 def _require_answer(answer: Answer, homes: set[str]) -> None:
     """Every row has a cell for each column, and the picture is there."""
-    for row in (*answer.rows, *answer.divided_by):
+    for row in (*answer.rows, *answer.beside):
         if len(row.cells) != len(answer.columns):
             raise ValueError(f"row '{row.name}' of the answer has not one cell for each column")
     if answer.picture and answer.picture not in homes:

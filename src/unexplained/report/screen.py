@@ -43,7 +43,7 @@ def first(drawn: Drawn) -> First | None:
     answer = drawn.answer
     if answer is None:
         return None
-    rows = (*answer.rows, *answer.divided_by)
+    rows = (*answer.rows, *answer.beside)
     table, refused = drawn.told(answered(answer, lambda cell: drawn.at("", cell)))
     above, picture = _picture(drawn, answer.picture)
     marked = {}

@@ -17,7 +17,7 @@ def answered(answer: Answer, find: Callable[[str], Number]) -> Table:
 
     def written(number: Number, row: AnswerRow) -> Cell:
         # A denominator is in a unit of its own, whatever column it stands in.
-        if row not in answer.divided_by or number.value is None:
+        if row not in answer.beside or number.value is None:
             return number
         return f"{fmt.cell(number, row.style)} {fmt.unit(number, row.style)}".rstrip()
 
@@ -28,7 +28,7 @@ def answered(answer: Answer, find: Callable[[str], Number]) -> Table:
         rows=tuple(
             Row(key=str(i), name=row.name, note=row.note, role=row.role,
                 cells=tuple(None if cell is None else written(find(cell), row) for cell in row.cells))
-            for i, row in enumerate((*answer.rows, *answer.divided_by))
+            for i, row in enumerate((*answer.rows, *answer.beside))
         ),
     )  # fmt: skip
 
