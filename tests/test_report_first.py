@@ -136,6 +136,7 @@ def test_a_forest_of_the_answer_shows_the_answers_rows_and_all_of_it_in_its_sect
     marks = [track and track.marks for track in screen.tracks]
     assert marks == [("numbers/mine/mean",), ("numbers/other/mean",), None]
     assert screen.moved == "main/forest" and screen.divided == 2
+    assert head(render(record)).count('<i class="dot') == 2
     assert screen.homes == ("main/numbers", "main/numbers", "facts")
     # Only one of its two lines is a row of the answer: the section has both.
     answer = answer_of(record)
