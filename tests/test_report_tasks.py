@@ -96,7 +96,7 @@ def test_the_disagreement_is_named_above_and_marked_in_chart_and_table(
     said = "On 1 of 3 tasks loss and accuracy disagree, their intervals apart: repeats."
     assert narrow._parted(measured()) == said and said in words_of(render(record))
     assert render(record).count('class="tag warn">loss and accuracy disagree<') == 1
-    assert "repeats (loss and accuracy" in text_table(record)
+    assert "repeats (loss and accuracy" in text_table(record, full=True)
     even = measured()[:1]
     assert "do not disagree" in narrow._parted(even)
     assert "accuracy disagree<" not in render(sample_tasks(even))
@@ -112,7 +112,7 @@ def test_the_tasks_that_are_furthest_apart_come_first(record: Record) -> None:
     assert [track.name for track in forest.tracks] == names
     # By loss and by accuracy, each with a shape of its own.
     assert all(len(track.marks) == 2 for track in forest.tracks)
-    html = render(record)
+    html = render(record).partition("</header>")[2]
     assert html.count('class="dot k-explanation"') == html.count('class="dot k-fitted"') == 3
 
 

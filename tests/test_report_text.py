@@ -115,7 +115,7 @@ def test_no_number_is_cut_off_in_the_terminal(
     record: Record, columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    table = text_table(record)
+    table = text_table(record, full=True)
     lines = table.splitlines()
     assert lines[0] == record.title and lines[1].startswith("On webmix")
     assert max(map(len, lines)) <= min(max(columns, 72), 120)
