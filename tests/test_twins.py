@@ -132,7 +132,7 @@ def test_a_sweep_prints_its_twin_its_cost_and_its_kind_of_method() -> None:
         assert said.replace("−", "-") in words.replace("−", "-")
         assert "internals" in words
     took = fact(record, "seconds", "twin/facts")
-    assert 0 < took <= record.seconds and f"Took, seconds: {took:.2f}" in shown(record)
+    assert 0 < took <= record.seconds and f"Took, of all seconds: {took:.2f}" in shown(record)
 
 
 def test_a_circuit_prints_its_twin_and_its_kinds_of_methods(

@@ -309,7 +309,7 @@ def _twin(twin: Twin) -> Section:
                 _fact("documents", units.capitalize(), documents),
                 _fact("predictions", "Predictions that are scored", sweep.text.predicted),
                 *_intact(sweep, found),
-                _fact("seconds", "Took, seconds", twin.seconds),
+                _fact("seconds", "Took, of all seconds", twin.seconds),
             ),
         ),
     )
