@@ -18,7 +18,7 @@ normal documents next to nothing changes, and as n grows x goes to 0.
 A ratio has one more danger: how well the few large documents are explained is only known once
 there are some. So its ends are moved apart by exp(max(m τ², 20 √(48/n) τ⁶)), τ of the denominator
 per token and m = 4 (48/n − 1), at least 0, or 15 where the tail is on the side of 0; and of fewer than
-`SHOWN` documents by what may be hidden below 0 (`doubt`). Where an end is then `REACH` times the
+`SHOWN` documents by what may be hidden below 0 (`doubt`), of few at least by `FLOOR`. Where an end is then `REACH` times the
 ratio's size away, or that far beyond 1, the interval says nothing and the ratio is refused: so what is
 printed has been chosen by its width, and the constants are those with which it holds all the same.
 
