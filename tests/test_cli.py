@@ -16,12 +16,12 @@ from typer.testing import CliRunner
 
 from sample_record import sample_record
 from unexplained.cli.app import app
-from unexplained.cli.progress import Bars
 from unexplained.errors import ExplanationError, TextError
 from unexplained.explanations.files import find_explanation
 from unexplained.record import Record, load_record
 from unexplained.record.blocks import Prose, Table
 from unexplained.record.ids import walk
+from unexplained.telling import Bars
 from unexplained.text.named import is_pairs
 
 RUN = CliRunner()

@@ -25,7 +25,7 @@ from test_assay import make_text
 from tiny import tiny_subject, tokens
 from unexplained import cli
 from unexplained.circuits import Graph, load_mib, save_mib
-from unexplained.cli.progress import Bars
+from unexplained.console import Visible
 from unexplained.errors import ExplanationError, FetchError, UnexplainedError
 from unexplained.evaluate import evaluate, observe
 from unexplained.explanations import Explanation, explanation, fit
@@ -34,8 +34,8 @@ from unexplained.explanations.fit import sites_to_observe
 from unexplained.places import require_writable
 from unexplained.record import load_record
 from unexplained.report import render, text_table, visible, write_report
-from unexplained.report.console import Visible
 from unexplained.subject import Subject
+from unexplained.telling import Bars
 from unexplained.text import Text
 from unexplained.text.corpora.files import corpus
 

@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from unexplained.errors import FetchError
+from unexplained.places import Shared
 from unexplained.whole import clean, read_sealed, seal, this_process, write_flushed
 
 CACHE_VARIABLE = "UNEXPLAINED_CACHE"
@@ -64,6 +65,17 @@ def cache_folder() -> Path:
     with contextlib.suppress(RuntimeError):  # `~nobody`: there is no such user
         return Path(asked).expanduser()
     return Path(asked)
+
+
+KEEP_VARIABLE = "UNEXPLAINED_KEEP"
+"""Set to 0, Python's functions keep nothing unless they are given a folder."""
+
+
+def kept_in(folder: Path | Shared | None) -> Path | None:
+    """Where measurements are kept: the folder that was given, or the shared one."""
+    if not isinstance(folder, Shared):
+        return folder
+    return None if os.environ.get(KEEP_VARIABLE) == "0" else cache_folder() / "ledgers"
 
 
 def is_present(package: Package) -> bool:

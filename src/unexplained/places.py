@@ -32,6 +32,17 @@ LONGEST = 80
 _ELSEWHERE = "Give the path of a file in a folder that you may write to."
 
 
+class Shared:
+    """Says that measurements are kept in the cache, where those of all runs are."""
+
+    def __repr__(self) -> str:
+        return "the shared cache"
+
+
+SHARED = Shared()
+"""The folder of an instrument that was given none."""
+
+
 def write_whole(path: Path, text: str, what: str) -> Path:
     """Write a file that appears under its name only when it is complete, and return its path.
 

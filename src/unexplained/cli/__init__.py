@@ -12,9 +12,9 @@ from typing import Any
 
 from rich.text import Text
 
+from unexplained import visible
+from unexplained.console import Visible
 from unexplained.errors import UnexplainedError
-from unexplained.report import visible
-from unexplained.report.console import Visible
 from unexplained.stops import Stopped, heard, said
 
 ERRORS = Visible(stderr=True)

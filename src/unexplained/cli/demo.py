@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from unexplained.cli.progress import Bars
 from unexplained.cli.shared import (
     OUT,
     Documents,
@@ -16,6 +15,7 @@ from unexplained.cli.shared import (
     require_outputs,
     shared_ledgers,
 )
+from unexplained.telling import Bars
 
 
 @app.command()

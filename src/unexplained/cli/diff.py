@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from unexplained import visible
 from unexplained.cli.shared import OUT, app
 from unexplained.record.blocks import Column, Row, Table
-from unexplained.report import visible
 
 if TYPE_CHECKING:
     from unexplained.record.difference import Change, Difference

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from unexplained.cli.progress import Bars
 from unexplained.cli.shared import (
     OUT,
     BlockSize,
@@ -20,6 +19,7 @@ from unexplained.cli.shared import (
     require_texts,
     shared_ledgers,
 )
+from unexplained.telling import Bars
 
 
 @app.command()

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
-from unexplained.cli.progress import Bars
 from unexplained.cli.shared import (
     BlockSize,
     Device,
@@ -43,6 +42,7 @@ from unexplained.errors import MeasurementError, require_once
 from unexplained.study import INSTRUMENTS, Claims, Instrument, Models
 from unexplained.study.given import Members, Option, PythonOnly, Rungs, Texts
 from unexplained.study.instrument import Parameter
+from unexplained.telling import Bars
 
 if TYPE_CHECKING:
     from unexplained.evaluate.evaluate import Workers

@@ -9,9 +9,9 @@ import typer
 from rich import box
 from rich.table import Table
 
-from unexplained.cli.progress import Bars
 from unexplained.cli.shared import OUT, app
 from unexplained.stops import keeping
+from unexplained.telling import Bars
 
 ladder_app = typer.Typer(help="The ladder: small models trained by us, to place a loss among.")
 app.add_typer(ladder_app, name="ladder", invoke_without_command=True)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,10 +15,10 @@ import typer
 from rich.text import Text as Words
 from typer.core import TyperGroup
 
+from unexplained import visible
+from unexplained.console import Visible
 from unexplained.fetch import cache_folder
 from unexplained.places import untaken
-from unexplained.report import visible
-from unexplained.report.console import Visible
 from unexplained.stops import keeping
 
 if TYPE_CHECKING:
@@ -72,6 +71,8 @@ def _require_values(command: Any, context: Any, words: Sequence[str]) -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"unexplained {version('unexplained')}")
         raise typer.Exit
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from unexplained import visible
 from unexplained.errors import RecordError, near_matches
 from unexplained.record import Number, Record
 from unexplained.record.blocks import (
@@ -27,7 +28,6 @@ from unexplained.record.blocks import (
 )
 from unexplained.record.ids import walk
 from unexplained.record.keys import below
-from unexplained.report import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

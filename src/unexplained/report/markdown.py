@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from unexplained import visible
 from unexplained.record import Number, Record
 from unexplained.record import format as fmt
 from unexplained.record.blocks import Block, Cell, Checks, Column, Prose, Section, Style, Table
-from unexplained.report import visible
 from unexplained.report.drawable import drawable
 from unexplained.report.drawn import Notes, drawn
 from unexplained.report.tables import without_refused

@@ -12,10 +12,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from unexplained import visible
 from unexplained.places import write_whole
 from unexplained.record import Record
 from unexplained.record import format as fmt
-from unexplained.report import charts, glossary, plots, visible
+from unexplained.report import charts, glossary, plots
 from unexplained.report.drawable import drawable
 from unexplained.report.drawn import drawn
 from unexplained.report.pen import Pen

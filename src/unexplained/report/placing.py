@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from unexplained import visible
 from unexplained.record import Number
-from unexplained.report import visible
 
 APART = 5.5
 """Percent of the height between two names, where there is room."""

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from unexplained import visible
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
     Answer,
@@ -22,7 +23,6 @@ from unexplained.record.blocks import (
     Style,
     Table,
 )
-from unexplained.report import visible
 from unexplained.report.drawn import Drawn, Notes
 from unexplained.report.tables import answered, without_refused
 

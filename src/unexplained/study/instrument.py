@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from unexplained.errors import MeasurementError
+from unexplained.places import SHARED, Shared
 from unexplained.progress import Progress
 from unexplained.record import Record
 from unexplained.record.blocks import Block
@@ -126,28 +127,31 @@ class Instrument:
         given: Mapping[str, Any],
         *,
         settings: Settings = Settings(),  # noqa: B008  (frozen)
-        folder: Path | None = None,
+        folder: Path | Shared | None = SHARED,
         workers: Workers | None = None,
         memory: float | None = None,
-        say: Progress = lambda what, done, total: None,
+        say: Progress | None = None,
     ) -> Record:
         from unexplained.evaluate.evaluate import in_process, require_memory
         from unexplained.evaluate.job import MEMORY
+        from unexplained.fetch import kept_in
         from unexplained.study.asked import require_folder
         from unexplained.study.run import Run
         from unexplained.subject.ambient import neutrally
+        from unexplained.telling import telling
 
         @neutrally
-        def measured() -> Record:
+        def measured(say: Progress) -> Record:
             require_memory(memory := MEMORY if budget is None else budget)
-            require_folder(folder, *([] if subject is None else [subject]))
+            require_folder(place, *([] if subject is None else [subject]))
             texts = tuple(text) if isinstance(text, tuple | list) else (text,)
-            run = Run(subject, texts, settings, folder, workers or in_process, memory, say)
+            run = Run(subject, texts, settings, place, workers or in_process, memory, say)
             resolved = {p.name: p.given.resolved(given[p.name], given) for p in self.parameters}
             return self._of(run, list(self.function(run, **resolved)))
 
-        budget = memory
-        return measured()
+        budget, place = memory, kept_in(folder)
+        with telling(say) as told:
+            return measured(told)
 
     def _of(self, run: Run, yielded: list[Yielded]) -> Record:
         """The record of what an instrument yielded."""

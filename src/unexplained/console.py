@@ -9,7 +9,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from unexplained.report import visible
+from unexplained import visible
 
 
 class Visible(Console):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -12,9 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as RichBars
 
-from unexplained.cli.shared import TOLD
-from unexplained.report import visible
+from unexplained import visible
+from unexplained.console import Visible
+from unexplained.progress import Progress, silent
 
+VARIABLE = "UNEXPLAINED_PROGRESS"
+"""Set to 0, Python's functions tell nobody unless they are given whom."""
 SECONDS = 15.0
 """Between two lines where there is no terminal: whoever reads a log sees that it lives."""
 
@@ -48,7 +53,7 @@ class Bars:
     def __init__(
         self, console: Console | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        console = console or TOLD
+        console = console or Visible(stderr=True)
         self._console, self._clock = console, clock
         self._bars = RichBars(
             TextColumn("{task.description}", markup=False),
@@ -114,3 +119,13 @@ def _span(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+@contextmanager
+def telling(say: Progress | None) -> Iterator[Progress]:
+    """Whom to tell: as it was given; else bars on stderr, unless the environment says nobody."""
+    if say is not None or os.environ.get(VARIABLE) == "0":
+        yield silent if say is None else say
+        return
+    with Bars() as bars:
+        yield bars
