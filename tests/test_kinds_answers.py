@@ -23,7 +23,7 @@ from limits import limited as limited
 from sample_record import sample_record
 from test_assay import make_text
 from tiny import tiny_subject, tokens
-from unexplained import cli
+from unexplained import cli, visible
 from unexplained.circuits import Graph, load_mib, save_mib
 from unexplained.console import Visible
 from unexplained.errors import ExplanationError, FetchError, UnexplainedError
@@ -33,7 +33,7 @@ from unexplained.explanations.files import find_explanation
 from unexplained.explanations.fit import sites_to_observe
 from unexplained.places import require_writable
 from unexplained.record import load_record
-from unexplained.report import render, text_table, visible, write_report
+from unexplained.report import render, text_table, write_report
 from unexplained.subject import Subject
 from unexplained.telling import Bars
 from unexplained.text import Text

@@ -315,7 +315,7 @@ def test_a_file_with_fewer_pairs_than_are_asked_for_is_measured_whole_and_it_is_
     words, there = MORE[command]
     result = RUN.invoke(app, words)
     assert result.exit_code == 0, result.exception
-    record = (here / f"{command}.json").read_text(encoding="utf-8")
+    record = (here / "runs" / f"{command}-tiny.json").read_text(encoding="utf-8")
     assert f"pairs were asked for, role-swaps included, and there are {there}." in record
 
 
@@ -333,7 +333,7 @@ def test_twelve_pairs_of_ones_own_whose_lines_have_parts_make_a_circuit(here, pa
         "eap",
     ]
     assert RUN.invoke(app, words).exit_code == 0
-    record = load_record(here / "circuit.json")
+    record = load_record(here / "runs" / "circuit-tiny.json")
     facts = next(
         block for _, block in walk(record.blocks) if isinstance(block, Table) and block.facts
     )
@@ -347,7 +347,7 @@ def test_a_note_on_pairs_at_the_command_line_names_no_parameter_of_pythons(here,
     result = RUN.invoke(app, ["circuit", "tiny", "--text", "pairs.jsonl", "--pairs", "7",
                               "--fit-pairs", "5", "--no-gate", "--draws", "1", "--method", "eap"])  # fmt: skip
     assert result.exit_code == 0, result.exception
-    notes = (here / "circuit.json").read_text(encoding="utf-8")
+    notes = (here / "runs" / "circuit-tiny.json").read_text(encoding="utf-8")
     assert '"aside"' in notes
     assert not re.search(PYTHON, notes), notes
 
@@ -445,7 +445,7 @@ def test_a_file_of_pairs_is_known_for_one_however_it_is_written(how, here, passe
     result = RUN.invoke(app, ["sweep", "tiny", "L0.H0", "--text", name, "--documents", "12",
                               "--fit-documents", "6", "--no-gate", "--pairs", "0"])  # fmt: skip
     assert result.exit_code == 0, f"{result.exception}"
-    assert "logit" in (here / "sweep.json").read_text(encoding="utf-8")
+    assert "logit" in (here / "runs" / "sweep-tiny.json").read_text(encoding="utf-8")
 
 
 def test_running_text_that_speaks_of_pairs_is_running_text(here, passes):

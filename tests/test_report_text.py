@@ -17,9 +17,10 @@ from rich.console import Console
 
 from sample_record import assayed, sample_record, web_text
 from sample_rows import nats, refused, share
+from unexplained import visible
 from unexplained.record import Number, Record
 from unexplained.record import format as fmt
-from unexplained.report import glossary, markdown, page, print_record, render, text_table, visible
+from unexplained.report import glossary, markdown, page, print_record, render, text_table
 
 MODULES = (
     "charts",
