@@ -18,6 +18,7 @@ from markupsafe import escape
 
 from sample_record import assayed, sample_record, web_text
 from sample_rows import HOSTILE_NAME, HOSTILE_TOKENS, NOISE
+from unexplained import visible
 from unexplained.errors import RecordError
 from unexplained.record import Number, Record
 from unexplained.report import (
@@ -27,7 +28,6 @@ from unexplained.report import (
     page,
     render,
     text_table,
-    visible,
     write_report,
 )
 

@@ -121,10 +121,7 @@ def test_other_runs_of_two_rungs_are_measured_and_named(tmp_path) -> None:
     assert set(record.others) == {m.name for two in [(weak,), *pairs] for m in two}
     over, alone = record["runs/gap/is"], record["facts/gap/is"]
     assert over.high - over.low > alone.high - alone.low
-    assert (
-        record.verdict.startswith("Over 3 pairs of runs")
-        and "other seeds counted" in record.verdict
-    )
+    assert "over 3 pairs of runs" in record.verdict and "other seeds counted" in record.verdict
     again = load_record(record.save(tmp_path / "gap.json"))
     assert isinstance(again, Record) and again == record
     lone = ux.gap(strong, weak, text, chosen_by=pairs[0], seeds=False, settings=LEAN)

@@ -129,14 +129,14 @@ def test_two_at_a_time_stand_in_a_square_the_same_either_way(record: Record) -> 
 
 
 def test_the_terminal_lists_the_strongest_first(record: Record) -> None:
-    table = text_table(record)
+    table = text_table(record, full=True)
     assert table.index("L1.H1") < table.index("L0.H0") < table.index("L0.H1")
     assert "scored: 5,080" in table and "20 documents that did not choose" in table
 
 
 def test_pairs_show_their_gate_their_shares_and_their_ranks() -> None:
     pairs = sample_sweep_of_pairs()
-    page, table = words_of(render(pairs)), text_table(pairs)
+    page, table = words_of(render(pairs)), text_table(pairs, full=True)
     for words in (page, table):
         assert "97% [88%, 100%]" in words and "rbits of pairs" in words and "31%" in words
         assert "2–9" in words and "logits per pair" in words
