@@ -92,7 +92,7 @@ def answer(found: Swept, twin: Swept | None, what: str) -> Answer:
         corner="Component",
         columns=tuple(columns),
         rows=tuple(
-            AnswerRow(name=effect.site, note="" if effect.told else "not told from zero",
+            AnswerRow(name=effect.site, note=_told(effect),
                       role="ablation" if effect.told else "baseline", cells=cells(effect))
             for effect in found.strongest[:SHOWN]
         ),
