@@ -217,7 +217,8 @@ WHOLE = ("L1.H0.q", "L1.H0 L1.H0.z")
 """Values of heads are no components."""
 BAD: dict[str, dict[str, tuple[Any, ...]]] = {
     "assay": {
-        "sites": (*SITES, *WHOLE, "L1.mlp", "embed", "L1.H0 L1.N3", "L1.H0.pattern"),
+        "sites": (*(one for one in SITES if one), *WHOLE, "L1.mlp", "embed", "L1.H0 L1.N3",
+                  "L1.H0.pattern"),
         "text": (*TEXTS, *FIT, [], lambda: [running(), foreign()], uneven, lonely,
                   lambda: [running(), running()], lambda: [running(), running(25)]),
         "explanations": (*CLAIMS, [], [called_mean], [called_intact], [STRICT, STRICT.on_shuffled()]),

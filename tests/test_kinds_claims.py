@@ -510,6 +510,19 @@ def test_a_claim_that_is_the_code_of_another_is_measured_under_both_names() -> N
     assert view.examples and all(example.row == "own z" for example in view.examples)
 
 
+def test_two_names_of_one_claim_both_stand_against_the_bars_and_in_context() -> None:
+    rng = np.random.default_rng(0)
+    tokens = repeated(rng, 12, 12)
+    text = make_text("copies", planted(), tokens, tokens, second_copy=13)
+    two = [claim(first_alone), claim(first_alone, name="first alone, again")]
+    record = ux.assay(planted(), "L1.H0", text, explanations=two, settings=SETTINGS, twin=False,
+                      singles=0)  # fmt: skip
+    numbers = dict(record.numbers())
+    for place in ("bars/all all/recovered/{}/loss", "context/gain/{}/lost"):
+        one, other = (numbers[f"text-1/{place.format(claimed.name)}"] for claimed in two)
+        assert one == other
+
+
 # --- complexity --------------------------------------------------------------------------------
 
 

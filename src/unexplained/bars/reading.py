@@ -142,7 +142,12 @@ class Reading:
 
     def context(self, names: Sequence[str]) -> ContextGain | None:
         """What earlier text is worth to some arms (`bars.context_gain`)."""
-        return bars.context_gain(self.ledger, list(map(self._in, names)), settings=self.settings)
+        found = bars.context_gain(self.ledger, list(map(self._in, names)), settings=self.settings)
+        if found is None:
+            return None
+        gain = {name: found.gain[self._in(name)] for name in (INTACT, *names)}
+        lost = {name: found.lost[self._in(name)] for name in names}
+        return found.model_copy(update={"gain": gain, "lost": lost})
 
     def factors(self, cells: Mapping[tuple[Where, Amount], str], reference: str) -> FactorReading:
         """Where against how much (`bars.factors`)."""
@@ -164,10 +169,11 @@ class Reading:
         seeds: Seeds | None = None,
     ) -> Bars:
         """An arm against every baseline and every weaker model (`bars.bars_of`)."""
-        return bars.bars_of(
+        found = bars.bars_of(
             self.ledger, self._in(name), [self._in(one) for one in baselines], weaker, seeds=seeds,
             settings=self.settings,
         )  # fmt: skip
+        return found.model_copy(update={"condition": name})
 
     def in_orders(
         self,
