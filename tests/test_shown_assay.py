@@ -125,7 +125,7 @@ def test_strata_stand_in_reading_order_and_the_twin_apart(text: OnText) -> None:
 def test_the_sentence_on_scales_names_the_extremes_of_the_claim_in_the_token_view(
     text: OnText,
 ) -> None:
-    assert assay_rows.differ(text.rows, text.primary).startswith(
+    assert assay_rows.differ(text.rows[::-1], text.primary).startswith(
         "“strict induction” scores 45% on one scale (loss recovered against mean) and 23.1% on "
         "another (variance explained)."
     )
