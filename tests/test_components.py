@@ -13,6 +13,7 @@ from assayed import checks_of, of_row, rows_of
 from test_assay import make_text
 from tiny import VOCABULARY, tiny_subject
 from unexplained.explanations import explanation
+from unexplained.report import text_table
 
 
 def claim(gives: str) -> Any:
@@ -52,4 +53,4 @@ def test_a_component_of_any_kind_is_assayed_with_its_controls_and_fits(where: st
     assert {"ablation", "explanation", "fitted", "control", "twin"} <= kinds
     gate = of_row(record, "a table of tokens, gated", "loss").value
     assert gate is not None and np.isfinite(gate)
-    assert "the component itself" in str(record)
+    assert "the component itself" in text_table(record, full=True)

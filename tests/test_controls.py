@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-import drawing
 import unexplained as ux
 from assayed import checks_of, of_row, rows_of
 from test_assay import make_text, subject_of
@@ -17,6 +16,7 @@ from unexplained.evaluate import evaluate, observe
 from unexplained.explanations import LIBRARY, Explanation, explanation, fit, patterns
 from unexplained.explanations.fit import displaced, sites_to_observe
 from unexplained.explanations.invariance import Control, control_of
+from unexplained.report import render
 from unexplained.subject import Subject
 from unexplained.testbeds.texts import irregular
 from unexplained.text import Text
@@ -147,7 +147,7 @@ def test_where_no_control_can_tell_the_record_says_so_and_nothing_has_failed() -
     assert not check.applies and check.holds and check.found.value is None
     assert "no control of this kind: the rule depends on nothing" in check.expected
     assert all("shuffled" not in name for name in rows_of(record))
-    shown = drawing.render(record)
+    shown = render(record)
     assert "cannot" in shown  # a narrow terminal breaks the rest
 
 

@@ -25,6 +25,7 @@ from unexplained.explanations.fit import Fitted
 from unexplained.explanations.library.projection import Projection
 from unexplained.explanations.stand_in import find_stand_in
 from unexplained.ledger import Ledger
+from unexplained.report import text_table
 from unexplained.sites import Site
 from unexplained.study import Run, arms
 from unexplained.study.controls import possible_controls
@@ -287,7 +288,7 @@ def test_gaps_and_rewritings_take_a_projection_too() -> None:
         planted, weaker, text, chosen_by=chosen_by, sites="L1.H0",
         explanations=[Projection(64)], settings=SETTINGS,
     )  # fmt: skip
-    assert "projection on 64 directions" in str(record)
+    assert "projection on 64 directions" in text_table(record, full=True)
     rewritten = ux.rewrite(
         planted, text, sites="L1.H0-1", explanations=[Projection(48)], settings=SETTINGS
     )
