@@ -40,7 +40,9 @@ def sample_assay() -> Record:
     """The assay's words are made of what was found on its texts, so that is refused."""
     texts = [all_refused(one) for one in (counted_text(), repeats_text())]
     said = Section(
-        key="said", title="Said", blocks=(Prose(words=verdict_of(texts, 5)), *cruxes(texts))
+        key="said",
+        title="Said",
+        blocks=(Prose(words=verdict_of(texts, ["L0.H0", "L0.H1"])), *cruxes(texts)),
     )
     whole = assayed(*texts)
     return whole.model_copy(update={"blocks": (*whole.blocks, said)})

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import unexplained as ux
 from sample_gap import sample_gap
@@ -30,9 +31,9 @@ def ledger_of(gaps: np.ndarray, base: float = 3.0) -> Ledger:
     """Of every pair the gaps of all tokens, (pair, document, token)."""
     losses = {}
     for i, one in enumerate(gaps):
-        # Runs of their own: the strong models' losses differ as well.
-        losses[f"s{i}"] = [np.full(row.size, base + i) for row in one]
-        losses[f"w{i}"] = [base + i + row for row in one]
+        # Runs of their own: the strong models' losses differ as well, by next to nothing.
+        losses[f"s{i}"] = [np.full(row.size, base + i / 1e4) for row in one]
+        losses[f"w{i}"] = [base + i / 1e4 + row for row in one]
     return kept(losses)
 
 
@@ -65,6 +66,23 @@ def test_with_pairs_of_one_gap_the_factor_is_that_of_two_of_them() -> None:
     # That of one pair's factor is a jackknife of its logarithm, that over pairs draws documents.
     assert found.factor.value == pytest.approx(one.factor.value, rel=1e-6)
     assert one.factor.low < found.factor.value < one.factor.high
+
+
+def test_how_runs_are_paired_makes_no_interval_shorter_than_the_runs_scatter() -> None:
+    """Three runs of each model that scatter by 0.3, paired so that their differences are all alike."""
+    rng = np.random.default_rng(5)
+    shared = rng.normal(0, 0.02, (20, 30))
+    strong = {f"s{i}": [row + 3 + 0.3 * i for row in shared] for i in range(3)}
+    weak = {f"w{i}": [row + 4 + 0.3 * i for row in shared] for i in range(3)}
+    read = kept(strong | weak)
+    alike = over_pairs(read, PAIRS, settings=LEAN).gap
+    crossed = over_pairs(read, [("s0", "w2"), ("s1", "w0"), ("s2", "w1")], settings=LEAN).gap
+    apart = 2 * 0.3**2 / 3  # by hand: the variances 0.09 of both means, over three runs each
+    assert alike.value == pytest.approx(1.0) and crossed.value == pytest.approx(1.0)
+    half = stats.t.ppf(0.975, 4) * apart**0.5
+    # Longer for 20 documents, as every interval here.
+    assert half < alike.high - alike.value < 1.5 * half
+    assert crossed.high - crossed.low >= alike.high - alike.low
 
 
 def test_the_interval_over_runs_holds_the_mean_of_runs_and_that_of_one_pair_does_not() -> None:

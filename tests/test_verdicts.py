@@ -120,7 +120,7 @@ def test_the_verdict_of_an_assay_is_lawful(seed: int) -> None:
         each_number(one, lambda number: Number.model_validate(drawn(rng, number.unit)))
         for one in (counted_text(), repeats_text())
     ]
-    lawful(verdict_of(texts, 2))
+    lawful(verdict_of(texts, ["L0.H0", "L0.H1"]))
     for crux in (crux for text in texts for crux in cruxes_of(text)):
         lawful(crux.bearing[:1].upper() + crux.bearing[1:] + ".")
 

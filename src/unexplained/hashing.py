@@ -44,6 +44,16 @@ def code_digest(*modules: str) -> str:
     return digest(*(part for name in sorted(found) for part in (name, _doing(name)[0])))
 
 
+FAMILIES = "unexplained.subject.families"
+"""Its files say which module of a model is which; a registry imports them by names made as it runs."""
+
+
+@cache
+def families() -> tuple[str, ...]:
+    """The modules of all families: every measurement depends on them."""
+    return tuple(name for name in everything() if name.startswith(FAMILIES))
+
+
 def everything() -> tuple[str, ...]:
     """All modules of this package."""
     files = (path.relative_to(_FOLDER) for path in _FOLDER.rglob("*.py"))

@@ -48,6 +48,9 @@ class Registry(Generic[T]):
             )
         return found[name]
 
+    def __repr__(self) -> str:
+        return f"<{self._kind}s: {', '.join(sorted(self.all()))}>"[:200]
+
     def all(self) -> dict[str, T]:
         """Everything, by name, in alphabetical order of the files."""
         if not self._complete:

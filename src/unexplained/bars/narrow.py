@@ -39,6 +39,8 @@ def answer(found: Sequence[OnTask]) -> Answer:
     known = [task for task in narrow if task.last.recovered.value is not None]
     ranked = sorted(known, key=lambda task: task.last.recovered.value or 0.0)
     some = ranked if len(ranked) <= MOST else [*ranked[: MOST // 2], *ranked[-(MOST // 2) :]]
+    # A task that was asked for and is refused is not passed over.
+    some += [task for task in narrow if task.last.recovered.value is None][: MOST - len(some)]
     every = max(first.steps)
     return Answer(
         corner="Task",

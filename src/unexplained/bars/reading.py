@@ -350,5 +350,12 @@ class Reading:
         )
         if not isinstance(told, dict) or not {"text", "settings", "cards"} <= told.keys():
             raise MeasurementError(f"The reading {path}", "it lacks text, settings or cards")
-        cards = _CARDS.validate_python(told["cards"])
-        return cls(Ledger.read(path), tuple(cards), Settings(**told["settings"]), told["text"])
+        try:
+            cards = _CARDS.validate_python(told["cards"])
+            settings, ledger = Settings(**told["settings"]), Ledger.read(path)
+        except (TypeError, ValueError, KeyError, OSError) as error:  # pydantic's and Arrow's too
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise MeasurementError(
+                f"The reading {path}", f"it is not what was written ({said})", "Measure again."
+            ) from None
+        return cls(ledger, tuple(cards), settings, str(told["text"]))

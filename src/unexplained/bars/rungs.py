@@ -19,11 +19,11 @@ from unexplained.bars.paired import paired
 from unexplained.bars.recovered import INTACT, increase, loss
 from unexplained.bars.thresholds import distances, nines
 from unexplained.errors import MeasurementError
-from unexplained.estimators.seeds import Scatter, over_runs
+from unexplained.estimators.seeds import Scatter, laid_out, over_runs
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
 from unexplained.record.bars import Bars, BaselineBar, Comparison, RungBar, Standing, Ties
-from unexplained.stats import Settings, difference_per_token, resampled, too_few
+from unexplained.stats import Settings, difference_per_token, too_few
 
 BEYOND_EACH_END = 10
 """Resamples that lie beyond each end of an adjusted interval, at least; more are drawn for it."""
@@ -168,7 +168,9 @@ def bars_of(
         tokens=int(ledger.sums(condition, stratum).tokens.sum()),
         loss=loss(ledger, condition, stratum=stratum, settings=settings),
         baselines=tuple(_against_baseline(ledger, condition, base, here) for base in baselines),
-        rungs=tuple(_against_rung(ledger, condition, rung, baselines, here) for rung in ordered),
+        rungs=tuple(
+            _against_rung(ledger, condition, rung, baselines, here, seeds) for rung in ordered
+        ),
         place=ties,
     )
 
@@ -185,14 +187,57 @@ def _against_baseline(ledger: Ledger, condition: str, base: Base, here: Where) -
 
 
 def _against_rung(
-    ledger: Ledger, condition: str, rung: str, baselines: Sequence[Base], here: Where
+    ledger: Ledger,
+    condition: str,
+    rung: str,
+    baselines: Sequence[Base],
+    here: Where,
+    seeds: Seeds | None,
 ) -> RungBar:
-    return RungBar(
-        rung=rung,
-        loss=loss(ledger, rung, stratum=here["stratum"], settings=here["settings"]),
-        gap=increase(ledger, rung, **here),
-        score=gap_score(ledger, condition, rung, **here),
-        share={str(base): weak_share(ledger, rung, base, **here) for base in baselines},
+    """A weaker model's own numbers, and the gap score: where its runs' scatter is known, of runs like it."""
+    own = loss(ledger, rung, stratum=here["stratum"], settings=here["settings"])
+    tokens = paired(ledger, "loss", (rung,), here["stratum"]).tokens
+    known = seeds is not None and rung in seeds.runs and own.value is not None
+    off = (own.value or 0.0) * (seeds.scatter.deviation or 0.0) if known and seeds else 0.0
+
+    def other(number: Number, moves: float) -> Number:
+        """The number for other runs too; `moves` is what a nat more of the weaker model's loss adds."""
+        if not off or seeds is None or number.value is None:
+            return number
+        return _other_runs(
+            number, abs(moves) * off, seeds.scatter.freedom, tokens, here["settings"]
+        )
+
+    gap = increase(ledger, rung, **here)
+    score, above = gap_score(ledger, condition, rung, **here), other(gap, 1.0)
+    if score.value is not None and condition not in (rung, here["intact"]):
+        if above.low is not None and above.low <= 0:
+            why = f"the gap to '{rung}' is within what other runs of it scatter by"
+            score = Number(value=None, unit=score.unit, refused=why)
+        elif gap.value:
+            score = other(score, (1 - (score.value or 0.0)) / gap.value)
+    shares = {}
+    for base in baselines:
+        share, cost = weak_share(ledger, rung, base, **here), damage_from(ledger, base, **here)
+        shares[str(base)] = other(share, 1 / cost.value) if cost.value else share
+    return RungBar(rung=rung, loss=own, gap=gap, score=score, share=shares)
+
+
+def _other_runs(
+    number: Number, error: float, freedom: int, tokens: np.ndarray, settings: Settings
+) -> Number:
+    """A number with other runs in its interval, beside the documents that it counts already."""
+    if number.value is None or too_few(tokens):
+        return number
+    low, high = (
+        (number.value, number.value)  # no document moves it
+        if number.low is None and number.high is None
+        else (-math.inf if number.low is None else number.low,
+              math.inf if number.high is None else number.high)
+    )  # fmt: skip
+    draws = laid_out(number.value, low, high, tokens, level=settings.level)
+    return over_runs(
+        number.value, draws, error, freedom, tokens, settings=settings, unit=number.unit
     )
 
 
@@ -235,7 +280,7 @@ def _placed(
     for one in weaker:
         difference = difference_per_token(losses, one.losses, tokens, settings=each)
         if seeds is not None and one.known and not too_few(tokens):
-            difference = _over_runs(difference, losses, one, tokens, each, seeds.scatter)
+            difference = _over_runs(difference, one, tokens, each, seeds.scatter)
         same = np.array_equal(losses, one.losses)
         standing = _standing(difference, same, few=bool(too_few(tokens)))
         comparisons.append(
@@ -253,22 +298,15 @@ def _placed(
 
 def _over_runs(
     difference: Number,
-    losses: np.ndarray,
     weak: _Weak,
     tokens: np.ndarray,
     settings: Settings,
     scatter: Scatter,
 ) -> Number:
     """The difference with an interval for other documents and other runs of the weaker model."""
-    assert difference.value is not None
-    gaps, drawn = resampled(settings, losses - weak.losses, tokens)
-    some = drawn > 0
     per_token = float(weak.losses.sum() / tokens.sum())
     error = per_token * (scatter.deviation or 0.0) / math.sqrt(weak.runs)
-    return over_runs(
-        difference.value, gaps[some] / drawn[some], error, scatter.freedom, tokens,
-        settings=settings, unit=difference.unit,
-    )  # fmt: skip
+    return _other_runs(difference, error, scatter.freedom, tokens, settings)
 
 
 def _standing(difference: Number, same: bool, *, few: bool) -> Standing:

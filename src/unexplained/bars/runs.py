@@ -63,7 +63,7 @@ def over_pairs(ledger: Ledger, pairs: Sequence[tuple[str, str]], *, settings: Se
     read = token_losses(ledger, [name for pair in pairs for name in pair])
     gaps = np.stack([read.losses[weak] - read.losses[strong] for strong, weak in pairs])
     worse = gaps < -measure_of("loss", pairs=False).floor
-    net = _mean(read, gaps, settings, NATS)
+    net = _mean(read, gaps, settings, NATS, _apart(read, pairs))
     factor = next(
         (
             stands.model_copy(update={"unit": TIMES})
@@ -81,8 +81,29 @@ def over_pairs(ledger: Ledger, pairs: Sequence[tuple[str, str]], *, settings: Se
     )
 
 
-def _mean(read: TokenLosses, values: np.ndarray, settings: Settings, unit: str) -> Number:
-    """Mean over pairs of a mean per token, (pair, token)."""
+def _apart(read: TokenLosses, pairs: Sequence[tuple[str, str]]) -> tuple[float, int]:
+    """Standard error over runs of a difference of means, whichever run was paired with which.
+
+    Runs of the two models have nothing in common, so that the variances of both means add up; with
+    Welch's degrees of freedom, at least those of the fewer runs.
+    """
+    kinds = [
+        np.array([read.losses[name].mean() for name in names]) for names in zip(*pairs, strict=True)
+    ]
+    squares = [float(kind.var(ddof=1)) / kind.size for kind in kinds]
+    whole, least = sum(squares), len(pairs) - 1
+    parts = sum(square**2 for square in squares)
+    return math.sqrt(whole), max(least, int(whole**2 * least / parts)) if parts else least
+
+
+def _mean(
+    read: TokenLosses,
+    values: np.ndarray,
+    settings: Settings,
+    unit: str,
+    over: tuple[float, int] | None = None,
+) -> Number:
+    """Mean over pairs of a mean per token, (pair, token); `over`: its error over runs apart."""
     each = values.mean(axis=1)
     alone = mean_per_token(
         read.summed(values.mean(axis=0)), read.tokens, settings=settings, unit=unit
@@ -91,7 +112,9 @@ def _mean(read: TokenLosses, values: np.ndarray, settings: Settings, unit: str) 
         return alone
     value = float(each.mean())
     low, high = (value if end is None else end for end in (alone.low, alone.high))
-    error, freedom = jackknifed([float(np.delete(each, i).mean()) for i in range(len(each))])
+    paired_up = jackknifed([float(np.delete(each, i).mean()) for i in range(len(each))])
+    # Pairs that fit together by luck are no less scattered than their runs.
+    error, freedom = max(paired_up, over or paired_up)
     draws = laid_out(value, low, high, read.tokens, level=settings.level)
     return over_runs(value, draws, error, freedom, read.tokens, settings=settings, unit=unit)
 

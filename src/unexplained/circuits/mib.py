@@ -143,6 +143,8 @@ def load_mib(path: str | Path, graph: Graph) -> MibGraph:
 def require_scores(path: str | Path, found: MibGraph) -> NDArray[np.float64]:
     """The scores of a file, refused where it has none: a circuit alone is no order of edges.
 
+    Where some edges have scores those that the file leaves out count 0, as MIB's loader has them.
+
     Raises:
         CircuitError: No edge has a score.
     """
@@ -152,7 +154,7 @@ def require_scores(path: str | Path, found: MibGraph) -> NDArray[np.float64]:
             "no edge has a score: it is a circuit of one size",
             "Give a file with a score for each edge.",
         )
-    return found.scores
+    return np.nan_to_num(found.scores, nan=0.0)
 
 
 _ABSENT: dict[str, Any] = {"in_graph": False}
@@ -171,7 +173,7 @@ def _score(entry: dict[str, Any]) -> float:
 
 def _flag(entry: dict[str, Any]) -> bool:
     value = entry["in_graph"]
-    if not isinstance(value, bool | int) or value not in (0, 1):
+    if not isinstance(value, bool | int | float) or value not in (0, 1):
         raise ValueError(f"in_graph is {value!r}")
     return bool(value)
 

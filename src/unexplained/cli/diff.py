@@ -16,7 +16,7 @@ from unexplained.record.blocks import Column, Row, Table
 if TYPE_CHECKING:
     from unexplained.record.difference import Change, Difference
 
-SHOWN = 10
+SHOWN = 6
 SAYS = {True: "beyond noise", False: "within noise", None: "not told"}
 
 
@@ -34,6 +34,9 @@ def diff(
     found = difference(load_record(before), load_record(after))
     for name, (one, two) in found.headers.items():
         _say(f"{name}: {one} before, {two} after", "dim")
+    if found.verdicts[0] != found.verdicts[1]:
+        _say(f"Before: {found.verdicts[0]}")
+        _say(f"After: {found.verdicts[1]}")
     _say(_counted(found), "bold")
     certain = [one for one in found.changes if one.beyond]
     shown = found.changes if full else certain[:SHOWN]
@@ -54,8 +57,9 @@ def _counted(found: Difference) -> str:
     count = [(sum(c.beyond is known for c in found.changes), word) for known, word in SAYS.items()]
     said = ", ".join(f"{many} {word}" for many, word in count)
     return (
-        f"{len(found.changes)} numbers changed ({said}), {found.same} are the same to the last "
-        f"digit; {len(found.gone)} are gone, {len(found.new)} new."
+        f"{len(found.changes)} numbers changed ({said}; of so many, about "
+        f"{len(found.changes) / 20:.0f} would be beyond it by chance), {found.same} are the same to the "
+        f"last digit; {len(found.gone)} are gone, {len(found.new)} new."
     )
 
 

@@ -40,6 +40,7 @@ class OnText:
     rows: tuple[Row, ...]
     bars: tuple[Bars, ...]
     """Everything held against every baseline and every weaker model."""
+    documents: int = 0
     notes: tuple[str, ...] = ()
     tables: tuple[Counted, ...] = ()
     factors: tuple[Factor, ...] = ()

@@ -8,14 +8,19 @@ from typing import NamedTuple
 from unexplained.instruments._assay_rows import REFERENCE, Row
 from unexplained.instruments._assay_text import OnText
 from unexplained.record import blocks as b
+from unexplained.record import format as fmt
 from unexplained.record.keys import step
 from unexplained.shares import FEW, percent
 
+SOURCE = (
+    "Statements of “How useful is mechanistic interpretability?”, a dialogue of Ryan Greenblatt, Neel "
+    "Nanda, Buck Shlegeris and Oliver Habryka (LessWrong, 2023), and what these numbers say of them."
+)
 COLUMNS, OTHERS = 3, 2
 """Of an answer: texts, and claims besides the first, that it has room for."""
 
 
-def verdict_of(texts: Sequence[OnText], heads: int) -> str:
+def verdict_of(texts: Sequence[OnText], sites: Sequence[str]) -> str:
     """What was found on each text, in words; never a bare pass or fail."""
     told, refused = [], []
     for text in texts:
@@ -24,7 +29,7 @@ def verdict_of(texts: Sequence[OnText], heads: int) -> str:
             told.append(f"{percent(share)} on {text.name}")
         else:
             refused.append(f"on {text.name} that is refused: {share.refused or FEW}")
-    what = f"of what {REFERENCE} ablation of the {heads} component{'s' if heads > 1 else ''} costs"
+    what = f"of what {REFERENCE} ablation of {fmt.in_short(sites)} costs"
     said = (
         [f"{what} it accounts for {' and for '.join(told)}"]
         if told
@@ -56,13 +61,14 @@ def answer_of(texts: Sequence[OnText]) -> b.Answer:
         *((row, "fitted") for row in best("fitted")[:1]),
         *((row, "no claim about the model") for row in best("baseline")[:1]),
         *((row, "another ablation") for row in best("ablation")[:1] if row.name != REFERENCE),
-        *((row, "control: should recover nothing") for row in tells[:1]),
+        *((row, f"control, {_held(row.name, shown)}") for row in tells[:1]),
         *((row, "should recover nothing") for row in common if row.card.role == "twin"),
     ]
     return b.Answer(
         corner="In the components' place",
         columns=tuple(
-            b.Column(key=f"text-{i}", heading=f"Recovered on {text.name}", style="share")
+            b.Column(key=f"text-{i}", heading=f"Recovered on {text.name}", style="share",
+                     note=f"{text.documents:,} documents" * bool(text.documents))
             for i, text in enumerate(shown, 1)
         ),
         rows=tuple(
@@ -80,6 +86,14 @@ def answer_of(texts: Sequence[OnText]) -> b.Answer:
     )  # fmt: skip
 
 
+def _held(name: str, texts: Sequence[OnText]) -> str:
+    """Whether a control that should recover nothing did."""
+    checks = [check for text in texts for check in text.checks if check.name == name]
+    if not all(check.holds for check in checks):
+        return "FAILED: it recovers something"
+    return "holds: recovers nothing" if any(check.applies for check in checks) else "cannot tell"
+
+
 class Crux(NamedTuple):
     """Which statement of the founding dialogue a number bears on."""
 
@@ -95,6 +109,7 @@ def cruxes(texts: Sequence[OnText]) -> Iterator[b.Section]:
         blocks.append(b.Prose(words=crux.statement, manner="quote", source=crux.speaker))
         blocks.append(b.Prose(words=crux.bearing))
     if blocks:
+        blocks.insert(0, b.Prose(words=SOURCE))
         yield b.Section(key="cruxes", title="Cruxes", blocks=tuple(blocks))
 
 
@@ -150,13 +165,22 @@ def _easy_bar(text: OnText) -> str:
     if not tables:
         return ""
     bars = min(tables, key=lambda one: one.loss.value or 0.0)
-    shares = {one.baseline: percent(one.recovered) for one in bars.baselines}
-    gaps = [f"{percent(rung.score)} of the gap to {rung.rung}" for rung in bars.rungs]
-    said = [
-        f"{shares[REFERENCE]} against {REFERENCE} ablation of the components",
-        f"{shares['unigram']} against a unigram table",
-        *gaps[-1:],
+    shares = {
+        one.baseline: percent(one.recovered)
+        for one in bars.baselines
+        if one.recovered.value is not None
+    }
+    # What is refused would break the sentence; it stands in its table.
+    gaps = [
+        f"{percent(r.score)} of the gap to {r.rung}"
+        for r in bars.rungs
+        if r.score.value is not None
     ]
+    against = {REFERENCE: f"{REFERENCE} ablation of the components", "unigram": "a unigram table"}
+    said = [f"{shares[key]} against {words}" for key, words in against.items() if key in shares]
+    said += gaps[-1:]
+    if not said:
+        return ""
     return (
         f"on {text.name} a {bars.condition} table, which explains nothing of the model, scores "
         + ", ".join(said)
@@ -170,5 +194,7 @@ def _weaker(text: OnText) -> str:
         f"{percent(rung.share['bigram'])} from bigram"
         for rung in text.bars[0].rungs
         # Weaker for certain: of one that may be better nothing is said.
-        if rung.gap.low is not None and rung.gap.low > 0
+        if rung.gap.low is not None
+        and rung.gap.low > 0
+        and all(rung.share[base].value is not None for base in ("unigram", "bigram"))
     )

@@ -90,7 +90,7 @@ def assay(
     primary = ladder.primary.name
     yield Headline(
         f"{primary[:1].upper()}{primary[1:]} in {run.subject.name}",
-        verdict_of(found, len(where)),
+        verdict_of(found, list(map(str, where))),
         {"Sites": ", ".join(map(str, where)), "Reference ablation": REFERENCE},
     )
     yield answer_of(found)
@@ -154,6 +154,7 @@ def _measured(
     fitted = at.observe([]).tokens
     return OnText(
         name=text.name,
+        documents=len(text.eval),
         primary=primary,
         size=size_of(text, fitted, read.reliability(), counted, seconds),
         notes=(*text.notes, *([factors.sentence] if factors else []), *_scalars(read)),

@@ -211,7 +211,7 @@ def _verdict(curves: Curves, text: str) -> str:
         return f"What circuits keep of {text} is refused: {sorted(refusals)[0]}."
 
     def said(names: Sequence[str], curve: KeptCurve) -> str:
-        by = f"by {' and '.join(names)}"
+        by = f"by {', '.join(names)}"
         if curve.knee is None:
             return f"{by} none short of the whole model does"
         point = next(p for p in curve.points if p.edges == curve.knee)

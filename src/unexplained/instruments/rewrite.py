@@ -213,7 +213,8 @@ def _standing(place: str) -> str:
     """A place as the rest of a sentence: a tie is no equality, it is not told."""
     if place.startswith("ties with "):
         return f"it is not told from {place.removeprefix('ties with ')}"
-    return f"it is {place}"
+    ends = {"below all": "it is worse than all", "above all": "it is better than all"}
+    return ends.get(place, f"it is {place}")
 
 
 def _verdict(read: Reading, whole: str, place: str | None, components: int) -> str:

@@ -60,6 +60,7 @@ class Difference:
     """What differs of how they were measured, by name."""
     changes: tuple[Change, ...]
     """Numbers of both that are not the same, those beyond noise first, the greatest first."""
+    verdicts: tuple[str, str]
     same: int
     """How many numbers are the same in both, to the last digit."""
     gone: tuple[str, ...]
@@ -98,6 +99,7 @@ def difference(before: Record, after: Record) -> Difference:
     return Difference(
         headers,
         tuple(sorted(changed, key=order)),
+        (before.verdict, after.verdict),
         len(both) - len(changed),
         tuple(where for where in old if where not in now),
         tuple(where for where in now if where not in old),

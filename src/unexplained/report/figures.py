@@ -88,8 +88,14 @@ def _block(record: Record, where: str) -> tuple[str, Block]:
 def _draw(made: Figure, axes: Axes, block: Block, find: Find, above: str) -> None:
     match block:
         case Answer():
-            rows = (row for row in block.rows if row.cells)
-            _intervals(made, axes, [(r.name, find(c)) for r in rows for c in r.cells[:1] if c])
+            several = len(block.columns) > 1
+            named = [
+                (f"{row.name}, {column.heading}" if several else row.name, find(cell))
+                for row in block.rows
+                for column, cell in zip(block.columns, row.cells, strict=True)
+                if cell is not None
+            ]
+            _intervals(made, axes, named)
         case Table():
             _intervals(made, axes, _first_column(block))
         case Checks():
@@ -129,17 +135,24 @@ def _first_column(table: Table) -> list[Named]:
 def _intervals(made: Figure, axes: Axes, named: Sequence[Named]) -> None:
     """One line a number, the first on top."""
     made.set_figheight(max(1.5, 1.0 + HEIGHT * len(named)))
-    shown = [(i, n) for i, (_, n) in enumerate(named) if n.value is not None]
+    # One axis has one unit: that of the first.
+    unit = next((n.unit for _, n in named if n.value is not None), "")
+    shown = [(i, n) for i, (_, n) in enumerate(named) if n.value is not None and n.unit == unit]
     if shown:
         values = [n.value or 0.0 for _, n in shown]
         axes.errorbar(
             values, [i for i, _ in shown], xerr=_ends(n for _, n in shown), fmt="o", capsize=2
         )
-        axes.set_xlabel(shown[0][1].unit)
+        axes.set_xlabel(unit)
+    else:
+        axes.text(0.5, 0.5, "every number was refused", ha="center", va="center",
+                  transform=axes.transAxes)  # fmt: skip
     axes.axvline(0, linewidth=0.8, color="0.6", zorder=0)
     axes.set_yticks(range(len(named)), [_plain(name) for name, _ in named])
     axes.set_ylim(len(named) - 0.5, -0.5)
     _left_out(axes, [name for name, n in named if n.value is None])
+    other = [name for name, n in named if n.value is not None and n.unit != unit]
+    _left_out(axes, other, "of another unit")
 
 
 def _ends(numbers: Iterable[Number]) -> list[list[float]]:
@@ -154,10 +167,10 @@ def _ends(numbers: Iterable[Number]) -> list[list[float]]:
     return [[low for low, _ in pairs], [high for _, high in pairs]]
 
 
-def _left_out(axes: Axes, names: Sequence[str]) -> None:
+def _left_out(axes: Axes, names: Sequence[str], why: str = "refused") -> None:
     if names:
         axes.annotate(
-            _plain(f"refused: {', '.join(names)}"), (0, 0), (0, -30), xycoords="axes fraction",
+            _plain(f"{why}: {', '.join(names)}"), (0, 0), (0, -30 if why == "refused" else -42), xycoords="axes fraction",
             textcoords="offset points", fontsize="small", va="top",
         )  # fmt: skip
 

@@ -52,9 +52,10 @@ def first(drawn: Drawn) -> First | None:
         cells = {cell for row in rows for cell in row.cells}
         lines = [t for t in picture.tracks if cells & {below(above, mark) for mark in t.marks}]
         marked = {below(above, mark): line for line in reversed(lines) for mark in line.marks}
-        shown = picture.model_copy(update={"tracks": tuple(lines) or picture.tracks[:LINES]})
+        shown = picture.model_copy(update={"tracks": tuple(lines)})
         whole = len(shown.tracks) == len(picture.tracks)
-        beside, picture = (shown, None) if lines else (None, shown)
+        # Where no line is of the answer's numbers, the forest is of others.
+        beside, picture = (shown, None) if lines else (None, None)
     return First(
         table,
         refused,

@@ -59,7 +59,8 @@ def parts(request: Request) -> Parts:
         eval=tuple(make("eval", index) for index in range(request.documents)),
         fit=tuple(make("fit", index) for index in range(request.fit_documents)),
         pool=pool,
-        pool_fingerprint=f"repeats {tokens.fingerprint} {request.seed} {request.block} {POOL}",
+        # Segments are as long as the model was trained on: two of one tokenizer have two pools.
+        pool_fingerprint=f"repeats {tokens.fingerprint} {request.seed} {request.block} {length} {POOL}",
         notes=(
             f"Each block repeats a segment of {length} tokens, drawn uniformly from "
             f"{len(ordinary):,} ordinary ones.",
