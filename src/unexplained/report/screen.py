@@ -11,9 +11,6 @@ from unexplained.record.keys import below
 from unexplained.report.drawn import Drawn
 from unexplained.report.tables import answered
 
-LINES = 12
-"""Lines of a forest that the first screen has room for."""
-
 
 @dataclass(frozen=True)
 class First:
