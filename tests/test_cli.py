@@ -143,11 +143,13 @@ def test_a_run_does_not_replace_what_an_earlier_one_wrote(tmp_path: Path) -> Non
     command = ("family", "rung-1", "rung-2", "rung-3", "--text", "pydocs", "--documents", "8",
                "--out", str(tmp_path))  # fmt: skip
     first, again = said(*command), said(*command, "-q")
-    assert "family-rung-1.html" in first and "family-rung-1-2.html" in again
+    # Paths may be wrapped.
+    assert "family-rung-1.html" in "".join(first.split())
+    assert "family-rung-1-2.html" in "".join(again.split())
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "family-rung-1-2.html", "family-rung-1-2.json", "family-rung-1.html", "family-rung-1.json"
     ]  # fmt: skip
-    assert len(again.splitlines()) < 8
+    assert len(again.splitlines()) < len(first.splitlines())
     done = RUN.invoke(app, [*command, "--json"])
     printed = json.loads(done.stdout)
     assert printed["instrument"] == "family"

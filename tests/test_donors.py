@@ -94,7 +94,7 @@ def shuffled(
     subject: Subject, text: Text, donors: Donors | None = None
 ) -> tuple[Activations, Fitted]:
     """The head as its own explanation, on another document: it says what was recorded there."""
-    from unexplained.study.controls import IDENTITY
+    from unexplained.explanations.ends import IDENTITY
 
     claim = IDENTITY.on_shuffled(donors=donors)
     sites = subject.sites("L1.H2")

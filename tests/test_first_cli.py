@@ -90,7 +90,7 @@ BAD: dict[str, list[str]] = {
     "circuit": ["--pairs -1", "--pairs 1", "--fit-pairs 1", "--method nope", "--steps 0",
                 "--method eap --method eap", "--draws 0", "--compare nowhere.json",
                 "--compare a/x.json --compare b/x.json", "--text webmix", "--text prose.txt",
-                "--graph circuit.json", "--graph circuit.html", "--graph file/x.json"],
+                "--graph x.json --record x.json", "--graph circuit.html", "--graph file/x.json"],
     "heads": ["--documents 0", "--block 1", "--show 0", "--show -1", "--ablate -1"],
     "rewrite": ["--draws 0", "--program nowhere.py", "--program nobody", "--documents 0"],
     "sizes": ["--documents 0", "rung-1", "rung-9"],

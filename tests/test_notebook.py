@@ -59,7 +59,7 @@ def test_what_answers_is_there_and_nothing_else_but_where_it_is(record: Record) 
 
     for row in (*answer.rows, *answer.beside):
         for column, cell in zip(answer.columns, row.cells, strict=True):
-            style = row.style if row in answer.divided_by else column.style
+            style = row.style if row in answer.beside else column.style
             assert cell is None or there(str(fmt.cell(numbers[cell], style))), cell
     for where, style, _ in styles(record):
         assert where in shown or not there(str(fmt.cell(numbers[where], style))), where  # type: ignore[arg-type]

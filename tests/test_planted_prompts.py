@@ -10,6 +10,7 @@ import pytest
 
 import unexplained as ux
 from cells import cell, column
+from swept import told
 from test_assay import subject_of
 from test_planted_pairs import (
     SETTINGS,
@@ -76,7 +77,7 @@ def test_the_bias_vanishes_when_balanced_and_shows_at_full_size_on_a_half(
     expected = {"L0.H0": -8.0, "L1.H0": -8.0}
     for site, change in alone(whole).items():
         assert change == pytest.approx(expected.get(site, 0), abs=1e-3)
-    assert {e.site for e in whole.effects if whole.told(e)} == set(expected)
+    assert told(whole) == set(expected)
     for favourite, sign in (("answer", -1), ("wrong", 1)):
         half = swept(
             "name_bias", part_of(text, favourite=favourite),

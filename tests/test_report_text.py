@@ -28,7 +28,6 @@ MODULES = (
     "markdown",
     "page",
     "terminal",
-    "visible",
 )
 TEMPLATES = page.TEMPLATES
 REORDERING = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
