@@ -95,7 +95,7 @@ def explanations() -> None:
 
     table = Table(title="Explanations")
     for column in ("name", "claim", "reads", "bits of code"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column == "name")  # a name is typed: it is not cut
     for name, one in LIBRARY.all().items():
         table.add_row(name, one.says, ", ".join(one.reads), str(one.source.bits))
     for name, make in STAND_INS.all().items():

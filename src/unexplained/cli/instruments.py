@@ -138,6 +138,8 @@ def _annotated(parameter: Parameter) -> Any:
     given = parameter.given
     names = [given.option] if given.option else []
     bounds: dict[str, Any] = {}
+    if isinstance(given, Models) and isinstance(parameter.default, tuple):
+        bounds["metavar"] = " ".join("ABCDEF"[: len(parameter.default)])
     if isinstance(given, Option):
         bounds = {k: v for k, v in (("min", given.least), ("max", given.most)) if v is not None}
     if parameter.positional and not given.option and isinstance(given, Option | Rungs | Members):
