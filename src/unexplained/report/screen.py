@@ -50,7 +50,9 @@ def first(drawn: Drawn) -> First | None:
         lines = [t for t in picture.tracks if cells & {below(above, mark) for mark in t.marks}]
         marked = {below(above, mark): line for line in reversed(lines) for mark in line.marks}
         shown = picture.model_copy(update={"tracks": tuple(lines)})
-        whole = len(shown.tracks) == len(picture.tracks)
+        # What is said beside a line stands in its section alone: there it stays, then.
+        said = any(track.tag or track.note for track in picture.tracks)
+        whole = len(shown.tracks) == len(picture.tracks) and not said
         # Where no line is of the answer's numbers, the forest is of others.
         beside, picture = (shown, None) if lines else (None, None)
     return First(
