@@ -31,6 +31,23 @@ class Mutant:
 
 
 MUTANTS = (
+    # other runs, and what kept work is of
+    Mutant("bars/rungs.py", "score = other(score, (1 - (score.value or 0.0)) / gap.value)", "pass",
+           "test_other_runs.py::test_a_gap_score_counts_other_runs_of_the_weaker_model"),
+    Mutant("bars/rungs.py", "if above.low is not None and above.low <= 0:", "if False:",
+           "test_other_runs.py::test_a_gap_within_what_runs_scatter_by_has_no_score"),
+    Mutant("bars/runs.py", "error, freedom = max(paired_up, over or paired_up)", "error, freedom = paired_up",
+           "test_runs.py::test_how_runs_are_paired_makes_no_interval_shorter_than_the_runs_scatter"),
+    Mutant("text/corpora/repeats.py", " {request.block} {length} {POOL}", " {request.block} {POOL}",
+           "test_other_runs.py::test_tables_of_repeats_are_kept_by_the_length_of_their_segments"),
+    Mutant("hashing.py", "if name.startswith(FAMILIES))", "if name == FAMILIES)",
+           "test_other_runs.py::test_every_family_is_in_the_digest_of_what_is_kept"),
+    Mutant("record/difference.py", "down = math.hypot(two.value - (two.low or 0.0), (one.high or 0.0) - one.value)", "down = two.value - (two.low or 0.0)",
+           "test_out.py::test_a_change_has_the_interval_of_two_independent_measurements"),
+    Mutant("telling.py", "if now - self._said < SECONDS:", "if True:",
+           "test_cli.py::test_a_step_that_takes_long_is_not_waited_for_in_silence"),
+    Mutant("report/screen.py", "and not said", "",
+           "test_report_tasks.py::test_the_disagreement_is_named_above_and_marked_in_chart_and_table"),
     # strata of the user's
     Mutant("evaluate/kept.py", "if not asked.strata.items() <= held.items():", "if False:",
            "test_own_strata.py::test_what_holds_more_strata_serves_who_wants_fewer_and_not_the_reverse"),
