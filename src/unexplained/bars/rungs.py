@@ -211,7 +211,8 @@ def _against_rung(
     gap = increase(ledger, rung, **here)
     score, above = gap_score(ledger, condition, rung, **here), other(gap, 1.0)
     if score.value is not None and condition not in (rung, here["intact"]):
-        if above.low is not None and above.low <= 0:
+        open_below = above.low is None and above.high is not None
+        if open_below or (above.low is not None and above.low <= 0):
             why = f"the gap to '{rung}' is within what other runs of it scatter by"
             score = Number(value=None, unit=score.unit, refused=why)
         elif gap.value:

@@ -81,19 +81,15 @@ def over_pairs(ledger: Ledger, pairs: Sequence[tuple[str, str]], *, settings: Se
     )
 
 
-def _apart(read: TokenLosses, pairs: Sequence[tuple[str, str]]) -> tuple[float, int]:
+def _apart(read: TokenLosses, pairs: Sequence[tuple[str, str]]) -> float:
     """Standard error over runs of a difference of means, whichever run was paired with which.
 
-    Runs of the two models have nothing in common, so that the variances of both means add up; with
-    Welch's degrees of freedom, at least those of the fewer runs.
+    Runs of the two models have nothing in common, so that the variances of both means add up.
     """
     kinds = [
         np.array([read.losses[name].mean() for name in names]) for names in zip(*pairs, strict=True)
     ]
-    squares = [float(kind.var(ddof=1)) / kind.size for kind in kinds]
-    whole, least = sum(squares), len(pairs) - 1
-    parts = sum(square**2 for square in squares)
-    return math.sqrt(whole), max(least, int(whole**2 * least / parts)) if parts else least
+    return math.sqrt(sum(float(kind.var(ddof=1)) / kind.size for kind in kinds))
 
 
 def _mean(
@@ -101,9 +97,9 @@ def _mean(
     values: np.ndarray,
     settings: Settings,
     unit: str,
-    over: tuple[float, int] | None = None,
+    apart: float = 0.0,
 ) -> Number:
-    """Mean over pairs of a mean per token, (pair, token); `over`: its error over runs apart."""
+    """Mean over pairs of a mean per token, (pair, token); `apart`: its error over runs, unpaired."""
     each = values.mean(axis=1)
     alone = mean_per_token(
         read.summed(values.mean(axis=0)), read.tokens, settings=settings, unit=unit
@@ -112,9 +108,9 @@ def _mean(
         return alone
     value = float(each.mean())
     low, high = (value if end is None else end for end in (alone.low, alone.high))
-    paired_up = jackknifed([float(np.delete(each, i).mean()) for i in range(len(each))])
+    error, freedom = jackknifed([float(np.delete(each, i).mean()) for i in range(len(each))])
     # Pairs that fit together by luck are no less scattered than their runs.
-    error, freedom = max(paired_up, over or paired_up)
+    error = max(error, apart)
     draws = laid_out(value, low, high, read.tokens, level=settings.level)
     return over_runs(value, draws, error, freedom, read.tokens, settings=settings, unit=unit)
 

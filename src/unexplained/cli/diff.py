@@ -57,7 +57,7 @@ def _counted(found: Difference) -> str:
     count = [(sum(c.beyond is known for c in found.changes), word) for known, word in SAYS.items()]
     said = ", ".join(f"{many} {word}" for many, word in count)
     return (
-        f"{len(found.changes)} numbers changed ({said}; of so many, about "
+        f"{len(found.changes)} numbers changed ({said}; of so many, up to about "
         f"{len(found.changes) / 20:.0f} would be beyond it by chance), {found.same} are the same to the "
         f"last digit; {len(found.gone)} are gone, {len(found.new)} new."
     )
