@@ -32,9 +32,9 @@ class Mutant:
 
 MUTANTS = (
     # other runs, and what kept work is of
-    Mutant("bars/rungs.py", "score = other(score, (1 - (score.value or 0.0)) / gap.value)", "pass",
+    Mutant("bars/rungs.py", "score = rung.other(score, (1 - (score.value or 0.0)) / rung.gap.value)", "pass",
            "test_other_runs.py::test_a_gap_score_counts_other_runs_of_the_weaker_model"),
-    Mutant("bars/rungs.py", "if open_below or (above.low is not None and above.low <= 0):", "if False:",
+    Mutant("bars/rungs.py", "if rung.within:", "if False:",
            "test_other_runs.py::test_a_gap_within_what_runs_scatter_by_has_no_score"),
     Mutant("bars/runs.py", "    error = max(error, apart)\n", "",
            "test_runs.py::test_how_runs_are_paired_makes_no_interval_shorter_than_the_runs_scatter"),

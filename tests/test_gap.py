@@ -312,7 +312,7 @@ def test_a_gap_within_noise_or_the_wrong_way_round_is_refused_by_name():
 def test_all_bars_of_a_condition_are_the_numbers_asked_one_by_one():
     measured, uniform = ladder(), bars.Uniform(4096)
     bases = [uniform, "unigram", "bigram", "mean", "zero"]
-    found = bars.bars_of(measured, "rule", bases, RUNGS, settings=PLAIN)
+    (found,) = bars.bars_of(measured, ["rule"], bases, RUNGS, settings=PLAIN)
     assert [one.baseline for one in found.baselines] == [str(base) for base in bases]
     for base, one in zip(bases, found.baselines, strict=True):
         assert one.recovered == bars.recovered_from(measured, "rule", base, settings=PLAIN)
@@ -336,7 +336,7 @@ def test_all_bars_of_a_condition_are_the_numbers_asked_one_by_one():
 
 def test_a_bigram_table_and_a_small_model_are_high_on_the_zero_bar_and_low_on_the_gap_bar():
     for name, place in (("bigram", "below all"), ("rung 1", "ties with rung 1")):
-        found = bars.bars_of(ladder(), name, ["zero", "unigram"], RUNGS, settings=PLAIN)
+        (found,) = bars.bars_of(ladder(), [name], ["zero", "unigram"], RUNGS, settings=PLAIN)
         assert found.place.place == place
         assert found.baselines[0].recovered.value > 0.35
         assert all(one.score.value <= 0 for one in found.rungs)
@@ -350,7 +350,7 @@ def test_without_rungs_there_is_no_place_and_a_stratum_is_read_alone():
     both = Ledger.concat(
         [late, ledger_of({n: [90] * 6 for n in ("intact", "mean", "rule")}, [30] * 6)]
     )
-    found = bars.bars_of(both, "rule", ["mean"], stratum=LATE, settings=PLAIN)
+    (found,) = bars.bars_of(both, ["rule"], ["mean"], stratum=LATE, settings=PLAIN)
     assert (found.place, found.rungs) == (None, ())
     assert (found.family, found.label, found.tokens) == (*LATE, 60)
     assert found.baselines[0].recovered.value == 0.75
@@ -366,10 +366,10 @@ def test_what_was_not_measured_or_makes_no_sense_is_an_error_that_says_what_to_d
     with pytest.raises(MeasurementError, match="'rung 1' is there twice"):
         bars.ties_at(measured, 0.5, "mean", ["rung 1", "rung 1"], settings=PLAIN)
     with pytest.raises(MeasurementError, match="no baseline was given"):
-        bars.bars_of(measured, "rule", [], RUNGS, settings=PLAIN)
+        bars.bars_of(measured, ["rule"], [], RUNGS, settings=PLAIN)
     with pytest.raises(MeasurementError, match="'uniform' is there twice"):
         twice = [bars.Uniform(10), bars.Uniform(11)]
-        bars.bars_of(measured, "rule", twice, RUNGS, settings=PLAIN)
+        bars.bars_of(measured, ["rule"], twice, RUNGS, settings=PLAIN)
     with pytest.raises(MeasurementError, match="uniform baseline over 1 tokens"):
         bars.Uniform(1)
     with pytest.raises(MeasurementError, match="leaves no gap"):

@@ -36,10 +36,15 @@ def seeds(deviation: float) -> Seeds:
 
 def test_a_gap_score_counts_other_runs_of_the_weaker_model() -> None:
     ledger = measured(1.0)
-    (alone,) = bars_of(ledger, "claim", ["mean"], ["weak"], settings=SETTINGS).rungs
-    (counted,) = bars_of(
-        ledger, "claim", ["mean"], ["weak"], seeds=seeds(0.02), settings=SETTINGS
-    ).rungs
+    ((alone,),) = (
+        one.rungs for one in bars_of(ledger, ["claim"], ["mean"], ["weak"], settings=SETTINGS)
+    )
+    ((counted,),) = (
+        one.rungs
+        for one in bars_of(
+            ledger, ["claim"], ["mean"], ["weak"], seeds=seeds(0.02), settings=SETTINGS
+        )
+    )
     assert counted.score.value == alone.score.value
     # By hand: a run's log loss scatters by 2%, its loss of 4 by 0.08, the score by (1 − 0.5) / 1 of that.
     error = 0.02 * (counted.loss.value or 0) * 0.5
@@ -50,9 +55,10 @@ def test_a_gap_score_counts_other_runs_of_the_weaker_model() -> None:
 
 
 def test_a_gap_within_what_runs_scatter_by_has_no_score() -> None:
-    (bar,) = bars_of(
-        measured(0.1), "claim", ["mean"], ["weak"], seeds=seeds(0.05), settings=SETTINGS
-    ).rungs
+    (found,) = bars_of(
+        measured(0.1), ["claim"], ["mean"], ["weak"], seeds=seeds(0.05), settings=SETTINGS
+    )
+    (bar,) = found.rungs
     assert bar.score.value is None and "other runs of it scatter" in bar.score.refused
 
 

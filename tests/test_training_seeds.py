@@ -162,10 +162,12 @@ def test_a_weaker_model_of_which_no_runs_are_known_is_taken_as_it_is() -> None:
 
 def test_all_bars_and_the_calculator_count_runs_alike() -> None:
     ledger = three_rungs(0.01)
-    place = bars_of(
-        ledger, "rule", ["weak 3"], ["weak", "strong"], seeds=RUNS, settings=SETTINGS
-    ).place
-    assert place == ties_with(ledger, "rule", ["weak", "strong"], seeds=RUNS, settings=SETTINGS)
+    (found,) = bars_of(
+        ledger, ["rule"], ["weak 3"], ["weak", "strong"], seeds=RUNS, settings=SETTINGS
+    )
+    assert found.place == ties_with(
+        ledger, "rule", ["weak", "strong"], seeds=RUNS, settings=SETTINGS
+    )
     at = ties_at(ledger, 0.2, "weak 3", ["weak"], seeds=RUNS, settings=SETTINGS).comparisons[0]
     assert at.difference.value == pytest.approx(
         ledger.sums("weak 3").per_token() * 0.8 + ledger.sums("intact").per_token() * 0.2

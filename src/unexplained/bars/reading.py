@@ -163,17 +163,20 @@ class Reading:
 
     def bars(
         self,
-        name: str,
+        names: Sequence[str],
         baselines: Sequence[str],
         weaker: Sequence[str] = (),
         seeds: Seeds | None = None,
-    ) -> Bars:
-        """An arm against every baseline and every weaker model (`bars.bars_of`)."""
+    ) -> tuple[Bars, ...]:
+        """Arms against every baseline and every weaker model (`bars.bars_of`)."""
         found = bars.bars_of(
-            self.ledger, self._in(name), [self._in(one) for one in baselines], weaker, seeds=seeds,
-            settings=self.settings,
+            self.ledger, list(map(self._in, names)), [self._in(one) for one in baselines], weaker,
+            seeds=seeds, settings=self.settings,
         )  # fmt: skip
-        return found.model_copy(update={"condition": name})
+        return tuple(
+            one.model_copy(update={"condition": name})
+            for one, name in zip(found, names, strict=True)
+        )
 
     def in_orders(
         self,

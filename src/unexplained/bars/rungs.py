@@ -7,7 +7,7 @@ tokens; nothing here is a pass mark.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
@@ -124,7 +124,7 @@ def ties_at(
 
 def bars_of(
     ledger: Ledger,
-    condition: str,
+    conditions: Sequence[str],
     baselines: Sequence[Base],
     rungs: Sequence[str] = (),
     *,
@@ -132,16 +132,16 @@ def bars_of(
     stratum: tuple[str, str] = ALL,
     seeds: Seeds | None = None,
     settings: Settings,
-) -> Bars:
-    """Every bar for one condition: f against each baseline, gap score against each weaker model.
+) -> tuple[Bars, ...]:
+    """Every bar for conditions: f against each baseline, gap score against each weaker model.
 
     Beside them each weaker model's own r per baseline, which is where f would have to be to do as
-    well. A bigram table or a small model can be the condition: it scores high against an ablation
+    well. A bigram table or a small model can be a condition: it scores high against an ablation
     and not above 0 against the rungs.
 
     Args:
-        ledger: Holds the condition, the intact model, and all that is named.
-        condition: What is held against the bars.
+        ledger: Holds the conditions, the intact model, and all that is named.
+        conditions: What is held against the bars.
         baselines: Conditions (ablations, unigram, bigram) or `Uniform(vocabulary)`.
         rungs: Conditions of weaker models, in any order.
         intact: The condition of the strong model.
@@ -153,55 +153,75 @@ def bars_of(
         MeasurementError: There are no baselines, something is named twice, a condition or the
             stratum was not measured, or on different tokens.
     """
-    _some_once(f"The bars of '{condition}'", [str(base) for base in baselines], what="baseline")
+    asked = f"The bars of '{', '.join(conditions)}'"
+    _some_once(asked, [str(base) for base in baselines], what="baseline")
     here: Where = {"intact": intact, "stratum": stratum, "settings": settings}
-    ties = (
-        ties_with(ledger, condition, rungs, stratum=stratum, seeds=seeds, settings=settings)
-        if rungs
-        else None
-    )
-    ordered = [one.rung for one in ties.comparisons] if ties else []
-    return Bars(
-        condition=condition,
-        family=stratum[0],
-        label=stratum[1],
-        tokens=int(ledger.sums(condition, stratum).tokens.sum()),
-        loss=loss(ledger, condition, stratum=stratum, settings=settings),
-        baselines=tuple(_against_baseline(ledger, condition, base, here) for base in baselines),
-        rungs=tuple(
-            _against_rung(ledger, condition, rung, baselines, here, seeds) for rung in ordered
-        ),
-        place=ties,
+    damages = {base: damage_from(ledger, base, **here) for base in baselines}
+    places: dict[str, Ties] = {}
+    if rungs:
+        _some_once(asked, rungs)
+        weak = _weaker(ledger, rungs, stratum, seeds)
+        for name in conditions:
+            read = paired(ledger, "loss", (name, *rungs), stratum)
+            places[name] = _placed(name, read.columns[0], weak, read.tokens, settings, seeds)
+        ordered = [_rung(ledger, one.rung, damages, here, seeds) for one in weak]
+    return tuple(
+        Bars(
+            condition=name,
+            family=stratum[0],
+            label=stratum[1],
+            tokens=int(ledger.sums(name, stratum).tokens.sum()),
+            loss=loss(ledger, name, stratum=stratum, settings=settings),
+            baselines=tuple(
+                _against_baseline(ledger, name, base, damage, here)
+                for base, damage in damages.items()
+            ),
+            rungs=tuple(_against_rung(ledger, name, rung, here) for rung in ordered)
+            if rungs
+            else (),
+            place=places.get(name),
+        )
+        for name in conditions
     )
 
 
-def _against_baseline(ledger: Ledger, condition: str, base: Base, here: Where) -> BaselineBar:
+def _against_baseline(
+    ledger: Ledger, condition: str, base: Base, damage: Number, here: Where
+) -> BaselineBar:
     share = recovered_from(ledger, condition, base, **here)
     return BaselineBar(
         baseline=str(base),
-        damage=damage_from(ledger, base, **here),
+        damage=damage,
         recovered=share,
         distances=distances(share),
         nines=nines(share),
     )
 
 
-def _against_rung(
-    ledger: Ledger,
-    condition: str,
-    rung: str,
-    baselines: Sequence[Base],
-    here: Where,
-    seeds: Seeds | None,
-) -> RungBar:
-    """A weaker model's own numbers, and the gap score: where its runs' scatter is known, of runs like it."""
+@dataclass(frozen=True)
+class _Rung:
+    """A weaker model's own numbers, of which none depends on what is held against it."""
+
+    name: str
+    loss: Number
+    gap: Number
+    within: bool
+    """Whether the gap to it is within what other runs of it scatter by."""
+    share: Mapping[str, Number]
+    other: Callable[[Number, float], Number]
+    """A number for other runs too; the second is what a nat more of its loss adds to the number."""
+
+
+def _rung(
+    ledger: Ledger, rung: str, damages: Mapping[Base, Number], here: Where, seeds: Seeds | None
+) -> _Rung:
+    """Where its runs' scatter is known, of runs like it."""
     own = loss(ledger, rung, stratum=here["stratum"], settings=here["settings"])
     tokens = paired(ledger, "loss", (rung,), here["stratum"]).tokens
     known = seeds is not None and rung in seeds.runs and own.value is not None
     off = (own.value or 0.0) * (seeds.scatter.deviation or 0.0) if known and seeds else 0.0
 
     def other(number: Number, moves: float) -> Number:
-        """The number for other runs too; `moves` is what a nat more of the weaker model's loss adds."""
         if not off or seeds is None or number.value is None:
             return number
         return _other_runs(
@@ -209,19 +229,28 @@ def _against_rung(
         )
 
     gap = increase(ledger, rung, **here)
-    score, above = gap_score(ledger, condition, rung, **here), other(gap, 1.0)
-    if score.value is not None and condition not in (rung, here["intact"]):
-        open_below = above.low is None and above.high is not None
-        if open_below or (above.low is not None and above.low <= 0):
-            why = f"the gap to '{rung}' is within what other runs of it scatter by"
-            score = Number(value=None, unit=score.unit, refused=why)
-        elif gap.value:
-            score = other(score, (1 - (score.value or 0.0)) / gap.value)
+    above = other(gap, 1.0)
     shares = {}
-    for base in baselines:
-        share, cost = weak_share(ledger, rung, base, **here), damage_from(ledger, base, **here)
+    for base, cost in damages.items():
+        share = weak_share(ledger, rung, base, **here)
         shares[str(base)] = other(share, 1 / cost.value) if cost.value else share
-    return RungBar(rung=rung, loss=own, gap=gap, score=score, share=shares)
+    open_below = above.low is None and above.high is not None
+    within = open_below or (above.low is not None and above.low <= 0)
+    return _Rung(rung, own, gap, within, shares, other)
+
+
+def _against_rung(ledger: Ledger, condition: str, rung: _Rung, here: Where) -> RungBar:
+    """The weaker model's own numbers, and the gap score."""
+    score = gap_score(ledger, condition, rung.name, **here)
+    if score.value is not None and condition not in (rung.name, here["intact"]):
+        if rung.within:
+            why = f"the gap to '{rung.name}' is within what other runs of it scatter by"
+            score = Number(value=None, unit=score.unit, refused=why)
+        elif rung.gap.value:
+            score = rung.other(score, (1 - (score.value or 0.0)) / rung.gap.value)
+    return RungBar(
+        rung=rung.name, loss=rung.loss, gap=rung.gap, score=score, share=dict(rung.share)
+    )
 
 
 def _other_runs(

@@ -162,7 +162,7 @@ def _measured(
         rows=(*rows, *beside),
         tables=counted,
         factors=factors.table if factors else (),
-        bars=tuple(read.bars(name, baselines, weaker, seeds) for name in names),
+        bars=read.bars(names, baselines, weaker, seeds),
         scale=scale_of(read.ledger, at.subject, names, settings=at.settings) if others else None,
         context=read.context([row.name for row in rows if row.card.role != "baseline"]),
         singles=alone,

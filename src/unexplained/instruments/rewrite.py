@@ -131,7 +131,7 @@ def rewrite(
         yield scales.compute(scale, dict.fromkeys(placed, "explanation"))
     if written:
         every = [one.name for arm in written for one in (arm, *arm.controls)]
-        yield standing([read.bars(name, bases, rivals, seeds) for name in every])
+        yield standing(read.bars(every, bases, rivals, seeds))
     yield _choices(chosen.choices)
     yield from (Prose(words=note, manner="aside") for note in run.text.notes)
 
