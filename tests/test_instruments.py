@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from unexplained.evaluate.job import Job
 from unexplained.evaluate.work import Task, Work
 from unexplained.ledger import Ledger
 from unexplained.record import Record, load_record
+from unexplained.record.blocks import Checks
 from unexplained.report import markdown, render, text_table
-from unexplained.study import INSTRUMENTS, Headline, Instrument
+from unexplained.study import INSTRUMENTS, Headline, Instrument, Run, arms
 from unexplained.study.given import Option
 from unexplained.study.instrument import _parameters
 
@@ -199,6 +201,27 @@ def test_an_instrument_without_one_headline_is_refused(subject: ux.Subject, text
         with pytest.raises(MeasurementError, match="headlines"):
             yielding(*items)(subject, text)
     assert yielding(line)(subject, text).title == "t"
+
+
+def test_controls_that_an_instrument_does_not_show_are_in_its_record(
+    subject: ux.Subject, text: ux.Text
+) -> None:
+    def function(run: Run, *, shown: int = 0) -> Iterator[Any]:
+        """Measures a claim, and shows some of its controls."""
+        sites = run.subject.sites("L1.H0")
+        claims = arms.claims(run, sites, [ux.LIBRARY.get("strict_induction")])
+        read = run.measure(arms.ablation(run, "mean", sites), *claims)
+        yield Headline("t", "v")
+        if shown:
+            yield Checks(key="controls", checks=read.checks()[:shown])
+
+    one = replace(yielding(), function=function, parameters=tuple(_parameters(function)))
+    for shown, keys in ((0, ["controls"]), (1, ["controls", "other-controls"]), (3, ["controls"])):
+        record = one(subject, text, shown=shown, settings=LEAN, folder=None)
+        blocks = [block for block in record.blocks if isinstance(block, Checks)]
+        assert [block.key for block in blocks] == keys
+        names = [check.name for block in blocks for check in block.checks]
+        assert names == ["the component itself", "no explanation", "strict induction, shuffled"]
 
 
 def test_an_instrument_is_called_like_a_function() -> None:

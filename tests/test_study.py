@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,9 @@ from unexplained.errors import MeasurementError
 from unexplained.explanations import LIBRARY
 from unexplained.record import Number
 from unexplained.study import Run, arms
-from unexplained.study.arm import arm
+from unexplained.study.arm import Arm, arm
+from unexplained.study.arms.chosen import ELSEWHERE, ITSELF, NOTHING
+from unexplained.study.choosing import choose
 
 LEAN = ux.Settings(resamples=100)
 
@@ -51,8 +54,7 @@ def test_a_claim_is_measured_with_its_controls_unasked(run: Run) -> None:
     assert [card.name for card in read.of("control")] == [
         "the component itself", "no explanation", "strict induction, moved",
     ]  # fmt: skip
-    (checks,) = read.checks()
-    assert [check.holds for check in checks.checks] == [True, True, True]
+    assert [check.holds for check in read.checks()] == [True, True, True]
     assert read.recovered(claim.name, "mean").value == pytest.approx(1.0, abs=0.02)
     assert read.recovered("the component itself", "mean").value == 1.0
     assert read.recovered("no explanation", "mean").value == 0.0
@@ -69,6 +71,54 @@ def test_controls_of_two_claims_of_one_component_are_measured_once(run: Run) -> 
     read = run.measure(arms.ablation(run, "mean", sites), *two)
     names = [card.name for card in read.cards]
     assert len(names) == len(set(names)) and names.count("no explanation") == 1
+
+
+def test_a_claim_without_controls_is_refused_unless_it_belongs_to_one_that_has_them(
+    run: Run,
+) -> None:
+    fresh = Run(run.subject, run.texts, LEAN)
+    sites = fresh.subject.sites("L1.H0")
+    rules = [LIBRARY.get("strict_induction"), LIBRARY.get("previous_token")]
+    (bare,) = arms.claims(fresh, sites, rules[:1], controls=())
+    by_hand = arm(bare.conditions["total"], role="explanation")
+    for one in (bare, by_hand, bare.called("alone"), replace(bare, card=fitted(bare))):
+        with pytest.raises(MeasurementError, match=r"claim '.*without controls"):
+            fresh.measure(one)
+    mean = arms.ablation(fresh, "mean", sites)
+    read = fresh.measure(mean, *arms.claims(fresh, sites, rules, controls=["strict induction"]))
+    assert [card.of for card in read.of("explanation")] == ["", "strict induction"]
+    fresh.measure(bare.called("alone"))
+    for other in (fresh.of(fresh.subject.twin(0)), fresh.on(replace(fresh.text, name="other"))):
+        with pytest.raises(MeasurementError, match="claim 'alone'"):
+            other.measure(bare.called("alone"))
+    assert [check.holds for check in fresh.checks] == [True, True, True]
+
+
+def fitted(one: Arm) -> Card:
+    return one.card.model_copy(update={"role": "fitted"})
+
+
+def test_what_was_chosen_brings_the_controls_of_all_components_together(run: Run) -> None:
+    sites = run.subject.sites("L0.H0 L1.H0 L1.mlp")
+    rules = [
+        LIBRARY.get(name).with_rest("first") for name in ("strict_induction", "previous_token")
+    ]
+    chosen = choose(run, sites, rules)
+    assert set(chosen.ends) == {site for site in sites if site.part == "H"}
+    whole, fill = arms.replaced(run, chosen, ("all", "means"), sites)
+    part, _ = arms.replaced(run, chosen, ("some", "some means"), sites[:1], of="all")
+    read = run.measure(whole, fill, part)
+    assert [c.name for c in read.of("control")] == [ITSELF, NOTHING, ELSEWHERE]
+    assert not part.controls
+    assert all(check.holds and check.applies for check in read.checks())
+    itself, nothing, elsewhere = (read.recovered(c.name, "means") for c in read.of("control"))
+    assert (itself.value, nothing.value) == (1.0, 0.0)
+    assert (elsewhere.high or 1.0) < (read.recovered("all", "means").low or 0.0)
+    only = arms.replaced(run, chosen, ("mlp", "its mean"), sites[2:])
+    assert [one.card.role for one in only] == ["ablation", "ablation"]
+    short, _ = arms.replaced(run, replace(chosen, reach=3), ("all", "means"), sites)
+    must = short.controls[-1].card.must
+    assert must and must.gives == "cannot tell" and "as long as these" in must.expected
 
 
 def test_two_arms_that_differ_may_not_have_one_name(run: Run) -> None:
@@ -100,8 +150,8 @@ def test_a_control_that_is_to_be_the_same_fails_where_one_document_differs() -> 
     off = exact | {"c": [1.0, 2.0, 3.001, 2.0, 1.0]}
     for losses, tolerance, holds in ((exact, 0.0, True), (off, 0.0, False), (off, 0.01, True)):
         must = same.model_copy(update={"tolerance": tolerance})
-        (checks,) = reading(losses, control(must)).checks()
-        assert checks.checks[0].holds == holds
+        (check,) = reading(losses, control(must)).checks()
+        assert check.holds == holds
 
 
 def test_a_control_that_recovers_something_fails_and_one_within_noise_does_not() -> None:
@@ -111,18 +161,16 @@ def test_a_control_that_recovers_something_fails_and_one_within_noise_does_not()
     nothing = Must(gives="nothing", of="mean", expected="nothing")
     for found, holds in ((gone - 0.5, False), (gone + rng.normal(0, 0.02, 12), True)):
         losses = {"intact": intact, "mean": gone, "c": found}
-        (checks,) = reading({k: list(v) for k, v in losses.items()}, control(nothing)).checks()
-        assert checks.checks[0].applies and checks.checks[0].holds == holds
+        (check,) = reading({k: list(v) for k, v in losses.items()}, control(nothing)).checks()
+        assert check.applies and check.holds == holds
 
 
 def test_a_control_that_is_refused_has_not_held() -> None:
     nothing = Must(gives="nothing", of="mean", expected="nothing")
     # Nothing to divide by, and too few documents for an interval.
     for intact, gone in (([1.0] * 12, [1.0] * 12), ([1.0, 2.0], [2.0, 3.0])):
-        (checks,) = reading(
-            {"intact": intact, "mean": gone, "c": intact}, control(nothing)
-        ).checks()
-        (check,) = checks.checks
+        losses = {"intact": intact, "mean": gone, "c": intact}
+        (check,) = reading(losses, control(nothing)).checks()
         assert check.found.low is None
         assert not check.applies and "cannot be told here" in check.expected
 
@@ -133,15 +181,13 @@ def test_a_control_that_is_another_condition_is_exact_and_so_is_what_it_recovers
     losses = {"intact": intact, "mean": [one + 1 for one in intact]}
     for of, unit in (("intact", "nats per token"), ("mean", "share")):
         must = Must(gives="the same", of=of, expected="the same")
-        (checks,) = reading(losses | {"c": losses[of]}, control(must)).checks()
-        (check,) = checks.checks
+        (check,) = reading(losses | {"c": losses[of]}, control(must)).checks()
         assert check.holds and check.found == Number(value=0.0, low=0.0, high=0.0, unit=unit)
 
 
 def test_a_control_that_cannot_tell_says_so_and_is_no_pass() -> None:
     none = Must(gives="cannot tell", of="mean", expected="no control of this kind")
-    (checks,) = reading({"intact": [1.0] * 5, "c": [1.0] * 5}, control(none)).checks()
-    (check,) = checks.checks
+    (check,) = reading({"intact": [1.0] * 5, "c": [1.0] * 5}, control(none)).checks()
     assert not check.applies and check.found.refused == "no control of this kind"
 
 

@@ -10,6 +10,8 @@ from unexplained.record import Counted, Description, Method
 from unexplained.record.base import Frozen
 from unexplained.record.blocks import Role
 
+CLAIMS = ("explanation", "fitted")
+"""Roles of arms that claim something of the model: these have controls, or belong to one that has."""
 TOTAL = "total"
 """The effect that everything downstream reacts to."""
 
@@ -34,6 +36,7 @@ class Card(Frozen):
 
     name: str
     role: Role
+    """A candidate is measured on the fit part to be chosen from: it claims nothing."""
     says: str = ""
     """What is claimed, or done, in a sentence."""
     method: Method = "internals"
@@ -52,7 +55,8 @@ class Card(Frozen):
     effects: dict[str, str] = Field(default_factory=dict)
     """For each effect, the condition in the ledger."""
     of: str = ""
-    """Of a control: the claim that it controls."""
+    """The claim that it belongs to: of a control that which it controls; of a claim without controls
+    of its own (a part of another, or one that is only compared with it) that whose controls there are."""
     must: Must | None = None
 
     @property

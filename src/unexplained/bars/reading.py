@@ -7,7 +7,7 @@ that no number of one record can come from other resamples than the next.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ from unexplained.record.bars import (
     OverRuns,
     Ties,
 )
-from unexplained.record.blocks import Check, Checks
+from unexplained.record.blocks import Check
 from unexplained.sites import Site
 from unexplained.stats import Settings
 
@@ -279,12 +279,9 @@ class Reading:
 
     # Controls
 
-    def checks(self, key: str = "controls") -> Iterable[Checks]:
-        """A block of the controls that were measured beside claims; none where nothing was claimed."""
-        found = tuple(self._check(card, card.must) for card in self.cards if card.must is not None)
-        if found:
-            caption = "Conditions whose result is known beforehand, measured beside every claim."
-            yield Checks(key=key, caption=caption, checks=found)
+    def checks(self) -> tuple[Check, ...]:
+        """What the controls gave that were measured beside claims; a run puts them into its record."""
+        return tuple(self._check(card, card.must) for card in self.cards if card.must is not None)
 
     def _check(self, card: Card, must: Must) -> Check:
         name = card.name

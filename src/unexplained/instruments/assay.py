@@ -167,7 +167,7 @@ def _measured(
         context=read.context([row.name for row in rows if row.card.role != "baseline"]),
         singles=alone,
         examples=_examples(at, read, primary),
-        checks=tuple(check for block in read.checks() for check in block.checks),
+        checks=read.checks(),
     )
 
 
@@ -226,11 +226,11 @@ def _twin(at: Run, primary: StandIn, where: Sequence[Site]) -> tuple[tuple[Row],
     there = at.of(at.subject.twin(at.settings.seed)).on(few(at.text))
     name = f"{primary.name} on the random-weight twin"
     (claim,) = arms.claims(there, where, [primary], controls=())
-    every = _with_direct([claim.called(name), *_fills(there, where)], where, "")
+    there_too = claim.called(name, role="twin")
+    every = _with_direct([there_too, *_fills(there, where)], where, "")
     read = there.measure(*every, what=name)
-    card = read.card(name).model_copy(update={"role": "twin"})
     own = {one.name: read.damage(one.name) for one in read.of("ablation")}
-    row = _row(read, card, own=own, documents=_some(there, at))
+    row = _row(read, read.card(name), own=own, documents=_some(there, at))
     return (row,), round(time.perf_counter() - began, 1)
 
 

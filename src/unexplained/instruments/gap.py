@@ -121,7 +121,6 @@ def gap(
         found = [read.recovered_on(c.name, ABLATION, tokens, weak.name) for c in claims]
         yield spread.crucial(found, list(map(str, where)))
     yield from (Prose(words=note, manner="aside") for note in run.text.notes)
-    yield from read.checks()
 
 
 def _asked(

@@ -23,7 +23,6 @@ from unexplained.record.blocks import (
     Block,
     Column,
     Prose,
-    Role,
     Row,
     Section,
     Table,
@@ -99,7 +98,7 @@ def rewrite(
     claimed = rules() if explanations is None else explanations
     where = _asked(run, sites, beside, claimed, programs, draws)
     chosen = choose(run, where, claimed)
-    together = _replaced(chosen, where, draws, run.settings.seed)
+    together = _replaced(run, chosen, where, draws)
     tables = arms.tables(run)
     written = [arms.program(run, one) for one in programs]
     read = run.measure(
@@ -160,37 +159,29 @@ def _asked(
 
 
 def _replaced(
-    chosen: Chosen, where: Sequence[Site], draws: int, seed: int
+    run: Run, chosen: Chosen, where: Sequence[Site], draws: int
 ) -> dict[tuple[int, int], tuple[Arm, Arm]]:
     """For every order and count, the model with explanations in place and with means."""
     import numpy as np
 
     from unexplained.study.choosing import counts_of
 
-    rng, found = np.random.default_rng([seed, STREAM]), {}
+    rng, found = np.random.default_rng([run.settings.seed, STREAM]), {}
     for order in range(draws):
         drawn = [where[i] for i in rng.permutation(len(where))]
         for count in counts_of(len(where)):
-            found[order, count] = _pair(chosen, sorted(drawn[:count], key=str), len(where))
+            found[order, count] = _pair(run, chosen, sorted(drawn[:count], key=str), len(where))
     return found
 
 
-def _pair(chosen: Chosen, some: Sequence[Site], components: int) -> tuple[Arm, Arm]:
+def _pair(run: Run, chosen: Chosen, some: Sequence[Site], components: int) -> tuple[Arm, Arm]:
     """Some components together: explained, and ablated."""
-    from unexplained.evaluate import joint
-    from unexplained.study import arm
-
-    def together(kind: str, role: Role, says: str) -> Arm:
-        # By the components themselves: two orders share their last step, and are then one condition.
-        name = f"{kind}: {' '.join(map(str, some))}"
-        name = everything(components, kind) if len(some) == components else name
-        parts = chosen.explained if role == "explanation" else chosen.ablated
-        return arm(joint(name, [parts[site] for site in some]), role=role, says=says)
-
-    explained = together("explained", "explanation", "The best explanation of each component.")
-    if all(chosen.explained[site] is chosen.ablated[site] for site in some):
-        return explained, explained  # where no rule beats the mean
-    return explained, together("ablated", "ablation", "Nothing is claimed: means in their place.")
+    whole = everything(components, "explained")
+    if len(some) == components:
+        return arms.replaced(run, chosen, (whole, everything(components, "ablated")), some)
+    # By the components themselves: two orders share their last step, and are then one condition.
+    named = " ".join(map(str, some))
+    return arms.replaced(run, chosen, (f"explained: {named}", f"ablated: {named}"), some, of=whole)
 
 
 def everything(components: int, kind: str) -> str:

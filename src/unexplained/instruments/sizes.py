@@ -36,7 +36,7 @@ from unexplained.record.blocks import (
     facts,
 )
 from unexplained.record.keys import step
-from unexplained.study import Headline, Option, Texts, instrument, sheet
+from unexplained.study import Headline, Option, Texts, arms, instrument, sheet
 from unexplained.study.given import PythonOnly, Rungs, computes_of
 
 if TYPE_CHECKING:
@@ -170,16 +170,11 @@ def _measured(
     run: Run, compute: float, budget: Sequence[Explanation]
 ) -> tuple[Size, tuple[Ledger, str, str]]:
     """One model, and its ledger with what is explained and what is ablated in it."""
-    from unexplained.evaluate import joint
-    from unexplained.study import arm
     from unexplained.study.choosing import choose
 
     where = run.subject.sites(HEADS)
     chosen = choose(run, where, budget)
-    read = run.measure(
-        arm(joint(ALL_EXPLAINED, list(chosen.explained.values())), role="explanation"),
-        arm(joint(ALL_ABLATED, list(chosen.ablated.values())), role="ablation"),
-    )
+    read = run.measure(*arms.replaced(run, chosen, (ALL_EXPLAINED, ALL_ABLATED), where))
     # Where no rule is better than the mean for any head, the two are one.
     explained, ablated = (read.card(name).condition for name in (ALL_EXPLAINED, ALL_ABLATED))
     size = Size(

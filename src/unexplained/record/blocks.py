@@ -20,7 +20,16 @@ Reference: TypeAlias = str
 """Where a number stands, as seen from the picture's section: `table/row/column`."""
 
 Role = Literal[
-    "", "intact", "ablation", "explanation", "fitted", "baseline", "control", "twin", "weaker"
+    "",
+    "intact",
+    "ablation",
+    "explanation",
+    "fitted",
+    "baseline",
+    "control",
+    "twin",
+    "weaker",
+    "candidate",
 ]
 """What a row stands for: drawers give it a colour, never a meaning of its own."""
 

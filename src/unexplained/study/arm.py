@@ -27,10 +27,11 @@ class Arm:
         """What it is called."""
         return self.card.name
 
-    def called(self, name: str) -> Arm:
-        """Its total effect under another name, without its controls."""
-        card = self.card.model_copy(update={"name": name, "effects": {TOTAL: name}})
-        return Arm(card, {TOTAL: replace(self.conditions[TOTAL], name=name)})
+    def called(self, name: str, **card: Any) -> Arm:
+        """Its total effect under another name; what controls it has are this one's (`Card.of`)."""
+        fresh = {"name": name, "effects": {TOTAL: name}, "of": self.name}
+        named = self.card.model_copy(update=fresh | card)
+        return Arm(named, {TOTAL: replace(self.conditions[TOTAL], name=name)})
 
     def also(self, *effects: Effect) -> Arm:
         """The same with other effects of its edits measured too, each under a name of its own.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from unexplained.ablations import ABLATIONS
 from unexplained.errors import ExplanationError
-from unexplained.evaluate import Edited
+from unexplained.evaluate import Activations, Edited
 from unexplained.explanations import LIBRARY, Explanation, StandIn
 from unexplained.sites import Site
 from unexplained.study.arm import arm
@@ -24,6 +24,7 @@ from unexplained.study.asked import (
     require_standing,
     require_tokens,
 )
+from unexplained.study.controls import possible_controls
 from unexplained.study.run import Run
 from unexplained.subject import Subject
 from unexplained.text import Text
@@ -45,6 +46,17 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Ends:
+    """What the controls of a component's explanation are made from."""
+
+    itself: Edited
+    nothing: Edited
+    elsewhere: Edited
+    """The explanation on what it should not be right about; itself where no control can tell."""
+    tells: bool
+
+
+@dataclass(frozen=True)
 class Chosen:
     """For every component what goes in its place, and its mean."""
 
@@ -52,6 +64,10 @@ class Chosen:
     ablated: Mapping[Site, Edited]
     choices: tuple[Choice, ...]
     bits: int
+    ends: Mapping[Site, Ends]
+    """Of the components that something is claimed of: the others stand at their mean."""
+    reach: int
+    """Tokens of the longest document that another of the fit part is as long as."""
 
 
 def rules() -> tuple[Explanation, ...]:
@@ -69,8 +85,9 @@ def choose(run: Run, sites: Sequence[Site], explanations: Sequence[StandIn]) -> 
         MeasurementError: A loss is not finite.
     """
     heads = [site for site in sites if site.part == "H"]
+    every = [*explanations, *(c for e in explanations for c in possible_controls(e))]
     observed = [
-        *(s for e in explanations for s in e.observes(heads, run.subject.shape)),
+        *(s for e in every for s in e.observes(heads, run.subject.shape)),
         *(site.component.at("z") if site.part == "H" else site for site in sites),
     ]
     activations, seed = run.observe(observed), run.settings.seed
@@ -87,7 +104,7 @@ def choose(run: Run, sites: Sequence[Site], explanations: Sequence[StandIn]) -> 
             condition = fitted.condition()
             candidates[site][one.name] = replace(condition, name=f"{one.name} at {site}")
     conditions = [c for known in candidates.values() for c in known.values()]
-    one_by_one = [arm(c, role="explanation") for c in conditions]
+    one_by_one = [arm(c, role="candidate") for c in conditions]
     ledger = run.measure(*one_by_one, part="fit", what="choosing explanations").ledger
     base = ledger.sums("intact").per_token()
     best, choices = {}, []
@@ -98,8 +115,36 @@ def choose(run: Run, sites: Sequence[Site], explanations: Sequence[StandIn]) -> 
         choices.append(
             Choice(site=str(site), explanation=name, increase=costs[name], mean=costs[NONE])
         )
-    total = sum(bits[s, c.explanation] for s, c in zip(candidates, choices, strict=True))
-    return Chosen(best, means, tuple(choices), total)
+    taken = {site: c.explanation for site, c in zip(candidates, choices, strict=True)}
+    total = sum(bits[at] for at in taken.items())
+    ends: dict[Site, Ends] = {}
+    for one in explanations:
+        mine = [site for site, name in taken.items() if name == one.name]
+        ends |= _ends(run, one, mine, activations) if mine else {}
+    return Chosen(best, means, tuple(choices), total, ends, _reach(run.text))
+
+
+def _ends(
+    run: Run, one: StandIn, sites: Sequence[Site], activations: Activations
+) -> dict[Site, Ends]:
+    """What the controls are made from at the components that an explanation was chosen for."""
+    shape, seed = run.subject.shape, run.settings.seed
+    other = one.control(sites, shape, activations, seed).explanation if _reach(run.text) else None
+
+    def at(site: Site, what: StandIn) -> Edited:
+        return what.fit((site,), shape, activations, seed).condition()
+
+    itself, nothing = one.ends()
+    return {
+        site: Ends(at(site, itself), at(site, nothing), at(site, other or one), other is not None)
+        for site in sites
+    }
+
+
+def _reach(text: Text) -> int:
+    """Up to which length every document has another of the fit part to take values from; 0: none has."""
+    one, other, *_ = *sorted((len(block.tokens) for block in text.fit), reverse=True), 0, 0
+    return one if one == other else 0
 
 
 def require_choosing(

@@ -17,7 +17,8 @@ from unexplained.errors import MeasurementError
 from unexplained.places import SHARED, Shared
 from unexplained.progress import Progress
 from unexplained.record import Record
-from unexplained.record.blocks import Block
+from unexplained.record.blocks import Block, Checks
+from unexplained.record.ids import walk
 from unexplained.registry import Registry
 from unexplained.settings import Settings
 from unexplained.study.given import Given, Option, Texts
@@ -162,6 +163,7 @@ class Instrument:
                 f"it has {len(headlines)} headlines",
                 "An instrument yields one Headline, with its title and its verdict.",
             )
+        blocks = [one for one in yielded if not isinstance(one, Headline)]
         sheet = {k: v for one in headlines for k, v in one.sheet.items()}
         pairs = bool(run.texts) and all(text.pairs for text in run.texts)
         return Record(
@@ -171,9 +173,19 @@ class Instrument:
             sheet=run.sheet | sheet,
             units="orbits" if pairs else "documents",
             needed="pairs" if pairs else "tokens",
-            blocks=tuple(one for one in yielded if not isinstance(one, Headline)),
+            blocks=(*blocks, *_controls(run, blocks)),
             **run.header(),
         )
+
+
+def _controls(run: Run, blocks: list[Block]) -> Iterator[Checks]:
+    """What the controls of claims gave, but for those that the instrument shows itself."""
+    there = [block for _, block in walk(tuple(blocks)) if isinstance(block, Checks)]
+    shown = {(check.name, check.text) for block in there for check in block.checks}
+    if rest := tuple(one for one in run.checks if (one.name, one.text) not in shown):
+        caption = "Conditions whose result is known beforehand, measured beside every claim."
+        taken = any(getattr(block, "key", "") == "controls" for block in blocks)
+        yield Checks(key="other-controls" if taken else "controls", caption=caption, checks=rest)
 
 
 def instrument(

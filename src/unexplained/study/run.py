@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from unexplained.bars.cards import Card
+from unexplained.bars.cards import CLAIMS, Card
 from unexplained.bars.reading import Reading
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import Activations, Other, evaluate, observe
@@ -16,6 +16,7 @@ from unexplained.evaluate.conditions import distinct, key
 from unexplained.evaluate.evaluate import BATCH_TOKENS, Workers, in_process
 from unexplained.evaluate.job import MEMORY, Measure
 from unexplained.progress import Progress
+from unexplained.record.blocks import Check
 from unexplained.sites import Site
 from unexplained.stats import Settings
 from unexplained.study.arm import Arm
@@ -33,6 +34,10 @@ class _Trace:
     last: dict[str, Any] = field(default_factory=dict)
     """What a record says of the last model, of a run without one of its own: not the model itself,
     so that it does not stay open beside the next."""
+    controlled: set[tuple[str, str]] = field(default_factory=set)
+    """Texts and claims that were measured with their controls."""
+    checks: list[Check] = field(default_factory=list)
+    """What these controls gave: in the record, whether the instrument shows them or not."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ class Run:
     say: Progress = lambda what, done, total: None
     started: float = field(default_factory=time.perf_counter)
     _trace: _Trace = field(default_factory=_Trace, repr=False)
+    _whose: str = ""
+    """Which of several models this is of, as the rest of a control's name."""
 
     @property
     def subject(self) -> Subject:
@@ -89,7 +96,8 @@ class Run:
             self,
             model=subject,
             say=lambda what, done, total: self.say(f"{subject.name}: {what}", done, total),
-            _trace=replace(self._trace, observed=[]),
+            _trace=replace(self._trace, observed=[], controlled=set()),
+            _whose=f" in {subject.name}",
         )
 
     def each_text(self) -> Iterator[Run]:
@@ -116,8 +124,10 @@ class Run:
             what: What progress calls it.
 
         Raises:
+            MeasurementError: A claim has no controls, and belongs to none that has (`Card.of`).
             UnexplainedError: As `evaluate`.
         """
+        self._require_controls(arms)
         every = _once([*arms, *(control for one in arms for control in one.controls)])
         conditions = [c for one in every for c in one.conditions.values()]
         self._trace.others |= {c.name: c for c in conditions if isinstance(c, Other)}
@@ -140,7 +150,30 @@ class Run:
             progress=lambda done, total: self.say(said, done, total),
         ).also(names)
         cards = tuple(_measured_as(one.card, names) for one in every)
-        return Reading(ledger, cards, self.settings, self.text.name)
+        read = Reading(ledger, cards, self.settings, self.text.name)
+        self._trace.checks += [
+            check.model_copy(update={"name": check.name + self._whose}) for check in read.checks()
+        ]
+        return read
+
+    def _require_controls(self, arms: Sequence[Arm]) -> None:
+        """Refuse claims without controls; those measured before on this text count too."""
+        text, known = self.text.name, self._trace.controlled
+        known |= {(text, one.name) for one in arms if one.controls}
+        for one in arms:
+            mine = one.card.role in CLAIMS and not one.controls
+            if mine and (text, one.card.of) not in known:
+                raise MeasurementError(
+                    f"The claim '{one.name}'",
+                    "it is measured without controls",
+                    "Make it by arms.claims, arms.chosen or arms.program, or say by `of` to which claim "
+                    "measured with its controls it belongs.",
+                )
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """What all controls gave that were measured, each once."""
+        return tuple({(one.name, one.text): one for one in self._trace.checks}.values())
 
     def observe(
         self, sites: Sequence[Site], *, part: Literal["eval", "fit"] = "fit"

@@ -9,12 +9,13 @@ import numpy as np
 
 from unexplained.bars.reading import Reading
 from unexplained.errors import MeasurementError
-from unexplained.evaluate import Other, joint
+from unexplained.evaluate import Other
 from unexplained.explanations import StandIn
 from unexplained.ladder.conditions import require_unseen_by
 from unexplained.ledger import ALL
 from unexplained.sites import Site
-from unexplained.study.arm import Arm, arm
+from unexplained.study import arms
+from unexplained.study.arm import arm
 from unexplained.study.asked import require_labels, require_tokens
 from unexplained.study.choosing import choose, counts_of
 from unexplained.study.run import Run
@@ -110,16 +111,13 @@ def measured(
     steps = {
         n: (f"explained, {n} components", f"ablated, {n} components") for n in counts_of(len(where))
     }
-    arms: list[Arm] = []
-    for n, (explained, ablated) in steps.items():
-        first = order[:n]
-        arms += [
-            arm(joint(explained, [chosen.explained[s] for s in first]), role="explanation"),
-            arm(joint(ablated, [chosen.ablated[s] for s in first]), role="ablation"),
-        ]
-    arms += [arm(one, role="weaker") for one in weaker]
+    whole, _ = steps[len(where)]
     read: dict[str, Reading] = {}
     for one in asked:
         if one.text.fingerprint not in read:
-            read[one.text.fingerprint] = run.on(one.text).measure(*arms)
+            there, every = run.on(one.text), [arm(other, role="weaker") for other in weaker]
+            for n, names in steps.items():
+                of = "" if n == len(where) else whole
+                every += arms.replaced(there, chosen, names, order[:n], of=of)
+            read[one.text.fingerprint] = there.measure(*every)
     return list(map(str, order)), steps, [read[one.text.fingerprint] for one in asked]

@@ -7,6 +7,7 @@ from unexplained.lazy import face as _face
 if TYPE_CHECKING:
     from unexplained.study.arms.ablations import ablation as ablation
     from unexplained.study.arms.ablations import ablations as ablations
+    from unexplained.study.arms.chosen import replaced as replaced
     from unexplained.study.arms.circuits import circuits as circuits
     from unexplained.study.arms.claims import claims as claims
     from unexplained.study.arms.models import model as model
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ablations": ("ablation", "ablations"),
+    "chosen": ("replaced",),
     "circuits": ("circuits",),
     "claims": ("claims",),
     "models": ("model",),

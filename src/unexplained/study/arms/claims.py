@@ -34,7 +34,8 @@ def claims(
         explanations: What is claimed of them.
         against: The ablation that says nothing of them: what no explanation must come to.
         controls: Names of those whose controls are measured beside them; of all if None. What is
-            only compared with another claim of the same components needs none of its own.
+            only compared with another claim of the same components needs none of its own. Where none
+            is named, `Run.measure` takes the claims only as parts of one (`Arm.called`).
         prices: Whether a map that is fitted to the wrong document is among the controls: it says
             what the capacity of a map alone gives.
 
@@ -48,6 +49,7 @@ def claims(
     return [
         _arm(
             run, sites, one, activations, role="fitted" if one.is_fitted else "explanation",
+            of="" if one in held or not held else held[0].name,
             controls=_controls(run, sites, one, activations, against, prices) if one in held else (),
         )
         for one in explanations
