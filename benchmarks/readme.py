@@ -1,7 +1,8 @@
-"""Write the README's tables from `benchmarks/results/*.json`; no number in them is typed.
+"""Write the tables of README and docs from `benchmarks/results/*.json`; no number in them is typed.
 
     python benchmarks/readme.py            # after `make demo` or `make bench`
     python benchmarks/readme.py --record runs/demo.json   # take in a new record first
+    python benchmarks/readme.py --example  # run the README's ten lines, and take in what they give
 
 A record is kept without its token view: the words of documents stay out of the repository.
 """
@@ -11,6 +12,9 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import runpy
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +24,16 @@ import readme_sweeps as tables
 import records
 from unexplained.record import Record
 from unexplained.record import format as fmt
-from unexplained.record.blocks import Prose, Section
+from unexplained.record.blocks import Block, Prose, Section
+from unexplained.report import text_table
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
+ROOT = HERE.parent
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "benchmarks.md")
+"""Those with tables that are made here."""
 RESULTS = HERE / "results"
 DEMO = RESULTS / "demo.json"
+EXAMPLE = RESULTS / "example.json"
 HEADLINES = ("explanation", "fitted", "control", "baseline")
 
 
@@ -107,39 +115,73 @@ def engine_table(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def filled(readme: str) -> str:
-    """The README with every generated block made anew."""
-    blocks = {
-        "demo": lambda: demo_tables(records.read(DEMO, "assay")),
-        "engine": lambda: engine_table(read("engine")),
-        "matters": lambda: tables.matters_table(read("matters")),
-        "circuit": lambda: tables.circuit_table(records.read(RESULTS / "circuit.json", "circuit")),
-        "sweeps": lambda: tables.peers_table(read("sweeps")),
-        "sweeps on one thread": lambda: tables.peers_table(read("sweeps-one-thread")),
-        "sweeps on a GPU": lambda: tables.peers_table(read("sweeps-gpu")),
-        "rungs": ladder.rungs_table,
-        "compute": ladder.compute_table,
-        "whole": ladder.whole_lines,
-        "ngrams": ladder.ngrams_table,
-        "estimators": lambda: tables.estimators_table(read("sweeps")["W5"]),
-    }
-    for name, make in blocks.items():
-        pattern = re.compile(rf"(<!-- {name}: generated -->\n).*?(<!-- end -->)", re.DOTALL)
-        if not pattern.search(readme):
-            raise SystemExit(f"README.md has no block '{name}'")
-        body = make()
-        readme = pattern.sub(lambda found, body=body: f"{found[1]}\n{body}\n\n{found[2]}", readme)
-    return readme
+def example(record: Record) -> str:
+    """What `print(record)` says of the README's ten lines, at 80 columns."""
+    said = text_table(record, columns=88)
+    return "\n".join(("```text", *(line.rstrip() for line in said.strip().splitlines()), "```"))
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "example": lambda: example(records.read(EXAMPLE, "assay")),
+    "demo": lambda: demo_tables(records.read(DEMO, "assay")),
+    "engine": lambda: engine_table(read("engine")),
+    "matters": lambda: tables.matters_table(read("matters")),
+    "circuit": lambda: tables.circuit_table(records.read(RESULTS / "circuit.json", "circuit")),
+    "sweeps": lambda: tables.peers_table(read("sweeps")),
+    "sweeps on one thread": lambda: tables.peers_table(read("sweeps-one-thread")),
+    "sweeps on a GPU": lambda: tables.peers_table(read("sweeps-gpu")),
+    "rungs": ladder.rungs_table,
+    "compute": ladder.compute_table,
+    "whole": ladder.whole_lines,
+    "ngrams": ladder.ngrams_table,
+    "estimators": lambda: tables.estimators_table(read("sweeps")["W5"]),
+}
+PLACE = re.compile(r"(<!-- ([^\n]+): generated -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def filled(document: str) -> str:
+    """A document with every generated block made anew."""
+
+    def block(found: re.Match[str]) -> str:
+        if found[2] not in BLOCKS:
+            raise SystemExit(f"No block '{found[2]}' is generated; there are {', '.join(BLOCKS)}")
+        return f"{found[1]}\n{BLOCKS[found[2]]()}\n\n{found[3]}"
+
+    return PLACE.sub(block, document)
+
+
+def places() -> list[str]:
+    """The generated blocks of all documents."""
+    return [one[1] for path in DOCUMENTS for one in PLACE.findall(path.read_text("utf-8"))]
+
+
+def shown(above: str, block: Block) -> Block | None:
+    """Of the example's record what its answer needs."""
+    return None if getattr(block, "key", "") in ("bars", "strata", "singles", "context") else block
+
+
+def run_example() -> Record:
+    """The record of the first block of code in the README."""
+    code = DOCUMENTS[0].read_text("utf-8").partition("```python\n")[2].partition("```")[0]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "induction.py"
+        file.write_text(code, encoding="utf-8")
+        found: Record = runpy.run_path(str(file))["record"]
+    return found
 
 
 def main() -> None:
-    """Take in a record if one is given, then write the README."""
+    """Take in a record if one is given, then write the documents."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--record", type=Path)
+    parser.add_argument("--example", action="store_true")
     asked = parser.parse_args()
     if asked.record:
         records.without_words(records.read(asked.record, "assay")).save(DEMO)
-    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    if asked.example:
+        records.changed(records.without_words(run_example()), shown).save(EXAMPLE)
+    for path in DOCUMENTS:
+        path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ def circuit_table(record: Record) -> str:
     ]
     for row in kept.rows:
         cells = [str(fmt.show(records.number(cell))) for cell in row.cells]
-        share = f"{100 * int(row.key) / edges:.2g}%"
+        share = f"{100 * int(row.key) / edges:.3g}%"
         lines.append(f"| {row.name} | {share} | " + " | ".join(cells) + " |")
     for key, name in (("area", "area (CPR)"), ("distance", "distance (CMD)")):
         found = [records.by_column(orders, row)[key] for row in orders.rows]

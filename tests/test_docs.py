@@ -17,12 +17,14 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-def test_the_readmes_tables_are_those_of_the_records(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_generated_tables_are_those_of_the_records(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import readme
 
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert readme.filled(text) == text, "run: make readme"
+    for path in readme.DOCUMENTS:
+        text = path.read_text(encoding="utf-8")
+        assert readme.filled(text) == text, f"{path.name}: make readme"
+    assert sorted(readme.places()) == sorted(readme.BLOCKS)
     sys.modules.pop("readme")
 
 

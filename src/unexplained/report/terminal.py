@@ -19,13 +19,14 @@ LEAST = 60
 """Columns below which numbers would be cut off: a narrower terminal has to wrap the lines."""
 
 
-def text_table(record: Record, *, full: bool = False) -> str:
+def text_table(record: Record, *, full: bool = False, columns: int | None = None) -> str:
     """What `print(record)` shows: plain text, no colour; with `full`, all of it.
 
-    It is as wide as the terminal, from 60 to 120 columns; where the output is not a terminal it is 120 columns wide.
+    It has 60 to 120 columns: by default those of the terminal, and 120 where the output is none.
     """
     out = StringIO()
-    width = min(max(shutil.get_terminal_size((WIDEST, 24)).columns, LEAST), WIDEST)
+    columns = columns or shutil.get_terminal_size((WIDEST, 24)).columns
+    width = min(max(columns, LEAST), WIDEST)
     console = Console(
         file=out,
         width=width,
