@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo fetch test mutants fuzz check lint install bench readme clean help
+.PHONY: demo fetch test mutants fuzz check lint install bench readme docs notebooks wheel clean help
 
 help:            ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/  /'
@@ -52,5 +52,24 @@ bench: install   ## Time the engine against its peers (own virtual environment)
 readme: install  ## Write the README's tables from benchmarks/results
 	$(BIN)/python benchmarks/readme.py
 
-clean:           ## Remove the environments
-	rm -rf $(VENV) .venv-bench
+$(VENV)/.documented: pyproject.toml constraints.txt $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
+
+docs: $(VENV)/.documented   ## Build the site into site/, strictly
+	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet
+	@echo "site/index.html"
+
+notebooks: $(VENV)/.documented  ## Run the notebooks of the tutorial and of the 135M model
+	$(BIN)/python docs/notebook.py --execute
+
+wheel: install   ## Build the wheel, install it in a clean environment, and measure with it elsewhere
+	rm -rf dist .venv-wheel
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps -w dist .
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl
+	cd dist && ../.venv-wheel/bin/unexplained --version
+	cd dist && ../.venv-wheel/bin/unexplained assay rung-2 --heads L1.H0 --text pydocs --documents 16 --out .
+
+clean:           ## Remove the environments and the site
+	rm -rf $(VENV) .venv-bench .venv-wheel site dist

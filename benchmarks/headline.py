@@ -38,9 +38,7 @@ AXIS = (-0.6, 1.5)
 
 def panel(axes: Axes, record: Record, text: str) -> None:
     """The fractions that rows recover on one text."""
-    found = {
-        name: record[f"{text}/recovered/fractions/{name}/against mean"] for name in ROWS
-    }
+    found = {name: record[f"{text}/recovered/fractions/{name}/against mean"] for name in ROWS}
     for i, (name, number) in enumerate(found.items()):
         colour = "C3" if name == "strict induction" else "0.35"
         if number.value is None or number.low is None or number.high is None:

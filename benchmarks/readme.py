@@ -10,6 +10,7 @@ A record is kept without its token view: the words of documents stay out of the 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import re
 import runpy
@@ -29,7 +30,10 @@ from unexplained.report import text_table
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "benchmarks.md")
+DOCUMENTS = (
+    ROOT / "README.md",
+    *(ROOT / "docs" / name for name in ("results.md", "benchmarks.md", "how-to/model.md")),
+)
 """Those with tables that are made here."""
 RESULTS = HERE / "results"
 DEMO = RESULTS / "demo.json"
@@ -121,7 +125,18 @@ def example(record: Record) -> str:
     return "\n".join(("```text", *(line.rstrip() for line in said.strip().splitlines()), "```"))
 
 
+def families() -> str:
+    """What each file of a family says of it."""
+    files = sorted((ROOT / "src" / "unexplained" / "subject" / "families").glob("[!_]*.py"))
+    said = [
+        (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split("\n\n")[0]
+        for path in files
+    ]
+    return "\n".join(f"- {' '.join(words.split())}" for words in said)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
+    "families": families,
     "example": lambda: example(records.read(EXAMPLE, "assay")),
     "demo": lambda: demo_tables(records.read(DEMO, "assay")),
     "engine": lambda: engine_table(read("engine")),

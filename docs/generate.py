@@ -1,0 +1,197 @@
+"""Pages of the site that are made of what the package says of itself: run by `make docs` (gen-files).
+
+The first page is the README; every instrument's page is its docstring, its command and the picture of a
+record that was measured; the reference is the public names; the glossary is the one of reports.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import mkdocs_gen_files
+import typer
+from griffe import Docstring, DocstringElement
+
+import unexplained
+from unexplained.cli.app import app
+from unexplained.errors import UnexplainedError
+from unexplained.record import Record, load_record
+from unexplained.report import text_table
+from unexplained.report.glossary import TERMS
+from unexplained.study import INSTRUMENTS, Instrument
+
+logging.getLogger("griffe").setLevel(
+    logging.ERROR
+)  # it misses annotations, which are the function's
+ROOT = Path(__file__).parents[1]
+
+
+class Name:
+    """Stands for a default by a word."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+
+    def __repr__(self) -> str:
+        return self.words
+
+
+RECORDS = ROOT / "benchmarks" / "results"
+EXAMPLES = {
+    "assay": "demo",
+    "circuit": "circuit",
+    "gap": "ladder-gap",
+    "rewrite": "ladder-rewrite",
+    "sizes": "ladder-sizes",
+    "sweep": "matters",
+    "tasks": "ladder-tasks",
+}
+"""Records that are kept with the repository, by instrument."""
+
+
+def written(path: str, words: str) -> None:
+    """A page of the site."""
+    with mkdocs_gen_files.open(path, "w") as page:
+        page.write(words)
+
+
+def first_page() -> str:
+    """The README, with links as they are on the site."""
+    words = (ROOT / "README.md").read_text(encoding="utf-8")
+    words = words.replace("](docs/", "](")
+    return re.sub(r"\[([^]]+)\]\((CONTRIBUTING\.md|CITATION\.cff)\)", r"`\2`", words)
+
+
+def example(name: str) -> Record | None:
+    """A record of an instrument that was measured, if one is kept."""
+    if name not in EXAMPLES:
+        return None
+    try:
+        return load_record(RECORDS / f"{EXAMPLES[name]}.json")
+    except UnexplainedError:  # a file that holds records among other things
+        return None
+
+
+def options(name: str) -> Iterator[str]:
+    """A row for each option of a command."""
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    for one in command.params:
+        said = " / ".join(one.opts) if one.param_type_name == "option" else one.name.upper()
+        words = " ".join((getattr(one, "help", "") or "").split()).replace("|", r"\|")
+        default = getattr(one, "default", None)
+        shown = "" if default in (None, "", False, ()) or callable(default) else f"`{default}`"
+        yield f"| `{said}` | {words} | {shown} |"
+
+
+def instrument_page(one: Instrument) -> str:
+    """What it is, how it is called, and what a record of it looks like."""
+    said = inspect.cleandoc(one.function.__doc__ or "").split("\nArgs:\n")[0]
+    shown = ", ".join(
+        str(p.replace(annotation=inspect.Parameter.empty, default=PLAIN.get(p.name, p.default)))
+        for p in one.__signature__.parameters.values()
+    )
+    parts = [
+        f"# {one.name}",
+        said.strip(),
+        f"```python\nux.{one.name}({shown})\n```",
+        "\n".join(arguments(one)),
+        "Gives a [record](../tutorial.md). `settings`, `folder`, `workers`, `memory` and `say` are the same for "
+        "all: level and seed of intervals, where finished work is kept (nowhere with `None`), "
+        "[workers](../cluster.md), gigabytes that may be held, and who is told of progress.",
+        raises(one),
+    ]
+    record = example(one.name)
+    if record is not None:
+        parts += ["## An example", f"`{record.command}`", picture(one.name, record)]
+        parts += [f"```text\n{text_table(record, columns=92)}\n```"]
+    parts += [
+        "## On the command line",
+        "| option | | default |\n|---|---|---|\n" + "\n".join(options(one.name)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+PLAIN = {"settings": Name("Settings()"), "folder": Name("…")}
+"""Defaults whose own writing says nothing to readers."""
+
+
+def sections(one: Instrument) -> dict[str, list[DocstringElement]]:
+    """The arguments and errors of its docstring, by kind of section."""
+    found = Docstring(one.function.__doc__ or "", parser="google").parsed
+    return {part.kind.value: part.value for part in found if isinstance(part.value, list)}
+
+
+def arguments(one: Instrument) -> Iterator[str]:
+    """A line for each parameter of its own."""
+    for said in sections(one).get("parameters", []):
+        if said.name != "run":
+            yield f"- `{said.name}`: {' '.join(said.description.split())}"
+
+
+def raises(one: Instrument) -> str:
+    """What it refuses."""
+    said = sections(one).get("raises", [])
+    lines = [f"- `{error.annotation}`: {' '.join(error.description.split())}" for error in said]
+    return "\n".join(["Refuses:", "", *lines]) if lines else ""
+
+
+def picture(name: str, record: Record) -> str:
+    """The picture that shows the answer, as the record's own figure."""
+    drawn = io.BytesIO()
+    record.figure().savefig(drawn, format="svg", metadata={"Date": None})
+    with mkdocs_gen_files.open(f"instruments/{name}.svg", "wb") as file:
+        file.write(drawn.getvalue())
+    return f"![{record.title}]({name}.svg)"
+
+
+def reference() -> str:
+    """Every public name."""
+    parts = [
+        "# Python",
+        "`import unexplained as ux`. Instruments have [pages of their own](instruments/index.md).",
+    ]
+    for name, home in sorted(homes_of_names().items()):
+        thing = getattr(unexplained, name)
+        if not inspect.getdoc(thing):
+            raise SystemExit(f"{name} is public and has no docstring")
+        parts.append(f"::: unexplained.{home}.{name}")
+    return "\n\n".join(parts) + "\n"
+
+
+def homes_of_names() -> dict[str, str]:
+    """Public names and where each lives; of instruments, whose pages are others, none."""
+    known = INSTRUMENTS.all()
+    return {
+        name: home
+        for home, names in unexplained._HOMES.items()
+        for name in names
+        if name not in known
+    }
+
+
+def glossary() -> str:
+    """All terms of reports, in alphabetical order."""
+    terms = sorted(TERMS, key=lambda term: term.name.casefold())
+    return (
+        "# Glossary\n\n" + "\n\n".join(f"**{term.name}**: {term.meaning}" for term in terms) + "\n"
+    )
+
+
+written("index.md", first_page())
+every = INSTRUMENTS.all()
+for found in every.values():
+    written(f"instruments/{found.name}.md", instrument_page(found))
+written(
+    "instruments/index.md",
+    "# Instruments\n\nWhat can be asked of a model.\n\n"
+    + "\n".join(f"- [{name}]({name}.md): {one.help}" for name, one in every.items())
+    + "\n",
+)
+written("api.md", reference())
+written("glossary.md", glossary())
+written("changelog.md", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
