@@ -165,6 +165,21 @@ def test_a_control_that_recovers_something_fails_and_one_within_noise_does_not()
         assert check.applies and check.holds == holds
 
 
+def test_a_control_holds_that_for_certain_recovers_under_a_tenth_of_its_claim() -> None:
+    rng = np.random.default_rng(0)
+    intact = rng.uniform(2, 3, 12)
+    gone = intact + rng.uniform(0.9, 1.1, 12)
+    nothing = Must(gives="nothing", of="mean", expected="nothing")
+    claim = Card(name="claim", role="explanation", effects={"total": "claim"})
+    for recovers, claimed, holds in ((0.04, 0.5, True), (0.04, 0.3, False), (0.04, 0.0, False)):
+        noise = rng.normal(0, 0.002, (2, 12))
+        losses = {"intact": intact, "mean": gone, "c": gone - recovers + noise[0],
+                  "claim": gone - claimed + noise[1]}  # fmt: skip
+        made = reading({k: list(v) for k, v in losses.items()}, control(nothing), claim)
+        (check,) = made.checks()
+        assert check.applies and check.found.low > 0 and check.holds == holds
+
+
 def test_a_control_that_is_refused_has_not_held() -> None:
     nothing = Must(gives="nothing", of="mean", expected="nothing")
     # Nothing to divide by, and too few documents for an interval.

@@ -21,7 +21,7 @@ class Must(Frozen):
 
     gives: Literal["the same", "nothing", "cannot tell"]
     """`the same`: in every document the loss of `of`. `nothing`: no more than noise above 0 of what
-    `of` costs. `cannot tell`: no control of this kind can, and `expected` says why."""
+    `of` costs, or for certain under a tenth of what the claim recovers. `cannot tell`: no control of this kind can, and `expected` says why."""
     of: str
     """A condition."""
     tolerance: float = 0.0

@@ -49,6 +49,8 @@ _CARDS = TypeAdapter(list[Card])
 NORM_FREE = "norm free"
 DIRECT = {NORM_FREE: "direct", "norm frozen": "direct, norm frozen"}
 """Direct effects in words, and what they are called on a card."""
+LITTLE = 0.1
+"""Of what a claim recovers: a control that for certain recovers less leaves its score standing."""
 Stratum = tuple[str, str]
 """Family and label of some of the tokens."""
 
@@ -306,7 +308,14 @@ class Reading:
             return Check(name=name, text=self.text, expected=expected, found=found, holds=True,
                          applies=False)  # fmt: skip
         return Check(name=name, text=self.text, expected=must.expected, found=found,
-                     holds=found.low <= 0)  # fmt: skip
+                     holds=found.low <= 0 or self._little(found, card.of, must.of))  # fmt: skip
+
+    def _little(self, found: Number, claim: str, against: str) -> bool:
+        """Whether what a control recovers is for certain under a tenth of what its claim does."""
+        if found.high is None or claim not in {card.name for card in self.cards}:
+            return False
+        low = self.recovered(claim, against).low
+        return low is not None and found.high < LITTLE * low
 
     def _same(self, one: str, other: str, tolerance: float) -> bool:
         """Whether two conditions have the same loss in every document."""

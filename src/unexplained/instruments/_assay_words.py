@@ -91,7 +91,10 @@ def _held(name: str, texts: Sequence[OnText]) -> str:
     checks = [check for text in texts for check in text.checks if check.name == name]
     if not all(check.holds for check in checks):
         return "FAILED: it recovers something"
-    return "holds: recovers nothing" if any(check.applies for check in checks) else "cannot tell"
+    if not any(check.applies for check in checks):
+        return "cannot tell"
+    little = any(check.applies and (check.found.low or 0.0) > 0 for check in checks)
+    return "holds: under a tenth of the claim's" if little else "holds: recovers nothing"
 
 
 class Crux(NamedTuple):

@@ -113,7 +113,8 @@ def _elsewhere(
     must = Must(
         gives="nothing",
         of=against,
-        expected="nothing recovered: not above 0 by more than noise (the rule depends on "
+        expected="nothing recovered: not above 0 by more than noise, or for certain under a tenth of "
+        "what the claim recovers (the rule depends on "
         f"{control.depends}{left})",
     )
     return _arm(
