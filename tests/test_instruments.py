@@ -14,22 +14,16 @@ from typing import Any
 import pytest
 
 import unexplained as ux
+from measured import LEAN, NAMES, called, model, words
 from unexplained.errors import MeasurementError, UnexplainedError
 from unexplained.evaluate.evaluate import in_process
-from unexplained.evaluate.job import Job
 from unexplained.evaluate.work import Task, Work
-from unexplained.ledger import Ledger
 from unexplained.record import Record, load_record
 from unexplained.record.blocks import Checks
-from unexplained.report import markdown, render, text_table
 from unexplained.study import INSTRUMENTS, Headline, Instrument, Run, arms
 from unexplained.study.given import Option
 from unexplained.study.instrument import _parameters
 
-LEAN = ux.Settings(resamples=100)
-NAMES = sorted(INSTRUMENTS.all())
-EXAMPLES: dict[str, Any] = {"sites": "L0.H0 L1.H1"}
-"""What is asked where an instrument has no default of its own."""
 DUMMY = '''
 """A dummy."""
 from __future__ import annotations
@@ -56,69 +50,14 @@ def dummy(
 '''
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def subject() -> ux.Subject:
-    return ux.load("rung-2", device="cpu")
+    return model()
 
 
-@pytest.fixture(scope="module")
-def text(subject: ux.Subject) -> ux.Text:
-    return ux.text("pydocs", subject, documents=12, fit_documents=12, block=32)
-
-
-def called(one: Instrument, subject: ux.Subject, text: ux.Text, **how: Any) -> Record:
-    """An instrument with what it has by default, on rungs that are not the model itself."""
-    names = {p.name for p in one.parameters}
-    first: list[Any] = [] if one.models else [subject]
-    if one.models == "rungs":
-        first = [["rung-1", "rung-2", "rung-3"]]
-        how["seeds"] = False
-    elif one.models:
-        first = [["rung-1", "rung-2", "rung-3"]]
-        how |= {"source": "pydocs", "documents": 6, "characters": 200}
-    elif "weak" in {p.name for p in one.parameters if p.positional}:
-        first.append(ux.load("rung-1", device="cpu"))
-    elif "sites" in {p.name for p in one.parameters if p.positional}:
-        first.append(EXAMPLES["sites"])
-    if one.texts is not None:
-        mine = ux.pairs("agreement", subject, pairs=12, fit_pairs=4) if one.texts.pairs else text
-        first.append(mine)
-    how |= {"twin": False} if "twin" in names else {}
-    how |= {"gated": False} if "gated" in names else {}
-    how |= {"singles": 1} if "singles" in names else {}
-    how |= {"task": ["repeats"]} if "task" in names else {}
-    return one(*first, settings=LEAN, **how)
-
-
-def backwards(job: Job, tasks: Sequence[Task]) -> Iterator[tuple[Task, Ledger]]:
-    """Workers that finish the last task first, as a cluster may."""
-    yield from in_process(job, list(tasks)[::-1])
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_whoever_does_the_work_the_record_is_the_same(
-    name: str, subject: ux.Subject, text: ux.Text
-) -> None:
-    one = INSTRUMENTS.get(name)
-    here, there = (called(one, subject, text, workers=w) for w in (in_process, backwards))
-    assert here.blocks == there.blocks and here.verdict == there.verdict
-    assert render(here) and text_table(here, full=True) and markdown(here)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_what_is_finished_is_found_again_under_every_instrument(
-    name: str, subject: ux.Subject, text: ux.Text, tmp_path: Path
-) -> None:
-    one = INSTRUMENTS.get(name)
-    first = called(one, subject, text, folder=tmp_path)
-    ran: list[Task] = []
-
-    def watching(job: Job, tasks: Sequence[Task]) -> Iterator[tuple[Task, Ledger]]:
-        ran.extend(tasks)
-        yield from in_process(job, tasks)
-
-    again = called(one, subject, text, folder=tmp_path, workers=watching)
-    assert again.blocks == first.blocks and not ran
+@pytest.fixture
+def text() -> ux.Text:
+    return words()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -253,7 +192,7 @@ def test_importing_every_instrument_imports_no_torch() -> None:
     ],
 )
 def test_everything_is_scored_observed_and_measured_by_the_runs_workers(
-    name: str, works: set[str], subject: ux.Subject, text: ux.Text
+    name: str, works: set[str]
 ) -> None:
     given: set[str] = set()
 
@@ -261,5 +200,5 @@ def test_everything_is_scored_observed_and_measured_by_the_runs_workers(
         given.add(type(work).__module__.removeprefix("unexplained."))
         yield from in_process(work, tasks)
 
-    called(INSTRUMENTS.get(name), subject, text, workers=watching)
+    called(INSTRUMENTS.get(name), workers=watching)
     assert given == works

@@ -122,6 +122,41 @@ def orbits():
             for x in (a, b)
         ))
 ''',
+    "instruments/dummy_losses.py": '''
+"""Losses of two models."""
+from __future__ import annotations
+from typing import TYPE_CHECKING, Annotated
+from unexplained import study
+from unexplained.record.blocks import Answer, AnswerRow, Column, Row, Table
+from unexplained.study import Headline, Models, Option, arms, instrument
+if TYPE_CHECKING:
+    from unexplained.study import Run
+    from unexplained.subject import Subject
+
+@instrument("dummy_losses")
+def dummy_losses(
+    run: Run,
+    weak: Annotated[Subject, Models("A weaker model.", default="rung-1")],
+    *,
+    sites: Annotated[str, Option("Components to ablate.")] = "L0.H0",
+):
+    """Losses of two models.
+
+    Args:
+        run: A model, and a text.
+        weak: Another.
+        sites: Ablated together.
+    """
+    fill = arms.ablation(run, "mean", study.asked.components(run.subject, sites))
+    read = run.measure(arms.model(weak), fill)
+    names = ("intact", weak.name, "mean")
+    column = Column(key="loss", heading="Loss")
+    yield Headline("Losses", f"Of {run.subject.name} and {weak.name}.")
+    yield Answer(columns=(column,), rows=tuple(
+        AnswerRow(name=name, cells=(f"losses/{name}/loss",)) for name in names))
+    yield Table(key="losses", columns=(column,), rows=tuple(
+        Row(key=name, name=name, cells=(read.loss(name),)) for name in names))
+''',
     "subject/families/dummy_llama.py": '''
 """A Llama under a name of its own."""
 from unexplained.subject.families import FAMILIES, Family
@@ -233,6 +268,8 @@ LAWS = {
     "test_stand_ins.py": "dummy_rule or dummy_part",
     "test_testbeds.py": "dummy_bed",
     "test_variables.py": "dummy_turns",
+    "test_blocks.py": "dummy_losses",
+    "test_instruments.py": "dummy_losses",
 }
 
 
@@ -249,19 +286,27 @@ def test_a_file_of_each_kind_is_under_the_laws_of_its_kind(copy: Path) -> None:
 
 
 def test_a_file_that_breaks_a_law_is_caught(copy: Path) -> None:
-    """A testbed whose decoy is the truth, and donors that give too little."""
+    """A testbed whose decoy is the truth, donors that give too little, an instrument that refuses nothing."""
     bed = copy / "src" / "unexplained" / "testbeds" / "dummy_bed.py"
     donors = copy / "src" / "unexplained" / "donors" / "dummy_last.py"
-    before = bed.read_text(), donors.read_text()
+    shows = copy / "src" / "unexplained" / "instruments" / "dummy_losses.py"
+    before = bed.read_text(), donors.read_text(), shows.read_text()
     try:
         bed.write_text(before[0].replace("return strict_induction()", "from dataclasses import replace\n"
                        '    return replace(strict_induction(), decoys=("strict_induction",))'))  # fmt: skip
         donors.write_text(before[1].replace("size >= length", "size >= 0"))
+        shows.write_text(
+            before[2].replace(
+                "study.asked.components(run.subject, sites)", "run.subject.sites(sites)"
+            )
+        )
         done = python(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "dummy",
-                      "tests/test_testbeds.py", "tests/test_donors.py")  # fmt: skip
+                      "tests/test_testbeds.py", "tests/test_donors.py", "tests/test_instruments.py")  # fmt: skip
     finally:
         bed.write_text(before[0])
         donors.write_text(before[1])
+        shows.write_text(before[2])
     failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
     assert any("dummy_bed" in line for line in failed), done.stdout[-2000:]
     assert any("dummy_last" in line for line in failed), done.stdout[-2000:]
+    assert any("dummy_losses" in line for line in failed), done.stdout[-2000:]

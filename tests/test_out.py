@@ -11,58 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 import unexplained as ux
-from sample_blocks import SAMPLES, everything
+from sample_blocks import everything
 from unexplained.cli.app import app
 from unexplained.errors import RecordError
-from unexplained.record import Number, Record, load_record
-from unexplained.record import format as fmt
-from unexplained.record.blocks import Answer, Prose, Section, Table
+from unexplained.record import Number, Record
+from unexplained.record.blocks import Prose, Section, Table
 from unexplained.record.difference import Change, difference
 from unexplained.record.ids import walk
 from unexplained.record.keys import below
-from unexplained.report import text_table
-
-
-@pytest.mark.parametrize("name", SAMPLES)
-def test_every_number_goes_round_by_frame_arrow_and_json(name: str, tmp_path: Path) -> None:
-    record = SAMPLES[name]()
-    arrow, frame = record.to_arrow(), record.to_pandas()
-    again = dict(load_record(record.save(tmp_path / "r.json")).numbers())
-    numbers = dict(record.numbers())
-    assert arrow.column("id").to_pylist() == list(frame.index) == list(numbers) == list(again)
-    for where, number in numbers.items():
-        row = frame.loc[where]
-        for part in ("value", "low", "high"):
-            held = getattr(number, part)
-            assert np.isnan(row[part]) if held is None else row[part] == held, where
-            assert getattr(again[where], part) == held
-        assert (row["unit"], row["refused"]) == (number.unit, number.refused)
-        assert row["name"], where
-
-
-@pytest.mark.parametrize("name", SAMPLES)
-def test_a_record_is_one_line_in_a_shell(name: str) -> None:
-    said = repr(SAMPLES[name]())
-    assert len(said) <= 200 and "\n" not in said
-
-
-@pytest.mark.parametrize("columns", [60, 80, 120])
-@pytest.mark.parametrize("name", SAMPLES)
-def test_the_terminal_takes_at_most_forty_lines_and_cuts_no_digit(
-    name: str, columns: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", str(columns))
-    record = SAMPLES[name]()
-    lines = text_table(record).splitlines()
-    assert len(lines) <= 40 and max(map(len, lines)) <= columns
-    (answer, *_), words = record.blocks, " ".join(lines)
-    assert isinstance(answer, Answer)
-    numbers = dict(record.numbers())
-    for row in answer.rows:
-        for column, where in zip(answer.columns, row.cells, strict=True):
-            shown = fmt.cell(numbers[where], column.style) if where else None
-            if shown is not None and not shown.refused:
-                assert str(shown).replace(fmt.MINUS, "-") in words, where
 
 
 def test_models_texts_settings_and_instruments_are_one_line_in_a_shell() -> None:

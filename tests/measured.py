@@ -1,0 +1,76 @@
+"""A small record of every registered instrument, measured once in a process: what laws hold of."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import unexplained as ux
+from unexplained.record import Record
+from unexplained.study import INSTRUMENTS, Instrument
+
+LEAN = ux.Settings(resamples=100)
+NAMES = sorted(INSTRUMENTS.all())
+LITTLE: dict[str, Any] = {
+    "twin": False,
+    "gated": False,
+    "singles": 1,
+    "task": ["repeats"],
+    "seeds": False,
+    "source": "pydocs",
+    "documents": 6,
+    "characters": 200,
+    "sites": "L0.H0 L1.H1",
+}
+"""What is asked of an instrument that has such a parameter, so that it takes a second or two."""
+
+
+@cache
+def model(name: str = "rung-2") -> ux.Subject:
+    """A rung that ships."""
+    return ux.load(name, device="cpu")
+
+
+@cache
+def words(pairs: bool = False) -> ux.Text:
+    """A few short documents, or pairs of prompts."""
+    if pairs:
+        return ux.pairs("agreement", model(), pairs=12, fit_pairs=4)
+    return ux.text("pydocs", model(), documents=12, fit_documents=12, block=32)
+
+
+def called(one: Instrument, **how: Any) -> Record:
+    """An instrument with little to do, and by default otherwise, on rungs that are not the model itself."""
+    positional = {p.name for p in one.parameters if p.positional}
+    names = {p.name for p in one.parameters}
+    if one.models:
+        how[one.models] = ["rung-1", "rung-2", "rung-3"]
+    else:
+        how["subject"] = model()
+    if "weak" in positional:
+        how["weak"] = model("rung-1")
+    if "explanations" in names - positional:
+        rules = ("strict_induction", "previous_token")
+        how.setdefault("explanations", [ux.LIBRARY.get(rule) for rule in rules])
+    if one.texts is not None:
+        how["text"] = words(one.texts.pairs)
+    little = {key: value for key, value in LITTLE.items() if key in names}
+    return one(**{"settings": LEAN, **little, **how})
+
+
+@cache
+def folder() -> Path:
+    """Where what was measured for `record_of` is kept, until the process ends."""
+    place = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return Path(place)
+
+
+@cache
+def record_of(name: str) -> Record:
+    """The record that an instrument gives, measured in this process."""
+    return called(INSTRUMENTS.get(name), folder=folder())
