@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,11 @@ def words(pairs: bool = False) -> ux.Text:
     return ux.text("pydocs", model(), documents=12, fit_documents=12, block=32)
 
 
-def called(one: Instrument, **how: Any) -> Record:
-    """An instrument with little to do, and by default otherwise, on rungs that are not the model itself."""
+def called(one: Instrument, *, do: Callable[..., Any] | None = None, **how: Any) -> Any:
+    """An instrument, or what is to be done in its place, with little to do and by default otherwise.
+
+    On rungs that are not the model itself.
+    """
     positional = {p.name for p in one.parameters if p.positional}
     names = {p.name for p in one.parameters}
     if one.models:
@@ -59,7 +63,7 @@ def called(one: Instrument, **how: Any) -> Record:
     if one.texts is not None:
         how["text"] = words(one.texts.pairs)
     little = {key: value for key, value in LITTLE.items() if key in names}
-    return one(**{"settings": LEAN, **little, **how})
+    return (do or one)(**{"settings": LEAN, **little, **how})
 
 
 @cache
@@ -73,4 +77,5 @@ def folder() -> Path:
 @cache
 def record_of(name: str) -> Record:
     """The record that an instrument gives, measured in this process."""
-    return called(INSTRUMENTS.get(name), folder=folder())
+    record: Record = called(INSTRUMENTS.get(name), folder=folder())
+    return record

@@ -31,6 +31,19 @@ class Mutant:
 
 
 MUTANTS = (
+    # what a measurement would take
+    Mutant("evaluate/imagining.py", "layers = shape.layers - job.start_layer(condition)", "layers = shape.layers",
+           "test_forecast.py::test_the_passes_that_are_foreseen_are_those_that_are_run"),
+    Mutant("evaluate/imagining.py", "for number in {task.batch for task in tasks}:\n        rows, longest", "for number in [task.batch for task in tasks]:\n        rows, longest",
+           "test_forecast.py::test_every_instrument_foresees_what_it_runs_and_keeps_nothing_of_it"),
+    Mutant("evaluate/imagining.py", "stream * (streams + sources)", "stream",
+           "test_forecast.py::test_the_bytes_that_are_foreseen_are_those_that_torch_holds_within_a_factor_of_two"),
+    Mutant("evaluate/runner.py", "if store is not None and not imagined:", "if store is not None:",
+           "test_forecast.py::test_every_instrument_foresees_what_it_runs_and_keeps_nothing_of_it"),
+    Mutant("evaluate/rehearsal.py", "max(took - rest, 0.1 * took)", "took",
+           "test_forecast.py::test_a_step_costs_what_it_takes_beyond_what_was_done_before"),
+    Mutant("instruments/circuit.py", "if graph is not None and not run.imagined:", "if graph is not None:",
+           "test_forecast.py::test_every_instrument_foresees_what_it_runs_and_keeps_nothing_of_it"),
     # other runs, and what kept work is of
     Mutant("bars/rungs.py", "score = rung.other(score, (1 - (score.value or 0.0)) / rung.gap.value)", "pass",
            "test_other_runs.py::test_a_gap_score_counts_other_runs_of_the_weaker_model"),

@@ -39,11 +39,11 @@ class _Task:
             return ""
         rate = (self.done - self.first) / (now - self.began)
         each = f"{rate:.3g} a second" if rate >= 1 else f"{1 / rate:.3g} s each"
-        return f"{each}, {_span((self.total - self.done) / rate)} left"
+        return f"{each}, {span((self.total - self.done) / rate)} left"
 
     def line(self, what: str, now: float) -> str:
         """Where it is, in words."""
-        how = self.pace(now) or f"{_span(now - self.began)} so far"
+        how = self.pace(now) or f"{span(now - self.began)} so far"
         return f"{what}: {self.done:,} of {self.total:,}, {how}"
 
 
@@ -97,6 +97,10 @@ class Bars:
         else:
             self.still()
 
+    def note(self, words: str) -> None:
+        """A line by itself."""
+        self._line(visible.line(words))
+
     def still(self) -> None:
         """A line about what is being done, where the last one is some time ago."""
         now = self._clock()
@@ -115,10 +119,25 @@ class Bars:
             self.still()
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """Write how long something takes.
+
+    >>> span(42), span(200), span(9_000)
+    ('42 s', '3 min', '2.5 h')
+    """
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def gigabytes(size: float) -> str:
+    """Write an amount of memory to two digits.
+
+    >>> gigabytes(2.34e9), gigabytes(4.2e8), gigabytes(1.2e11)
+    ('2.3 GB', '420 MB', '120 GB')
+    """
+    unit, word = (1e9, "GB") if size >= 9.95e8 else (1e6, "MB")
+    return f"{float(f'{size / unit:.2g}'):g} {word}"
 
 
 @contextmanager

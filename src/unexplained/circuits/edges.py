@@ -33,7 +33,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unexplained.circuits.edge_passes import EdgePasses
+from unexplained.circuits.edge_passes import TAPE_TOKENS, EdgePasses
 from unexplained.circuits.edge_passes import Method as Method
 from unexplained.circuits.graph import CircuitError, Graph
 from unexplained.circuits.measures import Measure
@@ -41,6 +41,7 @@ from unexplained.errors import require_count
 from unexplained.evaluate.arrays import ArrayWork
 from unexplained.evaluate.batches import Plan, plan
 from unexplained.evaluate.runner import Workers, gather, in_process
+from unexplained.evaluate.work import Task, pass_bytes
 from unexplained.progress import Count
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
@@ -178,6 +179,19 @@ class _Attribution(ArrayWork):
     def shapes(self, number: int) -> dict[str, tuple[int, ...]]:
         """(orbit or pair, edge)."""
         return {"scores": (len(_together(self.plans[number].blocks, self.sizes)), self.graph.edges)}
+
+    def held(self, tasks: Sequence[Task]) -> float:
+        """Tapes of all layers, what every source writes in three ways, and every edge's score."""
+        shape, (sources, ends) = self.subject.shape, self.graph.real.shape
+        most = 0.0
+        for number in (task.batch for task in tasks):
+            rows, longest = self.plans[number].size
+            length = longest - self.plans[number].shared
+            points = max(1, min(self.steps, TAPE_TOKENS // (rows * length)))
+            tapes = shape.layers * pass_bytes(shape, rows * points, length, self.item)
+            written = 3 * sources * rows * length * shape.width * self.item
+            most = max(most, tapes + written + 2 * 8 * rows * sources * ends)
+        return most
 
     def arrays(self, number: int) -> dict[str, Tensor]:
         """All passes of the batch."""

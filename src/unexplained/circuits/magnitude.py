@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -14,6 +16,7 @@ from unexplained.circuits.graph import Graph
 from unexplained.circuits.paths import Written, differences, written
 from unexplained.evaluate.arrays import ArrayWork
 from unexplained.evaluate.runner import Workers, in_process, measured
+from unexplained.evaluate.work import Task, pass_bytes
 from unexplained.progress import Count
 from unexplained.subject import Batch, Subject
 from unexplained.subject.ambient import neutrally
@@ -66,6 +69,16 @@ class _Sizes(ArrayWork):
     def shapes(self, number: int) -> dict[str, tuple[int, ...]]:
         """By source; and one number."""
         return {"squares": (len(self.graph.sources),), "tokens": ()}
+
+    def held(self, tasks: Sequence[Task]) -> float:
+        """What every source writes in both prompts, and the difference."""
+        shape, sources = self.subject.shape, len(self.graph.sources)
+        sizes = [self.plans[task.batch].size for task in tasks]
+        return max(
+            3 * sources * math.prod(size) * shape.width * self.item
+            + pass_bytes(shape, *size, self.item)
+            for size in sizes
+        )
 
     def arrays(self, number: int) -> dict[str, Tensor]:
         """The clean and the corrupted prompts, each in a pass."""

@@ -22,6 +22,7 @@ in an ablation to zero more than in patching, and in early layers more than in l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,7 @@ from unexplained.evaluate.arrays import ArrayWork
 from unexplained.evaluate.batches import Plan, Scored
 from unexplained.evaluate.conditions import now
 from unexplained.evaluate.runner import Workers, in_process, measured
+from unexplained.evaluate.work import Task, pass_bytes
 from unexplained.progress import Count
 from unexplained.sites import FINAL_LAYER, Site
 from unexplained.subject import Edit, Local, Pass, Subject
@@ -156,6 +158,18 @@ class _Attribution(ArrayWork):
     def shapes(self, number: int) -> dict[str, tuple[int, ...]]:
         """(row, site)."""
         return {"scores": (len(self.plans[number].blocks), len(self.edits))}
+
+    def held(self, tasks: Sequence[Task]) -> float:
+        """Streams of all layers, what the fills would change, and one layer's tape."""
+        shape = self.subject.shape
+        most = 0.0
+        for size in (self.plans[task.batch].size for task in tasks):
+            wide = math.prod(size) * shape.width * self.item
+            changes = sum(site.part != "H" for site in self.edits) * wide
+            changes += len(self.edits) * math.prod(size) * shape.head_size * self.item
+            tape = 2 * pass_bytes(shape, *size, self.item)
+            most = max(most, shape.layers * wide + changes + tape)
+        return most
 
     def arrays(self, number: int) -> dict[str, Tensor]:
         """Forwards once and back."""

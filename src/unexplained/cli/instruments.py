@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import typer
 
 from unexplained.cli.shared import (
+    OUT,
     BlockSize,
     Device,
     Documents,
@@ -36,6 +37,7 @@ from unexplained.cli.shared import (
     require_models,
     require_stand_ins,
     require_texts,
+    shared_ledgers,
 )
 from unexplained.cli.shared import Run as RunFolder
 from unexplained.errors import MeasurementError, require_once
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from unexplained.subject import Subject
     from unexplained.text import Text
 
+T = TypeVar("T")
+
 Count = Annotated[int, typer.Option(min=0, help="Processes on Ray; 0 is this one.")]
 Behaviour = Annotated[str, typer.Option(help="A behaviour such as ioi, or a .jsonl file of pairs.")]
 PairCount = Annotated[int, typer.Option(min=2, help="Pairs to measure on, role-swaps included.")]
@@ -61,6 +65,10 @@ Several = Annotated[
 ]
 REPEATS = {"documents": 16, "fit_documents": 32}
 """Of several texts the one of repeated tokens is small: its documents are all alike."""
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Say what would be measured, and about how long it takes."),
+]
 Cluster = Annotated[str, typer.Option(help="Address of a Ray cluster.")]
 Memory = Annotated[
     float, typer.Option(help="Gigabytes of streams that may be held; the rest is computed again.")
@@ -104,6 +112,7 @@ def command_of(one: Instrument) -> Callable[..., None]:
         ("full", Full, False),
         ("quiet", Quiet, False),
         ("json", Json, False),
+        ("dry_run", DryRun, False),
     ]
     command.__name__ = one.name
     command.__annotations__ = {name: hint for name, hint, _ in ours}
@@ -186,44 +195,64 @@ def _default(parameter: Parameter) -> Any:
 
 def _call(one: Instrument, context: typer.Context, given: Mapping[str, Any]) -> None:
     """Names first, then models and texts, then the measurement: nobody waits in vain."""
-    import unexplained as ux
-    from unexplained.evaluate.evaluate import require_memory
-    from unexplained.study.asked import require_folder
     from unexplained.subject.opening import opening
 
     files = {p.name: given[p.name] for p in one.parameters if p.type == Path | None}
-    with (
-        opening(given["device"] or None, given["dtype"].value),
-        _outputs(one, given).writing(**files) as made,
-        Bars() as progress,
-    ):
-        mine = {p.name: _bare(given[p.name]) for p in one.parameters if p.name in given}
-        names = _named_texts(one, given)
-        require_texts(*names, pairs=None if one.texts is None else one.texts.pairs)
-        require_memory(given["memory"] * 1e9)
-        require_folder(given["run"])
-        _require_names(one, given.get("model"), mine)
-        one.before({**mine, "text": " ".join(names)})
-        if given["workers"] or given["cluster"]:
-            from unexplained.evaluate.ray_session import import_ray
+    with opening(given["device"] or None, given["dtype"].value):
+        if given["dry_run"]:
+            with Bars() as progress:
+                forecast = _asked(one, context, given, progress, one.dry_run)
+            said = forecast.as_json() if given["json"] else str(forecast)
+            OUT.print(said, highlight=False, soft_wrap=given["json"])
+            return
+        with _outputs(one, given).writing(**files) as made, Bars() as progress:
+            made.append(_asked(one, context, given, progress, one))
 
-            import_ray()
-        subject = None
-        if not one.models:
-            subject = ux.load(given["model"], accept_terms=given["accept_terms"])
-        values = _values(one, mine, subject, given["accept_terms"])
-        texts = _read(one, names, given, mine, subject or _first(values[one.models]))
-        values |= _claims(one, mine, subject, texts)
-        first = [values.pop(p.name) for p in one.parameters if p.positional]
-        before = [] if subject is None else [subject]
-        after = [] if one.texts is None else [texts if one.texts.many else texts[0]]
-        found = _fingerprints(subject, texts)
-        with kept(context, given["run"], **found) as place, _workers(given) as who:
-            record = one(
-                *before, *first, *after, **values, settings=ux.Settings(seed=given["seed"]),
-                folder=place, workers=who, memory=given["memory"] * 1e9, say=progress,
-            )  # fmt: skip
-        made.append(record)
+
+def _asked(
+    one: Instrument,
+    context: typer.Context,
+    given: Mapping[str, Any],
+    progress: Bars,
+    do: Callable[..., T],
+) -> T:
+    """What an instrument gives, measured or foretold, for what was asked on the command line."""
+    import unexplained as ux
+    from unexplained.evaluate.evaluate import require_memory
+    from unexplained.study.asked import require_folder
+
+    mine = {p.name: _bare(given[p.name]) for p in one.parameters if p.name in given}
+    names = _named_texts(one, given)
+    require_texts(*names, pairs=None if one.texts is None else one.texts.pairs)
+    require_memory(given["memory"] * 1e9)
+    if not given["dry_run"]:
+        require_folder(given["run"])
+    _require_names(one, given.get("model"), mine)
+    one.before({**mine, "text": " ".join(names)})
+    if given["workers"] or given["cluster"]:
+        from unexplained.evaluate.ray_session import import_ray
+
+        import_ray()
+    subject = None
+    if not one.models:
+        subject = ux.load(given["model"], accept_terms=given["accept_terms"])
+    values = _values(one, mine, subject, given["accept_terms"])
+    texts = _read(one, names, given, mine, subject or _first(values[one.models]))
+    values |= _claims(one, mine, subject, texts)
+    first = [values.pop(p.name) for p in one.parameters if p.positional]
+    before = [] if subject is None else [subject]
+    after = [] if one.texts is None else [texts if one.texts.many else texts[0]]
+    how = {"settings": ux.Settings(seed=given["seed"]), "memory": given["memory"] * 1e9}
+    found = _fingerprints(subject, texts)
+    place = (
+        nullcontext(given["run"] or shared_ledgers())
+        if given["dry_run"]
+        else kept(context, given["run"], **found)
+    )
+    with place as folder, _workers(given) as who:
+        return do(
+            *before, *first, *after, **values, **how, folder=folder, workers=who, say=progress
+        )
 
 
 def _outputs(one: Instrument, given: Mapping[str, Any]) -> Outputs:

@@ -102,6 +102,20 @@ class _Reading(ArrayWork):
         blocks = self.plans[number].blocks
         return dict.fromkeys(self.asked, (len(blocks), max(len(one.tokens) for one in blocks)))
 
+    def imagined(self, task: Task) -> Arrays:
+        """Drawn values; a pattern looks evenly at all before."""
+        draw = torch.Generator().manual_seed(task.batch)
+        found: Arrays = {}
+        for site in self.sites:
+            rows, length = size = self.plans[task.batch].size
+            if site.value == "pattern":
+                seen = torch.ones(length, length).tril()
+                value = (seen / seen.sum(-1, keepdim=True)).expand(rows, length, length).clone()
+            else:
+                value = torch.randn(*size, *_width(site, self.subject), generator=draw)
+            found[str(site)] = value.to(next(self.subject.anatomy.model.parameters()).dtype)
+        return found
+
     def arrays(self, number: int) -> dict[str, Tensor]:
         """One pass."""
         batch = self.plans[number].batch(self.subject.device)
@@ -131,6 +145,15 @@ class _Reading(ArrayWork):
         """Keep a batch's values as long as all are not too many."""
         if sum(self._bytes) <= ON_DISK:
             super().keep(store, task, result)
+
+
+def _width(site: Site, subject: Subject) -> tuple[int, ...]:
+    """Sizes of a site's value besides row and position; a pattern apart."""
+    shape = subject.shape
+    if site.part == "N":
+        return ()
+    inner = site.part == "H" and site.value != "out"
+    return (shape.head_size if inner else shape.width,)
 
 
 @neutrally

@@ -7,8 +7,9 @@ safetensors with a seal (`whole`), and believed only if they are what was writte
 from __future__ import annotations
 
 import json
+import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 from unexplained.errors import MeasurementError
 from unexplained.evaluate.conditions import key
 from unexplained.evaluate.store import Store
-from unexplained.evaluate.work import Task, Work
+from unexplained.evaluate.work import Task, Work, layers_cost, pass_bytes
 from unexplained.hashing import digest
 from unexplained.whole import BLANK
 
@@ -82,6 +83,28 @@ class ArrayWork(Work[Arrays]):
             if not bool(torch.isfinite(array).all()):
                 return f"{name} has NaN or infinity in it"
         return ""
+
+    def imagined(self, task: Task) -> Arrays:
+        """Drawn numbers of the right shapes, of which some may be divided by."""
+        draw = torch.Generator().manual_seed(task.batch)
+        return {
+            name: 1 + torch.rand(shape, generator=draw, dtype=torch.float64)
+            for name, shape in self.shapes(task.batch).items()
+        }
+
+    def amounts(self, tasks: Sequence[Task]) -> dict[str, float]:
+        """Padded tokens through all layers: every batch of a kind takes as many passes as another."""
+        tokens = sum(math.prod(self.plans[task.batch].size) for task in tasks)
+        return {f"{self.what} {digest(*self.asked)}": tokens * layers_cost(self.subject.shape)}
+
+    def held(self, tasks: Sequence[Task]) -> float:
+        """What is inside a pass; arrays are there afterwards too, and so seen."""
+        sizes = [self.plans[task.batch].size for task in tasks]
+        return max(pass_bytes(self.subject.shape, *size, self.item) for size in sizes)
+
+    def tried(self, tasks: Sequence[Task]) -> tuple[ArrayWork, list[Task]]:
+        """Its first batch, or less of it."""
+        return self.over(self.small(self.plans[tasks[0].batch])), [Task(0, self.names)]
 
     def find(self, store: Store | None, number: int) -> tuple[list[Arrays], list[Task]]:
         """A batch's arrays if they are kept, else the task to measure them."""

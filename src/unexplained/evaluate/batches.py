@@ -20,6 +20,11 @@ class Plan:
     rows: tuple[int, ...]
     blocks: tuple[Block, ...]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows, and positions with padding."""
+        return len(self.blocks), max(len(block.tokens) for block in self.blocks)
+
     def batch(self, device: torch.device) -> Batch:
         """Tokens, validity and row numbers as tensors."""
         longest = max(len(block.tokens) for block in self.blocks)

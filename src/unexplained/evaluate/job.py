@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from unexplained.errors import MeasurementError
+from unexplained.evaluate import imagining
 from unexplained.evaluate.batches import Scored
 from unexplained.evaluate.conditions import Condition, Edited, Other, Program, key
 from unexplained.evaluate.kept import Asked, load, save
@@ -96,7 +97,7 @@ class Job(Work[Ledger]):
             MeasurementError: The memory budget does not hold what one condition needs.
         """
         batch = self.plans[number]
-        rows, longest = len(batch.blocks), max(len(block.tokens) for block in batch.blocks)
+        rows, longest = batch.size
         changed = [c for c in self.conditions if isinstance(c, Edited | Program)]
         start = batch.shared if all(c.after_prefix for c in changed) else 0
         size = rows * (longest - start)
@@ -169,6 +170,22 @@ class Job(Work[Ledger]):
         """Keep the rows of a task."""
         keys = {name: self.keys[name] for name in result.conditions}
         save(store, self.unit(task.batch), result, keys, varying(self.plans[task.batch].blocks))
+
+    def imagined(self, task: Task) -> Ledger:
+        """Rows of a task with made-up numbers."""
+        return Unit(self, task.batch).imagined(task)
+
+    def amounts(self, tasks: Sequence[Task]) -> dict[str, float]:
+        """FLOPs of every kind of step."""
+        return imagining.amounts(self, tasks)
+
+    def held(self, tasks: Sequence[Task]) -> float:
+        """Bytes of streams, and of what is inside a pass."""
+        return imagining.held(self, tasks)
+
+    def tried(self, tasks: Sequence[Task]) -> tuple[Job, list[Task]]:
+        """A batch with some conditions of every kind."""
+        return imagining.tried(self, tasks)
 
     def asked(self, number: int) -> Asked:
         """What a kept unit of a batch must have."""
@@ -279,6 +296,20 @@ class Unit:
         scores = self._scores(finals, others)
         self._check(conditions, scores)
         asked = {condition.name: scores[condition.name] for condition in conditions}
+        return rows_of(
+            asked, errors, scores["intact"].predicted, self.scored.targets, self.plan,
+            self.labels, self.job.keep_tokens,
+        )  # fmt: skip
+
+    def imagined(self, task: Task) -> Ledger:
+        """What `measure` might give; nothing is run."""
+        scores = imagining.scores(
+            self.job, task, self.scored.targets, pairs=self.scored.wrong is not None
+        )
+        asked = {name: scores[name] for name in task.names}
+        zero = torch.zeros(len(self.scored.targets), dtype=torch.float64)
+        direct = [self.job.by_name[name] for name in task.names]
+        errors = {c.name: zero for c in direct if isinstance(c, Edited) and c.effect != "total"}
         return rows_of(
             asked, errors, scores["intact"].predicted, self.scored.targets, self.plan,
             self.labels, self.job.keep_tokens,

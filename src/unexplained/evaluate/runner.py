@@ -18,7 +18,10 @@ from unexplained.progress import Count
 
 
 class Workers(Protocol):
-    """Who does the tasks: yields each with its result as it is finished, in any order."""
+    """Who does the tasks: yields each with its result as it is finished, in any order.
+
+    What `imagines` results (`rehearsal`) is not kept, and keeps nobody out.
+    """
 
     def __call__(self, work: Work[R], tasks: Sequence[Task], /) -> Iterator[tuple[Task, R]]:
         """Do them."""
@@ -76,12 +79,13 @@ def gather(
             # Kept under what the models are now; until the end counters are enough.
             model.fingerprint  # noqa: B018
     _require_fitted_here(work)
-    store = None
+    store, imagined = None, getattr(workers, "imagines", False)
     if folder is not None:
         # Of whoever computes: the workers of a cluster have a number of their own.
         threads = getattr(workers, "threads", torch.get_num_threads())
-        store = Store.open(folder, circumstances(work, threads))
-    with nullcontext(True) if store is None else store.held() as writable:
+        about = circumstances(work, threads)
+        store = Store.of(folder, about) if imagined else Store.open(folder, about)
+    with nullcontext(True) if store is None or imagined else store.held() as writable:
         order, tasks = _InOrder(take), list[Task]()
         for number in range(len(work.plans)):
             found, todo = work.find(store, number)
@@ -96,7 +100,7 @@ def gather(
                 "Name a folder that you may write to (--run), or set UNEXPLAINED_CACHE to one.",
             )
         for task, fresh in _done(work, tasks, workers, progress):
-            if store is not None:
+            if store is not None and not imagined:
                 work.keep(store, task, fresh)
             order.add(task.batch, fresh)
 
@@ -138,8 +142,6 @@ def _done(
     before = [model.counters() for model in work.models]
     total = len(work.names) * len(work.plans)
     finished = total - sum(len(task.names) for task in tasks)
-    if not tasks:
-        progress(total, total)
     for task, fresh in workers(work, tasks):
         if [model.counters() for model in work.models] != before:
             raise MeasurementError(
@@ -151,6 +153,8 @@ def _done(
         yield task, fresh
         finished += len(task.names)
         progress(finished, total)
+    if not tasks:
+        progress(total, total)
 
 
 def _require_fitted_here(work: Work[R]) -> None:

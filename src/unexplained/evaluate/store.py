@@ -38,9 +38,14 @@ class Store:
     """What the measurements depend on besides the condition; kept beside them in plain words."""
 
     @classmethod
+    def of(cls, root: Path, describes: Mapping[str, str]) -> Store:
+        """The store for these circumstances under `root`, whether it is there or not."""
+        return cls(Path(root) / _circumstances(describes), dict(describes))
+
+    @classmethod
     def open(cls, root: Path, describes: Mapping[str, str]) -> Store:
         """The store for these circumstances under `root`, made if it is not there."""
-        store = cls(Path(root) / _circumstances(describes), dict(describes))
+        store = cls.of(root, describes)
         place, text = store.folder / "measured.json", _told(describes).encode()
         known = None
         with suppress(OSError, ValueError):  # ValueError: a path with a null byte

@@ -118,7 +118,7 @@ def circuit(
     from unexplained.circuits import Graph, save_mib
     from unexplained.circuits.orders import given_orders
     from unexplained.study.circuits import attributions, baselines, require_orders
-    from unexplained.study.gate import gate, require_behaviour, require_orbits
+    from unexplained.study.gate import gate_of, require_behaviour, require_orbits
 
     mine = Graph.of(run.subject.shape, parallel=run.subject.anatomy.parallel)
     known = {**_read(mine, compare), **(given or {})}
@@ -127,11 +127,11 @@ def circuit(
     if gated:
         require_orbits(run.text, run.settings.level)
     elsewhere = given_orders(known, mine, by)
-    has = gate(run.subject, run.text, settings=run.settings, folder=run.folder)
+    has = gate_of(run)
     if gated:
         require_behaviour(has, run.subject, run.text)
     scores = attributions(run, methods, steps)
-    if graph is not None:
+    if graph is not None and not run.imagined:
         save_mib(graph, mine, scores[0].cost)
     others = [*elsewhere, *baselines(run, mine, draws)]
     found = _measured(run, has.accuracy, scores, by, sizes, others)
@@ -192,7 +192,7 @@ def _of_twin(
 ) -> _Found:
     """The same attributions on a model with random weights and few pairs, against its own margins."""
     from unexplained.study.circuits import attributions
-    from unexplained.study.gate import gate
+    from unexplained.study.gate import gate_of
     from unexplained.study.twins import few
 
     started = time.perf_counter()
@@ -200,7 +200,7 @@ def _of_twin(
         run.of(run.subject.twin(run.settings.seed)).on(few(run.text)),
         say=lambda what, done, total: run.say(f"{what}, random weights", done, total),
     )
-    has = gate(there.subject, there.text, settings=there.settings, folder=there.folder)
+    has = gate_of(there)
     found = _measured(there, has.accuracy, attributions(there, methods, steps), by, sizes)
     return replace(found, seconds=round(time.perf_counter() - started, 1))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,13 @@ import numpy as np
 from unexplained.bars.measures import measure_of
 from unexplained.bars.recovered import INTACT
 from unexplained.errors import MeasurementError, TextError
-from unexplained.evaluate.evaluate import evaluate
+from unexplained.evaluate.evaluate import Workers, evaluate, in_process
 from unexplained.ledger import Sums
+from unexplained.progress import Count
 from unexplained.record import Number
 from unexplained.shares import percent
 from unexplained.stats import SHARE, Settings, mean_per_token, written
+from unexplained.study.run import Run
 from unexplained.subject import Subject
 from unexplained.text import Pair, Text
 
@@ -117,7 +120,15 @@ def _too_few(roles: Sequence[Role]) -> str:
     return f"too few pairs to tell from chance ({least} in a role; it takes {few[0].fewest})"
 
 
-def gate(subject: Subject, text: Text, *, settings: Settings, folder: Path | None = None) -> Gate:
+def gate(
+    subject: Subject,
+    text: Text,
+    *,
+    settings: Settings,
+    folder: Path | None = None,
+    workers: Workers = in_process,
+    progress: Count = lambda done, total: None,
+) -> Gate:
     """Measure how well the intact model does on pairs, in each role apart.
 
     Every pair counts with its role-swap, so a preference for one of the two words gives exactly
@@ -126,7 +137,9 @@ def gate(subject: Subject, text: Text, *, settings: Settings, folder: Path | Non
     """
     halves = roles(text)
     read = [
-        evaluate(subject, half, [], measure="margin", folder=folder).sums(INTACT)
+        evaluate(
+            subject, half, [], measure="margin", folder=folder, workers=workers, progress=progress
+        ).sums(INTACT)
         for _, half in halves
     ]
 
@@ -150,6 +163,14 @@ def gate(subject: Subject, text: Text, *, settings: Settings, folder: Path | Non
             for (says, half), sums in zip(halves, read, strict=True)
         ),
     )
+
+
+def gate_of(run: Run) -> Gate:
+    """How well the run's model does on its pairs."""
+    return gate(
+        run.subject, run.text, settings=run.settings, folder=run.folder, workers=run.workers,
+        progress=partial(run.say, f"asking whether the model does {run.text.name}"),
+    )  # fmt: skip
 
 
 def roles(text: Text) -> list[tuple[str, Text]]:

@@ -9,18 +9,20 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
-from unexplained.errors import MeasurementError
+from unexplained.errors import MeasurementError, UnexplainedError
 from unexplained.places import SHARED, Shared
-from unexplained.progress import Progress
+from unexplained.progress import Progress, silent
 from unexplained.record import Record
 from unexplained.record.blocks import Block, Checks
 from unexplained.record.ids import walk
 from unexplained.registry import Registry
 from unexplained.settings import Settings
+from unexplained.study.forecast import Forecast
 from unexplained.study.given import Given, Option, Texts
 
 if TYPE_CHECKING:
@@ -114,12 +116,69 @@ class Instrument:
             UnexplainedError: As the instrument says, before anything is run where it can be told.
             TypeError: As of any function that is called wrongly.
         """
+        subject, text, mine, how = self._bound(args, given)
+        return self._record(subject, text, mine, **how)
+
+    def dry_run(self, *args: Any, **given: Any) -> Forecast:
+        """What the same call would measure, how long it would take and hold; nothing is measured or kept.
+
+        A little is run all the same, on the model itself: that is timed.
+
+        Raises:
+            UnexplainedError: As the call itself, of what can be told before anything is run.
+            TypeError: As of any function that is called wrongly.
+        """
+        from unexplained.evaluate.evaluate import in_process
+        from unexplained.fetch import kept_in
+        from unexplained.subject.ambient import neutrally
+
+        subject, text, mine, how = self._bound(args, given)
+        run = self._run(
+            subject, text, how.get("settings", Settings()), kept_in(how.get("folder", SHARED)),
+            how.get("workers") or in_process, how.get("memory"),
+        )  # fmt: skip
+        return neutrally(self._foretold)(run, mine)
+
+    def _bound(
+        self, args: tuple[Any, ...], given: Mapping[str, Any]
+    ) -> tuple[Subject | None, Any, dict[str, Any], dict[str, Any]]:
+        """Subject, texts, the instrument's own parameters, and how it is to be run."""
         bound = self.__signature__.bind(*args, **given)
         bound.apply_defaults()
         asked = dict(bound.arguments)
         subject, text = asked.pop("subject", None), asked.pop("text", ())
         mine = {p.name: asked.pop(p.name) for p in self.parameters}
-        return self._record(subject, text, mine, **asked)
+        return subject, text, mine, asked
+
+    def _run(
+        self,
+        subject: Subject | None,
+        text: Text | tuple[Text, ...],
+        settings: Settings,
+        folder: Path | None,
+        workers: Workers,
+        memory: float | None,
+        say: Progress = silent,
+    ) -> Run:
+        from unexplained.evaluate.evaluate import require_memory
+        from unexplained.evaluate.job import MEMORY
+        from unexplained.study.run import Run
+
+        require_memory(memory := MEMORY if memory is None else memory)
+        texts = tuple(text) if isinstance(text, tuple | list) else (text,)
+        return Run(subject, texts, settings, folder, workers, memory, say)
+
+    def _yielded(self, run: Run, given: Mapping[str, Any]) -> list[Yielded]:
+        resolved = {p.name: p.given.resolved(given[p.name], given) for p in self.parameters}
+        return list(self.function(run, **resolved))
+
+    def _foretold(self, run: Run, given: Mapping[str, Any]) -> Forecast:
+        """Go through it with workers who do nothing."""
+        from unexplained.evaluate.rehearsal import Rehearsal
+
+        rehearsal = Rehearsal(run.workers)
+        self._yielded(run.rehearsed(rehearsal), given)
+        return Forecast.of(rehearsal)
 
     def _record(
         self,
@@ -133,24 +192,24 @@ class Instrument:
         memory: float | None = None,
         say: Progress | None = None,
     ) -> Record:
-        from unexplained.evaluate.evaluate import in_process, require_memory
-        from unexplained.evaluate.job import MEMORY
+        from unexplained.evaluate.evaluate import in_process
+        from unexplained.evaluate.rehearsal import Foretelling
         from unexplained.fetch import kept_in
         from unexplained.study.asked import require_folder
-        from unexplained.study.run import Run
         from unexplained.subject.ambient import neutrally
         from unexplained.telling import telling
 
+        place, doing = kept_in(folder), workers or in_process
+
         @neutrally
         def measured(say: Progress) -> Record:
-            require_memory(memory := MEMORY if budget is None else budget)
             require_folder(place, *([] if subject is None else [subject]))
-            texts = tuple(text) if isinstance(text, tuple | list) else (text,)
-            run = Run(subject, texts, settings, place, workers or in_process, memory, say)
-            resolved = {p.name: p.given.resolved(given[p.name], given) for p in self.parameters}
-            return self._of(run, list(self.function(run, **resolved)))
+            run = self._run(subject, text, settings, place, doing, memory, say)
+            if note := getattr(say, "note", None):
+                told = partial(_foretell, partial(self._foretold, run, given), note)
+                run = replace(run, workers=Foretelling(doing, told))
+            return self._of(run, self._yielded(run, given))
 
-        budget, place = memory, kept_in(folder)
         with telling(say) as told:
             return measured(told)
 
@@ -186,6 +245,20 @@ def _controls(run: Run, blocks: list[Block]) -> Iterator[Checks]:
         caption = "Conditions whose result is known beforehand, measured beside every claim."
         taken = any(getattr(block, "key", "") == "controls" for block in blocks)
         yield Checks(key="other-controls" if taken else "controls", caption=caption, checks=rest)
+
+
+def _foretell(foretold: Callable[[], Forecast], note: Callable[[str], None]) -> None:
+    """Say what a run takes that takes long; where that cannot be found out, the run goes on all the same."""
+    try:
+        forecast = foretold()
+    except UnexplainedError:
+        return
+    if forecast.seconds > LONG:
+        note(forecast.sentence)
+
+
+LONG = 60.0
+"""Seconds that nobody waits without having been told."""
 
 
 def instrument(

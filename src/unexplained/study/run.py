@@ -15,6 +15,7 @@ from unexplained.evaluate import Activations, Other, evaluate, observe
 from unexplained.evaluate.conditions import distinct, key
 from unexplained.evaluate.evaluate import BATCH_TOKENS, Workers, in_process
 from unexplained.evaluate.job import MEMORY, Measure
+from unexplained.evaluate.rehearsal import Rehearsal
 from unexplained.progress import Progress
 from unexplained.record.blocks import Check
 from unexplained.sites import Site
@@ -83,6 +84,15 @@ class Run:
                 "The text of this run", f"it is on {len(self.texts)}", "Take one with `on`."
             )
         return self.texts[0]
+
+    @property
+    def imagined(self) -> bool:
+        """Whether what it measures is made up, to see what it would take: nothing is written then."""
+        return bool(getattr(self.workers, "imagines", False))
+
+    def rehearsed(self, by: Rehearsal) -> Run:
+        """The same run by workers who do nothing; it leaves no trace in this one."""
+        return replace(self, workers=by, say=by.say, _trace=_Trace())
 
     def on(self, text: Text) -> Run:
         """The same run on one text; what it measures is of the whole run."""

@@ -43,7 +43,7 @@ from unexplained.sites import Site
 from unexplained.stats import FEWEST_DOCUMENTS, SHARE
 from unexplained.study.arms.ablations import ablations, fills
 from unexplained.study.asked import existing, require_fill, require_tokens
-from unexplained.study.gate import gate, require_behaviour
+from unexplained.study.gate import gate_of, require_behaviour
 from unexplained.study.run import Run
 from unexplained.study.twins import few
 from unexplained.text import Text
@@ -120,8 +120,7 @@ class Sweeping:
         """Run the intact model on pairs, and refuse a behaviour that it does not have."""
         run = self.run
         if self.text.pairs:
-            found = gate(run.subject, self.text, settings=run.settings, folder=run.folder)
-            require_behaviour(found, run.subject, self.text)
+            require_behaviour(gate_of(run), run.subject, self.text)
 
     def measured(self, text: Text, groups: Sequence[Sequence[Site]], what: str) -> Reading:
         """Groups of components, each ablated together, on some documents."""
