@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from exact import PAIRS, TEXT, batches, double_subject, margin, text_of
-from tiny import CONFIGS, VOCABULARY, tiny_subject
+from tiny import ADDITIVE, CONFIGS, VOCABULARY, tiny_subject
 from unexplained.ablations import ABLATIONS, Fill, record_for, value_site
 from unexplained.circuits import CircuitError, attribute_edges, attribute_nodes
 from unexplained.errors import SiteError
@@ -158,7 +158,7 @@ def test_where_the_measure_is_linear_in_the_site_it_is_exact(subject: Subject) -
     assert got == pytest.approx([*exact.values()], rel=1e-9)
 
 
-@pytest.mark.parametrize("name", [name for name in CONFIGS if name != "gemma3"])
+@pytest.mark.parametrize("name", ADDITIVE)
 def test_a_node_is_the_sum_of_the_edges_out_of_it(name: str) -> None:
     subject = double_subject(name)
     edges = attribute_edges(subject, TEXT)

@@ -7,13 +7,11 @@ import pytest
 import torch
 
 from test_planner import PAIRS, TEXT, text_of
-from tiny import CONFIGS, tiny_subject
+from tiny import ADDITIVE, tiny_subject
 from unexplained.circuits.graph import CircuitError, Graph
 from unexplained.circuits.running import Circuits
 from unexplained.evaluate import evaluate
 from unexplained.subject import Subject
-
-ADDITIVE = [name for name in CONFIGS if name != "gemma3"]
 
 
 @pytest.fixture(params=ADDITIVE)

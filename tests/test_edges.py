@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from exact import PAIRS, TEXT, batches, double_subject, margin, pair, swapped, text_of
-from tiny import CONFIGS, tiny_subject, tiny_tokenizer, tokens
+from tiny import ADDITIVE, tiny_subject, tiny_tokenizer, tokens
 from unexplained.circuits import (
     CircuitError,
     EdgeScores,
@@ -30,8 +30,6 @@ from unexplained.errors import MeasurementError
 from unexplained.sites import Shape, Site
 from unexplained.subject import Batch, Edit, Resume, Subject, load
 from unexplained.text import Block, Pair
-
-ADDITIVE = [name for name in CONFIGS if name != "gemma3"]
 
 
 @pytest.fixture(params=ADDITIVE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tiny import CONFIGS, tiny_model, tiny_subject, tiny_tokenizer, tokens
+from tiny import ADDITIVE, CONFIGS, tiny_model, tiny_subject, tiny_tokenizer, tokens
 from unexplained.errors import MeasurementError, SiteError, SubjectError
 from unexplained.sites import Site
 from unexplained.subject import Batch, Edit, Subject, load
@@ -117,7 +117,7 @@ def test_the_frozen_norm_is_the_norm_where_nothing_is_added_and_linear(subject: 
     torch.testing.assert_close(twice - at_zero, 2 * (plain - at_zero))
 
 
-@pytest.mark.parametrize("name", [name for name in CONFIGS if name != "gemma3"])
+@pytest.mark.parametrize("name", ADDITIVE)
 def test_direct_effects_add_up_when_the_norm_is_frozen(name: str) -> None:
     """Not in Gemma: its post-norms are not linear, so effects before them do not add up."""
     subject = tiny_subject(name)

@@ -15,10 +15,11 @@ from transformers import (
 )
 
 from unexplained.subject import Subject, load
+from unexplained.subject.families import FAMILIES
 
 VOCABULARY = 61
 
-_LLAMA = {
+TINY = {
     "vocab_size": VOCABULARY,
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -30,28 +31,19 @@ _LLAMA = {
     "bos_token_id": 0,
     "eos_token_id": 0,
 }
+"""Settings that every family has, by the names that Llama's have."""
 
 CONFIGS: dict[str, tuple[str, dict[str, object]]] = {
-    "llama": ("llama", _LLAMA),
-    "mistral": ("mistral", _LLAMA | {"sliding_window": 7}),
-    "qwen2": ("qwen2", _LLAMA),
-    "qwen3": ("qwen3", _LLAMA | {"head_dim": 16}),
-    "phi3": ("phi3", _LLAMA),
-    "gemma3": ("gemma3_text", _LLAMA | {"head_dim": 16, "sliding_window": 5}),
-    "gpt2": (
-        "gpt2",
-        {"vocab_size": VOCABULARY, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64},
-    ),
-    "gpt_neox": (
-        "gpt_neox",
-        {k: v for k, v in _LLAMA.items() if k != "num_key_value_heads"},
-    ),
-    "gpt_neox, sequential": (
-        "gpt_neox",
-        {k: v for k, v in _LLAMA.items() if k != "num_key_value_heads"}
-        | {"use_parallel_residual": False},
-    ),
+    kind.removesuffix("_text"): (kind, {**TINY, **family.tiny})
+    for kind, family in FAMILIES.all().items()
 }
+"""A tiny model of every registered family: its type and its settings."""
+CONFIGS["gpt_neox, sequential"] = (
+    "gpt_neox",
+    CONFIGS["gpt_neox"][1] | {"use_parallel_residual": False},
+)
+ADDITIVE = [name for name, (kind, _) in CONFIGS.items() if not FAMILIES.get(kind).mlp_post_norm]
+"""Those whose components add to the stream as they are, without a norm in between."""
 
 
 def tiny_model(name: str, seed: int = 0) -> PreTrainedModel:

@@ -1,13 +1,13 @@
 """Where things are in each architecture: the only place that knows module names.
 
 To add a family: add a file that adds it to `FAMILIES` under its `model_type`, then run the engine's
-laws (tests/test_engine.py), which are parametrised over all of them.
+laws (tests/test_engine.py), which run over a tiny model of each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from torch import nn
@@ -53,6 +53,9 @@ class Family:
     """Whether positions are looked up in a table, which ends somewhere."""
     unsupported: Callable[[Any], str] = lambda config: ""
     """Names a setting of the configuration that the engine would get wrong."""
+    tiny: Mapping[str, object] = field(default_factory=dict)
+    """Settings of the tiny model that the laws are run on, besides what Llama's are called (a width of 32,
+    three layers of four heads with two keys): those by which it is a member of this family."""
 
 
 FAMILIES: Registry[Family] = Registry("family", "unexplained.subject.families", SubjectError)

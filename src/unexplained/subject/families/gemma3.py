@@ -23,5 +23,6 @@ FAMILIES.add(
         mlp_post_norm="post_feedforward_layernorm",
         norm="rms, 1 + gain",
         unsupported=_unsupported,
+        tiny={"head_dim": 16, "sliding_window": 5},
     ),
 )

@@ -32,5 +32,6 @@ FAMILIES.add(
         transposed=True,
         embedded_positions=True,
         unsupported=_unsupported,
+        tiny={"num_key_value_heads": 4},
     ),
 )

@@ -18,5 +18,6 @@ FAMILIES.add(
         neuron_output="mlp.dense_4h_to_h",
         norm="layer",
         parallel=lambda config: bool(config.use_parallel_residual),
+        tiny={"num_key_value_heads": 4},
     ),
 )

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from unexplained.subject.families import FAMILIES, Family
 
-FAMILIES.add("qwen3", Family("qwen3"))
+FAMILIES.add("qwen3", Family("qwen3", tiny={"head_dim": 16}))
