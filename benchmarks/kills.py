@@ -28,7 +28,6 @@ from typing import Any
 import numpy as np
 import torch
 
-import records
 import unexplained as ux
 from unexplained.ablations import ABLATIONS
 from unexplained.circuits import attribute_nodes
@@ -36,15 +35,12 @@ from unexplained.evaluate import Activations, observe
 from unexplained.ladder import train as training
 from unexplained.ladder.recipe import Recipe
 from unexplained.record import Record
-from unexplained.record.blocks import Block, Table
 from unexplained.study.provenance import machine, versions
 from unexplained.whole import NOTES
 
 HERE = Path(__file__).parent
-CLOCK = {"seconds", "measured", "command"}
+CLOCK = {"seconds", "took", "measured", "command"}
 """What two runs of the same may differ in."""
-TIMED = {"seconds", "twin-seconds"}
-"""Rows of a record that say how long something took."""
 TRIES = 3
 """Kills of one folder before it is let run to its end."""
 
@@ -61,17 +57,9 @@ class Instrument:
     )
 
 
-def untimed(above: str, block: Block) -> Block:
-    """A block without what the clock said."""
-    if not isinstance(block, Table):
-        return block
-    rows = tuple(row for row in block.rows if row.key not in TIMED)
-    return block.model_copy(update={"rows": rows})
-
-
 def of_record(record: Record) -> bytes:
     """A record as bytes, without the clock."""
-    said: dict[str, Any] = json.loads(records.changed(record, untimed).to_json())
+    said: dict[str, Any] = json.loads(record.to_json())
     return json.dumps({k: v for k, v in said.items() if k not in CLOCK}, sort_keys=True).encode()
 
 

@@ -17,7 +17,6 @@ from unexplained.study import INSTRUMENTS, Instrument
 LEAN = ux.Settings(resamples=100)
 NAMES = sorted(INSTRUMENTS.all())
 LITTLE: dict[str, Any] = {
-    "twin": False,
     "gated": False,
     "singles": 1,
     "task": ["repeats"],

@@ -1277,6 +1277,8 @@ MUTANTS = (
            "test_blocks.py::test_no_line_of_the_terminal_is_longer_than_the_terminal_and_no_number_is_cut"),
     Mutant("study/run.py", "        self._require_controls(arms)\n", "",
            "test_study.py::test_a_claim_without_controls_is_refused_unless_it_belongs_to_one_that_has_them"),
+    Mutant("study/run.py", '| {"took": took}', '| {"took": {}}',
+           "test_twins.py::test_an_assay_states_what_its_twin_took_and_how_often_the_model_is_right"),
     Mutant("study/run.py", "observed=[], controlled=set())", "observed=[])",
            "test_study.py::test_a_claim_without_controls_is_refused_unless_it_belongs_to_one_that_has_them"),
     Mutant("study/arms/chosen.py", "controls = () if of else _controls(run, chosen, explained, fill, ends, sites)",

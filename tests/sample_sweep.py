@@ -75,7 +75,7 @@ def random_weights() -> sweep.Twin:
     """The same with random weights."""
     effects = tuple(effect(e.site, 0.0001 * i, 0.9) for i, e in enumerate(EFFECTS))
     found = Swept(asked().measure, effects, nats(10.8, 10.7, 10.9))
-    return sweep.Twin(asked(small=True), found, 12.3)
+    return sweep.Twin(asked(small=True), found)
 
 
 def swept_of_pairs() -> Swept:

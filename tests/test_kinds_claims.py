@@ -18,7 +18,7 @@ from torch import Tensor
 
 import by_hand
 import unexplained as ux
-from assayed import checks_of, of_row, rows_of, said_of, sizes_of
+from assayed import checks_of, of_row, rows_of, said_of
 from swept import by_component, fact
 from test_assay import make_text, subject_of
 from tiny import VOCABULARY, tiny_model, tiny_subject, tiny_tokenizer
@@ -29,7 +29,7 @@ from unexplained.explanations import Explanation, View, fit
 from unexplained.record import Check, Record
 from unexplained.record.blocks import Tokens
 from unexplained.record.ids import walk
-from unexplained.study.twins import few
+from unexplained.study.twins import TWIN, few
 from unexplained.subject import Subject
 from unexplained.testbeds.texts import irregular, repeated
 from unexplained.text import Block, Text
@@ -718,7 +718,7 @@ def test_an_assay_whose_long_documents_come_last_has_its_twin() -> None:
     text = uneven(tiny(), [8] * 20 + [20] * 10, [20] * 12)
     record = ux.assay(tiny(), "L1.H0", text, settings=SETTINGS, singles=0)
     assert "twin" in rows_of(record).values()
-    assert "twin-seconds" in sizes_of(record)
+    assert list(record.took) == [TWIN]
 
 
 def test_a_kept_sweep_and_its_twin_are_the_uninterrupted_ones(tmp_path: Path) -> None:

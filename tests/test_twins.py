@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import unexplained as ux
-from assayed import of_row, rows_of, sizes_of
+from assayed import of_row, rows_of
 from cells import cell, column, table
 from swept import block, by_component, fact
 from test_assay import make_text, subject_of
@@ -15,7 +15,7 @@ from unexplained.instruments import circuit
 from unexplained.record import Header, Number, Record
 from unexplained.record.bars import KeptAt, KeptCurve
 from unexplained.report import render, text_table
-from unexplained.study.twins import TWIN_DOCUMENTS, few
+from unexplained.study.twins import TWIN, TWIN_DOCUMENTS, few
 from unexplained.subject import Subject
 from unexplained.testbeds import prompts
 from unexplained.testbeds.prompts import pairs_text
@@ -109,7 +109,7 @@ def test_a_circuit_has_its_twin_with_its_own_margins_and_no_orders_without_thoug
     assert own == pytest.approx(gap, abs=1e-5)
     assert column(alone, "sizes/kept", "eap") == column(record, "twin/sizes/kept", "eap")
     assert abs(gap or 0) < 0.1 * abs(record["facts/gap/is"].value or 0)
-    assert record.seconds >= cell(record, "twin/facts/seconds/is") > 0
+    assert record.seconds + 0.1 > record.took[TWIN] > 0
 
 
 def test_orbits_of_pairs_stay_whole() -> None:
@@ -131,8 +131,8 @@ def test_a_sweep_prints_its_twin_its_cost_and_its_kind_of_method() -> None:
         assert "The same with random weights" in words and "On 16 documents, each alone" in words
         assert said.replace("−", "-") in words.replace("−", "-")
         assert "internals" in words
-    took = fact(record, "seconds", "twin/facts")
-    assert 0 < took <= record.seconds and f"Took, of all seconds: {took:.2f}" in shown(record)
+    (took,) = record.took.values()
+    assert f"of which {TWIN} {took:.1f} s" in render(record)
 
 
 def test_a_circuit_prints_its_twin_and_its_kinds_of_methods(
@@ -168,8 +168,7 @@ def test_an_assay_states_what_its_twin_took_and_how_often_the_model_is_right() -
     tokens = repeated(np.random.default_rng(5), 16, 12)
     text = make_text("copies", subject, tokens, tokens, second_copy=13)
     record = ux.assay(subject, "L1.H0", text, settings=SETTINGS, singles=0)
-    took = sizes_of(record)["twin-seconds"]
-    assert isinstance(took, str) and float(took.removesuffix(" s")) <= record.seconds
+    assert 0 < record.took[TWIN] < record.seconds + 0.1
     assert "twin" in rows_of(record).values()
     # Second route: how often the model is right, from its own logits.
     import torch
@@ -194,4 +193,4 @@ def test_faithful_is_not_reliable() -> None:
     record = ux.assay(subject, "L1.H0", text, settings=SETTINGS, twin=False, singles=0)
     assert of_row(record, "the component itself", "agreement").value == 1
     assert (of_row(record, "the component itself", "right").value or 0) < 0.1
-    assert "twin-seconds" not in sizes_of(record)
+    assert not record.took

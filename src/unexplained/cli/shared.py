@@ -363,7 +363,7 @@ class Outputs:
         self.show(found)
         write_report(found, self.report)
         if not self.json:
-            after = f"   Record: {visible.name(self.record)}   ({found.seconds:.0f} s)"
+            after = f"   Record: {visible.name(self.record)}   ({found.lasted})"
             say_written(self.report, after)
 
     def show(self, record: Record) -> None:

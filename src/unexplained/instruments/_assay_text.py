@@ -81,9 +81,7 @@ class OnText:
             yield b.Tokens(key="tokens", title=title, caption=caption, examples=self.examples)
 
 
-def size_of(
-    text: Text, fitted: int, right: Number, tables: Sequence[Counted], twin: float | None
-) -> b.Table:
+def size_of(text: Text, fitted: int, right: Number, tables: Sequence[Counted]) -> b.Table:
     """How much was predicted, of what, and what stands beside the explanations.
 
     Args:
@@ -91,7 +89,6 @@ def size_of(
         fitted: Tokens of its fit part that were read.
         right: How often the intact model is right.
         tables: N-gram tables.
-        twin: Seconds that the random-weight twin took; None where it was left out.
     """
     rows: list[tuple[str, str, b.Cell]] = [
         ("tokens", "Tokens predicted", text.predicted),
@@ -111,9 +108,6 @@ def size_of(
         ),
         b.Row(key="right", name="Tokens on which the intact model is right", cells=(right,)),
         *counts_of(tables),
-        *([] if twin is None else [
-            b.Row(key="twin-seconds", name="Time of the random-weight twin", cells=(f"{twin:g} s",))
-        ]),
     )  # fmt: skip
 
 

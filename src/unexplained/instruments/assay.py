@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -144,7 +143,7 @@ def _measured(
     )  # fmt: skip
     rows = [_row(read, card) for card in _cards(read)]
     alone = _singles(at, ladder.primary, where[:singles]) if singles else ()
-    beside, seconds = _twin(at, ladder.primary, where) if twin else ((), None)
+    beside = _twin(at, ladder.primary, where) if twin else ()
     weaker, seeds = to_compare(others), seeds_of(read.ledger)
     names = [*(one.name for one in (*fills, *claims, *tables)), *weaker]
     baselines = [*(one.name for one in tables), REFERENCE]
@@ -156,7 +155,7 @@ def _measured(
         name=text.name,
         documents=len(text.eval),
         primary=primary,
-        size=size_of(text, fitted, read.reliability(), counted, seconds),
+        size=size_of(text, fitted, read.reliability(), counted),
         notes=(*text.notes, *([factors.sentence] if factors else []), *_scalars(read)),
         damage={one.name: read.damage(one.name) for one in fills},
         rows=(*rows, *beside),
@@ -218,20 +217,19 @@ def _row(read: Reading, card: Card, **about: Any) -> Row:
     return Row(card, read.row(card.name, against, REFERENCE), **about)
 
 
-def _twin(at: Run, primary: StandIn, where: Sequence[Site]) -> tuple[tuple[Row], float]:
-    """The claim on a model with random weights, its own fills and denominators, and how long it took."""
-    from unexplained.study.twins import few
+def _twin(at: Run, primary: StandIn, where: Sequence[Site]) -> tuple[Row]:
+    """The claim on a model with random weights, with its own fills and denominators."""
+    from unexplained.study.twins import TWIN, few
 
-    began = time.perf_counter()
-    there = at.of(at.subject.twin(at.settings.seed)).on(few(at.text))
-    name = f"{primary.name} on the random-weight twin"
-    (claim,) = arms.claims(there, where, [primary], controls=())
-    there_too = claim.called(name, role="twin")
-    every = _with_direct([there_too, *_fills(there, where)], where, "")
-    read = there.measure(*every, what=name)
-    own = {one.name: read.damage(one.name) for one in read.of("ablation")}
-    row = _row(read, read.card(name), own=own, documents=_some(there, at))
-    return (row,), round(time.perf_counter() - began, 1)
+    with at.timed(TWIN):
+        there = at.of(at.subject.twin(at.settings.seed)).on(few(at.text))
+        name = f"{primary.name} on the random-weight twin"
+        (claim,) = arms.claims(there, where, [primary], controls=())
+        there_too = claim.called(name, role="twin")
+        every = _with_direct([there_too, *_fills(there, where)], where, "")
+        read = there.measure(*every, what=name)
+        own = {one.name: read.damage(one.name) for one in read.of("ablation")}
+        return (_row(read, read.card(name), own=own, documents=_some(there, at)),)
 
 
 def _singles(at: Run, primary: StandIn, where: Sequence[Site]) -> tuple[Row, ...]:

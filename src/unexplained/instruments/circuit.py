@@ -7,7 +7,6 @@ would have them carry.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -167,7 +166,6 @@ class _Found:
     by: By
     read: Reading
     curves: Curves
-    seconds: float = 0.0
 
 
 def _measured(
@@ -193,16 +191,15 @@ def _of_twin(
     """The same attributions on a model with random weights and few pairs, against its own margins."""
     from unexplained.study.circuits import attributions
     from unexplained.study.gate import gate_of
-    from unexplained.study.twins import few
+    from unexplained.study.twins import TWIN, few
 
-    started = time.perf_counter()
-    there = replace(
-        run.of(run.subject.twin(run.settings.seed)).on(few(run.text)),
-        say=lambda what, done, total: run.say(f"{what}, random weights", done, total),
-    )
-    has = gate_of(there)
-    found = _measured(there, has.accuracy, attributions(there, methods, steps), by, sizes)
-    return replace(found, seconds=round(time.perf_counter() - started, 1))
+    with run.timed(TWIN):
+        there = replace(
+            run.of(run.subject.twin(run.settings.seed)).on(few(run.text)),
+            say=lambda what, done, total: run.say(f"{what}, random weights", done, total),
+        )
+        has = gate_of(there)
+        return _measured(there, has.accuracy, attributions(there, methods, steps), by, sizes)
 
 
 def _verdict(curves: Curves, text: str) -> str:
@@ -237,7 +234,7 @@ def _sheet(run: Run, twin: _Found | None) -> dict[str, str]:
     return found
 
 
-def _shown(found: _Found, *more: Row, twin: bool = False) -> Iterator[Block]:
+def _shown(found: _Found, *, twin: bool = False) -> Iterator[Block]:
     """Facts, curves and edges."""
     from unexplained.bars.by_size import kept_section
     from unexplained.bars.scores import EdgeScore, greatest
@@ -247,12 +244,12 @@ def _shown(found: _Found, *more: Row, twin: bool = False) -> Iterator[Block]:
         EdgeScore(graph.address(edge), float(scores.mean[edge]), float(scores.error[edge]))
         for edge in scores.ranking(by=found.by)[:SHOWN]
     ]
-    yield _facts(found, *more)
+    yield _facts(found)
     yield kept_section(found.curves, len(found.run.text.units), keeps=KEEPS, folded=twin)
     yield greatest(top, graph.edges, scores.method, by=found.by, folded=twin)
 
 
-def _facts(found: _Found, *more: Row) -> Table:
+def _facts(found: _Found) -> Table:
     from unexplained.bars.kept import CORRUPTED
 
     run, read, text = found.run, found.read, found.run.text
@@ -276,7 +273,7 @@ def _facts(found: _Found, *more: Row) -> Table:
     ]
     notes = {"accuracy": "of pairs"}
     rows = (Row(key=k, name=n, note=notes.get(k, ""), cells=(c,)) for k, n, c in values)
-    return facts("facts", *rows, *more)
+    return facts("facts", *rows)
 
 
 def _verdict_of_twin(curves: Curves, text: str) -> str:
@@ -288,9 +285,8 @@ def _verdict_of_twin(curves: Curves, text: str) -> str:
 def _twin(twin: _Found) -> Section:
     text = twin.run.text
     found = f"On {len(text.eval):,} pairs: {_verdict_of_twin(twin.curves, text.name)}"
-    took = Row(key="seconds", name="Took, of all seconds", cells=(twin.seconds,))
     return Section(
         key="twin",
         title="The same with random weights",
-        blocks=(Prose(words=found), *_shown(twin, took, twin=True)),
+        blocks=(Prose(words=found), *_shown(twin, twin=True)),
     )

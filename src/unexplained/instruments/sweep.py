@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 
@@ -160,16 +159,15 @@ class Twin(NamedTuple):
 
     sweep: Sweeping
     found: Swept
-    seconds: float
 
 
 def _twin_of(sweep: Sweeping) -> Twin:
     from unexplained.study.sweeping import on_twin
+    from unexplained.study.twins import TWIN
 
-    started = time.perf_counter()
-    other = sweep.twin
-    found = on_twin(other)
-    return Twin(other, found, round(time.perf_counter() - started, 1))
+    with sweep.run.timed(TWIN):
+        other = sweep.twin
+        return Twin(other, on_twin(other))
 
 
 def _title(sweep: Sweeping, sites: str) -> str:
@@ -309,7 +307,6 @@ def _twin(twin: Twin) -> Section:
                 _fact("documents", units.capitalize(), documents),
                 _fact("predictions", "Predictions that are scored", sweep.text.predicted),
                 *_intact(sweep, found),
-                _fact("seconds", "Took, of all seconds", twin.seconds),
             ),
         ),
     )

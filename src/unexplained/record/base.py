@@ -60,3 +60,11 @@ class Header(Frozen):
     measured: str
     """ISO date and time of the measurement."""
     seconds: float
+    took: dict[str, float] = Field(default_factory=dict)
+    """Of these the seconds of some parts, by name. Here alone, so that blocks of two runs are the same."""
+
+    @property
+    def lasted(self) -> str:
+        """How long it took, in words."""
+        parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.took.items())
+        return f"{self.seconds:.0f} s" + (f", of which {parts}" if parts else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +36,8 @@ class _Trace:
     last: dict[str, Any] = field(default_factory=dict)
     """What a record says of the last model, of a run without one of its own: not the model itself,
     so that it does not stay open beside the next."""
+    took: dict[str, float] = field(default_factory=dict)
+    """Seconds of some parts, by name."""
     controlled: set[tuple[str, str]] = field(default_factory=set)
     """Texts and claims that were measured with their controls."""
     checks: list[Check] = field(default_factory=list)
@@ -210,7 +213,17 @@ class Run:
         """The fields of a record that say how to find it again."""
         others = [o for name, o in self._trace.others.items() if hasattr(o.predictor, "subject")]
         model = self._trace.last or of_model(self.subject)
-        return model | measured_by(self.settings, self.started, others)
+        took = {what: round(seconds, 1) for what, seconds in self._trace.took.items()}
+        return model | measured_by(self.settings, self.started, others) | {"took": took}
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Put into the record's header how long something took, of all seconds."""
+        started, took = time.perf_counter(), self._trace.took
+        try:
+            yield
+        finally:
+            took[what] = took.get(what, 0.0) + time.perf_counter() - started
 
     @property
     def sheet(self) -> dict[str, str]:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 from unexplained.text import Block, Text
 
+TWIN = "the random-weight twin"
+"""What a record calls it where it says how long it took."""
 TWIN_DOCUMENTS = 16
 """Documents, or prompts of pairs, of each part on which the random-weight twin is measured."""
 
