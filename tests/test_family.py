@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 import unexplained as ux
 from drawing import keys_of, table_of
-from tiny import _LLAMA
+from tiny import TINY
 from unexplained import Member
 from unexplained.errors import CurveError, MeasurementError, TextError
 from unexplained.ladder.measured import Measured
@@ -69,7 +69,7 @@ def uniform(name: str, merges: list[tuple[str, str]], *, lower: bool = False,
     """A model whose every logit is 0."""
     tokenizer = tokenizer_of(merges, lower)
     settings = {"vocab_size": len(tokenizer), "max_position_embeddings": positions}
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **(_LLAMA | settings)))
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **(TINY | settings)))
     torch.nn.init.zeros_(model.lm_head.weight)
     return ux.load(model.eval(), tokenizer=tokenizer, device="cpu", name=name)
 
@@ -152,7 +152,7 @@ def with_spaces_of_its_own(prose: str) -> Subject:
     made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     made.decoder = decoders.Metaspace(prepend_scheme="always")
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=made)
-    config = AutoConfig.for_model("llama", **(_LLAMA | {"vocab_size": len(letters)}))
+    config = AutoConfig.for_model("llama", **(TINY | {"vocab_size": len(letters)}))
     model = AutoModelForCausalLM.from_config(config).eval()
     return ux.load(model, tokenizer=tokenizer, device="cpu", name="spaces")
 

@@ -35,6 +35,11 @@ from unexplained.study.tasks import TaskText
 from unexplained.testbeds import prompts
 from unexplained.testbeds.prompts import pairs_text
 from unexplained.testbeds.texts import repeated
+from unexplained.text import counted as counted_file
+from unexplained.text.corpora import webmix
+from unexplained.text.counts import count
+from unexplained.text.document import deduplicate, document
+from unexplained.text.duplicates import near_duplicates
 
 PACKAGE = Path(hashing.__file__).parent
 SETTINGS = ux.Settings(resamples=60)
@@ -266,7 +271,7 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def forget() -> None:
-    for kept in (hashing.code_digest, hashing._source, hashing._doing):
+    for kept in (hashing.code_digest, hashing.own_digest, hashing._source, hashing._doing):
         kept.cache_clear()
 
 
@@ -329,6 +334,69 @@ def test_where_something_that_is_called_is_at_home() -> None:
     assert home_of(partial(partial(digest, "a"), "b")) == "unexplained.hashing"
     assert home_of(ux.Settings) == home_of(ux.Settings()) == "unexplained.settings"
     assert home_of(copies()[0].run) == "unexplained.subject.subject"
+
+
+def ran(function: Callable[[], object]) -> set[str]:
+    """The modules of this package that a call runs."""
+    files: set[str] = set()
+    sys.setprofile(lambda frame, event, argument: files.add(frame.f_code.co_filename))
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return {name for name in hashing.everything() if str(file_of(name)) in files}
+
+
+def test_counts_duplicates_and_a_mixture_are_made_by_the_code_they_are_kept_under_alone() -> None:
+    ids = [np.array([0, *row]) for row in np.random.default_rng(0).integers(1, 9, (60, 30))]
+
+    def counting() -> None:
+        counts, apart = count(ids, 9)
+        assert counted_file.held_out(counts, apart)
+
+    long = " ".join(map(str, range(30)))
+    assert ran(counting) - {"unexplained.text.counted"} == set(counted_file.MADE_BY)
+    assert ran(lambda: list(near_duplicates([long, "x " + long]))) == {
+        "unexplained.text.duplicates"
+    }
+    assert ran(lambda: deduplicate([document(long, "x"), document("y" + long, "x")])) == {
+        "unexplained.text.document"
+    }
+    assert {"unexplained.text.document", "unexplained.text.duplicates"} < set(webmix.MADE_BY)
+    assert "unexplained.text.strata" in code_of([ENGINE])
+
+
+def test_what_is_counted_or_looked_for_is_made_again_after_an_edit_of_the_code_that_makes_it(
+    copied: Path,
+) -> None:
+    """The shipped counts stay: that they are today's is a test of its own, on a part of them."""
+    kept = {
+        "text/counts.py": counted_file.MADE_BY,
+        "text/smoothing.py": counted_file.MADE_BY,
+        "text/duplicates.py": ("unexplained.text.duplicates",),
+        "text/corpora/webmix.py": webmix.MADE_BY,
+        "text/document.py": webmix.MADE_BY,
+    }
+    for file, modules in kept.items():
+        forget()
+        before, source = hashing.own_digest(*modules), (copied / file).read_text(encoding="utf-8")
+        for added, same in (("# a remark\n", True), ("NOTHING = 1\n", False)):
+            (copied / file).write_text(source + added, encoding="utf-8")
+            forget()
+            assert (hashing.own_digest(*modules) == before) == same, (file, added)
+        (copied / file).write_text(source, encoding="utf-8")
+
+
+def test_no_wording_of_what_was_counted_voids_a_measurement(copied: Path) -> None:
+    modules = ("unexplained.text.ngrams", "unexplained.explanations.fit")
+    forget()
+    before = code_digest(*modules)
+    words = copied / "record" / "tables.py"
+    said = words.read_text(encoding="utf-8")
+    assert "Smoothing, the better" in said
+    words.write_text(said.replace("Smoothing, the better", "Smoothed, the better"), "utf-8")
+    forget()
+    assert code_digest(*modules) == before
 
 
 def test_what_is_of_no_module_of_ours_counts_for_nothing() -> None:

@@ -12,7 +12,7 @@ import pytest
 from test_ngrams import a_text, arrays
 from unexplained.fetch import CACHE_VARIABLE, new_file, read_kept
 from unexplained.subject import packaged
-from unexplained.text import duplicates
+from unexplained.text import counted, duplicates
 from unexplained.text.corpora import webmix
 from unexplained.text.document import Document
 from unexplained.text.ngrams import ngrams
@@ -101,6 +101,22 @@ def test_near_duplicates_that_were_remembered_wrongly_are_looked_for_again(
     spoil(place, kind)
     assert duplicates.without_near_duplicates(documents) == first == ((documents[0],), 1)
     assert "npy' is damaged" in caplog.text
+
+
+def test_what_other_code_made_is_not_taken_from_the_cache(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duplicates, "REMEMBERED", 1)
+    documents = [Document("a", "a b c", "x"), Document("b", "d e f", "x")]
+    text = a_text(lambda: iter([np.arange(5)] * 4), "of two kinds of code")
+    made = []
+    for code in ("before", "after", "after"):
+        for module in (duplicates, counted):
+            monkeypatch.setattr(module, "own_digest", lambda *modules, code=code: code)
+        duplicates.without_near_duplicates(documents)
+        ngrams(text)
+        made.append([len(list((cache / room).iterdir())) for room in ("texts", "ngrams")])
+    assert made == [[1, 1], [2, 2], [2, 2]]
 
 
 @pytest.mark.parametrize("kind", SPOILT)

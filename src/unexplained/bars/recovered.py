@@ -15,7 +15,7 @@ from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import paired
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
-from unexplained.record.tables import TABLES
+from unexplained.record.counts import TABLES
 from unexplained.shares import within
 from unexplained.stats import SHARE, Settings, difference_per_token, fraction, mean_per_token
 

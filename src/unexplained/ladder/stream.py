@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unexplained.fetch import cache_folder, new_file, read_kept
+from unexplained.hashing import own_digest
 from unexplained.ladder.recipe import Recipe
 from unexplained.sites import Shape
 from unexplained.text.corpora import webmix
@@ -64,7 +65,7 @@ def stream(tokenizer: Any) -> Stream:
     made_of = tokenizer.backend_tokenizer.to_str()
     about = f"{made_of}{webmix.PACKAGE.sha256}{webmix.RECIPE}{HELD_OUT}"
     name = hashlib.sha256(about.encode()).hexdigest()[:16]
-    path = cache_folder() / "ladder" / f"stream-{name}-2.npz"  # 2: with a seal
+    path = cache_folder() / "ladder" / f"stream-{name}-{own_digest(*webmix.MADE_BY, __name__)}.npz"
     data = read_kept(path)
     if data is None:
         kept: dict[str, list[NDArray[np.int32]]] = {"train": [], "held_out": []}

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from unexplained.record.compute import Explained as Explained
     from unexplained.record.compute import Scale as Scale
     from unexplained.record.compute import ShareKind as ShareKind
+    from unexplained.record.counts import Counted as Counted
     from unexplained.record.description import Description as Description
     from unexplained.record.description import Method as Method
     from unexplained.record.heads import HeadScore as HeadScore
     from unexplained.record.read import load_record as load_record
     from unexplained.record.record import FORMAT as FORMAT
     from unexplained.record.record import Record as Record
-    from unexplained.record.tables import Counted as Counted
 
 _HOMES = {
     "bars": ("Bars", "ContextGain", "Factor", "Stratum"),
@@ -53,7 +53,7 @@ _HOMES = {
         "FORMAT",
         "Record",
     ),
-    "tables": ("Counted",),
+    "counts": ("Counted",),
 }
 
 __all__ = sorted(name for names in _HOMES.values() for name in names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
 from collections.abc import Iterable, Sequence
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unexplained.fetch import cache_folder, new_file, read_kept
+from unexplained.hashing import digest, own_digest
 from unexplained.text.document import Document
 
 WINDOW = 12
@@ -30,8 +30,6 @@ _UNSPACED = (
 )
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 _MIX = np.uint64(0x9E3779B97F4A7C15)
-_VERSION = 1
-"""Goes up when another choice is made of the same documents."""
 _PIECES = 16
 """Into so many ranges of hashes runs are sorted, one after another: a sixteenth of the memory."""
 
@@ -49,9 +47,8 @@ def without_near_duplicates(documents: Sequence[Document]) -> tuple[tuple[Docume
 def _remembered(documents: Sequence[Document]) -> NDArray[np.bool_]:
     if sum(len(item.text) for item in documents) < REMEMBERED:
         return near_duplicates(item.text for item in documents)
-    about = " ".join([f"{_VERSION} {WINDOW} {OPENING} {SHARE}", *(item.id for item in documents)])
-    name = hashlib.sha256(about.encode()).hexdigest()[:16]
-    path = cache_folder() / "texts" / f"near-{name}-2.npy"  # 2: with a seal
+    name = digest(own_digest(__name__), *(item.id for item in documents))
+    path = cache_folder() / "texts" / f"near-{name}.npy"
     if (data := read_kept(path)) is not None:
         found: NDArray[np.bool_] = np.load(io.BytesIO(data), allow_pickle=False)
         return found

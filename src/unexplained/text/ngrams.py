@@ -17,7 +17,7 @@ from torch import Tensor
 from unexplained.errors import TextError
 from unexplained.progress import Progress
 from unexplained.record import Counted
-from unexplained.record.tables import TABLES
+from unexplained.record.counts import TABLES
 from unexplained.subject import Batch
 from unexplained.text.build import Text
 from unexplained.text.counted import counts_of

