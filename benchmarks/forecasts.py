@@ -26,7 +26,7 @@ CASES = {
     "assay smollm2-135m": "assay smollm2-135m --heads L18.H6 --documents 16 --fit-documents 16",
     "sweep rung-4": "sweep rung-4 --documents 32",
     "sweep smollm2-135m": "sweep smollm2-135m L10-12.H* --documents 12 --fit-documents 16",
-    "sweep smollm2-135m of pairs": "sweep smollm2-135m --text ioi --pairs 32 --fit-pairs 32",
+    "sweep smollm2-135m of pairs": "sweep smollm2-135m L10-12.H* --text ioi --documents 32",
     "circuit smollm2-135m": "circuit smollm2-135m --text ioi --pairs 16 --fit-pairs 16 --draws 1",
 }
 MAIN = "import sys; from unexplained.cli import main; sys.argv[0] = 'unexplained'; main()"

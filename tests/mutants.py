@@ -31,6 +31,15 @@ class Mutant:
 
 
 MUTANTS = (
+    # circuits as graphs, attention beside the claim's
+    Mutant("report/network.py", "            if there not in near.setdefault(here, []):\n                near[here].append(there)\n                near.setdefault(there, []).append(here)\n", "            near.setdefault(here, [])\n            near.setdefault(there, [])\n",
+           "test_network.py::test_no_arrow_passes_behind_a_node_and_nodes_are_apart"),
+    Mutant("bars/scores.py", "return 2 * int(found[1]) + (found[2] == \"mlp\")", "return 2 * int(found[1]) + (found[2] != \"mlp\")",
+           "test_network.py::test_layers_go_upward_and_every_arrow_goes_from_what_writes_to_what_reads"),
+    Mutant("report/network.py", "            value < 0,\n", "            value > 0,\n",
+           "test_network.py::test_arrows_are_as_thick_as_their_numbers_and_say_them"),
+    Mutant("instruments/_assay_attention.py", "rows=_rows(values[site.at(\"pattern\")][0], many)", "rows=_rows(said, many)",
+           "test_network.py::test_the_attention_beside_a_claims_is_the_heads_own_and_the_claims"),
     # what a measurement would take
     Mutant("evaluate/imagining.py", "layers = shape.layers - job.start_layer(condition)", "layers = shape.layers",
            "test_forecast.py::test_the_passes_that_are_foreseen_are_those_that_are_run"),

@@ -17,6 +17,7 @@ from unexplained.record import Check, Example, Number, Record, Token
 from unexplained.record.blocks import (
     Answer,
     AnswerRow,
+    Attention,
     Block,
     Chart,
     Checks,
@@ -27,6 +28,9 @@ from unexplained.record.blocks import (
     Grid,
     GridRow,
     Level,
+    Link,
+    Network,
+    Node,
     OnCurve,
     Point,
     Prose,
@@ -37,6 +41,7 @@ from unexplained.record.blocks import (
     Table,
     Tokens,
     Track,
+    Weights,
 )
 from unexplained.record.ids import walk
 from unexplained.record.keys import below
@@ -129,6 +134,10 @@ def pictures(table: Table, rungs: Table) -> tuple[Block, ...]:
         Chart(key="small", title="Small", small=True, across=Ruler(label="x", written="share"),
               up=Ruler(label="y", written="share"),
               series=(Series(name="s", points=(Point(x=mine, y=other),)),)),
+        Network(key="graph", title="Graph", nodes=(Node(name=HOSTILE_NAME, level=0), Node(name="head", level=2),
+                                                   Node(name="end", level=9)),
+                links=(Link(source=HOSTILE_NAME, target="head", port="q", weight=mine),
+                       Link(source="head", target="end", weight=other, faint=True))),
         Compute(key="curve", unit="nats per token", fitted=(1e12, 1.6e13),
                 law=tuple(CurvePoint(compute=c, loss=6 - i, low=5.9 - i, high=6.1 - i)
                           for i, c in enumerate(FLOPS)),
@@ -189,6 +198,11 @@ def everything() -> Record:
                 Section(key="inner", title="Inner", blocks=(numbers_of_all_styles(),)),
             )),
             Tokens(key="tokens", title="Tokens", caption="Documents.", examples=(example,)),
+            Attention(key="attention", title="Where it looks", document="d1", domain=HOSTILE_DOMAIN,
+                      tokens=HOSTILE_TOKENS[:3], panels=(
+                          Weights(name="L0.H0", role="intact", rows=((1.0,), (0.25, 0.75), (0.0, 0.5, 0.5))),
+                          Weights(name=HOSTILE_NAME, role="explanation", rows=((1.0,), (0.0, 1.0), (0.0, 0.0, 0.0))),
+                      )),
             checks,
         ),
         **header(),

@@ -59,9 +59,9 @@ def curves() -> Curves:
 
 
 TOP = (
-    EdgeScore("a9.h1->logits", -1.2345, 0.12),
-    EdgeScore("input->a0.h3<q>", 0.4021, 0.15),
-    EdgeScore("m0->a5.h5<k>", -0.21, 0.14),
+    EdgeScore("L9.H1 → logits", -1.2345, 0.12),
+    EdgeScore("input → L0.H3.q", 0.4021, 0.15),
+    EdgeScore("L0.mlp → L5.H5.k", -0.21, 0.14),
 )
 
 

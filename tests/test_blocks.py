@@ -39,7 +39,7 @@ EVERYTHING = "everything"
 """A record by hand: every type of block and hostile names."""
 AT_ONCE = 6
 """Into how many drawings the numbers of a long record are spread to be refused."""
-KEYED = ("key", "marks", "others", "framed", "x", "y", "loss", "compute", "picture")
+KEYED = ("key", "marks", "others", "framed", "x", "y", "loss", "weight", "compute", "picture")
 """Fields that hold keys and references, which are data and not words."""
 CLOCK = ("measured", "seconds", "took", "command")
 """What alone differs between two records of the same: of the header, none of a block."""

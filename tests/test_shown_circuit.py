@@ -155,7 +155,7 @@ def test_edges_near_zero_are_said_to_be_so(record: Record) -> None:
     )
     # 0.21 is 1.5 standard errors of 0.14; 0.4021 is 2.7 of 0.15.
     assert [track.role for track in forest.tracks] == ["ablation", "ablation", "baseline"]
-    score = drawn(record).numbers["edges/scores/a9.h1->logits/score"]
+    score = drawn(record).numbers["edges/scores/L9.H1 → logits/score"]
     ends = (score.value, score.low, score.high)
     assert ends == pytest.approx((-1.2345, -1.4745, -0.9945)) and score.unit == UNIT
     text = words_of(render(record))
@@ -167,7 +167,7 @@ def test_edges_near_zero_are_said_to_be_so(record: Record) -> None:
 def test_an_edge_that_one_orbit_scored_has_no_interval() -> None:
     for error in (0.0, math.nan):
         alone = sample_circuit(top=[TOP[0]._replace(error=error)])
-        assert alone["edges/scores/a9.h1->logits/score"].low is None
+        assert alone["edges/scores/L9.H1 → logits/score"].low is None
         assert column(alone, "edges/scores", "error") == [None]
 
 

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from unexplained.bars.kept import UNIT
 from unexplained.record import Number
-from unexplained.record.blocks import Column, Forest, Prose, Row, Section, Table, Track
+from unexplained.record.blocks import (
+    Column,
+    Forest,
+    Link,
+    Network,
+    Node,
+    Prose,
+    Row,
+    Section,
+    Table,
+    Track,
+)
+
+LINES = 30
+"""Edges that have a line with their interval; the graph has all that are named."""
 
 
 class EdgeScore(NamedTuple):
@@ -44,7 +59,7 @@ def greatest(
         by: How they are ranked: `absolute` or `signed`.
         folded: Whether it stands beside the same of a model that matters more.
     """
-    many = len(top)
+    lines = top[:LINES]
     table = Table(
         key="scores",
         title="Scores",
@@ -73,15 +88,16 @@ def greatest(
                 role="baseline" if edge.is_open else "ablation",
                 marks=(table.at(edge.name, "score"),),
             )
-            for edge in top
+            for edge in lines
         ),
     )
-    open_ones = sum(edge.is_open for edge in top)
+    open_ones = sum(edge.is_open for edge in lines)
     near = (
-        f"{open_ones} of these {many} {'is' if open_ones == 1 else 'are'}" if open_ones else
+        f"{open_ones} of these {len(lines)} {'is' if open_ones == 1 else 'are'}" if open_ones else
         "None of these is"
     )  # fmt: skip
     first = ", by size" if by == "absolute" else ", those that help first"
+    many = f"{len(top)}" if len(top) == len(lines) else f"{len(top)} (lines are of {len(lines)})"
     says = Prose(
         words=f"Scored by {method}; the first {many} of {edges:,}{first}. A score is "
         f"an estimate of how the logit difference would change, in {UNIT}, if that edge alone "
@@ -97,5 +113,53 @@ def greatest(
         key="edges",
         title="The edges with the greatest scores",
         folded=folded,
-        blocks=((says,) if folded else (says, names)) + (forest, table),
+        blocks=(
+            *((says,) if folded else (says, _drawn(top, table), names)),
+            forest,
+            table,
+        ),
     )
+
+
+def _drawn(top: Sequence[EdgeScore], table: Table) -> Network:
+    """The edges as arrows from what writes to what reads."""
+    links = []
+    for edge in top:
+        source, target = edge.name.split(ARROW)
+        node, port = _END.fullmatch(target).groups()  # type: ignore[union-attr]
+        links.append(Link(source=source, target=node, port=port or "", faint=edge.is_open,
+                          weight=table.at(edge.name, "score")))  # fmt: skip
+    names = dict.fromkeys(name for link in links for name in (link.source, link.target))
+    nodes = sorted((Node(name=name, level=_level(name)) for name in names), key=_order)
+    return Network(
+        key="graph",
+        title="The edges as a graph",
+        caption="Heads have parts: an arrow ends at what reads it, the queries, keys or values.",
+        signs=("below 0: the edge helps", "above 0: it hinders"),
+        nodes=tuple(nodes),
+        links=tuple(links),
+    )
+
+
+def _order(node: Node) -> tuple[int, tuple[int, ...], str]:
+    """Of a layer heads by number."""
+    return node.level, tuple(map(int, re.findall(r"\d+", node.name))), node.name
+
+
+def _level(name: str) -> int:
+    """Heads of a layer below its MLP; the input below all, the logits above.
+
+    >>> [_level(name) for name in ("input", "L0.H3", "L0.mlp", "L2.H0")]
+    [-1, 0, 1, 4]
+    """
+    found = _LAYER.match(name)
+    if found is None:
+        return -1 if name == "input" else ABOVE
+    return 2 * int(found[1]) + (found[2] == "mlp")
+
+
+ARROW = " → "
+ABOVE = 10**6
+"""A level above all layers."""
+_END = re.compile(r"(.*?)(?:\.([qkv]))?")
+_LAYER = re.compile(r"L(\d+)\.(\w+)")

@@ -50,6 +50,8 @@ class OnText:
     singles: tuple[Row, ...] = ()
     """Each component alone, where that was asked for."""
     examples: tuple[b.Example, ...] = ()
+    attention: b.Attention | None = None
+    """Of the first head and of the claim."""
     checks: tuple[b.Check, ...] = ()
 
     def row(self) -> Row:
@@ -75,6 +77,8 @@ class OnText:
             yield _context(self.context)
         if self.singles:
             yield assay_rows.singles(self.singles)
+        if self.attention:
+            yield self.attention
         if self.examples:
             title = "Where the explanation is furthest off"
             caption = "Documents of the eval part."

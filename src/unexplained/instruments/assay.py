@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from unexplained import study
+from unexplained.instruments._assay_attention import attention_beside
 from unexplained.instruments._assay_rows import REFERENCE, Row
 from unexplained.instruments._assay_text import OnText, size_of
 from unexplained.instruments._assay_words import answer_of, cruxes, verdict_of
@@ -166,6 +167,7 @@ def _measured(
         context=read.context([row.name for row in rows if row.card.role != "baseline"]),
         singles=alone,
         examples=_examples(at, read, primary),
+        attention=attention_beside(at, ladder.primary, where[0]),
         checks=read.checks(),
     )
 

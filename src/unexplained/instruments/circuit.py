@@ -43,7 +43,7 @@ Method = Literal["eap", "eap-ig-inputs", "eap-ig-activations"]
 By = Literal["absolute", "signed"]
 KEEPS = 0.8
 """The share of the behaviour that the knee is about: drawn as a line of reference beside 0 and 1."""
-SHOWN = 30
+SHOWN = 60
 """How many edges the record names."""
 
 

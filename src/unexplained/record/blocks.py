@@ -2,7 +2,7 @@
 
 Tables and checks *own* numbers: each `Number` stands in one labelled cell, and where it stands is its
 id (`section/table/row/column`, in keys, not in words that may be rewritten). Pictures (`Forest`,
-`Grid`, `Chart`, `Compute`) own none: they point at cells of tables of their own section, so that what
+`Grid`, `Chart`, `Compute`, `Network`) own none: they point at cells of tables of their own section, so that what
 is drawn and what is written cannot differ.
 """
 
@@ -14,6 +14,11 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
 
 from unexplained.record.base import Frozen, Number
+from unexplained.record.documents import Attention as Attention
+from unexplained.record.documents import Example as Example
+from unexplained.record.documents import Token as Token
+from unexplained.record.documents import Tokens as Tokens
+from unexplained.record.documents import Weights as Weights
 from unexplained.record.keys import Key, below, step
 
 Reference: TypeAlias = str
@@ -296,42 +301,38 @@ class Compute(Frozen):
     conditions: tuple[OnCurve, ...] = ()
 
 
-class Token(Frozen):
-    """A token in the token view."""
+class Node(Frozen):
+    """A node of a network."""
 
-    text: str
-    """Raw text: escape it."""
-    intact: float | None
-    """Loss of this token under the intact model (nats); null for the first token."""
-    explained: float | None
-    ablated: float | None
-    intact_says: str = ""
-    explained_says: str = ""
-    """Top-1 prediction for this token under the explanation: raw text, escape it."""
-    label: str = ""
-    """The token's `recurrence` stratum."""
+    name: str
+    level: int
+    """How high it stands: what it reads is written below it."""
 
 
-class Example(Frozen):
-    """A document of the eval part where an explanation is furthest off."""
+class Link(Frozen):
+    """An arrow of a network, as thick as its number is large."""
 
-    document: str
-    domain: str
-    row: str
-    """Name of the explanation that is shown."""
-    excess: float
-    """Loss under the explanation minus the intact loss (nats per token), in this document."""
-    tokens: tuple[Token, ...]
+    source: str
+    """Name of a node."""
+    target: str
+    weight: Reference
+    port: str = ""
+    """At which part of the target it ends, such as a head's `q`."""
+    faint: bool = False
+    """It is not told from zero."""
 
 
-class Tokens(Frozen):
-    """Documents, each token coloured by how far an explanation is off there."""
+class Network(Frozen):
+    """What writes to what, from below upwards."""
 
-    block: Literal["tokens"] = "tokens"
+    block: Literal["network"] = "network"
     key: Key
     title: str = ""
     caption: str = ""
-    examples: tuple[Example, ...]
+    signs: tuple[str, str] = ("below 0", "above 0")
+    """What the two colours mean."""
+    nodes: tuple[Node, ...]
+    links: tuple[Link, ...]
 
 
 class Check(Frozen):
@@ -373,7 +374,18 @@ class Section(Frozen):
 
 
 Block: TypeAlias = Annotated[
-    Answer | Section | Prose | Table | Forest | Grid | Chart | Compute | Tokens | Checks,
+    Answer
+    | Section
+    | Prose
+    | Table
+    | Forest
+    | Grid
+    | Chart
+    | Compute
+    | Network
+    | Tokens
+    | Attention
+    | Checks,
     Field(discriminator="block"),
 ]
 Section.model_rebuild()

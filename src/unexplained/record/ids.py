@@ -13,6 +13,7 @@ from unexplained.record.blocks import (
     Compute,
     Forest,
     Grid,
+    Network,
     Prose,
     Reference,
     Section,
@@ -54,6 +55,8 @@ def references(block: Block) -> Iterator[Reference]:
         case Grid():
             yield from (cell for row in block.rows for cell in row.cells if cell is not None)
             yield from block.framed
+        case Network():
+            yield from (link.weight for link in block.links)
         case Chart():
             points = (point for series in block.series for point in series.points)
             yield from (end for p in points for end in (p.x, p.y) if isinstance(end, str))

@@ -15,12 +15,14 @@ from unexplained.errors import RecordError, near_matches
 from unexplained.record import Number, Record
 from unexplained.record.blocks import (
     Answer,
+    Attention,
     Block,
     Chart,
     Checks,
     Compute,
     Forest,
     Grid,
+    Network,
     Prose,
     Section,
     Table,
@@ -28,6 +30,7 @@ from unexplained.record.blocks import (
 )
 from unexplained.record.ids import walk
 from unexplained.record.keys import below
+from unexplained.report import network
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,8 +113,12 @@ def _draw(made: Figure, axes: Axes, block: Block, find: Find, above: str) -> Non
             _chart(axes, block, find)
         case Compute():
             _compute(axes, block, find)
+        case Network():
+            _network(made, axes, block, find)
         case Tokens():
             _tokens(made, axes, block)
+        case Attention():
+            _attention(made, axes, block)
     title = getattr(block, "title", "")
     if title:
         axes.set_title(_plain(title))
@@ -201,6 +208,31 @@ def _grid(made: Figure, axes: Axes, block: Grid, find: Find) -> None:
                  edgecolors="0.1")  # fmt: skip
 
 
+def _network(made: Figure, axes: Axes, block: Network, find: Find) -> None:
+    """Nodes from below upwards, and arrows as thick as their numbers are large."""
+    placed = network.plot(block, find)
+    axes.set_axis_off()
+    if placed is None:
+        axes.text(0.5, 0.5, "every number was refused", ha="center", transform=axes.transAxes)
+        return
+    made.set_size_inches(max(5.0, placed.width / 80), max(3.0, placed.height / 80))
+    for arrow in placed.arrows:
+        colour = "0.6" if arrow.faint else "C0" if arrow.falls else "C1"
+        xs, ys = zip(*arrow.points, strict=True)
+        axes.plot(xs, ys, color=colour, linewidth=0.7 * arrow.width, alpha=0.8, zorder=1)
+    for spot in placed.spots:
+        axes.text(spot.x, spot.y, _plain(spot.name), ha="center", va="center", fontsize="small",
+                  bbox={"boxstyle": "round", "facecolor": "white", "edgecolor": "0.6"})  # fmt: skip
+        for part, x in spot.ports:
+            axes.text(x, spot.y + 17, part, ha="center", va="center", fontsize="x-small")
+    axes.set_xlim(0, placed.width)
+    axes.set_ylim(placed.height, 0)
+    axes.annotate(
+        _plain(f"blue: {block.signs[0]}\norange: {block.signs[1]}"), (0, 0), (0, -6), va="top",
+        xycoords="axes fraction", textcoords="offset points", fontsize="small",
+    )  # fmt: skip
+
+
 def _chart(axes: Axes, block: Chart, find: Find) -> None:
     left: list[str] = []
     for one in block.series:
@@ -276,3 +308,20 @@ def _tokens(made: Figure, axes: Axes, block: Tokens) -> None:
     axes.set_xticks(range(len(known)), [words(t.text).replace("$", r"\$") for t in known],
                     rotation=90, fontsize="x-small")  # fmt: skip
     axes.set_ylabel("excess loss, nats")
+
+
+def _attention(made: Figure, axes: Axes, block: Attention) -> None:
+    """Panels side by side: from each token down, to those before it across."""
+    names = [visible.token(text, spaces=True).replace("$", r"\$") for text in block.tokens]
+    many, blank = len(names), float("nan")
+    made.set_size_inches(0.2 * (many + 2) * len(block.panels) + 2, 0.2 * many + 2)
+    rows = [
+        [w for p in block.panels for w in (*p.rows[i], *[blank] * (many + 1 - len(p.rows[i])))]
+        for i in range(many)
+    ]
+    axes.imshow(rows, cmap="Greys", vmin=0, vmax=1)
+    starts = [i * (many + 1) for i in range(len(block.panels))]
+    axes.set_xticks([start + j for start in starts for j in range(many)], names * len(starts),
+                    rotation=90, fontsize="x-small")  # fmt: skip
+    axes.set_yticks(range(many), names, fontsize="x-small")
+    axes.set_xlabel(" | ".join(_plain(panel.name) for panel in block.panels))

@@ -18,6 +18,7 @@ from unexplained.record.blocks import (
     Compute,
     Forest,
     Grid,
+    Network,
     Style,
     Table,
     Track,
@@ -25,7 +26,7 @@ from unexplained.record.blocks import (
 from unexplained.record.format import Shown
 from unexplained.record.ids import walk
 from unexplained.record.keys import below
-from unexplained.report import curveplot, plots
+from unexplained.report import curveplot, network, plots
 from unexplained.report.charts import Axis, fraction_axis, nats_axis
 from unexplained.report.drawn import Drawn, Notes
 from unexplained.report.screen import First, Fold, first, folds
@@ -133,6 +134,10 @@ class Pen:
     def plot(self, block: Chart, above: str) -> plots.ChartPlot | None:
         """A chart, placed."""
         return plots.plot(block, lambda reference: self.at(above, reference))
+
+    def network(self, block: Network, above: str) -> network.NetworkPlot | None:
+        """A network, placed."""
+        return network.plot(block, lambda reference: self.at(above, reference))
 
     def curve(self, block: Compute, above: str) -> curveplot.CurvePlot | None:
         """Loss against training compute, placed."""
