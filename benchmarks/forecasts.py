@@ -4,7 +4,8 @@
 
 Each command runs twice in processes of its own, with nothing kept: as a dry run, then for real.
 Seconds are those of the record, with the model loaded; memory is the process's peak. Writes
-`results/forecasts.json`. Times are of one machine, and of what else it does meanwhile.
+`results/forecasts.json`. Times are of one machine, and of what else it does meanwhile: where that
+changes between the two, what the run itself says when it begins is the nearer.
 """
 
 from __future__ import annotations
@@ -32,17 +33,22 @@ CASES = {
 MAIN = "import sys; from unexplained.cli import main; sys.argv[0] = 'unexplained'; main()"
 
 
-def ran(words: list[str]) -> tuple[dict[str, Any], float, float]:
-    """A command's JSON, the seconds that its process took, and its peak of memory."""
-    with tempfile.TemporaryFile() as out:
+def ran(words: list[str]) -> tuple[dict[str, Any], str, float, float]:
+    """A command's JSON, what it said it would take, the seconds of its process, its peak of memory."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as told:
         began = time.perf_counter()
-        child = subprocess.Popen([sys.executable, "-c", MAIN, *words, "--json"], stdout=out)
+        child = subprocess.Popen(
+            [sys.executable, "-c", MAIN, *words, "--json"], stdout=out, stderr=told
+        )
         _, status, used = os.wait4(child.pid, 0)
         took = time.perf_counter() - began
-        if status:
-            raise SystemExit(f"{' '.join(words)}: ended with {status}")
         out.seek(0)
-        return json.load(out), took, used.ru_maxrss * 1024
+        told.seek(0)
+        lines = told.read().decode().splitlines()
+        if status:
+            raise SystemExit("\n".join([*lines, f"{' '.join(words)}: ended with {status}"]))
+        said = next((line for line in lines if line.startswith("Expected: ")), "")
+        return json.load(out), said, took, used.ru_maxrss * 1024
 
 
 def main() -> None:
@@ -53,11 +59,12 @@ def main() -> None:
         words = CASES[name].split()
         with tempfile.TemporaryDirectory() as folder:
             run = [*words, "--run", f"{folder}/run", "--out", folder]
-            forecast, dry, _ = ran([*run, "--dry-run"])
-            record, _, held = ran(run)
+            forecast, _, dry, _ = ran([*run, "--dry-run"])
+            record, said, _, held = ran(run)
         known[name] = {
             "command": CASES[name],
             "dry run took": round(dry, 1),
+            "said before the run": said,
             "seconds expected": round(forecast["seconds"], 1),
             "seconds": round(record["seconds"], 1),
             "bytes expected": round(forecast["bytes"]),
@@ -68,7 +75,7 @@ def main() -> None:
             f"{name}: {one['seconds expected']:.0f} s expected, {one['seconds']:.0f} s taken "
             f"({one['seconds expected'] / one['seconds']:.2f}); {one['bytes expected'] / 1e9:.2f} GB "
             f"expected, {held / 1e9:.2f} GB held ({one['bytes expected'] / held:.2f}); the dry run "
-            f"took {dry:.0f} s",
+            f"took {dry:.0f} s; before the run: {said}",
             flush=True,
         )
         path.write_text(json.dumps({"cores": os.cpu_count(), "cases": known}, indent=1) + "\n")
