@@ -1139,6 +1139,8 @@ MUTANTS = (
            "test_seeds.py::test_without_documents_the_slope_has_the_textbooks_t_interval"),
     Mutant("estimators/seeds.py", "if fdtrc(spare, seeds.freedom, excess) < POOLED_ABOVE:", "if False:",
            "test_seeds.py::test_sizes_that_seeds_do_not_explain_scatter_by_their_own_distance_from_the_line"),
+    Mutant("estimators/seeds.py", "        if abs(step) <= within:\n", "        if True:\n",
+           "test_seeds.py::test_an_end_is_found_however_small_the_scatter_is_beside_the_value"),
     Mutant("estimators/seeds.py", "(m - 1) / m *", "1 / m *",
            "test_seeds.py::test_leaving_one_run_out_is_the_standard_error_of_a_mean_and_of_pairs_by_hand"),
     Mutant("estimators/seeds.py", "lost = np.isnan(draws)", "lost = np.isnan(draws)\n    draws = np.where(lost, value, draws)\n    lost[:] = False",

@@ -358,3 +358,16 @@ def test_with_a_refused_slope_nothing_is_said_of_how_many_runs_a_size_has() -> N
     )
     assert found.number.value is None
     assert "one run" not in _rests(found)
+
+
+@pytest.mark.parametrize("error", [1e-3, 1e-8, 1e-13, 1e-17, 1e-300])
+@pytest.mark.parametrize("value", [0.0, 5.0, -3e6])
+def test_an_end_is_found_however_small_the_scatter_is_beside_the_value(
+    error: float, value: float
+) -> None:
+    """As the scatter of runs goes to nothing, the interval is that of documents alone."""
+    tokens = np.full(30, 10)
+    draws = laid_out(value, value - 1, value + 2, tokens, level=0.95)
+    found = over_runs(value, draws, error, 2, tokens, settings=Settings())
+    assert found.low == pytest.approx(value - 1, abs=0.01 + 3 * error)
+    assert found.high == pytest.approx(value + 2, abs=0.01 + 3 * error)

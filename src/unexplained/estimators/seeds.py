@@ -160,7 +160,9 @@ def _density(freedom: int, at: np.ndarray) -> float:
     """Mean density of Student's t at some points."""
     power = -(freedom + 1) / 2
     scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2))
-    return float(((1 + at * at / freedom) ** power).mean()) * scale / math.sqrt(freedom * math.pi)
+    with np.errstate(over="ignore"):  # as far out as that there is none
+        found = float(((1 + at * at / freedom) ** power).mean())
+    return found * scale / math.sqrt(freedom * math.pi)
 
 
 def _rising(
@@ -175,14 +177,18 @@ def _rising(
 
     A distribution function costs a Student's t at every draw, so what counts is how often it is asked.
     """
-    x = near if low < near < high else (low + high) / 2
-    while high - low > within:
+    x, before = near if low < near < high else (low + high) / 2, math.inf
+    # A scatter that is small beside the values asks for more digits than they have.
+    while high - low > max(within, 4 * math.ulp(max(abs(low), abs(high)))):
         off, rise = short(x), slope(x)
         low, high = (x, high) if off < 0 else (low, x)
         step = off / rise if rise > 0 else math.inf
         if abs(step) <= within:
             return x - step
-        x = x - step if low < x - step < high else (low + high) / 2
+        if low < x - step < high and abs(step) < before / 2:
+            x, before = x - step, abs(step)
+        else:
+            x, before = (low + high) / 2, high - low
     return x
 
 
