@@ -1040,7 +1040,7 @@ MUTANTS = (
            "test_half.py::test_tensors_of_every_type_have_a_digest_of_their_bytes"),
     Mutant("explanations/attending.py", "if not math.isfinite(found)", "if False",
            "test_half.py::test_what_overflows_float16_is_named_with_the_advice_and_is_never_a_number"),
-    Mutant("instruments/sweep.py", '    require_choice("method", method, get_args(Method))\n', "",
+    Mutant("instruments/sweep.py", '    require_choice("method", method, get_args(SweepMethod))\n', "",
            "test_first.py::test_what_cannot_be_measured_is_refused_before_anything_is_run"),
     Mutant("study/sweeping.py", "        found._require_room()\n", "",
            "test_first.py::test_what_cannot_be_measured_is_refused_before_anything_is_run"),

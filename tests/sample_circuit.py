@@ -16,7 +16,7 @@ EDGES = 100_000
 SHARES = (0.0002, 0.001, 0.01, 0.1, 0.5, 1.0)
 UNIT = "logits per pair"
 WITHIN = (
-    "the denominator (margin of the clean less that of the corrupted prompts) is 0.2 [−0.1, 0.5] "
+    "the denominator (logit difference of the clean less that of the corrupted prompts) is 0.2 [−0.1, 0.5] "
     "logits per pair, within noise of zero"
 )
 

@@ -24,7 +24,7 @@ from unexplained.circuits import (
     require_scores,
     save_mib,
 )
-from unexplained.circuits.edges import Method
+from unexplained.circuits.methods import EdgeMethod
 from unexplained.circuits.orders import given_orders as _given
 from unexplained.errors import MeasurementError
 from unexplained.sites import Shape, Site
@@ -247,7 +247,9 @@ def patched(subject: Subject, one: Pair, site: Site) -> float:
     return margin(subject, new, one) - margin(subject, subject.run(clean).normed, one)
 
 
-def errors_of(subject: Subject, method: Method, one: Pair, groups: dict[str, Site]) -> np.ndarray:
+def errors_of(
+    subject: Subject, method: EdgeMethod, one: Pair, groups: dict[str, Site]
+) -> np.ndarray:
     """Sums of the edges out of groups of sources less the exact effects, at 50 and 200 steps."""
     found = []
     for steps in (50, 200):
@@ -296,7 +298,7 @@ def test_one_step_is_the_clean_prompt(subject: Subject) -> None:
 
 
 @pytest.mark.parametrize("method", ["eap", "eap-ig-inputs", "eap-ig-activations"])
-def test_one_pair_at_a_time_is_all_at_once(subject: Subject, method: Method) -> None:
+def test_one_pair_at_a_time_is_all_at_once(subject: Subject, method: EdgeMethod) -> None:
     """Alone, a pair's whole prefix is left out; together only what all share, here nothing."""
     one = attribute_edges(subject, TEXT, method=method, steps=3, batch_pairs=1)
     whole = attribute_edges(subject, TEXT, method=method, steps=3, batch_pairs=5)
@@ -306,7 +308,7 @@ def test_one_pair_at_a_time_is_all_at_once(subject: Subject, method: Method) -> 
 
 @pytest.mark.parametrize("method", ["eap", "eap-ig-inputs", "eap-ig-activations"])
 def test_of_a_pair_and_its_role_swap_every_prompt_is_run_once(
-    method: Method, subject: Subject, monkeypatch: pytest.MonkeyPatch
+    method: EdgeMethod, subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beside them a pair without a swap: alone, every corrupted prompt has a pass of its own."""
     one, other = pair(2, 8, 0), pair(5, 8, 2)
@@ -328,7 +330,7 @@ def test_of_a_pair_and_its_role_swap_every_prompt_is_run_once(
 
 @pytest.mark.parametrize("method", ["eap", "eap-ig-inputs", "eap-ig-activations"])
 def test_how_the_work_is_cut_changes_nothing(
-    method: Method, monkeypatch: pytest.MonkeyPatch
+    method: EdgeMethod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Layers in one product, steps on one tape, rows of logits at once."""
     for name in ("llama", "gpt_neox"):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from unexplained.bars.joints import Joint as Joint
     from unexplained.bars.joints import joint as joint
     from unexplained.bars.kept import kept_by_size as kept_by_size
-    from unexplained.bars.kept import margin as margin
+    from unexplained.bars.kept import logit_difference as logit_difference
     from unexplained.bars.orders import in_orders as in_orders
     from unexplained.bars.recovered import agreement as agreement
     from unexplained.bars.recovered import damage as damage
@@ -91,7 +91,7 @@ _HOMES = {
     "joints": ("Joint", "joint"),
     "kept": (
         "kept_by_size",
-        "margin",
+        "logit_difference",
     ),
     "orders": ("in_orders",),
     "recovered": (

@@ -82,8 +82,8 @@ def kept_section(curves: Curves, orbits: int, *, keeps: float, folded: bool = Fa
     )  # fmt: skip
     unit = curves[0][1].points[0].margin.unit
     margin = _by_size(
-        curves, "margin", lambda point: point.margin, title="Margins", folded=True,
-        caption=f"Margin under the first so many edges in each order, {unit}.",
+        curves, "margin", lambda point: point.margin, title="Logit differences", folded=True,
+        caption=f"Logit difference under the first so many edges in each order, {unit}.",
     )  # fmt: skip
     return Section(
         key="sizes",
@@ -103,8 +103,8 @@ def _means() -> tuple[Block, ...]:
     return (
         Prose(
             words="The edges in a circuit carry what they carry on the clean prompt, all others what "
-            "they carry on the corrupted prompt. Kept (its faithfulness): (margin of the circuit − "
-            "margin on the corrupted prompts) ÷ (margin on the clean prompts − margin on the "
+            "they carry on the corrupted prompt. Kept (its faithfulness): (logit difference of the circuit − "
+            "that on the corrupted prompts) ÷ (that on the clean prompts − that on the "
             "corrupted prompts). Neither 0 nor 100% is a limit: a circuit can do worse than the "
             "corrupted prompt and better than the whole model."
         ),

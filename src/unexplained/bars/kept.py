@@ -1,6 +1,6 @@
 """What circuits keep of a behaviour, and the curve of it by size.
 
-From margins (logit of the answer minus logit of the wrong one) of pairs of prompts: of the clean ones,
+From logit differences (of the answer less the wrong one) of pairs of prompts: of the clean ones,
 of the corrupted ones, and of the clean ones where the edges outside a circuit carry the corrupted
 prompt's values.
 """
@@ -27,10 +27,10 @@ _MEASURE = measure_of("logit difference", pairs=True)
 UNIT, FLOOR = _MEASURE.unit, _MEASURE.floor
 
 
-def margin(
+def logit_difference(
     ledger: Ledger, condition: str = INTACT, *, less: str | None = None, settings: Settings
 ) -> Number:
-    """Mean margin (logits per pair), less another condition's if wanted."""
+    """Mean logit difference of pairs (logits per pair), less another condition's if wanted."""
     read = paired(ledger, "margin", (condition, *([less] if less else [])), ALL)
     sums = read.columns[0] - read.columns[1] if less else read.columns[0]
     return mean_per_token(sums, read.tokens, settings=settings, unit=UNIT)
@@ -49,7 +49,7 @@ def kept_by_size(
     Args:
         ledger: With the intact model, `CORRUPTED` and the circuits.
         circuits: By number of edges the conditions: several where the order was drawn several times,
-            whose margins are averaged.
+            whose logit differences are averaged.
         edges: How many there are in all.
         keeps: The share that the knee is about.
         settings: Level, resamples and seed.
@@ -76,7 +76,7 @@ def _kept(
 ) -> KeptAt:
     """What circuits of one size keep: exactly all of all edges, and nothing of none.
 
-    Where every orbit's margin is that of the corrupted prompts to the last bit, no path of the circuit
+    Where every orbit's logit difference is that of the corrupted prompts to the last bit, no path of the circuit
     reaches the end: nothing is there by construction, whatever other pairs would be.
     """
     read = paired(ledger, "margin", (INTACT, CORRUPTED, *names), ALL)
@@ -87,7 +87,7 @@ def _kept(
         sums = np.where(np.abs(sums - end) < FLOOR * read.tokens, end, sums)
     kept = fraction(
         sums - corrupted, clean - corrupted, read.tokens,
-        what="margin of the clean less that of the corrupted prompts", settings=settings, unit=UNIT,
+        what="logit difference of the clean less that of the corrupted prompts", settings=settings, unit=UNIT,
         exact=count in (0, edges) or np.array_equal(sums, corrupted),
     )  # fmt: skip
     mean = mean_per_token(sums, read.tokens, settings=settings, unit=UNIT)

@@ -231,10 +231,10 @@ class Reading:
 
     # Circuits
 
-    def margin(self, name: str = INTACT, *, less: str | None = None) -> Number:
+    def logit_difference(self, name: str = INTACT, *, less: str | None = None) -> Number:
         """Mean logit difference of pairs (logits per pair), less another condition's if wanted."""
         less = less and self._in(less)
-        return bars.margin(self.ledger, self._in(name), less=less, settings=self.settings)
+        return bars.logit_difference(self.ledger, self._in(name), less=less, settings=self.settings)
 
     def kept_by_size(
         self, circuits: Mapping[int, Sequence[str]], edges: int, *, keeps: float

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,12 +10,11 @@ from torch import Tensor
 from unexplained.circuits import measures
 from unexplained.circuits.graph import Graph
 from unexplained.circuits.measures import Measure
+from unexplained.circuits.methods import EdgeMethod
 from unexplained.circuits.paths import Written, differences, readers, written
 from unexplained.evaluate.batches import Plan, Scored
 from unexplained.subject import Batch, Resume, Subject
 from unexplained.subject.gradients import Recording, record
-
-Method = Literal["eap", "eap-ig-inputs", "eap-ig-activations"]
 
 TAPE_TOKENS = 512
 """Rows times positions of which tapes of all layers are held at once: 0.7 GB in a 135M model."""
@@ -74,7 +72,7 @@ class EdgePasses:
         corrupted = clean.then(self.others).rows(self.corrupted)
         return differences(self.subject.anatomy, clean, corrupted)
 
-    def scores(self, method: Method) -> Tensor:
+    def scores(self, method: EdgeMethod) -> Tensor:
         """(pair, source, destination), float64; what is no edge holds anything."""
         if method == "eap-ig-activations":
             self._by_activations()

@@ -34,9 +34,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unexplained.circuits.edge_passes import TAPE_TOKENS, EdgePasses
-from unexplained.circuits.edge_passes import Method as Method
 from unexplained.circuits.graph import CircuitError, Graph
 from unexplained.circuits.measures import Measure
+from unexplained.circuits.methods import By, EdgeMethod
 from unexplained.errors import require_count
 from unexplained.evaluate.arrays import ArrayWork
 from unexplained.evaluate.batches import Plan, plan
@@ -46,8 +46,6 @@ from unexplained.progress import Count
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Block, Text
-
-By = Literal["signed", "absolute"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +61,7 @@ class EdgeScores:
     the linearised one of a ratio of sums. NaN with a single orbit."""
     pairs: int
     orbits: int
-    method: Method
+    method: EdgeMethod
     measure: Measure
 
     @property
@@ -101,7 +99,7 @@ def attribute_edges(
     subject: Subject,
     text: Text,
     *,
-    method: Method = "eap",
+    method: EdgeMethod = "eap",
     steps: int = 5,
     measure: Measure = "margin",
     part: Literal["eval", "fit"] = "eval",
@@ -156,7 +154,7 @@ class _Attribution(ArrayWork):
     what: ClassVar[str] = "Attribution to edges"
 
     graph: Graph
-    method: Method
+    method: EdgeMethod
     measure: Measure
     steps: int
     batch_pairs: int
@@ -205,7 +203,7 @@ class _Attribution(ArrayWork):
 
 
 def require_edges(
-    subject: Subject, text: Text, method: Method, measure: Measure, steps: int
+    subject: Subject, text: Text, method: EdgeMethod, measure: Measure, steps: int
 ) -> None:
     """Refuse what cannot be scored, before anything is run; see `attribute_edges`."""
     family = subject.anatomy.family
@@ -282,7 +280,7 @@ class _Sums:
             self.squares += total**2
             self.sized += total * came
 
-    def finished(self, method: Method, measure: Measure) -> EdgeScores:
+    def finished(self, method: EdgeMethod, measure: Measure) -> EdgeScores:
         """Means, and errors by the sums over orbits: √(k/(k−1) Σ(s − n·mean)²) / pairs."""
         pairs, orbits = len(self.blocks), len(self.sizes)
         mean = self.sum / pairs

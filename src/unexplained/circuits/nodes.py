@@ -37,6 +37,7 @@ from unexplained.ablations import Fill, value_site
 from unexplained.circuits import measures
 from unexplained.circuits.graph import CircuitError
 from unexplained.circuits.measures import Measure
+from unexplained.circuits.methods import NodeMethod
 from unexplained.evaluate.arrays import ArrayWork
 from unexplained.evaluate.batches import Plan, Scored
 from unexplained.evaluate.conditions import now
@@ -48,8 +49,6 @@ from unexplained.subject import Edit, Local, Pass, Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.subject.gradients import PartName, Tape, record_layer
 from unexplained.text import Text
-
-Method = Literal["atp", "atp*"]
 
 BATCH_TOKENS = 1024
 """Padded tokens at a time. One layer's tape is held, and every site's fill less its value."""
@@ -71,7 +70,7 @@ class NodeScores:
     """Units of resampling, in the order in which they first come in the text."""
     values: NDArray[np.float64]
     """(document, site): the estimated change of the measure, in nats or logits."""
-    method: Method
+    method: NodeMethod
     measure: Measure
 
 
@@ -81,7 +80,7 @@ def attribute_nodes(
     text: Text,
     fills: Mapping[Site, Fill],
     *,
-    method: Method = "atp",
+    method: NodeMethod = "atp",
     measure: Measure | None = None,
     part: Literal["eval", "fit"] = "eval",
     batch_tokens: int = BATCH_TOKENS,
@@ -145,7 +144,7 @@ class _Attribution(ArrayWork):
 
     edits: Mapping[Site, Edit]
     """What each of the conditions puts in its own site."""
-    method: Method
+    method: NodeMethod
     measure: Measure
     after_prefix: bool
     """All fills change nothing before the first position at which the prompts of a pair differ."""
@@ -199,7 +198,7 @@ class _Batch:
     plan: Plan
     edits: Mapping[Site, Edit]
     measure: Measure
-    method: Method
+    method: NodeMethod
     start: int
     """The first position that is run: before it no fill changes anything."""
     new: dict[Site, Tensor] = field(default_factory=dict)

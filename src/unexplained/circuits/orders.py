@@ -9,11 +9,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from unexplained.circuits.edges import By, EdgeScores, Method
+from unexplained.circuits.edges import EdgeScores
 from unexplained.circuits.graph import CircuitError, Graph
-from unexplained.record import Method as Tag
+from unexplained.circuits.methods import By, EdgeMethod
+from unexplained.record import Method
 
-SAYS: Mapping[Method, str] = {
+SAYS: Mapping[EdgeMethod, str] = {
     "eap": "the gradient at the clean prompt times the change of each edge",
     "eap-ig-inputs": "the same with gradients averaged over embeddings from corrupted to clean",
     "eap-ig-activations": "the same with gradients averaged over each group's own outputs",
@@ -30,7 +31,7 @@ class Order:
     """A baseline takes no thought of the behaviour."""
     orders: tuple[NDArray[np.int64], ...]
     """Several draws where it is random."""
-    method: Tag = "internals"
+    method: Method = "internals"
     """Attributions and magnitudes look inside, a random order at nothing."""
 
     def edges(self, draw: int, count: int) -> NDArray[np.bool_]:

@@ -38,7 +38,7 @@ def behaviours(
 
     title = "Behaviours: pairs of prompts, each with its role-swap"
     table = Table(title=title + "; each held against chance by itself" * bool(model))
-    for column in ("name", "what", *(("accuracy", "margin (logits)", "") if model else ())):
+    for column in ("name", "what", *(("accuracy", "logit difference", "") if model else ())):
         table.add_column(column)
     subject = ux.load(model, accept_terms=accept_terms) if model else None
     for name, says in described().items():

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
+from unexplained.circuits.methods import By, EdgeMethod
 from unexplained.errors import require_once
 from unexplained.record import Number
 from unexplained.record.blocks import (
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from unexplained.study import Run
 
 
-Method = Literal["eap", "eap-ig-inputs", "eap-ig-activations"]
-By = Literal["absolute", "signed"]
 KEEPS = 0.8
 """The share of the behaviour that the knee is about: drawn as a line of reference beside 0 and 1."""
 SHOWN = 60
@@ -69,7 +68,7 @@ def circuit(
     run: Run,
     *,
     methods: Annotated[
-        Sequence[Method],
+        Sequence[EdgeMethod],
         Option("Orders edges; may be given again.", option="--method"),
     ] = ("eap-ig-inputs", "eap"),
     steps: Annotated[int, Option("Points of an average over a path.", least=1)] = 5,
@@ -186,9 +185,9 @@ def _measured(
 
 
 def _of_twin(
-    run: Run, methods: Sequence[Method], steps: int, by: By, sizes: Sequence[float]
+    run: Run, methods: Sequence[EdgeMethod], steps: int, by: By, sizes: Sequence[float]
 ) -> _Found:
-    """The same attributions on a model with random weights and few pairs, against its own margins."""
+    """The same attributions on a model with random weights and few pairs, against its own logit differences."""
     from unexplained.study.circuits import attributions
     from unexplained.study.gate import gate_of
     from unexplained.study.twins import TWIN, few
@@ -265,9 +264,13 @@ def _facts(found: _Found) -> Table:
         ("orbits", "Orbits of pairs", len(text.units)),
         ("fit-pairs", "Other pairs, on which edges were scored", len(text.fit)),
         ("accuracy", "Prefers the answer", found.accuracy),
-        ("clean", "Margin, clean prompts", read.margin()),
-        ("corrupted", "Margin, corrupted prompts", read.margin(CORRUPTED)),
-        ("gap", "Clean less corrupted: what shares are divided by", read.margin(less=CORRUPTED)),
+        ("clean", "Logit difference, clean prompts", read.logit_difference()),
+        ("corrupted", "Logit difference, corrupted prompts", read.logit_difference(CORRUPTED)),
+        (
+            "gap",
+            "Clean less corrupted: what shares are divided by",
+            read.logit_difference(less=CORRUPTED),
+        ),
         ("edges", "Edges", found.scores.graph.edges),
         ("ranked", "Ranked", ranked),
     ]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from unexplained.study import Run
     from unexplained.study.sweeping import Sweeping
 
-Method = Literal["exact", "control variates", "race"]
+SweepMethod = Literal["exact", "control variates", "race"]
 
 
 def _names(given: Mapping[str, Any]) -> None:
@@ -70,7 +70,7 @@ def sweep(
     ] = "",
     measure: Annotated[str, Option("loss, KL, accuracy; of pairs logit difference.")] = "",
     method: Annotated[
-        Method,
+        SweepMethod,
         Option("Exact, or cheaper with a stated error."),
     ] = "exact",
     sample: Annotated[
@@ -127,7 +127,7 @@ def sweep(
     """
     from unexplained.study import sweeping
 
-    require_choice("method", method, get_args(Method))
+    require_choice("method", method, get_args(SweepMethod))
     require_count("keep", keep, least=1)
     require_count("pairs", pairs, least=0)
     if sample is not None:

@@ -150,8 +150,8 @@ TERMS: tuple[Term, ...] = (
     ),
     Term(
         "kept by a circuit",
-        "(margin of the circuit − margin on the corrupted prompts) ÷ (margin on the clean "
-        "prompts − margin on the corrupted prompts). 100%: the whole behaviour. It can be below 0 "
+        "(logit difference of the circuit − that on the corrupted prompts) ÷ (that on the clean "
+        "prompts − that on the corrupted prompts). 100%: the whole behaviour. It can be below 0 "
         "and above 100%.",
         ("its faithfulness",),
     ),

@@ -11,7 +11,8 @@ from unexplained.bars.cards import Card
 from unexplained.bars.kept import CORRUPTED
 from unexplained.bars.reading import Reading
 from unexplained.circuits import EdgeScores, Graph, attribute_edges, edge_sizes
-from unexplained.circuits.edges import By, Method, require_edges
+from unexplained.circuits.edges import require_edges
+from unexplained.circuits.methods import By, EdgeMethod
 from unexplained.circuits.orders import Order, without_thought
 from unexplained.circuits.running import require_sums
 from unexplained.errors import (
@@ -30,7 +31,7 @@ BATCH_TOKENS = 512
 """A circuit holds what every source writes at every position of a batch."""
 
 
-def attributions(run: Run, methods: Sequence[Method], steps: int) -> list[EdgeScores]:
+def attributions(run: Run, methods: Sequence[EdgeMethod], steps: int) -> list[EdgeScores]:
     """Every edge's scores by every method, on the fit part."""
     return [
         attribute_edges(
@@ -75,7 +76,7 @@ def measure_orders(
 
 def require_orders(
     run: Run,
-    methods: Sequence[Method],
+    methods: Sequence[EdgeMethod],
     steps: int,
     by: By,
     sizes: Sequence[float],
@@ -90,7 +91,7 @@ def require_orders(
         MeasurementError: There is no such method, or a number is out of bounds; the model is in half
             precision.
     """
-    known = get_args(Method)
+    known = get_args(EdgeMethod)
     for method in methods:
         require_choice("methods", method, known)
     if not methods:

@@ -239,7 +239,7 @@ def require_behaviour(found: Gate, subject: Subject, text: Text) -> None:
         raise MeasurementError(
             f"The behaviour '{text.name}' of {subject.name}",
             f"of {text.predicted} pairs it prefers the right answer in {percent(found.accuracy)} "
-            f"({apart}), where chance gives 50% in each; the margin is {written(found.margin)} "
+            f"({apart}), where chance gives 50% in each; the logit difference is {written(found.margin)} "
             f"{found.margin.unit}",
             "Use a behaviour that this model has, or more pairs. Or leave the gate out "
             "(gated=False; --no-gate).",
