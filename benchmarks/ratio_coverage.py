@@ -66,7 +66,7 @@ def after(texts: Texts, truth: float | None) -> tuple[np.ndarray, np.ndarray]:
     told &= ~intervals.hides_tail(bottom, tokens)
     value = top.sum(1) / np.where(told, bottom.sum(1), 1.0)
     rest = top - value[:, None] * bottom
-    below, above = intervals.apart(bottom, tokens) * intervals.aside(rest, tokens)
+    below, above = intervals.apart(bottom, tokens) * intervals.aside(rest, bottom, tokens)
     left, divisor = ((intervals.left_out(x, tokens) ** 2).sum(1) for x in (rest, bottom))
 
     def inside(ratio: np.ndarray) -> np.ndarray:
@@ -146,7 +146,7 @@ def planted(texts: int) -> list[dict[str, Any]]:
     rows = []
     for design in designs():
         cells = [cell(design, n, texts if n <= 48 else texts // 2) for n in DOCUMENTS]
-        rows.append({"design": asdict(design), "cells": cells})
+        rows.append({"design": asdict(design), "kind": design.kind, "cells": cells})
         print(design, [c.get("coverage", c.get("accepted")) for c in cells], flush=True)
     return rows
 

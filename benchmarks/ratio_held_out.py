@@ -3,7 +3,8 @@
     python benchmarks/ratio_held_out.py
 
 Damages that `ratio_designs` has not (gamma, Weibull, Pareto, Laplace, Gumbel, chi-squared), explained
-evenly, worse or better where they are large, or otherwise where the ablation helps. Computed as in
+evenly, worse or better where they are large, or otherwise where the ablation helps; and damage that goes
+with the length of documents to other powers than there, of other spreads (`LENGTHS`). Computed as in
 `ratio_coverage`, for many texts at once; the package itself is asked about some of each cell (`asked`,
 `alike`). A cell's `unseen` is
 the chance that a text has no document of the kind that is explained otherwise, or that is rare.
@@ -17,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from scipy.special import ndtr
 
 from ratio_coverage import after, fractions
 from unexplained.study.provenance import machine, versions
@@ -74,6 +76,11 @@ EXPLAINED: dict[str, tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndar
 }  # fmt: skip
 
 
+LENGTHS = [(0.4, 0.7), (0.4, 1.1), (1.0, 0.7), (1.0, 0.9), (-0.3, 1.1), (-0.7, 0.9), (-1.3, 0.7)]
+"""Powers of the length that damage per token goes with, and σ of lognormal lengths."""
+WITH_LENGTH = ["gamma, shape 2", "Rayleigh", "0.5 + beta, 4 and 1", "normal, cv 1.2"]
+
+
 def lengths(rng: np.random.Generator, n: int, uneven: bool) -> np.ndarray:
     """Tokens of the documents."""
     if not uneven:
@@ -122,6 +129,30 @@ def accepted(damage: str, sign: int, n: int) -> dict[str, object]:
             "accepted": int(found.sum())}  # fmt: skip
 
 
+def with_length(damage: str, power: float, sigma: float, n: int) -> dict[str, object]:
+    """Coverage where long documents are explained worse, and how often nothing is accepted, both signs."""
+    rng = np.random.default_rng([SEED, n, *f"{damage}{power}{sigma}".encode()])
+    draw = DAMAGES[damage]
+
+    def drawn(size: int) -> tuple[np.ndarray, ...]:
+        tokens = rng.lognormal(0, sigma, size)
+        rate = draw(rng, size) * tokens**power
+        share = 0.9 - 0.8 * ndtr(np.log(tokens) / sigma)
+        return rate, share * rate + 0.1 * rate * rng.standard_normal(size), tokens
+
+    rate, top, tokens = drawn(MANY)
+    truth, mean = (float((one * tokens).sum()) for one in (top, rate))
+    truth, mean = truth / mean, mean / float(tokens.sum())
+    rate, top, tokens = (one.reshape(TEXTS, n) for one in drawn(TEXTS * n))
+    printed, inside = after((top * tokens, rate * tokens, tokens), truth)
+    nothing = [
+        after((top * tokens, sign * (rate - mean) * tokens, tokens), None)[0] for sign in (1, -1)
+    ]
+    return {"damage": damage, "power": power, "lengths": sigma, "documents": n, "texts": TEXTS,
+            "printed": int(printed.sum()), "held": int((printed & inside).sum()),
+            "accepted": [int(one.sum()) for one in nothing]}  # fmt: skip
+
+
 def main() -> None:
     """Measure all cells, print those that fall short, write `results/ratio_held_out.json`."""
     cells = [covered(d, e, u, n) for d in DAMAGES for e in EXPLAINED for u in (False, True)
@@ -129,9 +160,16 @@ def main() -> None:
     empty = [
         accepted(d, s, n) for d in DAMAGES if d != "Pareto, 2.2" for s in (1, -1) for n in DOCUMENTS
     ]
+    by_length = [
+        with_length(d, *kind, n) for d in WITH_LENGTH for kind in LENGTHS for n in DOCUMENTS
+    ]
     about = {"seed": SEED, "versions": versions(), "machine": machine()}
     path = HERE / "results" / "ratio_held_out.json"
-    path.write_text(json.dumps(about | {"cells": cells, "empty": empty}, indent=0) + "\n", "utf-8")
+    path.write_text(
+        json.dumps(about | {"cells": cells, "empty": empty, "with length": by_length}, indent=0)
+        + "\n",
+        "utf-8",
+    )
     seen = [c for c in cells if c["unseen"] <= 0.05 and c["printed"] >= 0.05 * c["texts"]]  # type: ignore[operator]
     short = [c for c in seen if c["held"] < 0.93 * c["printed"]]  # type: ignore[operator]
     fresh = [sum(c["damage"] in FRESH for c in some) for some in (short, seen)]
@@ -140,6 +178,11 @@ def main() -> None:
     for cell in short:
         print({k: v for k, v in cell.items() if k != "truth"})
     print("accepted above 5%:", [e for e in empty if e["accepted"] > 0.05 * TEXTS])  # type: ignore[operator]
+    for row in by_length:
+        short = row["printed"] >= 0.05 * TEXTS and row["held"] < 0.93 * row["printed"]  # type: ignore[operator]
+        if short or max(row["accepted"]) > 0.05 * TEXTS:  # type: ignore[call-overload]
+            print(row)
+    print(len(by_length), "cells with lengths")
 
 
 if __name__ == "__main__":

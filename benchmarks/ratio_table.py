@@ -63,10 +63,13 @@ def accepted(record: dict[str, Any]) -> str:
         cells = []
         for n in SIZES:
             rows = [c for c in _cells(record, kind, n, unseen=True) if "accepted" in c]
+            if not rows:
+                break
             was, now = (max(c[k] for c in rows) for k in ("accepted before", "accepted"))
             unseen = f" ({100 * rows[0]['unseen']:.0f})" if "unseen" in rows[0] else ""
             cells.append(f"{100 * was:.1f} / {100 * now:.1f}{unseen}")
-        lines.append(_row(kind, *cells))
+        if cells:
+            lines.append(_row(kind, *cells))
     return "\n".join(lines)
 
 
@@ -94,7 +97,7 @@ def real(record: dict[str, Any]) -> str:
 
 
 def _kinds(record: dict[str, Any]) -> list[str]:
-    return list(dict.fromkeys(row["design"]["damage"] for row in record["planted"]))
+    return list(dict.fromkeys(row["kind"] for row in record["planted"]))
 
 
 def _cells(
@@ -102,7 +105,7 @@ def _cells(
 ) -> list[dict[str, Any]]:
     return [
         cell
-        for row in record["planted"] if row["design"]["damage"] == kind
+        for row in record["planted"] if row["kind"] == kind
         for cell in row["cells"]
         if cell["documents"] == documents and (unseen or "unseen" not in cell)
     ]  # fmt: skip

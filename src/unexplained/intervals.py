@@ -7,23 +7,24 @@ times exp(x), with x by the skewness that the sample shows:
     max(b τ², c γ²)            on the side where documents may be missing
     c γ² − min(12/√n τ², 0.3)  on the other side
 
-b = 26/√n and c = 1 / max(32, n/4) for n documents, τ their L-skewness (Hosking, Journal of the
-Royal Statistical Society B 52, 1990), which small samples show best, and γ their skewness, which a
+b = 26/√n and c = 1 / max(32, n/4) for documents that are worth n of one length (`sums.worth`), τ
+their L-skewness (Hosking, Journal of the Royal Statistical Society B 52, 1990), which small samples show best, and γ their skewness, which a
 few outliers among many show best; γ counts as 0 where it says the opposite. What is to be divided
 by has to be told from 0 more surely: b of a denominator is larger by 1400/max(n, 8)². A ratio is tested by
 numerator − r · denominator: there b is larger by as much of that as its variance is the denominator's.
-Both kinds of skewness are taken of documents' sums and of their rates per token; the more cautious counts. For
+Both kinds of skewness are taken of documents' sums and of their rates per token; the more cautious counts, of
+sums `BY_SUM` τ, as a text shows less of what goes with the length of its documents. For
 normal documents next to nothing changes, and as n grows x goes to 0.
 
 A ratio has one more danger: how well the few large documents are explained is only known once
 there are some. So its ends are moved apart by exp(max(m τ², 20 √(48/n) τ⁶)), τ of the denominator
-per token and m = 4 (48/n − 1), at least 0, or 15 where the tail is on the side of 0; and of fewer than
-`SHOWN` documents by what may be hidden below 0 (`doubt`), of few at least by `FLOOR`. Where an end is then `REACH` times the
+per token or of what a document adds to the sum, and m = 4 (48/n − 1), at least 0, or 15 where the
+tail is on the side of 0; and of fewer than `SHOWN` documents by what may be hidden below 0 (`doubt`), of few at least by `FLOOR`. Where an end is then `REACH` times the
 ratio's size away, or that far beyond 1, the interval says nothing and the ratio is refused: so what is
 printed has been chosen by its width, and the constants are those with which it holds all the same.
 
 Tails count in proportion: where the denominator hardly varies for its size neither x nor m matters, by
-`matters`. What a ratio leaves of its numerator may have a tail of its own: `aside`. Nor does a weak
+`matters`. What a ratio leaves of its numerator may have a tail of its own, which shows best beside the damage: `aside`. Nor does a weak
 denominator show its tail below 0 in few documents: see `hides_tail`.
 
 Documents that agree to the last digit have no scatter to make an interval of, and are no proof that
@@ -42,7 +43,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import betaincinv, ndtri, stdtrit
 
-from unexplained.sums import alike, scaled, unscaled
+from unexplained.sums import alike, scaled, unscaled, worth
 
 REACH, FARTHEST = 20.0, 200.0
 """An end that is further from a ratio than so many times its size, or so many times 1, says nothing; the
@@ -77,8 +78,11 @@ second of fewer than `SCANTY`, where one length alone may decide."""
 
 TINY = np.finfo(float).tiny
 
-ASIDE, MOST_ASIDE = 7.0, 1.0
+ASIDE, MOST_ASIDE = 16.0, 1.5
 """What counts of a tail of what a ratio leaves of its numerator, of `PLENTY` of documents, and at most."""
+
+BY_SUM = 1.3
+"""The L-skewness of documents' sums counts so many times, where they are of unequal length."""
 
 LEFT = 15.0
 """What counts of a denominator's tail toward 0, at least, also of many documents."""
@@ -223,7 +227,9 @@ def of_ratio(
     if spread <= SAME * size * max(one, abs(value)):
         off = max(one, abs(value)) * unseen(alike(np.abs(denominator)), level)
         return unscaled(value - off, up - down), unscaled(value + off, up - down)
-    farther = apart(denominator, tokens) * (np.ones(2) if bounded else aside(rest, tokens))
+    farther = apart(denominator, tokens) * (
+        np.ones(2) if bounded else aside(rest, denominator, tokens)
+    )
     farther = np.minimum(farther, MOST) if bounded else farther
     test = _Test(np.stack([rest / spread, denominator / size]), tokens, level)
 
@@ -323,47 +329,51 @@ def lengthening(
         falls: (…, document) by how much it falls as a document is left out.
         tokens: (…, document) all above 0.
         divided: (…) how much of the estimate's variance is that of what is divided by: 0 for a mean.
-        documents: As of so many.
+        documents: As of so many of the same lengths.
     """
-    n = documents or tokens.shape[-1]
+    alike, many = worth(tokens), tokens.shape[-1]
+    n = alike * ((documents or many) / many)
     even = tokens.min() == tokens.max()  # then both kinds of skewness are the same
     tau, gamma = shape(np.stack([falls] if even else [falls, falls / tokens]))
+    tau[0] *= np.where(alike < many, BY_SUM, 1.0)
     sides = np.array([-1.0, 1.0]).reshape(2, *[1] * (tau.ndim - 1))
     missing, far = (sides[:, None] * kind for kind in (tau, gamma))
-    missing, far = missing.max(1), np.maximum(far.max(1), 0) ** 2 / max(32, n / 4)
-    longer = (26 / math.sqrt(n) + 1400 / max(n, 8) ** 2 * divided) * missing**2
-    shorter = -np.minimum(12 / math.sqrt(n) * missing**2, 0.3)
+    missing, far = missing.max(1), np.maximum(far.max(1), 0) ** 2 / np.maximum(32, n / 4)
+    longer = (26 / np.sqrt(n) + 1400 / np.maximum(n, 8) ** 2 * divided) * missing**2
+    shorter = -np.minimum(12 / np.sqrt(n) * missing**2, 0.3)
     return np.asarray(np.where(missing > 0, np.maximum(longer, far), shorter + far))
 
 
 def apart(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """Factor by which the ends of a ratio are moved apart for the tails of its denominator."""
-    tau, n = shape(denominator / tokens)[0], tokens.shape[-1]
+    n = tokens.shape[-1]
     few, strong = 4 * max(PLENTY / n - 1, 0.0), 20 * math.sqrt(PLENTY / n)
-    moderate = np.where(tau < 0, max(few, LEFT), few)
     total, error = denominator.sum(-1), _error(denominator, tokens)
     toward = matters(total, error, SURE * min(n / PLENTY, 1.0))
     away = matters(total, error, max(SURE, USUAL / math.sqrt(n)))
+    tau = shape(np.stack([denominator / tokens, left_out(denominator, tokens)]))[0]
+    moderate = np.where(tau < 0, max(few, LEFT), few)
     tails = np.maximum(moderate * tau**2, strong * tau**6) * np.where(tau < 0, toward, away)
     weak = (total < FAR * error) & (denominator.min(-1) < 0)
-    floor = FLOOR * _scanty(n)
-    return np.asarray(np.exp(tails + np.maximum(doubt(tau, n, weak) * toward, floor)))
+    alike = worth(tokens)
+    hidden, floor = doubt(tau[0], alike, weak) * toward, FLOOR * _fewer(SCANTY, alike)
+    return np.asarray(np.exp(tails.max(0) + np.maximum(hidden, floor)))
 
 
-def doubt(tau: np.ndarray, documents: int, weak: np.ndarray) -> np.ndarray:
+def doubt(tau: np.ndarray, documents: np.ndarray, weak: np.ndarray) -> np.ndarray:
     """Logarithm of a factor for what few documents may hide of a denominator below 0.
 
     Those that lean to the other side by their L-skewness hide nothing, unless the whole is weak with
     some of them below 0: that they lean then is luck.
     """
-    fewer = min(max(SHOWN / documents - 1, 0.0), 1.0)
+    fewer = _fewer(SHOWN, documents)
     hidden = np.clip((HIDES_NONE - tau) / (HIDES_NONE - HIDES_ALL), 0.0, 1.0)
     return np.asarray(DOUBT * fewer * np.where(weak, 1.0, hidden))
 
 
-def _scanty(documents: int) -> float:
-    """0 of `SCANTY` documents and more, 1 of half as many and fewer."""
-    return min(max(SCANTY / documents - 1, 0.0), 1.0)
+def _fewer(than: int, documents: np.ndarray | float) -> np.ndarray:
+    """0 of so many documents or more, 1 of half as many and fewer."""
+    return np.asarray(np.clip(than / documents - 1, 0.0, 1.0))
 
 
 def _error(total: np.ndarray, tokens: np.ndarray) -> np.ndarray:
@@ -372,21 +382,25 @@ def _error(total: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt((n - 1) / n * (falls * falls).sum(-1)) * tokens.sum(-1))
 
 
-def aside(rest: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+def aside(rest: np.ndarray, denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """Factors by which the ends below and above a ratio are moved for tails of what it leaves: (2, …).
 
-    A ratio's denominator may be regular while the numerator has a tail that the denominator lacks.
+    A ratio's denominator may be regular while the numerator has a tail that the denominator lacks; or what
+    is left goes with the damage, and few documents have much of both. Beside the damage, at least
+    the mean, it shows in many. What the test asks for itself (`lengthening`) is not asked for twice.
 
     Args:
         rest: (…, document) numerator less ratio times denominator.
+        denominator: (…, document) sums.
         tokens: (…, document) all above 0.
     """
-    n = tokens.shape[-1]
-    tau = shape(rest / tokens)[0]
+    usual = tokens * np.maximum(denominator.sum(-1) / tokens.sum(-1), TINY)[..., None]
+    tau = shape(rest / np.maximum(denominator, usual))[0]
     sides = np.array([-1.0, 1.0]).reshape(2, *[1] * tau.ndim)
-    fewer = PLENTY / n
-    farther = ASIDE * max(fewer**1.8, math.sqrt(fewer)) * np.maximum(sides * tau, 0.0) ** 4
-    return np.asarray(np.exp(np.minimum(farther, MOST_ASIDE)))
+    fewer = PLENTY / worth(tokens)
+    farther = ASIDE * np.maximum(fewer**1.8, np.sqrt(fewer)) * np.maximum(sides * tau, 0.0) ** 3
+    asked = np.maximum(lengthening(left_out(rest, tokens), tokens, divided=0.0), 0.0)
+    return np.asarray(np.exp(np.maximum(np.minimum(farther, MOST_ASIDE) - asked, 0.0)))
 
 
 def hides_tail(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
@@ -406,7 +420,7 @@ def hides_tail(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
         return np.zeros(np.shape(mean), dtype=bool)
     rates, far = denominator / tokens, FAR * _error(denominator, tokens)
     tau = shape(rates)[0]
-    clear = rates.min(-1) > (CLEAR + CLEARER * _scanty(n) * (tau < 0)) * mean
+    clear = rates.min(-1) > (CLEAR + CLEARER * _fewer(SCANTY, n) * (tau < 0)) * mean
     return np.asarray(~((tau > LEANS) | clear | (denominator.sum(-1) > far)))
 
 
