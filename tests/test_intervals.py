@@ -34,7 +34,9 @@ def test_without_tails_the_interval_of_a_ratio_is_fiellers():
     # (a − r b)² = t² (aa − 2 r ab + r² bb), Fieller 1954.
     ends = np.roots([b**2 - t**2 * bb, -2 * (a * b - t**2 * ab), a**2 - t**2 * aa])
     found = share(top, bottom, np.full(n, 9))
-    assert (found.low, found.high) == pytest.approx(sorted(ends), rel=1e-7)
+    # Beside the damage, at least the mean, what is left is not mirrored: by so little.
+    assert (found.low, found.high) == pytest.approx(sorted(ends), rel=5e-4)
+    assert found.low == pytest.approx(min(ends), rel=1e-7)  # on the other side nothing
 
 
 def test_without_tails_the_interval_of_a_mean_is_students():
@@ -248,7 +250,8 @@ def test_nothing_but_rounding_is_no_tail() -> None:
     denominator = np.full(6, 1.0) + np.array([0, 1e-16, 0, 0, 2e-16, 0])
     numerator = np.array([0.9, 1.0, 0.8, 1.1, 0.7, 1.0])
     low, high = intervals.of_ratio(numerator, denominator, tokens, 0.95)
-    assert np.isfinite([low, high]).all() and high - low < 1.1
+    even = intervals.of_ratio(numerator, np.full(6, 1.0), tokens, 0.95)
+    assert np.isfinite([low, high]).all() and (low, high) == pytest.approx(even, rel=1e-9)
 
 
 def test_what_is_printed_of_few_documents_holds_though_the_widest_are_refused() -> None:
