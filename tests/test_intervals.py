@@ -250,6 +250,7 @@ def test_nothing_but_rounding_is_no_tail() -> None:
     denominator = np.full(6, 1.0) + np.array([0, 1e-16, 0, 0, 2e-16, 0])
     numerator = np.array([0.9, 1.0, 0.8, 1.1, 0.7, 1.0])
     low, high = intervals.of_ratio(numerator, denominator, tokens, 0.95)
+    assert intervals.shape(denominator) == (0, 0)
     even = intervals.of_ratio(numerator, np.full(6, 1.0), tokens, 0.95)
     assert np.isfinite([low, high]).all() and (low, high) == pytest.approx(even, rel=1e-9)
 
