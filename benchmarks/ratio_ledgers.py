@@ -19,7 +19,7 @@ from unexplained.evaluate.conditions import Condition
 from unexplained.explanations import LIBRARY
 from unexplained.explanations.fit import fit, sites_to_observe
 from unexplained.fetch import cache_folder
-from unexplained.ladder.conditions import weaker_models
+from unexplained.ladder.family import weaker_models
 from unexplained.sites import Site
 
 FEW = ("previous_token", "strict_induction", "own_attention_on_targets")

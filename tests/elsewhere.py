@@ -33,7 +33,7 @@ from unexplained.ablations import ABLATIONS, record_for
 from unexplained.circuits.edges import attribute_edges
 from unexplained.circuits.nodes import attribute_nodes
 from unexplained.evaluate import Condition, Edited, evaluate
-from unexplained.ladder.conditions import weaker_models
+from unexplained.ladder.family import weaker_models
 from unexplained.record import Number, Record
 from unexplained.record.blocks import Table
 from unexplained.record.ids import walk

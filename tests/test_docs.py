@@ -126,7 +126,7 @@ def test_the_code_of_a_document_runs(
 ) -> None:
     """All of it in one program, in a folder of its own, on fewer documents and without the ladder."""
     import unexplained as ux
-    import unexplained.ladder.conditions as beside
+    import unexplained.study.axis as beside
 
     blocks = CODE.findall(document.read_text(encoding="utf-8"))
     code = "\n\n".join(code for left_out, code in blocks if not left_out)
@@ -138,7 +138,7 @@ def test_the_code_of_a_document_runs(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(ux, "text", few, raising=False)
-    monkeypatch.setattr(beside, "weaker_models", lambda *_: ())
+    monkeypatch.setattr(beside, "on_ladder", lambda *_: False)
     file = tmp_path / "shown.py"
     file.write_text(code, encoding="utf-8")
     program = compile(code, str(file), "exec")

@@ -22,7 +22,7 @@ from tiny import TINY
 from unexplained import Member
 from unexplained.errors import CurveError, MeasurementError, TextError
 from unexplained.ladder.measured import Measured
-from unexplained.ladder.members import BITS, _named, scale_through
+from unexplained.ladder.members import BITS, named, scale_through
 from unexplained.record import Record, load_record
 from unexplained.report import text_table, write_report
 from unexplained.stats import Settings, mean_per_token
@@ -239,6 +239,8 @@ def test_equal_computes_are_runs_of_one_rung_and_an_own_rung_is_found_again(tmp_
     assert list(table_of(record, "rungs")) == list(names)
     placed = record["compute/conditions/rung-2-seed-1/equals"]
     assert placed.value == pytest.approx(1.2e12, rel=0.5)
+    said = record.verdict.replace(",", "")
+    assert "rung-2-seed-1 at" in said and "as good as one of this family trained with 1." in said
     assert load_record(record.save(tmp_path / "r.json")) == record
     page = write_report(record, tmp_path / "r.html").read_text("utf-8")
     assert "rung-2-seed-1" in page and BITS in page
@@ -253,7 +255,7 @@ def test_runs_of_equal_compute_are_seeds_of_one_rung_in_whatever_order_they_are_
     losses = {name: mean_per_token(total, np.full(8, 100), settings=SETTINGS, unit=BITS)
               for name, total in sums.items()}  # fmt: skip
     measured = Measured.of_sums(sums, np.full(8, 100), SETTINGS)
-    scale = scale_through(members, dict.fromkeys(computes, 7), measured, losses,
+    scale = scale_through(members, measured, losses,
                           settings=SETTINGS, extrapolate=False)  # fmt: skip
     found = [(one.name, one.rung, one.seed, one.compute) for one in scale.rungs]
     assert found == [("a", 1, 0, 4e11), ("again", 1, 1, 4e11), ("b", 2, 0, 1e12), ("c", 3, 0, 3e12)]
@@ -304,12 +306,12 @@ def test_bad_input_is_refused(prose: str) -> None:
 def test_the_command_line_reads_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from unexplained.cli.app import app
 
-    assert _named("a=b=1e20") == ("a=b", 1e20)
-    assert _named("EleutherAI/pythia-70m=70e6x3e11") == ("EleutherAI/pythia-70m", 6 * 70e6 * 3e11)
-    assert _named("rung-3")[1] == pytest.approx(3.6e12, rel=0.05)
+    assert named("a=b=1e20") == ("a=b", 1e20)
+    assert named("EleutherAI/pythia-70m=70e6x3e11") == ("EleutherAI/pythia-70m", 6 * 70e6 * 3e11)
+    assert named("rung-3")[1] == pytest.approx(3.6e12, rel=0.05)
     for wrong, said in (("pythia", "is not given"), ("a=many", "neither a number")):
         with pytest.raises(CurveError, match=said):
-            _named(wrong)
+            named(wrong)
     monkeypatch.setenv("COLUMNS", "120")
     asked = ["family", "rung-1", "rung-2", "rung-3", "--text", "pydocs", "--documents", "6",
              "--characters", "300", "--report", str(tmp_path / "c.html"), "--record",

@@ -19,10 +19,10 @@ import unexplained as ux
 from test_assay import make_text, subject_of
 from test_family import MERGES, WORDS, uniform
 from test_ladder import pydocs_like
-from unexplained import hashing
+from unexplained import Member, hashing
 from unexplained.ablations import ABLATIONS, record_for
 from unexplained.circuits import attribute_edges, attribute_nodes
-from unexplained.evaluate import AnotherModel, Other, evaluate
+from unexplained.evaluate import evaluate
 from unexplained.evaluate.arrays import ArrayWork
 from unexplained.evaluate.conditions import Condition, Intact, key, modules_of
 from unexplained.evaluate.job import Job
@@ -223,9 +223,9 @@ def test_the_code_of_sizes_is_inside(traced: Traced) -> None:
 
 def test_the_code_of_tasks_is_inside(traced: Traced) -> None:
     subject, text = copies()
-    weaker = [Other("twin", AnotherModel(subject.twin(1)))]
+    weaker = [Member("twin", partial(subject.twin, 1))]
     asked = [TaskText("copies", text)]
-    ux.tasks(subject, text, asked=asked, sites="L1.H0", weaker=weaker, settings=SETTINGS)
+    ux.tasks(subject, text, asked=asked, sites="L1.H0", family=weaker, settings=SETTINGS)
     assert {"evaluate/conditions.py", "explanations/fit.py"} <= require_inside(traced)
 
 

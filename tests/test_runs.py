@@ -16,7 +16,7 @@ from test_report import words_of
 from unexplained.bars import concentration, over_pairs
 from unexplained.bars.runs import _at_least_one
 from unexplained.errors import MeasurementError
-from unexplained.ladder.catalogue import catalogue
+from unexplained.ladder.family import shipped_beside
 from unexplained.ledger import Ledger
 from unexplained.record import Number, Record, load_record
 from unexplained.record.bars import OverRuns
@@ -131,7 +131,10 @@ def rung(name: str) -> ux.Subject:
 
 def test_other_runs_of_two_rungs_are_measured_and_named(tmp_path) -> None:
     strong, weak = rung("rung-3"), rung("rung-1")
-    pairs = [tuple(map(rung, two)) for two in catalogue().other_runs("rung-3", "rung-1")]
+    pairs = [
+        tuple(map(rung, two))
+        for two in shipped_beside(rung("rung-1")).other_runs("rung-3", "rung-1")
+    ]
     assert [tuple(m.name for m in two) for two in pairs] == [
         ("rung-3-seed-1", "rung-1-seed-1"), ("rung-3-seed-2", "rung-1-seed-2")]  # fmt: skip
     text = pydocs_like(strong)
@@ -152,7 +155,7 @@ def test_other_runs_of_two_rungs_are_measured_and_named(tmp_path) -> None:
 
 
 def test_rungs_with_one_run_have_no_others() -> None:
-    known = catalogue()
+    known = shipped_beside(rung("rung-1"))
     assert known.other_runs("rung-6", "rung-4") == [] == known.other_runs("nobody", "rung-4")
     assert known.other_runs("rung-4-seed-1", "rung-3") == [
         ("rung-4", "rung-3-seed-1"), ("rung-4-seed-2", "rung-3-seed-2")]  # fmt: skip

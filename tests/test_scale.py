@@ -10,7 +10,7 @@ import pytest
 from test_gap import ledger_of
 from unexplained.curves import Curve, Surface
 from unexplained.errors import MeasurementError
-from unexplained.ladder import conditions, data
+from unexplained.ladder import conditions, data, family
 from unexplained.ladder import scale as room
 from unexplained.ladder.catalogue import Catalogue, Trained
 from unexplained.ladder.conditions import require_unseen
@@ -77,6 +77,7 @@ def truth(one: Trained) -> float:
 def planted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "catalogue", lambda: CATALOGUE)
     monkeypatch.setattr(conditions, "catalogue", lambda: CATALOGUE)
+    monkeypatch.setattr(family, "catalogue", lambda: CATALOGUE)
     monkeypatch.setattr(data, "SURFACES", 40)
 
 

@@ -19,7 +19,7 @@ from unexplained.bars.rungs import Seeds
 from unexplained.estimators.seeds import Scatter, scatter_of
 from unexplained.evaluate import evaluate
 from unexplained.ladder.catalogue import catalogue
-from unexplained.ladder.conditions import weaker_models
+from unexplained.ladder.family import shipped_beside, weaker_models
 from unexplained.ladder.own import share_between_rungs, share_of_run
 from unexplained.ladder.scale import ROOM, at_most_all
 from unexplained.ladder.scatter import moved_runs, scatter_among, seeds_of
@@ -74,7 +74,7 @@ def standings(ledger: Ledger, condition: str, seed: int, scatter: Scatter) -> di
 
 def test_no_two_seeds_of_the_shipped_rungs_give_opposite_certain_conclusions() -> None:
     ledger = shipped()
-    known = seeds_of(ledger)
+    known = seeds_of(ledger, shipped_beside(ux.load("attention-2", device="cpu")))
     assert known is not None and known.scatter.freedom == 8
     opposite_before = 0
     for condition in ledger.conditions:

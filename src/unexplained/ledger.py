@@ -20,6 +20,10 @@ import pyarrow.parquet as pq
 
 from unexplained.errors import MeasurementError, near_matches
 
+NATS = "nats per token"
+BITS = "bits per byte"
+"""What losses are in where tokenizers differ: `tokens` are then the bytes of the same characters."""
+
 ALL = ("all", "all")
 """The stratum that holds every token: family `all`, label `all`."""
 
@@ -87,6 +91,8 @@ class Ledger:
 
     table: pa.Table
     tokens: pa.Table
+    unit: str = NATS
+    """Of losses, divided by `tokens`."""
 
     @classmethod
     def empty(cls) -> Ledger:
@@ -102,6 +108,7 @@ class Ledger:
         return cls(
             pa.concat_tables([part.table for part in parts]),
             pa.concat_tables([part.tokens for part in parts]),
+            _one_unit(parts),
         )
 
     @cached_property
@@ -182,6 +189,7 @@ class Ledger:
         return Ledger(
             self.table.filter(pc.is_in(self.table["condition"], value_set=wanted)),
             self.tokens.filter(pc.is_in(self.tokens["condition"], value_set=wanted)),
+            self.unit,
         )
 
     def also(self, names: Mapping[str, str]) -> Ledger:
@@ -190,7 +198,8 @@ class Ledger:
         for name, measured in names.items():
             if name != measured:
                 one = self.only([measured])
-                parts.append(Ledger(*(_called(table, name) for table in (one.table, one.tokens))))
+                rows, per_token = _called(one.table, name), _called(one.tokens, name)
+                parts.append(Ledger(rows, per_token, self.unit))
         return Ledger.concat(parts)
 
     def write(self, path: Path) -> None:
@@ -212,6 +221,18 @@ class Ledger:
             if per_token.exists()
             else TOKEN_SCHEMA.empty_table(),
         )
+
+
+def _one_unit(parts: Sequence[Ledger]) -> str:
+    """The unit that all parts have.
+
+    Raises:
+        MeasurementError: They differ.
+    """
+    units = dict.fromkeys(part.unit for part in parts)
+    if len(units) > 1:
+        raise MeasurementError("Losses in one ledger", f"they are in {' and in '.join(units)}")
+    return next(iter(units))
 
 
 def _called(table: pa.Table, name: str) -> pa.Table:

@@ -24,6 +24,7 @@ from unexplained.intervals import (
     says_nothing,
     unseen,
 )
+from unexplained.ledger import NATS as NATS
 from unexplained.record.base import Number
 from unexplained.record.format import written as written
 from unexplained.refusals import SHARE, hidden_tail, refusal, standard_error, too_wide
@@ -35,8 +36,6 @@ __all__ = [
     "difference_per_token", "ends", "fraction", "mean_per_token", "p_value", "resampled",
     "standard_error", "tail", "times_drawn", "too_few", "written",
 ]  # fmt: skip
-
-NATS = "nats per token"
 
 
 def mean_per_token(

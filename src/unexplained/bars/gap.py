@@ -117,6 +117,7 @@ def recovered_from(
         what=cost_of(str(base)),
         if_negative="the model does worse than guessing, so there is nothing to recover",
         settings=settings,
+        unit=read.unit,
         exact=condition == intact,
     )
 
@@ -195,5 +196,6 @@ def gap_score(
         what=f"gap to '{weak}'",
         if_negative="the weaker model has the lower loss, so there is no gap to keep",
         settings=settings,
+        unit=read.unit,
         exact=condition in (weak, intact),
     )

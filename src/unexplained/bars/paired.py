@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unexplained.errors import MeasurementError, near_matches
-from unexplained.ledger import Ledger
+from unexplained.ledger import NATS, Ledger
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,8 @@ class Paired:
     tokens: np.ndarray
     columns: tuple[np.ndarray, ...]
     """One per condition, in the order in which they were asked for."""
+    unit: str = NATS
+    """Of losses, per token."""
 
 
 def paired(
@@ -52,5 +54,7 @@ def paired(
             )
     order = np.argsort(np.array(first.documents))
     return Paired(
-        first.tokens[order], tuple(getattr(sums[one], column)[order] for one in conditions)
+        first.tokens[order],
+        tuple(getattr(sums[one], column)[order] for one in conditions),
+        ledger.unit,
     )

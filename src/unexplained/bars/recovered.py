@@ -45,7 +45,8 @@ def loss(
         MeasurementError: The condition or the stratum was not measured.
     """
     read = paired(ledger, "loss", (condition,), stratum)
-    return within(mean_per_token(read.columns[0], read.tokens, settings=settings), least=0)
+    found = mean_per_token(read.columns[0], read.tokens, settings=settings, unit=read.unit)
+    return within(found, least=0)
 
 
 def kl(
@@ -121,7 +122,9 @@ def increase(
     read = paired(ledger, "loss", (condition, intact), stratum)
     changed, whole = read.columns
     exact = same(alike, condition, intact)
-    return difference_per_token(changed, whole, read.tokens, settings=settings, exact=exact)
+    return difference_per_token(
+        changed, whole, read.tokens, settings=settings, unit=read.unit, exact=exact
+    )
 
 
 def damage(
@@ -181,6 +184,7 @@ def regained(
         if_negative=no_cost(ablation),
         floor=ROUNDING,
         settings=settings,
+        unit=read.unit,
         exact=same(alike, before, after)
         or (same(alike, before, ablation) and same(alike, after, intact)),
     )

@@ -49,7 +49,7 @@ def answer(steps: Sequence[Step], against: Table) -> Answer:
     return Answer(
         corner=f"Replaced, of {whole.count:,}",
         columns=(
-            Column(key="loss", heading="Loss", note="nats per token"),
+            Column(key="loss", heading="Loss", note=whole.explained.unit),
             Column(key="recovered", heading="Recovered", style="share"),
         ),
         rows=(
@@ -122,7 +122,7 @@ def _steps(steps: Sequence[Step]) -> Table:
     )
     return Table(
         key="steps",
-        caption="Nats per token, and the fraction recovered of what mean-ablating the same components "
+        caption=f"In {steps[0].explained.unit}, and the fraction recovered of what mean-ablating the same components "
         "costs.",
         corner="Replaced",
         columns=columns,
@@ -142,7 +142,7 @@ def _differences(steps: Sequence[Step]) -> Table:
     return Table(
         key="differences",
         title="Loss minus each weaker model's",
-        caption="Nats per token, paired by document: what the places are read from.",
+        caption=f"In {steps[0].explained.unit}, paired by document: what the places are read from.",
         corner="Replaced",
         columns=tuple(Column(key=name, heading=name) for name in names),
         rows=_rows(steps, (tuple(found.get(name) for name in names) for found in known)),
@@ -170,7 +170,7 @@ def _chart(ordered: Sequence[Step], steps: Table, against: Table) -> Chart:
         caption="Level lines: the intact model, weaker models, and tables counted on the fit part. "
         "All orders share their last step.",
         across=Ruler(label="components replaced", spacing="doubling", written="count"),
-        up=Ruler(label="loss, nats per token"),
+        up=Ruler(label=f"loss, {ordered[0].explained.unit}"),
         series=tuple(series(i, of) for of in ("explained", "ablated") for i in orders(ordered)),
         levels=tuple(
             Level(name=row.name, role=row.role, y=against.at(row.key, "loss"))

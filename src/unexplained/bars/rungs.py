@@ -15,7 +15,7 @@ import numpy as np
 
 from unexplained.bars.gap import Base, damage_from, gap_score, recovered_from, weak_share
 from unexplained.bars.measures import measure_of
-from unexplained.bars.paired import paired
+from unexplained.bars.paired import Paired, paired
 from unexplained.bars.recovered import INTACT, increase, loss
 from unexplained.bars.thresholds import distances, nines
 from unexplained.errors import MeasurementError
@@ -87,7 +87,7 @@ def ties_with(
     _some_once(f"The place of '{condition}' on a ladder", rungs)
     weak = _weaker(ledger, rungs, stratum, seeds)
     read = paired(ledger, "loss", (condition, *rungs), stratum)
-    return _placed(condition, read.columns[0], weak, read.tokens, settings, seeds)
+    return _placed(condition, read.columns[0], weak, read, settings, seeds)
 
 
 def ties_at(
@@ -119,7 +119,7 @@ def ties_at(
     worst = read.columns[-1] if isinstance(base, str) else base.nats * read.tokens
     losses = worst - share * (worst - whole)
     weak = _weaker(ledger, rungs, stratum, seeds)
-    return _placed(name, losses, weak, read.tokens, settings, seeds)
+    return _placed(name, losses, weak, read, settings, seeds)
 
 
 def bars_of(
@@ -163,7 +163,7 @@ def bars_of(
         weak = _weaker(ledger, rungs, stratum, seeds)
         for name in conditions:
             read = paired(ledger, "loss", (name, *rungs), stratum)
-            places[name] = _placed(name, read.columns[0], weak, read.tokens, settings, seeds)
+            places[name] = _placed(name, read.columns[0], weak, read, settings, seeds)
         ordered = [_rung(ledger, one.rung, damages, here, seeds) for one in weak]
     return tuple(
         Bars(
@@ -298,17 +298,18 @@ def _placed(
     condition: str,
     losses: np.ndarray,
     weaker: Sequence[_Weak],
-    tokens: np.ndarray,
+    read: Paired,
     settings: Settings,
     seeds: Seeds | None,
 ) -> Ties:
     """Compare one column of losses with each rung's, weakest rung first."""
+    tokens = read.tokens
     tail = (1 - settings.level) / len(weaker)
     resamples = max(settings.resamples, math.ceil(2 * BEYOND_EACH_END / tail))
     each = replace(settings, level=1 - tail, resamples=resamples)
     comparisons = []
     for one in weaker:
-        difference = difference_per_token(losses, one.losses, tokens, settings=each)
+        difference = difference_per_token(losses, one.losses, tokens, settings=each, unit=read.unit)
         if seeds is not None and one.known and not too_few(tokens):
             difference = _over_runs(difference, one, tokens, each, seeds.scatter)
         same = np.array_equal(losses, one.losses)

@@ -67,8 +67,9 @@ STEPS = 24
 BEYOND = 1.4
 """Decades that it goes on."""
 NO_LADDER = (
-    "No ladder of weaker models was given for this text and this model's tokens, so that losses have "
-    "no place on the scale of training compute."
+    "The ladder that ships has other tokens than this model and no family of weaker models was given "
+    "(--family MODEL=FLOPS; family=… in Python), so that losses have no place on a scale of training "
+    "compute."
 )
 
 
@@ -78,9 +79,10 @@ def everyone(scale: Scale) -> tuple[Explained, ...]:
 
 
 def kinds(scale: Scale) -> tuple[tuple[ShareKind, str, str], ...]:
-    """The kinds of share that a scale has: older ones know none by a bend, families none at all."""
+    """The kinds of share that a scale has: older ones know none by a bend, families none of own runs."""
     found = {kind for one in everyone(scale) for kind in one.shares}
-    return tuple(e for e in SHARES if found and (e[0] != "bend" or e[0] in found))
+    ladder = found & {"own run", "annealed", "data"}
+    return tuple(e for e in SHARES if e[0] in found or (ladder and e[0] != "bend"))
 
 
 def note(one: Explained, scale: Scale) -> str:
@@ -113,9 +115,7 @@ def compute(scale: Scale, roles: Mapping[str, Role], *, asked: str = "") -> Sect
     )
     blocks: list[Block] = [Prose(words=f"{says} {scale.says}")]
     if scale.law is None:
-        words = (
-            f"There is no curve: {scale.refused}. Without one no loss has a place on this scale."
-        )
+        words = f"There is no curve: {scale.refused.rstrip('.')}. Without one no loss has a place on this scale."
         blocks.append(Prose(words=words, manner="aside"))
     blocks.append(_picture(scale, roles, conditions, rungs))
     if conditions.rows:
@@ -195,7 +195,7 @@ def _rungs(scale: Scale) -> Table:
         ),
         rows=tuple(
             Row(key=r.name, name=r.name, role="weaker",
-                cells=(r.compute, r.parameters, r.tokens or None, r.loss))
+                cells=(r.compute, r.parameters or None, r.tokens or None, r.loss))
             for r in scale.rungs
         ),
         folded=True,

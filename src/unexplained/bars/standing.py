@@ -31,6 +31,11 @@ class Group:
     bars: tuple[Bars, ...]
 
     @property
+    def unit(self) -> str:
+        """Of all losses."""
+        return self.bars[0].loss.unit
+
+    @property
     def baselines(self) -> tuple[str, ...]:
         """The baselines of any condition, in order of appearance."""
         return tuple(dict.fromkeys(one.baseline for bars in self.bars for one in bars.baselines))
@@ -104,7 +109,7 @@ def _recovered(group: Group) -> Table:
                 for name in group.baselines]  # fmt: skip
     return Table(
         key="recovered",
-        caption="Highest loss first; losses and damages in nats per token."
+        caption=f"Highest loss first; losses and damages in {group.unit}."
         + among * bool(group.rungs),
         corner="Condition",
         columns=tuple(columns),
@@ -193,7 +198,7 @@ def _denominators(group: Group) -> Table:
         title="Denominators",
         caption="What the fractions and the gap scores are divided by.",
         corner="Against",
-        columns=(Column(key="nats", heading="Nats per token"),),
+        columns=(Column(key="nats", heading=f"{group.unit[:1].upper()}{group.unit[1:]}"),),
         rows=(*costs, *gaps),
         folded=True,
     )
@@ -214,7 +219,7 @@ def _differences(group: Group) -> list[Table]:
         Table(
             key="differences",
             title="Loss minus the weaker model's",
-            caption="Nats per token, paired by document." + _levels(group),
+            caption=f"In {group.unit}, paired by document." + _levels(group),
             corner="Condition",
             columns=tuple(Column(key=name, heading=name) for name in names),
             rows=tuple(

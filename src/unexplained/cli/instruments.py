@@ -42,7 +42,7 @@ from unexplained.cli.shared import (
 from unexplained.cli.shared import Run as RunFolder
 from unexplained.errors import MeasurementError, require_once
 from unexplained.study import INSTRUMENTS, Claims, Instrument, Models
-from unexplained.study.given import Members, Option, PythonOnly, Rungs, Texts
+from unexplained.study.given import Members, Option, OwnFamily, PythonOnly, Rungs, Texts
 from unexplained.study.instrument import Parameter
 from unexplained.telling import Bars
 
@@ -157,7 +157,7 @@ def _annotated(parameter: Parameter) -> Any:
 
 
 def _type(parameter: Parameter) -> Any:
-    if isinstance(parameter.given, Claims | Rungs | Members):
+    if isinstance(parameter.given, Claims | Rungs | Members | OwnFamily):
         return list[str] if _default(parameter) is inspect.Parameter.empty else list[str] | None
     if isinstance(parameter.given, Models):
         default = parameter.default
@@ -180,7 +180,7 @@ def _choice(name: str, words: tuple[str, ...]) -> Any:
 
 
 def _default(parameter: Parameter) -> Any:
-    if isinstance(parameter.given, Claims | Rungs) or get_origin(parameter.type) in (
+    if isinstance(parameter.given, Claims | Rungs | OwnFamily) or get_origin(parameter.type) in (
         list,
         Sequence,
     ):
@@ -322,9 +322,11 @@ def _require_names(one: Instrument, model: str | None, given: Mapping[str, Any])
         if isinstance(p.given, Models) and value:
             names = [value] if isinstance(value, str) else list(value)
             _require_apart(p, names)
-            models += names
+            models += _bare_names(names) if isinstance(p.given, Rungs) else names
         elif isinstance(p.given, Members):
-            models += [one.rpartition("=")[0] or one for one in value or ()]
+            models += _bare_names(value or ())
+        elif isinstance(p.given, OwnFamily) and (family := p.given.resolved(value, given)):
+            require_models(*(one.name for one in family.members))
         elif isinstance(p.given, Claims) and p.given.early:
             p.given.resolved(value, given)
         elif isinstance(p.given, Claims):
@@ -332,6 +334,11 @@ def _require_names(one: Instrument, model: str | None, given: Mapping[str, Any])
     require_once("model", models)
     if len(models) > 1:  # one alone is refused by whoever loads it
         require_models(*models)
+
+
+def _bare_names(names: Sequence[str]) -> list[str]:
+    """Without the training compute that is given with them."""
+    return [one.rpartition("=")[0] or one for one in names]
 
 
 def _require_apart(parameter: Parameter, names: Sequence[str]) -> None:
@@ -364,9 +371,9 @@ def _values(
         if p.name not in given or isinstance(p.given, Claims):
             continue
         value = given[p.name]
-        if value is None and not isinstance(p.given, Rungs | Members):
+        if value is None and not isinstance(p.given, Rungs | Members | OwnFamily):
             value = p.default
-        if isinstance(p.given, Rungs | Members):
+        if isinstance(p.given, Rungs | Members | OwnFamily):
             value = p.given.resolved(value, given)
         elif isinstance(p.given, Models) and value:
             value = loaded(value) if isinstance(value, str) else tuple(map(loaded, value))

@@ -16,15 +16,17 @@ from unexplained.record import HeadScore
 from unexplained.record import blocks as b
 from unexplained.record import format as fmt
 from unexplained.study import Claims, Headline, Option, Texts, arms, instrument
-from unexplained.study.given import PythonOnly
+from unexplained.study.given import FAMILY, PythonOnly
 
 if TYPE_CHECKING:
     from unexplained.bars.cards import Card
     from unexplained.bars.reading import Reading
     from unexplained.explanations import Explanation
     from unexplained.explanations.stand_in import StandIn
+    from unexplained.ladder.family import Family
     from unexplained.sites import Site
     from unexplained.study import Arm, Run
+    from unexplained.study.axis import Axis
     from unexplained.study.stated import Ladder
 
 SINGLE_DOCUMENTS = 32
@@ -54,6 +56,7 @@ def assay(
     ] = None,
     heads: Annotated[Sequence[HeadScore] | None, PythonOnly()] = None,
     singles: Annotated[int, Option("Components measured alone as well.", least=0)] = 5,
+    family: Annotated[Family | None, FAMILY] = None,
     twin: Annotated[bool, Option("Measure a model with random weights beside it.")] = True,
 ) -> Iterator[b.Block | Headline]:
     """Put stated explanations in the place of heads and measure them on text.
@@ -69,12 +72,14 @@ def assay(
         heads: Behavioural scores to print beside (`head_scores`); measured where heads are to be
             found.
         singles: For how many of the components to measure the claim alone too.
+        family: Weaker models that losses are placed among; the ladder's if not given.
         twin: Whether to run the random-weight twin as well.
 
     Raises:
         MeasurementError: A loss is not finite, or a finished batch cannot be kept.
         UnexplainedError: As `require_assay`, all that can be told before anything is run.
     """
+    from unexplained.study.axis import axis_of
     from unexplained.study.heads import scored, strongest
 
     asked = partial(
@@ -83,10 +88,11 @@ def assay(
     )  # fmt: skip
     # Of heads that are still to be found, any will do to ask whether explanations can stand there.
     ladder, where = asked(sites or "L*.H*")
+    axes = [axis_of(at, family) for at in run.each_text()]
     if not sites:
         heads = scored(run, top, twin=twin) if heads is None else heads
         ladder, where = asked(strongest(heads, top))
-    found = [_measured(at, ladder, where, twin=twin, singles=singles) for at in run.each_text()]
+    found = [_measured(axis, ladder, where, twin=twin, singles=singles) for axis in axes]
     primary = ladder.primary.name
     yield Headline(
         f"{primary[:1].upper()}{primary[1:]} in {run.subject.name}",
@@ -127,25 +133,22 @@ def _facts(run: Run, where: Sequence[Site]) -> b.Table:
 
 
 def _measured(
-    at: Run, ladder: Ladder, where: Sequence[Site], *, twin: bool, singles: int
+    axis: Axis, ladder: Ladder, where: Sequence[Site], *, twin: bool, singles: int
 ) -> OnText:
     """One text: the claims with their controls, ablations, tables and weaker models, at once."""
-    from unexplained.ladder.conditions import to_compare, weaker_models
-    from unexplained.ladder.scale import scale_of
-    from unexplained.ladder.scatter import seeds_of
-
-    primary, text = ladder.primary.name, at.text
+    at, primary, text = axis.run, ladder.primary.name, axis.run.text
     claims = arms.claims(at, where, ladder.explanations, controls=[primary], prices=True)
     fills = _fills(at, where)
-    tables, others = arms.tables(at), weaker_models(at.subject, text)
+    tables = arms.tables(at)
     read = at.measure(
-        *_with_direct([*fills, *claims], where, primary), *tables, *map(arms.model, others),
-        tokens=["intact", REFERENCE, primary],
+        *_with_direct([*fills, *claims], where, primary), *tables, *axis.arms,
+        tokens=axis.tokens("intact", REFERENCE, primary),
     )  # fmt: skip
     rows = [_row(read, card) for card in _cards(read)]
     alone = _singles(at, ladder.primary, where[:singles]) if singles else ()
     beside = _twin(at, ladder.primary, where) if twin else ()
-    weaker, seeds = to_compare(others), seeds_of(read.ledger)
+    placed = axis.read(read)
+    weaker, seeds = axis.compared, axis.seeds(placed)
     names = [*(one.name for one in (*fills, *claims, *tables)), *weaker]
     baselines = [*(one.name for one in tables), REFERENCE]
     factors = read.factors(ladder.cells, REFERENCE) if ladder.cells else None
@@ -157,13 +160,13 @@ def _measured(
         documents=len(text.eval),
         primary=primary,
         size=size_of(text, fitted, read.reliability(), counted),
-        notes=(*text.notes, *([factors.sentence] if factors else []), *_scalars(read)),
+        notes=(*text.notes, *axis.notes, *([factors.sentence] if factors else []), *_scalars(read)),
         damage={one.name: read.damage(one.name) for one in fills},
         rows=(*rows, *beside),
         tables=counted,
         factors=factors.table if factors else (),
-        bars=read.bars(names, baselines, weaker, seeds),
-        scale=scale_of(read.ledger, at.subject, names, settings=at.settings) if others else None,
+        bars=placed.bars(names, baselines, weaker, seeds),
+        scale=axis.scale(placed, names),
         context=read.context([row.name for row in rows if row.card.role != "baseline"]),
         singles=alone,
         examples=_examples(at, read, primary),

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-import numpy as np
-
 from unexplained.bars import scales
-from unexplained.errors import TextError, require_count
+from unexplained.errors import require_count
 from unexplained.record import Number, Scale
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
@@ -32,17 +31,18 @@ from unexplained.record.blocks import (
     facts,
 )
 from unexplained.record.keys import step
+from unexplained.shares import FEW
 from unexplained.study import Headline, Option, instrument, sheet
 from unexplained.study.given import Members
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from unexplained.ladder.members import Member
-    from unexplained.sites import Shape
     from unexplained.study import Run
+    from unexplained.study.axis import Opened
     from unexplained.text.alike import Alike
 
+SAID = 2
+"""Placed models that the verdict names."""
 MOST = 8
 """Models of the family that the answer names: the least and the greatest."""
 ASKED = (
@@ -53,18 +53,6 @@ PLACED = (
     "Models whose compute was not given are as good as a model of this family trained with so many "
     "FLOPs. A model of another recipe, on other data, may have had more or less."
 )
-
-
-class Opened(NamedTuple):
-    """What is kept of a model while others are open."""
-
-    name: str
-    tokenizer: object
-    shape: Shape
-    fingerprint: str
-    parameters: int
-    longest: int | None
-    """Positions that it has; None where its configuration does not say."""
 
 
 class Loss(NamedTuple):
@@ -141,7 +129,7 @@ def family(
     marks = {one.name: one.fingerprint for one in opened}
     marks |= {f"Text of {o.name}": t.fingerprint for o, t in zip(opened, cut.texts, strict=True)}
     title = f"A family of {len(known)} models, in bits per byte of {text}"
-    yield Headline(title, _verdict(known, scale), marks)
+    yield Headline(title, _verdict(known, scale) + _placed(scale), marks)
     yield _answer(found, scale)
     yield facts(
         "facts",
@@ -160,76 +148,47 @@ def _cut(
 ) -> tuple[list[Opened], Alike]:
     """The same characters for all models; what cannot be measured is refused before anything is run."""
     from unexplained.ladder.members import require_members
+    from unexplained.study.axis import opened, require_positions
     from unexplained.text.alike import alike, require_documents
 
     require_members(members)
     require_count("documents", documents, least=1)
     require_count("characters", characters, least=1)
     require_documents(source, documents, characters)
-    opened = []
-    for number, member in enumerate(members):
-        opened.append(_opened(member))
-        run.say("reading tokenizers", number + 1, len(members))
+    known = opened(run, members)
     seed = run.settings.seed
-    cut = alike(source, opened, documents=documents, characters=characters, seed=seed)
-    for one, text in zip(opened, cut.texts, strict=True):
-        if one.longest is not None and text.block > one.longest:
-            raise TextError(
-                f"The beginnings of {text.name} under the tokenizer of {one.name}",
-                f"the longest has {text.block} tokens and the model {one.longest} positions",
-                "Give fewer characters.",
-            )
-    return opened, cut
-
-
-def _opened(member: Member) -> Opened:
-    subject = member.open()
-    model = subject.anatomy.model
-    return Opened(
-        name=member.name,
-        tokenizer=subject.tokenizer,
-        shape=subject.shape,
-        fingerprint=subject.fingerprint,
-        parameters=sum(weight.numel() for weight in model.parameters()),
-        longest=getattr(model.config, "max_position_embeddings", None),
-    )
+    cut = alike(source, known, documents=documents, characters=characters, seed=seed)
+    require_positions(known, cut)
+    return known, cut
 
 
 def _measured(
     run: Run, members: Sequence[Member], opened: Sequence[Opened], cut: Alike, extrapolate: bool
 ) -> tuple[list[Loss], Scale]:
     """The family from the least compute on, then those that are placed; and the curve."""
+    from unexplained.bars import loss
     from unexplained.ladder.measured import Measured
-    from unexplained.ladder.members import BITS, scale_through
-    from unexplained.shares import within
-    from unexplained.stats import mean_per_token
+    from unexplained.ladder.members import scale_through
+    from unexplained.ledger import Ledger
+    from unexplained.study.axis import member_by_byte
 
-    sums = {one.name: _bits(run, one, cut, number) for number, one in enumerate(members)}
-    losses = {
-        name: within(mean_per_token(bits, cut.bytes, settings=run.settings, unit=BITS), least=0)
-        for name, bits in sums.items()
-    }
+    names = [one.name for one in members]
+    read = Ledger.concat(
+        member_by_byte(run, one, cut, number) for number, one in enumerate(members)
+    )
+    losses = {name: loss(read, name, settings=run.settings) for name in names}
+    known = [replace(m, parameters=o.parameters) for m, o in zip(members, opened, strict=True)]
     scale = scale_through(
-        members, {one.name: one.parameters for one in opened},
-        Measured.of_sums(sums, cut.bytes, run.settings), losses, settings=run.settings,
+        known, Measured.of(read, names, run.settings), losses, settings=run.settings,
         extrapolate=extrapolate,
     )  # fmt: skip
     found = [
         Loss(one.name, member.compute, losses[one.name],
-             float(sums[one.name].sum() * math.log(2) / tokens), tokens, one.shape.vocabulary,
-             one.parameters)
+             float(read.sums(one.name).loss.sum() * math.log(2) / tokens), tokens,
+             one.shape.vocabulary, one.parameters)
         for one, member, tokens in zip(opened, members, _scored(cut), strict=True)
     ]  # fmt: skip
     return sorted(found, key=lambda one: one.compute or math.inf), scale
-
-
-def _bits(run: Run, member: Member, cut: Alike, number: int) -> NDArray[np.float64]:
-    """Loss of every document's stretch, summed (bits). The model is open for as long as this takes."""
-    text = cut.texts[number]
-    rows = run.of(member.open()).on(text).measure(tokens=["intact"]).ledger.tokens
-    losses = dict(zip(rows["document"].to_pylist(), rows["loss"].to_pylist(), strict=True))
-    stretches = zip(text.eval, cut.first[number], strict=True)
-    return np.array([sum(losses[b.document][start:]) for b, start in stretches]) / math.log(2)
 
 
 def _scored(cut: Alike) -> list[int]:
@@ -261,6 +220,23 @@ def _verdict(known: Sequence[Loss], scale: Scale) -> str:
             f"with two ends, which holds the rung's own compute in {held}"
         )
     return said + "."
+
+
+def _placed(scale: Scale) -> str:
+    """What was placed on the curve, as sentences after the family's own."""
+    said = ""
+    for one in scale.explained[:SAID]:
+        bits = fmt.written(one.loss, spec=".3f")
+        place = (
+            f"as good as one of this family trained with {fmt.compute(one.equals)} FLOPs"
+            if one.equals.value is not None
+            else f"not placed: {one.equals.refused or FEW}"
+        )
+        far = " (extrapolated)" if scale.extrapolated(one) else ""
+        said += f" {one.condition}, at {bits} bits per byte, is {place}{far}."
+    if more := scale.explained[SAID:]:
+        said += f" {len(more)} more are placed below."
+    return said
 
 
 def _answer(found: Sequence[Loss], scale: Scale) -> Answer:

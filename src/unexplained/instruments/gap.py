@@ -27,11 +27,12 @@ from unexplained.record.blocks import (
 )
 from unexplained.shares import FEW, percent
 from unexplained.study import Claims, Headline, Models, Option, Texts, arms, instrument, sheet
-from unexplained.study.given import PythonOnly
+from unexplained.study.given import FAMILY, PythonOnly
 
 if TYPE_CHECKING:
     from unexplained.bars.reading import Reading
     from unexplained.explanations import StandIn
+    from unexplained.ladder.family import Family
     from unexplained.record.bars import Concentration, OverRuns
     from unexplained.sites import Site
     from unexplained.study import Run
@@ -57,8 +58,9 @@ def gap(
         ),
     ],
     seeds: Annotated[
-        bool, Option("Measure other runs of two rungs that ship with several seeds.")
+        bool, Option("Measure other runs of two rungs that ship, or are given, with several seeds.")
     ] = True,
+    family: Annotated[Family | None, FAMILY] = None,
     runs: Annotated[Sequence[tuple[Subject, Subject]], PythonOnly()] = (),
     sites: Annotated[str, Option("Components to be explained on the crucial tokens.")] = "",
     explanations: Annotated[
@@ -77,6 +79,8 @@ def gap(
         chosen_by: A second strong and weak model, neither of them one of the first two: other
             seeds, or other rungs. They put the tokens in order.
         seeds: Whether to measure the other runs of both that ship, where no others are given.
+        family: Models among which other runs of both are looked for, those of equal compute; the
+            ladder if not given.
         runs: Other runs of the two, strong and weak, that differ by their seed alone; two or more.
             Over them and the two it is said how large the gap is and how concentrated, other seeds
             counted. The choosing pair may be among them.
@@ -92,7 +96,7 @@ def gap(
         TextError: The text is of other models' tokens. All before anything is run.
     """
     strong = run.subject
-    pairs = list(runs) or (_shipped(run, weak, chosen_by) if seeds else [])
+    pairs = list(runs) or (_other_runs(run, weak, chosen_by, family) if seeds else [])
     second = (chosen_by[0].name, chosen_by[1].name)
     beside = [one for pair in pairs for one in pair if one not in chosen_by]
     where = _asked(run, weak, chosen_by, pairs, beside, sites, explanations, share)
@@ -145,14 +149,15 @@ def _asked(
     return where
 
 
-def _shipped(run: Run, weak: Subject, chosen_by: Pair) -> list[Pair]:
-    """Other runs of two rungs that ship with several seeds, those of the choosing pair as given."""
-    from unexplained.ladder.catalogue import catalogue
-    from unexplained.subject import load
+def _other_runs(run: Run, weak: Subject, chosen_by: Pair, family: Family | None) -> list[Pair]:
+    """Other runs of two rungs that have several, those of the choosing pair as given."""
+    from unexplained.ladder.family import shipped_beside
 
+    among = family or shipped_beside(run.subject)
     known = {one.name: one for one in (run.subject, weak, *chosen_by)}
-    names = catalogue().other_runs(run.subject.name, weak.name)
-    return [(known.get(one) or load(one), known.get(two) or load(two)) for one, two in names]
+    opens = {one.name: one.open for one in among.members}
+    pairs = among.other_runs(run.subject.name, weak.name)
+    return [tuple(known.get(one) or opens[one]() for one in pair) for pair in pairs]  # type: ignore[misc]
 
 
 def _require_models(

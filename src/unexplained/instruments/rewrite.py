@@ -30,14 +30,14 @@ from unexplained.record.blocks import (
 )
 from unexplained.record.tables import counted
 from unexplained.study import Claims, Headline, Option, Texts, arms, instrument
-from unexplained.study.given import PythonOnly
+from unexplained.study.given import FAMILY, PythonOnly
 
 if TYPE_CHECKING:
     from unexplained.bars.cards import Card
     from unexplained.bars.orders import Step
     from unexplained.bars.reading import Reading
-    from unexplained.evaluate import Other
     from unexplained.explanations import Explanation, StandIn
+    from unexplained.ladder.family import Family
     from unexplained.sites import Site
     from unexplained.study import Arm, Run
     from unexplained.study.choosing import Choice, Chosen
@@ -66,7 +66,7 @@ def rewrite(
         ),
     ],
     explanations: Annotated[Sequence[StandIn] | None, PythonOnly()] = None,
-    weaker: Annotated[Sequence[Other] | None, PythonOnly()] = None,
+    family: Annotated[Family | None, FAMILY] = None,
     draws: Annotated[int, Option("Random orders.", least=1)] = 3,
 ) -> Iterator[Block | Headline]:
     """Replace random components by stated explanations, until all are, beside weaker models.
@@ -79,7 +79,7 @@ def rewrite(
         sites: The components that may be replaced: heads, and MLPs by their mean.
         programs: Written programs, each offered in the place of the whole model.
         explanations: What may be put in a head's place; the library's rules if not given.
-        weaker: Models to compare with; the ladder's if not given.
+        family: Weaker models that losses are placed among; the ladder's if not given.
         draws: Random orders.
 
     Raises:
@@ -89,23 +89,22 @@ def rewrite(
             half precision; a loss is not finite. All but the last before anything is run.
         UnexplainedError: As in `require_choosing`.
     """
-    from unexplained.ladder.conditions import on_ladder, to_compare, weaker_models
-    from unexplained.ladder.scale import scale_of
-    from unexplained.ladder.scatter import seeds_of
+    from unexplained.study.axis import axis_of
     from unexplained.study.choosing import choose, rules
 
-    beside = weaker_models(run.subject, run.text) if weaker is None else weaker
     claimed = rules() if explanations is None else explanations
-    where = _asked(run, sites, beside, claimed, programs, draws)
+    where = _asked(run, sites, family, claimed, programs, draws)
+    axis = axis_of(run, family)
     chosen = choose(run, where, claimed)
     together = _replaced(run, chosen, where, draws)
     tables = arms.tables(run)
     written = [arms.program(run, one) for one in programs]
     read = run.measure(
-        *(one for pair in together.values() for one in pair), *tables, *map(arms.model, beside),
-        *written, what=f"rewriting on {run.text.name}",
+        *(one for pair in together.values() for one in pair), *tables, *axis.arms, *written,
+        tokens=axis.tokens(), what=f"rewriting on {run.text.name}",
     )  # fmt: skip
-    rivals, seeds = to_compare(beside), seeds_of(read.ledger)
+    read = axis.read(read)
+    rivals, seeds = axis.compared, axis.seeds(read)
     steps = read.in_orders({at: (one.name, two.name) for at, (one, two) in together.items()},
                        rivals, seeds)  # fmt: skip
     whole, bases = everything(len(where), "explained"), [one.name for one in tables]
@@ -123,22 +122,20 @@ def rewrite(
         yield replaced.break_even(steps, rungs, itself, read.loss())
     if written:
         yield _programs([one.card for one in written])
-    if on_ladder(run.subject):
-        placed = [whole, *(one.name for one in written)]
-        scale = scale_of(read.ledger, run.subject, [whole, *bases, *placed[1:]],
-                         settings=run.settings)  # fmt: skip
+    placed = [whole, *(one.name for one in written)]
+    if scale := axis.scale(read, [whole, *bases, *placed[1:]]):
         yield scales.compute(scale, dict.fromkeys(placed, "explanation"))
     if written:
         every = [one.name for arm in written for one in (arm, *arm.controls)]
         yield standing(read.bars(every, bases, rivals, seeds))
     yield _choices(chosen.choices)
-    yield from (Prose(words=note, manner="aside") for note in run.text.notes)
+    yield from (Prose(words=note, manner="aside") for note in (*run.text.notes, *axis.notes))
 
 
 def _asked(
     run: Run,
     sites: str,
-    beside: Sequence[Other],
+    family: Family | None,
     claimed: Sequence[StandIn],
     programs: Sequence[Explanation],
     draws: int,
@@ -151,7 +148,7 @@ def _asked(
     asked.require_claims(programs, program=True)
     names = [name for one in programs for name in (one.name, one.on_shuffled().name)]
     require_once("prediction", [*asked.TAKEN, *names])
-    asked.require_others(beside, [*asked.TAKEN, *names])
+    asked.require_apart(family, [*asked.TAKEN, *names])
     where = require_choosing(run.subject, run.text, sites, claimed, run.folder)
     if programs:
         asked.require_donors(run.text)
@@ -215,7 +212,7 @@ def _verdict(read: Reading, whole: str, place: str | None, components: int) -> s
         return f"What replacing all {components} components costs is refused: {why}."
     said = (
         f"With all {components} components replaced the loss rises by "
-        f"{fmt.written(cost, spec='.3f')} nats per token to "
+        f"{fmt.written(cost, spec='.3f')} {cost.unit} to "
         f"{fmt.written(read.loss(whole), spec='.3f')}"
     )
     if place is not None:
@@ -259,7 +256,7 @@ def _against(
         title="What these losses are held against",
         caption=counted(known),
         corner="Model or table",
-        columns=(Column(key="loss", heading="Loss", note="nats per token"),),
+        columns=(Column(key="loss", heading="Loss", note=intact.unit),),
         rows=(
             *(Row(key=name, name=name, note="table", role="baseline", cells=(loss,))
               for name, loss in tables.items()),

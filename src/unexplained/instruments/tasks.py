@@ -22,13 +22,13 @@ from unexplained.record.blocks import (
 )
 from unexplained.shares import FEW, percent
 from unexplained.study import Headline, Option, Texts, instrument
-from unexplained.study.given import PythonOnly
+from unexplained.study.given import FAMILY, PythonOnly
 
 if TYPE_CHECKING:
     from unexplained.bars import OnTask
     from unexplained.bars.reading import Reading
-    from unexplained.evaluate import Other
     from unexplained.explanations import Explanation
+    from unexplained.ladder.family import Family
     from unexplained.study import Run
     from unexplained.study.tasks import TaskText
 
@@ -37,7 +37,7 @@ def _rung(given: Mapping[str, Any]) -> None:
     """Refuse a weaker model that the ladder does not have."""
     from unexplained.ladder.catalogue import catalogue
 
-    if given["weak"]:
+    if given["weak"] and not given["family"]:
         catalogue().named(given["weak"])
 
 
@@ -55,7 +55,7 @@ def tasks(
         str, Option("The rung that accuracy is held against; the best below if none.")
     ] = "",
     explanations: Annotated[Sequence[Explanation] | None, PythonOnly()] = None,
-    weaker: Annotated[Sequence[Other] | None, PythonOnly()] = None,
+    family: Annotated[Family | None, FAMILY] = None,
 ) -> Iterator[Block | Headline]:
     """Accuracy and loss of the explained model on narrow tasks, beside weaker models.
 
@@ -69,36 +69,35 @@ def tasks(
         sites: The components that are replaced, one after another in an order that the seed draws.
         weak: The weaker model that accuracy is held against; the strongest if not given.
         explanations: What may be put in a head's place; the library's rules if not given.
-        weaker: Models to compare with, the ladder's if not given; those that are no weaker on the
-            first task by loss are left out.
+        family: Models to compare with, of the same tokenizer, the ladder's if not given; those that
+            are no weaker on the first task by loss are left out.
 
     Raises:
         MeasurementError: The reference is not among the models or not weaker, two models share a
             name, or a loss is not finite.
         UnexplainedError: As in `require_tasks` and `require_choosing`.
     """
-    from unexplained.ladder.conditions import runs_of, weaker_models
+    from unexplained.study.axis import axis_of
     from unexplained.study.choosing import require_choosing, rules
     from unexplained.study.tasks import measured, named_tasks, require_tasks
 
-    if weaker is None:
-        _rung({"weak": weak})
+    _rung({"weak": weak, "family": family})
     study.asked.components(run.subject, sites)
     if asked is None:
         asked = named_tasks(run.subject, run.text, task, run.settings.seed)
-    beside = weaker_models(run.subject, run.text) if weaker is None else weaker
     require_tasks(run.subject, asked)
-    study.asked.require_others(beside, study.asked.TAKEN)
+    study.asked.require_apart(family, study.asked.TAKEN)
+    axis = axis_of(run, family, tokens="what is right is compared")
     if weak:
-        _require_among(weak, [one.name for one in beside], "among the models")
+        _require_among(weak, [one.name for one in axis.others], "among the models")
     claimed = rules() if explanations is None else explanations
     where = require_choosing(run.subject, asked[0].text, sites, claimed, run.folder)
-    order, steps, read = measured(run, asked, where, claimed, beside)
-    ladder = _ladder(read[0], beside, weak)
+    order, steps, read = measured(run, asked, where, claimed, axis.arms)
+    ladder = _ladder(read[0], axis.compared, weak)
     if weak:
         _require_among(weak, ladder, f"weaker than {run.subject.name}")
     reference = weak or (ladder[-1] if ladder else "")
-    runs = runs_of(reference, beside)
+    runs = axis.family.runs_of(reference)
     found = bars.among_narrow([
         losses.on_task(steps, ladder, runs, name=one.name, says=one.says, stratum=one.stratum,
                        pairs=one.text.pairs)
@@ -130,14 +129,13 @@ def _require_among(weak: str, names: Sequence[str], what: str) -> None:
         )
 
 
-def _ladder(read: Reading, beside: Sequence[Other], weak: str) -> list[str]:
+def _ladder(read: Reading, compared: Sequence[str], weak: str) -> list[str]:
     """Those with a higher loss than the model on the full distribution, the weakest first."""
-    from unexplained.ladder.conditions import to_compare
 
     def loss(name: str) -> float:
         return read.ledger.sums(name).per_token()
 
-    names = dict.fromkeys([*to_compare(beside), *[weak] * bool(weak)])
+    names = dict.fromkeys([*compared, *[weak] * bool(weak)])
     return sorted((n for n in names if loss(n) > loss("intact")), key=lambda name: -loss(name))
 
 

@@ -101,19 +101,6 @@ class Catalogue(Frozen):
         named = {one.rung for one in self.rungs() if one.name in names}
         return [one.name for one in self.rungs() if one.rung in named and one.name not in names]
 
-    def other_runs(self, strong: str, weak: str) -> list[tuple[str, str]]:
-        """Other runs of two rungs, paired in the order of their seeds; none where there are not two.
-
-        What is named and is no rung of ours has none.
-        """
-        runs = []
-        for name in (strong, weak):
-            mine = next((one for one in self.rungs() if one.name == name), None)
-            there = [] if mine is None else [o for o in self.rungs() if o.rung == mine.rung]
-            runs.append([one.name for one in there if one.name not in (strong, weak)])
-        pairs = list(zip(*runs, strict=False))
-        return pairs if len(pairs) > 1 else []
-
     def run_of(self, rung: int, role: Role) -> tuple[Trained, ...]:
         """Checkpoints, or annealed shorter runs, of a rung, from the earliest on."""
         found = [one for one in self.models if one.rung == rung and one.role == role]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -18,6 +19,18 @@ from unexplained.stats import SHARE, Settings
 
 SURFACES = 100
 """Draws of the surface L(N, D): each is a fit of its own."""
+
+
+class Sized(Protocol):
+    """A trained model of a size, on so much data."""
+
+    @property
+    def parameters(self) -> int:
+        """Of the model."""
+
+    @property
+    def tokens(self) -> int:
+        """Of its training."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,7 @@ class DataScale:
     @classmethod
     def through(
         cls,
-        models: Sequence[tuple[Trained, str]],
+        models: Sequence[tuple[Sized, str]],
         mine: Trained,
         measured: Measured,
         fitted: FittedCurve,

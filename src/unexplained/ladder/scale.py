@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,12 +16,14 @@ from unexplained.errors import CurveError
 from unexplained.estimators.seeds import Scatter
 from unexplained.ladder.catalogue import Role, Trained, catalogue
 from unexplained.ladder.conditions import trained_as
-from unexplained.ladder.data import DataScale
+from unexplained.ladder.data import DataScale, Sized
+from unexplained.ladder.family import Family, shipped_beside
 from unexplained.ladder.law import fit_rungs, law_of, left_out
 from unexplained.ladder.measured import Measured
+from unexplained.ladder.members import Run
 from unexplained.ladder.own import share_between_rungs, share_of_run
 from unexplained.ladder.scatter import moved_runs, scatter_among
-from unexplained.ledger import Ledger
+from unexplained.ledger import BITS, Ledger
 from unexplained.record import Number
 from unexplained.record.compute import Explained, RungPoint, Scale, ShareKind
 from unexplained.stats import SHARE, Settings
@@ -31,7 +34,12 @@ ROOM = 4.0
 
 
 def scale_of(
-    ledger: Ledger, subject: Subject, conditions: Sequence[str], *, settings: Settings
+    ledger: Ledger,
+    subject: Subject,
+    conditions: Sequence[str],
+    family: Family | None = None,
+    *,
+    settings: Settings,
 ) -> Scale:
     """Place the intact model and some conditions on the scale of training compute.
 
@@ -41,60 +49,78 @@ def scale_of(
     would have been other rungs. The model is itself, and no other run of its recipe.
 
     Args:
-        ledger: Holds the conditions and those of `weaker_models`.
+        ledger: Holds the conditions and the family's members.
         subject: The model under study.
         conditions: What to place.
+        family: The models that place it, the ladder by default. Those whose compute is not known are
+            placed beside the conditions.
         settings: Level, resamples and seed.
 
     Raises:
         MeasurementError: A condition was not measured, or on other tokens.
     """
-    mine = trained_as(subject)
-    known = {one.name: one for one in catalogue().models}
+    family = family or shipped_beside(subject)
+    mine = trained_as(subject) if family.shipped else None
     rungs = [
-        one
-        for one in catalogue().rungs()
-        if one.name in ledger.conditions or (mine is not None and one.name == mine.name)
+        one for one in family.runs if one.name in ledger.conditions or one.name == family.itself
     ]
-    own = "" if mine is None else mine.name
-    names = {one.name: INTACT if one.name == own else one.name for one in rungs}
-    others = [c for c in ledger.conditions if c in known and c not in names]
-    measured = Measured.of(ledger, [*names.values(), *others, INTACT, *conditions], settings)
+    names = {one.name: INTACT if one.name == family.itself else one.name for one in rungs}
+    beside = [one.name for one in family.beside if one.name in ledger.conditions]
+    conditions = [*conditions, *(name for name in family.unknown if name in ledger.conditions)]
+    measured = Measured.of(ledger, [*names.values(), *beside, INTACT, *conditions], settings)
     points = tuple(
-        RungPoint(
-            name=one.name, rung=one.rung, seed=one.seed, compute=one.compute,
-            parameters=one.parameters, tokens=one.tokens,
-            loss=loss(ledger, names[one.name], settings=settings),
-        )
+        RungPoint(**one._asdict(), loss=loss(ledger, names[one.name], settings=settings))
         for one in rungs
-    )  # fmt: skip
-    says = _says(subject, mine)
-    try:
-        fitted = fit_rungs(rungs, names, measured, settings)
-    except CurveError as error:
-        return Scale(says=says, rungs=points, law=None, refused=str(error), subject=None,
-                     explained=())  # fmt: skip
-    scatter, said = scatter_among(
-        rungs, {one.name: measured.values[names[one.name]] for one in rungs}
     )
-    place = _Place(ledger, fitted, measured, mine, scatter,
+    scale = Scale(says=_says(subject, family, mine, ledger.unit), unit=ledger.unit, rungs=points,
+                  law=None, subject=None, explained=())  # fmt: skip
+    try:
+        if family.no_curve:
+            raise CurveError("A curve through this family", family.no_curve)
+        fitted = fit_rungs(rungs, names, measured, settings, unit=ledger.unit)
+    except CurveError as error:
+        return scale.model_copy(update=_unplaced(ledger, conditions, error, settings))
+    scatter, said = scatter_among(
+        rungs,
+        {one.name: measured.values[names[one.name]] for one in rungs},
+        shipped=family.shipped,
+    )
+    place = _Place(ledger, fitted, measured, mine, family.shipped, scatter,
                    _rungs(fitted, rungs, names, measured, scatter, settings),
                    _data(rungs, names, measured, fitted, mine), settings)  # fmt: skip
     law, bend, form = law_of(fitted)
-    return Scale(
-        says=says,
-        rungs=points,
-        law=law,
-        bend=bend,
-        form=form,
-        scatter=said,
-        left=left_out(rungs, names, measured, settings),
-        subject=place.of(INTACT),
-        explained=tuple(place.of(name) for name in conditions),
-    )
+    found = {
+        "law": law,
+        "bend": bend,
+        "form": form,
+        "scatter": said,
+        "left": left_out(rungs, names, measured, settings, unit=ledger.unit),
+        "subject": place.of(INTACT),
+        "explained": tuple(place.of(name) for name in conditions),
+    }
+    return scale.model_copy(update=found)
 
 
-def _says(subject: Subject, mine: Trained | None) -> str:
+def _unplaced(
+    ledger: Ledger, conditions: Sequence[str], error: CurveError, settings: Settings
+) -> dict[str, Any]:
+    """Losses that have no place, because there is no curve."""
+
+    def one(name: str) -> Explained:
+        none = Number(value=None, unit="FLOPs", refused=f"there is no curve: {error.found}")
+        own = loss(ledger, name, settings=settings)
+        return Explained(condition=name, loss=own, equals=none, shares={})
+
+    return {
+        "refused": str(error),
+        "subject": one(INTACT),
+        "explained": tuple(one(name) for name in conditions),
+    }
+
+
+def _says(subject: Subject, family: Family, mine: Trained | None, unit: str) -> str:
+    if not family.shipped:
+        return _says_own(subject, family, unit)
     known = catalogue()
     count = len({one.rung for one in known.rungs()})
     said = (
@@ -106,6 +132,20 @@ def _says(subject: Subject, mine: Trained | None) -> str:
     if mine.role == "rung":
         return f"{said}; the model is rung {mine.rung} itself."
     return f"{said}; the model is ours too, but not a rung ({mine.role})."
+
+
+def _says_own(subject: Subject, family: Family, unit: str) -> str:
+    count = len(family.members)
+    said = f"{count} model{'s' if count > 1 else ''} given as a family, with the training compute that "
+    said += "was given with them"
+    if unit == BITS:
+        why = "as was asked" if family.by_byte else "since tokenizers differ from the model's"
+        said += f"; {why}, all losses are in bits per byte of the same characters"
+    else:
+        said += ", and with the same tokenizer as the model"
+    if family.itself:
+        return f"{said}; {family.itself} is the model itself."
+    return f"{said}; {subject.name} is not one of them."
 
 
 @dataclass(frozen=True)
@@ -120,7 +160,7 @@ class _Rungs:
 
 def _rungs(
     fitted: FittedCurve,
-    rungs: Sequence[Trained],
+    rungs: Sequence[Run],
     names: Mapping[str, str],
     measured: Measured,
     scatter: Scatter,
@@ -139,7 +179,7 @@ def _rungs(
 
 
 def _data(
-    rungs: Sequence[Trained],
+    rungs: Sequence[Run],
     names: Mapping[str, str],
     measured: Measured,
     fitted: FittedCurve,
@@ -148,7 +188,7 @@ def _data(
     if mine is None or mine.role not in ("rung", "annealed"):
         return None
     short = [one for one in catalogue().models if one.role == "annealed"]
-    models = [(one, names[one.name]) for one in rungs]
+    models: list[tuple[Sized, str]] = [(one, names[one.name]) for one in rungs]
     models += [(one, one.name) for one in short if one.name in measured.values]
     if mine.role == "annealed":
         models.append((mine, INTACT))
@@ -163,6 +203,7 @@ class _Place:
     fitted: FittedCurve
     measured: Measured
     mine: Trained | None
+    shipped: bool
     scatter: Scatter
     rungs: _Rungs
     data: DataScale | None
@@ -186,13 +227,14 @@ class _Place:
             ("own run", "checkpoint"),
             ("annealed", "annealed"),
         )
-        for kind, role in kinds:
-            shares[kind] = self._of_run(name, role)
-        shares["data"] = (
-            _none("no run of this size had less data, so a surface L(N, D) says nothing of it")
-            if self.data is None
-            else self.data.share(self.measured, name, INTACT, self.settings)
-        )
+        if self.shipped:  # of other families no runs but the rungs' are known
+            for kind, role in kinds:
+                shares[kind] = self._of_run(name, role)
+            shares["data"] = (
+                _none("no run of this size had less data, so a surface L(N, D) says nothing of it")
+                if self.data is None
+                else self.data.share(self.measured, name, INTACT, self.settings)
+            )
         shares = {kind: at_most_all(number) for kind, number in shares.items()}
         if not self.measured.enough:
             shares = {kind: _without_ends(number) for kind, number in shares.items()}

@@ -9,7 +9,9 @@ import numpy as np
 
 from unexplained.bars.rungs import Seeds
 from unexplained.estimators.seeds import Scatter, scatter_of
-from unexplained.ladder.catalogue import Trained, catalogue
+from unexplained.ladder.catalogue import catalogue
+from unexplained.ladder.family import Family
+from unexplained.ladder.law import Rung
 from unexplained.ledger import Ledger
 from unexplained.stats import Settings
 
@@ -18,21 +20,25 @@ STREAM = 17
 
 
 def scatter_among(
-    rungs: Sequence[Trained], losses: Mapping[str, float] | None = None
+    rungs: Sequence[Rung], losses: Mapping[str, float], *, shipped: bool = True
 ) -> tuple[Scatter, str]:
     """Pool the scatter of log losses within rungs, and say what it is.
 
-    Where no rung has several seeds here, that of the losses on kept-back documents, which ship for
-    every seed, is taken instead: it is of another text.
+    Where no rung of the ladder has several seeds here, that of the losses on kept-back documents,
+    which ship for every seed, is taken instead: it is of another text. Of other families nothing is
+    borrowed.
 
     Args:
         rungs: The models that are there.
-        losses: What they reached on this text, by name; without it only what ships is known.
+        losses: What they reached on this text, by name.
+        shipped: Whether they are of the ladder.
     """
-    for some, here in ((rungs, losses), (catalogue().rungs(), None)):
+    known = catalogue().rungs() if shipped else ()
+    kept = {one.name: one.held_out for one in known}
+    for some, here in ((rungs, losses), (known, None)):
         by_rung: dict[int, list[float]] = {}
         for one in some:
-            loss = one.held_out if here is None else here[one.name]
+            loss = (here or kept)[one.name]
             by_rung.setdefault(one.rung, []).append(math.log(loss))
         found = scatter_of([np.array(logs) for logs in by_rung.values()])
         if found.freedom:
@@ -43,16 +49,19 @@ def scatter_among(
                 f"({several} rungs of several seeds, {found.freedom} degrees of freedom), "
                 "which is in the intervals"
             )
-    return Scatter(0.0, 0), ""
+    return Scatter(0.0, 0), (
+        "no two models of this family are runs of one rung, so how far runs scatter is not known "
+        "and not in the intervals"
+    )
 
 
-def seeds_of(ledger: Ledger) -> Seeds | None:
-    """What bars need to count training runs as a source of variation; None where no rung is there."""
-    rungs = [one for one in catalogue().rungs() if one.name in ledger.conditions]
+def seeds_of(ledger: Ledger, family: Family) -> Seeds | None:
+    """What bars need to count training runs as a source of variation; None where nothing is known."""
+    rungs = [one for one in family.runs if one.name in ledger.conditions]
     if not rungs:
         return None
     losses = {one.name: ledger.sums(one.name).per_token() for one in rungs}
-    scatter, said = scatter_among(rungs, losses)
+    scatter, said = scatter_among(rungs, losses, shipped=family.shipped)
     if not scatter.freedom:
         return None
     by_rung: dict[int, list[str]] = {}

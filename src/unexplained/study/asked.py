@@ -19,12 +19,13 @@ from unexplained.errors import (
     TextError,
     require_count,
 )
-from unexplained.evaluate import Other, store
+from unexplained.evaluate import store
 from unexplained.evaluate.evaluate import require_tokens as require_tokens
 from unexplained.evaluate.products import take_products
 from unexplained.explanations import StandIn
 from unexplained.explanations.protocol import elsewhere
 from unexplained.ladder.conditions import require_same_tokens, require_unseen_by
+from unexplained.ladder.family import Family
 from unexplained.sites import HEAD_VALUES, Site
 from unexplained.study.controls import possible_controls
 from unexplained.study.stated import Ladder, induction_ladder
@@ -260,21 +261,18 @@ def require_labels(text: Text, stratum: tuple[str, str]) -> None:
         )
 
 
-def require_others(others: Sequence[Other], taken: Sequence[str]) -> None:
-    """Refuse models to compare with that share a name, or have one that is taken.
+def require_apart(family: Family | None, taken: Sequence[str]) -> None:
+    """Refuse members of a family whose name is taken.
 
     Raises:
-        MeasurementError: Two do.
+        MeasurementError: One is.
     """
-    names = [other.name for other in others]
-    for name in names:
-        if names.count(name) > 1 or name in taken:
+    for one in family.members if family else ():
+        if one.name in taken:
             raise MeasurementError(
-                f"The model '{name}' to compare with",
-                "it is given twice"
-                if names.count(name) > 1
-                else "the name stands for something else",
-                "Give every model a name of its own: Other(name, AnotherModel(subject)).",
+                f"The model '{one.name}' of the family",
+                "the name stands for something else",
+                "Give every model a name of its own: Member(name, …).",
             )
 
 

@@ -52,7 +52,7 @@ class Models(Given):
 
 @dataclass(frozen=True)
 class Rungs(Models):
-    """Models with their training compute, or names of rungs: all if none, with their seeds if `seeds`."""
+    """Models with their compute, `MODEL=FLOPS`, or rungs: all if none, with their seeds if `seeds`."""
 
     def resolved(self, value: Any, given: Mapping[str, Any]) -> Any:
         """Each model with its training compute (FLOPs)."""
@@ -65,19 +65,24 @@ class Rungs(Models):
 
 
 def computes_of(names: Sequence[str] | None, *, seeds: bool) -> dict[str, float]:
-    """Rungs by name with their training compute; all if none, with their other seeds if wanted.
+    """Models by name with their training compute; all rungs if none, with their other seeds if wanted.
 
     Raises:
-        UnexplainedError: There is no such rung, or one is given twice.
+        UnexplainedError: A compute is not known, or a model is given twice.
     """
     from unexplained.errors import require_once
     from unexplained.ladder.catalogue import catalogue
+    from unexplained.ladder.members import named
 
     known = catalogue()
-    asked = list(names or [one.name for one in known.rungs() if not one.seed])
-    require_once("model", asked)
-    every = known.with_seeds(asked) if seeds else asked
-    return {name: known.named(name).compute for name in every}
+    rungs = {one.name for one in known.models}
+    asked = [named(one) for one in names or [o.name for o in known.rungs() if not o.seed]]
+    require_once("model", [name for name, _ in asked])
+    found: dict[str, float] = {}
+    for name, compute in asked:
+        runs = known.with_seeds([name]) if seeds and name in rungs else [name]
+        found |= dict.fromkeys(runs, compute)
+    return found
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,23 @@ class Members(Given):
         from unexplained.ladder.members import member_of
 
         return [member_of(one, curve=self.curve) for one in value or ()]
+
+
+@dataclass(frozen=True)
+class OwnFamily(Given):
+    """A family of the user's own, in the place of the ladder: see `ladder.family.family_of`."""
+
+    def resolved(self, value: Any, given: Mapping[str, Any]) -> Any:
+        """The family, none of its models open; None where none was given."""
+        from unexplained.ladder.family import family_of
+
+        return family_of(value)
+
+
+FAMILY = OwnFamily(
+    "MODEL=FLOPS, MODEL=PARAMETERSxTOKENS, a MODEL of unknown compute, or a .json file of such: "
+    "weaker models that losses are placed among, in the place of the ladder. May be given again."
+)
 
 
 @dataclass(frozen=True)

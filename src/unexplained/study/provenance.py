@@ -7,7 +7,7 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from unexplained.evaluate import Other
 from unexplained.stats import Settings
 from unexplained.subject import Subject
 from unexplained.subject.precision import processor
@@ -56,10 +55,10 @@ def of_model(subject: Subject) -> dict[str, Any]:
     }
 
 
-def measured_by(settings: Settings, started: float, others: Sequence[Other] = ()) -> dict[str, Any]:
+def measured_by(settings: Settings, started: float, others: Mapping[str, str]) -> dict[str, Any]:
     """The fields that say beside what, under which settings, when and where it was measured."""
     return {
-        "others": {other.name: other.predictor.fingerprint for other in others},
+        "others": dict(others),
         "level": settings.level,
         "resamples": settings.resamples,
         "seed": settings.seed,

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from unexplained.bars.cards import CLAIMS, Card
 from unexplained.bars.reading import Reading
+from unexplained.bars.recovered import INTACT
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import Activations, Other, evaluate, observe
 from unexplained.evaluate.conditions import distinct, key
@@ -31,7 +32,8 @@ from unexplained.text import Text
 class _Trace:
     """What a run came by on its way: it is written into the record's header."""
 
-    others: dict[str, Other] = field(default_factory=dict)
+    others: dict[str, str] = field(default_factory=dict)
+    """Other models by name, with their fingerprints."""
     observed: list[tuple[str, frozenset[Site], Activations]] = field(default_factory=list)
     last: dict[str, Any] = field(default_factory=dict)
     """What a record says of the last model, of a run without one of its own: not the model itself,
@@ -121,7 +123,7 @@ class Run:
         self,
         *arms: Arm,
         part: Literal["eval", "fit"] = "eval",
-        tokens: Iterable[str] = (),
+        tokens: Iterable[str] | Literal["every"] = (),
         needs: Measure = "all",
         batch_tokens: int = BATCH_TOKENS,
         what: str = "",
@@ -131,7 +133,7 @@ class Run:
         Args:
             arms: What is measured.
             part: `fit` only for looking at how well something fitted its own data.
-            tokens: Names of arms whose losses are kept token by token, and `intact`.
+            tokens: Names of arms whose losses are kept token by token, and `intact`; or `every`.
             needs: `margin` computes of pairs of prompts the logit difference alone.
             batch_tokens: Padded tokens per batch; part of what a result depends on, in the low bits.
             what: What progress calls it.
@@ -143,11 +145,13 @@ class Run:
         self._require_controls(arms)
         every = _once([*arms, *(control for one in arms for control in one.controls)])
         conditions = [c for one in every for c in one.conditions.values()]
-        self._trace.others |= {c.name: c for c in conditions if isinstance(c, Other)}
+        self.beside({c.name: c.predictor.fingerprint for c in conditions
+                     if isinstance(c, Other) and hasattr(c.predictor, "subject")})  # fmt: skip
         # A claim may be the very code of a control, or of another claim: it is measured once.
         once, names = distinct(conditions)
         wanted = {one.name: one.card.condition for one in every}
-        kept = {names.get(name, name) for name in (wanted.get(t, t) for t in tokens)}
+        named = (INTACT, *wanted) if tokens == "every" else tokens
+        kept = {names.get(name, name) for name in (wanted.get(t, t) for t in named)}
         said = what or f"measuring on {self.text.name}"
         ledger = evaluate(
             self.subject,
@@ -209,12 +213,15 @@ class Run:
         self._trace.observed.append((mark, wanted, found))
         return found
 
+    def beside(self, others: Mapping[str, str]) -> None:
+        """Other models that the record names: name → fingerprint."""
+        self._trace.others.update(others)
+
     def header(self) -> dict[str, Any]:
         """The fields of a record that say how to find it again."""
-        others = [o for name, o in self._trace.others.items() if hasattr(o.predictor, "subject")]
         model = self._trace.last or of_model(self.subject)
         took = {what: round(seconds, 1) for what, seconds in self._trace.took.items()}
-        return model | measured_by(self.settings, self.started, others) | {"took": took}
+        return model | measured_by(self.settings, self.started, self._trace.others) | {"took": took}
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:

@@ -9,13 +9,12 @@ import numpy as np
 
 from unexplained.bars.reading import Reading
 from unexplained.errors import MeasurementError
-from unexplained.evaluate import Other
 from unexplained.explanations import StandIn
 from unexplained.ladder.conditions import require_unseen_by
 from unexplained.ledger import ALL
 from unexplained.sites import Site
 from unexplained.study import arms
-from unexplained.study.arm import arm
+from unexplained.study.arm import Arm
 from unexplained.study.asked import require_labels, require_tokens
 from unexplained.study.choosing import choose, counts_of
 from unexplained.study.run import Run
@@ -90,7 +89,7 @@ def measured(
     asked: Sequence[TaskText],
     where: Sequence[Site],
     explanations: Sequence[StandIn],
-    weaker: Sequence[Other],
+    weaker: Sequence[Arm],
 ) -> tuple[list[str], dict[int, tuple[str, str]], list[Reading]]:
     """Components replaced one after another on every task.
 
@@ -99,7 +98,7 @@ def measured(
         asked: The tasks; on the fit part of the first explanations are chosen and fitted.
         where: The components.
         explanations: What may stand in a head's place.
-        weaker: Models that are measured beside it.
+        weaker: Arms of models that are measured beside it.
 
     Returns:
         The order; by how many are replaced the names of the explained and the ablated arm; and for
@@ -115,7 +114,7 @@ def measured(
     read: dict[str, Reading] = {}
     for one in asked:
         if one.text.fingerprint not in read:
-            there, every = run.on(one.text), [arm(other, role="weaker") for other in weaker]
+            there, every = run.on(one.text), [*weaker]
             for n, names in steps.items():
                 of = "" if n == len(where) else whole
                 every += arms.replaced(there, chosen, names, order[:n], of=of)

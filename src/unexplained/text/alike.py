@@ -10,7 +10,7 @@ into the document, so that nothing depends on who has a token for the beginning 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from unexplained.errors import TextError
 from unexplained.text.build import Text, fingerprint_of
 from unexplained.text.corpora import corpus_of
-from unexplained.text.document import Block, Corpus, Document, order_key, part
+from unexplained.text.document import Block, Corpus, Document, Pair, order_key, part
 from unexplained.text.draw import ENOUGH, WHAT_A_DOCUMENT_IS
 from unexplained.text.mixture import mixed
 from unexplained.text.tokens import Tokenized, Tokens
@@ -42,6 +42,11 @@ class Alike:
     bytes: NDArray[np.int64]
     """UTF-8 bytes of each block's stretch."""
     notes: tuple[str, ...]
+
+    def stretches(self, model: int) -> dict[str, tuple[slice, int]]:
+        """By document, which of a model's targets are the stretch, and its bytes."""
+        rows = zip(self.texts[model].eval, self.first[model], self.bytes.tolist(), strict=True)
+        return {block.document: (slice(at, len(block.targets)), n) for block, at, n in rows}
 
 
 def alike(
@@ -66,16 +71,54 @@ def alike(
             give the characters back (one that lowers letters, say), which is named.
     """
     name, corpus = require_documents(source, documents, characters)
-    cutters = [_Cutter(model, Tokens(model)) for model in models]
     there = [item for item in corpus.documents if part(item.id) == "eval"]
+    _require_some(name, corpus, len(there))
     ordered = mixed(sorted(there, key=lambda item: order_key(item.id, seed)), corpus.weights)
+    beginnings = (replace(item, text=_beginning(item.text, characters)) for item in ordered)
+    return _cut_all(name, beginnings, models, documents, corpus.notes)
+
+
+def alike_to(text: Text, models: Sequence[Tokenized]) -> Alike:
+    """The characters of a text's blocks for other models beside the one that it was cut for.
+
+    A stretch ends at the last word that a block holds whole, so that nobody has to spell half of one.
+    What stands for the first model in the result are beginnings of the text's own blocks: what was
+    measured on those need not be measured again.
+
+    Args:
+        text: Running text.
+        models: The one that the text was cut for, then the others.
+
+    Raises:
+        TextError: It is of pairs; or as for `alike`.
+    """
+    if any(isinstance(block, Pair) for block in text.eval):
+        raise TextError(
+            f"The characters of {text.name} under other tokenizers",
+            "it is of pairs of prompts, which are scored at their last token alone",
+            "Give models with the model's own tokenizer, or take running text.",
+        )
+    own = _Cutter(models[0], Tokens(models[0]))
+    whole = (Document(b.document, own.words_of(b), b.domain) for b in text.eval)
+    return _cut_all(text.name, whole, models, len(text.eval), ())
+
+
+def _cut_all(
+    name: str,
+    items: Iterable[Document],
+    models: Sequence[Tokenized],
+    documents: int,
+    said: Sequence[str],
+) -> Alike:
+    """Documents, as far as they are to be read, under every tokenizer."""
+    cutters = [_Cutter(model, Tokens(model)) for model in models]
     found: list[tuple[Document, list[_Cut], int]] = []
     short = unbroken = 0
     failed = dict.fromkeys((model.name for model in models), 0)
-    for item in ordered:
+    for item in items:
         if len(found) == documents:
             break
-        words = _beginning(item.text, characters)
+        words = item.text
         if len(words) < 2 * OPENING:
             short += 1
             continue
@@ -86,9 +129,8 @@ def alike(
             unbroken += 1
         else:
             found.append((item, cuts, len(words[begin:].encode())))
-    _require_some(name, corpus, len(there))
     _require_found(name, found, short, unbroken, failed)
-    notes = [*corpus.notes]
+    notes = [*said]
     if short:
         notes.append(f"passed over for having under {2 * OPENING} characters: {short}.")
     if lost := sum(failed.values()):
@@ -131,6 +173,16 @@ def _beginnings(words: str) -> Iterator[int]:
             yield place
 
 
+def _ends(words: str) -> Iterator[int]:
+    """Places of the last spaces between two words."""
+    place, tried = words.rfind(" "), 0
+    while place > 0 and tried < TRIES:
+        if not words[place - 1].isspace():
+            tried += 1
+            yield place
+        place = words.rfind(" ", 0, place)
+
+
 @dataclass(frozen=True)
 class _Cut:
     tokens: NDArray[np.int32]
@@ -155,6 +207,17 @@ class _Cutter:
         found = np.array([*self.tokens.prefix, *ids], dtype=np.int32)
         self.tokens.require_known(found)
         return _Cut(found, len(self.tokens.prefix) + before - 1)
+
+    def words_of(self, block: Block) -> str:
+        """A block's characters up to the end of a word, of which its own tokens are the tokens."""
+        prefix = len(self.tokens.prefix)
+        own = block.tokens[prefix:].tolist()
+        whole: str = self.model.tokenizer.decode(own, clean_up_tokenization_spaces=False)
+        for end in _ends(whole):
+            ids, _ = self.tokens.pieces(whole[:end])
+            if ids == own[: len(ids)]:
+                return whole[:end]
+        return ""
 
     @cached_property
     def special(self) -> frozenset[int]:
