@@ -157,7 +157,7 @@ def _annotated(parameter: Parameter) -> Any:
 
 
 def _type(parameter: Parameter) -> Any:
-    if isinstance(parameter.given, Claims | Rungs | Members | OwnFamily):
+    if isinstance(parameter.given, Claims | Rungs | Members):
         return list[str] if _default(parameter) is inspect.Parameter.empty else list[str] | None
     if isinstance(parameter.given, Models):
         default = parameter.default
@@ -180,10 +180,8 @@ def _choice(name: str, words: tuple[str, ...]) -> Any:
 
 
 def _default(parameter: Parameter) -> Any:
-    if isinstance(parameter.given, Claims | Rungs | OwnFamily) or get_origin(parameter.type) in (
-        list,
-        Sequence,
-    ):
+    listed = get_origin(parameter.type) in (list, Sequence)
+    if listed or isinstance(parameter.given, Claims | Rungs):
         return None
     if isinstance(parameter.given, Members):
         return inspect.Parameter.empty if parameter.positional else None
@@ -319,14 +317,14 @@ def _require_names(one: Instrument, model: str | None, given: Mapping[str, Any])
     models = [] if model is None else [model]
     for p in one.parameters:
         value = given.get(p.name)
-        if isinstance(p.given, Models) and value:
+        if isinstance(p.given, OwnFamily) and value:  # the model itself may be in it
+            require_models(*(one.name for one in p.given.resolved(value, given).members))
+        elif isinstance(p.given, Models | Members) and value:
             names = [value] if isinstance(value, str) else list(value)
-            _require_apart(p, names)
-            models += _bare_names(names) if isinstance(p.given, Rungs) else names
-        elif isinstance(p.given, Members):
-            models += _bare_names(value or ())
-        elif isinstance(p.given, OwnFamily) and (family := p.given.resolved(value, given)):
-            require_models(*(one.name for one in family.members))
+            if isinstance(p.given, Models):
+                _require_apart(p, names)
+            priced = isinstance(p.given, Rungs | Members)  # MODEL=FLOPS
+            models += [(priced and one.rpartition("=")[0]) or one for one in names]
         elif isinstance(p.given, Claims) and p.given.early:
             p.given.resolved(value, given)
         elif isinstance(p.given, Claims):
@@ -334,11 +332,6 @@ def _require_names(one: Instrument, model: str | None, given: Mapping[str, Any])
     require_once("model", models)
     if len(models) > 1:  # one alone is refused by whoever loads it
         require_models(*models)
-
-
-def _bare_names(names: Sequence[str]) -> list[str]:
-    """Without the training compute that is given with them."""
-    return [one.rpartition("=")[0] or one for one in names]
 
 
 def _require_apart(parameter: Parameter, names: Sequence[str]) -> None:
@@ -371,9 +364,9 @@ def _values(
         if p.name not in given or isinstance(p.given, Claims):
             continue
         value = given[p.name]
-        if value is None and not isinstance(p.given, Rungs | Members | OwnFamily):
+        if value is None and not isinstance(p.given, Rungs | Members):
             value = p.default
-        if isinstance(p.given, Rungs | Members | OwnFamily):
+        if isinstance(p.given, Rungs | Members):
             value = p.given.resolved(value, given)
         elif isinstance(p.given, Models) and value:
             value = loaded(value) if isinstance(value, str) else tuple(map(loaded, value))

@@ -100,7 +100,7 @@ class Members(Given):
 
 
 @dataclass(frozen=True)
-class OwnFamily(Given):
+class OwnFamily(Members):
     """A family of the user's own, in the place of the ladder: see `ladder.family.family_of`."""
 
     def resolved(self, value: Any, given: Mapping[str, Any]) -> Any:
