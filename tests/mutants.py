@@ -31,6 +31,15 @@ class Mutant:
 
 
 MUTANTS = (
+    # small faults of the screen
+    Mutant("report/screen.py", "if len(drawn) != 1 or len(answer.columns) == 1:", "if True:",
+           "test_small_faults.py::test_beside_an_answer_on_two_texts_it_is_said_of_which_the_lines_are"),
+    Mutant("opening.py", "    require_device(device)\n    before", "    before",
+           "test_small_faults.py::test_a_gpu_that_is_not_there_is_refused_before_torch_is_imported"),
+    Mutant("opening.py", "    if NOW.get().dtype in HALF:", "    if False:",
+           "test_small_faults.py::test_single_effects_in_half_precision_are_refused_before_a_model_is_loaded"),
+    Mutant("study/call.py", "elif not _default(value, parameter.default):", "elif False:",
+           "test_small_faults.py::test_how_to_reproduce_is_the_call_with_its_explanations_code"),
     # circuits as graphs, attention beside the claim's
     Mutant("report/network.py", "            if there not in near.setdefault(here, []):\n                near[here].append(there)\n                near.setdefault(there, []).append(here)\n", "            near.setdefault(here, [])\n            near.setdefault(there, [])\n",
            "test_network.py::test_no_arrow_passes_behind_a_node_and_nodes_are_apart"),

@@ -27,7 +27,7 @@ HOSTILE_TOKENS = (
 BARS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
 RULE = "Attend evenly to every position just after an earlier occurrence of the current token."
 NOISE = (
-    "the denominator (damage of resample ablation) is 0.0012 [-0.0006, 0.0031] nats per token, "
+    "the denominator (damage of resample ablation) is 0.0012 [−0.0006, 0.0031] nats per token, "
     "within noise of zero"
 )
 
@@ -70,7 +70,7 @@ def strata(values: dict[tuple[str, str], tuple[int, float, float, Number]]) -> t
 
 def _web_strata(copying: float, other: float) -> tuple[Stratum, ...]:
     first = refused(
-        "the denominator (damage of mean ablation where first time) is 0.0004 [-0.0011, 0.0019] "
+        "the denominator (damage of mean ablation where first time) is 0.0004 [−0.0011, 0.0019] "
         "nats per token, within noise of zero",
         2_400_000,
     )

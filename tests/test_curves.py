@@ -255,7 +255,7 @@ def test_questions_without_meaning_are_refused_by_the_calculator():
 def test_the_table_says_what_is_extrapolated_and_what_has_no_error():
     (cerebras,) = table([CURVES["cerebras"]], [BASELINES["unigram"]])
     assert cerebras.extrapolated
-    assert "2.1e+25 FLOPs are 913 times above the curve's range" in cerebras.note
+    assert "2.1 × 10²⁵ FLOPs are 913 times above the curve's range" in cerebras.note
     assert "own error is not in this interval" in cerebras.note
     assert cerebras.needed.low is None
     (kaplan,) = table([replace(CURVES["kaplan"], fitted=None)], [BASELINES["unigram"]])
@@ -523,7 +523,7 @@ def test_beyond_the_range_is_refused_unless_asked_for_and_then_marked():
         assert placed.compute.value == pytest.approx((10 / (loss - 1)) ** 2)
         assert placed.extrapolated and placed.note.startswith("extrapolated: ")
     assert loss_at(HAND, 1e5).loss.refused.startswith(
-        "extrapolated: 1e+05 FLOPs are 10 times above"
+        "extrapolated: 1.0 × 10⁵ FLOPs are 10 times above"
     )
     assert loss_at(HAND, 1e5, extrapolate=True).loss.value == pytest.approx(1 + 10**-1.5)
     assert not loss_at(HAND, 1e4).extrapolated
@@ -542,7 +542,7 @@ def test_a_loss_a_little_beyond_the_rungs_is_placed_and_marked():
     near = compute_of(replace(HAND, spread=0.005), nats(HAND.loss(1.1e4)))
     assert not near.extrapolated and near.compute.value == pytest.approx(1.1e4)
     assert near.note.startswith(
-        "extrapolated by less than single runs scatter: 1.1e+04 FLOPs are 1.1"
+        "extrapolated by less than single runs scatter: 1.1 × 10⁴ FLOPs are 1.1"
     )
     assert "beyond" not in compute_of(HAND, nats(HAND.loss(1e4))).note
     assert "extrapolated" not in compute_of(HAND, nats(HAND.loss(1e4))).note

@@ -120,7 +120,7 @@ def test_no_number_is_cut_off_in_the_terminal(
     assert lines[0] == record.title and lines[1].startswith("On webmix")
     assert max(map(len, lines)) <= min(max(columns, 72), 120)
     assert "…" not in table and "\x1b" not in table
-    assert "[-21,700%, -11,300%]" in table
+    assert "[−21,700%, −11,300%]" in table
     assert "[red]piped[/red]" in table
     assert re.search(r"refused \[\d\]", table) and "within noise of zero" in table
     assert "71%" in table and "recurs" in table

@@ -94,7 +94,7 @@ def test_the_slope_says_which_way_only_where_its_interval_does(
 def test_the_slope_is_written_in_percentage_points() -> None:
     assert "−5.4 [−7.1, −3.6]" in words_of(render(sample_sizes()))
     printed = " ".join(text_table(sample_sizes()).split())
-    assert "For ten times the compute, percentage points: -5.4 [-7.1, -3.6]" in printed
+    assert "For ten times the compute, percentage points: −5.4 [−7.1, −3.6]" in printed
     assert "share per tenfold" not in printed
 
 

@@ -104,7 +104,7 @@ def test_framed_and_coloured_is_what_is_told_from_zero(record: Record) -> None:
     assert roles == {"L1.H1": "ablation", "L0.H0": "ablation", "L0.H1": "ablation",
                      "L1.H0": "baseline"}  # fmt: skip
     notes = {track.name: track.note for track in forest.tracks}
-    assert notes["L1.H0"] == "q = 0.6, not told from zero" and notes["L0.H0"] == "q = 0.001"
+    assert notes["L1.H0"] == "q = 0.6, within noise of zero" and notes["L0.H0"] == "q = 0.001"
 
 
 def test_a_cell_has_no_minus_zero_and_a_refused_effect_says_so() -> None:

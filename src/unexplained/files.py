@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 from typing import Any, NoReturn
 
-from unexplained.errors import UnexplainedError
+from unexplained.errors import UnexplainedError, near_matches
 
 LARGEST = 1 << 30
 """Bytes of a JSON file beyond which it is none of ours."""
@@ -35,7 +35,7 @@ def require_regular(path: Path, asked: str, error: type[UnexplainedError]) -> in
         found = path.stat()
     except (OSError, ValueError, RuntimeError) as wrong:  # also a zero byte in its name
         if isinstance(wrong, FileNotFoundError):
-            raise error(asked, "there is no such file") from wrong
+            raise error(asked, "there is no such file", _near(path)) from wrong
         raise error(asked, f"it cannot be read ({said(wrong)})") from wrong
     if stat.S_ISDIR(found.st_mode):
         raise error(asked, "it cannot be read: it is a folder", "Name the file in it.")
@@ -98,3 +98,13 @@ def _int(word: str) -> int:
     if abs(number) > GREATEST:
         raise ValueError(f"{word[:20]}… is no number that anybody counted")
     return number
+
+
+def _near(path: Path) -> str:
+    """Files beside it whose names are close."""
+    try:
+        names = [one.name for one in path.parent.iterdir() if one.suffix == path.suffix]
+    except (OSError, ValueError):
+        return ""
+    found = near_matches(path.name, names)
+    return found if found.startswith("Did you mean") else ""

@@ -102,6 +102,8 @@ def answer(found: Swept, twin: Swept | None, what: str) -> Answer:
             * (found.corrupted is not None),
         ),
         picture="alone/strongest",
+        says="q: the share of chance findings among all components with a q as small or smaller."
+        + " Rank: the places that are not ruled out." * any(e.ranks for e in found.strongest[:SHOWN]),
     )  # fmt: skip
 
 
@@ -169,7 +171,7 @@ def _told(effect: Effect) -> str:
     if effect.q is None:
         return "let go by the race: measured only where it was chosen"
     ranks = f"; rank {_ranks(effect)}" if effect.ranks else ""
-    return f"q = {fmt.chance(effect.q)}" + ", not told from zero" * (not effect.told) + ranks
+    return f"q = {fmt.chance(effect.q)}" + ", within noise of zero" * (not effect.told) + ranks
 
 
 def _ranks(effect: Effect) -> str | None:

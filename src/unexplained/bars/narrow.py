@@ -92,7 +92,7 @@ def part(found: Sequence[OnTask], reference: str) -> Section:
             ),
             Forest(
                 key="forest",
-                caption="Square: by loss. Diamond: by accuracy. Both resample documents.",
+                caption="Blue square: by loss. Ochre diamond: by accuracy. Both resample documents.",
                 tracks=tuple(
                     Track(
                         name=task.name,

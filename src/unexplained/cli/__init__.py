@@ -68,12 +68,12 @@ def _run() -> None:
 
 def _usage(error: Any) -> tuple[str, str, str]:
     """A wrong option or argument, in three parts."""
-    command = getattr(getattr(error, "ctx", None), "command_path", "") or "unexplained"
-    return (
-        f"The command {command}",
-        str(error.format_message()).rstrip("."),
-        f"See {command} --help.",
-    )
+    context = getattr(error, "ctx", None)
+    command = getattr(context, "command_path", "") or "unexplained"
+    found = str(error.format_message()).rstrip(".")
+    others = ", ".join(getattr(getattr(context, "command", None), "commands", {}))
+    there = f"There are: {others}. " * (found.startswith("No such command") and "?" not in found)
+    return f"The command {command}", found, f"{there}See {command} --help."
 
 
 def _leave(code: int) -> None:
@@ -86,7 +86,8 @@ def _leave(code: int) -> None:
 
 def _tell(asked: str, found: str, do: str) -> None:
     ERRORS.print(Text(visible.prose(f"{asked}:"), style="bold red"))
-    ERRORS.print(Text(visible.prose(f"  {found}.")))
+    stop = "" if found.endswith(("?", ".", "!")) else "."
+    ERRORS.print(Text(visible.prose(f"  {found}{stop}")))
     if do:
         ERRORS.print(Text(visible.prose(f"  → {do}"), style="green"))
 

@@ -193,7 +193,7 @@ def _default(parameter: Parameter) -> Any:
 
 def _call(one: Instrument, context: typer.Context, given: Mapping[str, Any]) -> None:
     """Names first, then models and texts, then the measurement: nobody waits in vain."""
-    from unexplained.subject.opening import opening
+    from unexplained.opening import opening
 
     files = {p.name: given[p.name] for p in one.parameters if p.type == Path | None}
     with opening(given["device"] or None, given["dtype"].value):

@@ -148,6 +148,7 @@ _HOW = {
     "memory",
     "accept_terms",
     "graph",
+    "dry_run",
 }
 """Parameters that say where things go or who does the work, and not what is asked."""
 

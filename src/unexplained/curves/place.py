@@ -15,6 +15,7 @@ from unexplained.curves.draws import AnyCurve, BendDraws, Draws, LawDraws, Shift
 from unexplained.curves.fit import FittedCurve
 from unexplained.errors import CurveError
 from unexplained.record import Number
+from unexplained.record.format import power
 from unexplained.stats import SHARE, Settings
 
 FLOPS = "FLOPs"
@@ -312,9 +313,18 @@ def out_of_range(curve: AnyCurve, compute: float | None) -> tuple[bool, str]:
     times, side = (least / compute, "below") if below else (compute / most, "above")
     said = "extrapolated" if far else "extrapolated by less than single runs scatter"
     return far, (
-        f"{said}: {compute:.3g} FLOPs are {times:.3g} times {side} the curve's range of "
-        f"{least:.3g} to {most:.3g} FLOPs"
+        f"{said}: {power(compute)} FLOPs are {_figures(times)} times {side} the curve's range of "
+        f"{power(least)} to {power(most)} FLOPs"
     )
+
+
+def _figures(times: float) -> str:
+    """Three digits.
+
+    >>> _figures(13.64), _figures(4418.0)
+    ('13.6', '4,420')
+    """
+    return f"{float(f'{times:.3g}'):,g}"
 
 
 def _drawn(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,7 +37,15 @@ ADDS = ("H", "N", "attn", "mlp")
 """Components that add to the stream, and so have a direct effect."""
 
 
-@instrument("assay", texts=Texts(documents=96, fit_documents=64, many=True))
+def _precise(given: Mapping[str, Any]) -> None:
+    """Refuse effects of single heads in half precision."""
+    from unexplained.opening import require_full_precision
+
+    if given["singles"]:
+        require_full_precision("The effect of a single head (singles=0; --singles 0 leaves it out)")
+
+
+@instrument("assay", before=_precise, texts=Texts(documents=96, fit_documents=64, many=True))
 def assay(
     run: Run,
     sites: Annotated[
@@ -267,7 +275,9 @@ def _some(few: Run, whole: Run) -> tuple[int, int] | None:
 def _scalars(read: Reading) -> list[str]:
     return [
         f"{card.name}: fitted scalars "
-        + ", ".join(f"{site} {scalar:.2f}" for site, scalar in card.scalars.items())
+        + ", ".join(
+            f"{site} {scalar:.2f}".replace("-", fmt.MINUS) for site, scalar in card.scalars.items()
+        )
         for card in _cards(read)
         if card.scalars
     ]

@@ -48,6 +48,9 @@ SHOWN = 60
 
 def _files(given: Mapping[str, Any]) -> None:
     """Refuse methods that are given twice and files that are not there."""
+    from unexplained.opening import require_full_precision
+
+    require_full_precision("Scores of edges")
     from unexplained.circuits import require_json
     from unexplained.circuits.graph import CircuitError
 
@@ -218,8 +221,8 @@ def _verdict(curves: Curves, text: str) -> str:
     found = [said([card.name], curve) for card, curve in curves if curve.knee is not None]
     found += [said(none, next(c for _, c in curves if c.knee is None))] if none else []
     return (
-        f"The smallest measured circuit that surely keeps {KEEPS:.0%} of {text}, as does every larger "
-        f"one, of {curves[0][1].edges:,} edges: " + "; ".join(found) + "."
+        f"The smallest measured circuit that keeps {KEEPS:.0%} of {text} with its whole interval, as does "
+        f"every larger one, of {curves[0][1].edges:,} edges: " + "; ".join(found) + "."
     )
 
 

@@ -200,7 +200,7 @@ def _place(steps: Sequence[Step]) -> str | None:
 def _standing(place: str) -> str:
     """A place as the rest of a sentence: a tie is no equality, it is not told."""
     if place.startswith("ties with "):
-        return f"it is not told from {place.removeprefix('ties with ')}"
+        return f"it cannot be told apart from {place.removeprefix('ties with ')}"
     ends = {"below all": "it is worse than all", "above all": "it is better than all"}
     return ends.get(place, f"it is {place}")
 
@@ -222,7 +222,7 @@ def _verdict(read: Reading, whole: str, place: str | None, components: int) -> s
         above = read.increase(whole, over=table)
         if above.low is not None and above.high is not None:
             way = "lower than" if above.high < 0 else "higher than" if above.low > 0 else ""
-            told.setdefault(f"for certain {way}" if way else "not told from", []).append(table)
+            told.setdefault(f"for certain {way}" if way else "within noise of", []).append(table)
     for way, tables in told.items():
         said += f"; its loss is {way} that of a {' and of a '.join(tables)} table"
     return said + "."

@@ -30,6 +30,9 @@ SweepMethod = Literal["exact", "control variates", "race"]
 
 def _names(given: Mapping[str, Any]) -> None:
     """Refuse an ablation, a measure or a text that does not go with the others."""
+    from unexplained.opening import require_full_precision
+
+    require_full_precision("A sweep")
     from unexplained.ablations import ABLATIONS
     from unexplained.bars.measures import measure_of
     from unexplained.text.named import is_pairs
@@ -193,14 +196,17 @@ def _verdict(effects: Sequence[Effect], sweep: Sweeping) -> str:
     # The largest of many looks larger than it is, on the documents that made it the largest.
     largest = f"The largest effect measured is that of {worst.site}, {size}"
     if first:
-        surely = "surely the largest" if first == 1 else f"{first} components could be the largest"
-        largest += f"; {surely}"
+        largest += (
+            "; no other could be larger"
+            if first == 1
+            else f"; {first} components could be the largest"
+        )
     of = f"{len(tested)} components"
     if len(tested) < len(effects):
         of += f" ({len(effects) - len(tested)} more lost the race)"
     return (
-        f"On {sweep.text.name}, {what} of {len(told)} of {of} is told from "
-        f"no effect at a false discovery rate of {RATE:.0%}: {up} raise the {sweep.measure.name} and "
+        f"On {sweep.text.name}, {what} of {len(told)} of {of} does more than noise would (with a rate "
+        f"of {RATE:.0%} of chance findings among them): {up} raise the {sweep.measure.name} and "
         f"{len(told) - up} lower it. {largest}."
     )
 

@@ -153,7 +153,7 @@ def _verdict(found: Sequence[OnTask], reference: str, runs: Sequence[str], level
         said += f"; of {len(scored)} narrow tasks the least and the most recovered are"
     for i, task in enumerate(task for _, task in (scored[:1] + scored[-1:] if many else scored)):
         between = "" if many and not i else " and" if many else ";"
-        told = f"f = {percent(task.last.recovered)}" if many else _said(task, reference)
+        told = percent(task.last.recovered) if many else _said(task, reference)
         said += f"{between} on {task.name} {told}"
     tested = [task for task in narrow if task.better is not None]
     if reference and tested:
@@ -166,7 +166,7 @@ def _verdict(found: Sequence[OnTask], reference: str, runs: Sequence[str], level
 
 
 def _said(task: OnTask, reference: str) -> str:
-    said = f"f = {percent(task.last.recovered)}"
+    said = f"{percent(task.last.recovered)} is recovered by loss"
     rates = [task.last.accuracy, task.accuracy]
     rates += [task.weaker[reference][1]] if reference in task.weaker else []
     # A refusal in the middle of a sentence breaks it: the sentence is all told or not at all.

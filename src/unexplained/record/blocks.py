@@ -140,6 +140,8 @@ class Answer(Frozen):
     """Single numbers in units of their own: denominators of the shares above, a slope over the rows."""
     picture: Reference = ""
     """Id of the picture that shows the answer; empty where there is none."""
+    says: str = ""
+    """What stands beneath the rows, such as what their notes mean."""
 
 
 class Track(Frozen):

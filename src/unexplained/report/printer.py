@@ -195,6 +195,7 @@ class Printer(Tables):
         table = answered(answer, lambda cell: self.drawn.at("", cell))
         many = len(answer.rows)
         self.table(table.model_copy(update={"rows": table.rows[:many]}))
+        self.say(answer.says, "dim")
         for row in table.rows[many:]:
             cells = [(c.heading, self._written(cell, c.style))
                      for c, cell in zip(table.columns, row.cells, strict=True) if cell is not None]  # fmt: skip
@@ -222,7 +223,7 @@ def _longest(*words: str) -> int:
 
 def _plain(words: str, style: str = "") -> Text:
     """Text as it is: no markup is read from it, and it cannot steer the terminal."""
-    return Text(visible.line(words).replace(fmt.MINUS, "-"), style=style)
+    return Text(visible.line(words), style=style)
 
 
 def _empty() -> RichTable:

@@ -19,6 +19,10 @@ class First:
     table: Table
     refused: str
     """What was refused in every row, in a sentence."""
+    says: str
+    """What stands beneath the rows."""
+    lines: str
+    """Of which column the lines are, where there are others."""
     divided: int
     """From which row on there are denominators."""
     homes: tuple[str, ...]
@@ -58,6 +62,8 @@ def first(drawn: Drawn) -> First | None:
     return First(
         table,
         refused,
+        answer.says,
+        _lines_of(answer, set(marked)),
         len(answer.rows),
         tuple(next((c.rsplit("/", 2)[0] for c in row.cells if c), "") for row in rows),
         tuple(next((marked[c] for c in row.cells if c in marked), None) for row in rows),
@@ -66,6 +72,15 @@ def first(drawn: Drawn) -> First | None:
         above,
         answer.picture if whole else "",
     )
+
+
+def _lines_of(answer: Answer, marked: set[str]) -> str:
+    """The heading of the one column that lines are drawn of; empty where they are of all."""
+    rows = (*answer.rows, *answer.beside)
+    drawn = {i for row in rows for i, cell in enumerate(row.cells) if cell in marked}
+    if len(drawn) != 1 or len(answer.columns) == 1:
+        return ""
+    return answer.columns[drawn.pop()].heading
 
 
 def _picture(drawn: Drawn, wanted: str) -> tuple[str, Block | None]:

@@ -208,13 +208,16 @@ class Instrument:
             if note := getattr(say, "note", None):
                 told = partial(_foretell, partial(self._foretold, run, given), note)
                 run = replace(run, workers=Foretelling(doing, told))
-            return self._of(run, self._yielded(run, given))
+            return self._of(run, self._yielded(run, given), given)
 
         with telling(say) as told:
             return measured(told)
 
-    def _of(self, run: Run, yielded: list[Yielded]) -> Record:
+    def _of(self, run: Run, yielded: list[Yielded], given: Mapping[str, Any]) -> Record:
         """The record of what an instrument yielded."""
+        from unexplained.study.call import called
+        from unexplained.study.provenance import command
+
         headlines = [one for one in yielded if isinstance(one, Headline)]
         if len(headlines) != 1:
             raise MeasurementError(
@@ -233,7 +236,7 @@ class Instrument:
             units="orbits" if pairs else "documents",
             needed="pairs" if pairs else "tokens",
             blocks=(*blocks, *_controls(run, blocks)),
-            **run.header(),
+            **{**run.header(), "command": command() or called(self, run, given)},
         )
 
 

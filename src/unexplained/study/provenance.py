@@ -41,9 +41,9 @@ def machine() -> dict[str, str]:
 
 
 def command() -> str:
-    """The command line that is running, without folders of this machine."""
-    program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
-    return shlex.join([program, *sys.argv[1:]])
+    """Our command line that is running, without folders of this machine; empty where none is."""
+    program = Path(sys.argv[0]).name if sys.argv else ""
+    return shlex.join([program, *sys.argv[1:]]) if program.startswith("unexplained") else ""
 
 
 def of_model(subject: Subject) -> dict[str, Any]:
@@ -62,7 +62,6 @@ def measured_by(settings: Settings, started: float, others: Mapping[str, str]) -
         "level": settings.level,
         "resamples": settings.resamples,
         "seed": settings.seed,
-        "command": command(),
         "versions": versions(),
         "machine": machine(),
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -12,13 +12,13 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from unexplained.errors import SubjectError
 from unexplained.fetch import cache_folder
+from unexplained.opening import NOW
 from unexplained.schemes import home_of_name
 from unexplained.subject.admission import require_plain
 from unexplained.subject.ambient import alone
 from unexplained.subject.anatomy import Anatomy
 from unexplained.subject.attention import NAME
 from unexplained.subject.lent import Lent
-from unexplained.subject.opening import NOW
 from unexplained.subject.packaged import PACKAGED, packaged_folder
 from unexplained.subject.precision import chosen
 from unexplained.subject.quiet import quiet

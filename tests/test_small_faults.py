@@ -1,0 +1,158 @@
+"""Refused before anything loads, said the same on every surface, and found again from a notebook."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import unexplained as ux
+from measured import model, words
+from sample_blocks import everything
+from sample_circuit import sample_circuit
+from sample_record import sample_record
+from sample_sweep import sample_sweep
+from test_report import words_of
+from unexplained import opening
+from unexplained.cli.app import app
+from unexplained.errors import MeasurementError, RecordError, SubjectError
+from unexplained.report import render, text_table
+from unexplained.study.call import called
+from unexplained.study.run import Run
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    code = "import sys; sys.argv[0] = 'unexplained'; from unexplained.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True,
+                          check=False, env={**os.environ, "COLUMNS": "200"})  # fmt: skip
+
+
+def test_what_is_a_question_has_no_full_stop_and_other_commands_are_named() -> None:
+    near = command("sweap", "rung-1")
+    assert near.returncode == 2 and "Did you mean 'sweep'?\n" in near.stderr
+    far = command("bars", "nope")
+    assert "There are: " in far.stderr and "table" in far.stderr
+
+
+def test_a_gpu_that_is_not_there_is_refused_before_torch_is_imported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(opening, "NODES", ())
+    monkeypatch.setattr(opening.sys, "platform", "linux")
+    for device in ("cuda", "cuda:1"):
+        with pytest.raises(SubjectError, match="no GPU is there"), opening.opening(device):
+            pass
+    with opening.opening("cpu"), opening.opening(None):
+        pass
+    monkeypatch.setattr(opening, "NODES", ("/",))
+    with opening.opening("cuda"):
+        pass
+    code = (
+        "import sys, unexplained.opening as o; o.NODES = (); sys.platform = 'linux'\n"
+        "sys.argv = ['unexplained', 'sweep', 'rung-1', '--device', 'cuda']\n"
+        "from unexplained.cli import main\n"
+        "try: main()\nexcept SystemExit: print('torch' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False" and "no GPU is there" in found.stderr
+
+
+@pytest.mark.parametrize("words", [
+    ["sweep", "rung-1"], ["circuit", "rung-1"], ["assay", "rung-1", "--heads", "L0.H0"],
+])  # fmt: skip
+def test_single_effects_in_half_precision_are_refused_before_a_model_is_loaded(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*asked: object, **how: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr(ux, "load", load)
+    said = CliRunner().invoke(app, [*words, "--dtype", "float16"])
+    assert isinstance(said.exception, MeasurementError)
+    assert "float16" in str(said.exception) and "--dtype float32" in str(said.exception)
+
+
+def test_headings_have_the_same_brackets_on_the_page_and_in_the_terminal() -> None:
+    circuit = sample_circuit()
+    for shown in (words_of(render(circuit)), " ".join(text_table(circuit, full=True).split())):
+        assert "(0.1%)" in shown
+    assert "<small>(0.1%)</small>" in render(circuit)
+
+
+def test_beside_an_answer_on_two_texts_it_is_said_of_which_the_lines_are() -> None:
+    page = words_of(render(sample_record()))
+    assert "Lines are of “Recovered on webmix” alone." in page
+    alone = sample_record()
+    (first, *rest) = alone.blocks
+    one = first.model_copy(
+        update={
+            "columns": first.columns[:1],  # type: ignore[union-attr]
+            "rows": tuple(r.model_copy(update={"cells": r.cells[:1]}) for r in first.rows),  # type: ignore[union-attr]
+            "beside": (),
+        }
+    )
+    page = words_of(render(alone.model_copy(update={"blocks": (one, *rest)})))
+    assert "Lines are of" not in page
+
+
+def test_q_is_said_where_it_stands() -> None:
+    record = sample_sweep()
+    for shown in (text_table(record, columns=60), words_of(render(record))):
+        assert "q: the share of chance findings" in " ".join(shown.split())
+
+
+def test_minus_signs_are_alike_on_every_surface() -> None:
+    for record in (sample_sweep(), sample_circuit(), sample_record()):
+        for shown in (text_table(record, full=True), words_of(render(record)), record.verdict):
+            assert not re.search(r"(?<![\w-])-\d", shown.replace("-seed-", "")), record.title
+
+
+# From Python
+
+
+@ux.explanation(gives="pattern", reads=["tokens"])
+def halfway(view: ux.View) -> object:
+    """Look at the first token."""
+    return ux.patterns.evenly(view.blank.bool() | True)
+
+
+def test_how_to_reproduce_is_the_call_with_its_explanations_code() -> None:
+    run = Run(model(), (words(),), ux.Settings(seed=3))
+    given = {p.name: p.default for p in ux.assay.parameters}
+    given |= {"sites": "L0.H0", "explanations": [halfway, ux.LIBRARY.get("previous_token")],
+              "twin": False}  # fmt: skip
+    code = called(ux.assay, run, given)
+    assert code.startswith("import unexplained as ux\n")
+    assert '@ux.explanation(gives="pattern", reads=["tokens"])\ndef halfway(view: ux.View)' in code
+    assert "subject = ux.load('rung-2')" in code
+    assert "text = ux.text('pydocs', subject, documents=12, fit_documents=12, block=32)" in code
+    assert code.endswith(
+        "record = ux.assay(subject, 'L0.H0', text, "
+        "explanations=[halfway, ux.LIBRARY.get('previous_token')], twin=False, "
+        "settings=ux.Settings(seed=3))"
+    )
+    assert "singles" not in code and "top" not in code.split("record =")[1]
+    compile(code, "reproduce", "exec")
+
+
+def test_a_record_made_in_python_has_its_call_and_one_of_the_command_line_its_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    how = {"twin": False, "folder": None, "settings": ux.Settings(resamples=100)}
+    monkeypatch.setattr(sys, "argv", ["/home/somebody/ipykernel_launcher.py", "-f", "x.json"])
+    mine = ux.sweep(model(), "L0.H0", words(), **how)
+    assert mine.command.splitlines()[-1] == "record = ux.sweep(subject, 'L0.H0', text, twin=False)"
+    assert "somebody" not in mine.command
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/unexplained", "sweep", "rung-2"])
+    assert ux.sweep(model(), "L0.H0", words(), **how).command == "unexplained sweep rung-2"
+
+
+def test_a_record_that_is_named_wrongly_names_near_files(tmp_path: Path) -> None:
+    everything().save(tmp_path / "sweep-rung-2.json")
+    with pytest.raises(RecordError, match=r"Did you mean sweep-rung-2\.json\?"):
+        ux.load_record(tmp_path / "sweep-rung2.json")
