@@ -19,8 +19,8 @@ from unexplained.files import read_json
 from unexplained.ladder.catalogue import catalogue
 from unexplained.ladder.conditions import on_ladder, require_unseen, trained_as
 from unexplained.ladder.members import Member, Run, member_of, require_computes, runs_of
+from unexplained.opening import NOW, opening
 from unexplained.subject import Subject, load
-from unexplained.subject.opening import NOW, opening
 from unexplained.text import Text
 
 

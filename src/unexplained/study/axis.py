@@ -27,6 +27,7 @@ from unexplained.ladder.members import Member
 from unexplained.ladder.scale import scale_of
 from unexplained.ladder.scatter import seeds_of
 from unexplained.ledger import ALL, BITS, SCHEMA, TOKEN_SCHEMA, Ledger
+from unexplained.opening import NOW, opening
 from unexplained.record.compute import Scale
 from unexplained.sites import Shape
 from unexplained.study import arms
@@ -34,7 +35,6 @@ from unexplained.study.arm import Arm
 from unexplained.study.asked import TAKEN, require_apart
 from unexplained.study.run import Run
 from unexplained.subject import Subject
-from unexplained.subject.opening import NOW, opening
 from unexplained.subject.shipped import NOTE
 from unexplained.text.alike import Alike, alike_to
 from unexplained.text.tokens import Tokens
