@@ -45,10 +45,13 @@ TEXT = text_of(*PAIRS)
 
 
 def double_subject(name: str) -> Subject:
-    """A tiny model in float64 throughout; Hugging Face's RMS norms would round to float32."""
+    """A tiny model in float64 throughout; Hugging Face's RMS norms and routers would round to float32."""
     opened = tiny_subject(name)
     model = opened.anatomy.model.double()
+    model.set_experts_implementation("eager")  # the others are of float32 alone
     for module in model.modules():
+        if type(module).__name__.endswith("TopKRouter"):
+            module.forward = types.MethodType(_route, module)  # type: ignore[method-assign]
         if type(module).__name__.endswith("RMSNorm"):
             module.forward = types.MethodType(_rms, module)  # type: ignore[method-assign]
     # `load` would refuse these norms: the changed model is made a subject by hand.
@@ -59,6 +62,12 @@ def _rms(self: torch.nn.Module, x: Tensor) -> Tensor:
     eps = getattr(self, "variance_epsilon", None) or self.eps
     gain = 1 + self.weight if "Gemma" in type(self).__name__ else self.weight
     return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps) * gain
+
+
+def _route(self: torch.nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    logits = torch.nn.functional.linear(x.reshape(-1, x.shape[-1]), self.weight)
+    share, index = logits.softmax(-1).topk(self.top_k, dim=-1)
+    return logits, share / share.sum(-1, keepdim=True), index
 
 
 def batches(one: Pair) -> tuple[Batch, Batch]:

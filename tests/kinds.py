@@ -40,8 +40,13 @@ _LLAMA = ("model.layers", "self_attn.o_proj", "mlp", "model.norm")
 _ROLES = {
     "gpt2": ("transformer.h", "attn.c_proj", "mlp", "transformer.ln_f"),
     "gpt_neox": ("gpt_neox.layers", "attention.dense", "mlp", "gpt_neox.final_layer_norm"),
-    "gemma3_text": ("model.layers", "self_attn.o_proj", "post_feedforward_layernorm", "model.norm"),
-}
+    "opt": (
+        "model.decoder.layers", "self_attn.out_proj", "fc2", "model.decoder.final_layer_norm",
+    ),
+} | dict.fromkeys(
+    ("gemma2", "gemma3_text", "olmo2"),
+    ("model.layers", "self_attn.o_proj", "post_feedforward_layernorm", "model.norm"),
+)  # fmt: skip
 """Layers, the heads' output, what the MLP adds, the final norm: written down here a second time."""
 
 
@@ -207,8 +212,9 @@ def _added_to_stream(model: nn.Module) -> Any:
     """The final stream without what the head adds to it: the output layer is called twice."""
     output, _, norm = _roles(model)
     layer: Any = model.get_submodule(_ROLES.get(model.config.model_type, _LLAMA)[0])[LAYER]  # type: ignore[union-attr,index]
-    gemma = "gemma" in model.config.model_type  # type: ignore[union-attr,operator]
-    after = layer.post_attention_layernorm if gemma else nn.Identity()
+    post = hasattr(layer, "post_feedforward_layernorm")
+    after = layer.post_attention_layernorm if post else nn.Identity()
+    times = getattr(model.config, "residual_multiplier", 1)
     within, missing, read = [False], [], []
 
     def note_read(module: nn.Module, args: tuple[Tensor, ...]) -> None:
@@ -219,7 +225,7 @@ def _added_to_stream(model: nn.Module) -> Any:
         if not within[0]:
             within[0] = True
             without = module(_without_head(model, read[0]))
-            missing[:] = [after(without) - after(out)]
+            missing[:] = [(after(without) - after(out)) * times]
             within[0] = False
 
     def shift(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

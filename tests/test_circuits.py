@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from test_planner import PAIRS, TEXT, text_of
-from tiny import ADDITIVE, tiny_subject
+from tiny import VARIED_ADDITIVE, tiny_subject
 from unexplained.circuits.graph import CircuitError, Graph
 from unexplained.circuits.running import Circuits
 from unexplained.evaluate import evaluate
 from unexplained.subject import Subject
 
 
-@pytest.fixture(params=ADDITIVE)
+@pytest.fixture(params=VARIED_ADDITIVE)
 def subject(request: pytest.FixtureRequest) -> Subject:
     return tiny_subject(request.param)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from exact import PAIRS, TEXT, batches, double_subject, margin, pair, swapped, text_of
-from tiny import ADDITIVE, tiny_subject, tiny_tokenizer, tokens
+from tiny import VARIED_ADDITIVE, tiny_subject, tiny_tokenizer, tokens
 from unexplained.circuits import (
     CircuitError,
     EdgeScores,
@@ -32,7 +32,7 @@ from unexplained.subject import Batch, Edit, Resume, Subject, load
 from unexplained.text import Block, Pair
 
 
-@pytest.fixture(params=ADDITIVE)
+@pytest.fixture(params=VARIED_ADDITIVE)
 def subject(request: pytest.FixtureRequest) -> Subject:
     return double_subject(request.param)
 
@@ -271,6 +271,11 @@ def require_a_riemann_sum(coarse: np.ndarray, fine: np.ndarray) -> None:
     assert np.abs((4 * fine - coarse) / 3).max() < 5e-3, (coarse, fine)  # effects are of order 1
 
 
+SMOOTH = [name for name in VARIED_ADDITIVE if name not in ("mixtral", "opt")]
+"""Not where a router jumps or a ReLU bends: there four times the steps are no quarter of the error."""
+
+
+@pytest.mark.parametrize("subject", SMOOTH, indirect=True)
 def test_integrated_over_inputs_the_edges_out_of_the_embedding_add_up_to_the_whole_change(
     subject: Subject,
 ) -> None:
@@ -278,6 +283,7 @@ def test_integrated_over_inputs_the_edges_out_of_the_embedding_add_up_to_the_who
     require_a_riemann_sum(coarse, fine)
 
 
+@pytest.mark.parametrize("subject", SMOOTH, indirect=True)
 def test_integrated_over_activations_the_edges_out_of_a_group_add_up_to_exchanging_it(
     subject: Subject,
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tiny import ADDITIVE, CONFIGS, tiny_model, tiny_subject, tiny_tokenizer, tokens
+from tiny import ADDITIVE, CONFIGS, there, tiny_model, tiny_subject, tiny_tokenizer, tokens
 from unexplained.errors import MeasurementError, SiteError, SubjectError
 from unexplained.sites import Site
 from unexplained.subject import Batch, Edit, Subject, load
@@ -22,9 +22,9 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 def test_no_edit_gives_hugging_faces_logits_bit_for_bit(request: pytest.FixtureRequest) -> None:
     for name in CONFIGS:
         model = tiny_model(name)
-        with torch.no_grad():
-            expected = model(tokens(), use_cache=False).logits
         subject = load(model, tokenizer=tiny_tokenizer(), device="cpu")
+        with torch.no_grad(), subject.precision.applied():
+            expected = tiny_model(name)(tokens(), use_cache=False).logits
         assert torch.equal(subject.logits(subject.run(Batch.of(tokens())).normed), expected), name
 
 
@@ -38,7 +38,7 @@ def test_a_rerun_from_any_layer_is_the_whole_run_bit_for_bit(subject: Subject) -
 def test_writing_back_what_was_read_changes_nothing(subject: Subject) -> None:
     batch = Batch.of(tokens())
     whole = subject.run(batch).normed
-    sites = list(subject.sites(EXACT))
+    sites = list(subject.sites(there(subject, EXACT)))
     if not subject.anatomy.parallel:
         sites += subject.sites("L*.resid_mid")
     edits = [Edit(site, lambda local: local.value.clone()) for site in sites]
@@ -55,7 +55,8 @@ def test_editing_a_site_changes_the_logits_and_nothing_before_it(subject: Subjec
     before = subject.sites("L0.resid_post L0.attn L0.mlp")
     whole = subject.run(batch, keep=before)
     kinds = ["q", "k", "v", "pattern", "z", "out"]
-    sites = [*(Site(1, "H", 2, kind) for kind in kinds), *subject.sites("L1.attn L1.mlp L1.N5")]
+    sites = [*(Site(1, "H", 2, kind) for kind in kinds), *subject.sites("L1.attn L1.mlp")]
+    sites += subject.sites(there(subject, "L1.N5 L1.resid_pre"))
     sites += subject.sites("L1.resid_pre L1.resid_post final")
     if not subject.anatomy.parallel:
         sites += subject.sites("L1.resid_mid")
@@ -98,7 +99,9 @@ def test_a_direct_effect_is_the_total_one_where_nothing_downstream_reacts(subjec
     last = subject.shape.layers - 1
     if not subject.anatomy.parallel:
         with torch.no_grad():  # without the last MLP, nothing comes after the last attention
-            subject.anatomy.neuron_output(last).weight.zero_()
+            for path in subject.anatomy.family.mlp:
+                for weight in subject.anatomy.layers[last].get_submodule(path).parameters():
+                    weight.zero_()
     batch = Batch.of(tokens())
     edit = Edit(Site(last, "H", 1), lambda local: local.value * 0.3)
     total = subject.run(batch, [edit])

@@ -14,7 +14,7 @@ import torch
 import unexplained as ux
 from assayed import checks_of, of_row
 from test_assay import make_text, own_cache, texts_of  # noqa: F401  (own_cache is a fixture)
-from tiny import CONFIGS, tiny_model, tiny_tokenizer
+from tiny import VARIED, tiny_model, tiny_tokenizer
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import Edited, evaluate, observe
 from unexplained.evaluate.activations import Activations
@@ -53,7 +53,7 @@ def numbers(found: Any) -> list[float]:
 
 
 @pytest.mark.parametrize("kind", HALVES, ids=str)
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", VARIED)
 def test_an_assay_of_every_family_in_half_precision_has_only_numbers_and_its_controls_hold(
     name: str, kind: torch.dtype
 ) -> None:

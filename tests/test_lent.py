@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from test_assay import make_text, subject_of
-from tiny import CONFIGS, VOCABULARY, tiny_model, tiny_subject, tiny_tokenizer
+from tiny import VARIED, VOCABULARY, tiny_model, tiny_subject, tiny_tokenizer
 from unexplained.evaluate import observe
 from unexplained.explanations import LIBRARY, Explanation, explanation, fit
 from unexplained.explanations.ends import IDENTITY
@@ -28,7 +28,7 @@ def description(subject: Subject, one: Explanation, where: str) -> Description:
     return fit(one.at(where), subject.shape, seen, 0).description
 
 
-@pytest.mark.parametrize("name", [*names(), *CONFIGS])
+@pytest.mark.parametrize("name", [*names(), *VARIED])
 def test_the_component_as_its_own_explanation_loses_on_complexity(name: str) -> None:
     subject = subject_of(name)[0] if name in names() else tiny_subject(name)
     for where in ("L1.H0", "L0.H0 L0.H1 L1.H1"):
@@ -72,7 +72,7 @@ def test_what_is_read_costs_its_matrices_once_as_counted_by_hand() -> None:
     assert lent(reader().reads, plain.sites("L1.H0"), plain.shape) == 3 * (head + 8)
 
 
-@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("family", VARIED)
 def test_all_parts_together_are_the_model_but_for_its_norms(family: str) -> None:
     subject = tiny_subject(family)
     parts, model = subject.shape.parameters, subject.anatomy.model

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from tiny import CONFIGS, VOCABULARY, tiny_model, tiny_subject
+from tiny import VARIED, VOCABULARY, there, tiny_model, tiny_subject
 from unexplained.ablations import ABLATIONS, AblationError, record_for
 from unexplained.errors import MeasurementError, TextError
 from unexplained.evaluate import Condition, Edited, Program, evaluate
@@ -45,13 +45,13 @@ TEXT = text_of(*PAIRS)
 WHERE = "L*.H* L*.mlp L1.H*.q L1.H*.k L1.H*.v L1.attn L2.resid_pre L1.N3"
 
 
-@pytest.fixture(params=list(CONFIGS))
+@pytest.fixture(params=VARIED)
 def subject(request: pytest.FixtureRequest) -> Subject:
     return tiny_subject(request.param)
 
 
 def patches(subject: Subject, where: str = WHERE, text: Text = TEXT) -> list[Condition]:
-    patch, sites = ABLATIONS.get("patch"), subject.sites(where)
+    patch, sites = ABLATIONS.get("patch"), subject.sites(there(subject, where))
     recorded = record_for(patch, subject, text, sites)
     return [patch.fit(recorded, [site], 0).condition(str(site)) for site in sites]
 
@@ -77,7 +77,7 @@ def bound(logits: torch.Tensor) -> float:
 def test_patched_margins_and_losses_are_those_of_a_loop_over_prompts(subject: Subject) -> None:
     ledger = evaluate(subject, TEXT, patches(subject), batch_tokens=40)
     assert ledger.documents == ("o0", "o1", "o2")
-    for site in subject.sites(WHERE):
+    for site in subject.sites(there(subject, WHERE)):
         logits = [by_loop(subject, site, one) for one in PAIRS]
         sums = ledger.sums(str(site))
         assert sums.tokens.tolist() == [2, 2, 2]
@@ -94,7 +94,9 @@ def test_patched_margins_and_losses_are_those_of_a_loop_over_prompts(subject: Su
 MODULES = {
     "gpt2": ("transformer.h.{}.attn.c_proj", "transformer.h.{}.mlp"),
     "gpt_neox": ("gpt_neox.layers.{}.attention.dense", "gpt_neox.layers.{}.mlp"),
-    "gemma3": ("model.layers.{}.self_attn.o_proj", "model.layers.{}.post_feedforward_layernorm"),
+    "gemma2": ("model.layers.{}.self_attn.o_proj", "model.layers.{}.post_feedforward_layernorm"),
+    "olmo2": ("model.layers.{}.self_attn.o_proj", "model.layers.{}.post_feedforward_layernorm"),
+    "opt": ("model.decoder.layers.{}.self_attn.out_proj", "model.decoder.layers.{}.fc2"),
 }
 """What reads all heads' z, and what gives what the MLP adds; of all other families Llama's."""
 
@@ -132,7 +134,7 @@ def by_hooks(name: str, site: Site, one: Pair) -> torch.Tensor:
     return logits[0, -1].double()
 
 
-@pytest.mark.parametrize("name", list(CONFIGS))
+@pytest.mark.parametrize("name", VARIED)
 def test_patches_are_those_of_plain_hooks_on_hugging_faces_model(name: str) -> None:
     where = "L*.H* L*.mlp"
     subject = tiny_subject(name)
@@ -163,20 +165,22 @@ def test_every_way_of_running_gives_the_same_numbers(
     job = sys.modules["unexplained.evaluate.job"]
     base = evaluate(subject, TEXT, conditions)
     slack = 1e-4
+    # Fused attention has other low bits without padding or prefix; what is written out has not.
+    least_moved = -1 if subject.anatomy.family.name == "gemma2" else 0
 
     def differ(**options: float) -> float:
         other = evaluate(subject, TEXT, conditions, **options)  # type: ignore[arg-type]
         return max(np.abs(base.sums(c.name).margin - other.sums(c.name).margin).max() for c in conditions)  # fmt: skip
 
     assert differ() == 0
-    assert 0 < differ(batch_tokens=12) < slack  # no padding, other prefixes
+    assert least_moved < differ(batch_tokens=12) < slack  # no padding, other prefixes
     least = 4 * 6 * 12 * subject.shape.width * 4
     assert differ(memory=least) < slack
     monkeypatch.setattr(job, "STACK", {"cpu": 1, "cuda": 1})
     assert differ() < slack
     assert differ(memory=least) < slack
     monkeypatch.setattr(Plan, "shared", 0)
-    assert 0 < differ() < slack
+    assert least_moved < differ() < slack
 
 
 def test_streams_that_did_not_fit_are_made_again_bit_for_bit(

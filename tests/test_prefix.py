@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tiny import CONFIGS, tiny_subject, tokens
+from tiny import CONFIGS, there, tiny_subject, tokens
 from unexplained.errors import SiteError
 from unexplained.sites import FINAL_LAYER, Site
 from unexplained.subject import Batch, Copy, Edit, Subject
@@ -105,7 +105,7 @@ def test_conditions_side_by_side_are_the_conditions_one_at_a_time(
     ]
     sets += [[Edit(site, lambda local: local.value * 0.5)] for site in subject.sites("L1.H1.out")]
     sets += [
-        [Edit(site, lambda x: x.value * 0.5)] for site in subject.sites("L1.mlp L1.attn L2.N3")
+        [Edit(site, lambda x: x.value * 0.5)] for site in subject.sites(there(subject, "L1.mlp L1.attn L2.N3"))
     ]
     sets += [[], [halved_from(start, "q"), halved_from(start, "z", 1)]]
     sets += [

@@ -42,8 +42,14 @@ CONFIGS["gpt_neox, sequential"] = (
     "gpt_neox",
     CONFIGS["gpt_neox"][1] | {"use_parallel_residual": False},
 )
+COVERED = {"gemma3", "gpt_neox, sequential", "llama", "mistral", "qwen2", "qwen3_moe", "smollm3"}
+"""Those of which others have every mechanism: soft caps besides post-norms and windows (Gemma 2),
+multipliers besides all that is Llama's (Granite), layer norms and no parallel blocks (OPT)."""
+VARIED = [name for name in CONFIGS if name not in COVERED]
+"""The families that laws run on which take long."""
 ADDITIVE = [name for name, (kind, _) in CONFIGS.items() if not FAMILIES.get(kind).mlp_post_norm]
 """Those whose components add to the stream as they are, without a norm in between."""
+VARIED_ADDITIVE = [name for name in VARIED if name in ADDITIVE]
 
 
 def tiny_model(name: str, seed: int = 0) -> PreTrainedModel:
@@ -70,6 +76,11 @@ def tiny_tokenizer(size: int = VOCABULARY) -> PreTrainedTokenizerBase:
 def tiny_subject(name: str) -> Subject:
     """A tiny random model, opened up."""
     return load(tiny_model(name), tokenizer=tiny_tokenizer(), device="cpu")
+
+
+def there(subject: Subject, where: str) -> str:
+    """Addresses without those of neurons, where they have none (mixtures of experts)."""
+    return " ".join(one for one in where.split() if ".N" not in one or subject.shape.neurons)
 
 
 def tokens(batch: int = 3, length: int = 12, seed: int = 1) -> torch.Tensor:

@@ -159,6 +159,13 @@ def _expand(item: str, shape: Shape) -> Iterator[Site]:
                 near_matches(value, HEAD_VALUES),
             )
         count, what = (shape.heads, "heads") if unit == "H" else (shape.neurons, "neurons")
+        if not count:
+            raise SiteError(
+                f"The site '{item}'",
+                "this model's MLPs are mixtures of experts: which neurons a token has is up to a "
+                "router, so none has an address",
+                f"Use the MLP as a whole: L{match['layer']}.mlp.",
+            )
         for index in _range(item, match["index"], count, what):
             yield Site(layer, unit, index, value)
 

@@ -61,7 +61,7 @@ class Written:
         return cls(
             tapes[0].parts["stream"][rows].detach(),
             [tape.parts["z"][rows].detach() for tape in tapes],
-            [tape.parts["mlp"][rows].detach() for tape in tapes],
+            [tape.value("mlp")[rows] for tape in tapes],
         )
 
     def then(self, other: Written | None) -> Written:
@@ -127,7 +127,7 @@ def readers(anatomy: Anatomy, tape: Tape, gradient: Tensor, copies: int, found: 
         here = found[:, i * heads : (i + 1) * heads]
         weight, layer_norm = anatomy.projection_weight(layer, name), anatomy.family.norm == "layer"
         _through_weights(here, small[name], weight, frame, copies, layer_norm)
-    frame = anatomy.norm_frame(anatomy.mlp_norm(layer), tape.parts["mid"].detach())
+    frame = anatomy.norm_frame(anatomy.mlp_norm(layer), tape.value("mid"))
     _through_norm(anatomy, found[:, -1], got["mlp normed"], frame, copies)
     return got["stream"]
 

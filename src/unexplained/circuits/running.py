@@ -206,13 +206,13 @@ class _Layer:
             return (read, *args[1:])
 
         def catch(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            caught.append(first_of(output))
+            caught.append(first_of(output) * self.anatomy.residual_scale)
             raise _Enough
 
         anatomy = self.anatomy
         with _hooked(
             self,
-            anatomy.mlp_norm(self.layer).register_forward_pre_hook(own_hook(self, replace)),
+            anatomy.mlp_reader(self.layer).register_forward_pre_hook(own_hook(self, replace)),
             anatomy.mlp_end(self.layer).register_forward_hook(own_hook(self, catch)),
         ):
             self._call(arguments)

@@ -64,6 +64,11 @@ class Anatomy:
         return self.family.parallel(self.model.config)
 
     @cached_property
+    def residual_scale(self) -> float:
+        """What the outputs of attention and MLP are multiplied by on their way to the stream."""
+        return self.family.residual_scale(self.model.config)
+
+    @cached_property
     def shape(self) -> Shape:
         """Sizes, read off the weights where the configuration has many names for them."""
         config: Any = self.model.config
@@ -75,7 +80,7 @@ class Anatomy:
             key_heads=int(getattr(config, "num_key_value_heads", None) or heads),
             head_size=self._inputs(self.head_output(0)) // heads,
             width=width,
-            neurons=self._inputs(self.neuron_output(0)),
+            neurons=self._inputs(self.neuron_output(0)) if self.family.neuron_output else 0,
             vocabulary=int(self._weight(self.unembed).shape[0]),
             positions=positions(self.family, config),
             parameters=self._parameters(heads, width),
@@ -92,15 +97,16 @@ class Anatomy:
             return sum(p.numel() for name, p in module.named_parameters() if "norm" not in name)
 
         layer = self.layers[0]
-        attention, mlp = (
-            numbers(layer.get_submodule(path)) for path in (self.family.attention, self.family.mlp)
-        )
-        last = numbers(self.neuron_output(0))
+        attention = numbers(layer.get_submodule(self.family.attention))
+        mlp = sum(numbers(layer.get_submodule(path)) for path in self.family.mlp)
+        neuron = 0
+        if self.family.neuron_output:
+            last = self.neuron_output(0)
+            neuron = (mlp - numbers(last)) // self._inputs(last)
         others = {id(p) for part in (*self.layers, self.final_norm) for p in part.parameters()}
         return Parameters(
             query=projected("q"), key=projected("k"), value=projected("v"), output=size * width,
-            neuron=(mlp - last) // self._inputs(self.neuron_output(0)),
-            attention=attention, mlp=mlp,
+            neuron=neuron, attention=attention, mlp=mlp,
             embedding=sum(p.numel() for p in self.body.parameters() if id(p) not in others),
             bits=8 * next(self.model.parameters()).element_size(),
         )  # fmt: skip
@@ -140,12 +146,18 @@ class Anatomy:
         return self.layers[layer].get_submodule(self.family.head_output)
 
     def attention_norm(self, layer: int) -> nn.Module:
-        """The norm through which attention reads the stream."""
+        """The norm through which attention reads the stream; there must be one."""
+        assert self.family.attention_norm
         return self.layers[layer].get_submodule(self.family.attention_norm)
 
     def mlp_norm(self, layer: int) -> nn.Module:
-        """The norm through which the MLP reads the stream."""
+        """The norm through which the MLP reads the stream; there must be one."""
+        assert self.family.mlp_norm
         return self.layers[layer].get_submodule(self.family.mlp_norm)
+
+    def mlp_reader(self, layer: int) -> nn.Module:
+        """The module whose input is the stream as the MLP finds it."""
+        return self.layers[layer].get_submodule(self.family.mlp_norm or self.family.mlp[0])
 
     def projection(self, layer: int, name: Projection) -> nn.Module:
         """The linear layer from the normed stream to `q`, `k` or `v`; the same three times if fused."""
@@ -157,25 +169,25 @@ class Anatomy:
         return self.layers[layer].get_submodule(self.family.neuron_output)
 
     def attention_end(self, layer: int) -> nn.Module:
-        """The module whose output is what attention adds to the stream."""
+        """The module whose output, times `residual_scale`, is what attention adds to the stream."""
         path = self.family.attention_post_norm or self.family.attention
         return self.layers[layer].get_submodule(path)
 
     def mlp_end(self, layer: int) -> nn.Module:
-        """The module whose output is what the MLP adds to the stream."""
-        return self.layers[layer].get_submodule(self.family.mlp_post_norm or self.family.mlp)
+        """The module whose output, times `residual_scale`, is what the MLP adds to the stream."""
+        return self.layers[layer].get_submodule(self.family.mlp_post_norm or self.family.mlp[-1])
 
     def head_weight(self, layer: int, head: int) -> Tensor:
         """W_O of one head, (head size, width): `out = z @ head_weight`."""
         size = self.shape.head_size
         weight = self._weight(self.head_output(layer))
         rows = slice(head * size, (head + 1) * size)
-        return weight[rows] if self.family.transposed else weight[:, rows].T
+        return self._scaled(weight[rows] if self.family.transposed else weight[:, rows].T)
 
     def head_weights(self, layer: int) -> Tensor:
         """W_O of every head, (head, head size, width)."""
         weight = self._weight(self.head_output(layer))
-        rows = weight if self.family.transposed else weight.T
+        rows = self._scaled(weight if self.family.transposed else weight.T)
         return rows.reshape(self.shape.heads, self.shape.head_size, -1)
 
     def projection_weight(self, layer: int, name: Projection) -> Tensor:
@@ -197,7 +209,7 @@ class Anatomy:
     def neuron_weight(self, layer: int, neuron: int) -> Tensor:
         """What one unit of a neuron adds to the MLP output, (width,)."""
         weight = self._weight(self.neuron_output(layer))
-        return weight[neuron] if self.family.transposed else weight[:, neuron]
+        return self._scaled(weight[neuron] if self.family.transposed else weight[:, neuron])
 
     def logits(self, normed: Tensor, columns: slice = slice(None)) -> Tensor:
         """Unembed normed stream values (…, width) -> (…, vocabulary), or some of its columns."""
@@ -206,7 +218,7 @@ class Anatomy:
         logits = nn.functional.linear(
             normed.to(weight.device), weight[columns], None if bias is None else bias[columns]
         )
-        return self._capped(logits).to(normed.device)
+        return self._finished(logits).to(normed.device)
 
     def logits_of(self, normed: Tensor, ids: Tensor) -> Tensor:
         """Unembed every row (n, width) into columns of its own, (n, k) ids -> (n, k) logits."""
@@ -214,9 +226,13 @@ class Anatomy:
         assert bias is None or isinstance(bias, Tensor)
         there = ids.to(weight.device)
         logits = torch.einsum("nw,nkw->nk", normed.to(weight.device), weight[there])
-        return self._capped(logits if bias is None else logits + bias[there]).to(normed.device)
+        return self._finished(logits if bias is None else logits + bias[there]).to(normed.device)
 
-    def _capped(self, logits: Tensor) -> Tensor:
+    def _finished(self, logits: Tensor) -> Tensor:
+        """What the model does to what its unembedding gives."""
+        divisor = self.family.logits_divisor(self.model.config)
+        if divisor != 1:
+            logits = logits / divisor
         cap = getattr(self.model.config, "final_logit_softcapping", None)
         if cap is None:
             return logits
@@ -266,6 +282,10 @@ class Anatomy:
                 "this is only done on one device so far",
                 "Load it without a device_map, or use workers with one device each.",
             )
+
+    def _scaled(self, weight: Tensor) -> Tensor:
+        """A weight whose outputs go to the stream, as it is there."""
+        return weight if self.residual_scale == 1 else weight * self.residual_scale
 
     def _inputs(self, linear: nn.Module) -> int:
         return int(self._weight(linear).shape[0 if self.family.transposed else 1])

@@ -1,6 +1,7 @@
 """One attention function for every architecture, through transformers' AttentionInterface.
 
-Without a tape it is Hugging Face's own SDPA call, bit for bit. With one, the heads that the pass
+Without a tape it is Hugging Face's own SDPA call, bit for bit; where scores are soft-capped, which
+that call leaves out, the plain attention of the model's own file. With a tape, the heads that the pass
 asks about are computed again by hand from the same q, k and v (after rotary embedding).
 """
 
@@ -43,6 +44,7 @@ class Attender(Protocol):
         value: Tensor,
         mask: Tensor | None,
         scaling: float | None,
+        softcap: float | None,
     ) -> Tensor:
         """Compute z (batch, position, head, size) from q (batch, head, …), k, v (batch, key head, …)."""
 
@@ -52,6 +54,33 @@ listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 attender: ContextVar[Attender | None] = ContextVar("attender", default=None)
 """Who computes attention in this thread instead of Hugging Face: a pass that is differentiated."""
+
+
+def pattern(
+    query: Tensor,
+    key: Tensor,
+    mask: Tensor | None,
+    scaling: float | None,
+    softcap: float | None,
+) -> Tensor:
+    """Who attends where, (…, query, key), by hand.
+
+    Args:
+        query: (…, query, size).
+        key: (…, key, size); queries are the last positions of these.
+        mask: True where one may look, or what is added to scores; None: nobody looks ahead.
+        scaling: Of scores; None: one over the root of the size.
+        softcap: Scores are bent, c·tanh(score/c), so that none is above it (Gemma 2).
+    """
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    scores = query @ key.transpose(-1, -2) * scale
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
+    if mask is None:
+        mask = torch.ones(*scores.shape[-2:], dtype=torch.bool, device=scores.device)
+        mask = mask.tril(key.shape[-2] - query.shape[-2])
+    scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
+    return scores.softmax(-1)
 
 
 class HeadValues:
@@ -67,11 +96,12 @@ class HeadValues:
         value: Tensor,
         mask: Tensor | None,
         scaling: float | None,
+        softcap: float | None,
         z: Tensor,
     ) -> None:
         """Take q (batch, head, position, size), k and v (batch, key head, …), z (batch, position, head, size)."""
         self._query, self._key, self._value, self._mask, self._z = query, key, value, mask, z
-        self._scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+        self._scaling, self._softcap = scaling, softcap
         self._group = query.shape[1] // key.shape[1]
         # Keys of a prefix that was run before; sites are about the positions that run now.
         self._before = key.shape[-2] - query.shape[-2]
@@ -93,6 +123,7 @@ class HeadValues:
             self._value[rows],
             mask,
             self._scaling,
+            self._softcap,
             self._z[rows],
         )
 
@@ -136,17 +167,24 @@ class HeadValues:
 
     def _pattern(self, head: int) -> Tensor:
         keys = self._whole(self._key, head, "k")
-        scores = self.get(head, "q") @ keys.transpose(-1, -2) * self._scaling
         mask = self._mask
-        if mask is None:
-            allowed = torch.ones(*scores.shape[-2:], dtype=torch.bool, device=scores.device)
-            allowed = allowed.tril(self._before)
-            return scores.masked_fill(~allowed, -torch.inf).softmax(-1)
-        mask = mask[:, 0 if mask.shape[1] == 1 else head]
-        scores = (
-            scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
-        )
-        return scores.softmax(-1)
+        if mask is not None:
+            mask = mask[:, 0 if mask.shape[1] == 1 else head]
+        return pattern(self.get(head, "q"), keys, mask, self._scaling, self._softcap)
+
+
+def capped(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    scaling: float | None,
+    softcap: float,
+) -> Tensor:
+    """Attention whose scores are soft-capped, which fused attention does not know: (batch, head, …)."""
+    group = query.shape[1] // key.shape[1]
+    keys, values = (part.repeat_interleave(group, 1) for part in (key, value))
+    return pattern(query, keys, mask, scaling, softcap) @ values
 
 
 def _attention(
@@ -159,16 +197,20 @@ def _attention(
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     computing = attender.get()
+    softcap = kwargs.get("softcap")
     if computing is not None:
         layer = int(module.layer_idx)  # type: ignore[arg-type]
-        return computing.attend(layer, query, key, value, attention_mask, scaling), None
-    with fused():
-        z, _ = sdpa_attention_forward(
-            module, query, key, value, attention_mask, scaling=scaling, **kwargs
-        )
+        return computing.attend(layer, query, key, value, attention_mask, scaling, softcap), None
+    if softcap is not None:
+        z = capped(query, key, value, attention_mask, scaling, softcap).transpose(1, 2)
+    else:
+        with fused():
+            z, _ = sdpa_attention_forward(
+                module, query, key, value, attention_mask, scaling=scaling, **kwargs
+            )
     running = listener.get()
     if running is not None:
-        values = HeadValues(query, key, value, attention_mask, scaling, z)
+        values = HeadValues(query, key, value, attention_mask, scaling, softcap, z)
         z = running.on_attention(int(module.layer_idx), values, z)  # type: ignore[arg-type]
     return z, None
 

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from unexplained.subject.anatomy import Anatomy
-from unexplained.subject.attention import HeadValues, attender
+from unexplained.subject.attention import HeadValues, attender, capped
 from unexplained.subject.edits import Batch
-from unexplained.subject.hooks import first_of, for_any_batch
+from unexplained.subject.hooks import by_position, first_of, for_any_batch
 from unexplained.subject.passing import own_hook, passing
 from unexplained.subject.precision import fused, fused_backward
 from unexplained.subject.prefix import Prefix
@@ -56,6 +56,9 @@ class Tape:
 
     layer: int
     parts: dict[PartName, Tensor]
+    """As the layer has them, see `value`."""
+    scale: float
+    """The model's `residual_scale`."""
     heads: HeadValues
     """The attention as it was, without a tape: what would happen to z if a query changed."""
 
@@ -69,21 +72,33 @@ class Tape:
             wanted: At which parts it is wanted.
             keep: Keep the tape for another time; it can be read once otherwise.
         """
-        return self._carry(self.parts["post"], gradient, wanted, keep)
+        return self._carry("post", gradient, wanted, keep)
 
     def carry(self, part: PartName, gradient: Tensor, to: PartName) -> Tensor:
         """Carry a gradient at a part to an earlier part of the layer; the tape is kept."""
-        return self._carry(self.parts[part], gradient, [to], True)[to]
+        return self._carry(part, gradient, [to], True)[to]
+
+    def value(self, name: PartName) -> Tensor:
+        """A part by position, and in the units in which it is added to the stream."""
+        return self._times(self.parts[name].detach(), self._unit(name))
 
     def _carry(
-        self, end: Tensor, gradient: Tensor, wanted: Sequence[PartName], keep: bool
+        self, part: PartName, gradient: Tensor, wanted: Sequence[PartName], keep: bool
     ) -> dict[PartName, Tensor]:
-        inputs = [self.parts[name] for name in wanted]
-        found = torch.autograd.grad(end, inputs, gradient, retain_graph=keep, allow_unused=True)
+        end, inputs = self.parts[part], [self.parts[name] for name in wanted]
+        at_end = self._times(gradient, self._unit(part)).reshape(end.shape)
+        found = torch.autograd.grad(end, inputs, at_end, retain_graph=keep, allow_unused=True)
         return {
-            name: torch.zeros_like(part) if one is None else one
-            for name, part, one in zip(wanted, inputs, found, strict=True)
+            name: self._times(torch.zeros_like(raw) if one is None else one, 1 / self._unit(name))
+            for name, raw, one in zip(wanted, inputs, found, strict=True)
         }
+
+    def _times(self, value: Tensor, factor: float) -> Tensor:
+        value = by_position(value, self.parts["stream"])
+        return value if factor == 1 else value * factor
+
+    def _unit(self, name: PartName) -> float:
+        return self.scale if name in ("out", "attn", "mlp") else 1.0
 
 
 @dataclass(frozen=True)
@@ -168,6 +183,7 @@ class _Recorder:
         value: Tensor,
         mask: Tensor | None,
         scaling: float | None,
+        softcap: float | None,
     ) -> Tensor:
         """Attention with keys and values of its own for every query head."""
         length = query.shape[-2]
@@ -186,14 +202,18 @@ class _Recorder:
             if mask is None:
                 mask = torch.ones(length, before + length, dtype=torch.bool, device=query.device)
                 mask = mask.tril(before)[None, None]
-        with fused():
-            attended = nn.functional.scaled_dot_product_attention(
-                query, whole["k"], whole["v"], mask, is_causal=mask is None, scale=scaling
-            )
-        z = fused_backward(attended).transpose(1, 2)
+        if softcap is not None:
+            attended = capped(query, whole["k"], whole["v"], mask, scaling, softcap)
+        else:
+            with fused():
+                attended = nn.functional.scaled_dot_product_attention(
+                    query, whole["k"], whole["v"], mask, is_causal=mask is None, scale=scaling
+                )
+            attended = fused_backward(attended)
+        z = attended.transpose(1, 2)
         self._open |= {"q": query, "key": own, "k": mine["k"], "v": mine["v"], "z": z}
         self._heads = HeadValues(
-            query.detach(), key.detach(), value.detach(), mask, scaling, z.detach()
+            query.detach(), key.detach(), value.detach(), mask, scaling, softcap, z.detach()
         )
         return z
 
@@ -227,13 +247,17 @@ class _Recorder:
         yield anatomy.attention_end(layer).register_forward_hook(
             own_hook(self, self._attention_end(layer))
         )
-        yield anatomy.mlp_norm(layer).register_forward_pre_hook(own_hook(self, self._before("mid")))
-        yield anatomy.mlp_norm(layer).register_forward_hook(
-            own_hook(self, self._after("mlp normed"))
+        yield anatomy.mlp_reader(layer).register_forward_pre_hook(
+            own_hook(self, self._before("mid"))
         )
-        yield anatomy.neuron_output(layer).register_forward_pre_hook(
-            own_hook(self, self._before("neurons"))
-        )
+        if anatomy.family.mlp_norm:
+            yield anatomy.mlp_norm(layer).register_forward_hook(
+                own_hook(self, self._after("mlp normed"))
+            )
+        if anatomy.family.neuron_output:
+            yield anatomy.neuron_output(layer).register_forward_pre_hook(
+                own_hook(self, self._before("neurons"))
+            )
         yield anatomy.mlp_end(layer).register_forward_hook(own_hook(self, self._after("mlp")))
         yield module.register_forward_hook(own_hook(self, self._end(layer)))
 
@@ -263,7 +287,7 @@ class _Recorder:
         def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
             attn = first_of(output)
             if layer in self.added:
-                attn = attn + self.added[layer]
+                attn = attn + self.added[layer] / self.anatomy.residual_scale
             self._open["attn"] = attn
             return (attn, *output[1:]) if isinstance(output, tuple) else attn
 
@@ -273,7 +297,7 @@ class _Recorder:
         def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
             assert self._heads is not None
             parts: dict[PartName, Tensor] = {**self._open, "post": first_of(output)}
-            self.tapes[layer] = Tape(layer, parts, self._heads)
+            self.tapes[layer] = Tape(layer, parts, self.anatomy.residual_scale, self._heads)
 
         return hook
 

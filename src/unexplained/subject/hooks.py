@@ -29,6 +29,11 @@ def first_of(output: Any) -> Tensor:
     return first
 
 
+def by_position(value: Tensor, stream: Tensor) -> Tensor:
+    """(batch, position, …), also where a layer has put all positions in one row (OPT's MLP)."""
+    return value if value.dim() > 2 else value.view(*stream.shape[:2], -1)
+
+
 def _place(site: Site) -> tuple[int, str]:
     """Which hook sees a site: (layer, place)."""
     if site.part == "H":
@@ -180,9 +185,13 @@ class Running:
             yield anatomy.head_output(layer).register_forward_hook(
                 own_hook(self, self._outs(layer))
             )
-        if here & {"attn", "resid_mid"} or (self.groups and anatomy.family.attention_post_norm):
+        if here & {"attn"} or (self.groups and anatomy.family.attention_post_norm):
             yield anatomy.attention_end(layer).register_forward_hook(
                 own_hook(self, self._attention_end(layer))
+            )
+        if "resid_mid" in here:
+            yield anatomy.mlp_reader(layer).register_forward_pre_hook(
+                own_hook(self, self._middle(layer))
             )
         if "neurons" in here:
             yield anatomy.neuron_output(layer).register_forward_pre_hook(
@@ -200,8 +209,19 @@ class Running:
 
         return hook
 
+    def _added(self, layer: int, place: str, output: Tensor) -> Tensor:
+        """What a block gives so that it adds what edits ask for to the stream."""
+        scale = self.anatomy.residual_scale
+        old = by_position(output if scale == 1 else output * scale, self.layer_input)
+        new = self._visit(layer, place, old)
+        if new is old:
+            return output
+        if scale != 1:  # what is left alone keeps its bits
+            new = torch.where(new == old, output.view(old.shape), new / scale)
+        return new.reshape(output.shape)
+
     def _outs(self, layer: int) -> Callable[..., Any]:
-        size = self.anatomy.shape.head_size
+        size, scale = self.anatomy.shape.head_size, self.anatomy.residual_scale
 
         def hook(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
             def outs(head: int) -> Tensor:
@@ -211,7 +231,7 @@ class Running:
             for placed in self.places.get((layer, "out"), ()):
                 old = outs(placed.edit.site.index)
                 new = self._edited(placed, old)
-                output = output if new is old else output + (new - old)
+                output = output if new is old else output + (new - old) / scale
             for group in self.groups:
                 for placed in group.edits.get((layer, "out"), ()):
                     old = outs(placed.edit.site.index)
@@ -224,45 +244,49 @@ class Running:
 
     def _attention_end(self, layer: int) -> Callable[..., Any]:
         def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-            attn = self._visit(layer, "attn", first_of(output))
-            if (layer, "resid_mid") in self.places:
-                mid = self.layer_input + attn
-                new = self._visit(layer, "resid_mid", mid)
-                # So that the layer's own sum is what was asked for: zeros to the last bit, too, which
-                # the next norm would raise a thousandfold.
-                attn = torch.where(new == mid, attn, new - self.layer_input)
+            attn = self._added(layer, "attn", first_of(output))
             self._through_post_norm(module, args)
             return (attn, *output[1:]) if isinstance(output, tuple) else attn
 
         return hook
 
+    def _middle(self, layer: int) -> Callable[..., Any]:
+        def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
+            stream = by_position(args[0], self.layer_input)
+            seen = stream.clone()
+            new = self._visit(layer, "resid_mid", seen)
+            if new is not seen:
+                # In place, because the layer adds the MLP's output to this very tensor.
+                stream.copy_(new)
+
+        return hook
+
     def _neurons(self, layer: int) -> Callable[..., Any]:
         def hook(module: nn.Module, args: tuple[Any, ...]) -> Any:
-            acts = args[0]
+            whole = acts = by_position(args[0], self.layer_input)
             for placed in self.places.get((layer, "neurons"), ()):
                 old = acts[..., placed.edit.site.index]
                 new = self._edited(placed, old)
                 if new is not old:
-                    acts = acts.clone() if acts is args[0] else acts
+                    acts = acts.clone() if acts is whole else acts
                     acts[..., placed.edit.site.index] = new
             for group in self.groups:
                 for placed in group.edits.get((layer, "neurons"), ()):
-                    old = args[0][..., placed.edit.site.index]
+                    old = whole[..., placed.edit.site.index]
                     new = self._edited(placed, old)
                     if new is not old:
                         weight = self.anatomy.neuron_weight(layer, placed.edit.site.index)
                         added = (new - old)[..., None] * weight
                         self._add(group, layer, added, bool(self.anatomy.family.mlp_post_norm))
-            return (acts, *args[1:])
+            return (acts.reshape(args[0].shape), *args[1:])
 
         return hook
 
     def _mlp_end(self, layer: int) -> Callable[..., Any]:
-        plain = self._plain(layer, "mlp")
-
         def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
             self._through_post_norm(module, args)
-            return plain(module, args, output)
+            new = self._added(layer, "mlp", first_of(output))
+            return (new, *output[1:]) if isinstance(output, tuple) else new
 
         return hook
 

@@ -146,7 +146,9 @@ def _sums(anatomy: Anatomy, whole: Pass, near: Any) -> Iterator[str]:
     if not anatomy.family.attention_post_norm:
         outs = [got[Site(last, "H", h, "z")] @ anatomy.head_weight(last, h) for h in heads]
         bias: Any = anatomy.head_output(last).bias
-        total = torch.stack(outs).sum(0) + (0 if bias is None else bias.detach())
+        total = torch.stack(outs).sum(0) + (
+            0 if bias is None else bias.detach() * anatomy.residual_scale
+        )
         yield near("heads do not add up to their attention", total, got[Site(last, "attn")])
     yield from _norms(anatomy, whole, near)
 

@@ -28,7 +28,7 @@ class Family:
     layers: str = "model.layers"
     final_norm: str = "model.norm"
     attention_norm: str = "input_layernorm"
-    """The norm between the stream and a layer's attention."""
+    """The norm between the stream and a layer's attention; empty where it reads the stream itself."""
     attention: str = "self_attn"
     projections: tuple[str, str, str] = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
     """The linear layers to queries, keys and values; one layer three times where it is fused."""
@@ -39,10 +39,11 @@ class Family:
     attention_post_norm: str = ""
     """A norm between the attention output and the residual stream (Gemma)."""
     mlp_norm: str = "post_attention_layernorm"
-    """The norm between the stream and a layer's MLP."""
-    mlp: str = "mlp"
+    """The norm between the stream and a layer's MLP; empty where it reads the stream itself."""
+    mlp: tuple[str, ...] = ("mlp",)
+    """The MLP, from the module that reads to the one that writes."""
     neuron_output: str = "mlp.down_proj"
-    """The MLP's last linear layer: its inputs are the neurons."""
+    """The MLP's last linear layer: its inputs are the neurons; empty where there are none (experts)."""
     mlp_post_norm: str = ""
     norm: Norm = "rms"
     transposed: bool = False
@@ -51,6 +52,10 @@ class Family:
     """Whether attention and MLP read the same stream, so that there is no `resid_mid`."""
     embedded_positions: bool = False
     """Whether positions are looked up in a table, which ends somewhere."""
+    residual_scale: Callable[[Any], float] = lambda config: 1.0
+    """What the outputs of attention and MLP are multiplied by on their way to the stream (Granite)."""
+    logits_divisor: Callable[[Any], float] = lambda config: 1.0
+    """What logits are divided by."""
     unsupported: Callable[[Any], str] = lambda config: ""
     """Names a setting of the configuration that the engine would get wrong."""
     tiny: Mapping[str, object] = field(default_factory=dict)
@@ -104,8 +109,8 @@ def family_of(model: nn.Module) -> Family:
     if setting := family.unsupported(config):
         raise SubjectError(
             asked,
-            f"its setting '{setting}' is on and the engine does not reproduce it",
-            "Switch it off if the weights allow it, or use another model.",
+            f"the engine does not reproduce its setting '{setting}'",
+            "Change it if the weights allow it, or use another model.",
         )
     for path in (family.body, family.layers, family.final_norm):
         try:

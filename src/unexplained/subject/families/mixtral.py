@@ -1,0 +1,14 @@
+"""Mixtral: as Mistral, with mixtures of experts as MLPs."""
+
+from __future__ import annotations
+
+from unexplained.subject.families import FAMILIES, Family
+
+FAMILIES.add(
+    "mixtral",
+    Family(
+        "mixtral",
+        neuron_output="",
+        tiny={"sliding_window": 7, "num_local_experts": 4, "num_experts_per_tok": 2},
+    ),
+)

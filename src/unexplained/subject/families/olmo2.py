@@ -1,0 +1,16 @@
+"""OLMo 2: norms after attention and MLP and none before, norms of all queries and all keys."""
+
+from __future__ import annotations
+
+from unexplained.subject.families import FAMILIES, Family
+
+FAMILIES.add(
+    "olmo2",
+    Family(
+        "olmo2",
+        attention_norm="",
+        attention_post_norm="post_attention_layernorm",
+        mlp_norm="",
+        mlp_post_norm="post_feedforward_layernorm",
+    ),
+)

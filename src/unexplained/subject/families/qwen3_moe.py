@@ -1,0 +1,26 @@
+"""Qwen 3 with mixtures of experts as MLPs: in every layer, so that all have the same parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unexplained.subject.families import FAMILIES, Family
+
+
+def _unsupported(config: Any) -> str:
+    if config.mlp_only_layers:
+        return f"mlp_only_layers={config.mlp_only_layers}"
+    every = config.decoder_sparse_step
+    return "" if every == 1 else f"decoder_sparse_step={every}"
+
+
+FAMILIES.add(
+    "qwen3_moe",
+    Family(
+        "qwen3_moe",
+        neuron_output="",
+        unsupported=_unsupported,
+        tiny={"head_dim": 16, "num_experts": 4, "num_experts_per_tok": 2}
+        | {"moe_intermediate_size": 24},
+    ),
+)
