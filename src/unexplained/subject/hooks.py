@@ -256,8 +256,11 @@ class Running:
             seen = stream.clone()
             new = self._visit(layer, "resid_mid", seen)
             if new is not seen:
+                # As the layer's own sum would round it; zeros to the last bit, which the next norm
+                # would raise a thousandfold.
+                rounded = self.layer_input + (new - self.layer_input)
                 # In place, because the layer adds the MLP's output to this very tensor.
-                stream.copy_(new)
+                stream.copy_(torch.where(new == seen, seen, rounded).view(stream.shape))
 
         return hook
 
