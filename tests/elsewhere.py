@@ -28,7 +28,7 @@ from pydantic import BaseModel
 import unexplained as ux
 from exact import PAIRS, text_of
 from test_assay import make_text
-from tiny import CONFIGS, VOCABULARY, tiny_model, tiny_tokenizer
+from tiny import CONFIGS, VOCABULARY, there, tiny_model, tiny_tokenizer
 from unexplained.ablations import ABLATIONS, record_for
 from unexplained.circuits.edges import attribute_edges
 from unexplained.circuits.nodes import attribute_nodes
@@ -131,7 +131,7 @@ def ablated(name: str, device: str) -> Numbers:
 def patched(name: str, device: str) -> Numbers:
     """Patches on pairs, after a prefix and side by side."""
     subject, text = family(name, device), text_of(*PAIRS)
-    patch, sites = ABLATIONS.get("patch"), subject.sites(WHERE)
+    patch, sites = ABLATIONS.get("patch"), subject.sites(there(subject, WHERE))
     recorded = record_for(patch, subject, text, sites)
     conditions = [patch.fit(recorded, [site], 0).condition(str(site)) for site in sites]
     return ledger_of(evaluate(subject, text, conditions))

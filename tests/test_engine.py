@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from tiny import ADDITIVE, CONFIGS, there, tiny_model, tiny_subject, tiny_tokenizer, tokens
 from unexplained.errors import MeasurementError, SiteError, SubjectError
@@ -140,6 +141,44 @@ def test_unknown_architectures_and_wrong_tokenizers_are_refused() -> None:
     model.config.model_type = "lama"
     with pytest.raises(SubjectError, match=r"'lama'.*Did you mean llama"):
         load(model, tokenizer=tiny_tokenizer(), device="cpu")
+
+
+UNSUPPORTED: list[tuple[str, str, object]] = [
+    ("opt", "do_layer_norm_before", False),
+    ("opt", "word_embed_proj_dim", 16),
+    ("opt", "_remove_final_layer_norm", True),
+    ("opt", "layer_norm_elementwise_affine", False),
+    ("granite", "residual_multiplier", 0.0),
+    ("qwen3_moe", "mlp_only_layers", [1]),
+    ("qwen3_moe", "decoder_sparse_step", 2),
+    ("gemma2", "use_bidirectional_attention", True),
+]
+
+
+@pytest.mark.parametrize(("name", "setting", "value"), UNSUPPORTED)
+def test_settings_that_are_not_reproduced_are_refused_by_name(
+    name: str, setting: str, value: object
+) -> None:
+    kind, settings = CONFIGS[name]
+    config = AutoConfig.for_model(kind, **settings | {setting: value})
+    with pytest.raises(SubjectError, match=f"reproduce its setting '{setting}"):
+        load(AutoModelForCausalLM.from_config(config), tokenizer=tiny_tokenizer(), device="cpu")
+
+
+@pytest.mark.parametrize("where", ["L1.N3", "L*.N*"])
+def test_neurons_of_experts_have_no_address_and_one_is_told_of_the_block(where: str) -> None:
+    subject = tiny_subject("mixtral")
+    with pytest.raises(SiteError, match=r"mixtures of experts.*router.*\.mlp"):
+        subject.sites(where)
+    assert (subject.shape.neurons, subject.shape.expert_neurons) == (0, 2 * 48)
+
+
+def test_a_middle_of_zeros_is_zeros_also_where_what_is_added_is_multiplied() -> None:
+    """The next norm would raise what rounding leaves."""
+    subject = tiny_subject("granite")
+    zero = Edit(Site(1, "resid_mid"), lambda local: local.value * 0)
+    got = subject.run(Batch.of(tokens()), [zero], keep=subject.sites("L1.mlp L1.resid_post")).values
+    assert float(got[Site(1, "mlp")].abs().max()) == float(got[Site(1, "resid_post")].abs().max()) == 0
 
 
 def test_edits_that_cannot_stand_are_errors_that_name_the_site() -> None:

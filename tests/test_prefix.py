@@ -105,7 +105,8 @@ def test_conditions_side_by_side_are_the_conditions_one_at_a_time(
     ]
     sets += [[Edit(site, lambda local: local.value * 0.5)] for site in subject.sites("L1.H1.out")]
     sets += [
-        [Edit(site, lambda x: x.value * 0.5)] for site in subject.sites(there(subject, "L1.mlp L1.attn L2.N3"))
+        [Edit(site, lambda x: x.value * 0.5)]
+        for site in subject.sites(there(subject, "L1.mlp L1.attn L2.N3"))
     ]
     sets += [[], [halved_from(start, "q"), halved_from(start, "z", 1)]]
     sets += [

@@ -69,6 +69,8 @@ class Shape:
     width: int
     neurons: int
     vocabulary: int
+    expert_neurons: int = 0
+    """Of a mixture of experts, how many neurons a token passes through; they have no addresses."""
     positions: int | None = None
     """The most tokens that a pass may have, where that is limited (`families.positions`)."""
     parameters: Parameters | None = field(default=None, compare=False, repr=False)

@@ -137,7 +137,7 @@ TRIED, TRIED_TOKENS = 5e10, 256
 def layer_cost(shape: Shape) -> float:
     """FLOPs of a token in one layer, attention over the others left out."""
     heads = 2 * (shape.heads + shape.key_heads) * shape.head_size
-    return 2.0 * shape.width * (heads + 3 * shape.neurons)
+    return 2.0 * shape.width * (heads + 3 * (shape.neurons + shape.expert_neurons))
 
 
 def layers_cost(shape: Shape) -> float:
@@ -156,5 +156,6 @@ SOFTMAX = 400.0
 
 def pass_bytes(shape: Shape, rows: int, length: int, item: int) -> float:
     """What a layer holds at most of a batch: streams, what is inside attention and the MLP, a pattern."""
-    inside = 4 * shape.width + 3 * shape.neurons + 4 * shape.heads * shape.head_size
+    inside = 4 * shape.width + 3 * (shape.neurons + shape.expert_neurons)
+    inside += 4 * shape.heads * shape.head_size
     return item * rows * (length * inside + 3.0 * shape.heads * length**2)

@@ -44,7 +44,7 @@ def require_plain(model: nn.Module) -> None:
     _require_class(model)
     _require_weights(model)
     assert isinstance(model, PreTrainedModel)
-    blank = _blank(model)
+    blank = blank_of(model)
     _require_modules(model, blank)
     if everywhere := global_hooks() or replaced_functions(model):
         raise SubjectError(_asked(model), everywhere, "Take that back while measuring.")
@@ -131,7 +131,7 @@ def _refuse_absent(asked: str, what: str) -> NoReturn:
     )
 
 
-def _blank(model: PreTrainedModel) -> nn.Module:
+def blank_of(model: PreTrainedModel) -> nn.Module:
     """A model of the same configuration without values."""
     config: Any = copy.deepcopy(model.config)
     expected = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]

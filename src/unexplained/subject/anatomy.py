@@ -81,6 +81,7 @@ class Anatomy:
             head_size=self._inputs(self.head_output(0)) // heads,
             width=width,
             neurons=self._inputs(self.neuron_output(0)) if self.family.neuron_output else 0,
+            expert_neurons=self.family.expert_neurons(config),
             vocabulary=int(self._weight(self.unembed).shape[0]),
             positions=positions(self.family, config),
             parameters=self._parameters(heads, width),

@@ -26,10 +26,11 @@ from unexplained.subject.reading import How, Read, read_folder, read_gguf, read_
 from unexplained.subject.shipped import NOTE, TOKENIZER, shipped
 from unexplained.subject.subject import Subject
 from unexplained.subject.trial import require_reproduced
+from unexplained.subject.wrapped import is_wrapped, unwrapped
 
 
 def load(
-    source: str | Path | nn.Module,
+    source: str | Path | nn.Module | object,
     *,
     tokenizer: PreTrainedTokenizerBase | None = None,
     device: str | None = None,
@@ -47,11 +48,13 @@ def load(
     A model in memory stays the caller's and is not copied. While it is open it is in eval mode,
     on `device`, and its attention implementation is ours; `Subject.close`, or leaving
     `with load(…) as subject`, puts all three back as they were. Its weights are never written to.
+    What TransformerLens (a bridge) or nnsight has opened is taken as the model inside, see `wrapped`.
 
     Args:
         source: A packaged name (`unexplained models`), a model of ours (`unexplained ladder`), a
             folder with safetensors, a `.gguf` file, a hub id, a testbed (`testbed:periodic`), or a
-            model already in memory (then give its tokenizer too).
+            model already in memory (then give its tokenizer too), also as TransformerLens or
+            nnsight opened it.
         tokenizer: Use this one instead of the one that comes with the model.
         device: Where to run; the GPU if there is one.
         device_map: Instead of `device`: spread the model over several GPUs, as transformers
@@ -71,15 +74,19 @@ def load(
         _check_placement(source, device)
     where = _device(device if device_map is not None else device or NOW.get().device)
     kind = dtype or getattr(torch, NOW.get().dtype)
-    if not isinstance(source, str | Path | nn.Module):
+    if not isinstance(source, str | Path | nn.Module) and not is_wrapped(source):
         raise SubjectError(
             f"A model given as a {type(source).__name__}",
             "it is neither a name, a path nor a model of transformers",
             "Give the name, the folder, or the model itself.",
         )
     with alone(), quiet():
+        given = f"{type(source).__name__} given in memory"
+        if is_wrapped(source):
+            tokenizer = tokenizer or getattr(source, "tokenizer", None)
+            source, given = unwrapped(source), f"the model inside a {given}"
         if isinstance(source, nn.Module):
-            model, found, notes = source, tokenizer, [f"{type(source).__name__} given in memory"]
+            model, found, notes = source, tokenizer, [given]
             if found is None:
                 raise SubjectError(
                     f"A {type(source).__name__} in memory", "no tokenizer was given with it",
@@ -90,7 +97,8 @@ def load(
         else:
             how = How(tokenizer, kind, {} if device_map is None else {"device_map": device_map})
             (model, found), notes = _from_source(str(source), how, accept_terms)
-            title = name or (Path(source).name if Path(source).exists() else str(source))
+            path = Path(str(source))
+            title = name or (path.name if path.exists() else str(source))
         require_plain(model)
         lent = Lent.of(model)
         try:

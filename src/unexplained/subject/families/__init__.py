@@ -43,7 +43,9 @@ class Family:
     mlp: tuple[str, ...] = ("mlp",)
     """The MLP, from the module that reads to the one that writes."""
     neuron_output: str = "mlp.down_proj"
-    """The MLP's last linear layer: its inputs are the neurons; empty where there are none (experts)."""
+    """The MLP's last linear layer: its inputs are the neurons; empty for mixtures of experts."""
+    expert_neurons: Callable[[Any], int] = lambda config: 0
+    """How many neurons of experts a token passes through."""
     mlp_post_norm: str = ""
     norm: Norm = "rms"
     transposed: bool = False

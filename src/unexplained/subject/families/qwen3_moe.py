@@ -19,6 +19,7 @@ FAMILIES.add(
     Family(
         "qwen3_moe",
         neuron_output="",
+        expert_neurons=lambda config: config.num_experts_per_tok * config.moe_intermediate_size,
         unsupported=_unsupported,
         tiny={"head_dim": 16, "num_experts": 4, "num_experts_per_tok": 2}
         | {"moe_intermediate_size": 24},
