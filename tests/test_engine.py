@@ -178,7 +178,18 @@ def test_a_middle_of_zeros_is_zeros_also_where_what_is_added_is_multiplied() -> 
     subject = tiny_subject("granite")
     zero = Edit(Site(1, "resid_mid"), lambda local: local.value * 0)
     got = subject.run(Batch.of(tokens()), [zero], keep=subject.sites("L1.mlp L1.resid_post")).values
-    assert float(got[Site(1, "mlp")].abs().max()) == float(got[Site(1, "resid_post")].abs().max()) == 0
+    assert (
+        float(got[Site(1, "mlp")].abs().max()) == float(got[Site(1, "resid_post")].abs().max()) == 0
+    )
+
+
+def test_what_an_edit_read_in_the_middle_stays_what_it_was() -> None:
+    """The stream is changed in place there."""
+    subject, middle, seen = tiny_subject("llama"), Site(1, "resid_mid"), []
+    intact = subject.run(Batch.of(tokens()), keep=[middle]).values[middle]
+    look = Edit(Site(2, "mlp"), lambda x: seen.append(x.elsewhere(middle)), reads=(middle,))
+    subject.run(Batch.of(tokens()), [Edit(middle, lambda local: local.value * 0.5), look])
+    assert torch.equal(seen[0], intact)
 
 
 def test_edits_that_cannot_stand_are_errors_that_name_the_site() -> None:

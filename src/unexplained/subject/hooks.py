@@ -216,9 +216,8 @@ class Running:
         new = self._visit(layer, place, old)
         if new is old:
             return output
-        if scale != 1:  # what is left alone keeps its bits
-            new = torch.where(new == old, output.view(old.shape), new / scale)
-        return new.reshape(output.shape)
+        # A product that was read is, divided and multiplied again, the same to the bit.
+        return (new if scale == 1 else new / scale).reshape(output.shape)
 
     def _outs(self, layer: int) -> Callable[..., Any]:
         size, scale = self.anatomy.shape.head_size, self.anatomy.residual_scale
