@@ -28,7 +28,7 @@ from pydantic import BaseModel
 import unexplained as ux
 from exact import PAIRS, text_of
 from test_assay import make_text
-from tiny import CONFIGS, VOCABULARY, there, tiny_model, tiny_tokenizer
+from tiny import ADDITIVE, CONFIGS, VOCABULARY, there, tiny_model, tiny_tokenizer
 from unexplained.ablations import ABLATIONS, record_for
 from unexplained.circuits.edges import attribute_edges
 from unexplained.circuits.nodes import attribute_nodes
@@ -74,7 +74,7 @@ def numbers_of(record: BaseModel) -> Numbers:
     def walk(value: Any, path: str) -> Iterator[tuple[str, np.ndarray]]:
         if isinstance(value, dict) and value.get("key") != "seconds":
             for key, inner in value.items():
-                if key not in ("seconds", "provenance", "machine", "created", "versions"):
+                if key not in ("seconds", "took", "provenance", "machine", "created", "versions"):
                     yield from walk(inner, f"{path}.{key}")
         elif isinstance(value, list | tuple):
             for i, inner in enumerate(value):
@@ -138,10 +138,10 @@ def patched(name: str, device: str) -> Numbers:
 
 
 def attributed(name: str, device: str) -> Numbers:
-    """Edges (which gemma3's post-norms do not have) and nodes."""
+    """Edges (which models with post-norms do not have) and nodes."""
     subject, text = family(name, device), text_of(*PAIRS)
     found: Numbers = {}
-    for method in () if name == "gemma3" else ("eap", "eap-ig-inputs", "eap-ig-activations"):
+    for method in () if name not in ADDITIVE else ("eap", "eap-ig-inputs", "eap-ig-activations"):
         found[method] = attribute_edges(subject, text, method=method, steps=3).mean
     ablation, sites = ABLATIONS.get("zero"), subject.sites("L*.H* L*.mlp")
     fills = {site: ablation.fit(record_for(ablation, subject, text, [site]), [site], 0) for site in sites}  # fmt: skip

@@ -508,6 +508,8 @@ MUTANTS = (
     Mutant("text/document.py", "return self.tokens[1:]", "return self.tokens[:-1]",
            "test_assay.py::test_losses_are_cross_entropies_and_kl_is_what_its_formula_says"),
     # families
+    Mutant("subject/trial.py", "if anatomy.shape.expert_neurons and", "if False and",
+           "test_half.py::test_experts_that_rounding_chooses_are_refused_and_one_is_told_to_use_float32"),
     Mutant("subject/attention.py", "scores = torch.tanh(scores / softcap) * softcap", "pass",
            "test_by_hooks.py::test_logits_are_hugging_faces_under_either_of_its_attentions"),
     Mutant("subject/attention.py", "mask, self._scaling, self._softcap)", "mask, self._scaling, None)",

@@ -15,13 +15,13 @@ import unexplained as ux
 from assayed import checks_of, of_row
 from test_assay import make_text, own_cache, texts_of  # noqa: F401  (own_cache is a fixture)
 from tiny import VARIED, tiny_model, tiny_tokenizer
-from unexplained.errors import MeasurementError
+from unexplained.errors import MeasurementError, SubjectError
 from unexplained.evaluate import Edited, evaluate, observe
 from unexplained.evaluate.activations import Activations
 from unexplained.evaluate.conditions import tensor_digest
 from unexplained.explanations import fit
 from unexplained.explanations.fit import sites_to_observe
-from unexplained.subject import Batch, Edit, Local, Subject
+from unexplained.subject import Batch, Edit, Local, Subject, load
 from unexplained.testbeds import planted
 from unexplained.testbeds.texts import repeated
 from unexplained.text import Text
@@ -119,6 +119,18 @@ def test_what_overflows_float16_is_named_with_the_advice_and_is_never_a_number()
             run()
         assert "float32" in error.value.do and "NaN or infin" in error.value.found
         assert where in error.value.asked
+
+
+def test_experts_that_rounding_chooses_are_refused_and_one_is_told_to_use_float32() -> None:
+    """Routers that hardly prefer an expert: another order of sums sends tokens elsewhere."""
+    model = tiny_model("mixtral")
+    with torch.no_grad():
+        for layer in model.model.layers:
+            gate = layer.mlp.gate.weight
+            gate.copy_(gate[:1] + 0.002 * gate)
+    load(model, tokenizer=tiny_tokenizer(), device="cpu").close()
+    with pytest.raises(SubjectError, match=r"logits are others.*other experts.*float32"):
+        load(model.to(torch.bfloat16), tokenizer=tiny_tokenizer(), device="cpu")
 
 
 def test_an_edit_beyond_the_range_of_the_models_type_is_refused() -> None:

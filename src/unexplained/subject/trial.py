@@ -50,13 +50,16 @@ def require_reproduced(anatomy: Anatomy) -> None:
     middle = anatomy.shape.layers // 2
     batch = Batch.of(tokens)
     whole = run(anatomy, batch, keep=_watched(anatomy), keep_streams=[middle])
+    do = "Something in it is not as in its architecture; give the unchanged model."
+    if anatomy.shape.expert_neurons and torch.finfo(alone.dtype).bits < 32:
+        do = "In half precision rounding sends tokens to other experts: load it in float32."
     laws = _laws(anatomy, whole, alone, batch, middle)
     for found in laws:
         if found:
             raise SubjectError(
                 f"A model of type '{anatomy.family.name}' ({type(anatomy.model).__name__})",
                 f"the engine does not reproduce it: {found}",
-                "Something in it is not as in its architecture; give the unchanged model.",
+                do,
             )
 
 
