@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from unexplained.record import Number, Record, load_record
-from unexplained.record.blocks import Block, Cell, Prose, Row, Section, Table, Tokens
+from unexplained.record.blocks import Attention, Block, Cell, Prose, Row, Section, Table, Tokens
 from unexplained.record.ids import walk
 from unexplained.record.keys import below
 
 Kept = TypeVar("Kept", bound=Block)
+WORDS = (Tokens, Attention)
+"""Blocks that hold the words of documents."""
 
 
 def read(path: Path, instrument: str) -> Record:
@@ -95,5 +97,5 @@ def changed(record: Record, change: Callable[[str, Block], Block | None]) -> Rec
 
 
 def without_words(record: Record) -> Record:
-    """The record without the token view, which shows documents of others."""
-    return changed(record, lambda above, block: None if isinstance(block, Tokens) else block)
+    """The record without what shows documents of others: the token view, a head's attention."""
+    return changed(record, lambda above, block: None if isinstance(block, WORDS) else block)

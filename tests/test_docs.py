@@ -14,7 +14,7 @@ import typer
 
 from sample_record import sample_record
 from unexplained.record import Record
-from unexplained.record.blocks import Tokens
+from unexplained.record.blocks import Attention, Tokens
 from unexplained.record.ids import walk
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +60,7 @@ def test_no_words_of_others_are_kept_with_a_record() -> None:
     assert {"assay", "circuit", "gap", "rewrite", "sizes", "sweep", "tasks"} == {
         one.instrument for one in kept
     }
-    assert not [b for one in kept for _, b in walk(one.blocks) if isinstance(b, Tokens)]
+    assert not [b for one in kept for _, b in walk(one.blocks) if isinstance(b, Tokens | Attention)]
 
 
 def test_a_record_that_is_taken_in_loses_its_words_and_nothing_else(
