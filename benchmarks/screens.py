@@ -2,9 +2,9 @@
 
 Needs `pip install playwright` and a Chromium (`CHROMIUM`, or `/usr/bin/chromium`), so it is no test:
 
-    python benchmarks/screens.py OUT RECORD.json …
+    python benchmarks/screens.py OUT [RECORD.json …]
 
-Every record is drawn and opened at 1,280 and 390 pixels, in the light and the dark. Written to OUT:
+Every record, by default each that is in `results/`, is drawn and opened at 1,280 and 390 pixels, in the light and the dark. Written to OUT:
 the first screen and the whole page with everything open. It fails where the first screen is higher
 than 1,200 pixels at 1,280, where the page is wider than its window, where a link of the contents leads
 to something that stays closed, or where the script of the page raised an error.
@@ -12,6 +12,7 @@ to something that stays closed, or where the script of the page raised an error.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -64,6 +65,12 @@ def look(page: Page, drawn: Path, out: Path, width: int) -> list[str]:
     return [f"{out.name}: {fault}" for fault in faults]
 
 
+def committed() -> list[Path]:
+    """The records in `results/`, which were measured."""
+    every = sorted((Path(__file__).parent / "results").glob("*.json"))
+    return [one for one in every if json.loads(one.read_text()).get("format") == 2]
+
+
 def main(out: Path, records: list[Path]) -> int:
     """Draw every record, look at it at every width and in both colour schemes."""
     out.mkdir(parents=True, exist_ok=True)
@@ -89,6 +96,6 @@ def main(out: Path, records: list[Path]) -> int:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
-    sys.exit(main(Path(sys.argv[1]), [Path(one) for one in sys.argv[2:]]))
+    sys.exit(main(Path(sys.argv[1]), [Path(one) for one in sys.argv[2:]] or committed()))

@@ -32,6 +32,8 @@ class Mutant:
 
 MUTANTS = (
     # small faults of the screen
+    Mutant("cli/diff.py", "return lines[: sum(height <= room for height in taken)]", "return lines",
+           "test_out.py::test_a_difference_is_said_in_words_on_one_screen"),
     Mutant("report/screen.py", "if len(drawn) != 1 or len(answer.columns) == 1:", "if True:",
            "test_small_faults.py::test_beside_an_answer_on_two_texts_it_is_said_of_which_the_lines_are"),
     Mutant("opening.py", "    require_device(device)\n    before", "    before",

@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 
 import unexplained as ux
 from sample_blocks import everything
+from sample_record import sample_record
 from unexplained.cli.app import app
+from unexplained.console import Visible
 from unexplained.errors import RecordError
 from unexplained.record import Number, Record
 from unexplained.record.blocks import Prose, Section, Table
@@ -81,19 +83,19 @@ def number(
 
 def test_a_change_has_the_interval_of_two_independent_measurements() -> None:
     """By hand: the distances of the ends are the legs of a triangle with sides 3, 4 and 5."""
-    one = Change("x", number(10.0, 6.0, 14.0), number(20.0, 17.0, 23.0)).change
+    one = Change("x", "x", number(10.0, 6.0, 14.0), number(20.0, 17.0, 23.0)).change
     assert (one.value, one.low, one.high) == (10.0, 5.0, 15.0)
 
 
 def test_changes_are_told_apart_by_noise_and_refusals_are_named() -> None:
     a, b = number(1.0, 0.9, 1.1), number(2.0, 1.9, 2.1)
-    assert Change("x", a, b).beyond is True
-    assert Change("x", a, number(1.05, 0.95, 1.15)).beyond is False
-    assert Change("x", a, number(5.0)).beyond is None
-    assert Change("x", a, a).beyond is False
-    refused = Change("x", a, number(None, refused="no damage")).change
+    assert Change("x", "x", a, b).beyond is True
+    assert Change("x", "x", a, number(1.05, 0.95, 1.15)).beyond is False
+    assert Change("x", "x", a, number(5.0)).beyond is None
+    assert Change("x", "x", a, a).beyond is False
+    refused = Change("x", "x", a, number(None, refused="no damage")).change
     assert refused.value is None and refused.refused == "after: no damage"
-    other = Change("x", a, number(2.0, 1.9, 2.1, unit="bits")).change
+    other = Change("x", "x", a, number(2.0, 1.9, 2.1, unit="bits")).change
     assert other.value is None and "units differ" in other.refused
 
 
@@ -115,7 +117,9 @@ def test_two_records_are_compared_by_their_ids(tmp_path: Path) -> None:
     paths = [record.save(tmp_path / "a.json"), changed.save(tmp_path / "b.json")]
     said = CliRunner().invoke(app, ["diff", *map(str, paths)]).output
     assert "1 numbers changed (1 beyond noise" in " ".join(said.split())
-    assert "numbers/mine/loss" in said and "Unpaired" in said
+    assert ", Loss: " in " ".join(said.split()) and "Unpaired" in said
+    full = CliRunner().invoke(app, ["diff", *map(str, paths), "--full"]).output
+    assert "numbers/mine/loss" in "".join(full.split())
 
 
 def _tables(blocks: list[Any]) -> list[Any]:
@@ -125,3 +129,49 @@ def _tables(blocks: list[Any]) -> list[Any]:
             found.append(block)
         found += _tables(block.get("blocks", []))
     return found
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "120"])
+def test_a_difference_is_said_in_words_on_one_screen(
+    columns: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from unexplained.cli import diff, shared
+
+    record = sample_record()
+
+    def moved(cell: Any) -> Any:
+        if not isinstance(cell, Number) or cell.value is None:
+            return cell
+        ends = {end: getattr(cell, end) for end in ("low", "high")}
+        by = 9 * abs(max((v or 0.0) for v in (cell.value, *ends.values()))) + 1
+        return cell.model_copy(
+            update={"value": cell.value + by, **{k: v and v + by for k, v in ends.items()}}
+        )
+
+    def of(block: Any) -> Any:
+        if hasattr(block, "blocks"):
+            return block.model_copy(update={"blocks": tuple(map(of, block.blocks))})
+        if getattr(block, "block", "") != "table":
+            return block
+        rows = tuple(r.model_copy(update={"cells": tuple(map(moved, r.cells))}) for r in block.rows)
+        return block.model_copy(update={"rows": rows})
+
+    other = record.model_copy(
+        update={
+            "blocks": tuple(map(of, record.blocks)),
+            "verdict": "Something else entirely. " * 40,
+            "sheet": {f"Text {i}": str(i) for i in range(9)},
+        }
+    )
+    paths = [tmp_path / name for name in ("a.json", "b.json")]
+    for one, path in zip((record, other), paths, strict=True):
+        one.save(path)
+    monkeypatch.setattr(diff, "OUT", Visible(width=int(columns)))
+    monkeypatch.setattr(shared, "OUT", diff.OUT)
+    said = CliRunner().invoke(app, ["diff", *map(str, paths)], env={"COLUMNS": columns}).output
+    lines = said.splitlines()
+    assert len(lines) <= 40 and max(map(len, lines)) <= int(columns)
+    assert "more beyond noise: --full." in said
+    flat = " ".join(said.split())
+    assert "webmix" in flat and "text-1/" not in flat
+    assert len(CliRunner().invoke(app, ["diff", *map(str, paths), "--full"]).output) > len(said)

@@ -171,7 +171,9 @@ def _told(effect: Effect) -> str:
     if effect.q is None:
         return "let go by the race: measured only where it was chosen"
     ranks = f"; rank {_ranks(effect)}" if effect.ranks else ""
-    return f"q = {fmt.chance(effect.q)}" + ", within noise of zero" * (not effect.told) + ranks
+    q = fmt.chance(effect.q)
+    equals = "" if q.startswith("<") else "= "
+    return f"q {equals}{q}" + ", within noise of zero" * (not effect.told) + ranks
 
 
 def _ranks(effect: Effect) -> str | None:

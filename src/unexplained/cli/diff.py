@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,12 +12,17 @@ from rich.text import Text
 
 from unexplained import visible
 from unexplained.cli.shared import OUT, app
+from unexplained.record import format as fmt
 from unexplained.record.blocks import Column, Row, Table
+from unexplained.shares import SHARE
 
 if TYPE_CHECKING:
     from unexplained.record.difference import Change, Difference
 
-SHOWN = 6
+LINES = 40
+"""What is printed takes no more, unless all is asked for; verdicts are cut before numbers are."""
+VERDICT = 240
+"""Letters of a verdict that are shown."""
 SAYS = {True: "beyond noise", False: "within noise", None: "not told"}
 
 
@@ -32,25 +38,64 @@ def diff(
     from unexplained.report import print_table
 
     found = difference(load_record(before), load_record(after))
-    for name, (one, two) in found.headers.items():
-        _say(f"{name}: {one} before, {two} after", "dim")
+    head = [(f"{name}: {one} before, {two} after", "dim") for name, (one, two) in _some(found)]
     if found.verdicts[0] != found.verdicts[1]:
-        _say(f"Before: {found.verdicts[0]}")
-        _say(f"After: {found.verdicts[1]}")
-    _say(_counted(found), "bold")
+        head += [(f"{when}: {_short(words, full)}", "") for when, words in
+                 zip(("Before", "After"), found.verdicts, strict=True)]  # fmt: skip
+    head.append((_counted(found), "bold"))
+    end = _unpaired(found)
+    for words, style in head:
+        _say(words, style)
     certain = [one for one in found.changes if one.beyond]
-    shown = found.changes if full else certain[:SHOWN]
-    if shown:
-        print_table(_table(shown), OUT)
-    if len(shown) < len(certain):
-        _say(f"{len(certain) - len(shown)} more beyond noise: --full.", "dim")
-    if found.changes:
-        same = ", but both are of one model on the same texts, where less than this is noise"
-        _say(
-            "Unpaired: changes are as of two measurements that have nothing to do with each other"
-            f"{same if found.paired else ''}.",
-            "dim",
-        )
+    room = LINES - 1 - sum(_height(words) for words, _ in [*head, (end, "")])
+    if full:
+        print_table(_table(found.changes), OUT)
+    else:
+        lines = _fitting([_line(one) for one in certain], room)
+        for words in lines:
+            _say(words)
+        if len(lines) < len(certain):
+            _say(f"{len(certain) - len(lines)} more beyond noise: --full.", "dim")
+    _say(end, "dim")
+
+
+def _some(found: Difference) -> list[tuple[str, tuple[str, str]]]:
+    """The first few of what differs of how they were measured."""
+    return list(found.headers.items())[:HEADERS]
+
+
+HEADERS = 4
+
+
+def _short(words: str, full: bool) -> str:
+    return words if full or len(words) <= VERDICT else words[:VERDICT].rsplit(" ", 1)[0] + " …"
+
+
+def _height(words: str) -> int:
+    """Lines that words take on this terminal."""
+    return len(Text(visible.line(words)).wrap(OUT, OUT.width)) if words else 0
+
+
+def _line(one: Change) -> str:
+    """A change in a line or two; its ends are those of the change."""
+    before, after = (fmt.show(number).value for number in (one.before, one.after))
+    return f"- {one.says}: {before} → {after}, by {fmt.points(one.change) if one.change.unit == SHARE else fmt.show(one.change)}"
+
+
+def _fitting(lines: Sequence[str], room: int) -> Sequence[str]:
+    """As many of the first as there is room for."""
+    taken = list(accumulate(map(_height, lines[:room])))
+    return lines[: sum(height <= room for height in taken)]
+
+
+def _unpaired(found: Difference) -> str:
+    if not found.changes:
+        return ""
+    same = ", but both are of one model on the same texts, where less than this is noise"
+    return (
+        "Unpaired: changes are as of two measurements that have nothing to do with each other"
+        f"{same if found.paired else ''}."
+    )
 
 
 def _counted(found: Difference) -> str:
@@ -64,18 +109,24 @@ def _counted(found: Difference) -> str:
 
 
 def _table(changes: Sequence[Change]) -> Table:
+    """Changes in words, with their ids."""
     return Table(
         key="changes",
         caption="Changes of shares are in percentage points.",
         corner="Number",
         columns=tuple(Column(key=name, heading=name) for name in ("Change", "Before", "After")),
         rows=tuple(
-            Row(key=one.where, name=one.where, note="" if one.beyond else SAYS[one.beyond],
-                cells=(one.change, one.before, one.after))
+            Row(
+                key=one.where,
+                name=one.says,
+                note="; ".join(filter(None, (one.where, SAYS[one.beyond] * (not one.beyond)))),
+                cells=(one.change, one.before, one.after),
+            )
             for one in changes
         ),
     )  # fmt: skip
 
 
 def _say(words: str, style: str = "") -> None:
-    OUT.print(Text(visible.line(words), style=style))
+    if words:
+        OUT.print(Text(visible.line(words), style=style))

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from unexplained.record.base import Number
+from unexplained.record.frame import titles
 from unexplained.record.record import Record
 
 HEADERS = ("instrument", "subject", "subject_fingerprint", "level", "resamples", "seed")
@@ -17,6 +18,8 @@ class Change:
 
     where: str
     """Its id."""
+    says: str
+    """The same in words: its section, row and column, as the second record has them."""
     before: Number
     after: Number
 
@@ -73,8 +76,8 @@ class Difference:
 
 def difference(before: Record, after: Record) -> Difference:
     """Compare two records number by number, by their ids."""
-    old, now = dict(before.numbers()), dict(after.numbers())
-    both = [Change(where, old[where], now[where]) for where in old if where in now]
+    old, now, words = dict(before.numbers()), dict(after.numbers()), titles(after)
+    both = [Change(where, words[where], old[where], now[where]) for where in old if where in now]
     changed = [one for one in both if one.before != one.after]
 
     def order(one: Change) -> tuple[int, float]:

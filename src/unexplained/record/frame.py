@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from unexplained.errors import RecordError
-from unexplained.record.blocks import Checks, Table
+from unexplained.record.blocks import Checks, Section, Table
 from unexplained.record.ids import walk
 from unexplained.record.keys import below
 
@@ -54,6 +54,26 @@ def to_pandas(record: Record) -> Any:
             "pip install 'unexplained[pandas]', or take to_arrow().",
         ) from error
     return to_arrow(record).to_pandas().set_index("id")
+
+
+def titles(record: Record) -> dict[str, str]:
+    """By id, the number in words: its section where it stands in one, its row and its column."""
+    sections = {
+        below(above, block.key): block.title
+        for above, block in walk(record.blocks)
+        if isinstance(block, Section)
+    }
+    return {
+        where: ", ".join(filter(None, (_section(where, sections), name, column)))
+        for where, (name, column) in _words(record).items()
+    }
+
+
+def _section(where: str, sections: dict[str, str]) -> str:
+    """Titles of the sections above a number, the outermost first."""
+    steps = where.split("/")
+    above = ("/".join(steps[:i]) for i in range(1, len(steps)))
+    return " · ".join(sections[one] for one in above if sections.get(one))
 
 
 def _words(record: Record) -> dict[str, tuple[str, str]]:
