@@ -3,7 +3,7 @@
     python benchmarks/forecasts.py [name …]
 
 Each command runs twice in processes of its own, with nothing kept: as a dry run, then for real.
-Seconds are those of the record, with the model loaded; memory is the process's peak. Writes
+Seconds are those of the record, with the model loaded and the run's own forecast in them; memory is the process's peak. Writes
 `results/forecasts.json`. Times are of one machine, and of what else it does meanwhile: where that
 changes between the two, what the run itself says when it begins is the nearer.
 """
