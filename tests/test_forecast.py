@@ -21,7 +21,7 @@ from unexplained.cli.app import app
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import Intact, evaluate, imagining, rehearsal
 from unexplained.evaluate.evaluate import BATCH_TOKENS, in_process
-from unexplained.evaluate.job import MEMORY, Job
+from unexplained.evaluate.job import GROUP, MEMORY, Job
 from unexplained.evaluate.rehearsal import Foretelling, Rehearsal, rates_of
 from unexplained.evaluate.work import Task, Work, layer_cost
 from unexplained.study import INSTRUMENTS, Instrument
@@ -62,6 +62,7 @@ def test_the_passes_that_are_foreseen_are_those_that_are_run(
     name: str, subject: ux.Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(imagining, "unembedding_cost", lambda shape: 0.0)
+    monkeypatch.setitem(GROUP, "cpu", 3)  # several tasks of one batch, with one intact pass
     job, ran, run = job_of(subject, text_for(subject, name)), [0], engine.run
     layers = subject.shape.layers
 

@@ -80,7 +80,10 @@ def test_layers_go_upward_and_every_arrow_goes_from_what_writes_to_what_reads() 
 
 def test_no_arrow_passes_behind_a_node_and_nodes_are_apart() -> None:
     drawn = placed(section())
+    levels = {spot.y for spot in drawn.spots}
     for arrow in drawn.arrows:
+        passed = [y for y in levels if arrow.points[-1][1] < y < arrow.points[0][1]]
+        assert len(arrow.points) == 2 + 2 * len(passed)
         # Where it is level with a node it is vertical: between the two points that it has there.
         for (x, y), (x_next, y_next) in pairwise(arrow.points[1:-1]):
             if x == x_next:
