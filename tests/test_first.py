@@ -257,8 +257,7 @@ BAD: dict[str, dict[str, tuple[Any, ...]]] = {
         "sites": (*SITES, *WHOLE), "text": (*TEXTS, *FIT),
         "explanations": (*CLAIMS, [called_mean]),
         "programs": ([STRICT], [program, program], [program, STRICT]),
-        "weaker": (lambda: others("a", "a"), lambda: others("bigram"), lambda: others("intact")),
-        "draws": (0, -1, 1.5), "folder": (file_in_the_way,), "subject": (half,),
+        "family": (["nobody"], ["rung-1", "rung-1"], ["rung-1=-3"]), "draws": (0, -1, 1.5), "folder": (file_in_the_way,), "subject": (half,),
     },
     "sizes": {
         "rungs": (lambda: rungs(), lambda: rungs(1e9, 1e10), lambda: rungs(1e9, 1e9, 1e10),
@@ -271,7 +270,7 @@ BAD: dict[str, dict[str, tuple[Any, ...]]] = {
                   lambda: [TaskText("a", running()), TaskText("b", foreign())], lambda: [TaskText("x", running(), stratum=("recurrence", "never"))],
                   lambda: [TaskText("a", running(), stratum=("nothing", "at all"))]),
         "sites": (*SITES, *WHOLE), "explanations": CLAIMS,
-        "weaker": (lambda: others("a", "a"), lambda: others("intact")),
+        "family": (["nobody"], ["rung-1", "rung-1"]),
         "weak": ("nobody",), "folder": (file_in_the_way,), "subject": (half,),
     },
     "gap": {

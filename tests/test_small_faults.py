@@ -20,8 +20,10 @@ from sample_sweep import sample_sweep
 from test_report import words_of
 from unexplained import opening
 from unexplained.cli.app import app
-from unexplained.errors import MeasurementError, RecordError, SubjectError
+from unexplained.errors import MeasurementError, RecordError, SiteError, SubjectError
+from unexplained.record.ids import walk
 from unexplained.report import render, text_table
+from unexplained.sites import Shape, parse
 from unexplained.study.call import called
 from unexplained.study.run import Run
 
@@ -156,3 +158,18 @@ def test_a_record_that_is_named_wrongly_names_near_files(tmp_path: Path) -> None
     everything().save(tmp_path / "sweep-rung-2.json")
     with pytest.raises(RecordError, match=r"Did you mean sweep-rung-2\.json\?"):
         ux.load_record(tmp_path / "sweep-rung2.json")
+
+
+def test_a_figure_says_of_what_its_numbers_are() -> None:
+    """A forest has no title of its own: that of its section names the ablation it is against."""
+    record = sample_record()
+    title = record.figure("text-1/recovered/forest").axes[0].get_title()
+    section = next(one for _, one in walk(record.blocks) if getattr(one, "key", "") == "recovered")
+    assert title == section.title and "against" in title
+
+
+def test_an_address_in_anothers_spelling_is_answered_by_ours() -> None:
+    shape = Shape(layers=2, heads=2, key_heads=1, head_size=4, width=8, neurons=3, vocabulary=5)
+    for asked, meant in (("L1H0", "L1.H0"), ("l1h0", "L1.H0"), ("L1N2", "L1.N2")):
+        with pytest.raises(SiteError, match=f"Did you mean {meant}"):
+            parse(asked, shape)

@@ -191,7 +191,8 @@ def _range(item: str, text: str, count: int, what: str) -> range:
 def _hint(item: str) -> str:
     known = [*MODEL_PARTS, *(f"L0.{part}" for part in LAYER_PARTS), "L5.H3", "L5.H3.pattern"]
     fixed = re.sub(r"^l(?=[\d*])", "L", item)
-    fixed = re.sub(r"\.h(?=[\d*])", ".H", re.sub(r"\.n(?=[\d*])", ".N", fixed))
+    fixed = re.sub(r"\.?h(?=[\d*])", ".H", re.sub(r"\.?n(?=[\d*])", ".N", fixed))
+    fixed = re.sub(r"(?<=[\d*])(?=[HN][\d*])", ".", fixed)
     if fixed != item and (_ITEM.fullmatch(fixed) or fixed in MODEL_PARTS):
         return f"Did you mean {fixed}?"
     return near_matches(item, known)

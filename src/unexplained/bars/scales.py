@@ -68,7 +68,7 @@ BEYOND = 1.4
 """Decades that it goes on."""
 NO_LADDER = (
     "The ladder that ships has other tokens than this model and no family of weaker models was given "
-    "(--family MODEL=FLOPS; family=… in Python), so that losses have no place on a scale of training "
+    "(--family MODEL=FLOPS, or family= in Python), so that losses have no place on a scale of training "
     "compute."
 )
 

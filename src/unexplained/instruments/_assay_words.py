@@ -16,6 +16,8 @@ SOURCE = (
     "Statements of “How useful is mechanistic interpretability?”, a dialogue of Ryan Greenblatt, Neel "
     "Nanda, Buck Shlegeris and Oliver Habryka (LessWrong, 2023), and what these numbers say of them."
 )
+ROOM = 0.25
+"""Of the ablation's damage: a control that may recover more has not shown that it recovers nothing."""
 COLUMNS, OTHERS = 3, 2
 """Of an answer: texts, and claims besides the first, that it has room for."""
 
@@ -26,7 +28,8 @@ def verdict_of(texts: Sequence[OnText], sites: Sequence[str]) -> str:
     for text in texts:
         share, cost = text.row().numbers.recovered[REFERENCE], text.damage[REFERENCE]
         if share.value is not None and cost.low is not None:
-            told.append(f"{percent(share)} on {text.name}")
+            worse = " (worse than the ablation)" * (share.high is not None and share.high < 0)
+            told.append(f"{percent(share)} on {text.name}{worse}")
         else:
             refused.append(f"on {text.name} that is refused: {share.refused or FEW}")
     what = f"of what {REFERENCE} ablation of {fmt.in_short(sites)} costs"
@@ -59,7 +62,7 @@ def answer_of(texts: Sequence[OnText]) -> b.Answer:
         (first[shown[0].primary], "the claim"),
         *((row, "another claim") for row in best("explanation")[:OTHERS]),
         *((row, "fitted") for row in best("fitted")[:1]),
-        *((row, "no claim about the model") for row in best("baseline")[:1]),
+        *((row, "for the whole model, claims nothing of it") for row in best("baseline")[:1]),
         *((row, "another ablation") for row in best("ablation")[:1] if row.name != REFERENCE),
         *((row, f"control, {_held(row.name, shown)}") for row in tells[:1]),
         *((row, "should recover nothing") for row in common if row.card.role == "twin"),
@@ -93,8 +96,12 @@ def _held(name: str, texts: Sequence[OnText]) -> str:
         return "FAILED: it recovers something"
     if not any(check.applies for check in checks):
         return "cannot tell"
-    little = any(check.applies and (check.found.low or 0.0) > 0 for check in checks)
-    return "holds: under a tenth of the claim's" if little else "holds: recovers nothing"
+    found = [check.found for check in checks if check.applies]
+    if any((one.low or 0.0) > 0 for one in found):
+        return "holds: under a tenth of the claim's"
+    # What is not told from nothing and may be much is no evidence of nothing.
+    wide = any(one.high is None or one.high > ROOM for one in found)
+    return "not told from nothing" if wide else "holds: recovers nothing"
 
 
 class Crux(NamedTuple):

@@ -67,7 +67,17 @@ def figure(record: Record, where: str = "") -> Figure:
     made = Figure(layout="constrained")
     axes = made.add_subplot()
     _draw(made, axes, block, lambda reference: numbers[below(above, reference)], above)
+    if title := getattr(block, "title", "") or _section(record, above):
+        axes.set_title(_plain(title))
     return made
+
+
+def _section(record: Record, where: str) -> str:
+    """The title of the section that a block stands in: it says of what its numbers are."""
+    every = (
+        (below(home, one.key), one) for home, one in walk(record.blocks) if isinstance(one, Section)
+    )
+    return next((one.title for home, one in every if home == where), "")
 
 
 def _block(record: Record, where: str) -> tuple[str, Block]:
@@ -119,9 +129,6 @@ def _draw(made: Figure, axes: Axes, block: Block, find: Find, above: str) -> Non
             _tokens(made, axes, block)
         case Attention():
             _attention(made, axes, block)
-    title = getattr(block, "title", "")
-    if title:
-        axes.set_title(_plain(title))
 
 
 def _plain(words: str) -> str:

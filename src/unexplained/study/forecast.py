@@ -67,7 +67,8 @@ class Forecast:
 
 def _counts(stage: Stage) -> str:
     many = f"{stage.conditions} conditions on " if stage.conditions > 1 else ""
-    return f"{many}{stage.documents} {stage.units}, {count(stage.tokens)} tokens"
+    units = stage.units if stage.documents != 1 else stage.units.removesuffix("s")
+    return f"{many}{stage.documents} {units}, {count(stage.tokens)} tokens"
 
 
 def _kept(stage: Stage) -> str:

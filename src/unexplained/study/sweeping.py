@@ -186,7 +186,8 @@ def _require_enough(text: Text) -> None:
         raise TextError(
             f"A sweep over {len(text.units)} {'orbits of pairs' if text.pairs else 'documents'}",
             "the strongest components are chosen on one half and reported on the other",
-            f"Use at least {FEWEST} ({given}; --documents {least}).",
+            f"Use at least {FEWEST} ({given}; --documents {least}), of a text that has as many: its notes say "
+            "how many it has.",
         )
 
 
