@@ -6,8 +6,6 @@ that has every type of block.
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import re
 from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
@@ -416,10 +414,3 @@ def test_slashes_in_names_are_no_steps_of_an_id() -> None:
     record = built(slashed)
     assert [where for where, _ in record.numbers()] == ["t/org:model/c"]
     assert slashed.at("org/model", "c") == "t/org:model/c"
-
-
-@pytest.mark.parametrize(
-    "name", ["record.blocks", "record.format", "report.plots", "report.curveplot", "report.drawn"]
-)
-def test_the_examples_in_the_docstrings_hold(name: str) -> None:
-    assert doctest.testmod(importlib.import_module(f"unexplained.{name}")).failed == 0

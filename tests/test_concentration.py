@@ -1,7 +1,5 @@
 """Where a gap lives: by hand, by slow second routes, and on gaps planted few, even and in noise."""
 
-import doctest
-import importlib
 import math
 from dataclasses import replace
 
@@ -492,10 +490,3 @@ def test_tokens_that_were_not_kept_or_do_not_match_are_errors():
     with pytest.raises(MeasurementError, match=r"document d000: it has a mask of shape \(2,\)"):
         bars.recovered_on(ledger, "explained", "mean", replace(chosen, by=()), intact="strong",
                           settings=LEAN)  # fmt: skip
-
-
-@pytest.mark.parametrize("name", ["concentration", "crucial", "tokens"])
-def test_the_examples_in_the_docstrings_hold(name):
-    done = doctest.testmod(importlib.import_module(f"unexplained.bars.{name}"))
-    assert done.failed == 0
-    assert done.attempted > 0

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import doctest
 import math
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -373,8 +371,3 @@ def test_the_table_on_the_command_line_stars_every_extrapolated_cell() -> None:
         if line.lstrip().startswith("cerebras")
     )  # fmt: skip
     assert [cell.endswith("*") for cell in row] == [False] * 5 + [True]
-
-
-@pytest.mark.parametrize("name", ["bend", "shift", "points", "draws", "choice"])
-def test_the_examples_in_the_docstrings_run(name: str) -> None:
-    assert doctest.testmod(import_module(f"unexplained.curves.{name}")).failed == 0

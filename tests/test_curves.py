@@ -1,9 +1,7 @@
 """Curves: published numbers typed from their sources, second slow routes, planted curves."""
 
-import doctest
 import math
 from dataclasses import replace
-from importlib import import_module
 
 import numpy as np
 import pytest
@@ -669,11 +667,3 @@ def test_a_left_out_rung_of_four_has_no_interval_and_of_three_is_refused():
         assert one.predicted.low is None and one.covered is None and one.compute_covered is None
     with pytest.raises(CurveError, match="Train one more"):
         leave_one_out(points[:3], FAST)
-
-
-@pytest.mark.parametrize(
-    "name", ["curve", "published", "solve", "fit", "place", "rungs", "calculator"]
-)
-def test_the_examples_in_the_docstrings_run(name):
-    done = doctest.testmod(import_module(f"unexplained.curves.{name}"))
-    assert done.failed == 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import re
 from typing import Any
 
@@ -140,9 +138,3 @@ def test_many_components_are_folded(record: Record) -> None:
     many = sample_rewrite(times=3)
     assert "<details><summary>All 30 components</summary>" in render(many)
     assert "L0.H1.2" not in text_table(many) and "L0.H1.2" in text_table(many, full=True)
-
-
-@pytest.mark.parametrize("name", ["placing", "charts"])
-def test_the_examples_in_the_docstrings_hold(name: str) -> None:
-    module = importlib.import_module(f"unexplained.report.{name}")
-    assert doctest.testmod(module).failed == 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -191,12 +189,3 @@ def test_words_of_a_document_are_not_taken_for_terms() -> None:
 def test_no_term_is_defined_twice() -> None:
     names = [word.lower() for term in glossary.TERMS for word in (term.name, *term.also)]
     assert len(names) == len(set(names))
-
-
-# Examples
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_the_examples_in_the_docstrings_hold(name: str) -> None:
-    module = importlib.import_module(f"unexplained.report.{name}")
-    assert doctest.testmod(module).failed == 0

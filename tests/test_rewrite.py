@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 from functools import partial
 
 import numpy as np
@@ -273,12 +271,3 @@ def test_where_no_rule_is_better_than_the_mean_nothing_is_recovered_and_it_is_me
     once, names = distinct([one, two, Edited("c", (), "other")])
     assert [c.name for c in once] == ["a", "c"]
     assert names == {"a": "a", "b": "a", "c": "c"}
-
-
-@pytest.mark.parametrize(
-    "room",
-    ["study.choosing", "cli.bars", "ladder.own", "ladder.recipe", "visible", "console", "places"],
-)
-def test_the_examples_in_the_docstrings_run(room: str) -> None:
-    done = doctest.testmod(importlib.import_module(f"unexplained.{room}"))
-    assert done.attempted and not done.failed

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import re
 from dataclasses import replace
 
@@ -279,12 +277,6 @@ def test_unigram_tables_are_explained_where_they_are_a_baseline(record: Record) 
     assert "<dt>unigram</dt>" not in render(record)
     one = bars("strict induction", 3.61, {"unigram": 7.1}, 2.9142)
     assert "<dt>unigram</dt>" in render(assayed(replace(web_text(), bars=(one,))))
-
-
-@pytest.mark.parametrize("name", ["term", "terms", "charts"])
-def test_the_examples_in_the_docstrings_hold(name: str) -> None:
-    module = importlib.import_module(f"unexplained.report.{name}")
-    assert doctest.testmod(module).failed == 0
 
 
 def test_a_share_of_an_extrapolated_model_is_extrapolated_whatever_it_is_a_share_of(
