@@ -220,9 +220,10 @@ def fraction(
     Raises:
         MeasurementError: As for `mean_per_token`.
 
-    >>> damage, tokens = np.array([2.0, 3.0, 1.0, 2.0, 2.0]), np.full(5, 10)
+    >>> damage, tokens = np.tile([2.0, 3.0, 1.0, 2.0, 2.0], 8), np.full(40, 10)
     >>> fraction(damage, damage, tokens, what="damage", settings=Settings()).value
     1.0
+    >>> tokens = np.full(5, 10)
     >>> noise = np.array([-2.0, 3.0, -1.0, 2.0, -2.0])
     >>> fraction(noise, noise, tokens, what="damage", settings=Settings()).refused
     'the denominator (damage) is 0 [−0.22, 0.75] nats per token, within noise of zero'

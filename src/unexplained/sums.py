@@ -89,7 +89,7 @@ def scaled(*columns: np.ndarray) -> tuple[int, list[np.ndarray]]:
     Nothing is rounded by it, so what is computed of them does not depend on their unit.
 
     >>> exponent, (column,) = scaled(np.array([3e200, 1e200]))
-    >>> 0.5 <= column.max() < 1, bool(np.ldexp(column, exponent)[1] == 1e200)
+    >>> bool(0.5 <= column.max() < 1), bool(np.ldexp(column, exponent)[1] == 1e200)
     (True, True)
     """
     size = max(float(np.abs(column).max(initial=0.0)) for column in columns)
