@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import io
-import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,9 +24,6 @@ from unexplained.report import text_table
 from unexplained.report.glossary import TERMS
 from unexplained.study import INSTRUMENTS, Instrument
 
-logging.getLogger("griffe").setLevel(
-    logging.ERROR
-)  # it misses annotations, which are the function's
 ROOT = Path(__file__).parents[1]
 
 
@@ -122,7 +118,9 @@ PLAIN = {"settings": Name("Settings()"), "folder": Name("…")}
 
 def sections(one: Instrument) -> dict[str, list[DocstringElement]]:
     """The arguments and errors of its docstring, by kind of section."""
-    found = Docstring(one.function.__doc__ or "", parser="google").parsed
+    found = Docstring(
+        one.function.__doc__ or "", parser="google", parser_options={"warnings": False}
+    ).parsed
     return {part.kind.value: part.value for part in found if isinstance(part.value, list)}
 
 
