@@ -379,8 +379,8 @@ class Outputs:
 
 
 def say_written(report: Path, more: str = "") -> None:
-    """The last line of a command: where its page is."""
-    OUT.print(Words.assemble("Report: ", (visible.name(report), "bold"), more))
+    """The last line of a command: where its page is, in one piece, so that it can be copied."""
+    OUT.print(Words.assemble("Report: ", (visible.name(report), "bold"), more), soft_wrap=True)
 
 
 @app.callback()
