@@ -26,6 +26,7 @@ from unexplained.evaluate.rehearsal import Foretelling, Rehearsal, rates_of
 from unexplained.evaluate.work import Task, Work, layer_cost
 from unexplained.study import INSTRUMENTS, Instrument
 from unexplained.study.forecast import Forecast
+from unexplained.study.instrument import _foretell
 from unexplained.subject import subject as engine
 from unexplained.telling import Bars
 
@@ -230,3 +231,18 @@ def test_a_dry_run_of_a_command_writes_nothing(
     assert "What would be measured:" in said.stdout and "Expected: about " in said.stdout
     found = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
     assert found["seconds"] > 0 and {stage["text"] for stage in found["stages"]} == {"pydocs"}
+
+
+def test_a_forecast_that_fails_says_so_and_costs_nothing() -> None:
+    """What nobody expected in it, and what the run itself will refuse."""
+    said: list[str] = []
+
+    def broken() -> Forecast:
+        raise KeyError("oops")
+
+    def refused() -> Forecast:
+        raise MeasurementError("It", "cannot be")
+
+    _foretell(broken, said.append)
+    _foretell(refused, said.append)
+    assert said == ["What it takes could not be foretold (KeyError)."]

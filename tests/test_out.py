@@ -21,6 +21,7 @@ from unexplained.record.blocks import Prose, Section, Table
 from unexplained.record.difference import Change, difference
 from unexplained.record.ids import walk
 from unexplained.record.keys import below
+from unexplained.report import text_table
 
 
 def test_models_texts_settings_and_instruments_are_one_line_in_a_shell() -> None:
@@ -175,3 +176,10 @@ def test_a_difference_is_said_in_words_on_one_screen(
     flat = " ".join(said.split())
     assert "webmix" in flat and "text-1/" not in flat
     assert len(CliRunner().invoke(app, ["diff", *map(str, paths), "--full"]).output) > len(said)
+
+
+def test_what_ablation_costs_is_not_said_to_be_recovered() -> None:
+    """With several texts a cost stands with its text, not under the heading of the fractions."""
+    told = text_table(sample_record(), columns=120)
+    (cost,) = [line for line in told.splitlines() if line.startswith("What mean ablation costs")]
+    assert "Recovered" not in cost and "(repeats)" in told

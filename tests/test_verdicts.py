@@ -35,9 +35,11 @@ from unexplained.bars.tasks import OnTask, among_narrow
 from unexplained.errors import MeasurementError
 from unexplained.estimators import Scatter, Slope
 from unexplained.instruments import circuit, family, gap, rewrite, sizes, sweep, tasks
-from unexplained.instruments._assay_words import cruxes_of, verdict_of
+from unexplained.instruments._assay_rows import REFERENCE, Row
+from unexplained.instruments._assay_words import _held, cruxes_of, verdict_of
 from unexplained.record import Number
 from unexplained.record.bars import Concentration, KeptAt, KeptCurve, OverRuns
+from unexplained.record.blocks import Check
 from unexplained.record.compute import Left
 from unexplained.shares import percent
 from unexplained.stats import Settings
@@ -123,6 +125,39 @@ def test_the_verdict_of_an_assay_is_lawful(seed: int) -> None:
     lawful(verdict_of(texts, ["L0.H0", "L0.H1"]))
     for crux in (crux for text in texts for crux in cruxes_of(text)):
         lawful(crux.bearing[:1].upper() + crux.bearing[1:] + ".")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "holds", "said"),
+    [
+        (-0.1, 0.1, True, "holds: recovers nothing"),
+        (-1.2, -1.1, True, "holds: recovers nothing"),
+        (-65.0, 18.0, True, "too noisy to tell"),
+        (0.003, 0.009, True, "holds: under a tenth of the claim's"),
+        (0.2, 0.3, False, "FAILED: it recovers something"),
+    ],
+)
+def test_a_control_is_said_to_hold_where_it_cannot_recover_much(
+    low: float, high: float, holds: bool, said: str
+) -> None:
+    found = Number(value=(low + high) / 2, low=low, high=high, unit="share")
+    check = Check(name="c", text="t", expected="nothing", found=found, holds=holds)
+    assert _held("c", [replace(counted_text(), checks=(check,))]) == said
+
+
+@pytest.mark.parametrize(("high", "worse"), [(-3.0, True), (0.1, False)])
+def test_a_claim_that_is_for_certain_below_the_ablation_is_said_to_be(
+    high: float, worse: bool
+) -> None:
+    text = counted_text()
+    found = Number(value=-5.6, low=-11.0, high=high, unit="share")
+
+    def changed(row: Row) -> Row:
+        recovered = {**row.numbers.recovered, REFERENCE: found}
+        return row._replace(numbers=replace(row.numbers, recovered=recovered))
+
+    low = replace(text, rows=tuple(map(changed, text.rows)))
+    assert ("(worse than the ablation)" in verdict_of([low], ["L0.H0"])) == worse
 
 
 @given(st.data())

@@ -16,6 +16,10 @@ TOTAL = "total"
 """The effect that everything downstream reacts to."""
 
 
+NOTHING_RECOVERED = "nothing recovered: not above 0 by more than noise, or for certain under a tenth of what the claim recovers"
+"""What is expected of a control that gives `nothing`."""
+
+
 class Must(Frozen):
     """What a control has to give."""
 

@@ -158,6 +158,7 @@ def bars_of(
     here: Where = {"intact": intact, "stratum": stratum, "settings": settings}
     damages = {base: damage_from(ledger, base, **here) for base in baselines}
     places: dict[str, Ties] = {}
+    ordered: list[_Rung] = []
     if rungs:
         _some_once(asked, rungs)
         weak = _weaker(ledger, rungs, stratum, seeds)
@@ -176,9 +177,7 @@ def bars_of(
                 _against_baseline(ledger, name, base, damage, here)
                 for base, damage in damages.items()
             ),
-            rungs=tuple(_against_rung(ledger, name, rung, here) for rung in ordered)
-            if rungs
-            else (),
+            rungs=tuple(_against_rung(ledger, name, rung, here) for rung in ordered),
             place=places.get(name),
         )
         for name in conditions

@@ -91,6 +91,22 @@ def greatest(
             for edge in lines
         ),
     )
+    says, names = _words(top, edges, method, by)
+    return Section(
+        key="edges",
+        title="The edges with the greatest scores",
+        folded=folded,
+        blocks=(
+            *((says,) if folded else (says, _drawn(top, table), names)),
+            forest,
+            table,
+        ),
+    )
+
+
+def _words(top: Sequence[EdgeScore], edges: int, method: str, by: str) -> tuple[Prose, Prose]:
+    """What scores are, and what the lines of the first show."""
+    lines = top[:LINES]
     open_ones = sum(edge.is_open for edge in lines)
     near = (
         f"{open_ones} of these {len(lines)} {'is' if open_ones == 1 else 'are'}" if open_ones else
@@ -109,16 +125,7 @@ def greatest(
         words=f"Lines are two standard errors over orbits either way. {near} within two standard "
         "errors of zero: grey. q, k and v: what a head's queries, keys and values read."
     )
-    return Section(
-        key="edges",
-        title="The edges with the greatest scores",
-        folded=folded,
-        blocks=(
-            *((says,) if folded else (says, _drawn(top, table), names)),
-            forest,
-            table,
-        ),
-    )
+    return says, names
 
 
 def _drawn(top: Sequence[EdgeScore], table: Table) -> Network:

@@ -99,9 +99,9 @@ def _held(name: str, texts: Sequence[OnText]) -> str:
     found = [check.found for check in checks if check.applies]
     if any((one.low or 0.0) > 0 for one in found):
         return "holds: under a tenth of the claim's"
-    # What is not told from nothing and may be much is no evidence of nothing.
+    # What may be nothing and may be much is no evidence of nothing.
     wide = any(one.high is None or one.high > ROOM for one in found)
-    return "not told from nothing" if wide else "holds: recovers nothing"
+    return "too noisy to tell" if wide else "holds: recovers nothing"
 
 
 class Crux(NamedTuple):

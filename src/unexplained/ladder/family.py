@@ -125,7 +125,7 @@ def shipped_beside(subject: Subject) -> Family:
 def weaker_models(subject: Subject, text: Text) -> tuple[Other, ...]:
     """The ladder's models as conditions on a text of this model, the model itself left out.
 
-    None where the model is not `on_ladder`.
+    Empty where the model is not `on_ladder`.
 
     Raises:
         MeasurementError: What is to be measured is of the part that the ladder was trained on.

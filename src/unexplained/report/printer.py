@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich import box
@@ -196,8 +197,12 @@ class Printer(Tables):
         many = len(answer.rows)
         self.table(table.model_copy(update={"rows": table.rows[:many]}))
         self.say(answer.says, "dim")
+        # Of “Recovered on webmix” and “Recovered on repeats” what differs: a cost was not recovered.
+        shared = os.path.commonprefix(  # noqa: RUF071  (of letters, which is what is wanted)
+            [c.heading for c in table.columns]
+        ).rpartition(" ")[0]
         for row in table.rows[many:]:
-            cells = [(c.heading, self._written(cell, c.style))
+            cells = [(c.heading.removeprefix(shared).strip(), self._written(cell, c.style))
                      for c, cell in zip(table.columns, row.cells, strict=True) if cell is not None]  # fmt: skip
             said = (f"{words} ({heading})" if len(cells) > 1 else words for heading, words in cells)
             self.say(f"{_name(row)}: {'; '.join(said)}", "dim")

@@ -255,6 +255,9 @@ def _foretell(foretold: Callable[[], Forecast], note: Callable[[str], None]) -> 
     try:
         forecast = foretold()
     except UnexplainedError:
+        return  # what is wrong is said where it is measured
+    except Exception as error:  # a forecast must not cost what it is of
+        note(f"What it takes could not be foretold ({type(error).__name__}).")
         return
     if forecast.seconds > LONG:
         note(forecast.sentence)

@@ -183,7 +183,7 @@ class Run:
                 raise MeasurementError(
                     f"The claim '{one.name}'",
                     "it is measured without controls",
-                    "Make it by arms.claims, arms.chosen or arms.program, or say by `of` to which claim "
+                    "Make it by arms.claims, arms.replaced or arms.program, or say by `of` to which claim "
                     "measured with its controls it belongs.",
                 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from unexplained.bars.cards import Must
+from unexplained.bars.cards import NOTHING_RECOVERED, Must
 from unexplained.evaluate import Edited, joint
 from unexplained.sites import Site
 from unexplained.study.arm import Arm, arm
@@ -70,8 +70,7 @@ def _controls(
             expected="the loss of mean ablation in every document, exactly (recovered exactly 0)")),
         control(ELSEWHERE, other, must=Must(
             gives="nothing" if tells else "cannot tell", of=fill.name,
-            expected="nothing recovered: not above 0 by more than noise (each rule on other documents "
-            "or at other positions)" if tells else "no control of this kind: " + (
+            expected=f"{NOTHING_RECOVERED} (each rule on other documents or at other positions)" if tells else "no control of this kind: " + (
                 "no rule that was chosen says anything else on other documents and at other positions"
                 if reached else "there is no other document of the fit part as long as these"))),
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from unexplained.ablations import value_site
-from unexplained.bars.cards import Must
+from unexplained.bars.cards import NOTHING_RECOVERED, Must
 from unexplained.evaluate import Activations
 from unexplained.explanations import StandIn
 from unexplained.explanations.stand_in import Control
@@ -113,9 +113,7 @@ def _elsewhere(
     must = Must(
         gives="nothing",
         of=against,
-        expected="nothing recovered: not above 0 by more than noise, or for certain under a tenth of "
-        "what the claim recovers (the rule depends on "
-        f"{control.depends}{left})",
+        expected=f"{NOTHING_RECOVERED} (the rule depends on {control.depends}{left})",
     )
     return _arm(
         run, sites, control.explanation, activations, role="control", of=claim.name, must=must
