@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -201,3 +202,24 @@ def test_every_public_name_is_documented() -> None:
         thing = getattr(ux, name)
         said = thing.function.__doc__ if hasattr(thing, "function") else thing.__doc__
         assert name in ("LIBRARY",) or (said or "").strip(), name
+
+
+def test_the_changelog_is_by_version_and_its_newest_is_the_packages() -> None:
+    """Newest first, each with its date and last commit; what lies ahead is `Unreleased` alone."""
+    words = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    first, *versions = re.findall(r"^## (.*)$", words, re.MULTILINE)
+    assert first == "Unreleased"
+    found = [
+        re.fullmatch(r"(\d+)\.(\d+)\.(\d+) - (\d{4}-\d\d-\d\d) \(`[0-9a-f]{7}`\)", one)
+        for one in versions
+    ]
+    assert all(found), versions
+    numbers = [tuple(map(int, one.groups()[:3])) for one in found if one]
+    dates = [one[4] for one in found if one]
+    assert numbers == sorted(set(numbers), reverse=True) and dates == sorted(dates, reverse=True)
+    newest = ".".join(map(str, numbers[0]))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == newest
+    assert f"\nversion: {newest}\ndate-released: {dates[0]}\n" in (ROOT / "CITATION.cff").read_text(
+        encoding="utf-8"
+    )
