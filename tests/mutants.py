@@ -31,6 +31,17 @@ class Mutant:
 
 
 MUTANTS = (
+    # norms held
+    Mutant("subject/hooks.py", "if layer >= held.since:", "if True:",
+           "test_norms_held.py::test_side_by_side_each_condition_holds_its_own_norms"),
+    Mutant("subject/hooks.py", "plain = output if bias is None else output - bias", "plain = output",
+           "test_norms_held.py::test_held_norms_are_those_written_out_by_plain_hooks[gpt2]"),
+    Mutant("subject/anatomy.py", "(family.attention_norm, *family.head_norms,", "(family.attention_norm,",
+           "test_norms_held.py::test_held_norms_are_those_written_out_by_plain_hooks[olmo2]"),
+    Mutant("evaluate/job.py", "held = [self.intact.scales if c.holds_norms", "held = [self.intact.scales if False",
+           "test_norms_held.py::test_where_only_the_final_norm_follows_it_is_the_direct_effect_with_the_norm_frozen[gpt2]"),
+    Mutant("evaluate/conditions.py", "    if len(effects) > 1:", "    if False:",
+           "test_norms_held.py::test_a_joint_condition_holds_all_norms_or_none"),
     # small faults of the screen
     Mutant("cli/diff.py", "return lines[: sum(height <= room for height in taken)]", "return lines",
            "test_out.py::test_a_difference_is_said_in_words_on_one_screen"),
@@ -713,7 +724,7 @@ MUTANTS = (
     Mutant("subject/prefix.py", "return _joined(kept.keys, key_states), _joined(kept.values, value_states)",
            "return super().update(key_states, value_states, layer_idx)",
            "test_prefix.py::test_a_prefix_is_read_and_never_written"),
-    Mutant("subject/hooks.py", "value[placed.rows] = new", "value[:] = new[:1]",
+    Mutant("subject/hooks.py", "    value[rows] = new", "    value[:] = new[:1]",
            "test_prefix.py::test_conditions_side_by_side_are_the_conditions_one_at_a_time"),
     Mutant("evaluate/batches.py", "return min(block.shared", "return 1 + min(block.shared",
            "test_planner.py::test_patched_margins_and_losses_are_those_of_a_loop_over_prompts"),

@@ -14,9 +14,16 @@ from unexplained.hashing import code_digest, digest, home_of
 from unexplained.subject import Batch, Edit, Subject
 from unexplained.subject.live import memory_of
 
-Effect = Literal["total", "direct", "direct, norm frozen"]
+Effect = Literal["total", "total, norms frozen", "direct", "direct, norm frozen"]
 """Total: everything downstream reacts. Direct: only what the edited components themselves add to
-the final stream changes; with the final norm's scale frozen, direct effects add up."""
+the final stream changes; with the final norm's scale frozen, direct effects add up.
+
+With the norms frozen in a total effect every norm of the pass (those of queries and keys, after
+blocks and the final one too) keeps the factor that it has in the intact pass. What then differs
+from `total` is what scales do: norms that raise or lower all the rest when a component shrinks or
+swells. It is not what the model computes, and it leaks: the intact scales were made with the
+component there, so a little of what it said, how large it was at each token, stays.
+"""
 
 
 class Predictor(Protocol):
@@ -52,6 +59,16 @@ class Edited:
     so that those need not be run again."""
     fitted_on: str = ""
     """Fingerprint of the model that anything in it was fitted to; empty where nothing was."""
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether nothing downstream reacts."""
+        return self.effect in ("direct", "direct, norm frozen")
+
+    @property
+    def holds_norms(self) -> bool:
+        """Whether everything does, but for the scales of norms."""
+        return self.effect == "total, norms frozen"
 
 
 @dataclass(frozen=True)
@@ -133,15 +150,20 @@ def joint(name: str, parts: Sequence[Edited]) -> Edited:
     """Several conditions' edits at once, in order.
 
     Raises:
-        MeasurementError: Two of them edit the same site or were fitted to different models, or one
-            is a direct effect.
+        MeasurementError: Two of them edit the same site or were fitted to different models, one
+            is a direct effect, or in some the norms are frozen and in others not.
     """
     sites = [edit.where for part in parts for edit in part.edits]
     for part in parts:
-        if part.effect != "total":
+        if part.is_direct:
             raise MeasurementError(
                 f"The joint condition '{name}'", f"'{part.name}' is a direct effect"
             )
+    effects = {part.effect for part in parts} or {"total"}
+    if len(effects) > 1:
+        raise MeasurementError(
+            f"The joint condition '{name}'", "norms are frozen in some of its parts alone"
+        )
     for site in sites:
         if sites.count(site) > 1:
             raise MeasurementError(f"The joint condition '{name}'", f"two of its parts edit {site}")
@@ -154,7 +176,7 @@ def joint(name: str, parts: Sequence[Edited]) -> Edited:
     edits = tuple(edit for part in parts for edit in part.edits)
     mark = digest("joint", *(part.fingerprint for part in parts))
     early = all(part.after_prefix for part in parts)
-    return Edited(name, edits, mark, after_prefix=early, fitted_on="".join(models))
+    return Edited(name, edits, mark, effects.pop(), after_prefix=early, fitted_on="".join(models))
 
 
 def distinct(conditions: Sequence[Condition]) -> tuple[list[Condition], dict[str, str]]:

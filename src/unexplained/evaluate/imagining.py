@@ -96,7 +96,7 @@ def held(job: Job, tasks: Sequence[Task]) -> float:
     """
     shape, most = job.subject.shape, 0.0
     programs = any(isinstance(condition, Program) for condition in job.conditions)
-    direct = sum(isinstance(c, Edited) and c.effect != "total" for c in job.conditions)
+    direct = sum(isinstance(c, Edited) and c.is_direct for c in job.conditions)
     starts = {job.start_layer(c) for c in job.conditions if isinstance(c, Edited)}
     for number in {task.batch for task in tasks}:
         layout, (rows, longest) = job.layout(number), job.plans[number].size

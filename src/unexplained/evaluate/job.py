@@ -86,7 +86,7 @@ class Job(Work[Ledger]):
     def start_layer(self, condition: Condition) -> int:
         """The first layer that has to be run again for it."""
         layers = self.subject.shape.layers
-        if isinstance(condition, Edited) and condition.effect == "total":
+        if isinstance(condition, Edited) and not condition.is_direct:
             return min(max(first_layer(condition.edits), 0), layers)
         return layers
 
@@ -217,7 +217,7 @@ class Unit:
         return {
             c.fingerprint: c.edits
             for c in self.job.conditions
-            if isinstance(c, Edited) and c.effect != "total"
+            if isinstance(c, Edited) and c.is_direct
         }
 
     @cached_property
@@ -253,6 +253,7 @@ class Unit:
             keep_streams=self.starts[: self.layout.window],
             direct=list(self.directs.values()),
             prefix=prefix,
+            keep_scales=any(isinstance(c, Edited) and c.holds_norms for c in self.job.conditions),
         )
 
     def resume(self, layer: int) -> Resume:
@@ -285,7 +286,7 @@ class Unit:
         finals |= self._totals([c for c in conditions if _is_total(c)])
         for condition in conditions:
             match condition:
-                case Edited(name=name, fingerprint=mark, effect=effect) if effect != "total":
+                case Edited(name=name, fingerprint=mark, effect=effect) if condition.is_direct:
                     direct = self.intact.direct[list(self.directs).index(mark)]
                     normed = self._direct(direct.added, effect == "direct, norm frozen")
                     finals[name], errors[name] = normed[where], direct.error[where]
@@ -309,7 +310,7 @@ class Unit:
         asked = {name: scores[name] for name in task.names}
         zero = torch.zeros(len(self.scored.targets), dtype=torch.float64)
         direct = [self.job.by_name[name] for name in task.names]
-        errors = {c.name: zero for c in direct if isinstance(c, Edited) and c.effect != "total"}
+        errors = {c.name: zero for c in direct if isinstance(c, Edited) and c.is_direct}
         return rows_of(
             asked, errors, scores["intact"].predicted, self.scored.targets, self.plan,
             self.labels, self.job.keep_tokens,
@@ -325,10 +326,16 @@ class Unit:
             windows.setdefault(number, []).append(condition)
         for some in (s for all_ in windows.values() for s in _together(all_, self.layout.stack)):
             starts = [self.resume(self.job.start_layer(c)) for c in some]
+            held = [self.intact.scales if c.holds_norms else None for c in some]
             if len(some) == 1:
-                normed = self.subject.run(self.batch, some[0].edits, resume=starts[0]).normed
+                normed = self.subject.run(
+                    self.batch, some[0].edits, resume=starts[0], held=held[0]
+                ).normed
             else:
-                copies = [Copy(at, c.edits) for at, c in zip(starts, some, strict=True)]
+                copies = [
+                    Copy(at, c.edits, scales)
+                    for at, c, scales in zip(starts, some, held, strict=True)
+                ]
                 normed = self.subject.run(self.batch, copies=copies).normed
             at_places = normed.reshape(len(some), -1, normed.shape[-1])[:, self.places]
             found |= {c.name: one for c, one in zip(some, at_places, strict=True)}
@@ -400,4 +407,4 @@ def _together(items: Sequence[T], count: int) -> list[Sequence[T]]:
 
 
 def _is_total(condition: Condition) -> bool:
-    return isinstance(condition, Edited) and condition.effect == "total"
+    return isinstance(condition, Edited) and not condition.is_direct

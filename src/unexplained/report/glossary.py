@@ -276,6 +276,11 @@ TERMS: tuple[Term, ...] = (
         "Direct effect with the scale of the final normalisation kept from the intact run.",
     ),
     Term(
+        "norms held",
+        "Every normalisation keeps the scale that it has in the intact run, in what is compared as "
+        "well. The intact scales were made with the component there, so a little of it leaks.",
+    ),
+    Term(
         "optimal ablation",
         "The component's output is replaced by the constant that costs least.",
         ("against optimal",),

@@ -41,7 +41,7 @@ class Arm:
         """
         total = self.conditions[TOTAL]
         if not isinstance(total, Edited):
-            raise MeasurementError(f"The direct effect of '{self.name}'", "it edits nothing")
+            raise MeasurementError(f"Another effect of '{self.name}'", "it edits nothing")
         every = {**self.conditions} | {
             one: replace(total, name=f"{self.name} ({one})", effect=one) for one in effects
         }

@@ -156,6 +156,15 @@ class Anatomy:
         assert self.family.mlp_norm
         return self.layers[layer].get_submodule(self.family.mlp_norm)
 
+    def norms(self, layer: int) -> dict[str, nn.Module]:
+        """Every norm of a layer by its path there; after the last layer the final one."""
+        if layer == len(self.layers):
+            return {self.family.final_norm: self.final_norm}
+        family = self.family
+        paths = (family.attention_norm, *family.head_norms, family.attention_post_norm)
+        paths += (family.mlp_norm, family.mlp_post_norm)
+        return {path: self.layers[layer].get_submodule(path) for path in paths if path}
+
     def mlp_reader(self, layer: int) -> nn.Module:
         """The module whose input is the stream as the MLP finds it."""
         return self.layers[layer].get_submodule(self.family.mlp_norm or self.family.mlp[0])
@@ -262,13 +271,18 @@ class Anatomy:
         position (…, 1), and the gain (width,).
         """
         module: Any = norm
-        gain = module.weight.detach()
+        gain, scale = module.weight.detach(), self.norm_scale(norm, stream)
         if self.family.norm == "layer":
-            scale = torch.rsqrt(stream.var(-1, correction=0, keepdim=True) + module.eps)
             return stream - stream.mean(-1, keepdim=True), scale, gain
-        eps = getattr(module, "variance_epsilon", None) or module.eps
-        scale = torch.rsqrt(stream.pow(2).mean(-1, keepdim=True) + eps)
         return stream, scale, gain + 1 if self.family.norm == "rms, 1 + gain" else gain
+
+    def norm_scale(self, norm: nn.Module, stream: Tensor) -> Tensor:
+        """What one of the model's norms multiplies a stream (…, width) by, (…, 1), its gain apart."""
+        module: Any = norm
+        if self.family.norm == "layer":
+            return torch.rsqrt(stream.var(-1, correction=0, keepdim=True) + module.eps)
+        eps = getattr(module, "variance_epsilon", None) or module.eps
+        return torch.rsqrt(stream.pow(2).mean(-1, keepdim=True) + eps)
 
     def require_one_device(self, what: str) -> None:
         """Refuse what is not yet done on a model that is spread over devices.

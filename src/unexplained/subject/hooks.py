@@ -52,6 +52,19 @@ class Placed:
     """None for all."""
 
 
+Scales = dict[tuple[int, str], Tensor]
+"""What every norm of a pass multiplied by, by layer and path (`Anatomy.norms`): (batch, position, …, 1)."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """Scales of another pass that norms keep, in some rows, from a layer on."""
+
+    scales: Scales
+    rows: slice | None = None
+    since: int = 0
+
+
 @dataclass
 class _Group:
     """Direct edits of one condition, with what they have added so far."""
@@ -73,6 +86,9 @@ class Running:
     keep: Sequence[Site]
     keep_streams: set[int]
     direct: Sequence[Sequence[Edit]]
+    held: Sequence[Held] = ()
+    keep_scales: bool = False
+    scales: Scales = field(default_factory=dict)
     values: dict[Site, Tensor] = field(default_factory=dict)
     seen: dict[Site, Tensor] = field(default_factory=dict)
     streams: dict[int, Tensor] = field(default_factory=dict)
@@ -145,14 +161,19 @@ class Running:
         """Hooks for the places that somebody watches, gone again afterwards."""
         handles: list[Any] = []
         places = set(self.places) | {place for group in self.groups for place in group.edits}
+        norms = bool(self.held) or self.keep_scales
         for layer, module in enumerate(self.anatomy.layers):
             here = {place for at, place in places if at == layer}
-            if every_layer or here or layer in self.keep_streams:
+            if every_layer or norms or here or layer in self.keep_streams:
                 handles.append(self._before_layer(layer, module, record=every_layer))
+            if norms:
+                handles.extend(self._on_norms(layer))
             if here:
                 handles.extend(self._inside_layer(layer, module, here))
         norm = self.anatomy.final_norm
         handles.append(norm.register_forward_pre_hook(own_hook(self, self._take_stream)))
+        if norms:
+            handles.extend(self._on_norms(len(self.anatomy.layers)))
         if (FINAL_LAYER, "final") in places:
             final = own_hook(self, self._plain(FINAL_LAYER, "final"))
             handles.append(norm.register_forward_hook(final))
@@ -201,6 +222,28 @@ class Running:
             yield anatomy.mlp_end(layer).register_forward_hook(own_hook(self, self._mlp_end(layer)))
         if "resid_post" in here:
             yield module.register_forward_hook(own_hook(self, self._plain(layer, "resid_post")))
+
+    def _on_norms(self, layer: int) -> Iterator[Any]:
+        """Before all other hooks on a norm's output: those see it as it is held."""
+        for path, module in self.anatomy.norms(layer).items():
+            yield module.register_forward_hook(own_hook(self, self._norm(layer, path)))
+
+    def _norm(self, layer: int, path: str) -> Callable[..., Any]:
+        def hook(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+            last = layer == len(self.anatomy.layers)
+            read = args[0] if last else by_position(args[0], self.layer_input)
+            own = self.anatomy.norm_scale(module, read.to(_wide(read.dtype)))
+            if self.keep_scales:
+                self.scales[layer, path] = own
+            whole = output.view(read.shape)
+            for held in self.held:
+                if layer >= held.since:
+                    scale = held.scales[layer, path].to(own.device)
+                    kept = _rescaled(module, _some(whole, held.rows), scale / _some(own, held.rows))
+                    whole = _with_rows(whole, held.rows, kept)
+            return whole.view(output.shape)
+
+        return hook
 
     def _plain(self, layer: int, place: str) -> Callable[..., Any]:
         def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
@@ -312,11 +355,7 @@ class Running:
             new = placed.edit(local)
         if new is None:
             return value
-        if placed.rows is None:
-            return new
-        value = value.clone()
-        value[placed.rows] = new
-        return value
+        return _with_rows(value, placed.rows, new)
 
     def _visit(self, layer: int, place: str, value: Tensor) -> Tensor:
         """Let the edits at a whole-vector place have their turn."""
@@ -409,6 +448,22 @@ def _by_rows(placed: Sequence[Placed]) -> list[tuple[slice | None, list[Placed]]
 
 def _some(value: Tensor, rows: slice | None) -> Tensor:
     return value if rows is None else value[rows]
+
+
+def _with_rows(value: Tensor, rows: slice | None, new: Tensor) -> Tensor:
+    """The value with other rows; `new` itself where it is all of them."""
+    if rows is None:
+        return new
+    value = value.clone()
+    value[rows] = new
+    return value
+
+
+def _rescaled(norm: nn.Module, output: Tensor, ratio: Tensor) -> Tensor:
+    """A norm's output as it would be with its scale multiplied; the same to the bit where by 1."""
+    bias: Tensor | None = getattr(norm, "bias", None)
+    plain = output if bias is None else output - bias
+    return (output + plain * (ratio - 1)).to(output.dtype)
 
 
 def _watch(site: Site, into: dict[Site, Tensor]) -> Placed:

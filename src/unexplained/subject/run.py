@@ -21,7 +21,7 @@ from unexplained.sites import Site
 from unexplained.subject.anatomy import Anatomy
 from unexplained.subject.attention import listener
 from unexplained.subject.edits import Batch, Edit, first_layer
-from unexplained.subject.hooks import Placed, Running, first_of
+from unexplained.subject.hooks import Held, Placed, Running, Scales, first_of
 from unexplained.subject.prefix import Prefix
 
 
@@ -41,6 +41,8 @@ class Copy:
     resume: Resume
     """Where it joins the pass."""
     edits: Sequence[Edit]
+    held: Scales | None = None
+    """As in `run`."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class Pass:
     values: dict[Site, Tensor]
     """The sites that were asked for with `keep`, edits included."""
     direct: tuple[Direct, ...]
+    scales: Scales
+    """What every norm multiplied by, if that was asked for with `keep_scales`."""
     _streams: dict[int, Tensor]
     _arguments: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...]
 
@@ -90,6 +94,8 @@ def run(
     resume: Resume | None = None,
     prefix: Prefix | None = None,
     copies: Sequence[Copy] = (),
+    keep_scales: bool = False,
+    held: Scales | None = None,
 ) -> Pass:
     """Run one pass.
 
@@ -106,14 +112,20 @@ def run(
             batch of its own, in one pass; copies that join at an earlier layer come first. Copy
             i is rows i·batch to (i + 1)·batch of what is returned. Its low bits can depend on
             the others.
+        keep_scales: What the norms multiply by is returned.
+        held: Scales of another pass on the same batch that the norms take instead of their own.
 
     Raises:
         SiteError: A site that this model does not have, or that lies before `resume`.
     """
     rows = batch.tokens.shape[0]
     placed = [Placed(edit) for edit in edits]
+    holding = [] if held is None else [Held(held)]
     for i, copy in enumerate(copies):
-        placed += [Placed(edit, slice(i * rows, (i + 1) * rows)) for edit in copy.edits]
+        mine = slice(i * rows, (i + 1) * rows)
+        placed += [Placed(edit, mine) for edit in copy.edits]
+        if copy.held is not None:
+            holding.append(Held(copy.held, mine, since=copy.resume.layer))
         # The embedding, -1, is seen before layer 0.
         first = max(first_layer(copy.edits, none=copy.resume.layer), 0)
         if first < copy.resume.layer:
@@ -124,7 +136,7 @@ def run(
     layers = [copy.resume.layer for copy in copies]
     assert layers == sorted(layers), "copies that join at an earlier layer come first"
     starts = [copy.resume for copy in copies] or ([] if resume is None else [resume])
-    running = Running(anatomy, batch, placed, keep, set(keep_streams), direct)
+    running = Running(anatomy, batch, placed, keep, set(keep_streams), direct, holding, keep_scales)
     running.check(starts[0].layer if starts else -1)
     anatomy.require_positions(batch.start + batch.tokens.shape[1])
     token = listener.set(running)
@@ -148,6 +160,7 @@ def run(
         normed.to(where),
         running.values,
         tuple(Direct(group.added, group.error) for group in running.groups),
+        running.scales,
         running.streams,
         tuple(running.arguments),
     )

@@ -20,6 +20,7 @@ from unexplained.subject.anatomy import Anatomy
 from unexplained.subject.attention import NAME
 from unexplained.subject.edits import Batch, Edit
 from unexplained.subject.families import family_of
+from unexplained.subject.hooks import Scales
 from unexplained.subject.lent import Lent
 from unexplained.subject.live import Opened, counters, fingerprint, replaced_functions, switches
 from unexplained.subject.precision import Precision
@@ -188,6 +189,8 @@ class Subject:
         resume: Resume | None = None,
         prefix: Prefix | None = None,
         copies: Sequence[Copy] = (),
+        keep_scales: bool = False,
+        held: Scales | None = None,
     ) -> Pass:
         """One forward pass; see `unexplained.subject.run.run`."""
         with self.undisturbed():
@@ -201,6 +204,8 @@ class Subject:
                 resume=resume,
                 prefix=prefix,
                 copies=copies,
+                keep_scales=keep_scales,
+                held=held,
             )
 
     def prefix(self, tokens: Tensor) -> Prefix:

@@ -47,6 +47,8 @@ class Family:
     expert_neurons: Callable[[Any], int] = lambda config: 0
     """How many neurons of experts a token passes through."""
     mlp_post_norm: str = ""
+    head_norms: tuple[str, ...] = ()
+    """Norms of queries and of keys, before rotary embedding."""
     norm: Norm = "rms"
     transposed: bool = False
     """GPT-2's Conv1D keeps its weight as (input, output)."""

@@ -18,6 +18,7 @@ FAMILIES.add(
     "gemma3_text",
     Family(
         "gemma3_text",
+        head_norms=("self_attn.q_norm", "self_attn.k_norm"),
         attention_post_norm="post_attention_layernorm",
         mlp_norm="pre_feedforward_layernorm",
         mlp_post_norm="post_feedforward_layernorm",

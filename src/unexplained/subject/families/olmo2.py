@@ -9,6 +9,7 @@ FAMILIES.add(
     Family(
         "olmo2",
         attention_norm="",
+        head_norms=("self_attn.q_norm", "self_attn.k_norm"),
         attention_post_norm="post_attention_layernorm",
         mlp_norm="",
         mlp_post_norm="post_feedforward_layernorm",

@@ -4,4 +4,7 @@ from __future__ import annotations
 
 from unexplained.subject.families import FAMILIES, Family
 
-FAMILIES.add("qwen3", Family("qwen3", tiny={"head_dim": 16}))
+FAMILIES.add(
+    "qwen3",
+    Family("qwen3", head_norms=("self_attn.q_norm", "self_attn.k_norm"), tiny={"head_dim": 16}),
+)

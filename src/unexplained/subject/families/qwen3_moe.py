@@ -18,6 +18,7 @@ FAMILIES.add(
     "qwen3_moe",
     Family(
         "qwen3_moe",
+        head_norms=("self_attn.q_norm", "self_attn.k_norm"),
         neuron_output="",
         expert_neurons=lambda config: config.num_experts_per_tok * config.moe_intermediate_size,
         unsupported=_unsupported,
