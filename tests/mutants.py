@@ -1291,7 +1291,7 @@ MUTANTS = (
            "test_verdicts.py::test_the_verdict_of_a_sweep_is_lawful"),
     Mutant("instruments/gap.py", "    if gap.low is None and gap.high is None:", "    if False:",
            "test_verdicts.py::test_the_verdict_of_a_gap_is_lawful"),
-    Mutant("record/format.py", "    if number.low is None and number.high is None:\n        return write", "    if number.low is None or number.high is None:\n        return write",
+    Mutant("record/format.py", "    if low is None and high is None:\n        return Shown(value)", "    if low is None or high is None:\n        return Shown(value)",
            "test_verdicts.py::test_a_share_stands_with_its_interval_or_not_at_all"),
     Mutant("bars/factors.py", "    if any(number.low is None for number in (where, amount, both, contrast)):", "    if False:",
            "test_verdicts.py::test_the_sentence_of_where_against_how_much_is_lawful"),

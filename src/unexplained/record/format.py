@@ -71,23 +71,10 @@ def show(number: Number | None, *, share: bool | None = None) -> Shown:
     >>> str(show(Number(value=None, refused="too few documents")))
     'refused'
     """
-    if number is None:
-        return Shown(MISSING)
-    if number.value is None:
-        return Shown(REFUSED, refused=True)
-    percent = number.unit == "share" if share is None else share
+    percent = (number is not None and number.unit == "share") if share is None else share
     factor, sign = (100.0, "%") if percent else (1.0, "")
-    value = number.value * factor
-    places = _decimals(value, _width(number, factor), percent)
-    if number.low is None and number.high is None:
-        return Shown(_fixed(value, places) + sign)
-    ends = [
-        "" if end is None else _fixed(end * factor, places) + sign
-        for end in (number.low, number.high)
-    ]
-    # Nines have no upper end where the share's interval reaches 1.
-    interval = f"[{ends[0]}, {ends[1]}]" if all(ends) else _open(*ends)
-    return Shown(_fixed(value, places) + sign, interval)
+    places = _places(number, factor, percent)
+    return _shown(number, lambda value: _fixed(value * factor, places) + sign)
 
 
 def cell(value: Cell, style: Style = "plain") -> Shown:
@@ -130,13 +117,11 @@ def points(number: Number | None) -> Shown:
 
     >>> str(points(Number(value=-0.053, low=-0.188, high=0.061, unit="share")))
     '−5 [−19, +6]'
+    >>> str(points(Number(value=0.02, low=-0.1, unit="share")))
+    '+2 [−10, ∞)'
     """
-    if number is None or number.value is None:
-        return show(number)
-    places = _decimals(number.value * 100, _width(number, 100.0), True)
-    known = [_signed(end * 100, places) for end in (number.low, number.high) if end is not None]
-    interval = f"[{known[0]}, {known[1]}]" if len(known) == 2 else ""
-    return Shown(_signed(number.value * 100, places), interval)
+    places = _places(number, 100.0, True)
+    return _shown(number, lambda value: _signed(value * 100, places))
 
 
 def compute(number: Number | None) -> Shown:
@@ -147,9 +132,7 @@ def compute(number: Number | None) -> Shown:
     >>> str(compute(Number(value=2.4e12, high=3.14e13))), str(compute(Number(value=2.4e12, low=2e12)))
     ('2.4 × 10¹² (0, 3.1 × 10¹³]', '2.4 × 10¹² [2.0 × 10¹², ∞)')
     """
-    if number is None or number.value is None:
-        return show(number)
-    return _between(number, power)
+    return _shown(number, power, least="0")
 
 
 def portion(number: Number | None) -> Shown:
@@ -160,11 +143,9 @@ def portion(number: Number | None) -> Shown:
     >>> str(portion(Number(value=0.447, low=0.312, high=0.561))), str(portion(Number(value=3e-9)))
     ('45% [31%, 56%]', '3.0 × 10⁻⁷%')
     """
-    if number is None or number.value is None:
-        return show(number)
-    width = _width(number, 100.0)
+    width = None if number is None else _width(number, 100.0)
     known = 0 if not width or not math.isfinite(width) else 1 - math.floor(math.log10(width))
-    return _between(number, lambda value: _percent(value, known))
+    return _shown(number, lambda value: _percent(value, known), least="0")
 
 
 def written(number: Number, *, scale: float = 1.0, spec: str = ".2g", mark: str = "") -> str:
@@ -182,13 +163,7 @@ def written(number: Number, *, scale: float = 1.0, spec: str = ".2g", mark: str 
             text = text.replace("-", "")
         return f"{_times_ten(text)}{mark}".replace("-", MINUS)
 
-    if number.value is None:
-        return f"refused: {number.refused}" if number.refused else "refused"
-    if number.low is None and number.high is None:
-        return write(number.value)
-    low = "(−∞" if number.low is None else f"[{write(number.low)}"
-    high = "∞)" if number.high is None else f"{write(number.high)}]"
-    return f"{write(number.value)} {low}, {high}"
+    return f"refused: {number.refused}" if number.value is None else str(_shown(number, write))
 
 
 def power(value: float) -> str:
@@ -305,13 +280,19 @@ def in_short(names: Sequence[str], *, most: int = 8) -> str:
     return f"{', '.join(names[:most])} and {len(names) - most} more"
 
 
-def _between(number: Number, write: Callable[[float], str]) -> Shown:
-    """A positive number and its ends, each written for itself."""
-    assert number.value is not None
+def _shown(
+    number: Number | None, write: Callable[[float], str], *, least: str = f"{MINUS}∞"
+) -> Shown:
+    """A value and its interval, each written for itself; an end that is open goes to `least` or to ∞."""
+    if number is None:
+        return Shown(MISSING)
+    if number.value is None:
+        return Shown(REFUSED, refused=True)
     value, low, high = write(number.value), number.low, number.high
     if low is None and high is None:
         return Shown(value)
-    start = "(0" if low is None else f"[{write(low)}"
+    # Nines have no upper end where the share's interval reaches 1.
+    start = f"({least}" if low is None else f"[{write(low)}"
     return Shown(value, f"{start}, ∞)" if high is None else f"{start}, {write(high)}]")
 
 
@@ -341,13 +322,16 @@ def _width(number: Number, factor: float) -> float | None:
     return None
 
 
-def _open(low: str, high: str) -> str:
-    return f"[{low}, ∞)" if low else f"({MINUS}∞, {high}]"
-
-
 def _signed(value: float, places: int) -> str:
     text = _fixed(value, places)
     return text if text.startswith(MINUS) or not any(c in "123456789" for c in text) else f"+{text}"
+
+
+def _places(number: Number | None, factor: float, percent: bool) -> int:
+    """Decimals of a number and of its ends."""
+    if number is None or number.value is None:
+        return 0
+    return _decimals(number.value * factor, _width(number, factor), percent)
 
 
 def _decimals(value: float, width: float | None, percent: bool) -> int:
