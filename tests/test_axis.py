@@ -230,7 +230,7 @@ def test_bad_families_are_refused_by_name(tmp_path: Path) -> None:
         Member("one", partial(rung, "rung-1"), 1.0),
         Member("two", partial(rung, "rung-1"), 2.0),
     )
-    with pytest.raises(MeasurementError, match="one and two in one family: they are one model"):
+    with pytest.raises(MeasurementError, match="one and two: they are one model"):
         axis_of(run(), Family(twice))
     with pytest.raises(MeasurementError, match="'mean' of the family"):
         axis_of(run(), Family((Member("mean", partial(rung, "rung-1"), 1.0),)))

@@ -14,6 +14,7 @@ from test_assay import subject_of
 from unexplained.errors import MeasurementError, TextError
 from unexplained.evaluate.activations import observe
 from unexplained.evaluate.store import run_folder
+from unexplained.study import Run
 from unexplained.study.gate import gate, roles
 from unexplained.testbeds.prompts import one_back, pairs_text, two_slots
 from unexplained.text import Pair
@@ -23,7 +24,7 @@ SETTINGS = ux.Settings(resamples=200)
 
 def test_a_behaviour_that_the_model_has_passes_and_its_numbers_are_those_derived() -> None:
     subject, _ = subject_of("soft_induction")
-    found = gate(subject, pairs_text("one back", one_back), settings=SETTINGS)
+    found = gate(Run(subject, (pairs_text("one back", one_back),), SETTINGS))
     assert found.passed
     assert found.accuracy.value == 1
     assert found.accuracy.low == pytest.approx(0.025 ** (1 / 12))  # of 12 orbits, all right
@@ -32,7 +33,7 @@ def test_a_behaviour_that_the_model_has_passes_and_its_numbers_are_those_derived
 def test_a_behaviour_that_the_model_does_not_have_is_refused_with_its_accuracy() -> None:
     subject, _ = subject_of("empty")
     text = pairs_text("one back", one_back)
-    assert not gate(subject, text, settings=SETTINGS).passed
+    assert not gate(Run(subject, (text,), SETTINGS)).passed
     for run in (ux.sweep, lambda s, _, t, **o: ux.circuit(s, t, **o)):
         with pytest.raises(MeasurementError, match=r"prefers the right answer in \d+%"):
             run(subject, "L*.H*", text, settings=SETTINGS)
@@ -63,7 +64,7 @@ def test_a_behaviour_that_the_model_has_in_one_role_alone_is_refused_and_says_wh
             order[pair.orbit] += 1
             marked.append(replace(pair, labels={"way": way} if labels else {}))
         text = replace(whole, eval=tuple(marked), name=names[0]).first(len(marked))
-        found = gate(subject, text, settings=SETTINGS)
+        found = gate(Run(subject, (text,), SETTINGS))
         assert found.accuracy.value == pytest.approx(0.75)
         assert found.accuracy.low is not None and found.accuracy.low > 0.5
         assert [role.accuracy.value for role in found.roles] == [1.0, 0.5]
@@ -78,12 +79,12 @@ def test_an_accuracy_of_few_pairs_is_refused() -> None:
     """All of four pairs right is 100%, and chance one time in sixteen."""
     subject, _ = subject_of("soft_induction")
     text = pairs_text("one back", one_back, orbits=4)
-    found = gate(subject, text, settings=SETTINGS)
+    found = gate(Run(subject, (text,), SETTINGS))
     assert found.accuracy.value is None and "it takes 6" in found.accuracy.refused
     assert not found.passed and found.fails.startswith("too few pairs")
     with pytest.raises(TextError, match="it takes 6"):
         ux.circuit(subject, text, settings=SETTINGS)
-    enough = gate(subject, pairs_text("one back", one_back, orbits=6), settings=SETTINGS)
+    enough = gate(Run(subject, (pairs_text("one back", one_back, orbits=6),), SETTINGS))
     assert enough.passed and enough.accuracy.value == 1
 
 

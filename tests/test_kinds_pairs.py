@@ -24,6 +24,7 @@ from test_pairs import toy_of
 from tiny import tiny_model, tiny_subject
 from unexplained.cli.app import app
 from unexplained.evaluate import evaluate
+from unexplained.study import Run
 from unexplained.study.gate import gate
 from unexplained.testbeds.prompts import text_of
 from unexplained.text import Pair, Text, behaviours
@@ -620,9 +621,8 @@ def roles_text(first: int, second: int, orbits: int = 30) -> Text:
 @pytest.mark.parametrize(("first", "second"), [(30, 15), (30, 17), (15, 30), (30, 12), (28, 14)])
 def test_a_behaviour_that_the_model_has_in_one_role_alone_does_not_pass(first, second):
     """Together 70% to 78% are right, and all that is above chance is of one role."""
-    found = gate(
-        tiny_subject("llama"), roles_text(first, second), settings=ux.Settings(resamples=300)
-    )
+    settings = ux.Settings(resamples=300)
+    found = gate(Run(tiny_subject("llama"), (roles_text(first, second),), settings))
     assert found.accuracy.value == pytest.approx((first + second) / 60)
     assert not found.passed, f"passed with {first} and {second} of 30"
 
@@ -631,9 +631,8 @@ def test_a_behaviour_that_the_model_has_in_one_role_alone_does_not_pass(first, s
     ("first", "second", "passes"), [(27, 26, True), (30, 30, True), (30, 0, False)]
 )
 def test_a_behaviour_that_the_model_has_in_both_roles_passes(first, second, passes):
-    found = gate(
-        tiny_subject("llama"), roles_text(first, second), settings=ux.Settings(resamples=300)
-    )
+    settings = ux.Settings(resamples=300)
+    found = gate(Run(tiny_subject("llama"), (roles_text(first, second),), settings))
     assert found.passed == passes
 
 

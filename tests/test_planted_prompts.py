@@ -25,6 +25,7 @@ from test_planted_pairs import (
 from unexplained.circuits import attribute_edges, edge_sizes
 from unexplained.errors import SubjectError, TextError
 from unexplained.evaluate import evaluate
+from unexplained.study import Run
 from unexplained.study.gate import gate
 from unexplained.subject import Subject
 from unexplained.testbeds import circuit, name_bias, planted, prompts, soft_induction
@@ -112,7 +113,7 @@ def test_patching_never_sees_a_constant_and_sees_recency_only_on_a_half(
 def test_the_gate_sees_that_a_bias_decides_in_one_role(named: tuple[Subject, Text]) -> None:
     """Margins are 8 ± 6 ± 4: of those with the favourite as the wrong word half are −2."""
     subject, text = named
-    found = gate(subject, text, settings=SETTINGS)
+    found = gate(Run(subject, (text,), SETTINGS))
     assert {role.says: role.accuracy.value for role in found.roles} == {
         "favourite answer": 1.0,
         "favourite wrong": 0.5,

@@ -34,7 +34,7 @@ LINE = (
 
 def with_tables() -> Record:
     text = web_text()
-    size = text.size.model_copy(update={"rows": (*text.size.rows, *counts_of(TABLES))})
+    size = text.size.model_copy(update={"rows": (*text.size.rows, counts_of(TABLES))})
     return assayed(replace(text, tables=TABLES, size=size))
 
 

@@ -120,6 +120,21 @@ def require_once(what: str, names: Iterable[str]) -> None:
         seen.add(name)
 
 
+def require_different(models: Iterable[tuple[str, str]]) -> None:
+    """Refuse a model that is given under two names: it would pass for two that came out alike.
+
+    Args:
+        models: Their names and fingerprints.
+
+    Raises:
+        MeasurementError: There is one.
+    """
+    known: dict[str, str] = {}
+    for name, mark in models:
+        if (other := known.setdefault(mark, name)) != name:
+            raise MeasurementError(f"{other} and {name}", "they are one model", "Give it once.")
+
+
 def near_matches(name: str, known: Iterable[str], *, show: int = 3) -> str:
     """Say which known names are close to a wrong one, as the `do` part of an error.
 

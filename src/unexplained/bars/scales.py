@@ -18,6 +18,7 @@ from unexplained.record.blocks import (
     Row,
     Section,
     Table,
+    fact,
     facts,
 )
 from unexplained.record.compute import FittedLaw, Left
@@ -262,38 +263,33 @@ def _law(scale: Scale, law: FittedLaw) -> Table:
     from unexplained.curves.choice import MARGIN  # not above: it imports scipy
 
     rows = [
-        Row(key="floor", name="Irreducible loss E", note="L(C) = E + A·C^(−α)", cells=(law.floor,)),
-        Row(key="exponent", name="Exponent α", cells=(law.exponent,)),
+        fact("floor", "Irreducible loss E", law.floor, "L(C) = E + A·C^(−α)"),
+        fact("exponent", "Exponent α", law.exponent),
     ]
     bend = scale.bend
     if bend is not None:
         shift = bend.form == "shift"
         formula = "L(C) = A·(C + C₀)^(−α)" if shift else "ln L quadratic in ln C"
         name = "α of the shift" if shift else "Exponent of the bend"
-        middle = Row(
-            key="middle", name="That at a compute of, FLOPs", cells=(fmt.power(bend.middle),)
-        )
         rows += [
-            Row(key="bend-exponent", name=name, note=formula, cells=(bend.exponent,)),
-            *[middle] * (not shift),
-            Row(key="bends", name="C₀ of the shift" if shift else "Second order of the bend",
-                cells=(bend.bends,)),
-            Row(key="chosen", name="Chosen, by how well each foretells a rung from the others",
-                note=f"another form than the law only where it is off by less than {MARGIN:g} times as much",
-                cells=("the bend" if scale.form == "bend" else "the law",)),
+            fact("bend-exponent", name, bend.exponent, formula),
+            fact("middle", "That at a compute of, FLOPs", None if shift else fmt.power(bend.middle)),
+            fact("bends", "C₀ of the shift" if shift else "Second order of the bend", bend.bends),
+            fact("chosen", "Chosen, by how well each foretells a rung from the others",
+                 "the bend" if scale.form == "bend" else "the law",
+                 f"another form than the law only where it is off by less than {MARGIN:g} times as much"),
         ]  # fmt: skip
     off = {"law": law.left_out, "bend": bend.left_out if bend else None}
     rows += [
-        Row(key=f"off-{form}", name=f"A rung from the others, by the {form}: off by",
-            cells=(_off(error),))
-        for form, error in off.items() if error is not None
-    ]  # fmt: skip
+        fact(f"off-{form}", f"A rung from the others, by the {form}: off by", _off(error))
+        for form, error in off.items()
+        if error is not None
+    ]
     noise = bend.noise if scale.form == "bend" and bend else law.noise
     rows += [
-        Row(key="range", name="Fitted range",
-            cells=(f"{fmt.power(law.least)} to {fmt.power(law.greatest)} FLOPs",)),
-        Row(key="scatter", name="Scatter about the curve", cells=(f"{_off(noise)} of a loss",)),
-    ]  # fmt: skip
+        fact("range", "Fitted range", f"{fmt.power(law.least)} to {fmt.power(law.greatest)} FLOPs"),
+        fact("scatter", "Scatter about the curve", f"{_off(noise)} of a loss"),
+    ]
     return facts("law", *rows, title="The curve")
 
 

@@ -19,6 +19,7 @@ from unexplained.record.blocks import (
     Section,
     Series,
     Table,
+    fact,
     facts,
 )
 
@@ -148,9 +149,9 @@ def signs(one: Concentration, strong: str, weak: str) -> Section:
     blocks: list[Block] = [
         facts(
             "signs",
-            Row(key="worse", name="Tokens where the strong model is worse", cells=(one.worse,)),
-            Row(key="gained", name="Gained where it is better", cells=(one.gained,)),
-            Row(key="given-back", name="Given back where it is worse", cells=(one.given_back,)),
+            fact("worse", "Tokens where the strong model is worse", one.worse),
+            fact("gained", "Gained where it is better", one.gained),
+            fact("given-back", "Given back where it is worse", one.given_back),
         ),
         Prose(
             words="Gained and given back are means over all tokens; what is left is the net gap. "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -13,10 +13,6 @@ from unexplained.cli.shared import (
     Terms,
     app,
 )
-
-if TYPE_CHECKING:
-    pass
-
 
 Pairs = Annotated[int, typer.Option(min=2, help="Pairs to measure on, role-swaps included.")]
 
@@ -33,7 +29,8 @@ def behaviours(
     """List the behaviours, and how often a model prefers the right answer."""
     import unexplained as ux
     from unexplained.record import format as fmt
-    from unexplained.study.gate import gate as measured
+    from unexplained.study import Run
+    from unexplained.study.gate import gate
     from unexplained.text.pairs import described, left_by_tokenizer
 
     title = "Behaviours: pairs of prompts, each with its role-swap"
@@ -50,7 +47,7 @@ def behaviours(
                 table.add_row(*row, "–", "–", said)
                 continue
             text = ux.pairs(name, subject, pairs=min(pairs, there), fit_pairs=0, seed=seed)
-            found = measured(subject, text, settings=ux.Settings(seed=seed))
+            found = gate(Run(subject, (text,), ux.Settings(seed=seed)))
             fewer = [f"{there} pairs left by tokenization"] if there < pairs - pairs % 2 else []
             row += [
                 str(fmt.show(found.accuracy)),

@@ -94,31 +94,23 @@ def size_of(text: Text, fitted: int, right: Number, tables: Sequence[Counted]) -
         right: How often the intact model is right.
         tables: N-gram tables.
     """
-    rows: list[tuple[str, str, b.Cell]] = [
-        ("tokens", "Tokens predicted", text.predicted),
-        ("documents", "Documents", len(text.eval)),
-        ("fit", "Fit part",
-         f"{fmt.count(len(text.fit))} other documents, {fmt.count(fitted)} tokens"),
-    ]  # fmt: skip
-    if len(text.composition) > 1:
-        domains = ", ".join(f"{name} {fmt.count(n)}" for name, n in text.composition.items())
-        rows.append(("domains", "Documents by domain", domains))
+    domains = ", ".join(f"{name} {fmt.count(n)}" for name, n in text.composition.items())
+    other = f"{fmt.count(len(text.fit))} other documents, {fmt.count(fitted)} tokens"
     return b.facts(
         "size",
-        *(
-            b.Row(key=key, name=name, cells=(cell,),
-                  note=f"in blocks of at most {text.block}" if key == "documents" else "")
-            for key, name, cell in rows
-        ),
-        b.Row(key="right", name="Tokens on which the intact model is right", cells=(right,)),
-        *counts_of(tables),
-    )  # fmt: skip
+        b.fact("tokens", "Tokens predicted", text.predicted),
+        b.fact("documents", "Documents", len(text.eval), f"in blocks of at most {text.block}"),
+        b.fact("fit", "Fit part", other),
+        b.fact("domains", "Documents by domain", domains if len(text.composition) > 1 else None),
+        b.fact("right", "Tokens on which the intact model is right", right),
+        counts_of(tables),
+    )
 
 
-def counts_of(tables: Sequence[Counted]) -> list[b.Row]:
+def counts_of(tables: Sequence[Counted]) -> b.Row:
     """What n-gram tables were counted on."""
     words = counted(tables).removeprefix("N-gram tables: ")
-    return [b.Row(key="counted", name="N-gram tables", cells=(words,))] * bool(tables)
+    return b.fact("counted", "N-gram tables", words or None)
 
 
 def within_noise(damage: Number) -> bool:

@@ -129,11 +129,10 @@ def _facts(run: Run, where: Sequence[Site]) -> b.Table:
     names = list(map(str, where))
     return b.facts(
         "facts",
-        b.Row(key="model", name="Model", cells=(run.subject.name,)),
-        b.Row(key="sites", name="Site" if len(names) == 1 else f"{len(names)} sites",
-              cells=(fmt.in_short(names),)),
-        b.Row(key="texts", name="Text" if len(run.texts) == 1 else "Texts",
-              cells=(", ".join(text.name for text in run.texts),)),
+        b.fact("model", "Model", run.subject.name),
+        b.fact("sites", "Site" if len(names) == 1 else f"{len(names)} sites", fmt.in_short(names)),
+        b.fact("texts", "Text" if len(run.texts) == 1 else "Texts",
+               ", ".join(text.name for text in run.texts)),
     )  # fmt: skip
 
 

@@ -17,11 +17,10 @@ from unexplained.errors import require_once
 from unexplained.record import Number
 from unexplained.record.blocks import (
     Block,
-    Cell,
     Prose,
-    Row,
     Section,
     Table,
+    fact,
     facts,
 )
 from unexplained.shares import percent
@@ -119,7 +118,7 @@ def circuit(
     from unexplained.circuits import Graph, save_mib
     from unexplained.circuits.orders import given_orders
     from unexplained.study.circuits import attributions, baselines, require_orders
-    from unexplained.study.gate import gate_of, require_behaviour, require_orbits
+    from unexplained.study.gate import gate, require_behaviour, require_orbits
 
     mine = Graph.of(run.subject.shape, parallel=run.subject.anatomy.parallel)
     known = {**_read(mine, compare), **(given or {})}
@@ -128,7 +127,7 @@ def circuit(
     if gated:
         require_orbits(run.text, run.settings.level)
     elsewhere = given_orders(known, mine, by)
-    has = gate_of(run)
+    has = gate(run)
     if gated:
         require_behaviour(has, run.subject, run.text)
     scores = attributions(run, methods, steps)
@@ -192,7 +191,7 @@ def _of_twin(
 ) -> _Found:
     """The same attributions on a model with random weights and few pairs, against its own logit differences."""
     from unexplained.study.circuits import attributions
-    from unexplained.study.gate import gate_of
+    from unexplained.study.gate import gate
     from unexplained.study.twins import TWIN, few
 
     with run.timed(TWIN):
@@ -200,7 +199,7 @@ def _of_twin(
             run.of(run.subject.twin(run.settings.seed)).on(few(run.text)),
             say=lambda what, done, total: run.say(f"{what}, random weights", done, total),
         )
-        has = gate_of(there)
+        has = gate(there)
         return _measured(there, has.accuracy, attributions(there, methods, steps), by, sizes)
 
 
@@ -260,26 +259,22 @@ def _facts(found: _Found) -> Table:
         if found.by == "absolute"
         else "by the sign of the score, those that help first"
     )
-    values: list[tuple[str, str, Cell]] = [
-        ("model", "Model", run.subject.name),
-        ("behaviour", "Behaviour", text.name),
-        ("pairs", "Pairs of prompts", len(text.eval)),
-        ("orbits", "Orbits of pairs", len(text.units)),
-        ("fit-pairs", "Other pairs, on which edges were scored", len(text.fit)),
-        ("accuracy", "Prefers the answer", found.accuracy),
-        ("clean", "Logit difference, clean prompts", read.logit_difference()),
-        ("corrupted", "Logit difference, corrupted prompts", read.logit_difference(CORRUPTED)),
-        (
-            "gap",
-            "Clean less corrupted: what shares are divided by",
-            read.logit_difference(less=CORRUPTED),
-        ),
-        ("edges", "Edges", found.scores.graph.edges),
-        ("ranked", "Ranked", ranked),
-    ]
-    notes = {"accuracy": "of pairs"}
-    rows = (Row(key=k, name=n, note=notes.get(k, ""), cells=(c,)) for k, n, c in values)
-    return facts("facts", *rows)
+    clean, corrupted = read.logit_difference(), read.logit_difference(CORRUPTED)
+    gap = read.logit_difference(less=CORRUPTED)
+    return facts(
+        "facts",
+        fact("model", "Model", run.subject.name),
+        fact("behaviour", "Behaviour", text.name),
+        fact("pairs", "Pairs of prompts", len(text.eval)),
+        fact("orbits", "Orbits of pairs", len(text.units)),
+        fact("fit-pairs", "Other pairs, on which edges were scored", len(text.fit)),
+        fact("accuracy", "Prefers the answer", found.accuracy, "of pairs"),
+        fact("clean", "Logit difference, clean prompts", clean),
+        fact("corrupted", "Logit difference, corrupted prompts", corrupted),
+        fact("gap", "Clean less corrupted: what shares are divided by", gap),
+        fact("edges", "Edges", found.scores.graph.edges),
+        fact("ranked", "Ranked", ranked),
+    )
 
 
 def _verdict_of_twin(curves: Curves, text: str) -> str:

@@ -28,6 +28,7 @@ from unexplained.record.blocks import (
     Row,
     Section,
     Table,
+    fact,
     facts,
 )
 from unexplained.record.keys import step
@@ -134,9 +135,9 @@ def family(
     yield facts(
         "facts",
         sheet.of_models([one.name for one in every]),
-        Row(key="text", name="Text", cells=(text,)),
-        Row(key="bytes", name="Bytes scored", cells=(int(cut.bytes.sum()),)),
-        Row(key="documents", name="Documents", cells=(len(cut.bytes),)),
+        fact("text", "Text", text),
+        fact("bytes", "Bytes scored", int(cut.bytes.sum())),
+        fact("documents", "Documents", len(cut.bytes)),
     )
     yield _by_byte(found, scale)
     yield _on_the_curve(scale)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from unexplained import study
 from unexplained.bars import spread
-from unexplained.errors import MeasurementError, require_once
+from unexplained.errors import MeasurementError, require_different, require_once
 from unexplained.record import Number
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
@@ -21,8 +21,8 @@ from unexplained.record.blocks import (
     Block,
     Column,
     Prose,
-    Row,
     Table,
+    fact,
     facts,
 )
 from unexplained.shares import FEW, percent
@@ -176,7 +176,9 @@ def _require_models(
             "Give other seeds of the two, or other rungs.",
         )
     require_once("run", [subject.name, weak.name, *(one.name for pair in runs for one in pair)])
-    _require_apart((subject, weak), chosen_by, beside)
+    every = (subject, weak, *chosen_by, *beside)
+    require_once("model", [one.name for one in every])
+    require_different((one.name, one.fingerprint) for one in every)
     if len(runs) == 1:
         raise MeasurementError(
             "One other run of both models", "two numbers do not say how runs scatter",
@@ -196,22 +198,6 @@ def _require_claims(
     asked.require_donors(run.text, within=True)
     if len(where) == 1:
         run.subject.require_full_precision("The effect of a single component")
-
-
-def _require_apart(
-    scored: tuple[Subject, Subject], chooses: tuple[Subject, Subject], beside: Sequence[Subject]
-) -> None:
-    """Refuse models of which two are one, whatever they are called."""
-    every = (*scored, *chooses, *beside)
-    known: dict[str, Subject] = {}
-    for one in every:
-        other = known.setdefault(one.fingerprint, one)
-        if other is not one or [m.name for m in every].count(one.name) > 1:
-            raise MeasurementError(
-                f"{other.name} and {one.name}",
-                "they are one model, or have one name: a gap is between two",
-                "Give four models: a strong and a weaker one, and other seeds or rungs to choose.",
-            )
 
 
 def _over(read: Reading, strong: Subject, weak: Subject, runs: Sequence[Pair]) -> OverRuns:
@@ -282,17 +268,13 @@ def _facts(
 ) -> Table:
     return facts(
         "facts",
-        Row(key="strong", name="Strong model", cells=(run.subject.name,)),
-        Row(key="strong-loss", name="Loss of the strong model", cells=(read.loss(),)),
-        Row(key="weak", name="Weaker model", cells=(weak,)),
-        Row(key="weak-loss", name="Loss of the weaker model", cells=(read.loss(weak),)),
-        Row(key="gap", name="Net gap", cells=(concentrated.gap,)),
+        fact("strong", "Strong model", run.subject.name),
+        fact("strong-loss", "Loss of the strong model", read.loss()),
+        fact("weak", "Weaker model", weak),
+        fact("weak-loss", "Loss of the weaker model", read.loss(weak)),
+        fact("gap", "Net gap", concentrated.gap),
         *sheet.of_text(run.text),
-        Row(
-            key="second",
-            name="Second pair, which puts the tokens in order",
-            cells=(f"{second[0]} and {second[1]}",),
-        ),
+        fact("second", "Second pair, which puts the tokens in order", " and ".join(second)),
     )
 
 
@@ -313,9 +295,9 @@ def _over_runs(runs: OverRuns | None, strong: str, weak: str) -> str:
 def _runs(runs: OverRuns) -> Table:
     return facts(
         "runs",
-        Row(key="gap", name="Net gap", cells=(runs.gap,)),
-        Row(key="worse", name="Tokens where the strong model is worse", cells=(runs.worse,)),
-        Row(key="factor", name="Concentration factor", cells=(runs.factor,)),
-        Row(key="effective", name="Effective share", cells=(runs.effective,)),
+        fact("gap", "Net gap", runs.gap),
+        fact("worse", "Tokens where the strong model is worse", runs.worse),
+        fact("factor", "Concentration factor", runs.factor),
+        fact("effective", "Effective share", runs.effective),
         title=f"Over {len(runs.pairs)} pairs of runs",
     )

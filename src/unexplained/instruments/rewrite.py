@@ -26,10 +26,11 @@ from unexplained.record.blocks import (
     Row,
     Section,
     Table,
+    fact,
     facts,
 )
 from unexplained.record.tables import counted
-from unexplained.study import Claims, Headline, Option, Texts, arms, instrument
+from unexplained.study import Claims, Headline, Option, Texts, arms, instrument, sheet
 from unexplained.study.given import FAMILY, PythonOnly
 
 if TYPE_CHECKING:
@@ -231,16 +232,10 @@ def _verdict(read: Reading, whole: str, place: str | None, components: int) -> s
 def _facts(run: Run, components: int, bits: int) -> Table:
     return facts(
         "facts",
-        Row(key="model", name="Model", cells=(run.subject.name,)),
-        Row(key="text", name="Text", cells=(run.text.name,)),
-        Row(key="tokens", name="Tokens predicted", cells=(run.text.predicted,)),
-        Row(key="documents", name="Documents", cells=(len(run.text.eval),)),
-        Row(key="components", name="Components", cells=(components,)),
-        Row(
-            key="bits",
-            name="Description length of all explanations",
-            cells=(f"{fmt.count(bits)} bits",),
-        ),
+        fact("model", "Model", run.subject.name),
+        *sheet.of_text(run.text),
+        fact("components", "Components", components),
+        fact("bits", "Description length of all explanations", f"{fmt.count(bits)} bits"),
     )
 
 

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from unexplained import bars
-from unexplained.errors import MeasurementError, require_once
+from unexplained.errors import MeasurementError, require_different, require_once
 from unexplained.record import Number
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
@@ -33,6 +33,7 @@ from unexplained.record.blocks import (
     Section,
     Series,
     Table,
+    fact,
     facts,
 )
 from unexplained.record.keys import step
@@ -138,23 +139,12 @@ def _require(
                 "Give FLOPs: about 6 times parameters times tokens.",
             )
     require_once("model", [subject.name for subject, _ in rungs])
-    _require_apart([subject for subject, _ in rungs])
+    require_different((subject.name, subject.fingerprint) for subject, _ in rungs)
     _require_sizes([compute for _, compute in rungs])
     for subject, _ in rungs:
         require_choosing(subject, run.text, HEADS, budget, run.folder)
         require_same_tokens(rungs[0][0], subject)
         require_unseen_by(subject, run.text)
-
-
-def _require_apart(models: Sequence[Subject]) -> None:
-    """Refuse one model under two names: it would pass for two runs that came out alike."""
-    known: dict[str, Subject] = {}
-    for one in models:
-        other = known.setdefault(one.fingerprint, one)
-        if other is not one:
-            raise MeasurementError(
-                f"{other.name} and {one.name}", "they are one model", "Give every run once."
-            )
 
 
 def _require_sizes(computes: Collection[float]) -> None:
@@ -251,18 +241,15 @@ def _over_sizes(found: Sequence[Size], slope: Slope, left: Sequence[str], budget
         key="sizes",
         title="Is it easier or harder with size?",
         blocks=(
-            Table(
-                key="slope",
-                facts=True,
-                columns=(Column(key="is", heading="", style="points"),),
-                rows=(
-                    Row(
-                        key="slope",
-                        name="Change of the fraction recovered",
-                        note="percentage points for ten times the training compute",
-                        cells=(slope.number,),
-                    ),
+            facts(
+                "slope",
+                fact(
+                    "slope",
+                    "Change of the fraction recovered",
+                    slope.number,
+                    "percentage points for ten times the training compute",
                 ),
+                style="points",
             ),
             Prose(words=_which_way(slope, left)),
             Prose(

@@ -9,11 +9,11 @@ from unexplained.errors import TextError, require_choice, require_count
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
     Block,
-    Cell,
     Prose,
     Row,
     Section,
     Table,
+    fact,
     facts,
 )
 from unexplained.shares import FEW
@@ -246,39 +246,31 @@ def _units(sweep: Sweeping) -> str:
     return "orbits of pairs" if sweep.text.pairs else "documents"
 
 
-def _fact(key: str, name: str, cell: Cell, note: str = "") -> Row:
-    return Row(key=key, name=name, note=note, cells=(cell,))
-
-
-def _list(*rows: Row) -> Table:
-    """A list of the facts that there are."""
-    return facts("facts", *(row for row in rows if row.cells[0] is not None))
-
-
 def _intact(sweep: Sweeping, found: Swept) -> tuple[Row, ...]:
     """The measure before anything is ablated, and of pairs its gate."""
     name = sweep.measure.name
     measure = f"{name[:1].upper()}{name[1:]}"
     return (
-        _fact("intact", f"{measure} of the intact model", found.intact),
-        _fact("corrupted", f"{measure} on the corrupted prompts", found.corrupted),
-        _fact("accuracy", "Prefers the answer", found.accuracy, "of pairs"),
+        fact("intact", f"{measure} of the intact model", found.intact),
+        fact("corrupted", f"{measure} on the corrupted prompts", found.corrupted),
+        fact("accuracy", "Prefers the answer", found.accuracy, "of pairs"),
     )
 
 
 def _facts(sweep: Sweeping, found: Swept) -> Table:
     text = sweep.text
-    return _list(
-        _fact("method", "Method", fmt.METHODS["internals"]),
-        _fact("model", "Model", sweep.run.subject.name),
-        _fact("ablation", "Ablation", sweep.ablation),
-        _fact("text", "Text", text.name),
-        _fact("components", "Components", len(found.effects)),
-        _fact("predictions", "Predictions that are scored", text.predicted),
-        _fact("documents", _units(sweep).capitalize(), len(text.units)),
-        _fact("fit-documents", "Documents that fills are fitted on", len(text.fit) or None),
+    return facts(
+        "facts",
+        fact("method", "Method", fmt.METHODS["internals"]),
+        fact("model", "Model", sweep.run.subject.name),
+        fact("ablation", "Ablation", sweep.ablation),
+        fact("text", "Text", text.name),
+        fact("components", "Components", len(found.effects)),
+        fact("predictions", "Predictions that are scored", text.predicted),
+        fact("documents", _units(sweep).capitalize(), len(text.units)),
+        fact("fit-documents", "Documents that fills are fitted on", len(text.fit) or None),
         *_intact(sweep, found),
-        _fact("floor", "Rounding: smaller changes count as none", sweep.measure.floor or None),
+        fact("floor", "Rounding: smaller changes count as none", sweep.measure.floor or None),
     )
 
 
@@ -289,11 +281,12 @@ def _estimation(one: Estimation) -> Section:
         title="How the effects were come by",
         blocks=(
             Prose(words=one.says),
-            _list(
-                _fact("method", "Measured by", one.method),
-                _fact("exact", "Run exactly", one.exact, "conditions times documents"),
-                _fact("whole", "An exact sweep would have run", one.whole),
-                _fact("missed", "Of those let go, may be above the threshold", one.missed),
+            facts(
+                "facts",
+                fact("method", "Measured by", one.method),
+                fact("exact", "Run exactly", one.exact, "conditions times documents"),
+                fact("whole", "An exact sweep would have run", one.whole),
+                fact("missed", "Of those let go, may be above the threshold", one.missed),
             ),
         ),
     )
@@ -308,10 +301,11 @@ def _twin(twin: Twin) -> Section:
         title="The same with random weights",
         blocks=(
             Prose(words=f"On {documents:,} {units}, each alone: {said}"),
-            _list(
-                _fact("model", "Model", sweep.run.subject.name),
-                _fact("documents", units.capitalize(), documents),
-                _fact("predictions", "Predictions that are scored", sweep.text.predicted),
+            facts(
+                "facts",
+                fact("model", "Model", sweep.run.subject.name),
+                fact("documents", units.capitalize(), documents),
+                fact("predictions", "Predictions that are scored", sweep.text.predicted),
                 *_intact(sweep, found),
             ),
         ),

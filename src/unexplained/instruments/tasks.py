@@ -17,7 +17,7 @@ from unexplained.bars import narrow
 from unexplained.errors import MeasurementError, near_matches
 from unexplained.record.blocks import (
     Block,
-    Row,
+    fact,
     facts,
 )
 from unexplained.shares import FEW, percent
@@ -112,11 +112,11 @@ def tasks(
     yield narrow.answer(found)
     yield facts(
         "facts",
-        Row(key="model", name="Model", cells=(run.subject.name,)),
-        Row(key="tasks", name="Tasks", cells=(len(found),)),
-        Row(key="components", name="Components", cells=(len(order),)),
-        Row(key="reference", name="Reference weaker model", cells=(reference or "none",)),
-        *[Row(key="runs", name="Its runs", cells=(", ".join(runs),))] * bool(runs),
+        fact("model", "Model", run.subject.name),
+        fact("tasks", "Tasks", len(found)),
+        fact("components", "Components", len(order)),
+        fact("reference", "Reference weaker model", reference or "none"),
+        *[fact("runs", "Its runs", ", ".join(runs))] * bool(runs),
     )
     yield narrow.part(found, reference)
     yield narrow.accuracy(found, order, reference)

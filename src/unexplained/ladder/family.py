@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from unexplained.curves.points import FEWEST_RUNGS
-from unexplained.errors import CurveError, MeasurementError
+from unexplained.errors import CurveError
 from unexplained.evaluate import AnotherModel, Other
 from unexplained.files import read_json
 from unexplained.ladder.catalogue import catalogue
@@ -196,17 +196,3 @@ def _member(model: Any, compute: Any) -> Member:
     asked = name if compute is None else f"{name}={compute}"
     found = member_of(asked, curve=True, needed=False)
     return found if isinstance(model, str) else replace(found, open=lambda: model)
-
-
-def require_different(names: Sequence[str], fingerprints: Sequence[str]) -> None:
-    """Refuse a model that is in a family under two names: its runs would be no runs.
-
-    Raises:
-        MeasurementError: There is one.
-    """
-    known: dict[str, str] = {}
-    for name, mark in zip(names, fingerprints, strict=True):
-        if (other := known.setdefault(mark, name)) != name:
-            raise MeasurementError(
-                f"{other} and {name} in one family", "they are one model", "Give it once."
-            )

@@ -393,8 +393,13 @@ Block: TypeAlias = Annotated[
 Section.model_rebuild()
 
 
-def facts(key: str, *rows: Row, title: str = "") -> Table:
-    """A list of facts: a table of one column without a heading."""
-    return Table(
-        key=key, title=title, facts=True, columns=(Column(key="is", heading=""),), rows=rows
-    )
+def fact(key: str, name: str, cell: Cell, note: str = "") -> Row:
+    """A row of one cell."""
+    return Row(key=key, name=name, note=note, cells=(cell,))
+
+
+def facts(key: str, *rows: Row, title: str = "", style: Style = "plain") -> Table:
+    """A list of the facts that there are: a table of one column without a heading."""
+    column = Column(key="is", heading="", style=style)
+    known = tuple(row for row in rows if row.cells[0] is not None)
+    return Table(key=key, title=title, facts=True, columns=(column,), rows=known)

@@ -19,10 +19,10 @@ from unexplained.ablations import ABLATIONS
 from unexplained.bars.reading import Reading
 from unexplained.bars.recovered import INTACT
 from unexplained.bars.rungs import Seeds
-from unexplained.errors import MeasurementError, TextError
+from unexplained.errors import MeasurementError, TextError, require_different
 from unexplained.evaluate import Other
 from unexplained.ladder.conditions import on_ladder, require_unseen
-from unexplained.ladder.family import Family, require_different, shipped_beside
+from unexplained.ladder.family import Family, shipped_beside
 from unexplained.ladder.members import Member
 from unexplained.ladder.scale import scale_of
 from unexplained.ladder.scatter import seeds_of
@@ -208,7 +208,7 @@ def axis_of(run: Run, family: Family | None = None, *, tokens: str = "") -> Axis
     device = str(subject.device)
     with opening(device, NOW.get().dtype):
         known = opened(run, family.members)
-    require_different([one.name for one in known], [one.fingerprint for one in known])
+    require_different((one.name, one.fingerprint) for one in known)
     if any(one.shipped for one in known):
         require_unseen(text)
     itself = next((one.name for one in known if one.fingerprint == subject.fingerprint), "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import get_args
 
 from unexplained.bars.areas import counts_of
@@ -35,8 +34,8 @@ def attributions(run: Run, methods: Sequence[EdgeMethod], steps: int) -> list[Ed
     """Every edge's scores by every method, on the fit part."""
     return [
         attribute_edges(
-            run.subject, run.text, method=method, steps=steps, part="fit", folder=run.folder,
-            workers=run.workers, progress=partial(run.say, f"scoring edges by {method}"),
+            run.subject, run.text, method=method, steps=steps, part="fit",
+            **run.how(f"scoring edges by {method}"),
         )
         for method in methods
     ]  # fmt: skip
@@ -44,10 +43,8 @@ def attributions(run: Run, methods: Sequence[EdgeMethod], steps: int) -> list[Ed
 
 def baselines(run: Run, graph: Graph, draws: int) -> list[Order]:
     """Orders without thought: by what differs between the prompts of the fit part, and at random."""
-    size = edge_sizes(
-        run.subject, run.text, part="fit", folder=run.folder, workers=run.workers,
-        progress=partial(run.say, "sizes of what differs between the prompts"),
-    )  # fmt: skip
+    said = "sizes of what differs between the prompts"
+    size = edge_sizes(run.subject, run.text, part="fit", **run.how(said))
     return without_thought(size, graph, draws, run.settings.seed)
 
 

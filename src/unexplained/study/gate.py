@@ -9,20 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 from unexplained.bars.measures import measure_of
 from unexplained.bars.recovered import INTACT
 from unexplained.errors import MeasurementError, TextError
-from unexplained.evaluate.evaluate import Workers, evaluate, in_process
 from unexplained.ledger import Sums
-from unexplained.progress import Count
 from unexplained.record import Number
 from unexplained.shares import percent
-from unexplained.stats import SHARE, Settings, mean_per_token, written
+from unexplained.stats import SHARE, mean_per_token, written
 from unexplained.study.run import Run
 from unexplained.subject import Subject
 from unexplained.text import Pair, Text
@@ -120,27 +116,17 @@ def _too_few(roles: Sequence[Role]) -> str:
     return f"too few pairs to tell from chance ({least} in a role; it takes {few[0].fewest})"
 
 
-def gate(
-    subject: Subject,
-    text: Text,
-    *,
-    settings: Settings,
-    folder: Path | None = None,
-    workers: Workers = in_process,
-    progress: Count = lambda done, total: None,
-) -> Gate:
-    """Measure how well the intact model does on pairs, in each role apart.
+def gate(run: Run) -> Gate:
+    """Measure how well the run's model does on its pairs, in each role apart.
 
     Every pair counts with its role-swap, so a preference for one of the two words gives exactly
     one half; one that holds for one role alone is seen there. With too few pairs (`fewest_orbits`)
     nobody passes, and an accuracy is refused: 100% of four pairs says nothing.
     """
-    halves = roles(text)
+    halves, settings = roles(run.text), run.settings
+    said = f"asking whether the model does {run.text.name}"
     read = [
-        evaluate(
-            subject, half, [], measure="margin", folder=folder, workers=workers, progress=progress
-        ).sums(INTACT)
-        for _, half in halves
+        run.on(half).measure(needs="margin", what=said).ledger.sums(INTACT) for _, half in halves
     ]
 
     fewest = fewest_orbits(settings.level)
@@ -163,14 +149,6 @@ def gate(
             for (says, half), sums in zip(halves, read, strict=True)
         ),
     )
-
-
-def gate_of(run: Run) -> Gate:
-    """How well the run's model does on its pairs."""
-    return gate(
-        run.subject, run.text, settings=run.settings, folder=run.folder, workers=run.workers,
-        progress=partial(run.say, f"asking whether the model does {run.text.name}"),
-    )  # fmt: skip
 
 
 def roles(text: Text) -> list[tuple[str, Text]]:

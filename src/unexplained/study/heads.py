@@ -162,10 +162,9 @@ def scored(run: Run, ablate: int, *, twin: bool) -> tuple[HeadScore, ...]:
     )  # fmt: skip
     scores = head_scores(
         run.subject, text, twin=run.subject.twin(run.settings.seed) if twin else None,
-        folder=run.folder, workers=run.workers,
-        progress=partial(run.say, f"scoring every head on {text.name}"),
+        **run.how(f"scoring every head on {text.name}"),
     )  # fmt: skip
     return with_gains(
-        run.subject, text, scores, ablate, settings=run.settings, folder=run.folder,
-        workers=run.workers, progress=partial(run.say, "ablating each head alone"),
+        run.subject, text, scores, ablate, settings=run.settings,
+        **run.how("ablating each head alone"),
     )  # fmt: skip

@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from unexplained.bars.cards import CLAIMS, Card
 from unexplained.bars.reading import Reading
@@ -18,7 +19,7 @@ from unexplained.evaluate.conditions import distinct, key
 from unexplained.evaluate.evaluate import BATCH_TOKENS, Workers, in_process
 from unexplained.evaluate.job import MEMORY, Measure
 from unexplained.evaluate.rehearsal import Rehearsal
-from unexplained.progress import Progress
+from unexplained.progress import Count, Progress
 from unexplained.record.blocks import Check
 from unexplained.sites import Site
 from unexplained.stats import Settings
@@ -44,6 +45,14 @@ class _Trace:
     """Texts and claims that were measured with their controls."""
     checks: list[Check] = field(default_factory=list)
     """What these controls gave: in the record, whether the instrument shows them or not."""
+
+
+class How(TypedDict):
+    """What whoever has work done takes besides the work."""
+
+    folder: Path | None
+    workers: Workers
+    progress: Count
 
 
 @dataclass(frozen=True)
@@ -119,6 +128,10 @@ class Run:
         """The run on each of its texts."""
         return (self.on(text) for text in self.texts)
 
+    def how(self, said: str) -> How:
+        """Who does some work and where it is kept; what progress calls it."""
+        return How(folder=self.folder, workers=self.workers, progress=partial(self.say, said))
+
     def measure(
         self,
         *arms: Arm,
@@ -152,7 +165,6 @@ class Run:
         wanted = {one.name: one.card.condition for one in every}
         named = (INTACT, *wanted) if tokens == "every" else tokens
         kept = {names.get(name, name) for name in (wanted.get(t, t) for t in named)}
-        said = what or f"measuring on {self.text.name}"
         ledger = evaluate(
             self.subject,
             self.text,
@@ -160,11 +172,9 @@ class Run:
             part=part,
             measure=needs,
             keep_tokens=tuple(kept),
-            folder=self.folder,
             batch_tokens=batch_tokens,
-            workers=self.workers,
             memory=self.memory,
-            progress=lambda done, total: self.say(said, done, total),
+            **self.how(what or f"measuring on {self.text.name}"),
         ).also(names)
         cards = tuple(_measured_as(one.card, names) for one in every)
         read = Reading(ledger, cards, self.settings, self.text.name)
@@ -205,10 +215,9 @@ class Run:
         for known, there, found in self._trace.observed:
             if known == mark and wanted <= there:
                 return found
-        said = f"reading the {part} part of {self.text.name}"
         found = observe(
-            self.subject, self.text, list(dict.fromkeys(sites)), part=part, folder=self.folder,
-            workers=self.workers, progress=lambda done, total: self.say(said, done, total),
+            self.subject, self.text, list(dict.fromkeys(sites)), part=part,
+            **self.how(f"reading the {part} part of {self.text.name}"),
         )  # fmt: skip
         self._trace.observed.append((mark, wanted, found))
         return found

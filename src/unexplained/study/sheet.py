@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from unexplained.record.blocks import Row
+from unexplained.record.blocks import Row, fact
 
 if TYPE_CHECKING:
     from unexplained.text import Text
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 def of_models(names: Sequence[str]) -> Row:
     """How many models there are, and the last of them."""
-    return Row(key="models", name="Models", cells=(f"{len(names):,}, the last {names[-1]}",))
+    return fact("models", "Models", f"{len(names):,}, the last {names[-1]}")
 
 
 def of_text(text: Text) -> tuple[Row, ...]:
     """What the text is called and how much of it is predicted."""
     return (
-        Row(key="text", name="Text", cells=(text.name,)),
-        Row(key="tokens", name="Tokens predicted", cells=(text.predicted,)),
-        Row(key="documents", name="Documents", cells=(len(text.eval),)),
+        fact("text", "Text", text.name),
+        fact("tokens", "Tokens predicted", text.predicted),
+        fact("documents", "Documents", len(text.eval)),
     )

@@ -46,8 +46,3 @@ def induction_ladder() -> Ladder:
         ("own", "own"): own.name,
     }
     return Ladder(explanations, strict, cells)
-
-
-def ladder_of(explanations: tuple[StandIn, ...]) -> Ladder:
-    """A ladder of the user's own explanations; the first is the primary one."""
-    return Ladder(explanations, explanations[0])

@@ -43,7 +43,7 @@ from unexplained.sites import Site
 from unexplained.stats import FEWEST_DOCUMENTS, SHARE
 from unexplained.study.arms.ablations import ablations, fills
 from unexplained.study.asked import existing, require_fill, require_tokens
-from unexplained.study.gate import gate_of, require_behaviour
+from unexplained.study.gate import gate, require_behaviour
 from unexplained.study.run import Run
 from unexplained.study.twins import few
 from unexplained.text import Text
@@ -120,7 +120,7 @@ class Sweeping:
         """Run the intact model on pairs, and refuse a behaviour that it does not have."""
         run = self.run
         if self.text.pairs:
-            require_behaviour(gate_of(run), run.subject, self.text)
+            require_behaviour(gate(run), run.subject, self.text)
 
     def measured(self, text: Text, groups: Sequence[Sequence[Site]], what: str) -> Reading:
         """Groups of components, each ablated together, on some documents."""
@@ -262,8 +262,7 @@ def attributed(sweep: Sweeping, units: Sequence[str]) -> np.ndarray:
     fitted = fills(run, sweep.ablation, [(site,) for site in sites])
     found = attribute_nodes(
         run.subject, run.text, dict(zip(sites, fitted, strict=True)),
-        measure=GRADIENTS[sweep.measure.name], folder=run.folder, workers=run.workers,
-        progress=lambda done, total: run.say("attribution on all documents", done, total),
+        measure=GRADIENTS[sweep.measure.name], **run.how("attribution on all documents"),
     )  # fmt: skip
     order = [found.documents.index(unit) for unit in units]
     places = [found.sites.index(site) for site in sites]
