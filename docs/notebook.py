@@ -10,6 +10,7 @@ import argparse
 import json
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 HERE = Path(__file__).parent
@@ -42,10 +43,15 @@ def as_text(page: str) -> str:
 def execute(path: Path, to: Path) -> None:
     """Run every cell, and keep what they print."""
     import nbformat
+    from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
 
     found = nbformat.read(path, as_version=4)
-    NotebookClient(found, timeout=1800, kernel_name="python3").execute()
+    with TemporaryDirectory() as here:  # where the pages that it writes go
+        kernel = AsyncKernelManager(kernel_name="python3", transport="ipc")
+        NotebookClient(
+            found, km=kernel, timeout=1800, resources={"metadata": {"path": here}}
+        ).execute()
     to.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(found, to)
 

@@ -318,6 +318,10 @@ def test_two_conditions_of_one_name_and_a_full_disk_are_errors(
         ("return view.pattern", "declares that it reads tokens"),
         ("return view.tokens.float()", "shape"),
         ("return 2 * ux.patterns.previous(view.tokens)", "sums to 2"),
+        (
+            "return view.blank[0]",
+            r"document of the batch, position, position looked at.*view\.blank",
+        ),
         ("return ux.patterns.previous(view.tokens).transpose(1, 2)", "later positions"),
         ("return ux.patterns.previous(view.tokens) * float('nan')", "NaN"),
         ("return 1 / 0", "ZeroDivisionError"),

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -124,6 +126,38 @@ def test_progress_says_rate_and_time_left_however_long_a_step_takes() -> None:
         "42.7 a second, 38 s left",
         "",
     ]
+
+
+def test_in_a_notebook_progress_is_one_line_that_is_empty_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[str] = []
+    noted: list[object] = []
+
+    class Cell:
+        def update(self, data: dict[str, str], raw: bool) -> None:
+            shown[-1] = data["text/plain"]
+
+    def display(data: Any, raw: bool = False, display_id: bool = False) -> Cell:
+        if raw:
+            shown.append(data["text/plain"])
+        else:  # rich's, of a line that stays
+            noted.append(data)
+        return Cell()
+
+    monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", ModuleType("IPython.display"))
+    monkeypatch.setattr(sys.modules["IPython.display"], "display", display, raising=False)
+    now = [0.0]
+    console = Console(width=120)
+    console.is_jupyter = True
+    with Bars(console, clock=lambda: now[0]) as bars:
+        for done in (1, 2, 3):
+            now[0] += 2.0  # at a terminal's pace nothing would be said yet
+            bars("sweeping", done, 3)
+            assert shown[0].startswith("sweeping: ")
+        bars.note("kept in a folder")
+    assert shown == [""] and len(noted) == 1
 
 
 def test_a_step_that_takes_long_is_not_waited_for_in_silence() -> None:

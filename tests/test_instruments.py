@@ -202,3 +202,11 @@ def test_everything_is_scored_observed_and_measured_by_the_runs_workers(
 
     called(INSTRUMENTS.get(name), workers=watching)
     assert given == works
+
+
+def test_as_many_documents_are_measured_from_python_as_from_a_shell() -> None:
+    from unexplained.study.given import Texts
+
+    said = inspect.signature(ux.text).parameters
+    for name in ("documents", "fit_documents", "block"):
+        assert said[name].default == getattr(Texts(), name)

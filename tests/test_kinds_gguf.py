@@ -8,11 +8,13 @@ same weights in memory.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from transformers import PreTrainedModel
 
-from kinds import measured, plain, refused, right_or_refused
+from kinds import loss, measured, plain, plain_loss, refused, right_or_refused
 from tiny import tiny_model
 from written import from_gguf, write_gguf
 
@@ -166,3 +168,64 @@ def test_another_base_of_frequencies_in_a_gguf_is_followed(tmp_path: Path) -> No
     fresh = type(tiny_model("llama"))(config)
     fresh.load_state_dict(tiny_model("llama").state_dict())
     right_or_refused(lambda: measured(from_gguf(path)), plain(fresh), "freq_base|rope")
+
+
+LARGE = {
+    "gemma2": {
+        "head_dim": 256, "query_pre_attn_scalar": 256, "attn_logit_softcapping": 50.0,
+        "final_logit_softcapping": 30.0,
+    },
+    "qwen3_moe": {"moe_intermediate_size": 768, "norm_topk_prob": True},
+}  # fmt: skip
+"""What transformers takes for a GGUF whatever the file says: that of the models that have files."""
+
+
+def _saved(name: str, path: Path, **how: Any) -> tuple[Path, PreTrainedModel]:
+    """A tiny model of a family that has its own entries, as a file."""
+    model = tiny_model(name, **LARGE[name] | how.pop("changed", {}))
+    config: Any = model.config
+    said: dict[str, Any] = {
+        "gemma2.attention.key_length": config.head_dim,
+        "gemma2.attention.value_length": config.head_dim,
+        "gemma2.attention.sliding_window": config.sliding_window,
+        "gemma2.attn_logit_softcapping": config.attn_logit_softcapping,
+        "gemma2.final_logit_softcapping": config.final_logit_softcapping,
+    } if name == "gemma2" else {
+        "qwen3moe.attention.key_length": config.head_dim,
+        "qwen3moe.attention.value_length": config.head_dim,
+        "qwen3moe.expert_count": config.num_experts,
+        "qwen3moe.expert_used_count": config.num_experts_per_tok,
+        "qwen3moe.expert_feed_forward_length": config.moe_intermediate_size,
+    }  # fmt: skip
+    return write_gguf(path / "tiny.gguf", model=model, settings=said, **how), model
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_gguf_of_a_family_with_entries_of_its_own_is_the_model(name: str, tmp_path: Path) -> None:
+    """Soft caps, windows and experts: entries that transformers passes over and has by default."""
+    path, model = _saved(name, tmp_path)
+    right_or_refused(lambda: loss(from_gguf(path)), plain_loss(model), "")
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "words"),
+    [
+        ("gemma2", {"attn_logit_softcapping": 20.0}, r"attn_logit_softcapping \(20"),
+        ("gemma2", {"final_logit_softcapping": 5.0}, r"final_logit_softcapping \(5"),
+        ("gemma2", {"head_dim": 128, "query_pre_attn_scalar": 144}, "query_pre_attn_scalar"),
+        ("qwen3_moe", {"moe_intermediate_size": 24}, "expert|sizes?|shape"),
+    ],
+)
+def test_what_a_gguf_says_otherwise_than_the_default_is_refused_by_name(
+    name: str, changed: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    path, _ = _saved(name, tmp_path, changed=changed)
+    refused(lambda: from_gguf(path), words)
+
+
+@pytest.mark.parametrize("part", ["gate", "up", "down"])
+def test_a_gguf_without_a_third_of_the_experts_is_refused(part: str, tmp_path: Path) -> None:
+    """Transformers makes zeros of it, and says nothing."""
+    name = f"blk.1.ffn_{part}_exps.weight"
+    path, _ = _saved("qwen3_moe", tmp_path, keep=lambda one: one != name)
+    refused(lambda: from_gguf(path), f"ffn_{part}_exps|experts.{part}|mlp.experts")

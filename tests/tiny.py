@@ -52,10 +52,10 @@ ADDITIVE = [name for name, (kind, _) in CONFIGS.items() if not FAMILIES.get(kind
 VARIED_ADDITIVE = [name for name in VARIED if name in ADDITIVE]
 
 
-def tiny_model(name: str, seed: int = 0) -> PreTrainedModel:
+def tiny_model(name: str, seed: int = 0, **changed: object) -> PreTrainedModel:
     """A random model with weights large enough that every site matters."""
     kind, settings = CONFIGS[name]
-    config = AutoConfig.for_model(kind, **settings)
+    config = AutoConfig.for_model(kind, **settings | changed)
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     with torch.no_grad():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from gguf import GGUFWriter
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from tiny import tiny_model, tiny_tokenizer
 from unexplained.subject import Subject, load
@@ -84,24 +85,60 @@ def from_gguf(path: Path) -> Subject:
 
 # --- GGUF -------------------------------------------------------------------------------------------
 
-_GGUF = {
+_LLAMA = {
     "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
     "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm",
     "post_attention_layernorm": "ffn_norm",
 }  # fmt: skip
+_GGUF = {
+    "llama": _LLAMA,
+    "gemma2": _LLAMA | {
+        "post_attention_layernorm": "post_attention_norm",
+        "pre_feedforward_layernorm": "ffn_norm",
+        "post_feedforward_layernorm": "post_ffw_norm",
+    },
+    "qwen3_moe": _LLAMA | {
+        "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
+        "mlp.gate": "ffn_gate_inp",
+    },
+}  # fmt: skip
+"""Names of llama.cpp's converter, by type of model."""
+_ARCHITECTURES = {"qwen3_moe": "qwen3moe"}
 
 
-def _gguf_name(name: str) -> str:
-    if not name.startswith("model.layers."):
-        return {
-            "model.embed_tokens.weight": "token_embd.weight",
-            "model.norm.weight": "output_norm.weight",
-            "lm_head.weight": "output.weight",
-        }[name]
-    layer, _, rest = name.removeprefix("model.layers.").partition(".")
-    module, _, kind = rest.rpartition(".")
-    return f"blk.{layer}.{_GGUF[module]}.{kind}"
+def _gguf_tensors(model: PreTrainedModel) -> Iterator[tuple[str, np.ndarray]]:
+    """The weights as llama.cpp's converter names and turns them."""
+    config: Any = model.config
+    for name, tensor in model.state_dict().items():
+        array = tensor.float().numpy()
+        if name == "lm_head.weight" and config.tie_word_embeddings:
+            continue
+        if config.model_type == "gemma2" and "norm" in name:
+            array = array + 1
+        if config.model_type == "llama" and ("q_proj" in name or "k_proj" in name):
+            heads = config.num_attention_heads if "q_proj" in name else config.num_key_value_heads
+            array = _interleaved(array, heads)
+        if not name.startswith("model.layers."):
+            yield (
+                {
+                    "model.embed_tokens.weight": "token_embd.weight",
+                    "model.norm.weight": "output_norm.weight",
+                    "lm_head.weight": "output.weight",
+                }[name],
+                array,
+            )
+            continue
+        layer, _, rest = name.removeprefix("model.layers.").partition(".")
+        if rest == "mlp.experts.gate_up_proj":
+            half = array.shape[1] // 2
+            yield f"blk.{layer}.ffn_gate_exps.weight", np.ascontiguousarray(array[:, :half])
+            yield f"blk.{layer}.ffn_up_exps.weight", np.ascontiguousarray(array[:, half:])
+        elif rest == "mlp.experts.down_proj":
+            yield f"blk.{layer}.ffn_down_exps.weight", array
+        else:
+            module, _, kind = rest.rpartition(".")
+            yield f"blk.{layer}.{_GGUF[config.model_type][module]}.{kind}", array
 
 
 def _interleaved(weight: np.ndarray, heads: int) -> np.ndarray:
@@ -116,12 +153,14 @@ def write_gguf(
     settings: Mapping[str, Any] | None = None,
     extra: Mapping[str, np.ndarray] | None = None,
     keep: Callable[[str], bool] = lambda name: True,
-    architecture: str = "llama",
+    architecture: str = "",
+    model: PreTrainedModel | None = None,
 ) -> Path:
-    """The tiny Llama as llama.cpp's converter writes it; `settings` come on top, as they are."""
-    model = tiny_model("llama")
+    """The tiny Llama, or a model, as llama.cpp's converter writes it; `settings` come on top."""
+    model = model or tiny_model("llama")
     config: Any = model.config
-    writer = GGUFWriter(path, architecture)
+    kind = config.model_type
+    writer = GGUFWriter(path, architecture or _ARCHITECTURES.get(kind, kind))
     writer.add_context_length(config.max_position_embeddings)
     writer.add_block_count(config.num_hidden_layers)
     writer.add_embedding_length(config.hidden_size)
@@ -129,7 +168,7 @@ def write_gguf(
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_dimension_count(config.hidden_size // config.num_attention_heads)
+    writer.add_rope_dimension_count(config.head_dim)
     writer.add_rope_freq_base(10000.0)
     writer.add_vocab_size(config.vocab_size)
     for key, value in (settings or {}).items():
@@ -139,13 +178,9 @@ def write_gguf(
             writer.add_uint32(key, value)
         else:
             writer.add_float32(key, value)
-    for name, tensor in model.state_dict().items():
-        array = tensor.float().numpy()
-        if "q_proj" in name or "k_proj" in name:
-            heads = config.num_attention_heads if "q_proj" in name else config.num_key_value_heads
-            array = _interleaved(array, heads)
-        if keep(_gguf_name(name)):
-            writer.add_tensor(_gguf_name(name), array)
+    for name, array in _gguf_tensors(model):
+        if keep(name):
+            writer.add_tensor(name, array)
     for name, array in (extra or {}).items():
         writer.add_tensor(name, array)
     writer.write_header_to_file()

@@ -102,6 +102,12 @@ class Site:
         """The head that a head value belongs to; any other site itself."""
         return Site(self.layer, self.part, self.index) if self.part == "H" else self
 
+    @property
+    def axes(self) -> str:
+        """The axes of what stands there, in words: those of the table above."""
+        last = {"N": "", "pattern": ", position looked at"}.get(self.value or self.part, ", entry")
+        return f"document of the batch, position{last}"
+
     def at(self, value: str) -> Site:
         """The site of one of this head's values."""
         if self.part != "H" or value not in HEAD_VALUES:

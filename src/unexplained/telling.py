@@ -1,4 +1,4 @@
-"""A bar per task with rate and time left; where there is no terminal, a line of the same now and then."""
+"""A bar per task with rate and time left; without a terminal a line now and then, in a notebook in place."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
@@ -65,6 +66,8 @@ class Bars:
         )
         self._tasks: dict[str, _Task] = {}
         self._said, self._over = clock(), threading.Event()
+        self._seconds = 1.0 if console.is_jupyter else SECONDS
+        self._cell: Any = None
 
     def __enter__(self) -> Bars:
         self._said = self._clock()
@@ -81,6 +84,8 @@ class Bars:
     ) -> None:
         self._over.set()
         self._bars.stop()
+        if self._cell is not None:
+            self._in_cell("")
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Move a bar; where there is no terminal, say how far it is after a while and at the end."""
@@ -98,20 +103,33 @@ class Bars:
             self.still()
 
     def note(self, words: str) -> None:
-        """A line by itself."""
-        self._line(visible.line(words))
+        """A line by itself, which stays."""
+        self._said = self._clock()
+        self._console.print(visible.line(words), highlight=False)
 
     def still(self) -> None:
         """A line about what is being done, where the last one is some time ago."""
         now = self._clock()
-        if now - self._said < SECONDS:
+        if now - self._said < self._seconds:
             return
         under_way = [(what, t) for what, t in self._tasks.items() if t.done < t.total]
         self._line(under_way[-1][1].line(under_way[-1][0], now) if under_way else "at work")
 
     def _line(self, words: str) -> None:
         self._said = self._clock()
-        self._console.print(words, highlight=False)
+        if self._console.is_jupyter:
+            self._in_cell(words)
+        else:
+            self._console.print(words, highlight=False)
+
+    def _in_cell(self, words: str) -> None:
+        """Below a notebook's cell, in the place of the line before; the last one is empty."""
+        from IPython.display import display
+
+        if self._cell is None:
+            self._cell = display({"text/plain": words}, raw=True, display_id=True)
+        else:
+            self._cell.update({"text/plain": words}, raw=True)
 
     def _watch(self) -> None:
         """A single step may take longer than anybody waits in silence."""

@@ -316,12 +316,17 @@ class Explanation:
 
     def _check(self, given: Tensor, asked: str, local: Local) -> None:
         batch, length = local.tokens.shape
-        wanted: tuple[int, ...] | None = (batch, length, length)
+        wanted: tuple[int, ...] = (batch, length, length)
+        site = local.site
         if self.gives != "pattern":
-            wanted = None if self.shuffled else tuple(local.value.shape)
-        if wanted is not None and tuple(given.shape) != wanted:
+            wanted = tuple(given.shape if self.shuffled else local.value.shape)
+        else:
+            site = site.at("pattern")
+        if tuple(given.shape) != wanted:
             raise ExplanationError(
-                asked, f"it returned shape {tuple(given.shape)} where {wanted} was needed"
+                asked,
+                f"it returned shape {tuple(given.shape)} where {wanted} was needed: {site.axes}",
+                "Begin with view.blank: zeros of that shape.",
             )
         if not bool(torch.isfinite(given).all()):
             raise ExplanationError(asked, "it returned NaN or infinity")

@@ -45,7 +45,7 @@ def _precise(given: Mapping[str, Any]) -> None:
         require_full_precision("The effect of a single head (singles=0; --singles 0 leaves it out)")
 
 
-@instrument("assay", before=_precise, texts=Texts(documents=96, fit_documents=64, many=True))
+@instrument("assay", before=_precise, texts=Texts(many=True))
 def assay(
     run: Run,
     sites: Annotated[

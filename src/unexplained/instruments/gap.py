@@ -44,7 +44,7 @@ NOTHING = 0.01
 Pair = tuple["Subject", "Subject"]
 
 
-@instrument("gap", model="rung-4", texts=Texts(documents=96, fit_documents=64))
+@instrument("gap", model="rung-4", texts=Texts())
 def gap(
     run: Run,
     weak: Annotated[Subject, Models("A weaker model with the same tokenizer.", default="rung-3")],

@@ -51,7 +51,7 @@ STREAM = 9
 """Of random numbers: the orders depend on no other draws."""
 
 
-@instrument("rewrite", texts=Texts(documents=96, fit_documents=64))
+@instrument("rewrite", texts=Texts())
 def rewrite(
     run: Run,
     *,

@@ -74,7 +74,7 @@ def _sizes(given: Mapping[str, Any]) -> None:
     _require_sizes(computes_of(given["rungs"], seeds=given["seeds"]).values())
 
 
-@instrument("sizes", before=_sizes, texts=Texts(documents=96, fit_documents=64), models="rungs")
+@instrument("sizes", before=_sizes, texts=Texts(), models="rungs")
 def sizes(
     run: Run,
     rungs: Annotated[Mapping[Subject, float], Rungs("Rungs of the ladder; all if none.")],

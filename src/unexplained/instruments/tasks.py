@@ -41,7 +41,7 @@ def _rung(given: Mapping[str, Any]) -> None:
         catalogue().named(given["weak"])
 
 
-@instrument("tasks", before=_rung, texts=Texts(documents=96, fit_documents=64))
+@instrument("tasks", before=_rung, texts=Texts())
 def tasks(
     run: Run,
     *,

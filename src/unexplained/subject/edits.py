@@ -144,8 +144,8 @@ class Edit:
         if new.shape != old.shape:
             raise MeasurementError(
                 f"An edit of {self.site}",
-                f"its value has shape {tuple(new.shape)} where the model's has {tuple(old.shape)}",
-                "Shapes of sites are listed in unexplained.sites.",
+                f"its value has shape {tuple(new.shape)} where the model's has {tuple(old.shape)}: "
+                f"{self.where.axes}",
             )
         if not _finite(new):
             raise MeasurementError(f"An edit of {self.site}", "its value has NaN or infinity in it")

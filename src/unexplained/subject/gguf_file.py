@@ -7,6 +7,7 @@ logits), and what comes out is the loss of another model.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,13 @@ _IDLE: dict[str, tuple[object, ...]] = {
 }
 """Values with which an entry that is passed over says nothing."""
 
+_FROM_ELSEWHERE = {
+    "attn_logit_softcapping": "attn_logit_softcapping",
+    "final_logit_softcapping": "final_logit_softcapping",
+    "expert_feed_forward_length": "moe_intermediate_size",
+}
+"""Entries that are passed over, and the settings that have a value all the same: their default."""
+
 
 def require_whole(path: Path) -> None:
     """Refuse one file of several, before it is read.
@@ -66,10 +74,11 @@ def require_read(path: Path, model: nn.Module) -> None:
     """Refuse a file of which something was passed over that a prediction depends on.
 
     Raises:
-        SubjectError: The tensors or entries that are not in the model.
+        SubjectError: The tensors or entries that are not in the model, or what is in it by default.
     """
     reader = _reader(path)
     architecture = str(_value(reader, "general.architecture"))
+    _require_said(path, reader, model)
     left = _unread_entries(reader, architecture, model) + _unread_tensors(
         reader, architecture, model
     )
@@ -80,6 +89,27 @@ def require_read(path: Path, model: nn.Module) -> None:
             + (f" and {len(left) - 4} more" if len(left) > 4 else ""),
             "The model would be another one. Give the original checkpoint in safetensors.",
         )
+
+
+def _require_said(path: Path, reader: GGUFReader, model: nn.Module) -> None:
+    """Refuse a model that depends on what no entry says, or on a third of experts that is not there."""
+    config: Any = model.config
+    scale, size = getattr(config, "query_pre_attn_scalar", None), getattr(config, "head_dim", None)
+    if scale != size and scale is not None:
+        raise SubjectError(
+            f"The GGUF file {path}",
+            f"it does not say how attention scores are scaled (query_pre_attn_scalar): transformers "
+            f"takes {scale}, which is so where heads have {scale} numbers, and these have {size}",
+            "The model would be another one. Give the original checkpoint in safetensors.",
+        )
+    held = {tensor.name for tensor in reader.tensors}
+    for name in sorted(held):
+        for part in ("gate", "up", "down"):  # one that is missing would be zeros
+            other = re.sub(r"ffn_(gate|up|down)_exps", f"ffn_{part}_exps", name)
+            if other not in held:
+                raise SubjectError(
+                    f"The GGUF file {path}", f"it has {name} and no {other}", "Is it whole?"
+                )
 
 
 def _unread_entries(reader: GGUFReader, architecture: str, model: nn.Module) -> list[str]:
@@ -106,14 +136,15 @@ def _as_is(name: str, reader: GGUFReader, architecture: str, config: Any) -> tup
         return (getattr(config, "head_dim", None) or config.hidden_size // heads,)
     if name == "rope.scaling.original_context_length":
         return (_value(reader, f"{architecture}.context_length"),)
-    return ()
+    return (getattr(config, _FROM_ELSEWHERE.get(name, ""), None),)
 
 
 def _unread_tensors(reader: GGUFReader, architecture: str, model: nn.Module) -> list[str]:
     config: Any = model.config
     processor = PROCESSORS.get(architecture, TensorProcessor)(config=config.to_dict())
     names = get_gguf_hf_weights_map(model, processor)
-    return [f"the tensor {t.name}" for t in reader.tensors if t.name not in names]
+    experts = {f"{name}.weight" for name in names if name.endswith("_exps")}  # named without it
+    return [f"the tensor {t.name}" for t in reader.tensors if t.name not in {*names, *experts}]
 
 
 def _reader(path: Path) -> GGUFReader:

@@ -173,8 +173,8 @@ def text(
     source: str | os.PathLike[str],
     subject: Tokenized,
     *,
-    documents: int = 400,
-    fit_documents: int = 200,
+    documents: int = 96,
+    fit_documents: int = 64,
     block: int = 128,
     seed: int = 0,
     strata: Mapping[str, Stratum | str] | None = None,
@@ -190,7 +190,7 @@ def text(
             blank lines (or line ends, where it has none) into passages of 2,000 characters or
             more. 30 documents or more fill both parts; a fifth, by hash, is measured.
         subject: The model whose tokenizer cuts the text.
-        documents: How many documents to measure on: one block each.
+        documents: How many documents to measure on: one block each. Intervals narrow as its root.
         fit_documents: How many documents to fit on.
         block: Greatest number of tokens in a block.
         seed: Which documents are drawn; which part a document is in does not depend on it.
