@@ -29,7 +29,7 @@ import unexplained as ux
 from exact import PAIRS, text_of
 from test_assay import make_text
 from tiny import ADDITIVE, CONFIGS, VOCABULARY, there, tiny_model, tiny_tokenizer
-from unexplained.ablations import ABLATIONS, record_for
+from unexplained.ablations import ABLATIONS, fitted, record_for
 from unexplained.circuits.edges import attribute_edges
 from unexplained.circuits.nodes import attribute_nodes
 from unexplained.evaluate import Condition, Edited, evaluate
@@ -115,10 +115,9 @@ def ablated(name: str, device: str) -> Numbers:
     subject = family(name, device)
     text, sites = words(subject), subject.sites("L*.H* L*.mlp")
     conditions: list[Condition] = []
-    for kind in ("zero", "mean", "position mean", "resample"):
-        ablation = ABLATIONS.get(kind)
-        recorded = record_for(ablation, subject, text, sites)
-        made = [ablation.fit(recorded, [site], 0).condition(f"{kind} {site}") for site in sites]
+    for kind in ("zero", "mean", "position mean", "resample", "matched noise"):
+        fills = fitted(ABLATIONS.get(kind), subject, text, [[site] for site in sites], 0)
+        made = [f.condition(f"{kind} {site}") for f, site in zip(fills, sites, strict=True)]
         conditions += made
         conditions += [
             Edited(f"{c.name} direct", c.edits, f"{c.fingerprint} direct", effect="direct")

@@ -31,6 +31,17 @@ class Mutant:
 
 
 MUTANTS = (
+    # the panel of ablations
+    Mutant("ablations/optimal_constant.py", "if losses[-1] <= min(losses[:-1]):", "if True:",
+           "test_panel_ablations.py::test_of_constants_on_the_way_the_one_that_costs_least_elsewhere_is_taken"),
+    Mutant("ablations/optimal_constant.py", "loss = self._loss(", "loss = -self._loss(",
+           "test_panel_ablations.py::test_the_optimal_constant_of_a_neuron_is_that_of_a_grid"),
+    Mutant("ablations/__init__.py", "        valid[:, 0] = False\n", "",
+           "test_panel_ablations.py::test_matched_noise_has_the_sites_mean_and_covariance_and_is_the_documents_own"),
+    Mutant("ablations/matched_noise.py", "mean + noise @ root.T", "mean + noise @ root",
+           "test_panel_ablations.py::test_matched_noise_has_the_sites_mean_and_covariance_and_is_the_documents_own"),
+    Mutant("ablations/__init__.py", "[local.value[:, :1], put[:, 1:]]", "[put[:, :1], put[:, 1:]]",
+           "test_panel_ablations.py::test_the_first_position_is_kept_in_whatever_an_edit_puts_there"),
     # norms held
     Mutant("subject/hooks.py", "if layer >= held.since:", "if True:",
            "test_norms_held.py::test_side_by_side_each_condition_holds_its_own_norms"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tiny import VOCABULARY, tiny_model, tiny_subject, tiny_tokenizer
-from unexplained.ablations import ABLATIONS, AblationError
+from unexplained.ablations import ABLATIONS, AblationError, fitted
 from unexplained.ablations.position_mean import FEWEST
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import Activations, evaluate, joint, observe
@@ -204,7 +204,7 @@ def test_what_was_fitted_to_a_model_stands_in_no_other_and_not_after_its_weights
 ) -> None:
     subject, other = tiny_subject("llama"), opened(1)
     (site,) = subject.sites("L1.mlp")
-    fill = ABLATIONS.get(name).fit(observe(subject, text, [site]), [site], 0)
+    (fill,) = fitted(ABLATIONS.get(name), subject, text, [[site]], 0)
     evaluate(subject, text, [fill.condition()])
     if name == "zero":  # takes nothing from any model
         evaluate(other, text, [fill.condition()])
@@ -213,7 +213,7 @@ def test_what_was_fitted_to_a_model_stands_in_no_other_and_not_after_its_weights
         with pytest.raises(MeasurementError, match="fitted to another model"):
             evaluate(other, text, [condition])
     changed = opened(2)
-    fill = ABLATIONS.get(name).fit(observe(changed, text, [site]), [site], 0)
+    (fill,) = fitted(ABLATIONS.get(name), changed, text, [[site]], 0)
     evaluate(changed, text, [fill.condition()])
     with torch.no_grad():
         changed.anatomy.model.get_input_embeddings().weight.mul_(1.01)

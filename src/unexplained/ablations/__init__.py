@@ -6,10 +6,13 @@ found by itself and comes under the law tests.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
 
 from unexplained.errors import UnexplainedError
 from unexplained.evaluate import Activations, Edited, observe
@@ -17,7 +20,7 @@ from unexplained.evaluate.runner import Workers, in_process
 from unexplained.progress import Count
 from unexplained.registry import Registry
 from unexplained.sites import Site
-from unexplained.subject import Edit, Subject
+from unexplained.subject import Edit, Local, Subject
 from unexplained.text import Text
 
 
@@ -62,6 +65,27 @@ class Ablation(Protocol):
         """Fit on the intact model's activations there."""
 
 
+@runtime_checkable
+class Tuned(Protocol):
+    """An ablation that asks the model itself what to put there: it is fitted by `tune`, not by `fit`."""
+
+    def tune(
+        self, subject: Subject, text: Text, sites: Sequence[Site], seed: int, *,
+        folder: Path | None = None, workers: Workers = in_process,
+        progress: Count = lambda done, total: None,
+    ) -> Fill:  # fmt: skip
+        """Fit by passes on the fit part; what it finds is kept in the folder, if there is one."""
+
+
+def plain(ablation: Ablation) -> bool:
+    """Whether any instrument may show it beside others: one reading of the fit part is enough.
+
+    An ablation that takes more, the model's gradients or documents enough for a covariance, says
+    so by `asks_much`.
+    """
+    return ablation.fits_on == "fit" and not getattr(ablation, "asks_much", False)
+
+
 ABLATIONS: Registry[Ablation] = Registry("ablation", __name__, AblationError)
 
 
@@ -88,6 +112,77 @@ def record_for(
         subject, text.swapped() if corrupted else text, values, part="eval" if corrupted else "fit",
         folder=folder, workers=workers, progress=progress,
     )  # fmt: skip
+
+
+def fitted(
+    ablation: Ablation,
+    subject: Subject,
+    text: Text,
+    groups: Sequence[Sequence[Site]],
+    seed: int,
+    *,
+    read: Callable[[Sequence[Site]], Activations] | None = None,
+    folder: Path | None = None,
+    workers: Workers = in_process,
+    progress: Count = lambda done, total: None,
+) -> list[Fill]:
+    """An ablation of each group of sites, whatever it is fitted on.
+
+    Args:
+        ablation: Which.
+        subject: The model.
+        text: On whose fit part, or corrupted prompts, it is fitted.
+        groups: Sites that are ablated together.
+        seed: Of draws.
+        read: Reads values of the model; `record_for` if None.
+        folder: What is read or found is kept here, if there is one.
+        workers: Who does the work: this process, or those of a cluster.
+        progress: Told (done, in all) of what takes long.
+
+    Raises:
+        AblationError: It cannot be fitted there.
+    """
+    if isinstance(ablation, Tuned):
+        return [
+            ablation.tune(
+                subject, text, group, seed, folder=folder, workers=workers, progress=progress
+            )
+            for group in groups
+        ]
+    sites = [site for group in groups for site in group]
+    found = (
+        record_for(ablation, subject, text, sites, progress, folder=folder, workers=workers)
+        if read is None
+        else read([value_site(site) for site in sites])
+    )
+    return [ablation.fit(found, group, seed) for group in groups]
+
+
+def without_first(activations: Activations) -> Activations:
+    """Values without those at the first position, which is kept (`keeping_first`).
+
+    What attention rests on there is nearly the same in every document and unlike all else: in a
+    mean or a covariance it would be noise.
+    """
+    masked = []
+    for batch, values in activations.batches:
+        valid = batch.valid.clone()
+        valid[:, 0] = False
+        masked.append((replace(batch, valid=valid), values))
+    return replace(activations, batches=tuple(masked))
+
+
+def keeping_first(edit: Edit) -> Edit:
+    """The edit with the first position left as the model has it."""
+    new = edit.function
+
+    def function(local: Local) -> Tensor | None:
+        put = new(local)
+        if put is None or local.batch.start:
+            return put
+        return torch.cat([local.value[:, :1], put[:, 1:]], 1)
+
+    return replace(edit, function=function, calls=(*edit.calls, new))
 
 
 def value_site(site: Site) -> Site:

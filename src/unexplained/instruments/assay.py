@@ -183,11 +183,11 @@ def _measured(
 
 
 def _fills(at: Run, where: Sequence[Site]) -> list[Arm]:
-    """Every ablation that is fitted on the fit part."""
-    from unexplained.ablations import ABLATIONS
+    """Every ablation that one reading of the fit part is enough for."""
+    from unexplained.ablations import ABLATIONS, plain
 
     kinds = ABLATIONS.all().items()
-    return [arms.ablation(at, name, where) for name, kind in kinds if kind.fits_on == "fit"]
+    return [arms.ablation(at, name, where) for name, kind in kinds if plain(kind)]
 
 
 def _with_direct(found: Sequence[Arm], where: Sequence[Site], primary: str) -> list[Arm]:

@@ -96,6 +96,7 @@ def run(
     copies: Sequence[Copy] = (),
     keep_scales: bool = False,
     held: Scales | None = None,
+    differentiable: bool = False,
 ) -> Pass:
     """Run one pass.
 
@@ -114,6 +115,7 @@ def run(
             the others.
         keep_scales: What the norms multiply by is returned.
         held: Scales of another pass on the same batch that the norms take instead of their own.
+        differentiable: Gradients go back to what edits put there; all of the pass is held for it.
 
     Raises:
         SiteError: A site that this model does not have, or that lies before `resume`.
@@ -141,7 +143,7 @@ def run(
     anatomy.require_positions(batch.start + batch.tokens.shape[1])
     token = listener.set(running)
     try:
-        with torch.no_grad(), running.hooked(every_layer=not starts):
+        with torch.set_grad_enabled(differentiable), running.hooked(every_layer=not starts):
             if not starts:
                 anatomy.require_tokens(batch.tokens)
                 before = None if prefix is None else prefix.cache

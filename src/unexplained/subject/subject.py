@@ -191,6 +191,7 @@ class Subject:
         copies: Sequence[Copy] = (),
         keep_scales: bool = False,
         held: Scales | None = None,
+        differentiable: bool = False,
     ) -> Pass:
         """One forward pass; see `unexplained.subject.run.run`."""
         with self.undisturbed():
@@ -206,6 +207,7 @@ class Subject:
                 copies=copies,
                 keep_scales=keep_scales,
                 held=held,
+                differentiable=differentiable,
             )
 
     def prefix(self, tokens: Tensor) -> Prefix:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-from unexplained.ablations import ABLATIONS, Fill, value_site
+from unexplained.ablations import ABLATIONS, Fill, fitted
 from unexplained.bars.joints import name_of
 from unexplained.sites import Site
 from unexplained.study.arm import Arm, arm
@@ -32,12 +33,13 @@ def fills(run: Run, name: str, groups: Sequence[Sequence[Site]]) -> list[Fill]:
         TextError: It is fitted on what the run's text does not have.
     """
     kind = ABLATIONS.get(name)
-    values = [value_site(site) for group in groups for site in group]
+    read = run.observe
     if kind.fits_on == "corrupted":
-        found = run.on(run.text.swapped()).observe(values, part="eval")
-    else:
-        found = run.observe(values)
-    return [kind.fit(found, group, run.settings.seed) for group in groups]
+        read = partial(run.on(run.text.swapped()).observe, part="eval")
+    return fitted(
+        kind, run.subject, run.text, groups, run.settings.seed, read=read, folder=run.folder,
+        workers=run.workers, progress=partial(run.say, f"fitting {name}"),
+    )  # fmt: skip
 
 
 def _arm(kind: str, fill: Fill, name: str) -> Arm:
