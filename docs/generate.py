@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import fill
 
 import mkdocs_gen_files
 import typer
@@ -94,7 +95,7 @@ def instrument_page(one: Instrument) -> str:
     parts = [
         f"# {one.name}",
         said.strip(),
-        f"```python\nux.{one.name}({shown})\n```",
+        f"```python\nux.{one.name}(\n{fill(shown, 84, **INDENTED)}\n)\n```",
         "\n".join(arguments(one)),
         "Gives a [record](../tutorial.md). `settings`, `folder`, `workers`, `memory` and `say` are the same for "
         "all: level and seed of intervals, where finished work is kept (nowhere with `None`), "
@@ -112,6 +113,7 @@ def instrument_page(one: Instrument) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+INDENTED = {"initial_indent": "    ", "subsequent_indent": "    "}
 PLAIN = {"settings": Name("Settings()"), "folder": Name("…")}
 """Defaults whose own writing says nothing to readers."""
 

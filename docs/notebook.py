@@ -48,7 +48,7 @@ def execute(path: Path, to: Path) -> None:
 
     found = nbformat.read(path, as_version=4)
     with TemporaryDirectory() as here:  # where the pages that it writes go
-        kernel = AsyncKernelManager(kernel_name="python3", transport="ipc")
+        kernel = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{here}/kernel")
         NotebookClient(
             found, km=kernel, timeout=1800, resources={"metadata": {"path": here}}
         ).execute()

@@ -6,6 +6,7 @@ It is then found by name in Python and on the command line, and under the laws o
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,31 +16,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-FILES = {
-    "ablations/halved.py": '''
-"""Half of the mean."""
-from dataclasses import dataclass
-from unexplained.ablations import ABLATIONS, Fill
-from unexplained.ablations.mean import mean_of
-from unexplained.evaluate.conditions import tensor_digest
-from unexplained.hashing import digest
-from unexplained.subject import Edit
-
-@dataclass(frozen=True)
-class Halved:
-    """Half of the mean, at every position."""
-    says: str = "half of the mean"
-    fits_on: str = "fit"
-
-    def fit(self, activations, sites, seed):
-        means = [mean_of(activations, site) / 2 for site in sites]
-        edits = tuple(Edit(s, lambda local, m=m: m.expand_as(local.value))
-                      for s, m in zip(sites, means))
-        mark = digest("halved", *map(str, sites), tensor_digest(means))
-        return Fill("dummy_halved", edits, mark, 1, fitted_on=activations.model)
-
-ABLATIONS.add("dummy_halved", Halved())
-''',
+FILES = dict(
+    re.findall(
+        r"^`src/unexplained/([\w/]+\.py)`:\n\n```python\n(.*?)^```",
+        (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
+)
+assert len(FILES) == 3, "an ablation, an instrument and a family, as CONTRIBUTING.md has them"
+FILES |= {
     "donors/dummy_last.py": '''
 """The last in the alphabet of those that are long enough."""
 from dataclasses import dataclass
@@ -122,47 +107,6 @@ def orbits():
             for x in (a, b)
         ))
 ''',
-    "instruments/dummy_losses.py": '''
-"""Losses of two models."""
-from __future__ import annotations
-from typing import TYPE_CHECKING, Annotated
-from unexplained import study
-from unexplained.record.blocks import Answer, AnswerRow, Column, Row, Table
-from unexplained.study import Headline, Models, Option, arms, instrument
-if TYPE_CHECKING:
-    from unexplained.study import Run
-    from unexplained.subject import Subject
-
-@instrument("dummy_losses")
-def dummy_losses(
-    run: Run,
-    weak: Annotated[Subject, Models("A weaker model.", default="rung-1")],
-    *,
-    sites: Annotated[str, Option("Components to ablate.")] = "L0.H0",
-):
-    """Losses of two models.
-
-    Args:
-        run: A model, and a text.
-        weak: Another.
-        sites: Ablated together.
-    """
-    fill = arms.ablation(run, "mean", study.asked.components(run.subject, sites))
-    read = run.measure(arms.model(weak), fill)
-    names = ("intact", weak.name, "mean")
-    column = Column(key="loss", heading="Loss")
-    yield Headline("Losses", f"Of {run.subject.name} and {weak.name}.")
-    yield Answer(columns=(column,), rows=tuple(
-        AnswerRow(name=name, cells=(f"losses/{name}/loss",)) for name in names))
-    yield Table(key="losses", columns=(column,), rows=tuple(
-        Row(key=name, name=name, cells=(read.loss(name),)) for name in names))
-''',
-    "subject/families/dummy_arcee.py": '''
-"""Arcee: as Llama, with MLPs that have no gate."""
-from unexplained.subject.families import FAMILIES, Family
-
-FAMILIES.add("arcee", Family("arcee", tiny={"head_dim": 16}))
-''',
     "text/corpora/dummy_words.py": '''
 """Random words of the model's own, again and again."""
 from hashlib import sha256
@@ -219,8 +163,8 @@ command("assay", "testbed:dummy_bed", "--heads", "L1.H0", "--text", "testbed:dum
         "--no-twin")
 record = ux.load_record(out / "r.json")
 names = {where.split("/")[-2] for where, _ in record.numbers()}
-assert {"dummy rule", "dummy part of 3", "dummy_halved"} <= names, names
-command("sweep", "testbed:dummy_bed", "L1.H*", "--text", "dummy_words", "--ablation", "dummy_halved", "--block", "24", *size)
+assert {"dummy rule", "dummy part of 3", "halved"} <= names, names
+command("sweep", "testbed:dummy_bed", "L1.H*", "--text", "dummy_words", "--ablation", "halved", "--block", "24", *size)
 command("sweep", "testbed:dummy_bed", "L1.H*", "--text", "dummy_turns", "--documents", "12", "--no-gate")
 from transformers import ArceeConfig, ArceeForCausalLM
 from unexplained.subject.families import family_of
@@ -265,7 +209,7 @@ def test_a_file_of_each_kind_is_found_by_name_in_python_and_on_the_command_line(
 
 
 LAWS = {
-    "test_ablations.py": "dummy_halved",
+    "test_ablations.py": "halved",
     "test_donors.py": "dummy_last",
     "test_stand_ins.py": "dummy_rule or dummy_part",
     "test_testbeds.py": "dummy_bed",
@@ -273,8 +217,8 @@ LAWS = {
     "test_text.py": "dummy_words",
     "test_engine.py": "arcee",
     "test_prefix.py": "arcee",
-    "test_blocks.py": "dummy_losses",
-    "test_instruments.py": "dummy_losses",
+    "test_blocks.py": "two_losses",
+    "test_instruments.py": "two_losses",
 }
 
 
@@ -294,7 +238,7 @@ def test_a_file_that_breaks_a_law_is_caught(copy: Path) -> None:
     """A testbed whose decoy is the truth, donors that give too little, an instrument that refuses nothing."""
     bed = copy / "src" / "unexplained" / "testbeds" / "dummy_bed.py"
     donors = copy / "src" / "unexplained" / "donors" / "dummy_last.py"
-    shows = copy / "src" / "unexplained" / "instruments" / "dummy_losses.py"
+    shows = copy / "src" / "unexplained" / "instruments" / "two_losses.py"
     before = bed.read_text(), donors.read_text(), shows.read_text()
     try:
         bed.write_text(before[0].replace("return strict_induction()", "from dataclasses import replace\n"
@@ -305,7 +249,7 @@ def test_a_file_that_breaks_a_law_is_caught(copy: Path) -> None:
                 "study.asked.components(run.subject, sites)", "run.subject.sites(sites)"
             )
         )
-        done = python(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "dummy",
+        done = python(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "dummy or two_losses",
                       "tests/test_testbeds.py", "tests/test_donors.py", "tests/test_instruments.py")  # fmt: skip
     finally:
         bed.write_text(before[0])
@@ -314,4 +258,4 @@ def test_a_file_that_breaks_a_law_is_caught(copy: Path) -> None:
     failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
     assert any("dummy_bed" in line for line in failed), done.stdout[-2000:]
     assert any("dummy_last" in line for line in failed), done.stdout[-2000:]
-    assert any("dummy_losses" in line for line in failed), done.stdout[-2000:]
+    assert any("two_losses" in line for line in failed), done.stdout[-2000:]

@@ -163,9 +163,24 @@ def test_a_record_that_is_named_wrongly_names_near_files(tmp_path: Path) -> None
 def test_a_figure_says_of_what_its_numbers_are() -> None:
     """A forest has no title of its own: that of its section names the ablation it is against."""
     record = sample_record()
-    title = record.figure("text-1/recovered/forest").axes[0].get_title()
+    title = record.figure("text-1/recovered/forest").get_suptitle()
     section = next(one for _, one in walk(record.blocks) if getattr(one, "key", "") == "recovered")
     assert title == section.title and "against" in title
+
+
+def test_a_figure_of_shares_has_the_pages_axis_and_arrows_for_what_lies_beyond() -> None:
+    record = sample_record()
+    axes = record.figure("text-1/recovered/forest").axes[0]
+    low, high = axes.get_xlim()
+    assert -0.5 <= low < 0 and 1 < high <= 1.5
+    assert all(tick.get_text().endswith("%") for tick in axes.get_xticklabels())
+    beyond = [
+        (value[0], line.get_marker())
+        for line in axes.lines
+        for value in [line.get_xdata()]
+        if line.get_marker() in ("<", ">")
+    ]
+    assert beyond and set(beyond) <= {(low, "<"), (high, ">")}
 
 
 def test_an_address_in_anothers_spelling_is_answered_by_ours() -> None:

@@ -31,6 +31,7 @@ from unexplained.record.blocks import (
 from unexplained.record.ids import walk
 from unexplained.record.keys import below
 from unexplained.report import network
+from unexplained.report.charts import fraction_axis, mark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +69,9 @@ def figure(record: Record, where: str = "") -> Figure:
     axes = made.add_subplot()
     _draw(made, axes, block, lambda reference: numbers[below(above, reference)], above)
     if title := getattr(block, "title", "") or _section(record, above):
-        axes.set_title(_plain(title))
+        made.suptitle(
+            _plain(title), fontsize="large"
+        )  # over names too, which may take half the width
     return made
 
 
@@ -117,6 +120,8 @@ def _draw(made: Figure, axes: Axes, block: Block, find: Find, above: str) -> Non
         case Forest():
             named = [(t.name, find(mark)) for t in block.tracks for mark in t.marks]
             _intervals(made, axes, named)
+            if block.share:
+                _within(axes, [number for _, number in named])
         case Grid():
             _grid(made, axes, block, find)
         case Chart():
@@ -167,6 +172,20 @@ def _intervals(made: Figure, axes: Axes, named: Sequence[Named]) -> None:
     _left_out(axes, [name for name, n in named if n.value is None])
     other = [name for name, n in named if n.value is not None and n.unit != unit]
     _left_out(axes, other, "of another unit")
+
+
+def _within(axes: Axes, numbers: Sequence[Number]) -> None:
+    """The page's axis of shares, in percent; what lies beyond it is an arrow at the edge."""
+    axis = fraction_axis(numbers)
+    axes.set_xlim(axis.low, axis.high)
+    axes.set_xticks(axis.ticks, [f"{100 * tick:.0f}%" for tick in axis.ticks])
+    axes.set_xlabel("")
+    for y, number in enumerate(numbers):
+        placed = mark(number, axis)
+        if placed is not None and placed.beyond:
+            left = placed.beyond == "left"
+            edge, sign = (axis.low, "<") if left else (axis.high, ">")
+            axes.plot([edge], [y], marker=sign, color="C0", clip_on=False)
 
 
 def _ends(numbers: Iterable[Number]) -> list[list[float]]:
