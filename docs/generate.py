@@ -159,19 +159,14 @@ def reference() -> str:
         thing = getattr(unexplained, name)
         if not inspect.getdoc(thing):
             raise SystemExit(f"{name} is public and has no docstring")
-        parts.append(f"::: unexplained.{home}.{name}")
+        parts.append(f"::: {home}.{name}")
     return "\n\n".join(parts) + "\n"
 
 
 def homes_of_names() -> dict[str, str]:
     """Public names and where each lives; of instruments, whose pages are others, none."""
     known = INSTRUMENTS.all()
-    return {
-        name: home
-        for home, names in unexplained._HOMES.items()
-        for name in names
-        if name not in known
-    }
+    return {name: home for name, home in unexplained.public.items() if name not in known}
 
 
 def glossary() -> str:

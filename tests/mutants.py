@@ -688,6 +688,8 @@ MUTANTS = (
            "test_hashing.py::test_the_engines_code_is_all_that_its_import_loads_of_this_package"),
     Mutant("hashing.py", "        return ast.Pass() if said else", "        return",
            "test_hashing.py::test_an_edit_voids_what_ran_it_and_keeps_everything_else"),
+    Mutant("lazy.py", "return get, names, sorted(where)", "return get, names, []",
+           "test_lazy.py::test_type_checkers_and_python_see_the_same_names_from_the_same_modules"),
     Mutant("lazy.py", "        if not hides:\n", "        if True:\n",
            "test_lazy.py::test_rooms_do_not_hide_functions_of_the_same_name"),
     # the random-weight twin, and what was fitted to a model

@@ -43,27 +43,4 @@ if TYPE_CHECKING:
 if _stops.is_program():
     _stops.listen()
 
-_HOMES = {
-    "ladder.members": ("Member",),
-    "study.heads": ("head_scores", "strongest", "with_gains"),
-    "instruments.gap": ("gap",),
-    "instruments.family": ("family",),
-    "instruments.tasks": ("tasks",),
-    "instruments.sizes": ("sizes",),
-    "instruments.rewrite": ("rewrite",),
-    "instruments.assay": ("assay",),
-    "instruments.circuit": ("circuit",),
-    "instruments.sweep": ("sweep",),
-    "errors": ("UnexplainedError",),
-    "evaluate": ("evaluate",),
-    "explanations": ("LIBRARY", "Explanation", "View", "explanation", "patterns"),
-    "record": ("load_record",),
-    "settings": ("Settings",),
-    "subject": ("Subject", "load"),
-    "text": ("Text", "text"),
-    "text.pairs": ("pairs",),
-}
-"""Where each public name lives."""
-
-__all__ = sorted(name for names in _HOMES.values() for name in names)
-__getattr__, __dir__ = _face(__name__, _HOMES)
+__getattr__, __dir__, __all__ = _face(__name__)

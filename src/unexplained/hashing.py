@@ -17,6 +17,8 @@ from pathlib import Path
 from types import MethodType
 from typing import Any
 
+from unexplained.lazy import homes
+
 PACKAGE = __name__.partition(".")[0]
 _FOLDER = Path(__file__).parent
 
@@ -141,21 +143,17 @@ def _names(tree: ast.AST, package: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             base = resolve_name("." * node.level + (node.module or ""), package)
             yield base
-            homes = _homes(base)
+            known = _homes(base)
             for name in (alias.name for alias in node.names):
                 yield f"{base}.{name}"
-                if name in homes:
-                    yield f"{base}.{homes[name]}"
+                if name in known:
+                    yield known[name]
 
 
 @cache
 def _homes(package: str) -> dict[str, str]:
-    """Of a package that fetches its names when they are asked for (`lazy`): where each lives."""
-    for node in ast.parse(_source(package) or b"").body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_HOMES":
-            known: dict[str, tuple[str, ...]] = ast.literal_eval(node.value)
-            return {name: home for home, names in known.items() for name in names}
-    return {}
+    """Of a package that fetches its names when they are asked for: the module of each."""
+    return homes(_source(package) or b"", package)
 
 
 def _read(tree: ast.AST) -> Iterator[ast.AST]:

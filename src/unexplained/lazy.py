@@ -6,10 +6,12 @@ of its rooms.
 
 from __future__ import annotations
 
+import ast
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 
@@ -21,9 +23,9 @@ class Face(ModuleType):
     """
 
     @property
-    def public(self) -> frozenset[str]:
-        """The names that are fetched when they are first asked for."""
-        found: frozenset[str] = self.__dict__["_public"]
+    def public(self) -> Mapping[str, str]:
+        """The names that are fetched when they are first asked for, with the module of each."""
+        found: Mapping[str, str] = self.__dict__["_public"]
         return found
 
     def __reduce__(self) -> tuple[Callable[[str], ModuleType], tuple[str]]:
@@ -36,19 +38,35 @@ class Face(ModuleType):
             super().__setattr__(name, value)
 
 
-def face(
-    package: str, homes: Mapping[str, Sequence[str]]
-) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """Give a package's `__getattr__` and `__dir__` (PEP 562).
+def homes(source: bytes, package: str) -> dict[str, str]:
+    r"""Of a package that fetches its names: the module that each is from, as its file tells type checkers.
+
+    >>> homes(b"if TYPE_CHECKING:\n    from unexplained.text.pairs import pairs as pairs", "unexplained")
+    {'pairs': 'unexplained.text.pairs'}
+    """
+    return {
+        alias.name: str(node.module)
+        for block in ast.parse(source).body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom) and node.module != package
+        for alias in node.names
+        if alias.asname == alias.name
+    }
+
+
+def face(package: str) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
+    """Give a package's `__getattr__`, `__dir__` and `__all__` (PEP 562).
+
+    Its public names are those that it imports for type checkers (`from … import X as X` below
+    `if TYPE_CHECKING`); one that is no attribute of its module is a module in it.
 
     Args:
         package: Its `__name__`.
-        homes: For each module below it, the public names that live there; a name that is no
-            attribute of the module is a module in it.
     """
-    where = {name: f"{package}.{home}" for home, names in homes.items() for name in names}
     module = sys.modules[package]
-    module.__dict__["_public"] = frozenset(where)
+    where = homes(Path(str(module.__file__)).read_bytes(), package)
+    module.__dict__["_public"] = where
     module.__class__ = Face
 
     def get(name: str) -> object:
@@ -66,4 +84,4 @@ def face(
     def names() -> list[str]:
         return sorted({*module.__dict__, *where} - {"_public"})
 
-    return get, names
+    return get, names, sorted(where)

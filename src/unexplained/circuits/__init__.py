@@ -22,13 +22,4 @@ if TYPE_CHECKING:
     from unexplained.circuits.nodes import NodeScores as NodeScores
     from unexplained.circuits.nodes import attribute_nodes as attribute_nodes
 
-_HOMES = {
-    "edges": ("EdgeScores", "attribute_edges"),
-    "graph": ("CircuitError", "Graph"),
-    "magnitude": ("edge_sizes",),
-    "mib": ("MibGraph", "load_mib", "require_json", "require_scores", "save_mib"),
-    "nodes": ("NodeScores", "attribute_nodes"),
-}
-
-__all__ = sorted(name for names in _HOMES.values() for name in names)
-__getattr__, __dir__ = _face(__name__, _HOMES)
+__getattr__, __dir__, __all__ = _face(__name__)

@@ -30,31 +30,4 @@ if TYPE_CHECKING:
     from unexplained.record.record import FORMAT as FORMAT
     from unexplained.record.record import Record as Record
 
-_HOMES = {
-    "bars": ("Bars", "ContextGain", "Factor", "Stratum"),
-    "base": (
-        "Header",
-        "Number",
-    ),
-    "blocks": (
-        "Check",
-        "Example",
-        "Token",
-    ),
-    "compute": (
-        "Explained",
-        "Scale",
-        "ShareKind",
-    ),
-    "description": ("Description", "Method"),
-    "heads": ("HeadScore",),
-    "read": ("load_record",),
-    "record": (
-        "FORMAT",
-        "Record",
-    ),
-    "counts": ("Counted",),
-}
-
-__all__ = sorted(name for names in _HOMES.values() for name in names)
-__getattr__, __dir__ = _face(__name__, _HOMES)
+__getattr__, __dir__, __all__ = _face(__name__)

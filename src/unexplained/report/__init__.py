@@ -13,12 +13,4 @@ if TYPE_CHECKING:
     from unexplained.report.terminal import print_table as print_table
     from unexplained.report.terminal import text_table as text_table
 
-_HOMES = {
-    "markdown": ("markdown",),
-    "notebook": ("notebook_html",),
-    "page": ("render", "write_report"),
-    "terminal": ("print_record", "print_table", "text_table"),
-}
-
-__all__ = sorted(name for names in _HOMES.values() for name in names)
-__getattr__, __dir__ = _face(__name__, _HOMES)
+__getattr__, __dir__, __all__ = _face(__name__)

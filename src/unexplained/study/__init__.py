@@ -23,12 +23,4 @@ if TYPE_CHECKING:
     from unexplained.study.instrument import instrument as instrument
     from unexplained.study.run import Run as Run
 
-_HOMES = {
-    "arm": ("Arm", "arm"),
-    "given": ("Claims", "Given", "Models", "Option", "Texts"),
-    "instrument": ("INSTRUMENTS", "Headline", "Instrument", "instrument"),
-    "run": ("Run",),
-}
-
-__all__ = sorted(name for names in _HOMES.values() for name in names)
-__getattr__, __dir__ = _face(__name__, _HOMES)
+__getattr__, __dir__, __all__ = _face(__name__)

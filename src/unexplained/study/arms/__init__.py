@@ -14,15 +14,4 @@ if TYPE_CHECKING:
     from unexplained.study.arms.programs import program as program
     from unexplained.study.arms.tables import tables as tables
 
-_HOMES = {
-    "ablations": ("ablation", "ablations"),
-    "chosen": ("replaced",),
-    "circuits": ("circuits",),
-    "claims": ("claims",),
-    "models": ("model",),
-    "programs": ("program",),
-    "tables": ("tables",),
-}
-
-__all__ = sorted(name for names in _HOMES.values() for name in names)
-__getattr__, __dir__ = _face(__name__, _HOMES)
+__getattr__, __dir__, __all__ = _face(__name__)
