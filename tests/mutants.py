@@ -42,6 +42,11 @@ MUTANTS = (
            "test_panel_ablations.py::test_matched_noise_has_the_sites_mean_and_covariance_and_is_the_documents_own"),
     Mutant("ablations/__init__.py", "[local.value[:, :1], put[:, 1:]]", "[put[:, :1], put[:, 1:]]",
            "test_panel_ablations.py::test_the_first_position_is_kept_in_whatever_an_edit_puts_there"),
+    # orders of edges beside random ones
+    Mutant("study/arms/circuits.py", "() if order.role else at_random[count]", "()",
+           "test_twins.py::test_an_order_of_edges_that_claims_something_is_not_measured_without_random_ones"),
+    Mutant("study/arms/circuits.py", "role=order.role or role", "role=order.role",
+           "test_twins.py::test_an_order_of_edges_that_claims_something_is_not_measured_without_random_ones"),
     # norms held
     Mutant("subject/hooks.py", "if layer >= held.since:", "if True:",
            "test_norms_held.py::test_side_by_side_each_condition_holds_its_own_norms"),

@@ -11,10 +11,14 @@ from cells import cell, column, table
 from swept import block, by_component, fact
 from test_assay import make_text, subject_of
 from unexplained.bars.cards import Card
+from unexplained.circuits import Graph
+from unexplained.circuits.orders import given_orders, without_thought
+from unexplained.errors import MeasurementError
 from unexplained.instruments import circuit
 from unexplained.record import Header, Number, Record
 from unexplained.record.bars import KeptAt, KeptCurve
 from unexplained.report import render, text_table
+from unexplained.study import Run, arms
 from unexplained.study.twins import TWIN, TWIN_DOCUMENTS, few
 from unexplained.subject import Subject
 from unexplained.testbeds import prompts
@@ -110,6 +114,20 @@ def test_a_circuit_has_its_twin_with_its_own_margins_and_no_orders_without_thoug
     assert column(alone, "sizes/kept", "eap") == column(record, "twin/sizes/kept", "eap")
     assert abs(gap or 0) < 0.1 * abs(record["facts/gap/is"].value or 0)
     assert record.seconds + 0.1 > record.took[TWIN] > 0
+
+
+def test_an_order_of_edges_that_claims_something_is_not_measured_without_random_ones() -> None:
+    subject, text = planted_pairs()
+    run, graph = Run(subject, (text,), SETTINGS), Graph.of(subject.shape, parallel=False)
+    mine = given_orders({"mine": np.arange(graph.edges, dtype=float)}, graph, "signed")
+    size, random = without_thought(np.arange(graph.edges, dtype=float), graph, 2, 0)
+    with pytest.raises(MeasurementError, match=r"claim 'mine, 3 edges'.*without controls"):
+        run.measure(*arms.circuits(run, graph, [*mine, size], [3]), needs="margin")
+    claim, *beside = arms.circuits(run, graph, [*mine, size, random], [3])
+    assert [one.name for one in claim.controls] == random.names(3)
+    assert [one.card.role for one in (claim, *beside)] == ["explanation", *["baseline"] * 3]
+    read = run.measure(claim, needs="margin")  # unasked they come along
+    assert [card.name for card in read.cards] == [claim.name, *random.names(3)]
 
 
 def test_orbits_of_pairs_stay_whole() -> None:

@@ -49,6 +49,11 @@ class Order:
         return [self.condition_name(draw, count) for draw in range(self.draws)]
 
     @property
+    def random(self) -> bool:
+        """Whether it looks at nothing."""
+        return self.method == "black-box"
+
+    @property
     def draws(self) -> int:
         """How many."""
         return len(self.orders)

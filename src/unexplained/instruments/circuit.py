@@ -18,6 +18,7 @@ from unexplained.record import Number
 from unexplained.record.blocks import (
     Block,
     Prose,
+    Role,
     Section,
     Table,
     fact,
@@ -176,13 +177,15 @@ def _measured(
     by: By,
     sizes: Sequence[float],
     others: Sequence[Order] = (),
+    *,
+    role: Role = "explanation",
 ) -> _Found:
-    """What circuits keep in the orders by attributions, and in some others."""
+    """What circuits keep in the orders by attributions, which claim something, and in some others."""
     from unexplained.circuits.orders import attributed
     from unexplained.study.circuits import measure_orders
 
     orders = [*attributed(scores, by), *others]
-    read, curves = measure_orders(run, scores[0].graph, orders, sizes, keeps=KEEPS)
+    read, curves = measure_orders(run, scores[0].graph, orders, sizes, keeps=KEEPS, role=role)
     return _Found(run, accuracy, scores[0], by, read, curves)
 
 
@@ -200,7 +203,8 @@ def _of_twin(
             say=lambda what, done, total: run.say(f"{what}, random weights", done, total),
         )
         has = gate(there)
-        return _measured(there, has.accuracy, attributions(there, methods, steps), by, sizes)
+        scores = attributions(there, methods, steps)
+        return _measured(there, has.accuracy, scores, by, sizes, role="twin")
 
 
 def _verdict(curves: Curves, text: str) -> str:

@@ -22,6 +22,7 @@ from unexplained.errors import (
     require_once,
 )
 from unexplained.record.bars import KeptCurve
+from unexplained.record.blocks import Role
 from unexplained.study.arms import circuits
 from unexplained.study.asked import require_tokens
 from unexplained.study.run import Run
@@ -49,16 +50,22 @@ def baselines(run: Run, graph: Graph, draws: int) -> list[Order]:
 
 
 def measure_orders(
-    run: Run, graph: Graph, orders: Sequence[Order], sizes: Sequence[float], *, keeps: float
+    run: Run,
+    graph: Graph,
+    orders: Sequence[Order],
+    sizes: Sequence[float],
+    *,
+    keeps: float,
+    role: Role = "explanation",
 ) -> tuple[Reading, list[tuple[Card, KeptCurve]]]:
-    """What circuits of some sizes keep in every order.
+    """What circuits of some sizes keep in every order; `role` is that of those that claim something.
 
     Returns:
         The circuits, with the corrupted prompts beside them; and of every order its card and curve.
     """
     counts = counts_of(sizes, graph.edges)
     read = run.measure(
-        *circuits(run, graph, orders, counts), needs="margin", batch_tokens=BATCH_TOKENS,
+        *circuits(run, graph, orders, counts, role=role), needs="margin", batch_tokens=BATCH_TOKENS,
         what="running circuits",
     )  # fmt: skip
     corrupted = run.on(run.text.swapped()).measure(needs="margin", what="running corrupted prompts")

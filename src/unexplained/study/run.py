@@ -193,7 +193,7 @@ class Run:
                 raise MeasurementError(
                     f"The claim '{one.name}'",
                     "it is measured without controls",
-                    "Make it by arms.claims, arms.replaced or arms.program, or say by `of` to which claim "
+                    "Make it by arms.claims, arms.replaced, arms.program, or arms.circuits with an order at random; or say by `of` to which claim "
                     "measured with its controls it belongs.",
                 )
 
@@ -257,7 +257,7 @@ def _once(arms: Sequence[Arm]) -> list[Arm]:
     found: dict[str, Arm] = {}
     for one in arms:
         known = found.setdefault(one.name, one)
-        if {k: key(c) for k, c in known.conditions.items()} != {
+        if known is not one and {k: key(c) for k, c in known.conditions.items()} != {
             k: key(c) for k, c in one.conditions.items()
         }:
             raise MeasurementError(
