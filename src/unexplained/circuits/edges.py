@@ -219,7 +219,8 @@ def require_edges(
             f"Scoring edges of {subject.name}",
             f"{family.name} has post-norms: what a head adds to the stream depends on the other "
             "heads of its layer, so it has no edges of its own",
-            "Score nodes: attribute_nodes works in every family.",
+            "Patch or ablate its components instead (sweep), or score nodes (attribute_nodes): both "
+            "work in every family.",
         )
     if measure == "kl" and method == "eap":
         raise CircuitError(

@@ -178,7 +178,7 @@ def _within(axes: Axes, numbers: Sequence[Number]) -> None:
     """The page's axis of shares, in percent; what lies beyond it is an arrow at the edge."""
     axis = fraction_axis(numbers)
     axes.set_xlim(axis.low, axis.high)
-    axes.set_xticks(axis.ticks, [f"{100 * tick:.0f}%" for tick in axis.ticks])
+    axes.set_xticks(axis.ticks, [f"{100 * tick:.0f}%".replace("-", "−") for tick in axis.ticks])
     axes.set_xlabel("")
     for y, number in enumerate(numbers):
         placed = mark(number, axis)
