@@ -187,7 +187,9 @@ def _default(parameter: Parameter) -> Any:
         return inspect.Parameter.empty if parameter.positional else None
     if get_origin(parameter.type) is Literal:
         return _type(parameter)(parameter.default)
-    absent = parameter.default is None and isinstance(parameter.given, Models)
+    absent = parameter.default is None and (
+        parameter.positional or isinstance(parameter.given, Models)
+    )
     return inspect.Parameter.empty if absent else parameter.default
 
 

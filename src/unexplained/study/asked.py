@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unexplained.ablations import ABLATIONS, AblationError, value_site
+from unexplained.ablations.matched_noise import require_covariance
 from unexplained.ablations.position_mean import FEWEST
 from unexplained.errors import (
     ExplanationError,
@@ -203,6 +204,20 @@ def require_fill(ablation: str, sites: Sequence[Site], text: Text) -> None:
                 f"Use position mean, zero or resample, or ablate {site.component.at('q')} and "
                 f"{site.component.at('k')}.",
             )
+
+
+def require_covariances(sites: Sequence[Site], text: Text, subject: Subject) -> None:
+    """Refuse a fit part with too little for the covariance of a site.
+
+    Raises:
+        AblationError: There is too little.
+    """
+    documents = [len(block.tokens) - 1 for block in text.blocks("fit", "Matched noise")]
+    for site in map(value_site, sites):
+        inner = site.part == "H" and site.value != "out"
+        wide = subject.shape.head_size if inner else subject.shape.width
+        size = 1 if site.part == "N" else wide
+        require_covariance(site, sum(n > 0 for n in documents), sum(documents), size)
 
 
 def _require_reached(text: Text, site: Site) -> None:

@@ -7,6 +7,7 @@ from unexplained.lazy import face as _face
 if TYPE_CHECKING:
     from unexplained.study.arms.ablations import ablation as ablation
     from unexplained.study.arms.ablations import ablations as ablations
+    from unexplained.study.arms.ablations import panel as panel
     from unexplained.study.arms.chosen import replaced as replaced
     from unexplained.study.arms.circuits import circuits as circuits
     from unexplained.study.arms.claims import claims as claims

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
-from unexplained.ablations import ABLATIONS, Fill, fitted
+from unexplained.ablations import ABLATIONS, Fill, fitted, keeping_first, without_first
 from unexplained.bars.joints import name_of
+from unexplained.hashing import digest
 from unexplained.sites import Site
 from unexplained.study.arm import Arm, arm
 from unexplained.study.run import Run
+
+KEPT = ("zero", "mean", "position mean")
+"""Ablations that replace the first position too; the others keep it by themselves."""
 
 
 def ablation(run: Run, name: str, sites: Sequence[Site]) -> Arm:
@@ -40,6 +45,32 @@ def fills(run: Run, name: str, groups: Sequence[Sequence[Site]]) -> list[Fill]:
         kind, run.subject, run.text, groups, run.settings.seed, read=read, folder=run.folder,
         workers=run.workers, progress=partial(run.say, f"fitting {name}"),
     )  # fmt: skip
+
+
+def panel(run: Run, name: str, groups: Sequence[Sequence[Site]]) -> list[Arm]:
+    """Each group of components ablated together with the first position kept, under a name of both.
+
+    So the six of a panel differ in what they put there and not in where: means are over what is replaced.
+    """
+    kind, read = ABLATIONS.get(name), run.observe
+    found = fitted(
+        kind, run.subject, run.text, groups, run.settings.seed, folder=run.folder, workers=run.workers,
+        read=lambda sites: without_first(read(sites)) if name in KEPT else read(sites),
+        progress=partial(run.say, f"fitting {name}"),
+    )  # fmt: skip
+    if name in KEPT:
+        found = [
+            replace(
+                fill,
+                edits=tuple(map(keeping_first, fill.edits)),
+                fingerprint=digest(fill.fingerprint, "first kept"),
+            )
+            for fill in found
+        ]
+    return [
+        _arm(name, fill, f"{name} at {name_of(group)}")
+        for group, fill in zip(groups, found, strict=True)
+    ]
 
 
 def _arm(kind: str, fill: Fill, name: str) -> Arm:

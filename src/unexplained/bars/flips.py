@@ -1,0 +1,100 @@
+"""Orders that turn round when the ablation is another: of components by damage, of claims by what they recover.
+
+A flip is said only where both orders are told from a tie: the first under one ablation and the
+opposite under another, each by an interval that is corrected for all orders that were asked
+(Bonferroni: of m intervals at level 1 − α/m all hold the truth with a chance of 1 − α, and then
+nothing is a flip that is none).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from unexplained.bars.recovered import increase, recovered
+from unexplained.ledger import Ledger
+from unexplained.record import Number
+from unexplained.stats import Settings
+
+Conditions = Mapping[str, Mapping[str, str]]
+"""Ablation → component → the condition in the ledger."""
+Order = Callable[[str, str, str], int]
+"""1 where under an ablation the first is more than the second, −1 where less, 0 where that is not told."""
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Under `one` the first is more than the second; under `other` the second is."""
+
+    first: str
+    second: str
+    one: str
+    other: str
+
+
+def by_damage(ledger: Ledger, ablated: Conditions, settings: Settings) -> list[Flip]:
+    """Pairs of components of which one is more under one ablation and the other under another.
+
+    Differences are paired by document.
+    """
+    sites = list(next(iter(ablated.values())))
+    strict = corrected(settings, math.comb(len(sites), 2) * len(ablated))
+
+    def order(ablation: str, first: str, second: str) -> int:
+        mine = ablated[ablation]
+        return _side(increase(ledger, mine[first], intact=mine[second], settings=strict))
+
+    return _flips(sites, list(ablated), order)
+
+
+def by_recovered(
+    ledger: Ledger, claims: Conditions, ablated: Conditions, settings: Settings
+) -> list[Flip]:
+    """Pairs of components at which a claim recovers more at one under one ablation, and at the other under another.
+
+    Told apart where their intervals are: that is stricter than it need be, for they are of the same documents.
+    """
+    sites = list(next(iter(ablated.values())))
+    strict = corrected(settings, len(sites) * len(ablated))
+    found: dict[tuple[str, str], Number] = {
+        (ablation, site): recovered(
+            ledger, claims[ablation][site], ablated[ablation][site], settings=strict
+        )
+        for ablation in ablated
+        for site in sites
+    }
+
+    def order(ablation: str, first: str, second: str) -> int:
+        one, other = found[ablation, first], found[ablation, second]
+        if one.low is not None and other.high is not None and one.low > other.high:
+            return 1
+        return -int(one.high is not None and other.low is not None and one.high < other.low)
+
+    return _flips(sites, list(ablated), order)
+
+
+def corrected(settings: Settings, many: int) -> Settings:
+    """Intervals at a level at which all of so many hold the truth together."""
+    level = 1 - (1 - settings.level) / max(many, 1)
+    return replace(
+        settings, level=level, resamples=max(settings.resamples, math.ceil(4 / (1 - level)))
+    )
+
+
+def _side(difference: Number) -> int:
+    if difference.low is not None and difference.low > 0:
+        return 1
+    return -int(difference.high is not None and difference.high < 0)
+
+
+def _flips(sites: Sequence[str], ablations: Sequence[str], order: Order) -> list[Flip]:
+    found = []
+    for first, second in combinations(sites, 2):
+        sides = {ablation: order(ablation, first, second) for ablation in ablations}
+        more = [ablation for ablation, side in sides.items() if side > 0]
+        less = [ablation for ablation, side in sides.items() if side < 0]
+        if more and less:
+            found.append(Flip(first, second, more[0], less[0]))
+    return found

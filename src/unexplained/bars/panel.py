@@ -1,0 +1,332 @@
+"""A panel of ablations as blocks: what each costs, how far it throws the model off, and what turns round."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from unexplained.bars.flips import Flip
+from unexplained.bars.reading import Reading
+from unexplained.bars.recovered import ROUNDING
+from unexplained.ledger import NATS
+from unexplained.record import Number
+from unexplained.record import format as fmt
+from unexplained.record.blocks import (
+    Answer,
+    AnswerRow,
+    Column,
+    Prose,
+    Row,
+    Section,
+    Table,
+    fact,
+    facts,
+)
+from unexplained.record.keys import step
+from unexplained.stats import Settings, fraction, mean_per_token
+
+HELD = "total, norms frozen"
+PUBLISHED = {"zero": 0.111, "mean": 0.330, "resample": 0.177}
+"""Median over the components of GPT-2 on IOI of the optimal constant's damage over another's
+(Li and Janson 2024)."""
+OPTIMAL = "optimal constant"
+TAILS = (0.01, 0.99)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The arms of a panel by what they are, and how they are shown."""
+
+    read: Reading
+    ablated: Mapping[str, Mapping[str, str]]
+    """Ablation → component, or all together → arm."""
+    claimed: Mapping[str, Mapping[str, str]]
+    groups: tuple[str, ...]
+    single: tuple[str, ...]
+
+    def _under(self, name: str, held: bool) -> str:
+        return self.read.card(name).effects[HELD if held else "total"]
+
+    def _damage(self, kind: str, group: str, held: bool = False) -> Number:
+        return self.read.damage(self._under(self.ablated[kind][group], held))
+
+    @property
+    def _columns(self) -> list[Column]:
+        return [Column(key=kind, heading=kind.capitalize()) for kind in self.ablated]
+
+    def answer(self) -> Answer:
+        """What three of the ablations cost at every component, and how far the panel is apart."""
+        kinds = ("zero", "mean", OPTIMAL)
+        rows = [
+            AnswerRow(
+                name=group, role="" if group in self.single else "ablation",
+                cells=(*(f"damage/free/{step(group)}/{kind}" for kind in kinds),
+                       f"damage/apart/{step(group)}/apart"),
+            )
+            for group in self.groups
+        ]  # fmt: skip
+        return Answer(
+            corner="Ablated",
+            columns=(
+                *(Column(key=kind, heading=kind.capitalize()) for kind in kinds),
+                Column(key="apart", heading="Panel apart"),
+            ),
+            rows=tuple(rows[:12]),
+            says="Nats per token that each costs. Apart: the most less the least of "
+            f"{len(self.ablated)} ablations.",
+        )
+
+    def facts(self, model: str, text: str, floor: float) -> Table:
+        """What was measured, and below what a number is rounding."""
+        return facts(
+            "facts",
+            fact("model", "Model", model),
+            fact("text", "Text", text),
+            fact("tokens", "Predictions that are scored", int(self.read.ledger.sums("intact").tokens.sum())),
+            fact("floor", "Noise floor", floor,
+                 "nats per token: the most that a damage moved with batches of another size"),
+        )  # fmt: skip
+
+    def damage(self) -> Section:
+        """What every ablation costs, with the norms free and held."""
+
+        def table(held: bool) -> Table:
+            return Table(
+                key="held" if held else "free",
+                title="Norms held" if held else "Norms free",
+                caption="Every norm keeps the scale that it has in the intact model. Those scales were "
+                "made with the component there, so a little of it leaks." * held,
+                corner="Ablated",
+                columns=tuple(self._columns),
+                rows=tuple(
+                    Row(key=group, name=group,
+                        cells=tuple(self._damage(kind, group, held) for kind in self.ablated))
+                    for group in self.groups
+                ),
+            )  # fmt: skip
+
+        apart = Table(
+            key="apart",
+            title="How far the panel is apart",
+            caption="The most that an ablation costs less the least, over the panel: of points, so "
+            "noise makes it rather too large.",
+            corner="Ablated",
+            columns=(
+                Column(key="apart", heading="Apart"),
+                Column(key="least", heading="Least", words=True),
+                Column(key="most", heading="Most", words=True),
+                Column(key="held", heading="Apart, norms held"),
+            ),
+            rows=tuple(self._apart(group) for group in self.groups),
+        )
+        words = (
+            "Loss under the ablation less the intact model's, in nats per token. The first position is "
+            "kept. The optimal constant is fitted on the fit part; noise and donors are one draw."
+        )
+        return Section(
+            key="damage",
+            title="What every ablation costs",
+            blocks=(Prose(words=words), table(False), table(True), apart),
+        )
+
+    def _apart(self, group: str) -> Row:
+        free, held = (
+            {kind: self._damage(kind, group, one).value or 0.0 for kind in self.ablated}
+            for one in (False, True)
+        )
+        least, most = min(free, key=free.__getitem__), max(free, key=free.__getitem__)
+        apart, still = (max(one.values()) - min(one.values()) for one in (free, held))
+        cells = (_bare(apart), least, most, _bare(still))
+        return Row(key=group, name=group, cells=cells)
+
+    def optimal(self) -> Section:
+        """The optimal constant's damage over the others', beside what was published."""
+        rows = []
+        for kind, published in PUBLISHED.items():
+            shares = [self._share(kind, site) for site in self.single]
+            told = [one.value for one in shares if one.value is not None]
+            ours: Number | float = (
+                median(told)
+                if told
+                else Number(
+                    value=None, refused=f"at no component does {kind} ablation cost more than noise"
+                )
+            )
+            rows.append(
+                Row(key=kind, name=f"of {kind}'s", cells=(ours, len(told), published, *shares))
+            )
+        return Section(
+            key="optimal",
+            title="What no constant can give",
+            blocks=(
+                Prose(
+                    words="The optimal constant's damage over another ablation's: the rest of that was a "
+                    "wrong constant, or wrong information. Median over the components whose denominator "
+                    "is told from 0. Published: of all components of GPT-2 on IOI, in KL divergence (Li and Janson 2024)."
+                ),
+                Table(
+                    key="ratios",
+                    corner="Share",
+                    columns=(
+                        Column(key="ours", heading="Median here", style="share"),
+                        Column(key="of", heading="Components"),
+                        Column(key="published", heading="Published", style="share"),
+                        *(Column(key=site, heading=site, style="share") for site in self.single),
+                    ),
+                    rows=tuple(rows),
+                ),
+            ),
+        )
+
+    def _share(self, kind: str, site: str) -> Number:
+        ledger = self.read.ledger
+        best, other, intact = (
+            ledger.sums(name)
+            for name in (self._under(self.ablated[OPTIMAL][site], False),
+                         self._under(self.ablated[kind][site], False), "intact")
+        )  # fmt: skip
+        return fraction(
+            best.loss - intact.loss, other.loss - intact.loss, intact.tokens,
+            what=f"damage of {kind} ablation", settings=self.read.settings, floor=ROUNDING,
+            if_negative="the ablation lowers the loss",
+        )  # fmt: skip
+
+    def flips(self, flips: Mapping[str, Sequence[Flip]]) -> Section:
+        """Orders that turn round."""
+        rows = [
+            Row(key=f"{claim or 'damage'} {one.first} {one.second}", name=f"{one.first}, {one.second}",
+                cells=(claim or "damage", one.one, one.other))
+            for claim, some in flips.items()
+            for one in some
+        ]  # fmt: skip
+        words = (
+            "Of every two components, which does more damage, and where a claim recovers more, under "
+            "every ablation, the norms free and held. An order has turned round where both orders are "
+            "told from a tie, corrected for all that were asked (Bonferroni). "
+        )
+        words += (
+            f"{len(rows)} of them turn round." if rows else "None does."
+        ) if len(self.single) > 1 else "There is one component, and so no order."  # fmt: skip
+        table = Table(
+            key="turned",
+            corner="First, second",
+            columns=(
+                Column(key="what", heading="By", words=True),
+                Column(key="one", heading="First is more under", words=True),
+                Column(key="other", heading="Second is more under", words=True),
+            ),
+            rows=tuple(rows),
+        )
+        return Section(
+            key="flips",
+            title="Does an order turn round?",
+            blocks=(Prose(words=words), table) if rows else (Prose(words=words),),
+        )
+
+    def claims(self) -> Section:
+        """What every claim recovers under every ablation, the norms free and held in both alike."""
+        tables = []
+        for claim, arms in self.claimed.items():
+            for held in (False, True):
+                tables.append(
+                    Table(
+                        key=f"{claim}, {'held' if held else 'free'}",
+                        title=f"{claim}, norms {'held' if held else 'free'}",
+                        corner="At",
+                        columns=tuple(
+                            one.model_copy(update={"style": "share"}) for one in self._columns
+                        ),
+                        rows=tuple(
+                            Row(key=group, name=group, cells=tuple(
+                                self.read.recovered(self._under(arms[group], held),
+                                                    self._under(self.ablated[kind][group], held))
+                                for kind in self.ablated))
+                            for group in self.groups
+                        ),
+                    )
+                )  # fmt: skip
+        words = (
+            "Share of the damage that the claim undoes. It stands there with its own fill; the ablation "
+            "under test is what it is held against."
+        )
+        return Section(
+            key="claims",
+            title="What is recovered, by ablation",
+            blocks=(Prose(words=words), *tables),
+        )
+
+    def drift(self, moved: Mapping[str, Any], settings: Settings) -> Section:
+        """How far the stream goes from where later parts are used to it."""
+        rows = []
+        for kind, one in moved.items():
+            cells: list[Number | float] = []
+            for documents in (one.stream, one.scale):
+                counts = np.array([len(row) for row in documents])
+                sums = np.array([row.sum() for row in documents])
+                low, high = np.quantile(np.concatenate(documents), TAILS)
+                cells += [
+                    mean_per_token(sums, counts, settings=settings, unit="of the intact"),
+                    float(low),
+                    float(high),
+                ]
+            rows.append(Row(key=kind, name=kind.capitalize(), cells=tuple(cells)))
+        groups = (("stream", "Length of the stream"), ("scale", "Scale of the final norm"))
+        columns = [
+            Column(key=f"{key}-{part}", heading=heading, group=group, style="signed")
+            for key, group in groups
+            for part, heading in (("mean", "Mean"), ("low", "1%"), ("high", "99%"))
+        ]
+        words = (
+            "Edited over intact, less 1, token by token, all components ablated: the stream after the last "
+            f"of them, and what the final norm multiplies by. On {len(next(iter(moved.values())).stream)} documents, "
+            "the first position left out."
+        )
+        table = Table(
+            key="moved", corner="Ablation", columns=tuple(columns), rows=tuple(rows), folded=False
+        )
+        return Section(
+            key="drift",
+            title="How far it throws the stream off",
+            blocks=(Prose(words=words), table),
+        )
+
+    def verdict(self, flips: Mapping[str, Sequence[Flip]], floor: float) -> str:
+        """In plain words: how far apart, what holding norms does to that, and whether an order turns round."""
+        group = self.groups[-1]
+        row = self._apart(group)
+        apart, least, most, held = row.cells
+        assert isinstance(apart, Number) and isinstance(held, Number)
+        said = (
+            f"Ablating {group if len(self.single) == 1 else f'the {len(self.single)} components together'} costs "
+            f"{self._told(str(least), group)} nats per token under {least} and {self._told(str(most), group)} under "
+            f"{most}: the panel is {fmt.nats(apart.value)} apart, {fmt.nats(held.value)} with the norms held"
+        )
+        if (apart.value or 0.0) <= floor:
+            said += ", which is within rounding"
+        turned = [one for some in flips.values() for one in some]
+        if len(self.single) < 2:
+            return said + "."
+        if not turned:
+            return (
+                said
+                + ". No order of components turns round: what matters more does so under each ablation, "
+                "as far as that is told from a tie."
+            )
+        one = turned[0]
+        return (
+            said
+            + f". {len(turned)} order{'s' * (len(turned) > 1)} of components turn{'s' * (len(turned) == 1)} round with "
+            f"the ablation: {one.first} is more than {one.second} under {one.one} and less under {one.other}."
+        )
+
+    def _told(self, kind: str, group: str) -> str:
+        return fmt.written(self._damage(kind, group), spec=".2g")
+
+
+def _bare(value: float) -> Number:
+    """A difference of extremes, which has no interval."""
+    return Number(value=value, unit=NATS)

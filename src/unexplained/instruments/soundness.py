@@ -1,0 +1,231 @@
+"""`soundness`: is it the ablation? The same components under a panel of ablations, norms free and held (MISSION 18).
+
+Neel Nanda: "any ablation is throwing the model off distribution a bit. Eg mean ablation will mess with
+the LayerNorm scale, resample ablation may introduce info that's weird". Here each is measured: what
+every ablation costs, how far it takes the stream, what is left where the norms' scales are held, and
+whether what is concluded (which component matters more, where a claim holds better) turns round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from unexplained import study
+from unexplained.record import format as fmt
+from unexplained.record.blocks import Block
+from unexplained.study import Claims, Headline, Option, Texts, instrument
+
+if TYPE_CHECKING:
+    from unexplained.bars.flips import Flip
+    from unexplained.bars.reading import Reading
+    from unexplained.explanations import Explanation
+    from unexplained.sites import Site
+    from unexplained.study import Arm, Run
+
+PANEL = ("zero", "mean", "position mean", "resample", "optimal constant", "matched noise")
+HELD: Literal["total, norms frozen"] = "total, norms frozen"
+FEW = 8
+"""Documents on which drift and the noise floor are measured."""
+MOST = 8
+"""Components that are measured one by one, at most: the answer names each."""
+
+
+def _precise(given: Mapping[str, Any]) -> None:
+    """Refuse effects of single components in half precision."""
+    from unexplained.opening import require_full_precision
+
+    require_full_precision("A panel of ablations")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What was measured, by names: ablation → component, or all together → the arm."""
+
+    read: Reading
+    ablated: dict[str, dict[str, str]]
+    claimed: dict[str, dict[str, str]]
+    """Claim → component, or all together → the arm."""
+    groups: tuple[str, ...]
+    """Components, then all together where there are several."""
+    single: tuple[str, ...]
+
+    def under(self, name: str, held: bool) -> str:
+        """The condition of an arm with the norms free or held."""
+        return self.read.card(name).effects[HELD if held else "total"]
+
+    def conditions(self, *, held: bool) -> dict[str, dict[str, str]]:
+        """Ablation → single component → condition."""
+        return {
+            kind: {site: self.under(arms[site], held) for site in self.single}
+            for kind, arms in self.ablated.items()
+        }
+
+
+@instrument("soundness", before=_precise, texts=Texts(documents=48, fit_documents=48))
+def soundness(
+    run: Run,
+    sites: Annotated[str, Option('Components, e.g. "L18.H6 L17.H3-5".')],
+    *,
+    explanations: Annotated[
+        Sequence[Explanation] | None,
+        Claims(
+            "A library name, my.py or my.py:name: what it recovers under every ablation.",
+            option="--explanation",
+            early=True,
+        ),
+    ] = None,
+) -> Iterator[Block | Headline]:
+    """Is it the ablation? The same components under six ablations, the norms free and held.
+
+    Zero, mean, position mean, resample, the optimal constant (Li and Janson 2024) and matched noise,
+    each component alone and all together. The first position is kept under all of them. With the
+    norms held every norm keeps the scale that it has in the intact model, in the explained and the
+    ablated model alike; held scales still carry a little of what was taken out.
+
+    Args:
+        run: The model and running text; ablations are fitted on its fit part.
+        sites: The components, at most eight.
+        explanations: What is claimed of them; none if not given.
+
+    Raises:
+        SiteError: A component does not exist.
+        AblationError: An ablation cannot be fitted: too few documents for a covariance, say.
+        MeasurementError: The model is in half precision, there are too many components, or a number
+            is not finite.
+        UnexplainedError: As `require_standing`, where an explanation cannot stand at a component.
+    """
+    from unexplained.bars import panel as shown
+
+    where = _asked(run, sites, explanations or ())
+    groups: list[Sequence[Site]] = [(site,) for site in where]
+    groups += [where] if len(where) > 1 else []
+    made = {kind: study.arms.panel(run, kind, groups) for kind in PANEL}
+    panel = _measured(run, groups, made, explanations or ())
+    together = {kind: every[-1] for kind, every in made.items()}
+    moved = _drift(run, together)
+    floor = _floor(run, list(together.values()))
+    flips = _flips(panel)
+    tables = shown.Shown(panel.read, panel.ablated, panel.claimed, panel.groups, panel.single)
+    yield Headline(
+        f"{fmt.in_short(list(panel.single))} in {run.subject.name} under {len(PANEL)} ablations",
+        tables.verdict(flips, floor),
+        {"Sites": ", ".join(panel.single), "Ablations": ", ".join(PANEL)},
+    )
+    yield tables.answer()
+    yield tables.facts(run.subject.name, run.text.name, floor)
+    yield tables.damage()
+    yield tables.optimal()
+    yield tables.flips(flips)
+    if panel.claimed:
+        yield tables.claims()
+    yield tables.drift(moved, run.settings)
+
+
+def _asked(run: Run, sites: str, claims: Sequence[Explanation]) -> tuple[Site, ...]:
+    """Refuse what cannot be measured, before anything is run."""
+    from unexplained.errors import MeasurementError
+
+    asked, subject, text = study.asked, run.subject, run.text
+    where = asked.components(subject, sites)
+    if len(where) > MOST:
+        raise MeasurementError(
+            f"A panel of ablations at {len(where)} components",
+            f"each takes two dozen conditions; at most {MOST} are taken",
+            "Name fewer, or sweep them all: unexplained sweep MODEL.",
+        )
+    subject.require_full_precision("A panel of ablations")
+    asked.require_claims(claims)
+    asked.require_standing(claims, where, subject)
+    asked.require_tokens(subject, text, "eval", "fit")
+    asked.require_donors(text, within=bool(claims))
+    for name in PANEL:
+        asked.require_fill(name, where, text)
+    asked.require_covariances(where, text, subject)
+    asked.require_folder(run.folder, subject)
+    return where
+
+
+def _measured(
+    run: Run,
+    groups: Sequence[Sequence[Site]],
+    made: Mapping[str, Sequence[Arm]],
+    claims: Sequence[Explanation],
+) -> Panel:
+    """Every ablation of every component and of all, and the claims there."""
+    from unexplained.bars.joints import name_of
+    from unexplained.study import arms
+
+    where, names = groups[-1], tuple(map(name_of, groups))
+    single = tuple(map(str, where))
+    every = [one.also(HELD) for some in made.values() for one in some]
+    ablated = {
+        kind: {name: one.name for name, one in zip(names, some, strict=True)}
+        for kind, some in made.items()
+    }
+    claimed: dict[str, dict[str, str]] = {one.name: {} for one in claims}
+    if claims:
+        # What controls are held against is the ablation as it stands in every other instrument.
+        every += [arms.ablation(run, "mean", where)]
+        for one in arms.claims(run, where, claims):
+            every.append(one.also(HELD))
+            claimed[one.name][names[-1]] = one.name
+        for site, name in zip(where if len(where) > 1 else (), names, strict=False):
+            for one in arms.claims(run, (site,), claims, controls=()):
+                named = one.called(f"{one.name} at {name}", of=claims[0].name)
+                every.append(named.also(HELD))
+                claimed[one.name][name] = named.name
+    return Panel(run.measure(*every), ablated, claimed, names, single)
+
+
+def _drift(run: Run, made: Mapping[str, Arm]) -> dict[str, Any]:
+    """How far every ablation of all components takes the stream, on a few documents."""
+    from functools import partial
+
+    from unexplained.evaluate import Edited
+    from unexplained.evaluate.drift import drift
+
+    few = run.text.first(FEW)
+    conditions = [one.conditions["total"] for one in made.values()]
+    found = drift(
+        run.subject, few, [one for one in conditions if isinstance(one, Edited)], folder=run.folder,
+        workers=run.workers, progress=partial(run.say, "drift of the stream"),
+    )  # fmt: skip
+    return {kind: found[one.conditions["total"].name] for kind, one in made.items()}
+
+
+def _floor(run: Run, made: Sequence[Arm]) -> float:
+    """The most that a damage moves where the same is computed in batches of another size."""
+    from unexplained.evaluate.evaluate import BATCH_TOKENS
+
+    few = run.on(run.text.first(FEW))
+    one, other = (
+        few.measure(*made, batch_tokens=tokens, what="the noise floor")
+        for tokens in (BATCH_TOKENS, BATCH_TOKENS // 8)
+    )
+    return max(
+        abs((one.damage(arm.name).value or 0.0) - (other.damage(arm.name).value or 0.0))
+        for arm in made
+    )
+
+
+def _flips(panel: Panel) -> dict[str, list[Flip]]:
+    """Components by damage, and every claim's components by what is recovered there."""
+    from unexplained.bars.flips import by_damage, by_recovered
+
+    if len(panel.single) < 2:
+        return {}
+    read = panel.read
+    ablated: dict[str, Mapping[str, str]] = {}
+    for held in (False, True):
+        suffix = ", norms held" if held else ""
+        ablated |= {f"{k}{suffix}": c for k, c in panel.conditions(held=held).items()}
+    found = {"": by_damage(read.ledger, ablated, read.settings)}
+    for claim, arms in panel.claimed.items():
+        claims = {
+            kind: {s: panel.under(arms[s], kind.endswith("norms held")) for s in panel.single}
+            for kind in ablated
+        }
+        found[claim] = by_recovered(read.ledger, claims, ablated, read.settings)
+    return found
