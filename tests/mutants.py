@@ -69,6 +69,17 @@ MUTANTS = (
            "test_norms_held.py::test_where_only_the_final_norm_follows_it_is_the_direct_effect_with_the_norm_frozen[gpt2]"),
     Mutant("evaluate/conditions.py", "    if len(effects) > 1:", "    if False:",
            "test_norms_held.py::test_a_joint_condition_holds_all_norms_or_none"),
+    # two records paired by document
+    Mutant("bars/pairing.py", "falls = new.falls - old.falls", "falls = new.falls + old.falls",
+           "test_pairing.py::test_shared_noise_of_documents_drops_out"),
+    Mutant("record/difference.py", "one**2 + two**2 - 2 * correlation * one * two", "one**2 + two**2 + 2 * correlation * one * two",
+           "test_pairing.py::test_shared_noise_of_documents_drops_out"),
+    Mutant("bars/pairing.py", "        return low and high\n", "        return True\n",
+           "test_pairing.py::test_what_is_not_a_ratio_of_both_ledgers_is_not_paired"),
+    Mutant("bars/pairing.py", "if set(a.ledger.documents) == set(b.ledger.documents)", "if True",
+           "test_pairing.py::test_what_is_not_a_ratio_of_both_ledgers_is_not_paired"),
+    Mutant("study/run.py", "                kept = ledger.keep(self.folder)\n", "                kept = ledger.keep(self.folder / \"elsewhere\")\n",
+           "test_pairing.py::test_a_records_numbers_are_found_again_in_what_it_kept"),
     # small faults of the screen
     Mutant("cli/diff.py", "return lines[: sum(height <= room for height in taken)]", "return lines",
            "test_out.py::test_a_difference_is_said_in_words_on_one_screen"),

@@ -8,6 +8,7 @@ ratio is always a ratio of sums and documents are always there to be resampled.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from unexplained.errors import MeasurementError, near_matches
+from unexplained.hashing import digest
+from unexplained.whole import BLANK, read_sealed, seal, write_flushed
 
 NATS = "nats per token"
 BITS = "bits per byte"
@@ -221,6 +224,36 @@ class Ledger:
             if per_token.exists()
             else TOKEN_SCHEMA.empty_table(),
         )
+
+    def keep(self, folder: Path) -> str:
+        """Write the sums into a folder under their digest, and give it; per-token rows are left out.
+
+        Raises:
+            OSError: They cannot be written.
+        """
+        about = {b"unit": self.unit.encode(), b"seal": BLANK}
+        into = io.BytesIO()
+        pq.write_table(self.table.replace_schema_metadata(about), into, compression="zstd")
+        name = digest(into.getvalue())
+        place = _kept(folder, name)
+        if not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            write_flushed(place, seal(into.getvalue(), name))
+        return name
+
+    @classmethod
+    def kept(cls, folder: Path, name: str) -> Ledger | None:
+        """What was kept under a digest; None where there is nothing, or not what was written."""
+        data = read_sealed(_kept(folder, name), name, "what it was for goes without it")
+        if data is None:
+            return None
+        table = pq.read_table(pa.BufferReader(data))
+        unit = table.schema.metadata[b"unit"].decode()
+        return cls(table.replace_schema_metadata(), TOKEN_SCHEMA.empty_table(), unit)
+
+
+def _kept(folder: Path, name: str) -> Path:
+    return folder / "readings" / f"{name}.parquet"
 
 
 def _one_unit(parts: Sequence[Ledger]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,19 +31,30 @@ def diff(
     before: Annotated[Path, typer.Argument(help="A record.json.")],
     after: Annotated[Path, typer.Argument(help="Another one.")],
     full: Annotated[bool, typer.Option(help="Print every number that changed.")] = False,
+    run: Annotated[
+        Path | None, typer.Option(help="Where both were kept, if not in the shared cache.")
+    ] = None,
 ) -> None:
     """What changed between two records, by how much, and whether by more than noise."""
+    from unexplained.bars.pairing import Pairing
+    from unexplained.fetch import kept_in
+    from unexplained.places import SHARED
     from unexplained.record import load_record
     from unexplained.record.difference import difference
     from unexplained.report import print_table
 
-    found = difference(load_record(before), load_record(after))
-    head = [(f"{name}: {one} before, {two} after", "dim") for name, (one, two) in _some(found)]
+    records = load_record(before), load_record(after)
+    pairing = Pairing.of(*records, kept_in(run or SHARED))
+    found = difference(*records, pairing)
+    head = [
+        (f"{name}: {one} before, {two} after" if one else f"{name}: not the same", "dim")
+        for name, (one, two) in _some(found)
+    ]
     if found.verdicts[0] != found.verdicts[1]:
         head += [(f"{when}: {_short(words, full)}", "") for when, words in
                  zip(("Before", "After"), found.verdicts, strict=True)]  # fmt: skip
     head.append((_counted(found), "bold"))
-    end = _unpaired(found)
+    end = _paired(found, pairing.lacks)
     for words, style in head:
         _say(words, style)
     certain = [one for one in found.changes if one.beyond]
@@ -51,7 +62,8 @@ def diff(
     if full:
         print_table(_table(found.changes), OUT)
     else:
-        lines = _fitting([_line(one) for one in certain], room)
+        mixed = any(one.paired for one in found.changes)
+        lines = _fitting([_line(one, mixed) for one in certain], room)
         for words in lines:
             _say(words)
         if len(lines) < len(certain):
@@ -76,10 +88,11 @@ def _height(words: str) -> int:
     return len(Text(visible.line(words)).wrap(OUT, OUT.width)) if words else 0
 
 
-def _line(one: Change) -> str:
+def _line(one: Change, mixed: bool) -> str:
     """A change in a line or two; its ends are those of the change."""
     before, after = (fmt.show(number).value for number in (one.before, one.after))
-    return f"- {one.says}: {before} → {after}, by {fmt.points(one.change) if one.change.unit == SHARE else fmt.show(one.change)}"
+    by = fmt.points(one.change) if one.change.unit == SHARE else fmt.show(one.change)
+    return f"- {one.says}: {before} → {after}, by {by}{' (unpaired)' * (mixed and not one.paired)}"
 
 
 def _fitting(lines: Sequence[str], room: int) -> Sequence[str]:
@@ -88,14 +101,16 @@ def _fitting(lines: Sequence[str], room: int) -> Sequence[str]:
     return lines[: sum(height <= room for height in taken)]
 
 
-def _unpaired(found: Difference) -> str:
+def _paired(found: Difference, lacks: str) -> str:
+    """How many changes are by document, and what the others are."""
     if not found.changes:
         return ""
-    same = ", but both are of one model on the same texts, where less than this is noise"
-    return (
-        "Unpaired: changes are as of two measurements that have nothing to do with each other"
-        f"{same if found.paired else ''}."
-    )
+    apart = "as of two measurements that have nothing to do with each other"
+    if lacks:
+        return f"Unpaired: changes are {apart}; {lacks}."
+    many = sum(one.paired is not None for one in found.changes)
+    rest = f" The others are {apart}: they are no mean, difference or share of sums over both's documents."
+    return f"Paired by document: {many} of {len(found.changes)} changes.{rest * (many < len(found.changes))}"
 
 
 def _counted(found: Difference) -> str:
@@ -119,12 +134,20 @@ def _table(changes: Sequence[Change]) -> Table:
             Row(
                 key=one.where,
                 name=one.says,
-                note="; ".join(filter(None, (one.where, SAYS[one.beyond] * (not one.beyond)))),
+                note="; ".join(_notes(one)),
                 cells=(one.change, one.before, one.after),
             )
             for one in changes
         ),
     )  # fmt: skip
+
+
+def _notes(one: Change) -> Iterator[str]:
+    yield one.where
+    if not one.beyond:
+        yield SAYS[one.beyond]
+    if one.paired is None and one.change.value is not None:
+        yield "unpaired"
 
 
 def _say(words: str, style: str = "") -> None:

@@ -51,6 +51,9 @@ class Header(Frozen):
     """Architecture, size, precision decision, tokenizer facts."""
     others: dict[str, str] = Field(default_factory=dict)
     """Other models that were given to be measured beside it, by name: their fingerprints."""
+    ledgers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """What was measured, where it was kept: by text (and model, of another one), the digests of its
+    ledgers (`Ledger.kept`), by which `unexplained diff` pairs documents."""
     level: float = 0.95
     resamples: int
     seed: int

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from unexplained.record.base import Number
 from unexplained.record.frame import titles
 from unexplained.record.record import Record
 
-HEADERS = ("instrument", "subject", "subject_fingerprint", "level", "resamples", "seed")
+HEADERS = ("instrument", "subject", "level", "resamples", "seed")
 
 
 @dataclass(frozen=True)
@@ -22,27 +23,21 @@ class Change:
     """The same in words: its section, row and column, as the second record has them."""
     before: Number
     after: Number
+    paired: Number | None = None
+    """After minus before, by the documents that both are of; None where they cannot be paired."""
 
     @property
     def change(self) -> Number:
-        """After minus before, as of two measurements that have nothing to do with each other.
-
-        The distances of both ends are added as squares (Zou and Donner 2008, MOVER). Two records of
-        the same documents go up and down together: their difference is known better than this.
-        """
+        """After minus before: paired, or as of two measurements that have nothing to do with each other."""
+        if self.paired is not None:
+            return self.paired
         one, two = self.before, self.after
         for name, number in (("before", one), ("after", two)):
             if number.value is None:
                 return Number(value=None, unit=two.unit, refused=f"{name}: {number.refused}")
         if one.unit != two.unit:
             return Number(value=None, refused=f"the units differ: {one.unit} and {two.unit}")
-        assert one.value is not None and two.value is not None
-        change = two.value - one.value
-        if None in (one.low, one.high, two.low, two.high):
-            return Number(value=change, unit=two.unit)
-        down = math.hypot(two.value - (two.low or 0.0), (one.high or 0.0) - one.value)
-        up = math.hypot((two.high or 0.0) - two.value, one.value - (one.low or 0.0))
-        return Number(value=change, low=change - down, high=change + up, unit=two.unit)
+        return between(one, two)
 
     @property
     def beyond(self) -> bool | None:
@@ -55,12 +50,33 @@ class Change:
         return change.low > 0 or change.high < 0
 
 
+def between(before: Number, after: Number, correlation: float = 0.0) -> Number:
+    """After minus before, from the distances of both ends (Zou and Donner 2008, MOVER).
+
+    Args:
+        before: A number of the same unit, with a value.
+        after: Another one.
+        correlation: Of the two estimates; 0 where they have nothing to do with each other.
+    """
+    assert before.value is not None and after.value is not None
+    change = after.value - before.value
+    if None in (before.low, before.high, after.low, after.high):
+        return Number(value=change, unit=after.unit)
+
+    def apart(one: float, two: float) -> float:
+        return math.sqrt(max(one**2 + two**2 - 2 * correlation * one * two, 0.0))
+
+    down = apart(after.value - (after.low or 0.0), (before.high or 0.0) - before.value)
+    up = apart((after.high or 0.0) - after.value, before.value - (before.low or 0.0))
+    return Number(value=change, low=change - down, high=change + up, unit=after.unit)
+
+
 @dataclass(frozen=True)
 class Difference:
     """Two records, compared."""
 
     headers: dict[str, tuple[str, str]]
-    """What differs of how they were measured, by name."""
+    """What differs of how they were measured, by name; two empty words where only digests do."""
     changes: tuple[Change, ...]
     """Numbers of both that are not the same, those beyond noise first, the greatest first."""
     verdicts: tuple[str, str]
@@ -70,15 +86,23 @@ class Difference:
     """Ids that the second has not."""
     new: tuple[str, ...]
     """Ids that the first has not."""
-    paired: bool
-    """Whether both are of the same texts and model: then the intervals here are too wide."""
 
 
-def difference(before: Record, after: Record) -> Difference:
+Pair = Callable[[Number, Number], Number | None]
+"""After minus before, paired by document; None where that cannot be."""
+
+
+def difference(
+    before: Record, after: Record, pair: Pair = lambda before, after: None
+) -> Difference:
     """Compare two records number by number, by their ids."""
     old, now, words = dict(before.numbers()), dict(after.numbers()), titles(after)
-    both = [Change(where, words[where], old[where], now[where]) for where in old if where in now]
-    changed = [one for one in both if one.before != one.after]
+    both = [where for where in old if where in now]
+    changed = [
+        Change(where, words[where], old[where], now[where], pair(old[where], now[where]))
+        for where in both
+        if old[where] != now[where]
+    ]
 
     def order(one: Change) -> tuple[int, float]:
         change = one.change
@@ -86,25 +110,33 @@ def difference(before: Record, after: Record) -> Difference:
         size = abs(change.value or 0.0) / width if width else 0.0
         return {True: 0, None: 1, False: 2}[one.beyond], -size
 
-    headers = {
-        name: (str(getattr(before, name)), str(getattr(after, name)))
-        for name in HEADERS
-        if getattr(before, name) != getattr(after, name)
-    }
-    for name in dict.fromkeys([*before.sheet, *after.sheet]):
-        one, two = before.sheet.get(name, "none"), after.sheet.get(name, "none")
-        if one != two:
-            headers[name] = (one, two)
-    for name in ("torch", "unexplained"):
-        one, two = before.versions.get(name, ""), after.versions.get(name, "")
-        if one != two:
-            headers[f"version of {name}"] = (one, two)
     return Difference(
-        headers,
+        dict(_headers(before, after)),
         tuple(sorted(changed, key=order)),
         (before.verdict, after.verdict),
         len(both) - len(changed),
         tuple(where for where in old if where not in now),
         tuple(where for where in now if where not in old),
-        before.sheet == after.sheet and before.subject_fingerprint == after.subject_fingerprint,
     )
+
+
+def _headers(before: Record, after: Record) -> Iterator[tuple[str, tuple[str, str]]]:
+    """What differs of how two records were measured."""
+    for name in HEADERS:
+        one, two = getattr(before, name), getattr(after, name)
+        if one != two:
+            yield name, (str(one), str(two))
+    same = before.subject_fingerprint == after.subject_fingerprint
+    if before.subject == after.subject and not same:
+        yield f"Weights of {after.subject}", ("", "")
+    for name in dict.fromkeys([*before.sheet, *after.sheet]):
+        sheets = before.sheet.get(name), after.sheet.get(name)
+        if None in sheets:
+            one, two = ("none" if digest is None else "there" for digest in sheets)
+            yield name, (one, two)
+        elif sheets[0] != sheets[1]:
+            yield name, ("", "")
+    for name in ("torch", "unexplained"):
+        one, two = before.versions.get(name, ""), after.versions.get(name, "")
+        if one != two:
+            yield f"version of {name}", (one, two)

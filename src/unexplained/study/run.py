@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from unexplained.evaluate.conditions import distinct, key
 from unexplained.evaluate.evaluate import BATCH_TOKENS, Workers, in_process
 from unexplained.evaluate.job import MEMORY, Measure
 from unexplained.evaluate.rehearsal import Rehearsal
+from unexplained.ledger import Ledger
 from unexplained.progress import Count, Progress
 from unexplained.record.blocks import Check
 from unexplained.sites import Site
@@ -41,6 +42,8 @@ class _Trace:
     so that it does not stay open beside the next."""
     took: dict[str, float] = field(default_factory=dict)
     """Seconds of some parts, by name."""
+    ledgers: dict[str, list[str]] = field(default_factory=dict)
+    """Digests of what was measured and kept, by text and model."""
     controlled: set[tuple[str, str]] = field(default_factory=set)
     """Texts and claims that were measured with their controls."""
     checks: list[Check] = field(default_factory=list)
@@ -176,12 +179,21 @@ class Run:
             memory=self.memory,
             **self.how(what or f"measuring on {self.text.name}"),
         ).also(names)
+        self._keep(ledger, f"{self.text.name}{' (fit)' if part == 'fit' else ''}{self._whose}")
         cards = tuple(_measured_as(one.card, names) for one in every)
         read = Reading(ledger, cards, self.settings, self.text.name)
         self._trace.checks += [
             check.model_copy(update={"name": check.name + self._whose}) for check in read.checks()
         ]
         return read
+
+    def _keep(self, ledger: Ledger, what: str) -> None:
+        """Keep what was measured, so that the record can name it; where that fails, it names nothing."""
+        if self.folder is not None and not self.imagined:
+            with suppress(OSError):
+                kept = ledger.keep(self.folder)
+                if kept not in (known := self._trace.ledgers.setdefault(what, [])):
+                    known.append(kept)
 
     def _require_controls(self, arms: Sequence[Arm]) -> None:
         """Refuse claims without controls; those measured before on this text count too."""
@@ -230,7 +242,9 @@ class Run:
         """The fields of a record that say how to find it again."""
         model = self._trace.last or of_model(self.subject)
         took = {what: round(seconds, 1) for what, seconds in self._trace.took.items()}
-        return model | measured_by(self.settings, self.started, self._trace.others) | {"took": took}
+        found = measured_by(self.settings, self.started, self._trace.others)
+        kept = {what: tuple(digests) for what, digests in self._trace.ledgers.items()}
+        return model | found | {"ledgers": kept, "took": took}
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
