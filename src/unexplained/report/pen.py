@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
+from operator import attrgetter
 
 from unexplained.record import Number
 from unexplained.record import format as fmt
@@ -82,8 +84,7 @@ class Pen:
 
     def note(self, cell: Cell) -> int | None:
         """The note of a refused number."""
-        refused = isinstance(cell, Number) and cell.value is None
-        return self.notes.of(cell) if refused and isinstance(cell, Number) else None
+        return self.notes.of(cell) if isinstance(cell, Number) and cell.value is None else None
 
     def at(self, above: str, reference: str) -> Number:
         """The number that a picture points at."""
@@ -144,25 +145,15 @@ class Pen:
         return curveplot.plot(block, lambda reference: self.at(above, reference))
 
     def groups(self, table: Table) -> tuple[tuple[str, tuple[Column, ...]], ...]:
-        """Columns that stand side by side under one heading; alone where they have none."""
-        found: list[tuple[str, tuple[Column, ...]]] = []
-        for column in table.columns:
-            if column.group and found and found[-1][0] == column.group:
-                found[-1] = (column.group, (*found[-1][1], column))
-            else:
-                found.append((column.group, (column,)))
-        return tuple(found)
+        """Columns that stand side by side under one heading, or under none."""
+        return tuple(
+            (one, tuple(some)) for one, some in groupby(table.columns, attrgetter("group"))
+        )
 
-    def runs(self, blocks: Iterable[Block]) -> tuple[tuple[str, tuple[Block, ...]], ...]:
+    def runs(self, blocks: Iterable[Block]) -> tuple[tuple[bool, tuple[Block, ...]], ...]:
         """Blocks, small charts that follow each other together."""
-        found: list[tuple[str, tuple[Block, ...]]] = []
-        for block in blocks:
-            small = "small" if isinstance(block, Chart) and block.small else ""
-            if small and found and found[-1][0] == small:
-                found[-1] = (small, (*found[-1][1], block))
-            else:
-                found.append((small, (block,)))
-        return tuple(found)
+        some = groupby(blocks, lambda block: isinstance(block, Chart) and block.small)
+        return tuple((small, tuple(run)) for small, run in some)
 
     def below(self, above: str, key: str) -> str:
         """The id of what stands under a key."""

@@ -11,6 +11,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from unexplained import visible
+from unexplained.record import Number
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
     Answer,
@@ -130,7 +131,7 @@ class Tables:
 
     def _written(self, cell: Cell, style: Style) -> str:
         shown = fmt.cell(cell, style)
-        if shown.refused and not isinstance(cell, str | int | float) and cell is not None:
+        if isinstance(cell, Number) and shown.refused:
             return f"{shown} [{self.notes.of(cell)}]"
         return str(shown)
 
@@ -156,7 +157,8 @@ class Printer(Tables):
         """The verdict, and controls that failed."""
         self.say(self.drawn.record.verdict, "bold")
         if self.drawn.failed:
-            names = _some([f"{check.name} ({check.text})" for check in self.drawn.failed])
+            failed = [f"{check.name} ({check.text})" for check in self.drawn.failed]
+            names = fmt.in_short(failed, most=5)
             many = f"{len(self.drawn.failed)} of {len(self.drawn.checks)} CONTROLS FAILED"
             self.say(f"{many}: {names}", "bold red")
             self.say(self.drawn.alarm)
@@ -209,12 +211,6 @@ class Printer(Tables):
 
     def _prose(self, block: Prose) -> str:
         return f"“{block.words}” {block.source}" if block.manner == "quote" else block.words
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first few of many names, and how many more there are."""
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
 
 
 def _name(row: Row | AnswerRow) -> str:
