@@ -40,7 +40,7 @@ from unexplained.cli.shared import (
     shared_ledgers,
 )
 from unexplained.cli.shared import Run as RunFolder
-from unexplained.errors import MeasurementError, require_once
+from unexplained.errors import require_once
 from unexplained.study import INSTRUMENTS, Claims, Instrument, Models
 from unexplained.study.given import Members, Option, OwnFamily, PythonOnly, Rungs, Texts
 from unexplained.study.instrument import Parameter
@@ -323,8 +323,6 @@ def _require_names(one: Instrument, model: str | None, given: Mapping[str, Any])
             require_models(*(one.name for one in p.given.resolved(value, given).members))
         elif isinstance(p.given, Models | Members) and value:
             names = [value] if isinstance(value, str) else list(value)
-            if isinstance(p.given, Models):
-                _require_apart(p, names)
             priced = isinstance(p.given, Rungs | Members)  # MODEL=FLOPS
             models += [(priced and one.rpartition("=")[0]) or one for one in names]
         elif isinstance(p.given, Claims) and p.given.early:
@@ -334,18 +332,6 @@ def _require_names(one: Instrument, model: str | None, given: Mapping[str, Any])
     require_once("model", models)
     if len(models) > 1:  # one alone is refused by whoever loads it
         require_models(*models)
-
-
-def _require_apart(parameter: Parameter, names: Sequence[str]) -> None:
-    """An option that takes several names swallows the next option where one is missing."""
-    option = parameter.given.option or f"--{parameter.name.replace('_', '-')}"
-    for name in names:
-        if len(names) > 1 and (name.startswith("--") or "," in name):
-            raise MeasurementError(
-                f"{option} {' '.join(names)}",
-                f"'{name}' is no name of a model, and it takes {len(names)}",
-                f"Write {option} {' '.join('ABCDEF'[: len(names)])}, with a blank between them.",
-            )
 
 
 def _values(

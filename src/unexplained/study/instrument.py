@@ -100,7 +100,7 @@ class Instrument:
         then = [] if self.texts is None else [kinds("text", kinds.POSITIONAL_OR_KEYWORD)]
         how = [
             kinds(p.name, kinds.KEYWORD_ONLY, default=p.default)
-            for p in inspect.signature(self._record).parameters.values()
+            for p in inspect.signature(self._run).parameters.values()
             if p.kind is kinds.KEYWORD_ONLY
         ]
         positional = [p for p in mine if p.kind is kinds.POSITIONAL_OR_KEYWORD]
@@ -128,16 +128,10 @@ class Instrument:
             UnexplainedError: As the call itself, of what can be told before anything is run.
             TypeError: As of any function that is called wrongly.
         """
-        from unexplained.evaluate.evaluate import in_process
-        from unexplained.fetch import kept_in
         from unexplained.subject.ambient import neutrally
 
         subject, text, mine, how = self._bound(args, given)
-        run = self._run(
-            subject, text, how.get("settings", Settings()), kept_in(how.get("folder", SHARED)),
-            how.get("workers") or in_process, how.get("memory"),
-        )  # fmt: skip
-        return neutrally(self._foretold)(run, mine)
+        return neutrally(self._foretold)(self._run(subject, text, **how), mine)
 
     def _bound(
         self, args: tuple[Any, ...], given: Mapping[str, Any]
@@ -154,19 +148,22 @@ class Instrument:
         self,
         subject: Subject | None,
         text: Text | tuple[Text, ...],
-        settings: Settings,
-        folder: Path | None,
-        workers: Workers,
-        memory: float | None,
-        say: Progress = silent,
+        *,
+        settings: Settings = Settings(),  # noqa: B008  (frozen)
+        folder: Path | Shared | None = SHARED,
+        workers: Workers | None = None,
+        memory: float | None = None,
+        say: Progress | None = None,
     ) -> Run:
-        from unexplained.evaluate.evaluate import require_memory
+        from unexplained.evaluate.evaluate import in_process, require_memory
         from unexplained.evaluate.job import MEMORY
+        from unexplained.fetch import kept_in
         from unexplained.study.run import Run
 
         require_memory(memory := MEMORY if memory is None else memory)
         texts = tuple(text) if isinstance(text, tuple | list) else (text,)
-        return Run(subject, texts, settings, folder, workers, memory, say)
+        place, doing = kept_in(folder), workers or in_process
+        return Run(subject, texts, settings, place, doing, memory, say or silent)
 
     def _yielded(self, run: Run, given: Mapping[str, Any]) -> list[Yielded]:
         resolved = {p.name: p.given.resolved(given[p.name], given) for p in self.parameters}
@@ -185,32 +182,23 @@ class Instrument:
         subject: Subject | None,
         text: Text | tuple[Text, ...],
         given: Mapping[str, Any],
-        *,
-        settings: Settings = Settings(),  # noqa: B008  (frozen)
-        folder: Path | Shared | None = SHARED,
-        workers: Workers | None = None,
-        memory: float | None = None,
-        say: Progress | None = None,
+        **how: Any,
     ) -> Record:
-        from unexplained.evaluate.evaluate import in_process
         from unexplained.evaluate.rehearsal import Foretelling
-        from unexplained.fetch import kept_in
         from unexplained.study.asked import require_folder
         from unexplained.subject.ambient import neutrally
         from unexplained.telling import telling
 
-        place, doing = kept_in(folder), workers or in_process
-
         @neutrally
         def measured(say: Progress) -> Record:
-            require_folder(place, *([] if subject is None else [subject]))
-            run = self._run(subject, text, settings, place, doing, memory, say)
+            run = self._run(subject, text, **how | {"say": say})
+            require_folder(run.folder, *([] if subject is None else [subject]))
             if note := getattr(say, "note", None):
                 told = partial(_foretell, partial(self._foretold, run, given), note)
-                run = replace(run, workers=Foretelling(doing, told))
+                run = replace(run, workers=Foretelling(run.workers, told))
             return self._of(run, self._yielded(run, given), given)
 
-        with telling(say) as told:
+        with telling(how["say"]) as told:
             return measured(told)
 
     def _of(self, run: Run, yielded: list[Yielded], given: Mapping[str, Any]) -> Record:
