@@ -69,6 +69,8 @@ MUTANTS = (
            "test_norms_held.py::test_where_only_the_final_norm_follows_it_is_the_direct_effect_with_the_norm_frozen[gpt2]"),
     Mutant("evaluate/conditions.py", "    if len(effects) > 1:", "    if False:",
            "test_norms_held.py::test_a_joint_condition_holds_all_norms_or_none"),
+    Mutant("cli/shared.py", '(".txt", ".jsonl", ".parquet")) and not _exists(name)', '(".txt", ".jsonl", ".parquet")) and False',
+           "test_small_faults.py::test_a_file_that_is_not_there_is_said_to_be_none"),
     # two records paired by document
     Mutant("bars/pairing.py", "falls = new.falls - old.falls", "falls = new.falls + old.falls",
            "test_pairing.py::test_shared_noise_of_documents_drops_out"),

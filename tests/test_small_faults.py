@@ -188,3 +188,11 @@ def test_an_address_in_anothers_spelling_is_answered_by_ours() -> None:
     for asked, meant in (("L1H0", "L1.H0"), ("l1h0", "L1.H0"), ("L1N2", "L1.N2")):
         with pytest.raises(SiteError, match=f"Did you mean {meant}"):
             parse(asked, shape)
+
+
+@pytest.mark.parametrize(("command", "kinds"), [("assay", ".parquet"), ("circuit", ".jsonl")])
+def test_a_file_that_is_not_there_is_said_to_be_none(command: str, kinds: str) -> None:
+    """Not answered by names of behaviours, which nobody asked for."""
+    said = CliRunner().invoke(app, [command, "rung-2", "--text", "nofile.txt"])
+    said = " ".join(f"{said.output} {said.exception}".split())
+    assert "there is no such file" in said and kinds in said and "antonyms" not in said

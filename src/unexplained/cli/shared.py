@@ -206,6 +206,9 @@ def require_outputs(**paths: Path | None) -> None:
             require_writable(path, what.replace("_", " "))
 
 
+FILES = ".txt, .jsonl or .parquet"
+
+
 def require_texts(*names: str, pairs: bool | None = False) -> None:
     """Refuse names of no text, before a model is loaded.
 
@@ -224,6 +227,9 @@ def require_texts(*names: str, pairs: bool | None = False) -> None:
     from unexplained.text.pairs import described
 
     for name in names:
+        if name.lower().endswith((".txt", ".jsonl", ".parquet")) and not _exists(name):
+            do = f"Look at the name and the folder. Wanted is {'.jsonl' if pairs else FILES}."
+            raise TextError(f"The file '{name}'", "there is no such file", do)
         if pairs is not False and is_pairs(name):
             continue
         if pairs:
