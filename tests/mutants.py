@@ -31,6 +31,13 @@ class Mutant:
 
 
 MUTANTS = (
+    # self-repair
+    Mutant("evaluate/repair.py", "against = changes * direct < 0", "against = changes < 0",
+           "test_repair.py::test_a_planted_backup_is_found_as_opposing_and_not_as_the_norms"),
+    Mutant("evaluate/repair.py", "rows = rows - rows.mean(-1, keepdim=True)", "pass",
+           "test_repair.py::test_the_roads_are_those_of_a_loop_over_blocks[gpt2]"),
+    Mutant("evaluate/repair.py", "rows.double() / anatomy.family.logits_divisor(anatomy.model.config)", "rows.double()",
+           "test_repair.py::test_the_roads_are_those_of_a_loop_over_blocks[granite]"),
     # orders that turn round with the ablation
     Mutant("bars/flips.py", "if more and less:", "if more:",
            "test_soundness.py::test_nothing_turns_round_where_nothing_does_in_twenty_runs"),

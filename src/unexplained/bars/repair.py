@@ -1,0 +1,172 @@
+"""Self-repair as blocks: what ablating a head does to the right token's logit, road by road."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unexplained.record import Number
+from unexplained.record import format as fmt
+from unexplained.record.blocks import (
+    Answer,
+    AnswerRow,
+    Column,
+    Prose,
+    Row,
+    Section,
+    Table,
+    fact,
+    facts,
+)
+from unexplained.record.keys import step
+from unexplained.stats import Settings, fraction, mean_per_token
+
+PUBLISHED = 0.30
+"""Share of self-repair of direct effects that is the norm's scale (Rushing and Nanda 2024: "possibly 30%")."""
+TOP = 0.02
+"""Share of a head's predictions on which its direct effect is largest (as there)."""
+MOST = 10
+"""Heads that the answer names."""
+LOGITS = "logits"
+COLUMNS = (
+    ("direct", "Direct"),
+    ("opposing", "Later, opposing"),
+    ("agreeing", "Later, agreeing"),
+    ("norm", "Norm's scale"),
+    ("total", "Total"),
+)
+
+
+@dataclass(frozen=True)
+class Repair:
+    """Roads of every head, by document: sums over predictions, and over those where it matters most."""
+
+    roads: Mapping[str, Mapping[str, NDArray[np.float64]]]
+    """Head → road → sums by document."""
+    counts: Mapping[str, NDArray[np.float64]]
+    """Head → predictions by document."""
+    everywhere: Mapping[str, Mapping[str, NDArray[np.float64]]]
+    """The same over all predictions."""
+    tokens: NDArray[np.float64]
+    settings: Settings
+
+    def _mean(self, head: str, road: str) -> Number:
+        return mean_per_token(
+            self.roads[head][road], self.counts[head], settings=self.settings, unit=LOGITS
+        )
+
+    def _all(self, head: str, road: str) -> Number:
+        return mean_per_token(
+            self.everywhere[head][road], self.tokens, settings=self.settings, unit=LOGITS
+        )
+
+    @property
+    def ranked(self) -> list[str]:
+        """The heads whose direct effect is largest first."""
+        return sorted(
+            self.roads,
+            key=lambda head: float(self.roads[head]["direct"].sum() / self.counts[head].sum()),
+        )
+
+    def share(self, road: str, heads: list[str]) -> Number:
+        """What a road undoes of the direct effect, over some heads together."""
+        repaired = sum(self.roads[head][road] for head in heads)
+        direct = sum(-self.roads[head]["direct"] for head in heads)
+        counts = sum(self.counts[head] for head in heads)
+        return fraction(
+            np.asarray(repaired), np.asarray(direct), np.asarray(counts), settings=self.settings,
+            what="direct effect", unit=LOGITS, if_negative="the heads lower the right token's logit",
+        )  # fmt: skip
+
+    def of_norm(self) -> Number:
+        """The norm's part of all that is repaired (total less direct), over all heads."""
+        repaired = sum(r["total"] - r["direct"] for r in self.roads.values())
+        norm = sum(r["norm"] for r in self.roads.values())
+        counts = sum(self.counts.values())
+        return fraction(
+            np.asarray(norm), np.asarray(repaired), np.asarray(counts), settings=self.settings,
+            what="self-repair", unit=LOGITS, if_negative="what follows does not make up for the heads, it adds to their loss",
+        )  # fmt: skip
+
+    def answer(self) -> Answer:
+        """The heads that matter most directly."""
+        shown = ("direct", "opposing", "norm", "total")
+        return Answer(
+            corner="Head",
+            columns=tuple(Column(key=k, heading=h) for k, h in COLUMNS if k in shown),
+            rows=tuple(
+                AnswerRow(
+                    name=head,
+                    cells=tuple(f"heads/where/{step(head)}/{k}" for k, _ in COLUMNS if k in shown),
+                )
+                for head in self.ranked[:MOST]
+            ),
+            beside=(AnswerRow(name="Of the repair, the norm's scale", cells=("facts/norm/is", None, None, None), style="share"),),
+            says=f"Changes of the right token's logit on the {TOP:.0%} of predictions where the head's "
+            "direct effect is largest.",
+        )  # fmt: skip
+
+    def facts(self, model: str, text: str, ablation: str) -> Table:
+        """What was measured, and the shares over all heads."""
+        heads = list(self.roads)
+        return facts(
+            "facts",
+            fact("model", "Model", model),
+            fact("text", "Text", text),
+            fact("ablation", "Ablation", ablation),
+            fact("heads", "Heads", len(heads)),
+            fact("predictions", "Predictions", int(self.tokens.sum())),
+            fact("norm", "Of the repair, the norm's scale", self.of_norm(), f"published: about {PUBLISHED:.0%} (Rushing and Nanda 2024)"),
+            fact("undone", "Of the direct effect, undone by opposing parts", self.share("opposing", heads)),
+            fact("by-norm", "Of the direct effect, undone by the norm's scale", self.share("norm", heads)),
+        )  # fmt: skip
+
+    def heads(self) -> Section:
+        """Every head, where its direct effect is largest and everywhere."""
+
+        def table(key: str, title: str, everywhere: bool) -> Table:
+            mean = self._all if everywhere else self._mean
+            return Table(
+                key=key, title=title, corner="Head",
+                columns=tuple(Column(key=k, heading=h) for k, h in COLUMNS),
+                rows=tuple(
+                    Row(key=head, name=head, cells=tuple(mean(head, k) for k, _ in COLUMNS))
+                    for head in self.ranked
+                ),
+            )  # fmt: skip
+
+        words = (
+            "Change of the right token's logit when a head is ablated. Direct: what it no longer writes, at "
+            "the final norm's intact scale. Later: what later blocks write otherwise, at that scale; opposing "
+            "is what goes against the direct change (a repair), agreeing what goes with it (an effect through "
+            "them, no repair), told prediction by prediction. Norm's scale: what the final norm's other scale "
+            "does. The four add up to the total."
+        )
+        return Section(
+            key="heads",
+            title="Every head",
+            blocks=(
+                Prose(words=words),
+                table("where", f"On the {TOP:.0%} of predictions where it matters most", False),
+                table("everywhere", "On all predictions", True),
+            ),
+        )
+
+    def verdict(self) -> str:
+        """In plain words."""
+        first = self.ranked[0]
+        direct, total = self._mean(first, "direct"), self._mean(first, "total")
+        norm = self.of_norm()
+        told = (
+            f"Of what is repaired over {len(self.roads)} heads the norm's scale does {fmt.written(norm, scale=100, mark='%')} "
+            f"(published: about {PUBLISHED:.0%})"
+            if norm.value is not None
+            else f"The norm's part of the repair is refused: {norm.refused}"
+        )
+        return (
+            f"Ablating {first}, which matters most directly, moves the right token's logit by {fmt.written(direct)} "
+            f"directly and {fmt.written(total)} in total. {told}."
+        )

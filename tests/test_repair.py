@@ -1,0 +1,162 @@
+"""Self-repair: the roads add up and are a loop's; a planted backup and a planted norm are found."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import unexplained as ux
+from measured import LEAN
+from test_assay import make_text
+from test_soundness import cells
+from tiny import ADDITIVE, VOCABULARY, tiny_model, tiny_subject, tiny_tokenizer
+from unexplained.errors import MeasurementError
+from unexplained.evaluate import Edited
+from unexplained.evaluate.repair import ROADS, roads
+from unexplained.record import Number
+from unexplained.study import INSTRUMENTS
+from unexplained.subject import Edit, Subject
+from unexplained.text import Text
+
+
+def words(subject: Subject, documents: int = 5, length: int = 9) -> Text:
+    rows = np.random.default_rng(1).integers(0, VOCABULARY, (2, documents, length))
+    return make_text("words", subject, *rows)
+
+
+def silenced(subject: Subject, where: str) -> Edited:
+    edits = tuple(Edit(site, lambda local: local.value * 0) for site in subject.sites(where))
+    return Edited(where, edits, f"silenced {where}")
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "granite", "gpt_neox"])
+def test_the_roads_are_those_of_a_loop_over_blocks(name: str) -> None:
+    """By Hugging Face's own pass, a hook on every block, and the final norm written out."""
+    assert name in ADDITIVE
+    subject, model = tiny_subject(name), tiny_model(name)
+    text = words(subject)
+    found = roads(subject, text, [silenced(subject, "L1.H2")], batch_tokens=20)["L1.H2"]
+    family, layers = subject.anatomy.family, range(3)
+    norm: Any = model.get_submodule(family.final_norm)
+    scale = getattr(model.config, "residual_multiplier", 1.0)
+    divisor = getattr(model.config, "logits_scaling", 1.0)
+    seen: dict[str, torch.Tensor] = {}
+
+    def keep(key: str) -> Any:
+        def hook(module: Any, args: Any, output: Any) -> None:
+            seen[key] = (output[0] if isinstance(output, tuple) else output)[0].double() * scale
+
+        return hook
+
+    def silence(module: Any, args: Any) -> Any:
+        z = args[0].clone()
+        size = z.shape[-1] // 4
+        z[..., 2 * size : 3 * size] = 0
+        return (z,)
+
+    for layer in layers:
+        module = model.get_submodule(f"{family.layers}.{layer}")
+        module.get_submodule(family.attention).register_forward_hook(keep(f"attn {layer}"))
+        module.get_submodule(family.mlp[-1]).register_forward_hook(keep(f"mlp {layer}"))
+    norm.register_forward_pre_hook(lambda module, args: seen.update(stream=args[0][0].double()))
+    head = model.get_submodule(f"{family.layers}.1.{family.head_output}")
+    for block, got in zip(text.eval, found.documents, strict=True):
+        rows = torch.tensor(block.tokens[None].astype(np.int64))
+        with torch.no_grad():
+            logits = model(rows, use_cache=False).logits[0].double()
+            intact = dict(seen)
+            handle = head.register_forward_pre_hook(silence)
+            changed = model(rows, use_cache=False).logits[0].double()
+            handle.remove()
+        for at, target in enumerate(rows[0, 1:].tolist()):
+            stream = intact["stream"][at]
+            centred = stream - stream.mean() if family.norm == "layer" else stream
+            factor = 1 / (centred.square().mean() + 1e-5).sqrt()
+            gain = norm.weight.double() * model.get_output_embeddings().weight[target].double()
+            gain = gain.detach()
+            moved = {key: seen[key][at] - intact[key][at] for key in intact if key != "stream"}
+            if family.norm == "layer":
+                moved = {key: one - one.mean() for key, one in moved.items()}
+            parts = {key: float(one @ gain * factor) / divisor for key, one in moved.items()}
+            direct = parts.pop("attn 1")
+            against = sum(one for one in parts.values() if one * direct < 0)
+            along = sum(one for one in parts.values() if one * direct >= 0)
+            total = float(changed[at, target] - logits[at, target])
+            expected = [total, direct, against, along, total - direct - against - along]
+            np.testing.assert_allclose(got[at], expected, atol=2e-3, rtol=2e-3)
+
+
+@cache
+def planted(kind: str) -> Subject:
+    """A head whose effect a later MLP undoes to 70% (`backup`), or the final norm alone (`norm`).
+
+    Of all others nothing is written. With a ballast in the stream every norm divides by the same.
+    """
+    model: Any = tiny_model("llama")
+    size, width, ballast = 8, 32, 1000.0
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.self_attn.o_proj.weight[:, size:] = 0
+            layer.mlp.down_proj.weight.zero_()
+            layer.input_layernorm.weight.fill_(1)
+            layer.post_attention_layernorm.weight.fill_(1)
+        for layer in model.model.layers[1:]:
+            layer.self_attn.o_proj.weight.zero_()
+        writer = model.model.layers[0].self_attn
+        writer.o_proj.weight[0] = 0
+        model.model.norm.weight.fill_(1)
+        if kind == "backup":
+            model.model.embed_tokens.weight[:, 0] = ballast
+            writer.o_proj.weight *= 20
+            scale = width**0.5 / ballast  # what every norm multiplies by
+            mlp = model.model.layers[1].mlp
+            mlp.gate_proj.weight.zero_()
+            mlp.gate_proj.weight[:, 0] = 10 / width**0.5  # silu(10) is 10 nearly
+            mlp.up_proj.weight.zero_()
+            mlp.up_proj.weight[:width] = torch.eye(width)
+            mlp.up_proj.weight[0] = 0
+            mlp.down_proj.weight[:, :width] = torch.eye(width) * -0.7 / (10 * scale)
+            model.model.norm.weight.fill_(1 / scale / 50)
+        else:
+            writer.o_proj.weight *= 10
+    return ux.load(model, tokenizer=tiny_tokenizer(), device="cpu")
+
+
+def test_a_planted_backup_is_found_as_opposing_and_not_as_the_norms() -> None:
+    subject = planted("backup")
+    text = words(subject, 12, 16)
+    found = roads(subject, text, [silenced(subject, "L0.H0")])["L0.H0"]
+    rows = dict(zip(ROADS, np.concatenate(found.documents).T, strict=True))
+    size = np.abs(rows["direct"]).mean()
+    assert size > 0.1
+    np.testing.assert_allclose(rows["opposing"], -0.7 * rows["direct"], atol=0.02 * size)
+    assert np.abs(rows["agreeing"]).max() < 0.02 * size
+    assert np.abs(rows["norm"]).mean() < 0.02 * size
+    record = INSTRUMENTS.get("repair")(subject, "L0.H*", text, ablation="zero", settings=LEAN)
+    undone = cells(record, "facts")["undone", "is"]
+    assert isinstance(undone, Number) and undone.value == pytest.approx(0.7, abs=0.02)
+
+
+def test_where_nothing_comes_after_all_that_is_repaired_is_the_norms() -> None:
+    subject = planted("norm")
+    text = words(subject, 12, 16)
+    found = roads(subject, text, [silenced(subject, "L0.H0")])["L0.H0"]
+    rows = dict(zip(ROADS, np.concatenate(found.documents).T, strict=True))
+    assert not rows["opposing"].any() and not rows["agreeing"].any()
+    assert np.abs(rows["norm"]).mean() > 0.1 * np.abs(rows["direct"]).mean()
+    record = INSTRUMENTS.get("repair")(subject, "L0.H0", text, ablation="zero", settings=LEAN)
+    share = cells(record, "facts")["norm", "is"]
+    assert isinstance(share, Number) and (share.value == pytest.approx(1.0) or share.refused)
+
+
+def test_soft_caps_and_what_is_no_head_are_refused() -> None:
+    capped = tiny_subject("gemma2")
+    with pytest.raises(MeasurementError, match="caps its logits"):
+        roads(capped, words(capped), [silenced(capped, "L1.H2")])
+    subject = tiny_subject("llama")
+    with pytest.raises(ux.errors.SiteError, match="no head"):
+        INSTRUMENTS.get("repair")(subject, "L1.mlp", words(subject), settings=LEAN)
