@@ -7,19 +7,20 @@ times exp(x), with x by the skewness that the sample shows:
     max(b τ², c γ²)            on the side where documents may be missing
     c γ² − min(12/√n τ², 0.3)  on the other side
 
-b = 26/√n and c = 1 / max(32, n/4) for documents that are worth n of one length (`sums.worth`), τ
+b = 26/√n and c = 1 / max(32, n/4) for documents that are worth n of one length (`worth`), τ
 their L-skewness (Hosking, Journal of the Royal Statistical Society B 52, 1990), which small samples show best, and γ their skewness, which a
 few outliers among many show best; γ counts as 0 where it says the opposite. What is to be divided
-by has to be told from 0 more surely: b of a denominator is larger by 1400/max(n, 8)². A ratio is tested by
-numerator − r · denominator: there b is larger by as much of that as its variance is the denominator's.
-Both kinds of skewness are taken of documents' sums and of their rates per token; the more cautious counts, of
-sums `BY_SUM` τ, as a text shows less of what goes with the length of its documents. For
+by has to be told from 0 more surely: b of a denominator is larger by 1400/max(n, 8)², and x on both sides by
+`UNEQUAL` min(N/n − 1, `MOST_UNEQUAL`)/√N for N documents that are worth n. A ratio is tested by
+numerator − r · denominator: there both count by as much as its variance is the denominator's.
+Both kinds of skewness are taken of documents' sums and of their rates per token; the more cautious counts. For
 normal documents next to nothing changes, and as n grows x goes to 0.
 
 A ratio has one more danger: how well the few large documents are explained is only known once
 there are some. So its ends are moved apart by exp(max(m τ², 20 √(48/n) τ⁶)), τ of the denominator
-per token or of what a document adds to the sum, and m = 4 (48/n − 1), at least 0, or 15 where the
-tail is on the side of 0; and of fewer than `SHOWN` documents by what may be hidden below 0 (`doubt`), of few at least by `FLOOR`. Where an end is then `REACH` times the
+per token or of what a document adds to the sum, the last power of the sums as well, and
+m = 4 (48/n − 1), at least 0, or 15 where the tail is on the side of 0; and of few documents by what
+may be hidden below 0 (`doubt`), at least by `FLOOR`. Where an end is then `REACH` times the
 ratio's size away, or that far beyond 1, the interval says nothing and the ratio is refused: so what is
 printed has been chosen by its width, and the constants are those with which it holds all the same.
 
@@ -43,7 +44,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import betaincinv, ndtri, stdtrit
 
-from unexplained.sums import alike, scaled, unscaled, worth
+from unexplained.sums import alike, scaled, unscaled
 
 REACH, FARTHEST = 20.0, 200.0
 """An end that is further from a ratio than so many times its size, or so many times 1, says nothing; the
@@ -55,6 +56,10 @@ SHOWN = 32
 DOUBT, HIDES_NONE, HIDES_ALL = 1.0, 0.15, -0.15
 """Logarithm by which ends of a ratio are moved for a tail below 0 that fewer may hide, and the L-skewness of
 the denominator at which nothing is hidden and all may be."""
+
+DOUBT_WEAK, WEAK_HIDES_NONE, STRONG = 2.0, 0.2, 11.0
+"""The same of a weak denominator, one less than `FAR` standard errors from 0, or in part up to the
+third, of which `SCANTY` to `PLENTY` hide nothing at the second and all at 0: what is weak and regular may be the upper part of something wide."""
 
 LEANS, CLEAR, FAR = 0.12, 0.3, 10.0
 """L-skewness, least document as a share of the mean, and standard errors from 0, that fewer must show."""
@@ -81,8 +86,9 @@ TINY = np.finfo(float).tiny
 ASIDE, MOST_ASIDE = 16.0, 1.5
 """What counts of a tail of what a ratio leaves of its numerator, of `PLENTY` of documents, and at most."""
 
-BY_SUM = 1.3
-"""The L-skewness of documents' sums counts so many times, where they are of unequal length."""
+UNEQUAL, MOST_UNEQUAL = 2.0, 2.0
+"""By how much more surely a denominator is told from 0 where lengths make its documents unequal, of
+`PLENTY` of documents or more; and what N/n − 1 counts for at most. See the module."""
 
 LEFT = 15.0
 """What counts of a denominator's tail toward 0, at least, also of many documents."""
@@ -331,17 +337,46 @@ def lengthening(
         divided: (…) how much of the estimate's variance is that of what is divided by: 0 for a mean.
         documents: As of so many of the same lengths.
     """
-    alike, many = worth(tokens), tokens.shape[-1]
-    n = alike * ((documents or many) / many)
+    many = documents or tokens.shape[-1]
+    n = worth(falls, tokens) * many / tokens.shape[-1]
     even = tokens.min() == tokens.max()  # then both kinds of skewness are the same
     tau, gamma = shape(np.stack([falls] if even else [falls, falls / tokens]))
-    tau[0] *= np.where(alike < many, BY_SUM, 1.0)
     sides = np.array([-1.0, 1.0]).reshape(2, *[1] * (tau.ndim - 1))
     missing, far = (sides[:, None] * kind for kind in (tau, gamma))
     missing, far = missing.max(1), np.maximum(far.max(1), 0) ** 2 / np.maximum(32, n / 4)
     longer = (26 / np.sqrt(n) + 1400 / np.maximum(n, 8) ** 2 * divided) * missing**2
     shorter = -np.minimum(12 / np.sqrt(n) * missing**2, 0.3)
-    return np.asarray(np.where(missing > 0, np.maximum(longer, far), shorter + far))
+    unequal = (
+        UNEQUAL * min(many / PLENTY, 1.0) / math.sqrt(many) * np.minimum(many / n - 1, MOST_UNEQUAL)
+    )
+    return np.asarray(
+        np.where(missing > 0, np.maximum(longer, far), shorter + far) + unequal * divided
+    )
+
+
+def worth(falls: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """How many documents of one length these are worth to an estimate: (…).
+
+    As many as there are, but for how much more unequal their lengths make what they contribute:
+    (Σ|f|)² / Σ f² over the same of f per token. Where the rate does not go with the length that is
+    (Σ t)² / Σ t² of all (Kish 1965); fewer where it rises with it, and all of them where sums are alike.
+
+    Args:
+        falls: (…, document) by how much the estimate falls as a document is left out.
+        tokens: (…, document) all above 0.
+
+    >>> worth(np.array([-1.0, 3.0, -2.0]), np.ones(3)), worth(np.array([1.0, -1.0]), np.array([1.0, 9.0]))
+    (array(3.), array(2.))
+    >>> worth(np.tile([10.0, -10.0, 1.0, -1.0], 10), np.tile([10.0, 10.0, 1.0, 1.0], 10)).round(1)
+    np.float64(24.0)
+    """
+    most = falls.shape[-1]
+    if tokens.min() == tokens.max():
+        return np.full(falls.shape[:-1], float(most))
+    sums, rates = (
+        np.abs(f).sum(-1) ** 2 / np.maximum((f * f).sum(-1), TINY) for f in (falls, falls / tokens)
+    )
+    return np.where(sums > 0, np.minimum(most * sums / np.maximum(rates, 1.0), most), most)
 
 
 def apart(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
@@ -351,24 +386,33 @@ def apart(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     total, error = denominator.sum(-1), _error(denominator, tokens)
     toward = matters(total, error, SURE * min(n / PLENTY, 1.0))
     away = matters(total, error, max(SURE, USUAL / math.sqrt(n)))
-    tau = shape(np.stack([denominator / tokens, left_out(denominator, tokens)]))[0]
-    moderate = np.where(tau < 0, max(few, LEFT), few)
-    tails = np.maximum(moderate * tau**2, strong * tau**6) * np.where(tau < 0, toward, away)
-    weak = (total < FAR * error) & (denominator.min(-1) < 0)
-    alike = worth(tokens)
-    hidden, floor = doubt(tau[0], alike, weak) * toward, FLOOR * _fewer(SCANTY, alike)
-    return np.asarray(np.exp(tails.max(0) + np.maximum(hidden, floor)))
+    falls = left_out(denominator, tokens)
+    tau = shape(np.stack([denominator / tokens, falls, denominator]))[0]
+    tails = strong * tau**6
+    moderate = np.where(tau < 0, max(few, LEFT), few) * tau**2
+    tails[:2] = np.maximum(tails, moderate)[:2]
+    weak, below = total < FAR * error, denominator.min(-1) < 0
+    alike = worth(falls, tokens)
+    # Weak in part between the two, so that no interval jumps.
+    one = np.maximum(error, ROUNDING * np.abs(total) + TINY)
+    in_part = np.clip((STRONG - total / one) / (STRONG - FAR), 0.0, 1.0)
+    regular = np.clip(1 - tau[0] / WEAK_HIDES_NONE, 0.0, 1.0) * (n >= SCANTY) * in_part
+    hidden = np.maximum(
+        doubt(tau[0], alike, weak & below), DOUBT_WEAK * _fewer(PLENTY, n) * regular
+    )
+    hidden, floor = hidden * toward, FLOOR * _fewer(SCANTY, alike)
+    counted = (tails * np.where(tau < 0, toward, away)).max(0)
+    return np.asarray(np.exp(counted + np.maximum(hidden, floor)))
 
 
-def doubt(tau: np.ndarray, documents: np.ndarray, weak: np.ndarray) -> np.ndarray:
+def doubt(tau: np.ndarray, documents: np.ndarray, lucky: np.ndarray) -> np.ndarray:
     """Logarithm of a factor for what few documents may hide of a denominator below 0.
 
     Those that lean to the other side by their L-skewness hide nothing, unless the whole is weak with
     some of them below 0: that they lean then is luck.
     """
-    fewer = _fewer(SHOWN, documents)
     hidden = np.clip((HIDES_NONE - tau) / (HIDES_NONE - HIDES_ALL), 0.0, 1.0)
-    return np.asarray(DOUBT * fewer * np.where(weak, 1.0, hidden))
+    return np.asarray(DOUBT * _fewer(SHOWN, documents) * np.where(lucky, 1.0, hidden))
 
 
 def _fewer(than: int, documents: np.ndarray | float) -> np.ndarray:
@@ -397,9 +441,10 @@ def aside(rest: np.ndarray, denominator: np.ndarray, tokens: np.ndarray) -> np.n
     usual = tokens * np.maximum(denominator.sum(-1) / tokens.sum(-1), TINY)[..., None]
     tau = shape(rest / np.maximum(denominator, usual))[0]
     sides = np.array([-1.0, 1.0]).reshape(2, *[1] * tau.ndim)
-    fewer = PLENTY / worth(tokens)
+    falls = left_out(rest, tokens)
+    fewer = PLENTY / worth(falls, tokens)
     farther = ASIDE * np.maximum(fewer**1.8, np.sqrt(fewer)) * np.maximum(sides * tau, 0.0) ** 3
-    asked = np.maximum(lengthening(left_out(rest, tokens), tokens, divided=0.0), 0.0)
+    asked = np.maximum(lengthening(falls, tokens, divided=0.0), 0.0)
     return np.asarray(np.exp(np.maximum(np.minimum(farther, MOST_ASIDE) - asked, 0.0)))
 
 
@@ -407,21 +452,24 @@ def hides_tail(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """Whether a denominator of few documents may have a tail below 0 of which they show nothing: (…,).
 
     A weak one passes for strong when its text happens to lack that tail, and is then strongly wrong.
-    Below `SHOWN` documents it is believed only where it leans the other way, where none of its documents
-    is near or below 0, or where it is far from 0 itself. Found by simulation, as all here.
+    Below `SHOWN` documents it is believed only where it leans away from 0, or, of `SCANTY` and more, toward
+    it, so that its tail is shown and counted; where none of its documents is near or below 0; or where it is far
+    from 0 itself. Found by simulation, as all here.
 
     Args:
         denominator: (…, document) sums.
         tokens: (…, document) all above 0.
     """
-    n = tokens.shape[-1]
-    mean = denominator.sum(-1) / tokens.sum(-1)
-    if n >= SHOWN:
-        return np.zeros(np.shape(mean), dtype=bool)
+    total = denominator.sum(-1)
+    if (n := tokens.shape[-1]) >= SHOWN:
+        return np.zeros(np.shape(total), dtype=bool)
     rates, far = denominator / tokens, FAR * _error(denominator, tokens)
-    tau = shape(rates)[0]
-    clear = rates.min(-1) > (CLEAR + CLEARER * _fewer(SCANTY, n) * (tau < 0)) * mean
-    return np.asarray(~((tau > LEANS) | clear | (denominator.sum(-1) > far)))
+    tau = shape(np.stack([rates, left_out(denominator, tokens)]))[0]
+    clear = rates.min(-1) > (
+        CLEAR + CLEARER * _fewer(SCANTY, n) * (tau[0] < 0)
+    ) * total / tokens.sum(-1)
+    shown = (tau < 0).all(0) & (n >= SCANTY)
+    return np.asarray(~((tau[0] > LEANS) | shown | clear | (total > far)))
 
 
 def reach(documents: int) -> float:

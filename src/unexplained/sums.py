@@ -122,22 +122,8 @@ def alike(tokens: np.ndarray) -> float:
     >>> alike(np.array([10.0, 10.0, 0.0])), round(alike(np.array([10.0, 10.0, 100_000.0])), 4)
     (2.0, 1.0004)
     """
-    return float(_alike(tokens))
-
-
-def worth(tokens: np.ndarray) -> np.ndarray:
-    """The same in whole documents, of many texts at once: (…, document) to (…).
-
-    >>> worth(np.array([[10.0, 10.0, 10.0], [1.0, 1.0, 100.0]]))
-    array([3., 1.])
-    """
-    return np.asarray(np.rint(_alike(tokens)))
-
-
-def _alike(tokens: np.ndarray) -> np.ndarray:
     _, (tokens,) = scaled(np.asarray(tokens, dtype=float))
-    squares = np.einsum("...i,...i->...", tokens, tokens)
-    return np.asarray(tokens.sum(-1) ** 2 / np.where(squares > 0, squares, 1.0))
+    return float(tokens.sum() ** 2 / (float(tokens @ tokens) or 1.0))
 
 
 def too_few(tokens: np.ndarray) -> str:
