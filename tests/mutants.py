@@ -661,7 +661,7 @@ MUTANTS = (
            "test_intervals.py::test_few_documents_that_lean_toward_zero_must_be_clearer_of_it"),
     Mutant("intervals.py", "| shown |", "|",
            "test_intervals.py::test_a_tail_that_is_shown_is_believed_and_so_what_is_printed_is_not_luck"),
-    Mutant("intervals.py", "most * sums / np.maximum(rates, 1.0)", "sums",
+    Mutant("intervals.py", "    share = sums / np.maximum(rates, 1.0)", "    share = sums / most",
            "test_intervals.py::test_documents_are_worth_as_many_as_their_sums_are_alike"),
     Mutant("intervals.py", "+ unequal * divided", "+ 0 * unequal",
            "test_tails_of_ratios.py::test_nothing_that_goes_with_the_length_of_documents_is_seldom_divided_by"),

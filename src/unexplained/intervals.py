@@ -376,7 +376,8 @@ def worth(falls: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     sums, rates = (
         np.abs(f).sum(-1) ** 2 / np.maximum((f * f).sum(-1), TINY) for f in (falls, falls / tokens)
     )
-    return np.where(sums > 0, np.minimum(most * sums / np.maximum(rates, 1.0), most), most)
+    share = sums / np.maximum(rates, 1.0)
+    return np.asarray(np.where(sums > 0, np.minimum(most * share, most), most))
 
 
 def apart(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
