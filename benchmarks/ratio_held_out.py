@@ -5,7 +5,7 @@
 Damages that `ratio_designs` has not (gamma, Weibull, Pareto, Laplace, Gumbel, chi-squared), explained
 evenly, worse or better where they are large, or otherwise where the ablation helps; and damage that goes
 with the length of documents to other powers than there, of other spreads (`LENGTHS`). By these the
-constants of November 30 were chosen; `LAWS` was written after them: corpora of short and of long
+constants were chosen in the end; `LAWS` was written after that: corpora of short and of long
 documents, lengths that go with the share explained or with the noise, heavy-tailed lengths. Computed as in
 `ratio_coverage`, for many texts at once; the package itself is asked about some of each cell (`asked`,
 `alike`). A cell's `unseen` is
