@@ -449,9 +449,11 @@ def test_a_tail_that_is_shown_is_believed_and_so_what_is_printed_is_not_luck(
 def test_documents_are_worth_as_many_as_their_sums_are_alike() -> None:
     """By hand: sums as unequal as lengths, and alike in spite of them."""
     signs, tokens = np.tile([1.0, -1.0], 10), np.repeat([10.0, 1.0], 10)
+    rates = np.tile([1.0, -1.0, 3.0, -3.0, 0.0], 4)  # the same at both lengths
     kish = tokens.sum() ** 2 / (tokens @ tokens)
     for power, right in ((0.0, kish), (-1.0, 20.0)):
         assert intervals.worth(signs * tokens ** (1 + power), tokens) == pytest.approx(right)
+    assert intervals.worth(rates * tokens, tokens) == pytest.approx(kish)
     assert intervals.worth(signs, np.ones(20)) == 20
 
 
