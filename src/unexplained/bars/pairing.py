@@ -176,12 +176,12 @@ class Kept:
     """Why there are none."""
 
     @classmethod
-    def of(cls, record: Record, folder: Path | None) -> Kept:
+    def of(cls, record: Record, folders: Sequence[Path]) -> Kept:
         """Read the ledgers that a record names.
 
         Args:
             record: What names them.
-            folder: Where measurements are kept.
+            folders: Where measurements are kept.
         """
         settings = Settings(record.level, record.resamples, record.seed)
         if not record.ledgers:
@@ -191,12 +191,17 @@ class Kept:
                 "it names none: it was measured without keeping, or before they were kept",
             )
         found = {
-            what: [one for name in names if folder and (one := Ledger.kept(folder, name))]
+            what: [one for name in names if (one := _read(folders, name))]
             for what, names in record.ledgers.items()
         }
         if not any(found.values()):
-            return cls((), settings, f"its ledgers are not in {folder} (name a folder with --run)")
+            there = " or ".join(map(str, folders)) or "any folder"
+            return cls((), settings, f"its ledgers are not in {there} (name a folder with --run)")
         return cls(tuple(_sheets(found)), settings)
+
+
+def _read(folders: Sequence[Path], name: str) -> Ledger | None:
+    return next((one for folder in folders if (one := Ledger.kept(folder, name))), None)
 
 
 def _sheets(found: Mapping[str, Sequence[Ledger]]) -> Iterator[Sheet]:
@@ -239,9 +244,9 @@ class Pairing:
     after: Kept
 
     @classmethod
-    def of(cls, before: Record, after: Record, folder: Path | None) -> Pairing:
+    def of(cls, before: Record, after: Record, folders: Sequence[Path]) -> Pairing:
         """Read what both kept."""
-        return cls(Kept.of(before, folder), Kept.of(after, folder))
+        return cls(Kept.of(before, folders), Kept.of(after, folders))
 
     @cached_property
     def both(self) -> tuple[tuple[Sheet, Sheet], ...]:

@@ -32,7 +32,8 @@ def diff(
     after: Annotated[Path, typer.Argument(help="Another one.")],
     full: Annotated[bool, typer.Option(help="Print every number that changed.")] = False,
     run: Annotated[
-        Path | None, typer.Option(help="Where both were kept, if not in the shared cache.")
+        list[Path] | None,
+        typer.Option(help="Where they were kept, if not in the shared cache; may be given again."),
     ] = None,
 ) -> None:
     """What changed between two records, by how much, and whether by more than noise."""
@@ -44,7 +45,7 @@ def diff(
     from unexplained.report import print_table
 
     records = load_record(before), load_record(after)
-    pairing = Pairing.of(*records, kept_in(run or SHARED))
+    pairing = Pairing.of(*records, run or list(filter(None, [kept_in(SHARED)])))
     found = difference(*records, pairing)
     head = [
         (f"{name}: {one} before, {two} after" if one else f"{name}: not the same", "dim")
@@ -108,9 +109,10 @@ def _paired(found: Difference, lacks: str) -> str:
     apart = "as of two measurements that have nothing to do with each other"
     if lacks:
         return f"Unpaired: changes are {apart}; {lacks}."
-    many = sum(one.paired is not None for one in found.changes)
+    some = [one for one in found.changes if one.change.low is not None]
+    many = sum(one.paired is not None for one in some)
     rest = f" The others are {apart}: they are no mean, difference or share of sums over both's documents."
-    return f"Paired by document: {many} of {len(found.changes)} changes.{rest * (many < len(found.changes))}"
+    return f"Paired by document: {many} of {len(some)} changes that have an interval.{rest * (many < len(some))}"
 
 
 def _counted(found: Difference) -> str:
