@@ -14,6 +14,7 @@ from measured import LEAN
 from test_assay import make_text
 from test_soundness import cells
 from tiny import ADDITIVE, VOCABULARY, tiny_model, tiny_subject, tiny_tokenizer
+from unexplained.bars.repair import Repair
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import Edited
 from unexplained.evaluate.repair import ROADS, roads
@@ -151,6 +152,19 @@ def test_where_nothing_comes_after_all_that_is_repaired_is_the_norms() -> None:
     record = INSTRUMENTS.get("repair")(subject, "L0.H0", text, ablation="zero", settings=LEAN)
     share = cells(record, "facts")["norm", "is"]
     assert isinstance(share, Number) and (share.value == pytest.approx(1.0) or share.refused)
+
+
+def test_the_norms_share_is_of_late_heads_and_that_of_all_stands_beside() -> None:
+    one = {"direct": -10.0, "opposing": 2.0, "agreeing": -1.0, "norm": 1.0, "total": -8.0}
+    other = one | {"norm": -3.0, "total": -12.0}
+    sums = {f"L{n}.H0": one if n > 3 else other for n in range(6)}
+    roads = {h: {road: np.full(8, x) for road, x in each.items()} for h, each in sums.items()}
+    counts = {head: np.full(8, 4.0) for head in roads}
+    found = Repair(roads, counts, roads, np.full(8, 4.0), LEAN)
+    assert found.late == ["L4.H0", "L5.H0"]
+    assert found.of_norm(found.late).value == pytest.approx(1 / 2)
+    assert found.share(["opposing", "agreeing"], found.late).value == pytest.approx(1 / 10)
+    assert "does not make up" in found.of_norm(list(roads)).refused
 
 
 def test_soft_caps_and_what_is_no_head_are_refused() -> None:

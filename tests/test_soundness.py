@@ -179,6 +179,15 @@ def test_the_drift_of_the_stream_is_that_of_a_loop() -> None:
         np.testing.assert_allclose(found.scale[i], (spread[0] / spread[1] - 1)[1:], atol=1e-5)
 
 
+def test_where_the_optimal_constant_helps_the_verdict_says_that_it_does() -> None:
+    """In a model with random weights nearly any loss can be lowered."""
+    subject = tiny_subject("llama")
+    rows = np.random.default_rng(2).integers(0, 12, (2, 60, 16))
+    text = make_text("words", subject, *rows)
+    record = INSTRUMENTS.get("soundness")(subject, "L1.mlp", text, settings=LEAN)
+    assert "At L1.mlp the optimal constant lowers the loss below the intact" in record.verdict
+
+
 def test_what_cannot_be_measured_is_refused_before_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     subject, text = planted()
     sound = INSTRUMENTS.get("soundness")

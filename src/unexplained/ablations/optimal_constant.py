@@ -153,12 +153,14 @@ class _Search(ArrayWork):
         return {str(site): (size,) for site, size in sizes.items()} | {"losses": (CHECKPOINTS + 1,)}
 
     def amounts(self, tasks: Sequence[Task]) -> dict[str, float]:
-        """Steps, each there and back."""
+        """One pass over all, then steps there and back, and what is held out now and again."""
         shape = self.subject.shape
-        tokens = min(BATCH_TOKENS, sum(len(b.tokens) for b in self.plans[0].blocks))
+        tokens = sum(len(block.tokens) for block in self.plans[0].blocks)
+        held = tokens * self.how.held_out
         first = max(first_layer([Edit(site, lambda local: None) for site in self.sites]), 0)
-        layers = layers_cost(shape) * (1 - first / shape.layers)
-        return {self.what: 3 * self.how.steps * tokens * (layers + unembedding_cost(shape))}
+        after = layers_cost(shape) * (1 - first / shape.layers) + unembedding_cost(shape)
+        passes = 3 * self.how.steps * min(BATCH_TOKENS, tokens - held) + (CHECKPOINTS + 1) * held
+        return {self.what: tokens * layers_cost(shape) + passes * after}
 
     def held(self, tasks: Sequence[Task]) -> float:
         """A batch's streams in all layers, and its logits there and back."""

@@ -182,6 +182,11 @@ class Shown:
             ),
         )
 
+    def _helped(self) -> list[str]:
+        """Components at which the optimal constant is for certain better than the component."""
+        ends = {site: self._damage(OPTIMAL, site).high for site in self.single}
+        return [site for site, high in ends.items() if high is not None and high < 0]
+
     def _share(self, kind: str, site: str) -> Number:
         ledger = self.read.ledger
         best, other, intact = (
@@ -307,6 +312,11 @@ class Shown:
         )
         if (apart.value or 0.0) <= floor:
             said += ", which is within rounding"
+        if below := self._helped():
+            said += (
+                f". At {', '.join(below)} the optimal constant lowers the loss below the intact model's: it says "
+                "something that helps on this text, so it bounds the damage from below"
+            )
         turned = [one for some in flips.values() for one in some]
         if len(self.single) < 2:
             return said + "."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,9 +71,9 @@ class Repair:
             key=lambda head: float(self.roads[head]["direct"].sum() / self.counts[head].sum()),
         )
 
-    def share(self, road: str, heads: list[str]) -> Number:
-        """What a road undoes of the direct effect, over some heads together."""
-        repaired = sum(self.roads[head][road] for head in heads)
+    def share(self, roads: Sequence[str], heads: list[str]) -> Number:
+        """What some roads undo of the direct effect, over some heads together."""
+        repaired = sum(self.roads[head][road] for head in heads for road in roads)
         direct = sum(-self.roads[head]["direct"] for head in heads)
         counts = sum(self.counts[head] for head in heads)
         return fraction(
@@ -81,11 +81,19 @@ class Repair:
             what="direct effect", unit=LOGITS, if_negative="the heads lower the right token's logit",
         )  # fmt: skip
 
-    def of_norm(self) -> Number:
-        """The norm's part of all that is repaired (total less direct), over all heads."""
-        repaired = sum(r["total"] - r["direct"] for r in self.roads.values())
-        norm = sum(r["norm"] for r in self.roads.values())
-        counts = sum(self.counts.values())
+    @property
+    def late(self) -> list[str]:
+        """Heads of the last third of the layers that have some, where direct effects are what there is."""
+        layers = {head: int(head[1:].split(".")[0]) for head in self.roads}
+        every = sorted(set(layers.values()))
+        last = set(every[-max(1, len(every) // 3) :])
+        return [head for head, layer in layers.items() if layer in last]
+
+    def of_norm(self, heads: list[str]) -> Number:
+        """The norm's part of all that is repaired (total less direct), over some heads."""
+        repaired = sum(self.roads[head]["total"] - self.roads[head]["direct"] for head in heads)
+        norm = sum(self.roads[head]["norm"] for head in heads)
+        counts = sum(self.counts[head] for head in heads)
         return fraction(
             np.asarray(norm), np.asarray(repaired), np.asarray(counts), settings=self.settings,
             what="self-repair", unit=LOGITS, if_negative="what follows does not make up for the heads, it adds to their loss",
@@ -110,18 +118,23 @@ class Repair:
         )  # fmt: skip
 
     def facts(self, model: str, text: str, ablation: str) -> Table:
-        """What was measured, and the shares over all heads."""
-        heads = list(self.roads)
+        """What was measured, and the shares over late heads and all."""
+        late, every = self.late, list(self.roads)
+        about = f"{len(late)} heads of the last third of their layers"
         return facts(
             "facts",
             fact("model", "Model", model),
             fact("text", "Text", text),
             fact("ablation", "Ablation", ablation),
-            fact("heads", "Heads", len(heads)),
+            fact("heads", "Heads", len(every)),
             fact("predictions", "Predictions", int(self.tokens.sum())),
-            fact("norm", "Of the repair, the norm's scale", self.of_norm(), f"published: about {PUBLISHED:.0%} (Rushing and Nanda 2024)"),
-            fact("undone", "Of the direct effect, undone by opposing parts", self.share("opposing", heads)),
-            fact("by-norm", "Of the direct effect, undone by the norm's scale", self.share("norm", heads)),
+            fact("norm", "Of the repair, the norm's scale", self.of_norm(late),
+                 f"{about}; published: about {PUBLISHED:.0%} (Rushing and Nanda 2024)"),
+            fact("norm-all", "The same over all heads", self.of_norm(every)),
+            fact("undone", "Of the direct effect, undone by opposing parts", self.share(["opposing"], late),
+                 "late heads; whatever scatters is in part opposing, so see the next"),
+            fact("net", "The same, agreeing parts taken off", self.share(["opposing", "agreeing"], late)),
+            fact("by-norm", "Of the direct effect, undone by the norm's scale", self.share(["norm"], late)),
         )  # fmt: skip
 
     def heads(self) -> Section:
@@ -159,9 +172,9 @@ class Repair:
         """In plain words."""
         first = self.ranked[0]
         direct, total = self._mean(first, "direct"), self._mean(first, "total")
-        norm = self.of_norm()
+        norm = self.of_norm(self.late)
         told = (
-            f"Of what is repaired over {len(self.roads)} heads the norm's scale does {fmt.written(norm, scale=100, mark='%')} "
+            f"Of what is repaired over {len(self.late)} late heads the norm's scale does {fmt.written(norm, scale=100, mark='%')} "
             f"(published: about {PUBLISHED:.0%})"
             if norm.value is not None
             else f"The norm's part of the repair is refused: {norm.refused}"
