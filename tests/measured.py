@@ -24,7 +24,8 @@ LITTLE: dict[str, Any] = {
     "source": "pydocs",
     "documents": 6,
     "characters": 200,
-    "sites": "L0.H0 L1.H1",
+    "sites": "L0.H0 L0.H1",
+    "steps": 8,
 }
 """What is asked of an instrument that has such a parameter, so that it takes a second or two."""
 

@@ -31,6 +31,28 @@ class Mutant:
 
 
 MUTANTS = (
+    # shortfalls
+    Mutant("bars/shortfall.py", "return refitted[\"claim\"] - refitted[INTACT]", "return refitted[\"claim\"]",
+           "test_shortfall.py::test_bounds_are_the_issues_arithmetic_of_plain_means"),
+    Mutant("bars/shortfall.py", "max(_kept(losses, \"claim\"), 0.0)", "_kept(losses, \"claim\")",
+           "test_shortfall.py::test_what_is_wrong_is_all_wrong_and_its_harm_is_apart"),
+    Mutant("bars/shortfall.py", "min(losses[\"claim\"], losses[\"nothing\"]) - losses[INTACT]",
+           "losses[\"claim\"] - losses[INTACT]",
+           "test_shortfall.py::test_what_is_wrong_is_all_wrong_and_its_harm_is_apart"),
+    Mutant("bars/shortfall.py", "error, freedom = jackknifed(without)", "error, freedom = 0.0, many - 1",
+           "test_shortfall.py::test_other_seeds_of_the_refit_are_in_the_interval"),
+    Mutant("repairs/refit.py", "kinds[block.unit in third].append(block)", "kinds[0].append(block); kinds[1].append(block)",
+           "test_shortfall.py::test_what_says_when_to_stop_is_not_trained_on"),
+    Mutant("repairs/refit.py", "self.text.blocks(self.part, self.what)", "self.text.blocks(\"eval\", self.what)",
+           "test_shortfall.py::test_a_refit_leaves_the_model_alone_and_never_sees_the_eval_part"),
+    Mutant("repairs/refit.py", "gradients = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)",
+           "loss.backward(); gradients = [w.grad for w in weights.values()]",
+           "test_shortfall.py::test_a_refit_leaves_the_model_alone_and_never_sees_the_eval_part"),
+    Mutant("repairs/later.py", "return given + (seen[0] @ right) @ left", "return given",
+           "test_shortfall.py::test_later_layers_from_a_kept_stream_are_the_model"),
+    Mutant("repairs/noise.py", "found.append(((local.value - said) if less else said)[valid])",
+           "found.append((local.value if less else said)[valid])",
+           "test_shortfall.py::test_what_the_right_claim_leaves_out_is_nothing_and_putting_it_back_changes_nothing"),
     # self-repair
     Mutant("evaluate/repair.py", "against = changes * direct < 0", "against = changes < 0",
            "test_repair.py::test_a_planted_backup_is_found_as_opposing_and_not_as_the_norms"),

@@ -39,8 +39,8 @@ AT_ONCE = 6
 """Into how many drawings the numbers of a long record are spread to be refused."""
 KEYED = ("key", "marks", "others", "framed", "x", "y", "loss", "weight", "compute", "picture")
 """Fields that hold keys and references, which are data and not words."""
-CLOCK = ("measured", "seconds", "took", "command")
-"""What alone differs between two records of the same: of the header, none of a block."""
+CLOCK = ("measured", "seconds", "took", "command", "ledgers")
+"""What alone differs between two records of the same: of the header, none of a block. Ledgers are named where they are kept."""
 CLOSED = ("block", "manner", "style", "role", "spacing", "written", "ring", "chosen", "units",
           "needed", "unit", "instrument")  # fmt: skip
 

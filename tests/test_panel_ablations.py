@@ -122,14 +122,16 @@ def test_matched_noise_has_the_sites_mean_and_covariance_and_is_the_documents_ow
         put, own = filled(subject, block, fill.edits[0]), alone(subject, block, site)
         assert torch.equal(put[0], own[0])
         draws.append(put[1:].double().numpy())
-    noise = np.concatenate([drawn(b.document, site, 3, len(b.tokens), 8)[1:] for b in text.fit])
+    noise = np.concatenate(
+        [drawn(b.document, str(site), 3, len(b.tokens), 8)[1:] for b in text.fit]
+    )
     # Whitened, what was put there is what was drawn: only a rotation is free.
     root = np.linalg.cholesky(np.cov(values.T))
     white = np.linalg.solve(root, (np.concatenate(draws) - values.mean(0)).T).T
     np.testing.assert_allclose(white @ white.T, noise @ noise.T, atol=2e-3)
-    longer = drawn("d", site, 3, 30, 8)
-    assert torch.equal(drawn("d", site, 3, 11, 8), longer[:11])
-    assert not torch.equal(drawn("e", site, 3, 30, 8), longer)
+    longer = drawn("d", str(site), 3, 30, 8)
+    assert torch.equal(drawn("d", str(site), 3, 11, 8), longer[:11])
+    assert not torch.equal(drawn("e", str(site), 3, 30, 8), longer)
     again = MatchedNoise().fit(observe(subject, text, [site]), [site], 4)
     assert again.fingerprint != fill.fingerprint
     assert "unexplained.ablations.matched_noise" in modules_of(fill.condition())

@@ -30,7 +30,7 @@ PER_DIMENSION = 2
 """Tokens that it takes for each dimension of the site."""
 
 
-def require_covariance(site: Site, documents: int, tokens: int, dimensions: int) -> None:
+def require_covariance(what: str, documents: int, tokens: int, dimensions: int) -> None:
     """Refuse too little for a covariance.
 
     Raises:
@@ -38,7 +38,7 @@ def require_covariance(site: Site, documents: int, tokens: int, dimensions: int)
     """
     if documents < FEWEST or tokens < PER_DIMENSION * dimensions:
         raise AblationError(
-            f"The covariance of {site}",
+            f"The covariance of {what}",
             f"the fit part has {documents} documents, with {tokens:,} tokens after the first ones; a "
             f"covariance of {dimensions} dimensions takes {FEWEST} documents and "
             f"{PER_DIMENSION * dimensions:,} tokens",
@@ -52,16 +52,25 @@ def gaussian(activations: Activations, site: Site) -> tuple[Tensor, Tensor]:
     Raises:
         AblationError: The model is in half precision, or there is too little to fit it on.
     """
-    values = without_first(activations).flat(value_site(site))
+    later = without_first(activations)
+    documents = sum(int(batch.valid[:, 1:].any(-1).sum()) for batch, _ in activations.batches)
+    return gaussian_of(later.flat(value_site(site)), documents, str(site))
+
+
+def gaussian_of(values: Tensor, documents: int, what: str) -> tuple[Tensor, Tensor]:
+    """Mean (size,) and a root of the covariance (size, size) of values (token, …), in float64.
+
+    Raises:
+        AblationError: They are in half precision, or there are too few.
+    """
     if torch.finfo(values.dtype).bits < 32:
         raise AblationError(
-            f"The covariance of {site} in {str(values.dtype).removeprefix('torch.')}",
+            f"The covariance of {what} in {str(values.dtype).removeprefix('torch.')}",
             "what rounding adds to it is not told from what the model varies by",
             "Load the model in float32.",
         )
     flat = values.double().reshape(len(values), -1)
-    documents = sum(int(batch.valid[:, 1:].any(-1).sum()) for batch, _ in activations.batches)
-    require_covariance(site, documents, *flat.shape)
+    require_covariance(what, documents, *flat.shape)
     mean = flat.mean(0)
     centred = flat - mean
     scales, directions = torch.linalg.eigh(centred.T @ centred / (len(flat) - 1))
@@ -69,17 +78,19 @@ def gaussian(activations: Activations, site: Site) -> tuple[Tensor, Tensor]:
     return mean, directions * scales.clamp_min(0).sqrt()
 
 
-def drawn(document: str, site: Site, seed: int, length: int, size: int) -> Tensor:
+def drawn(document: str, what: str, seed: int, length: int, size: int) -> Tensor:
     """Standard normal numbers (length, size) of a document: the same however far it is read."""
-    draw = np.random.default_rng(int(digest("noise", document, str(site), str(seed))[:16], 16))
+    draw = np.random.default_rng(int(digest("noise", document, what, str(seed))[:16], 16))
     return torch.from_numpy(draw.standard_normal((length, size)))
 
 
-def _noise(site: Site, mean: Tensor, root: Tensor, seed: int) -> Callable[[Local], Tensor]:
+def noise(what: str, mean: Tensor, root: Tensor, seed: int) -> Callable[[Local], Tensor]:
+    """Draws of a Gaussian, shaped like the value of where it stands; other draws for other names."""
+
     def fill(local: Local) -> Tensor:
         length, batch = local.value.shape[1], local.batch
         rows = [
-            drawn(one, site, seed, batch.start + length, len(mean))[batch.start :]
+            drawn(one, what, seed, batch.start + length, len(mean))[batch.start :]
             for one in batch.documents
         ]
         noise = torch.stack(rows).to(mean.device)
@@ -107,7 +118,7 @@ class MatchedNoise:
         """Mean and covariance over the fit part."""
         fits = [gaussian(activations, site) for site in sites]
         edits = tuple(
-            keeping_first(Edit(site, _noise(site, *fit, seed)))
+            keeping_first(Edit(site, noise(str(site), *fit, seed)))
             for site, fit in zip(sites, fits, strict=True)
         )
         mark = digest(

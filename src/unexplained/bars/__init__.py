@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from unexplained.bars.rungs import ties_at as ties_at
     from unexplained.bars.rungs import ties_with as ties_with
     from unexplained.bars.runs import over_pairs as over_pairs
+    from unexplained.bars.shortfall import of_refitted as of_refitted
+    from unexplained.bars.shortfall import shortfall as shortfall
+    from unexplained.bars.shortfall import strength as strength
     from unexplained.bars.slope import slope_of as slope_of
     from unexplained.bars.tasks import OnTask as OnTask
     from unexplained.bars.tasks import among_narrow as among_narrow

@@ -5,11 +5,13 @@ from __future__ import annotations
 from unexplained.report.term import Term
 from unexplained.report.terms import COMPUTE, WHOLE
 from unexplained.report.terms_gap import GAP
+from unexplained.report.terms_shortfall import SHORTFALL
 
 TERMS: tuple[Term, ...] = (
     *COMPUTE,
     *WHOLE,
     *GAP,
+    *SHORTFALL,
     Term(
         "ablation",
         "Something that claims nothing, put in a component's place: zero, mean, resample and so "

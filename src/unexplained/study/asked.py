@@ -217,7 +217,7 @@ def require_covariances(sites: Sequence[Site], text: Text, subject: Subject) -> 
         inner = site.part == "H" and site.value != "out"
         wide = subject.shape.head_size if inner else subject.shape.width
         size = 1 if site.part == "N" else wide
-        require_covariance(site, sum(n > 0 for n in documents), sum(documents), size)
+        require_covariance(str(site), sum(n > 0 for n in documents), sum(documents), size)
 
 
 def _require_reached(text: Text, site: Site) -> None:

@@ -16,7 +16,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from unexplained.subject.precision import fused
+from unexplained.subject.precision import fused, fused_backward
 
 NAME = "unexplained"
 
@@ -208,6 +208,8 @@ def _attention(
             z, _ = sdpa_attention_forward(
                 module, query, key, value, attention_mask, scaling=scaling, **kwargs
             )
+        if z.requires_grad:
+            z = fused_backward(z)
     running = listener.get()
     if running is not None:
         values = HeadValues(query, key, value, attention_mask, scaling, softcap, z)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from unexplained.study.arms.claims import claims as claims
     from unexplained.study.arms.models import model as model
     from unexplained.study.arms.programs import program as program
+    from unexplained.study.arms.refits import refits as refits
+    from unexplained.study.arms.repaired import repaired as repaired
     from unexplained.study.arms.tables import tables as tables
 
 __getattr__, __dir__, __all__ = _face(__name__)

@@ -1,0 +1,246 @@
+"""How much of what a claim loses can be a clumsy substitution's, and how much is wrong at least.
+
+L is the loss (nats per token), * means after the same refit of the later weights over a condition:
+
+    D = L(nothing) − L(intact)                 what the component is worth
+    f = 1 − (L(c) − L(intact)) / D             recovered by the claim c; f* likewise, all of them refitted
+    H = max(0, L(c) − L(nothing))              harm that silence would undo
+    S = min(L(c), L(nothing)) − L(intact)      the shortfall
+    W = L*(c) − L*(intact)                     wrong, at least;  clumsiness, at most: S − W
+    (f* − max(f, 0)) · D                       clumsiness, at least;  wrong, at most: S less that
+
+Nothing is clipped: a bound below 0 or above S says that it binds nothing, or that the two sides do not
+meet. Both pairs lean. A refit that is too weak leaves losses that it could have undone, so W is too
+large; one that learns the component anew from the text makes W too small and f* too large, over a
+wrong claim as over nothing. The second pair takes that relearning as in proportion: f* counts what is
+kept of what *nothing* loses after the same refit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from unexplained.bars.paired import paired
+from unexplained.bars.recovered import INTACT, increase, recovered
+from unexplained.bars.recovered import ROUNDING as FLOOR
+from unexplained.errors import MeasurementError
+from unexplained.estimators import jackknifed, laid_out, over_runs
+from unexplained.intervals import of_estimate
+from unexplained.ledger import ALL, NATS, Ledger
+from unexplained.record import Number
+from unexplained.stats import SHARE, Settings, fraction, too_few, written
+
+FEWEST_SEEDS = 3
+"""Refits of every condition."""
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """A claim's shortfall and what bounds its two parts; see the module."""
+
+    damage: Number
+    recovered: Number
+    harm: Number
+    shortfall: Number
+    damage_refitted: Number
+    """D*: what nothing still costs after the refit."""
+    recovered_refitted: Number
+    """f*."""
+    wrong_least: Number
+    clumsy_most: Number
+    clumsy_least: Number
+    wrong_most: Number
+
+
+@dataclass(frozen=True)
+class _Means:
+    """Losses by document of the named conditions; of refitted ones by seed."""
+
+    tokens: np.ndarray
+    plain: Mapping[str, np.ndarray]
+    refitted: Mapping[str, np.ndarray]
+    """(seed, document)."""
+    settings: Settings
+
+    def value(self, made_of: Callable[..., float], seeds: Sequence[int] | None = None) -> float:
+        return self._made(made_of, self.tokens.sum(), lambda column: column.sum(), seeds)
+
+    def number(self, made_of: Callable[..., float], unit: str = NATS) -> Number:
+        """A function of mean losses, with its interval over documents and seeds of the refit."""
+        value, some = self.value(made_of), self.tokens > 0
+        if too_few(self.tokens):
+            return Number(value=value, unit=unit)
+        left = np.array([self._without(int(i), made_of) for i in np.flatnonzero(some)])
+        low, high = of_estimate(value, value - left, self.tokens[some], self.settings.level)
+        return self._over_seeds(value, low, high, made_of, unit)
+
+    def _without(self, document: int, made_of: Callable[..., float]) -> float:
+        """Its value with a document left out."""
+
+        def total(column: np.ndarray) -> float:
+            return float(column.sum() - column[document])
+
+        return self._made(made_of, total(self.tokens), total, None)
+
+    def _over_seeds(
+        self, value: float, low: float, high: float, made_of: Callable[..., float], unit: str
+    ) -> Number:
+        draws = laid_out(value, low, high, self.tokens, level=self.settings.level)
+        many = len(next(iter(self.refitted.values())))
+        without = [self.value(made_of, [s for s in range(many) if s != i]) for i in range(many)]
+        error, freedom = jackknifed(without)
+        return over_runs(
+            value, draws, error, freedom, self.tokens, settings=self.settings, unit=unit
+        )
+
+    def _made(
+        self,
+        made_of: Callable[..., float],
+        tokens: float,
+        total: Callable[[np.ndarray], float],
+        seeds: Sequence[int] | None,
+    ) -> float:
+        plain = {name: total(column) / tokens for name, column in self.plain.items()}
+        chosen = slice(None) if seeds is None else list(seeds)
+        starred = {
+            name: total(columns[chosen].mean(0)) / tokens for name, columns in self.refitted.items()
+        }
+        return float(made_of(plain, starred))
+
+    def worth(self) -> Number:
+        """D*: what nothing still costs after the refit."""
+        return self.number(lambda plain, refitted: refitted["nothing"] - refitted[INTACT])
+
+    def kept(self, name: str) -> Number:
+        """f* of a refitted condition; refused where what nothing still costs is within noise."""
+        mean = {one: columns.mean(0) for one, columns in self.refitted.items()}
+        top, bottom = mean["nothing"] - mean[name], mean["nothing"] - mean[INTACT]
+        found = fraction(
+            top, bottom, self.tokens, what="what nothing costs after the refit",
+            settings=self.settings, floor=FLOOR, exact=name in (INTACT, "nothing"),
+        )  # fmt: skip
+        if found.value is None or name in (INTACT, "nothing"):
+            return found
+        worth = self.worth()
+        if worth.low is not None and worth.low <= 0:
+            why = f"what nothing costs after the refit is {written(worth)} {NATS}: other seeds may have none"
+            return Number(value=None, unit=SHARE, refused=why)
+        low, high = (found.value if end is None else end for end in (found.low, found.high))
+
+        def made_of(plain: Mapping[str, float], starred: Mapping[str, float]) -> float:
+            return _kept(starred, name)
+
+        return self._over_seeds(found.value, low, high, made_of, SHARE)
+
+
+def _kept(losses: Mapping[str, float], name: str) -> float:
+    """1 − (L(name) − L(intact)) / (L(nothing) − L(intact))."""
+    return 1 - (losses[name] - losses[INTACT]) / (losses["nothing"] - losses[INTACT])
+
+
+Refits = Mapping[str, Sequence[str]]
+"""For `intact`, `nothing` and every claim the conditions refitted with one seed each, in one order."""
+
+
+def _means(ledger: Ledger, plain: Mapping[str, str], refits: Refits, settings: Settings) -> _Means:
+    counts = {len(names) for names in refits.values()}
+    if len(counts) != 1 or min(counts) < FEWEST_SEEDS:
+        raise MeasurementError(
+            "A shortfall", f"conditions were refitted {sorted(counts)} times",
+            f"Refit all of them with the same {FEWEST_SEEDS} seeds or more.",
+        )  # fmt: skip
+    every = (*plain.values(), *(name for names in refits.values() for name in names))
+    read = paired(ledger, "loss", tuple(every), ALL)
+    columns = dict(zip(every, read.columns, strict=True))
+    return _Means(
+        read.tokens,
+        {name: columns[condition] for name, condition in plain.items()},
+        {name: np.stack([columns[one] for one in names]) for name, names in refits.items()},
+        settings,
+    )
+
+
+def shortfall(
+    ledger: Ledger, claim: str, nothing: str, refits: Refits, *, settings: Settings
+) -> Shortfall:
+    """Split what a claim loses; see the module.
+
+    Intervals are for other documents, in pairs, and other seeds of the refit together: those of
+    documents are a jackknife's with tails counted, seeds scatter as their jackknife says.
+
+    Args:
+        ledger: Holds all conditions.
+        claim: The claim's condition.
+        nothing: That of saying nothing of the component.
+        refits: Of `intact`, `nothing` and `claim`, see `Refits`.
+        settings: Level, resamples and seed.
+
+    Raises:
+        MeasurementError: There are fewer than three seeds; a condition was not measured.
+    """
+    read = _means(ledger, {INTACT: INTACT, "nothing": nothing, "claim": claim}, refits, settings)
+    worth = increase(ledger, nothing, settings=settings)
+    kept = recovered(ledger, claim, nothing, settings=settings)
+    starred = read.kept("claim")
+    why = kept.refused or starred.refused
+
+    def second(made_of: Callable[..., float]) -> Number:
+        return Number(value=None, unit=NATS, refused=why) if why else read.number(made_of)
+
+    return Shortfall(
+        damage=worth,
+        recovered=kept,
+        harm=read.number(lambda L, R: max(0.0, L["claim"] - L["nothing"])),
+        shortfall=read.number(lambda L, R: _shortfall(L)),
+        damage_refitted=read.worth(),
+        recovered_refitted=starred,
+        wrong_least=read.number(lambda L, R: _wrong(R)),
+        clumsy_most=read.number(lambda L, R: _shortfall(L) - _wrong(R)),
+        clumsy_least=second(_clumsy),
+        wrong_most=second(lambda L, R: _shortfall(L) - _clumsy(L, R)),
+    )
+
+
+def _shortfall(losses: Mapping[str, float]) -> float:
+    return min(losses["claim"], losses["nothing"]) - losses[INTACT]
+
+
+def _wrong(refitted: Mapping[str, float]) -> float:
+    return refitted["claim"] - refitted[INTACT]
+
+
+def _clumsy(losses: Mapping[str, float], refitted: Mapping[str, float]) -> float:
+    worth = losses["nothing"] - losses[INTACT]
+    return (_kept(refitted, "claim") - max(_kept(losses, "claim"), 0.0)) * worth
+
+
+def of_refitted(
+    ledger: Ledger, refits: Refits, *, settings: Settings
+) -> dict[str, tuple[Number, Number]]:
+    """Of everything that was refitted the loss after it (nats per token), and f*.
+
+    Of what is wrong for certain f* says how far a refit relearns over it, beyond what it does over nothing.
+    """
+    read = _means(ledger, {}, refits, settings)
+
+    def loss(name: str) -> Number:
+        return read.number(lambda plain, refitted: refitted[name])
+
+    return {name: (loss(name), read.kept(name)) for name in refits}
+
+
+def strength(damaged: np.ndarray, intact: np.ndarray) -> float:
+    """How much of a damage to the later weights themselves a refit undoes, on documents that it stops by.
+
+    1 − (L*(damaged) − L*(intact)) / (L(damaged) − L(intact)), of losses as they were looked at on the
+    way: before the first step and at the best look.
+
+    >>> strength(np.array([2.0, 1.2, 1.0]), np.array([1.0, 0.95, 0.9]))
+    0.9
+    """
+    done = float(damaged[0] - intact[0])
+    # Where nothing could be damaged nothing was tried.
+    return 1 - float(damaged.min() - intact.min()) / done if done > 0 else 0.0

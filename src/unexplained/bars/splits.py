@@ -1,0 +1,289 @@
+"""A shortfall as it is shown: its two bounds, the repairs, and what refitting recovers over what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from unexplained.record import Number
+from unexplained.record.blocks import (
+    Answer,
+    AnswerRow,
+    Cell,
+    Chart,
+    Column,
+    Forest,
+    Point,
+    Prose,
+    Role,
+    Row,
+    Ruler,
+    Section,
+    Series,
+    Table,
+    Track,
+)
+from unexplained.record.format import written
+from unexplained.shares import percent
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from unexplained.bars.shortfall import Shortfall
+
+STRONG = 0.9
+"""Of a damage to the later weights themselves a refit must undo so much, or it is too weak to say anything."""
+BIASES = (
+    "Both pairs of bounds lean. A refit that is too weak leaves what it could have undone, so that too much "
+    "counts as wrong at least; one that learns the components' work anew from the text makes that too "
+    "little. The other pair takes such learning to be in proportion to what is still lost. Norms that are "
+    "held leak how large the components were at every token. Intermediate results are claimed in the "
+    "components' own coordinates: up to a fixed map, twice and three times a value are one claim."
+)
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What a claim recovers after a repair that needs no training."""
+
+    name: str
+    says: str
+    recovered: Number
+    control: Number | None = None
+    """What the same repair recovers of no claim, or of a wrong one."""
+    wrong: str = ""
+    """Which."""
+
+
+@dataclass(frozen=True)
+class After:
+    """Something that the later weights were refitted over."""
+
+    what: str
+    says: str
+    before: Number
+    """Loss (nats per token)."""
+    after: Number
+    kept: Number
+    """f*: share of what nothing costs after the same refit that is not lost."""
+    stopped: tuple[int, ...]
+    """After how many steps each seed was best."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Everything that a shortfall measures."""
+
+    split: Shortfall
+    strength: float
+    """Of a damage to the later weights, how much a refit undoes."""
+    mended: tuple[Mended, ...]
+    after: tuple[After, ...]
+    steps: np.ndarray
+    """(look,)"""
+    looks: Mapping[str, np.ndarray]
+    """(look,) of each: losses on the third part, means over seeds (nats per token)."""
+    undone: np.ndarray
+    """(look,) of the damaged later weights over the intact model."""
+
+    @property
+    def weak(self) -> str:
+        """Why a refit says nothing here; empty where it is strong enough."""
+        if self.strength >= STRONG:
+            return ""
+        return (
+            f"the refit is too weak: of a damage to the later weights themselves it undoes "
+            f"{self.strength:.0%}, and it takes {STRONG:.0%} (more --steps, or another --rate)"
+        )
+
+    def bound(self, number: Number) -> Number:
+        """A bound, refused where the refit is too weak to say anything."""
+        return Number(value=None, unit=number.unit, refused=self.weak) if self.weak else number
+
+
+_BOUNDS = (
+    ("wrong-least", "Wrong, at least", "left after refitting all that comes later", "wrong_least"),
+    ("wrong-most", "Wrong, at most", "if refits relearn in proportion", "wrong_most"),
+    (
+        "clumsy-least",
+        "Clumsily put in, at least",
+        "if refits relearn in proportion",
+        "clumsy_least",
+    ),
+    ("clumsy-most", "Clumsily put in, at most", "made up by refitting", "clumsy_most"),
+)
+
+
+def bounds(found: Found) -> Section:
+    """What the components are worth, what the claim falls short of, and the bounds."""
+    split = found.split
+
+    def row(key: str, name: str, number: Cell, note: str = "", role: Role = "") -> Row:
+        return Row(key=key, name=name, note=note, role=role, cells=(number,))
+
+    rows = [
+        row("worth", "The components are worth", split.damage, "nothing said less intact", "ablation"),
+        row("recovered", "The claim recovers of it", split.recovered, "", "explanation"),
+        row("short", "It falls short by", split.shortfall, "not more than saying nothing does", "explanation"),
+        row("harm", "And does harm that silence undoes", split.harm, "the claim less nothing said", "explanation"),
+        *(row(key, name, found.bound(getattr(split, of)), note, "fitted")
+          for key, name, note, of in _BOUNDS),
+        row("worth-after", "Worth after refitting both", split.damage_refitted, "", "ablation"),
+        row("recovered-after", "The claim recovers of that", found.bound(split.recovered_refitted), "", "fitted"),
+    ]  # fmt: skip
+    table = Table(
+        key="parts",
+        columns=(Column(key="is", heading="Nats per token or share"),),
+        rows=tuple(rows),
+    )
+    tracks = tuple(
+        Track(name=name, note=note, role="fitted", marks=(f"parts/{key}/is",))
+        for key, name, note, _ in (("short", "Falls short by", "", ""), *_BOUNDS)
+    )
+    return Section(
+        key="bounds",
+        title="Wrong, or clumsily put in",
+        blocks=(
+            Forest(key="split", title="Parts of the shortfall", share=False, tracks=tracks),
+            table,
+            Prose(words=BIASES, manner="aside"),
+        ),
+    )
+
+
+def mended(repairs: Sequence[Mended]) -> Section:
+    """Repairs without training, each beside what the same recovers of no claim."""
+    table = Table(
+        key="repairs",
+        corner="Repair",
+        columns=(
+            Column(key="recovered", heading="The claim recovers", style="share"),
+            Column(key="control", heading="The same without it", style="share"),
+        ),
+        rows=tuple(
+            Row(key=one.name, name=one.name, note=one.wrong and f"without: {one.wrong}",
+                role="fitted" if i else "explanation", cells=(one.recovered, one.control))
+            for i, one in enumerate(repairs)
+        ),
+    )  # fmt: skip
+    says = " ".join(f"{one.name.capitalize()}: {one.says}" for one in repairs[1:])
+    return Section(
+        key="mended", title="Repairs that need no training", blocks=(table, Prose(words=says))
+    )
+
+
+def refitted(found: Found, how: str) -> Section:
+    """What is lost after refitting the later weights over the claim and over all else."""
+    table = Table(
+        key="refits",
+        corner="Refitted over",
+        columns=(
+            Column(key="before", heading="Loss before", note="nats per token"),
+            Column(key="after", heading="Loss after", note="nats per token"),
+            Column(key="kept", heading="Recovers of what nothing costs then", style="share"),
+            Column(key="stopped", heading="Steps", note="best, by seed", words=True),
+        ),
+        rows=tuple(
+            Row(key=one.what, name=one.what, note=one.says, role=_ROLES.get(one.what, "control"),
+                cells=(one.before, one.after, one.kept, ", ".join(map(str, one.stopped))))
+            for one in found.after
+        ),
+    )  # fmt: skip
+    words = (
+        f"Refitted: {how}. The same batches and steps for everything, losses on documents that nothing was "
+        "fitted to. What is refitted over the intact model adapts to the text alone; over nothing it learns "
+        "the components' work anew as far as it can."
+    )
+    return Section(
+        key="refitted",
+        title="All later weights refitted",
+        blocks=(Prose(words=words), table, *_looks(found)),
+    )
+
+
+_ROLES: dict[str, Role] = {"intact": "intact", "nothing": "ablation", "claim": "fitted"}
+
+
+def _looks(found: Found) -> tuple[Chart, Table]:
+    """The way there, on documents of the fit part that are not trained on."""
+    looks = {**found.looks, "damaged": found.undone}
+    rows = tuple(
+        Row(
+            key=f"step-{step}",
+            name=f"{step:,}",
+            cells=tuple(
+                Number(value=float(one[i]), unit="nats per token") for one in looks.values()
+            ),
+        )
+        for i, step in enumerate(found.steps.tolist())
+    )
+    table = Table(
+        key="looks", title="Losses on the way", corner="Steps", folded=True,
+        caption="Nats per token on documents of the fit part that say when to stop; means over seeds. "
+        "Damaged: the later weights were made worse first, and the components are intact.",
+        columns=tuple(Column(key=name, heading=name) for name in looks), rows=rows,
+    )  # fmt: skip
+    series = tuple(
+        Series(name=name, role=_ROLES.get(name, "control"), hue=i,
+               points=tuple(Point(x=float(step), y=f"looks/step-{step}/{name}") for step in found.steps.tolist()))
+        for i, name in enumerate(looks)
+    )  # fmt: skip
+    chart = Chart(
+        key="way", title="Losses as the later weights are refitted",
+        across=Ruler(label="steps"), up=Ruler(label="nats per token"), series=series,
+    )  # fmt: skip
+    return chart, table
+
+
+def answer(found: Found) -> Answer:
+    """The parts, and whether the controls stay low."""
+    columns = (Column(key="is", heading="Nats per token or share"),)
+
+    def row(name: str, cell: str, note: str = "", role: Role = "") -> AnswerRow:
+        return AnswerRow(name=name, note=note, role=role, cells=(cell,))
+
+    wrong = [one for one in found.after if one.what in ("shuffled", "random")]
+    return Answer(
+        corner="Part",
+        columns=columns,
+        rows=(
+            row("The components are worth", "bounds/parts/worth/is", role="ablation"),
+            row("The claim recovers", "bounds/parts/recovered/is", role="explanation"),
+            row("It falls short by", "bounds/parts/short/is", role="explanation"),
+            *(row(name, f"bounds/parts/{key}/is", note, "fitted") for key, name, note, _ in _BOUNDS),
+            row("The claim recovers, refitted", "refitted/refits/claim/kept", role="fitted"),
+            *(row(f"{one.what.capitalize()}, refitted", f"refitted/refits/{one.what}/kept", role="control")
+              for one in wrong),
+        ),
+        picture="bounds/split",
+        says="Refitted: all later weights, over the claim as over nothing; shares are of what nothing costs then.",
+    )  # fmt: skip
+
+
+def verdict(found: Found, claim: str, where: str) -> str:
+    """In a sentence or two, of numbers that stand alone."""
+    split = found.split
+    if split.recovered.value is None:
+        return f"{claim.capitalize()} at {where}: nothing can be split ({split.recovered.refused})."
+    said = f"{claim.capitalize()} recovers {percent(split.recovered)} of what {where} is worth"
+    said += f" ({written(split.damage)} nats per token)"
+    if found.weak:
+        return f"{said}. What of the rest is wrong cannot be told: {found.weak}."
+    if (split.shortfall.low or 0.0) <= 0:
+        return f"{said}, and falls short of it by no more than noise would."
+    wrong, clumsy = split.wrong_least, split.clumsy_least
+    parts = []
+    if (wrong.low or 0.0) > 0:
+        parts.append(
+            f"at least {written(wrong)} is wrong: refitting all that comes later does not make it up"
+        )
+    if (clumsy.low or 0.0) > 0:
+        parts.append(
+            f"at least {written(clumsy)} is clumsy substitution, which a refit undoes beyond what it relearns over nothing"
+        )
+    if not parts:
+        parts.append("neither part is told from none")
+    return (
+        f"{said}. Of the {written(split.shortfall)} that it falls short, " + "; ".join(parts) + "."
+    )

@@ -1,0 +1,102 @@
+"""`shortfall`: of what a claim falls short, how much the substitution is to blame for, and how much is wrong.
+
+Neel Nanda: ablations are clumsy, a missing 40% need not be the explanation's fault. Buck Shlegeris: or
+the explanation is importantly wrong. Ryan Greenblatt: retrain the rest of the model on top of it (*How
+useful is mechanistic interpretability?*, LessWrong 2023; MISSION 20–22).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from unexplained.bars import splits
+from unexplained.errors import MeasurementError, require_count
+from unexplained.record.blocks import Block, Prose, Row, facts
+from unexplained.study import Claims, Headline, Option, Texts, instrument
+from unexplained.study.sheet import of_text
+
+if TYPE_CHECKING:
+    from unexplained.explanations.stand_in import StandIn
+    from unexplained.study import Run
+
+FEWEST = 3
+
+
+def _asked(given: Mapping[str, Any]) -> None:
+    """Refuse half precision, and more than one claim."""
+    from unexplained.opening import require_full_precision
+
+    require_full_precision("A refit of later weights")
+    if len(given["claim"] or ()) > 1:
+        raise MeasurementError(
+            f"A shortfall of {len(given['claim'])} claims", "it takes one at a time",
+            "Give one --explanation.",
+        )  # fmt: skip
+
+
+@instrument("shortfall", before=_asked, texts=Texts(documents=96, fit_documents=256))
+def shortfall(
+    run: Run,
+    sites: Annotated[
+        str, Option("Components, all explained together; some layer must come after them.")
+    ] = "L0.H*",
+    *,
+    claim: Annotated[
+        Sequence[StandIn] | None,
+        Claims("A library name, my.py or my.py:name.", option="--explanation", early=True),
+    ] = None,
+    steps: Annotated[int, Option("Of a refit.", least=8)] = 200,
+    refits: Annotated[
+        int, Option("How often everything is refitted, each time by another seed.", least=FEWEST)
+    ] = 3,
+    rate: Annotated[float, Option("Greatest of AdamW's; by default by the model.", least=0)] = 0.0,
+) -> Iterator[Block | Headline]:
+    """Bound how much of what a claim loses is wrong, and how much only clumsily put in.
+
+    The claim stands in the components' place. Then what it leaves out is put back as noise, an affine
+    map is fitted on top, and all later weights are refitted to it, each beside the same over nothing.
+    What a refit cannot make up is wrong; what it makes up beyond what it learns over nothing was clumsy.
+
+    Args:
+        run: The model, and a running text. All fitting is on the fit part, of which every fifth
+            document says when a refit stops; the eval part is only measured.
+        sites: The components.
+        claim: What is claimed of them; strict induction if not given.
+        steps: Of AdamW on batches of 1,024 tokens.
+        refits: With so many seeds, of the batches' order.
+        rate: Greatest learning rate; 0: 1e-2, of changes of low rank 3e-3.
+
+    Raises:
+        MeasurementError: No layer comes after the components; the model is in half precision; there
+            are too few tokens for a covariance; there are several claims; a loss is not finite.
+        TextError: The fit part is too small.
+        UnexplainedError: As for every claim that cannot stand there.
+    """
+    from unexplained.study.shortfalls import REFERENCE, Asked, measured
+
+    require_count("steps", steps, least=8)
+    require_count("refits", refits, least=FEWEST)
+    asked = Asked.of(run, sites, claim, steps=steps, rate=rate, refits=refits)
+    found, name = measured(asked), asked.claim.name
+    yield Headline(
+        f"What {name} falls short of in {run.subject.name}",
+        splits.verdict(found, name, asked.where),
+        {"Sites": ", ".join(map(str, asked.sites))},
+    )
+    yield splits.answer(found)
+    yield facts(
+        "facts",
+        Row(key="model", name="Model", cells=(run.subject.name,)),
+        Row(key="sites", name="Components", cells=(asked.where,)),
+        Row(key="claim", name="Claim", note=asked.claim.says, cells=(name,)),
+        *of_text(run.text),
+        Row(key="nothing", name="Nothing is said", cells=(f"{REFERENCE} ablation",)),
+        Row(key="refitted", name="Refitted", cells=(f"layers {asked.first} to {run.subject.shape.layers - 1}",)),
+        Row(key="seeds", name="Refits of everything", cells=(refits,)),
+        Row(key="strength", name="Of a damage to the later weights a refit undoes", cells=(f"{found.strength:.0%}",)),
+    )  # fmt: skip
+    yield splits.bounds(found)
+    yield splits.mended(found.mended)
+    yield splits.refitted(found, asked.how.says)
+    yield from (Prose(words=note, manner="aside") for note in run.text.notes)

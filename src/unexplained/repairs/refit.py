@@ -1,0 +1,428 @@
+"""Later weights refitted under a condition: what the rest of a model makes of it when it may adapt.
+
+Whatever is put in a component's place, the layers after it were trained for the component itself. So
+they are trained a little further, on the fit part, with the condition standing in. What is then still
+lost cannot be blamed on a clumsy substitution; what is regained may have been learned anew, so the
+same refit stands beside it over nothing, over what is wrong for certain, and over the intact model,
+with the same batches and steps. Early stopping looks at documents of the fit part that are not
+trained on (`THIRD`); the eval part is never seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from unexplained.errors import MeasurementError, TextError
+from unexplained.evaluate import Edited, Program
+from unexplained.evaluate.arrays import ArrayWork
+from unexplained.evaluate.batches import Plan, Scored, plan
+from unexplained.evaluate.conditions import key, now, tensor_digest
+from unexplained.evaluate.runner import Workers, in_process, measured
+from unexplained.evaluate.work import Task, layer_cost, pass_bytes, unembedding_cost
+from unexplained.hashing import digest
+from unexplained.progress import Count
+from unexplained.repairs.later import Later, Weights, low_rank
+from unexplained.subject import Batch, Resume, Subject
+from unexplained.text import Block, Text
+
+THIRD = 5
+"""Every fifth document of the fit part is not trained on: it says when to stop."""
+LOOKS = 8
+"""How often that is looked at, evenly over the steps, besides before the first."""
+LOOKED_AT = 4096
+"""Padded tokens of it that are looked at, at most."""
+SMALL = 2e7
+"""Later weights up to so many are all refitted; more get changes of low rank."""
+RANK = 8
+WARM = 0.1
+"""Share of the steps over which the rate rises."""
+BETAS, CLIP = (0.9, 0.98), 1.0
+BATCH_TOKENS = 1024
+"""Padded tokens of a step."""
+HALVINGS = 12
+"""Of the search for a damage of some size."""
+
+
+@dataclass(frozen=True)
+class How:
+    """How a refit is done: the same for every condition."""
+
+    steps: int = 200
+    rank: int = 0
+    """Of the changes; 0: all later weights themselves."""
+    rate: float = 1e-2
+    """Greatest of AdamW's."""
+
+    def rate_at(self, step: int) -> float:
+        """Rises over the first tenth of the steps, then falls like a cosine to nothing."""
+        warm = max(1, round(WARM * self.steps))
+        if step < warm:
+            return self.rate * (step + 1) / warm
+        return self.rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
+
+    @classmethod
+    def for_model(cls, subject: Subject, first: int, steps: int) -> How:
+        """All weights of a small rest, low rank of a large one."""
+        many = sum(w.numel() for w in Later(subject.anatomy, first).weights().values())
+        return cls(steps, 0, 1e-2) if many <= SMALL else cls(steps, RANK, 3e-3)
+
+    @property
+    def says(self) -> str:
+        """In words."""
+        what = f"changes of rank {self.rank} to every matrix" if self.rank else "all weights"
+        return f"{what} of the later layers, {self.steps} steps of AdamW (rate {self.rate:g})"
+
+
+class Refitted(NamedTuple):
+    """A condition with later weights that were refitted to it."""
+
+    condition: Program
+    looks: np.ndarray
+    """Loss (nats per token) on the third part: before the first step, and after each eighth of them."""
+    steps: np.ndarray
+    """After how many steps that was."""
+
+    @property
+    def stopped(self) -> int:
+        """After how many steps it was best there: these weights are the condition's."""
+        return int(self.steps[self.looks.argmin()])
+
+
+def first_later(subject: Subject, layers: Sequence[int]) -> int:
+    """The first layer that comes after all of some layers.
+
+    Raises:
+        MeasurementError: There is none.
+    """
+    first, many = max(layers) + 1, subject.shape.layers
+    if first >= many:
+        raise MeasurementError(
+            f"A refit of {subject.name} after layer {first - 1}",
+            f"it has {many} layers, so none comes after it and nothing can be refitted",
+            f"Explain components of layers up to {many - 2}." if many > 1 else "",
+        )
+    return first
+
+
+def refit(
+    subject: Subject,
+    text: Text,
+    conditions: Sequence[Edited],
+    seeds: Sequence[int],
+    *,
+    first: int,
+    how: How,
+    damage: float = 0.0,
+    batch_tokens: int = BATCH_TOKENS,
+    folder: Path | None = None,
+    workers: Workers = in_process,
+    progress: Count = lambda done, total: None,
+) -> dict[str, tuple[Refitted, ...]]:
+    """Refit the later weights under every condition, with every seed.
+
+    Args:
+        subject: The model, in float32.
+        text: On its fit part, the same batches in the same order for every condition of a seed.
+        conditions: What stands in; one without edits is the intact model.
+        seeds: Of the order of batches, and of the directions of low-rank changes.
+        first: The first layer that is refitted.
+        how: Steps, rank and rate.
+        damage: Nats per token that the later weights are made worse by before the first step, in a
+            way that the same weights can undo: tells how strong a refit is.
+        batch_tokens: Padded tokens of a step.
+        folder: What is finished is kept here and found again.
+        workers: Who does it; every condition and seed is a task of its own.
+        progress: Told of every one that is finished.
+
+    Returns:
+        For every condition's name, one for each seed.
+
+    Raises:
+        MeasurementError: The model is in half precision; the loss became NaN or infinite.
+        TextError: The fit part is too small to be split.
+    """
+    subject.require_full_precision("A refit")
+    work = Refit(
+        subject=subject, text=text, part="fit", batch_tokens=batch_tokens,
+        conditions=tuple(map(_now, conditions)), seeds=tuple(seeds), first=first, how=how,
+        damage=damage,
+    )  # fmt: skip
+    work.split  # noqa: B018  (refused before anything is run)
+    found = measured(work, folder=folder, workers=workers, progress=progress)
+    made: dict[str, tuple[Refitted, ...]] = {}
+    for (condition, seed), arrays in zip(work.each, found, strict=True):
+        one = _refitted(subject, condition, seed, first, arrays)
+        made[condition.name] = (*made.get(condition.name, ()), one)
+    return made
+
+
+def _now(condition: Edited) -> Edited:
+    found = now(condition)
+    assert isinstance(found, Edited)
+    return found
+
+
+def _refitted(
+    subject: Subject, base: Edited, seed: int, first: int, arrays: Mapping[str, Tensor]
+) -> Refitted:
+    weights = {n: w.to(subject.device) for n, w in arrays.items() if n not in ("looks", "steps")}
+    name = f"{base.name}, refitted (seed {seed})"
+    program = condition_with(name, base, first, weights)
+    return Refitted(program, arrays["looks"].numpy(), arrays["steps"].numpy())
+
+
+def condition_with(name: str, base: Edited, first: int, changed: Weights) -> Program:
+    """The model under a condition, its later weights changed."""
+    mark = digest(
+        "later weights", key(base), str(first), *changed, tensor_digest(list(changed.values()))
+    )
+
+    def run(subject: Subject, batch: Batch) -> Tensor:
+        start = subject.run(batch, base.edits, keep_streams=[first]).resume(first)
+        with torch.no_grad(), subject.undisturbed():
+            return Later(subject.anatomy, first).normed(start, changed)
+
+    return Program(name, run, mark, after_prefix=False)
+
+
+class _Ready(NamedTuple):
+    """A batch under a condition, up to the layers that are refitted."""
+
+    start: Resume
+    scored: Scored
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refit(ArrayWork):
+    """Every condition with every seed is one task; its arrays are weights."""
+
+    what: ClassVar[str] = "Later weights refitted"
+
+    seeds: tuple[int, ...]
+    first: int
+    how: How
+    damage: float = 0.0
+
+    @cached_property
+    def each(self) -> list[tuple[Edited, int]]:
+        """Conditions and seeds in the order of tasks."""
+        return [(c, seed) for c in self.conditions if isinstance(c, Edited) for seed in self.seeds]
+
+    @cached_property
+    def plans(self) -> list[Plan]:
+        """One for every task: all of the fit part."""
+        blocks = tuple(self.text.blocks(self.part, self.what))
+        return [Plan(tuple(range(len(blocks))), blocks)] * len(self.each)
+
+    @cached_property
+    def split(self) -> tuple[list[Plan], list[Plan]]:
+        """Batches to train on, and those that say when to stop; no unit is in both.
+
+        Raises:
+            TextError: There are too few documents.
+        """
+        blocks = self.text.blocks(self.part, self.what)
+        units = list(dict.fromkeys(block.unit for block in blocks))
+        third = set(units[THIRD - 1 :: THIRD])
+        if not third or len(units) < 2 * THIRD:
+            raise TextError(
+                f"A refit on the fit part of {self.text.name}",
+                f"it has {len(units)} documents, of which every fifth says when to stop",
+                f"Give {2 * THIRD} or more (--fit-documents).",
+            )
+        kinds: tuple[list[Block], list[Block]] = ([], [])
+        for block in blocks:
+            kinds[block.unit in third].append(block)
+        looked, many = list[Block](), 0
+        for block in kinds[1]:
+            many += len(block.tokens)
+            if not looked or many <= LOOKED_AT:
+                looked.append(block)
+        return plan(kinds[0], self.batch_tokens), plan(looked, self.batch_tokens)
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Where it begins and how it goes."""
+        return (str(self.first), str(self.how), f"{self.damage:.9g}")
+
+    def unit(self, number: int) -> str:
+        """By condition and seed."""
+        condition, seed = self.each[number]
+        return digest(self.part, *self.asked, key(condition), "seed", str(seed))
+
+    def shapes(self, number: int) -> dict[str, tuple[int, ...]]:
+        """The weights, and what was looked at."""
+        steps = len(self._looks())
+        weights = {name: tuple(w.shape) for name, w in self._begin(0).items()}
+        return weights | {"looks": (steps,), "steps": (steps,)}
+
+    def _begin(self, seed: int) -> dict[str, Tensor]:
+        later = Later(self.subject.anatomy, self.first)
+        if not self.how.rank:
+            return later.weights()
+        return low_rank(later, self.how.rank, torch.Generator().manual_seed(seed))
+
+    def _looks(self) -> list[int]:
+        """After how many steps the third part is looked at."""
+        steps = self.how.steps
+        return sorted({round(steps * i / LOOKS) for i in range(LOOKS + 1)})
+
+    def arrays(self, number: int) -> dict[str, Tensor]:
+        """Train, and give the weights that were best on the third part."""
+        condition, seed = self.each[number]
+        training, third = self._streams(condition)
+        later = Later(self.subject.anatomy, self.first)
+        begin = self._damaged(later, third, seed) if self.damage else self._begin(seed)
+        weights = {name: weight.clone().requires_grad_() for name, weight in begin.items()}
+        optimizer = torch.optim.AdamW(weights.values(), betas=BETAS, weight_decay=0.0)
+        order = _order(len(training), self.how.steps, seed)
+        at, looks = self._looks(), list[float]()
+        best = {name: weight.detach().clone() for name, weight in weights.items()}
+        with self.subject.undisturbed():
+            looks.append(self._loss_on(later, third, weights))
+            for step in range(self.how.steps):
+                optimizer.param_groups[0]["lr"] = self.how.rate_at(step)
+                self._step(later, training[order[step]], weights, optimizer)
+                if step + 1 in at:
+                    looks.append(self._loss_on(later, third, weights))
+                    if looks[-1] == min(looks):
+                        best = {name: weight.detach().clone() for name, weight in weights.items()}
+        if not np.isfinite(looks).all():
+            raise MeasurementError(
+                f"'{condition.name}' refitted", "the loss became NaN or infinite",
+                "Lower the rate, or look at what is put in its sites.",
+            )  # fmt: skip
+        told = {"looks": torch.tensor(looks, dtype=torch.float64), "steps": torch.tensor(at)}
+        return best | told
+
+    def _damaged(self, later: Later, third: Sequence[_Ready], seed: int) -> dict[str, Tensor]:
+        """Weights that are worse by about `damage` on the third part, in a direction that is drawn."""
+        begin, draw = self._begin(seed), torch.Generator().manual_seed(seed + 1)
+        low = low_rank(later, self.how.rank or RANK, draw)
+        away = {
+            name: torch.randn(weight.shape, generator=draw).to(weight) * _size(later, name)
+            for name, weight in low.items()
+            if name.endswith(".left")
+        }
+        if not self.how.rank:  # the same, written out
+            away = {
+                f"{name.removesuffix('.left')}.weight": _written_out(later, name, low, left)
+                for name, left in away.items()
+            }
+
+        def by(much: float) -> dict[str, Tensor]:
+            return begin | {name: begin[name] + much * one for name, one in away.items()}
+
+        with self.subject.undisturbed():
+            aim = self._loss_on(later, third, begin) + self.damage
+            small, large = 0.0, 1.0
+            while self._loss_on(later, third, by(large)) < aim and large < 1e3:
+                small, large = large, 2 * large
+            for _ in range(HALVINGS):
+                middle = (small + large) / 2
+                low_enough = self._loss_on(later, third, by(middle)) < aim
+                small, large = (middle, large) if low_enough else (small, middle)
+        return by(small)
+
+    def _step(
+        self,
+        later: Later,
+        ready: _Ready,
+        weights: dict[str, Tensor],
+        optimizer: torch.optim.Optimizer,
+    ) -> None:
+        with torch.enable_grad():
+            loss = self._loss(later, ready, weights).mean()
+            # Not `backward`: the model's own parameters get no gradient.
+            gradients = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
+        size = torch.sqrt(
+            sum((g.square().sum() for g in gradients if g is not None), loss.new_zeros(()))
+        )
+        for weight, gradient in zip(weights.values(), gradients, strict=True):
+            weight.grad = None if gradient is None else gradient * (CLIP / size.clamp(min=CLIP))
+        optimizer.step()
+
+    def _loss(self, later: Later, ready: _Ready, weights: Weights) -> Tensor:
+        """Of every scored prediction."""
+        normed = later.normed(ready.start, weights)[ready.scored.where]
+        logits = self.subject.anatomy.logits(normed).float()
+        return cross_entropy(logits, ready.scored.targets, reduction="none")
+
+    def _loss_on(self, later: Later, some: Sequence[_Ready], weights: Weights) -> float:
+        """Per token."""
+        with torch.no_grad():
+            losses = [self._loss(later, ready, weights).double() for ready in some]
+        return float(torch.cat(losses).mean())
+
+    def _streams(self, condition: Edited) -> tuple[list[_Ready], list[_Ready]]:
+        """Both parts under a condition, kept for its other seeds."""
+        if not self._worker or self._worker[0][0] != condition.name:
+            self._worker[:] = []  # before the next are held
+            self._worker[:] = [(condition.name, *(self._run(condition, p) for p in self.split))]
+        _, training, third = self._worker[0]
+        return training, third
+
+    def _run(self, condition: Edited, plans: Sequence[Plan]) -> list[_Ready]:
+        device = self.subject.device
+        found = list[_Ready]()
+        for one in plans:
+            done = self.subject.run(one.batch(device), condition.edits, keep_streams=[self.first])
+            found.append(_Ready(done.resume(self.first), one.scored(device)))
+        return found
+
+    def amounts(self, tasks: Sequence[Task]) -> dict[str, float]:
+        """FLOPs: forwards and backwards of steps, forwards of looks, and all before the layers once."""
+        shape, (training, third) = self.subject.shape, self.split
+        later = (shape.layers - self.first) * layer_cost(shape) + unembedding_cost(shape)
+        steps = self.how.steps * np.mean([math.prod(one.size) for one in training])
+        looked = len(self._looks()) * sum(math.prod(one.size) for one in third)
+        return {f"refit rank {self.how.rank}": len(tasks) * later * float(3 * steps + looked)}
+
+    def held(self, tasks: Sequence[Task]) -> float:
+        """Streams of the whole part, weights with AdamW's two, a step's layers and logits."""
+        shape, (training, third) = self.subject.shape, self.split
+        tokens = sum(math.prod(one.size) for one in (*training, *third))
+        weights = sum(weight.numel() for weight in self._begin(0).values())
+        inside = (shape.layers - self.first) * max(
+            pass_bytes(shape, *one.size, self.item) for one in training
+        )
+        logits = 3.0 * self.item * self.batch_tokens * shape.vocabulary
+        return self.item * (tokens * shape.width + 5.0 * weights) + inside + logits
+
+    def tried(self, tasks: Sequence[Task]) -> tuple[Refit, list[Task]]:
+        """A step."""
+        small = replace(self, how=replace(self.how, steps=1), seeds=self.seeds[:1],
+                        conditions=self.conditions[:1], _worker=[])  # fmt: skip
+        return small, [Task(0, self.names)]
+
+
+def _size(later: Later, name: str) -> float:
+    """What makes a drawn change of a matrix about as large as the matrix."""
+    weight = later.matrices()[name.removesuffix(".left")].get_parameter("weight").detach()
+    return float(weight.square().mean().sqrt()) * math.sqrt(min(weight.shape))
+
+
+def _written_out(later: Later, name: str, low: Weights, left: Tensor) -> Tensor:
+    """A change of low rank as a matrix, the way its family keeps it."""
+    module = later.matrices()[name.removesuffix(".left")]
+    product = low[f"{name.removesuffix('.left')}.right"] @ left
+    return product.T if isinstance(module, nn.Linear) else product
+
+
+def _order(batches: int, steps: int, seed: int) -> list[int]:
+    """Which batch every step takes: all of them in an order of its own, again and again."""
+    rng = np.random.default_rng(seed)
+    order = list[int]()
+    while len(order) < steps:
+        order += rng.permutation(batches).tolist()
+    return order[:steps]

@@ -1,0 +1,124 @@
+"""Later weights refitted over a claim, over nothing, over what is wrong for certain, and over the intact model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from unexplained.evaluate import Edited
+from unexplained.explanations import StandIn
+from unexplained.repairs.noise import random_instead, sites_of
+from unexplained.repairs.refit import How, Refitted, first_later, refit
+from unexplained.sites import Site
+from unexplained.study.arm import Arm, arm
+from unexplained.study.run import Run
+
+CLAIM, NOTHING, INTACT, SHUFFLED, RANDOM = "claim", "nothing", "intact", "shuffled", "random"
+"""What is refitted, by what it stands for."""
+SAYS = {
+    INTACT: "The model as it is: what the refit gains by adapting to the text.",
+    NOTHING: "Nothing is said of the components: what the refit learns anew.",
+    CLAIM: "The claim.",
+    SHUFFLED: "The claim on another document: wrong for certain.",
+    RANDOM: "Random numbers of the claim's mean and covariance.",
+}
+
+
+@dataclass(frozen=True)
+class Refits:
+    """What was refitted, and how strong a refit is."""
+
+    how: How
+    first: int
+    arms: tuple[Arm, ...]
+    """What is refitted wrongly, as it is, and everything refitted."""
+    plain: dict[str, str]
+    """For each of what was refitted the condition as it was before."""
+    names: dict[str, tuple[str, ...]]
+    """For each of what was refitted the conditions of its seeds, in one order."""
+    looks: dict[str, np.ndarray]
+    """(seed, look) losses on the documents that a refit stops by, nats per token."""
+    steps: np.ndarray
+    """(look,) after how many steps."""
+    stopped: dict[str, tuple[int, ...]]
+    """After how many steps each was best."""
+    damaged: np.ndarray
+    """(look,) the same of later weights that were damaged before, over the intact model."""
+
+
+def refits(
+    run: Run,
+    sites: Sequence[Site],
+    claim: StandIn,
+    claimed: Edited,
+    nothing: Edited,
+    *,
+    how: How,
+    seeds: int,
+    damage: float,
+) -> Refits:
+    """Refit the later weights over everything that a claim is to be held against.
+
+    Args:
+        run: On one text: the fit part is trained on, the eval part never.
+        sites: The components.
+        claim: What is said of them, not yet fitted.
+        claimed: The same as a condition.
+        nothing: The condition of saying nothing.
+        how: Steps, rank and rate.
+        seeds: How many refits of each.
+        damage: Nats per token of the damage by which a refit's strength is tried.
+
+    Raises:
+        MeasurementError: No layer comes after the components; there are too few tokens for a
+            covariance; the loss became NaN.
+        TextError: The fit part is too small to be split, or has no other document as long.
+    """
+    seed, shape = run.settings.seed, run.subject.shape
+    first = first_later(run.subject, [site.layer for site in sites])
+    wrong = claim.on_shuffled()
+    values = [*claim.observes(sites, shape), *wrong.observes(sites, shape), *sites_of([claimed])]
+    activations = run.observe(values)
+    shuffled = wrong.fit(tuple(sites), shape, activations, seed).condition()
+    drawn = random_instead("random numbers", claimed, activations, seed)
+    every = {
+        INTACT: Edited("intact model", (), "nothing is edited"), NOTHING: nothing, CLAIM: claimed,
+        SHUFFLED: shuffled, RANDOM: drawn,
+    }  # fmt: skip
+    numbers = [seed + i for i in range(seeds)]
+
+    def refitted(
+        what: Sequence[Edited], seeds: Sequence[int], damage: float = 0.0
+    ) -> dict[str, tuple[Refitted, ...]]:
+        return refit(
+            run.subject, run.text, what, seeds, first=first, how=how, damage=damage,
+            folder=run.folder, workers=run.workers,
+            progress=lambda done, total: run.say("refitting later weights", done, total),
+        )  # fmt: skip
+
+    found = refitted(list(every.values()), numbers)
+    weak = refitted([every[INTACT]], numbers[:1], damage)["intact model"][0]
+    by = {what: found[one.name] for what, one in every.items()}
+    made = [
+        arm(one.condition, role=_role(what), of=claimed.name, says=SAYS[what], effort=how.says)
+        for what, some in by.items()
+        for one in some
+    ]  # fmt: skip
+    wrongly = [
+        arm(every[what], role="control", of=claimed.name, says=SAYS[what])
+        for what in (SHUFFLED, RANDOM)
+    ]
+    return Refits(
+        how, first, (*wrongly, *made), {what: one.name for what, one in every.items()},
+        {what: tuple(one.condition.name for one in some) for what, some in by.items()},
+        {what: np.stack([one.looks for one in some]) for what, some in by.items()},
+        by[INTACT][0].steps,
+        {what: tuple(one.stopped for one in some) for what, some in by.items()},
+        weak.looks,
+    )  # fmt: skip
+
+
+def _role(what: str) -> str:
+    return {INTACT: "intact", NOTHING: "ablation", CLAIM: "fitted"}.get(what, "control")

@@ -1,0 +1,100 @@
+"""A claim with what it leaves out put back, and beside it what the same mending recovers of no claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from unexplained.ablations import value_site
+from unexplained.donors.another import Another
+from unexplained.evaluate import Edited
+from unexplained.explanations import StandIn
+from unexplained.repairs.noise import sites_of, with_another, with_noise
+from unexplained.sites import Site
+from unexplained.study.arm import Arm, arm
+from unexplained.study.run import Run
+
+HELD = "norms held"
+
+
+@dataclass(frozen=True)
+class Repair:
+    """One way to mend a claim."""
+
+    name: str
+    says: str
+    mended: Arm
+    control: Arm
+    """The same mending of nothing, or of the claim on another document: what it recovers by itself."""
+    wrong: str
+    """What the control mends."""
+    against: Arm
+    """Nothing is said; with norms held where the claim's are."""
+
+
+def repaired(
+    run: Run, sites: Sequence[Site], claim: StandIn, claimed: Edited, nothing: Arm
+) -> list[Repair]:
+    """The repairs that need no training: each alone, then together.
+
+    Args:
+        run: On one text; what is put back is of its fit part.
+        sites: The components.
+        claim: What is said of them, not yet fitted.
+        claimed: The same as a condition.
+        nothing: Saying nothing.
+
+    Raises:
+        MeasurementError: There are too few tokens for a covariance.
+        TextError: There is no other document as long.
+    """
+    seed, shape = run.settings.seed, run.subject.shape
+    mapped, shuffled = claim.with_map(), claim.on_shuffled()
+    others = [shuffled, *([mapped, mapped.on_shuffled()] if mapped else [])]
+    needed = [s for one in (claim, *others) for s in one.observes(sites, shape)]
+    silent = nothing.conditions["total"]
+    assert isinstance(silent, Edited)
+    activations = run.observe([*needed, *map(value_site, sites), *sites_of([claimed, silent])])
+    wrong, *maps = (one.fit(tuple(sites), shape, activations, seed).condition() for one in others)
+
+    def noisy(one: Edited) -> Edited:
+        return with_noise(f"{one.name}, the rest as noise", one, activations, seed)
+
+    def foreign(one: Edited) -> Edited:
+        name = f"{one.name}, the rest of another document"
+        return with_another(name, one, activations, Another(), seed)
+
+    def held(one: Edited) -> Edited:
+        return replace(one, name=f"{one.name}, {HELD}", effect="total, norms frozen")
+
+    frozen = arm(held(silent), role="ablation", says=f"Nothing is claimed, {HELD}.")
+
+    def made(
+        name: str, says: str, mended: Edited, control: Edited, what: str, against: Arm = nothing
+    ) -> Repair:
+        card: dict[str, Any] = {"of": claimed.name, "says": says}
+        return Repair(
+            name, says, arm(mended, role="fitted", **card), arm(control, role="control", **card),
+            what, against,
+        )  # fmt: skip
+
+    elsewhere = "on another document"
+    found = [
+        made(HELD, "All later norms keep the scales of the intact pass, with the claim and with nothing.",
+             held(claimed), held(wrong), elsewhere, frozen),
+        made("the rest as noise", "What is left out is put back as noise of its mean and covariance.",
+             noisy(claimed), noisy(silent), "of nothing"),
+        made("the rest of another document", "What is left out is put back from another document.",
+             foreign(claimed), foreign(silent), "of nothing"),
+    ]  # fmt: skip
+    if maps:
+        fitted, astray = maps
+        found += [
+            made("an affine map", "Through an affine map of each head's z, fitted by ridge regression.",
+                 fitted, astray, elsewhere),
+            made("map and noise", "Both.", noisy(fitted), noisy(astray), elsewhere),
+            made("map, noise and norms", f"Both, {HELD}.", held(noisy(fitted)), held(noisy(astray)),
+                 elsewhere, frozen),
+        ]  # fmt: skip
+    return found

@@ -1,0 +1,154 @@
+"""What a shortfall measures: the claim, its repairs, its refits, and what stands beside each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from unexplained import bars
+from unexplained.bars.reading import Reading
+from unexplained.bars.splits import After, Found, Mended
+from unexplained.errors import MeasurementError
+from unexplained.evaluate import Edited
+from unexplained.explanations import LIBRARY
+from unexplained.explanations.stand_in import StandIn
+from unexplained.record import format as fmt
+from unexplained.repairs.refit import How, first_later
+from unexplained.sites import Site
+from unexplained.study import arms, asked
+from unexplained.study.arms.refits import CLAIM, INTACT, NOTHING, SAYS
+from unexplained.study.arms.repaired import Repair
+from unexplained.study.run import Run
+from unexplained.study.twins import TWIN, few
+
+REFERENCE = "mean"
+"""The ablation that says nothing."""
+LEAST_DAMAGE = 0.05
+"""Nats per token of the damage that a refit's strength is tried by, at least."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A claim about some components, and how it is refitted; refused before anything is run."""
+
+    run: Run
+    sites: tuple[Site, ...]
+    claim: StandIn
+    how: How
+    refits: int
+    first: int
+    """The first layer that is refitted."""
+
+    @classmethod
+    def of(
+        cls,
+        run: Run,
+        sites: str,
+        claim: Sequence[StandIn] | None,
+        *,
+        steps: int,
+        rate: float,
+        refits: int,
+    ) -> Asked:
+        """Check what was asked for.
+
+        Raises:
+            MeasurementError: There are several claims, the model is in half precision, or no layer
+                comes after the components.
+            TextError: The text is one of pairs, of another model's tokens, or too small.
+            UnexplainedError: The claim cannot stand there.
+        """
+        claims = [LIBRARY.get("strict_induction")] if claim is None else list(claim)
+        if len(claims) != 1:
+            raise MeasurementError(
+                f"A shortfall of {len(claims)} claims", "it takes one at a time",
+                "Give one explanation.",
+            )  # fmt: skip
+        subject, text = run.subject, run.text
+        subject.require_full_precision("A refit")
+        asked.require_claims(claims)
+        where = asked.components(subject, sites)
+        asked.require_standing([*claims, claims[0].on_shuffled()], where, subject)
+        asked.require_tokens(subject, text, "eval", "fit")
+        asked.require_donors(text, within=True)
+        asked.require_folder(run.folder, subject)
+        first = first_later(subject, [site.layer for site in where])
+        how = How.for_model(subject, first, steps)
+        how = replace(how, rate=rate) if rate else how
+        return cls(run, where, claims[0], how, refits, first)
+
+    @property
+    def where(self) -> str:
+        """The components, in short."""
+        return fmt.in_short(list(map(str, self.sites)))
+
+
+def measured(of: Asked) -> Found:
+    """Measure the claim and its repairs without training, then refits.
+
+    Raises:
+        UnexplainedError: As `Run.measure`, `refits` and `repaired`.
+    """
+    run, sites = of.run, of.sites
+    (claimed,) = arms.claims(run, sites, [of.claim])
+    nothing = arms.ablation(run, REFERENCE, sites)
+    condition, silent = claimed.conditions["total"], nothing.conditions["total"]
+    assert isinstance(condition, Edited) and isinstance(silent, Edited)
+    repairs = arms.repaired(run, sites, of.claim, condition, nothing)
+    read = run.measure(
+        nothing, claimed, *(one for r in repairs for one in (r.mended, r.control, r.against)),
+        what="measuring the claim and its repairs",
+    )  # fmt: skip
+    mended = [
+        Mended("as claimed", of.claim.says, read.recovered(claimed.name, REFERENCE)),
+        *(_mended(read, one) for one in repairs),
+        *_on_twin(of),
+    ]
+    damage = max(read.damage(REFERENCE).value or 0.0, LEAST_DAMAGE)
+    made = arms.refits(
+        run, sites, of.claim, condition, silent, how=of.how, seeds=of.refits, damage=damage
+    )
+    read = read.and_arms(run.measure(*made.arms, what="measuring what was refitted"))
+    bounded = (INTACT, NOTHING, CLAIM)
+    starred = bars.of_refitted(read.ledger, made.names, settings=run.settings)
+    plain = {INTACT: "intact", NOTHING: REFERENCE, CLAIM: claimed.name}
+    return Found(
+        split=bars.shortfall(
+            read.ledger, claimed.name, REFERENCE, {what: made.names[what] for what in bounded},
+            settings=run.settings,
+        ),
+        strength=bars.strength(made.damaged, made.looks[INTACT][0]),
+        mended=tuple(mended),
+        after=tuple(
+            After(what, SAYS[what], read.loss(plain.get(what, made.plain[what])), *starred[what],
+                  made.stopped[what])
+            for what in made.names
+        ),
+        steps=made.steps,
+        looks={what: looks.mean(0) for what, looks in made.looks.items()},
+        undone=made.damaged,
+    )  # fmt: skip
+
+
+def _mended(read: Reading, one: Repair) -> Mended:
+    against = one.against.name
+    return Mended(
+        one.name, one.says, read.recovered(one.mended.name, against),
+        read.recovered(one.control.name, against), one.wrong,
+    )  # fmt: skip
+
+
+def _on_twin(of: Asked) -> list[Mended]:
+    """The claim through an affine map in a model with random weights; none where it has no map."""
+    mapped, run = of.claim.with_map(), of.run
+    if mapped is None:
+        return []
+    with run.timed(TWIN):
+        there = run.of(run.subject.twin(run.settings.seed)).on(few(run.text))
+        (claim,) = arms.claims(there, of.sites, [mapped], controls=())
+        one = claim.called(f"{mapped.name} on the random-weight twin", role="twin")
+        read = there.measure(one, arms.ablation(there, REFERENCE, of.sites), what=one.name)
+        kept = read.recovered(one.name, REFERENCE)
+    return [
+        Mended("an affine map, random weights", "The same in a model that learned nothing.", kept)
+    ]

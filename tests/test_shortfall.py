@@ -1,0 +1,320 @@
+"""Shortfalls of known make: what is clumsy and what is wrong lands where it belongs, and mutants do not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+import repairable
+import unexplained as ux
+from unexplained import bars
+from unexplained.ablations import ABLATIONS
+from unexplained.errors import MeasurementError, TextError
+from unexplained.evaluate import Edited, evaluate, observe
+from unexplained.evaluate.conditions import distinct
+from unexplained.explanations import Explanation
+from unexplained.ledger import Ledger
+from unexplained.repairs import noise
+from unexplained.repairs.later import Later, low_rank
+from unexplained.repairs.refit import How, Refit, condition_with, first_later, refit
+from unexplained.settings import Settings
+from unexplained.subject import Subject
+from unexplained.text import Text
+
+HOW = How(steps=40, rank=0, rate=1e-2)
+INTACT = Edited("intact model", (), "nothing is edited")
+SITES = (repairable.AT,)
+
+
+@cache
+def _model(name: str) -> Subject:
+    return repairable.model(name)
+
+
+@cache
+def _text() -> Text:
+    return repairable.text()
+
+
+def _conditions(
+    subject: Subject, text: Text, claims: list[Explanation]
+) -> tuple[Edited, list[Edited]]:
+    seen = observe(subject, text, [repairable.AT.at("z"), repairable.AT.at("out")])
+    mean = ABLATIONS.get("mean").fit(seen, SITES, 0).condition("mean")
+    return mean, [one.fit(SITES, subject.shape, seen, 0).condition() for one in claims]
+
+
+@cache
+def _measured(model: str, claims: tuple[str, ...]) -> tuple[Ledger, dict[str, tuple[str, ...]]]:
+    subject, text = _model(model), _text()
+    mean, stated = _conditions(subject, text, [repairable.CLAIMS[name] for name in claims])
+    every = [INTACT, mean, *stated]
+    found = refit(subject, text, every, [0, 1, 2], first=1, how=HOW, batch_tokens=512)
+    once, names = distinct([mean, *stated, *(r.condition for some in found.values() for r in some)])
+    starred = {name: tuple(r.condition.name for r in some) for name, some in found.items()}
+    return evaluate(subject, text, once).also(names), starred
+
+
+def _split(model: str, claim: str, claims: tuple[str, ...]) -> bars.shortfall:
+    ledger, starred = _measured(model, claims)
+    name = repairable.CLAIMS[claim].name
+    refits = {
+        "intact": starred["intact model"], "nothing": starred["mean"], "claim": starred[name],
+    }  # fmt: skip
+    return bars.shortfall(ledger, name, "mean", refits, settings=Settings())
+
+
+PLAIN = ("right", "rescaled", "beside", "half", "wrong")
+
+
+@pytest.mark.parametrize("claim", ["rescaled", "beside"])
+def test_what_is_right_but_clumsily_put_in_is_no_wrong(claim):
+    split = _split("plain", claim, PLAIN)
+    assert split.shortfall.low > 0.3
+    assert split.wrong_least.low < 0.05  # no part of it is told to be wrong
+    assert split.wrong_most.value < 0.15 * split.shortfall.value
+    assert split.clumsy_least.low > 0.7 * split.shortfall.value
+    assert split.clumsy_most.value > 0.85 * split.shortfall.value
+
+
+def test_what_is_wrong_is_all_wrong_and_its_harm_is_apart():
+    split = _split("plain", "wrong", PLAIN)
+    assert split.harm.low > 1
+    assert split.shortfall.value == pytest.approx(split.damage.value)
+    assert split.wrong_least.low > 0.9 * split.shortfall.value
+    assert split.clumsy_least.low < 0.05 * split.shortfall.value
+    assert split.recovered_refitted.high < 0.25
+
+
+def test_what_is_half_right_is_wrong_by_the_other_half():
+    split = _split("plain", "half", PLAIN)
+    assert 0.3 * split.damage.value < split.wrong_least.value < 0.7 * split.damage.value
+    assert abs(split.clumsy_most.value) < 0.15 * split.damage.value
+    assert abs(split.clumsy_least.value) < 0.15 * split.damage.value
+
+
+def test_what_is_right_has_no_shortfall():
+    split = _split("plain", "right", PLAIN)
+    assert abs(split.shortfall.value) < 1e-4 and abs(split.wrong_least.value) < 1e-4
+
+
+def test_a_partner_that_takes_away_what_the_claim_leaves_out_is_no_fault_of_the_claim():
+    """A writes s + c and B −c; said of A alone is s."""
+    split = _split("partner", "right", ("right",))
+    assert split.shortfall.low > 0.3
+    assert split.clumsy_most.value > 0.8 * split.shortfall.value
+    assert split.wrong_least.low < 0.05
+
+
+def test_over_nothing_a_backup_that_is_nearly_asleep_is_relearned():
+    subject, text = _model("backup"), _text()
+    mean, _ = _conditions(subject, text, [])
+    how = replace(HOW, steps=80)
+    found = refit(subject, text, [INTACT, mean], [0], first=1, how=how, batch_tokens=512)
+    plain = evaluate(subject, text, [mean])
+    (whole,), (silent,) = found["intact model"], found["mean"]
+    after = evaluate(subject, text, [whole.condition, silent.condition])
+
+    def loss(ledger: Ledger, name: str) -> float:
+        return ledger.sums(name).per_token()
+
+    worth = loss(plain, "mean") - loss(plain, "intact")
+    left = loss(after, silent.condition.name) - loss(after, whole.condition.name)
+    assert left < 0.1 * worth
+
+
+def test_bounds_are_the_issues_arithmetic_of_plain_means():
+    ledger, starred = _measured("plain", PLAIN)
+    name = repairable.CLAIMS["half"].name
+    split = _split("plain", "half", PLAIN)
+
+    def loss(one: str) -> float:
+        sums = ledger.sums(one)
+        return float(sums.loss.sum() / sums.tokens.sum())
+
+    def after(one: str) -> float:
+        return float(np.mean([loss(each) for each in starred[one]]))
+
+    worth = loss("mean") - loss("intact")
+    f = 1 - (loss(name) - loss("intact")) / worth
+    kept = 1 - (after(name) - after("intact model")) / (after("mean") - after("intact model"))
+    short = min(loss(name), loss("mean")) - loss("intact")
+    wrong = after(name) - after("intact model")
+    clumsy = (kept - max(f, 0)) * worth
+    wanted = {
+        "damage": worth, "recovered": f, "harm": max(0.0, loss(name) - loss("mean")),
+        "shortfall": short, "wrong_least": wrong, "clumsy_most": short - wrong,
+        "clumsy_least": clumsy, "wrong_most": short - clumsy, "recovered_refitted": kept,
+        "damage_refitted": after("mean") - after("intact model"),
+    }  # fmt: skip
+    for part, value in wanted.items():
+        assert getattr(split, part).value == pytest.approx(value, abs=1e-9), part
+
+
+def test_other_seeds_of_the_refit_are_in_the_interval():
+    """With seeds that scatter the bounds are wider than documents alone make them."""
+    ledger, starred = _measured("plain", PLAIN)
+    name = repairable.CLAIMS["half"].name
+    own = {"intact": starred["intact model"], "nothing": starred["mean"], "claim": starred[name]}
+    same = {what: (names[0],) * 3 for what, names in own.items()}
+    wide = bars.shortfall(ledger, name, "mean", own, settings=Settings()).wrong_least
+    alone = bars.shortfall(ledger, name, "mean", same, settings=Settings()).wrong_least
+    assert wide.high - wide.low > alone.high - alone.low
+    with pytest.raises(MeasurementError, match="3 seeds"):
+        bars.shortfall(
+            ledger, name, "mean", {w: n[:2] for w, n in own.items()}, settings=Settings()
+        )
+
+
+# The refit
+
+
+def test_later_layers_from_a_kept_stream_are_the_model():
+    subject, text = ux.load("rung-2"), ux.text("pydocs", ux.load("rung-2"), documents=2, block=24)
+    batch = Refit(
+        subject=subject, text=text, part="eval", batch_tokens=512, seeds=(0,), first=1, how=HOW
+    ).plans  # fmt: skip
+    assert batch == []  # no condition, no task
+    from unexplained.evaluate.batches import plan
+
+    one = plan(text.eval, 512)[0].batch(subject.device)
+    done = subject.run(one, keep_streams=[1])
+    later = Later(subject.anatomy, 1)
+    whole = later.normed(done.resume(1), later.weights())
+    assert torch.equal(whole, done.normed)
+    draw = torch.Generator().manual_seed(0)
+    nothing = low_rank(later, 4, draw)
+    assert torch.equal(later.normed(done.resume(1), nothing), done.normed)
+    # A change of low rank is the same as the changed matrices, written out.
+    some = {name: torch.randn(w.shape, generator=draw) * 0.1 for name, w in nothing.items()}
+    written = {
+        f"{name}.weight": later.weights()[f"{name}.weight"]
+        + (some[f"{name}.right"] @ some[f"{name}.left"]).T
+        for name in later.matrices()
+    }
+    torch.testing.assert_close(
+        later.normed(done.resume(1), some), later.normed(done.resume(1), written), atol=1e-4, rtol=1e-4
+    )  # fmt: skip
+
+
+def test_a_refit_leaves_the_model_alone_and_never_sees_the_eval_part():
+    subject, text = _model("plain"), _text()
+    before = subject.fingerprint
+    how = replace(HOW, steps=8)
+    (one,) = refit(subject, text, [INTACT], [0], first=1, how=how, batch_tokens=512)["intact model"]
+    assert subject.fingerprint == before
+    assert all(p.grad is None for p in subject.anatomy.model.parameters())
+    other = repairable.text(seed=5)
+    swapped = Text(**{**vars(text), "eval": other.eval})
+    (again,) = refit(subject, swapped, [INTACT], [0], first=1, how=how, batch_tokens=512)[
+        "intact model"
+    ]
+    assert again.condition.fingerprint == one.condition.fingerprint
+    assert (again.looks == one.looks).all()
+
+
+def test_what_says_when_to_stop_is_not_trained_on():
+    work = Refit(
+        subject=_model("plain"), text=_text(), part="fit", batch_tokens=512,
+        conditions=(INTACT,), seeds=(0,), first=1, how=HOW,
+    )  # fmt: skip
+    training, third = ({b.unit for one in some for b in one.blocks} for some in work.split)
+    assert training and third and not training & third
+
+
+def test_a_refit_is_found_again_and_the_same(tmp_path):
+    subject, text, how = _model("plain"), _text(), replace(HOW, steps=8)
+    told: list[tuple[int, int]] = []
+
+    def go() -> list[str]:
+        found = refit(
+            subject, text, [INTACT], [0, 1], first=1, how=how, batch_tokens=512, folder=tmp_path,
+            progress=lambda done, total: told.append((done, total)),
+        )  # fmt: skip
+        return [one.condition.fingerprint for one in found["intact model"]]
+
+    first = go()
+    kept = sorted(tmp_path.rglob("*.safetensors"))
+    assert len(kept) == 2
+    kept[0].unlink()
+    told.clear()
+    assert go() == first and told == [(2, 2)]
+
+
+def test_a_damage_of_the_later_weights_is_as_large_as_it_was_asked_for():
+    subject, text, how = _model("plain"), _text(), replace(HOW, steps=8)
+    for rank in (0, 4):
+        (weak,) = refit(
+            subject, text, [INTACT], [0], first=1, how=replace(how, rank=rank), batch_tokens=512,
+            damage=1.0,
+        )["intact model"]  # fmt: skip
+        (whole,) = refit(
+            subject, text, [INTACT], [0], first=1, how=replace(how, rank=rank), batch_tokens=512
+        )["intact model"]  # fmt: skip
+        assert weak.looks[0] - whole.looks[0] == pytest.approx(1.0, abs=0.05)
+
+
+def test_what_cannot_be_refitted_is_refused():
+    subject = _model("plain")
+    with pytest.raises(MeasurementError, match="none comes after it"):
+        first_later(subject, [1])
+    assert first_later(subject, [0]) == 1
+    with pytest.raises(TextError, match="every fifth"):
+        refit(subject, repairable.text(fit_documents=6), [INTACT], [0], first=1, how=HOW)
+
+
+# What is put back
+
+
+def _claimed(claim: str) -> tuple[Subject, object, Edited]:
+    subject, text = _model("plain"), repairable.text(fit_documents=60)
+    seen = observe(subject, text, [repairable.AT.at("z"), repairable.AT.at("out")])
+    (stated,) = [repairable.CLAIMS[claim].fit(SITES, subject.shape, seen, 0).condition()]
+    return subject, seen, stated
+
+
+def test_random_numbers_have_the_mean_and_covariance_of_what_is_claimed():
+    _, seen, claim = _claimed("half")
+    made = noise.random_instead("random", claim, seen, 0)
+    (said,), (drawn,) = claim.edits, made.edits
+    both = [torch.cat([edit.function(local)[local.batch.valid] for local in seen.at(said.where)])
+            for edit in (said, drawn)]  # fmt: skip
+    assert torch.allclose(both[0].mean(0), both[1].mean(0), atol=0.02)
+    assert torch.allclose(both[0].T.cov(), both[1].T.cov(), atol=0.02)
+
+
+def test_noise_is_the_documents_own_however_it_is_batched():
+    subject, seen, claim = _claimed("half")
+    made = noise.random_instead("random", claim, seen, 0)
+    text = _text()
+    one = evaluate(subject, text, [made], batch_tokens=64).sums("random").loss
+    other = evaluate(subject, text, [made], batch_tokens=2048).sums("random").loss
+    assert one == pytest.approx(other, abs=1e-4)
+
+
+def test_what_the_right_claim_leaves_out_is_nothing_and_putting_it_back_changes_nothing():
+    subject, seen, claim = _claimed("right")
+    text = _text()
+    noisy = noise.with_noise("noisy", claim, seen, 0)
+    from unexplained.donors.another import Another
+
+    foreign = noise.with_another("foreign", claim, seen, Another(), 0)
+    ledger = evaluate(subject, text, [claim, noisy, foreign])
+    for name in ("noisy", "foreign"):
+        assert ledger.sums(name).loss == pytest.approx(ledger.sums(claim.name).loss, abs=1e-3)
+
+
+def test_conditions_with_other_weights_are_other_conditions():
+    weights = {"norm.weight": torch.ones(4)}
+    one = condition_with("a", INTACT, 1, weights)
+    assert one.fingerprint == condition_with("b", INTACT, 1, weights).fingerprint
+    for other in (
+        condition_with("a", INTACT, 2, weights),
+        condition_with("a", INTACT, 1, {"norm.weight": torch.zeros(4)}),
+        condition_with("a", replace(INTACT, fingerprint="other"), 1, weights),
+    ):
+        assert other.fingerprint != one.fingerprint
