@@ -243,7 +243,7 @@ def answer(found: Found) -> Answer:
     def row(name: str, cell: str, note: str = "", role: Role = "") -> AnswerRow:
         return AnswerRow(name=name, note=note, role=role, cells=(cell,))
 
-    wrong = [one for one in found.after if one.what in ("shuffled", "random")]
+    wrong = [one for one in found.after if one.what in ("elsewhere", "random")]
     return Answer(
         corner="Part",
         columns=columns,
@@ -274,7 +274,11 @@ def verdict(found: Found, claim: str, where: str) -> str:
         return f"{said}, and falls short of it by no more than noise would."
     wrong, clumsy = split.wrong_least, split.clumsy_least
     parts = []
-    if (wrong.low or 0.0) > 0:
+    if (wrong.low or 0.0) > 0 and (wrong.value or 0.0) >= (split.shortfall.value or 0.0):
+        parts.append(
+            f"all counts as wrong: refitting all that comes later leaves {written(wrong)}, no less"
+        )
+    elif (wrong.low or 0.0) > 0:
         parts.append(
             f"at least {written(wrong)} is wrong: refitting all that comes later does not make it up"
         )

@@ -96,7 +96,7 @@ def measured(of: Asked) -> Found:
     assert isinstance(condition, Edited) and isinstance(silent, Edited)
     repairs = arms.repaired(run, sites, of.claim, condition, nothing)
     read = run.measure(
-        nothing, claimed, *(one for r in repairs for one in (r.mended, r.control, r.against)),
+        nothing, claimed, *(one for r in repairs for one in (r.mended, r.control, r.against) if one),
         what="measuring the claim and its repairs",
     )  # fmt: skip
     mended = [
@@ -134,7 +134,7 @@ def _mended(read: Reading, one: Repair) -> Mended:
     against = one.against.name
     return Mended(
         one.name, one.says, read.recovered(one.mended.name, against),
-        read.recovered(one.control.name, against), one.wrong,
+        read.recovered(one.control.name, against) if one.control else None, one.wrong,
     )  # fmt: skip
 
 

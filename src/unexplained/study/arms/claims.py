@@ -75,12 +75,12 @@ def _controls(
             gives="the same", of=against,
             expected=f"the loss of {against} ablation in every document, exactly (recovered exactly 0)")),
         _elsewhere(run, sites, claim, control, activations, against),
-        *([_arm(run, sites, mapped.on_shuffled(moved=_is_moved(claim, control)), activations,
+        *([_arm(run, sites, mapped.on_shuffled(moved=is_moved(claim, control)), activations,
                 role="control", of=claim.name)] if mapped else []),
     )  # fmt: skip
 
 
-def _is_moved(claim: StandIn, control: Control) -> bool:
+def is_moved(claim: StandIn, control: Control) -> bool:
     """Whether the control that can tell puts what the claim says at other positions."""
     found = control.explanation
     return found is not None and found.name == claim.on_shuffled(moved=True).name

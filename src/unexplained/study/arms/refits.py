@@ -15,13 +15,13 @@ from unexplained.sites import Site
 from unexplained.study.arm import Arm, arm
 from unexplained.study.run import Run
 
-CLAIM, NOTHING, INTACT, SHUFFLED, RANDOM = "claim", "nothing", "intact", "shuffled", "random"
+CLAIM, NOTHING, INTACT, ELSEWHERE, RANDOM = "claim", "nothing", "intact", "elsewhere", "random"
 """What is refitted, by what it stands for."""
 SAYS = {
     INTACT: "The model as it is: what the refit gains by adapting to the text.",
     NOTHING: "Nothing is said of the components: what the refit learns anew.",
     CLAIM: "The claim.",
-    SHUFFLED: "The claim on another document: wrong for certain.",
+    ELSEWHERE: "The claim on another document or at other positions: wrong for certain.",
     RANDOM: "Random numbers of the claim's mean and covariance.",
 }
 
@@ -78,15 +78,19 @@ def refits(
     """
     seed, shape = run.settings.seed, run.subject.shape
     first = first_later(run.subject, [site.layer for site in sites])
-    wrong = claim.on_shuffled()
-    values = [*claim.observes(sites, shape), *wrong.observes(sites, shape), *sites_of([claimed])]
+    both = [claim, claim.on_shuffled()]
+    values = [*(site for one in both for site in one.observes(sites, shape)), *sites_of([claimed])]
     activations = run.observe(values)
-    shuffled = wrong.fit(tuple(sites), shape, activations, seed).condition()
+    wrong = claim.control(sites, shape, activations, seed).explanation
     drawn = random_instead("random numbers", claimed, activations, seed)
     every = {
-        INTACT: Edited("intact model", (), "nothing is edited"), NOTHING: nothing, CLAIM: claimed,
-        SHUFFLED: shuffled, RANDOM: drawn,
-    }  # fmt: skip
+        INTACT: Edited("intact model", (), "nothing is edited"),
+        NOTHING: nothing,
+        CLAIM: claimed,
+        RANDOM: drawn,
+    }
+    if wrong is not None:  # else it says the same of other documents and at other positions
+        every[ELSEWHERE] = wrong.fit(tuple(sites), shape, activations, seed).condition()
     numbers = [seed + i for i in range(seeds)]
 
     def refitted(
@@ -108,7 +112,8 @@ def refits(
     ]  # fmt: skip
     wrongly = [
         arm(every[what], role="control", of=claimed.name, says=SAYS[what])
-        for what in (SHUFFLED, RANDOM)
+        for what in (ELSEWHERE, RANDOM)
+        if what in every
     ]
     return Refits(
         how, first, (*wrongly, *made), {what: one.name for what, one in every.items()},

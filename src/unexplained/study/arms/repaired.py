@@ -13,6 +13,8 @@ from unexplained.explanations import StandIn
 from unexplained.repairs.noise import sites_of, with_another, with_noise
 from unexplained.sites import Site
 from unexplained.study.arm import Arm, arm
+from unexplained.study.arms.claims import is_moved
+from unexplained.study.controls import possible_controls
 from unexplained.study.run import Run
 
 HELD = "norms held"
@@ -25,8 +27,9 @@ class Repair:
     name: str
     says: str
     mended: Arm
-    control: Arm
-    """The same mending of nothing, or of the claim on another document: what it recovers by itself."""
+    control: Arm | None
+    """The same mending of nothing, or of the claim where it is wrong: what it recovers by itself. None
+    where the claim says the same everywhere."""
     wrong: str
     """What the control mends."""
     against: Arm
@@ -50,13 +53,19 @@ def repaired(
         TextError: There is no other document as long.
     """
     seed, shape = run.settings.seed, run.subject.shape
-    mapped, shuffled = claim.with_map(), claim.on_shuffled()
-    others = [shuffled, *([mapped, mapped.on_shuffled()] if mapped else [])]
-    needed = [s for one in (claim, *others) for s in one.observes(sites, shape)]
+    mapped = claim.with_map()
+    needed = [s for one in possible_controls(claim) for s in one.observes(sites, shape)]
     silent = nothing.conditions["total"]
     assert isinstance(silent, Edited)
     activations = run.observe([*needed, *map(value_site, sites), *sites_of([claimed, silent])])
-    wrong, *maps = (one.fit(tuple(sites), shape, activations, seed).condition() for one in others)
+    control = claim.control(sites, shape, activations, seed)
+    moved = is_moved(claim, control)
+
+    def fitted(one: StandIn | None) -> Edited | None:
+        made = one.fit(tuple(sites), shape, activations, seed) if one else None
+        return made.condition() if made else None
+
+    wrong = fitted(control.explanation)
 
     def noisy(one: Edited) -> Edited:
         return with_noise(f"{one.name}, the rest as noise", one, activations, seed)
@@ -71,30 +80,33 @@ def repaired(
     frozen = arm(held(silent), role="ablation", says=f"Nothing is claimed, {HELD}.")
 
     def made(
-        name: str, says: str, mended: Edited, control: Edited, what: str, against: Arm = nothing
+        name: str,
+        says: str,
+        mended: Edited,
+        beside: Edited | None,
+        what: str,
+        against: Arm = nothing,
     ) -> Repair:
         card: dict[str, Any] = {"of": claimed.name, "says": says}
-        return Repair(
-            name, says, arm(mended, role="fitted", **card), arm(control, role="control", **card),
-            what, against,
-        )  # fmt: skip
+        alone = None if beside is None else arm(beside, role="control", **card)
+        return Repair(name, says, arm(mended, role="fitted", **card), alone, what, against)
 
-    elsewhere = "on another document"
+    elsewhere = "on another document or at other positions"
     found = [
         made(HELD, "All later norms keep the scales of the intact pass, with the claim and with nothing.",
-             held(claimed), held(wrong), elsewhere, frozen),
+             held(claimed), wrong and held(wrong), elsewhere, frozen),
         made("the rest as noise", "What is left out is put back as noise of its mean and covariance.",
              noisy(claimed), noisy(silent), "of nothing"),
         made("the rest of another document", "What is left out is put back from another document.",
              foreign(claimed), foreign(silent), "of nothing"),
     ]  # fmt: skip
-    if maps:
-        fitted, astray = maps
+    if mapped and (through := fitted(mapped)):
+        astray = fitted(mapped.on_shuffled(moved=moved)) if wrong else None
         found += [
             made("an affine map", "Through an affine map of each head's z, fitted by ridge regression.",
-                 fitted, astray, elsewhere),
-            made("map and noise", "Both.", noisy(fitted), noisy(astray), elsewhere),
-            made("map, noise and norms", f"Both, {HELD}.", held(noisy(fitted)), held(noisy(astray)),
-                 elsewhere, frozen),
+                 through, astray, elsewhere),
+            made("map and noise", "Both.", noisy(through), astray and noisy(astray), elsewhere),
+            made("map, noise and norms", f"Both, {HELD}.", held(noisy(through)),
+                 astray and held(noisy(astray)), elsewhere, frozen),
         ]  # fmt: skip
     return found
