@@ -166,6 +166,13 @@ def test_other_seeds_of_the_refit_are_in_the_interval():
     wide = bars.shortfall(ledger, name, "mean", own, settings=Settings()).wrong_least
     alone = bars.shortfall(ledger, name, "mean", same, settings=Settings()).wrong_least
     assert wide.high - wide.low > alone.high - alone.low
+    # No narrower than Student's interval of three seeds: t = 4.303 with two degrees of freedom.
+    by_seed = [
+        ledger.sums(one).per_token() - ledger.sums(other).per_token()
+        for one, other in zip(own["claim"], own["intact"], strict=True)
+    ]
+    error = float(np.std(by_seed, ddof=1)) / 3**0.5
+    assert error > 0 and wide.high - wide.low >= 2 * 4.30 * error
     with pytest.raises(MeasurementError, match="3 seeds"):
         bars.shortfall(
             ledger, name, "mean", {w: n[:2] for w, n in own.items()}, settings=Settings()
