@@ -118,6 +118,21 @@ LAW_DAMAGES: dict[str, Draw] = {
 }  # fmt: skip
 
 
+def asked(drawn: Callable[[int], tuple[np.ndarray, ...]], n: int) -> dict[str, object]:
+    """Coverage of a design with lengths (rate, numerator, tokens), and how often nothing is accepted, both signs."""
+    rate, top, tokens = drawn(MANY)
+    truth, mean = (float((one * tokens).sum()) for one in (top, rate))
+    truth, mean = truth / mean, mean / float(tokens.sum())
+    rate, top, tokens = (one.reshape(TEXTS, n) for one in drawn(TEXTS * n))
+    printed, inside = after((top * tokens, rate * tokens, tokens), truth)
+    nothing = [
+        after((top * tokens, sign * (rate - mean) * tokens, tokens), None)[0] for sign in (1, -1)
+    ]
+    return {"documents": n, "texts": TEXTS, "printed": int(printed.sum()),
+            "held": int((printed & inside).sum()),
+            "accepted": [int(one.sum()) for one in nothing]}  # fmt: skip
+
+
 def by_law(damage: str, law: str, tied: str, n: int) -> dict[str, object]:
     """Coverage, and how often nothing is accepted, both signs."""
     rng = np.random.default_rng([11, n, *f"{damage}{law}{tied}".encode()])
@@ -131,17 +146,7 @@ def by_law(damage: str, law: str, tied: str, n: int) -> dict[str, object]:
         noise = 0.3 * np.exp(slopes[2] * long) * rng.standard_normal(size)
         return rate, share * rate + noise, tokens
 
-    rate, top, tokens = drawn(MANY)
-    truth, mean = (float((one * tokens).sum()) for one in (top, rate))
-    truth, mean = truth / mean, mean / float(tokens.sum())
-    rate, top, tokens = (one.reshape(TEXTS, n) for one in drawn(TEXTS * n))
-    printed, inside = after((top * tokens, rate * tokens, tokens), truth)
-    nothing = [
-        after((top * tokens, sign * (rate - mean) * tokens, tokens), None)[0] for sign in (1, -1)
-    ]
-    return {"damage": damage, "law": law, "tied": tied, "documents": n, "texts": TEXTS,
-            "printed": int(printed.sum()), "held": int((printed & inside).sum()),
-            "accepted": [int(one.sum()) for one in nothing]}  # fmt: skip
+    return {"damage": damage, "law": law, "tied": tied, **asked(drawn, n)}
 
 
 def lengths(rng: np.random.Generator, n: int, uneven: bool) -> np.ndarray:
@@ -203,17 +208,7 @@ def with_length(damage: str, power: float, sigma: float, n: int) -> dict[str, ob
         share = 0.9 - 0.8 * ndtr(np.log(tokens) / sigma)
         return rate, share * rate + 0.1 * rate * rng.standard_normal(size), tokens
 
-    rate, top, tokens = drawn(MANY)
-    truth, mean = (float((one * tokens).sum()) for one in (top, rate))
-    truth, mean = truth / mean, mean / float(tokens.sum())
-    rate, top, tokens = (one.reshape(TEXTS, n) for one in drawn(TEXTS * n))
-    printed, inside = after((top * tokens, rate * tokens, tokens), truth)
-    nothing = [
-        after((top * tokens, sign * (rate - mean) * tokens, tokens), None)[0] for sign in (1, -1)
-    ]
-    return {"damage": damage, "power": power, "lengths": sigma, "documents": n, "texts": TEXTS,
-            "printed": int(printed.sum()), "held": int((printed & inside).sum()),
-            "accepted": [int(one.sum()) for one in nothing]}  # fmt: skip
+    return {"damage": damage, "power": power, "lengths": sigma, **asked(drawn, n)}
 
 
 def main() -> None:

@@ -110,7 +110,9 @@ def _before(tokens: Tensor) -> Tensor:
     return out
 
 
-def _claim(name: str, make: Callable[[Tensor], Tensor]) -> Explanation:
+def claim(name: str, make: Callable[[Tensor], Tensor]) -> Explanation:
+    """A claim about what is written."""
+
     def rule(view: View) -> Tensor:
         return make(view.tokens)
 
@@ -146,9 +148,9 @@ def _wrong(tokens: Tensor) -> Tensor:
 
 
 CLAIMS: Mapping[str, Explanation] = {
-    "right": _claim("the token before", _before),
-    "rescaled": _claim("a fifth of the token before", _rescaled),
-    "beside": _claim("the token before, and much beside it", _beside),
-    "half": _claim("the token before, of half of the words", _half),
-    "wrong": _claim("the current token", _wrong),
+    "right": claim("the token before", _before),
+    "rescaled": claim("a fifth of the token before", _rescaled),
+    "beside": claim("the token before, and much beside it", _beside),
+    "half": claim("the token before, of half of the words", _half),
+    "wrong": claim("the current token", _wrong),
 }

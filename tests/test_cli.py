@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from sample_record import sample_record
+from unexplained.cli import main
 from unexplained.cli.app import app
 from unexplained.errors import ExplanationError, TextError
 from unexplained.explanations.files import find_explanation
@@ -36,7 +38,19 @@ def said(*words: str) -> str:
 
 
 def refused(*words: str) -> str:
-    """Through the real program: known errors come without a traceback, with exit status 2."""
+    """Known errors come without a traceback, with exit status 2: main, without a new process."""
+    told = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stderr(told):
+        patch.setattr(sys, "argv", ["unexplained", *words])
+        with pytest.raises(SystemExit) as left:
+            main()
+    assert left.value.code == 2, told.getvalue()
+    assert "Traceback" not in told.getvalue()
+    return " ".join(told.getvalue().split())
+
+
+def refused_outside(*words: str) -> str:
+    """The same of the real program."""
     command = [sys.executable, "-c", "from unexplained.cli import main; main()", *words]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2, done.stdout + done.stderr
@@ -298,6 +312,18 @@ def test_what_cannot_be_done_is_said_in_three_parts(
 ) -> None:
     monkeypatch.setenv("UNEXPLAINED_CACHE", str(tmp_path))
     assert expected in refused(*words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("assay", "smollm3-135m"),  # an error of ours
+        ("heads", "x" * 300),  # one of the system's
+    ],
+)
+def test_the_program_says_no_as_its_main_does(words: tuple[str, ...]) -> None:
+    assert words[1][:20] in (said := refused(*words))
+    assert refused_outside(*words) == said
 
 
 def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:

@@ -134,6 +134,12 @@ def yielding(*items: Any) -> Instrument:
     )
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_an_instrument_is_a_function_of_the_package(name: str) -> None:
+    """As its page on the site calls it; a file that was only dropped into the folder is one too."""
+    assert getattr(ux, name) is INSTRUMENTS.get(name)
+
+
 def test_an_instrument_without_one_headline_is_refused(subject: ux.Subject, text: ux.Text) -> None:
     line = Headline("t", "v")
     for items in ((), (line, line)):

@@ -8,19 +8,22 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 import repairable
 import unexplained as ux
+from test_bars import ledger_of, rows_of
 from unexplained import bars
 from unexplained.ablations import ABLATIONS
 from unexplained.errors import MeasurementError, TextError
 from unexplained.evaluate import Edited, evaluate, observe
+from unexplained.evaluate.batches import plan
 from unexplained.evaluate.conditions import distinct
 from unexplained.explanations import Explanation
 from unexplained.ledger import Ledger
 from unexplained.repairs import noise
 from unexplained.repairs.later import Later, low_rank
-from unexplained.repairs.refit import How, Refit, condition_with, first_later, refit
+from unexplained.repairs.refit import How, Refit, Start, condition_with, first_later, refit
 from unexplained.settings import Settings
 from unexplained.subject import Subject
 from unexplained.text import Text
@@ -179,6 +182,35 @@ def test_other_seeds_of_the_refit_are_in_the_interval():
         )
 
 
+def test_where_documents_are_alike_the_interval_is_students_of_the_seeds():
+    """A ledger by hand: W is 0.3, 0.5 and 0.7 by seed, the same in every document."""
+    tokens, documents = 10, 400
+
+    def rows(name: str, loss: float) -> list[dict[str, object]]:
+        return rows_of(name, [tokens * loss] * documents, tokens=[tokens] * documents)
+
+    groups = [rows("intact", 1.0), rows("mean", 3.0), rows("claim", 2.0)]
+    for seed, wrong in enumerate((0.3, 0.5, 0.7)):
+        groups += [
+            rows(f"intact {seed}", 0.9),
+            rows(f"mean {seed}", 2.5),
+            rows(f"claim {seed}", 0.9 + wrong),
+        ]
+    refits = {
+        what: tuple(f"{name} {seed}" for seed in range(3))
+        for what, name in (("intact", "intact"), ("nothing", "mean"), ("claim", "claim"))
+    }
+    ledger = ledger_of(*groups)
+    found = bars.shortfall(ledger, "claim", "mean", refits, settings=Settings()).wrong_least
+    half = stats.t.ppf(0.975, 2) * 0.2 / 3**0.5
+    # A little longer: the tail of the documents' own Student's t is taken, as of a mean of so many.
+    assert found.value == pytest.approx(0.5)
+    assert half <= found.high - 0.5 <= 1.02 * half and half <= 0.5 - found.low <= 1.02 * half
+    # And what is said of each of them: its loss after the refit, and 1 − W / D*.
+    loss, kept = bars.of_refitted(ledger, refits, settings=Settings())["claim"]
+    assert loss.value == pytest.approx(1.4) and kept.value == pytest.approx(1 - 0.5 / 1.6)
+
+
 # The refit
 
 
@@ -188,8 +220,6 @@ def test_later_layers_from_a_kept_stream_are_the_model():
         subject=subject, text=text, part="eval", batch_tokens=512, seeds=(0,), first=1, how=HOW
     ).plans  # fmt: skip
     assert batch == []  # no condition, no task
-    from unexplained.evaluate.batches import plan
-
     one = plan(text.eval, 512)[0].batch(subject.device)
     done = subject.run(one, keep_streams=[1])
     later = Later(subject.anatomy, 1)
@@ -276,6 +306,40 @@ def test_what_cannot_be_refitted_is_refused():
         refit(subject, repairable.text(fit_documents=6), [INTACT], [0], first=1, how=HOW)
 
 
+def test_what_comes_before_is_run_once_for_all_seeds_and_again_for_other_weights(monkeypatch):
+    subject, text = repairable.model("plain"), _text()
+    runs: list[object] = []
+    whole = Subject.run
+    monkeypatch.setattr(
+        Subject, "run", lambda self, *a, **k: runs.append(1) or whole(self, *a, **k)
+    )
+    start = Start(INTACT, 1)
+    one, other = ({"norm.weight": torch.full((repairable.WIDTH,), x)} for x in (1.0, 2.0))
+    both = [condition_with("one", start, one), condition_with("other", start, other)]
+    batch = plan(text.eval, 512)[0].batch(subject.device)
+    first = [condition.run(subject, batch) for condition in both]
+    assert len(runs) == 1 and not torch.equal(*first)
+    with torch.no_grad():
+        subject.anatomy.layers[0].self_attn.o_proj.weight.zero_()
+    again = both[0].run(subject, batch)
+    assert len(runs) == 2 and not torch.equal(again, first[0])
+
+
+def test_a_shortfall_is_refused_before_anything_is_run(monkeypatch):
+    model = ux.load("rung-2")
+    monkeypatch.setattr(Subject, "run", lambda *a, **k: pytest.fail("a pass was run"))
+    few = ux.text("pydocs", model, documents=8, fit_documents=9, block=32)
+    with pytest.raises(TextError, match="every fifth"):
+        ux.shortfall(model, "L0.H0", few)
+    small = ux.text("pydocs", model, documents=8, fit_documents=12, block=32)
+    with pytest.raises(TextError, match="10 documents 11 times; at most 10"):
+        ux.shortfall(model, "L0.H0", small, steps=11)
+    with pytest.raises(MeasurementError, match="none comes after it"):
+        ux.shortfall(model, "L1.H0", small, steps=8)
+    with pytest.raises(TextError, match="pairs of prompts"):
+        ux.shortfall(model, "L0.H0", ux.pairs("agreement", model, pairs=12, fit_pairs=12))
+
+
 # What is put back
 
 
@@ -294,6 +358,15 @@ def test_random_numbers_have_the_mean_and_covariance_of_what_is_claimed():
             for edit in (said, drawn)]  # fmt: skip
     assert torch.allclose(both[0].mean(0), both[1].mean(0), atol=0.02)
     assert torch.allclose(both[0].T.cov(), both[1].T.cov(), atol=0.02)
+
+
+def test_random_numbers_of_what_does_not_vary_are_no_control():
+    subject, seen, _ = _claimed("half")
+    constant = repairable.claim(
+        "a constant", lambda tokens: torch.ones(*tokens.shape, repairable.WIDTH)
+    )
+    fitted = constant.fit(SITES, subject.shape, seen, 0).condition()
+    assert noise.random_instead("random", fitted, seen, 0) is None
 
 
 def test_noise_is_the_documents_own_however_it_is_batched():
@@ -319,11 +392,11 @@ def test_what_the_right_claim_leaves_out_is_nothing_and_putting_it_back_changes_
 
 def test_conditions_with_other_weights_are_other_conditions():
     weights = {"norm.weight": torch.ones(4)}
-    one = condition_with("a", INTACT, 1, weights)
-    assert one.fingerprint == condition_with("b", INTACT, 1, weights).fingerprint
+    one = condition_with("a", Start(INTACT, 1), weights)
+    assert one.fingerprint == condition_with("b", Start(INTACT, 1), weights).fingerprint
     for other in (
-        condition_with("a", INTACT, 2, weights),
-        condition_with("a", INTACT, 1, {"norm.weight": torch.zeros(4)}),
-        condition_with("a", replace(INTACT, fingerprint="other"), 1, weights),
+        condition_with("a", Start(INTACT, 2), weights),
+        condition_with("a", Start(INTACT, 1), {"norm.weight": torch.zeros(4)}),
+        condition_with("a", Start(replace(INTACT, fingerprint="other"), 1), weights),
     ):
         assert other.fingerprint != one.fingerprint

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import unexplained as ux
 from measured import model, words
+from mutants import MUTANTS
 from sample_blocks import everything
 from sample_circuit import sample_circuit
 from sample_record import sample_record
@@ -26,6 +27,8 @@ from unexplained.report import render, text_table
 from unexplained.sites import Shape, parse
 from unexplained.study.call import called
 from unexplained.study.run import Run
+
+SOURCES = Path(ux.__file__).parent
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
@@ -196,3 +199,20 @@ def test_a_file_that_is_not_there_is_said_to_be_none(command: str, kinds: str) -
     said = CliRunner().invoke(app, [command, "rung-2", "--text", "nofile.txt"])
     said = " ".join(f"{said.output} {said.exception}".split())
     assert "there is no such file" in said and kinds in said and "antonyms" not in said
+
+
+def test_advice_in_both_languages_is_written_so_that_the_command_line_keeps_its_own() -> None:
+    """`in_options` knows Python's name first: the other way round it named the option twice."""
+    told = re.compile(r"--[a-z-]+[;,] in Python")
+    found = [path.name for path in SOURCES.rglob("*.py") if told.search(path.read_text("utf-8"))]
+    assert not found
+
+
+def test_every_mutant_still_applies_once() -> None:
+    """What moves or is reworded takes its mutants along: one that does not apply proves nothing."""
+    lost = [
+        (number, one.file, one.right)
+        for number, one in enumerate(MUTANTS)
+        if (SOURCES / one.file).read_text("utf-8").count(one.right) != 1
+    ]
+    assert not lost

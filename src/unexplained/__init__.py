@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from unexplained.instruments.circuit import circuit as circuit
     from unexplained.instruments.family import family as family
     from unexplained.instruments.gap import gap as gap
+    from unexplained.instruments.repair import repair as repair
     from unexplained.instruments.rewrite import rewrite as rewrite
+    from unexplained.instruments.shortfall import shortfall as shortfall
     from unexplained.instruments.sizes import sizes as sizes
+    from unexplained.instruments.soundness import soundness as soundness
     from unexplained.instruments.sweep import sweep as sweep
     from unexplained.instruments.tasks import tasks as tasks
     from unexplained.ladder.members import Member as Member
@@ -43,4 +46,17 @@ if TYPE_CHECKING:
 if _stops.is_program():
     _stops.listen()
 
-__getattr__, __dir__, __all__ = _face(__name__)
+_known, __dir__, __all__ = _face(__name__)
+
+
+def __getattr__(name: str) -> object:
+    """A public name; or an instrument that is nothing but a file in its folder."""
+    try:
+        return _known(name)
+    except AttributeError:
+        if not name.startswith("_"):
+            from unexplained.study import INSTRUMENTS
+
+            if name in INSTRUMENTS.all():
+                return INSTRUMENTS.get(name)
+        raise

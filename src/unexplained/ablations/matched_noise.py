@@ -42,7 +42,7 @@ def require_covariance(what: str, documents: int, tokens: int, dimensions: int) 
             f"the fit part has {documents} documents, with {tokens:,} tokens after the first ones; a "
             f"covariance of {dimensions} dimensions takes {FEWEST} documents and "
             f"{PER_DIMENSION * dimensions:,} tokens",
-            "Fit on more documents (--fit-documents; in Python fit_documents=…), or use another ablation.",
+            "Fit on more documents (fit_documents=…; --fit-documents), or use another ablation.",
         )
 
 

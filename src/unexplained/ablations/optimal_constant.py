@@ -117,7 +117,7 @@ def _require(subject: Subject, text: Text, sites: Sequence[Site]) -> None:
         raise AblationError(
             asked,
             f"the fit part has {documents} documents, and it takes {FEWEST}",
-            "Fit on more documents (--fit-documents; in Python fit_documents=…).",
+            "Fit on more documents (fit_documents=…; --fit-documents).",
         )
 
 

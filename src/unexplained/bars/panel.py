@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from unexplained.record.blocks import (
 from unexplained.record.keys import step
 from unexplained.stats import Settings, fraction, mean_per_token
 
-HELD = "total, norms frozen"
+HELD: Literal["total, norms frozen"] = "total, norms frozen"
 PUBLISHED = {"zero": 0.111, "mean": 0.330, "resample": 0.177}
 """Median over the components of GPT-2 on IOI of the optimal constant's damage over another's
 (Li and Janson 2024)."""
@@ -38,21 +38,31 @@ TAILS = (0.01, 0.99)
 
 
 @dataclass(frozen=True)
-class Shown:
-    """The arms of a panel by what they are, and how they are shown."""
+class Panel:
+    """What was measured of a panel, and how it is shown."""
 
     read: Reading
     ablated: Mapping[str, Mapping[str, str]]
     """Ablation → component, or all together → arm."""
     claimed: Mapping[str, Mapping[str, str]]
+    """Claim → component, or all together → arm."""
     groups: tuple[str, ...]
+    """Components, then all together where there are several."""
     single: tuple[str, ...]
 
-    def _under(self, name: str, held: bool) -> str:
+    def under(self, name: str, held: bool) -> str:
+        """The condition of an arm with the norms free or held."""
         return self.read.card(name).effects[HELD if held else "total"]
 
+    def conditions(self, *, held: bool) -> dict[str, dict[str, str]]:
+        """Ablation → single component → condition."""
+        return {
+            kind: {site: self.under(arms[site], held) for site in self.single}
+            for kind, arms in self.ablated.items()
+        }
+
     def _damage(self, kind: str, group: str, held: bool = False) -> Number:
-        return self.read.damage(self._under(self.ablated[kind][group], held))
+        return self.read.damage(self.under(self.ablated[kind][group], held))
 
     @property
     def _columns(self) -> list[Column]:
@@ -191,8 +201,8 @@ class Shown:
         ledger = self.read.ledger
         best, other, intact = (
             ledger.sums(name)
-            for name in (self._under(self.ablated[OPTIMAL][site], False),
-                         self._under(self.ablated[kind][site], False), "intact")
+            for name in (self.under(self.ablated[OPTIMAL][site], False),
+                         self.under(self.ablated[kind][site], False), "intact")
         )  # fmt: skip
         return fraction(
             best.loss - intact.loss, other.loss - intact.loss, intact.tokens,
@@ -247,8 +257,8 @@ class Shown:
                         ),
                         rows=tuple(
                             Row(key=group, name=group, cells=tuple(
-                                self.read.recovered(self._under(arms[group], held),
-                                                    self._under(self.ablated[kind][group], held))
+                                self.read.recovered(self.under(arms[group], held),
+                                                    self.under(self.ablated[kind][group], held))
                                 for kind in self.ablated))
                             for group in self.groups
                         ),

@@ -36,7 +36,7 @@ STRONG = 0.9
 """Of a damage to the later weights themselves a refit must undo so much, or it is too weak to say anything."""
 BIASES = (
     "Both pairs of bounds lean. A refit that is too weak leaves what it could have undone, so that too much "
-    "counts as wrong at least; one that learns the components' work anew from the text makes that too "
+    "counts as wrong at least, as does what a refit learns of a few documents by heart; one that learns the components' work anew from the text makes that too "
     "little. The other pair takes such learning to be in proportion to what is still lost. Norms that are "
     "held leak how large the components were at every token. Intermediate results are claimed in the "
     "components' own coordinates: up to a fixed map, twice and three times a value are one claim."
@@ -47,6 +47,7 @@ BIASES = (
 class Mended:
     """What a claim recovers after a repair that needs no training."""
 
+    key: str
     name: str
     says: str
     recovered: Number
@@ -86,6 +87,11 @@ class Found:
     """(look,) of each: losses on the third part, means over seeds (nats per token)."""
     undone: np.ndarray
     """(look,) of the damaged later weights over the intact model."""
+
+    @property
+    def undoes(self) -> Number:
+        """The strength as it is shown: of one seed, so it has no interval."""
+        return Number(value=self.strength, unit="share")
 
     @property
     def weak(self) -> str:
@@ -162,7 +168,7 @@ def mended(repairs: Sequence[Mended]) -> Section:
             Column(key="control", heading="The same without it", style="share"),
         ),
         rows=tuple(
-            Row(key=one.name, name=one.name, note=one.wrong and f"without: {one.wrong}",
+            Row(key=one.key, name=one.name, note=one.wrong and f"without: {one.wrong}",
                 role="fitted" if i else "explanation", cells=(one.recovered, one.control))
             for i, one in enumerate(repairs)
         ),

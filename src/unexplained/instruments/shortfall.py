@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from unexplained.bars import splits
 from unexplained.errors import MeasurementError, require_count
-from unexplained.record.blocks import Block, Prose, Row, facts
+from unexplained.record.blocks import Block, Prose, fact, facts
 from unexplained.study import Claims, Headline, Option, Texts, instrument
 from unexplained.study.sheet import of_text
 
@@ -87,14 +87,15 @@ def shortfall(
     yield splits.answer(found)
     yield facts(
         "facts",
-        Row(key="model", name="Model", cells=(run.subject.name,)),
-        Row(key="sites", name="Components", cells=(asked.where,)),
-        Row(key="claim", name="Claim", note=asked.claim.says, cells=(name,)),
+        fact("model", "Model", run.subject.name),
+        fact("sites", "Components", asked.where),
+        fact("claim", "Claim", name, asked.claim.says),
         *of_text(run.text),
-        Row(key="nothing", name="Nothing is said", cells=(f"{REFERENCE} ablation",)),
-        Row(key="refitted", name="Refitted", cells=(f"layers {asked.first} to {run.subject.shape.layers - 1}",)),
-        Row(key="seeds", name="Refits of everything", cells=(refits,)),
-        Row(key="strength", name="Of a damage to the later weights a refit undoes", cells=(f"{found.strength:.0%}",)),
+        fact("nothing", "Nothing is said", f"{REFERENCE} ablation"),
+        fact("refitted", "Refitted", f"layers {asked.first} to {run.subject.shape.layers - 1}"),
+        fact("seeds", "Refits of everything", refits),
+        fact("strength", "Of a damage to the later weights a refit undoes", found.undoes,
+             "one seed, on the documents that it stops by"),
     )  # fmt: skip
     yield splits.bounds(found)
     yield splits.mended(found.mended)

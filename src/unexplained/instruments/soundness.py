@@ -9,8 +9,7 @@ whether what is concluded (which component matters more, where a claim holds bet
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from unexplained import study
 from unexplained.record import format as fmt
@@ -19,13 +18,12 @@ from unexplained.study import Claims, Headline, Option, Texts, instrument
 
 if TYPE_CHECKING:
     from unexplained.bars.flips import Flip
-    from unexplained.bars.reading import Reading
+    from unexplained.bars.panel import Panel
     from unexplained.explanations import Explanation
     from unexplained.sites import Site
     from unexplained.study import Arm, Run
 
 PANEL = ("zero", "mean", "position mean", "resample", "optimal constant", "matched noise")
-HELD: Literal["total, norms frozen"] = "total, norms frozen"
 FEW = 8
 """Documents on which drift and the noise floor are measured."""
 MOST = 8
@@ -37,30 +35,6 @@ def _precise(given: Mapping[str, Any]) -> None:
     from unexplained.opening import require_full_precision
 
     require_full_precision("A panel of ablations")
-
-
-@dataclass(frozen=True)
-class Panel:
-    """What was measured, by names: ablation → component, or all together → the arm."""
-
-    read: Reading
-    ablated: dict[str, dict[str, str]]
-    claimed: dict[str, dict[str, str]]
-    """Claim → component, or all together → the arm."""
-    groups: tuple[str, ...]
-    """Components, then all together where there are several."""
-    single: tuple[str, ...]
-
-    def under(self, name: str, held: bool) -> str:
-        """The condition of an arm with the norms free or held."""
-        return self.read.card(name).effects[HELD if held else "total"]
-
-    def conditions(self, *, held: bool) -> dict[str, dict[str, str]]:
-        """Ablation → single component → condition."""
-        return {
-            kind: {site: self.under(arms[site], held) for site in self.single}
-            for kind, arms in self.ablated.items()
-        }
 
 
 @instrument("soundness", before=_precise, texts=Texts(documents=48, fit_documents=48))
@@ -96,8 +70,6 @@ def soundness(
             is not finite.
         UnexplainedError: As `require_standing`, where an explanation cannot stand at a component.
     """
-    from unexplained.bars import panel as shown
-
     where = _asked(run, sites, explanations or ())
     groups: list[Sequence[Site]] = [(site,) for site in where]
     groups += [where] if len(where) > 1 else []
@@ -107,20 +79,19 @@ def soundness(
     moved = _drift(run, together)
     floor = _floor(run, list(together.values()))
     flips = _flips(panel)
-    tables = shown.Shown(panel.read, panel.ablated, panel.claimed, panel.groups, panel.single)
     yield Headline(
         f"{fmt.in_short(list(panel.single))} in {run.subject.name} under {len(PANEL)} ablations",
-        tables.verdict(flips, floor),
+        panel.verdict(flips, floor),
         {"Sites": ", ".join(panel.single), "Ablations": ", ".join(PANEL)},
     )
-    yield tables.answer()
-    yield tables.facts(run.subject.name, run.text.name, floor)
-    yield tables.damage()
-    yield tables.optimal()
-    yield tables.flips(flips)
+    yield panel.answer()
+    yield panel.facts(run.subject.name, run.text.name, floor)
+    yield panel.damage()
+    yield panel.optimal()
+    yield panel.flips(flips)
     if panel.claimed:
-        yield tables.claims()
-    yield tables.drift(moved, run.settings)
+        yield panel.claims()
+    yield panel.drift(moved, run.settings)
 
 
 def _asked(run: Run, sites: str, claims: Sequence[Explanation]) -> tuple[Site, ...]:
@@ -155,6 +126,7 @@ def _measured(
 ) -> Panel:
     """Every ablation of every component and of all, and the claims there."""
     from unexplained.bars.joints import name_of
+    from unexplained.bars.panel import HELD, Panel
     from unexplained.study import arms
 
     where, names = groups[-1], tuple(map(name_of, groups))

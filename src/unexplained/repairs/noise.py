@@ -22,17 +22,27 @@ from unexplained.sites import Site
 from unexplained.subject import Edit, Local
 
 Given = Callable[[Local], Tensor]
+VARIES = 1e-6
+"""A spread below this share of the mean is rounding."""
 
 
-def random_instead(name: str, claim: Edited, activations: Activations, seed: int) -> Edited:
+def random_instead(name: str, claim: Edited, activations: Activations, seed: int) -> Edited | None:
     """Random numbers with the mean and covariance of what a claim gives: of its shape, and about nothing.
+
+    None where what it gives does not vary: then they would be the claim.
 
     Raises:
         AblationError: There are too few tokens for a covariance.
     """
+    fits = {
+        edit.where: _gaussian(activations, edit, f"what is said of {edit.where}")
+        for edit in claim.edits
+    }
+    if all(root.norm() <= VARIES * mean.norm() for mean, root in fits.values()):
+        return None
 
     def make(edit: Edit) -> tuple[Given, list[Tensor]]:
-        fit = _gaussian(activations, edit, f"what is said of {edit.where}")
+        fit = fits[edit.where]
         return noise(f"instead of {edit.where}", *fit, seed), list(fit)
 
     return _remade(name, "random", claim, make, seed)

@@ -119,8 +119,8 @@ def components(subject: Subject, sites: str, *, heads: bool = False) -> tuple[Si
             )
         if heads and site.part != "H":
             raise SiteError(
-                f"The site {site} in an assay",
-                "it is no head: the controls of an assay give patterns and outputs of heads",
+                f"The site {site} as a head",
+                "it is no head",
                 "Give heads, such as L0.H0; `rewrite` and `gap` take MLPs as well.",
             )
     return found
@@ -230,7 +230,7 @@ def _require_reached(text: Text, site: Site) -> None:
             f"The ablation 'position mean' of {site}",
             f"a document has {longest} tokens, and so far reach {sum(n >= longest for n in fit)} "
             f"documents of the fit part; it takes {FEWEST}",
-            "Fit on more documents (--fit-documents; in Python fit_documents=…), ask for shorter "
+            "Fit on more documents (fit_documents=…; --fit-documents), ask for shorter "
             "blocks (--block), or use zero or resample.",
         )
 

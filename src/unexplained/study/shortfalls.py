@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from unexplained import bars
 from unexplained.bars.reading import Reading
 from unexplained.bars.splits import After, Found, Mended
-from unexplained.errors import MeasurementError
+from unexplained.errors import MeasurementError, TextError
 from unexplained.evaluate import Edited
 from unexplained.explanations import LIBRARY
 from unexplained.explanations.stand_in import StandIn
 from unexplained.record import format as fmt
-from unexplained.repairs.refit import How, first_later
+from unexplained.repairs.refit import How, first_later, require_passes
 from unexplained.sites import Site
 from unexplained.study import arms, asked
 from unexplained.study.arms.refits import CLAIM, INTACT, NOTHING, SAYS
@@ -70,7 +70,14 @@ class Asked:
         where = asked.components(subject, sites)
         asked.require_standing([*claims, claims[0].on_shuffled()], where, subject)
         asked.require_tokens(subject, text, "eval", "fit")
+        if text.pairs:
+            raise TextError(
+                f"A shortfall on {text.name}", "it is pairs of prompts, and a refit learns running text",
+                "Use webmix or a file of running text.",
+            )  # fmt: skip
+        require_passes(text, steps)
         asked.require_donors(text, within=True)
+        asked.require_covariances(where, text, subject)
         asked.require_folder(run.folder, subject)
         first = first_later(subject, [site.layer for site in where])
         how = How.for_model(subject, first, steps)
@@ -100,7 +107,7 @@ def measured(of: Asked) -> Found:
         what="measuring the claim and its repairs",
     )  # fmt: skip
     mended = [
-        Mended("as claimed", of.claim.says, read.recovered(claimed.name, REFERENCE)),
+        Mended("claim", "as claimed", of.claim.says, read.recovered(claimed.name, REFERENCE)),
         *(_mended(read, one) for one in repairs),
         *_on_twin(of),
     ]
@@ -133,7 +140,7 @@ def measured(of: Asked) -> Found:
 def _mended(read: Reading, one: Repair) -> Mended:
     against = one.against.name
     return Mended(
-        one.name, one.says, read.recovered(one.mended.name, against),
+        one.key, one.name, one.says, read.recovered(one.mended.name, against),
         read.recovered(one.control.name, against) if one.control else None, one.wrong,
     )  # fmt: skip
 
@@ -150,5 +157,10 @@ def _on_twin(of: Asked) -> list[Mended]:
         read = there.measure(one, arms.ablation(there, REFERENCE, of.sites), what=one.name)
         kept = read.recovered(one.name, REFERENCE)
     return [
-        Mended("an affine map, random weights", "The same in a model that learned nothing.", kept)
+        Mended(
+            "map-twin",
+            "an affine map, random weights",
+            "The same in a model that learned nothing.",
+            kept,
+        )
     ]

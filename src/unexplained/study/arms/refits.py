@@ -87,8 +87,11 @@ def refits(
         INTACT: Edited("intact model", (), "nothing is edited"),
         NOTHING: nothing,
         CLAIM: claimed,
-        RANDOM: drawn,
     }
+    if (
+        drawn is not None
+    ):  # else the claim is constant, and random numbers of no spread are the claim
+        every[RANDOM] = drawn
     if wrong is not None:  # else it says the same of other documents and at other positions
         every[ELSEWHERE] = wrong.fit(tuple(sites), shape, activations, seed).condition()
     numbers = [seed + i for i in range(seeds)]
@@ -98,8 +101,7 @@ def refits(
     ) -> dict[str, tuple[Refitted, ...]]:
         return refit(
             run.subject, run.text, what, seeds, first=first, how=how, damage=damage,
-            folder=run.folder, workers=run.workers,
-            progress=lambda done, total: run.say("refitting later weights", done, total),
+            **run.how("refitting later weights"),
         )  # fmt: skip
 
     found = refitted(list(every.values()), numbers)

@@ -24,6 +24,7 @@ HELD = "norms held"
 class Repair:
     """One way to mend a claim."""
 
+    key: str
     name: str
     says: str
     mended: Arm
@@ -80,6 +81,7 @@ def repaired(
     frozen = arm(held(silent), role="ablation", says=f"Nothing is claimed, {HELD}.")
 
     def made(
+        key: str,
         name: str,
         says: str,
         mended: Edited,
@@ -89,24 +91,24 @@ def repaired(
     ) -> Repair:
         card: dict[str, Any] = {"of": claimed.name, "says": says}
         alone = None if beside is None else arm(beside, role="control", **card)
-        return Repair(name, says, arm(mended, role="fitted", **card), alone, what, against)
+        return Repair(key, name, says, arm(mended, role="fitted", **card), alone, what, against)
 
     elsewhere = "on another document or at other positions"
     found = [
-        made(HELD, "All later norms keep the scales of the intact pass, with the claim and with nothing.",
+        made("held", HELD, "All later norms keep the scales of the intact pass, with the claim and with nothing.",
              held(claimed), wrong and held(wrong), elsewhere, frozen),
-        made("the rest as noise", "What is left out is put back as noise of its mean and covariance.",
+        made("noise", "the rest as noise", "What is left out is put back as noise of its mean and covariance.",
              noisy(claimed), noisy(silent), "of nothing"),
-        made("the rest of another document", "What is left out is put back from another document.",
+        made("another", "the rest of another document", "What is left out is put back from another document.",
              foreign(claimed), foreign(silent), "of nothing"),
     ]  # fmt: skip
     if mapped and (through := fitted(mapped)):
         astray = fitted(mapped.on_shuffled(moved=moved)) if wrong else None
         found += [
-            made("an affine map", "Through an affine map of each head's z, fitted by ridge regression.",
+            made("map", "an affine map", "Through an affine map of each head's z, fitted by ridge regression.",
                  through, astray, elsewhere),
-            made("map and noise", "Both.", noisy(through), astray and noisy(astray), elsewhere),
-            made("map, noise and norms", f"Both, {HELD}.", held(noisy(through)),
+            made("map-noise", "map and noise", "Both.", noisy(through), astray and noisy(astray), elsewhere),
+            made("map-noise-held", "map, noise and norms", f"Both, {HELD}.", held(noisy(through)),
                  astray and held(noisy(astray)), elsewhere, frozen),
         ]  # fmt: skip
     return found
