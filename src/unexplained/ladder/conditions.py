@@ -57,7 +57,7 @@ def require_unseen(text: Text) -> None:
         MeasurementError: There are some.
     """
     running = [b for b in text.eval if not isinstance(b, Pair) and not b.second_copy]
-    seen = [block.document for block in running if part(block.document) == "fit"]
+    seen = [block.document for block in running if part(block.unit) == "fit"]
     if seen:
         raise MeasurementError(
             f"The ladder on {text.name}",

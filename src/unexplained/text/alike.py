@@ -71,9 +71,9 @@ def alike(
             give the characters back (one that lowers letters, say), which is named.
     """
     name, corpus = require_documents(source, documents, characters)
-    there = [item for item in corpus.documents if part(item.id) == "eval"]
+    there = [item for item in corpus.documents if part(item.unit) == "eval"]
     _require_some(name, corpus, len(there))
-    ordered = mixed(sorted(there, key=lambda item: order_key(item.id, seed)), corpus.weights)
+    ordered = mixed(sorted(there, key=lambda item: order_key(item.unit, seed)), corpus.weights)
     beginnings = (replace(item, text=_beginning(item.text, characters)) for item in ordered)
     return _cut_all(name, beginnings, models, documents, corpus.notes)
 

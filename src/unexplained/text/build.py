@@ -290,6 +290,7 @@ def fingerprint_of(name: str, measured: tuple[Block, ...], fitted: tuple[Block, 
     digest = hashlib.sha256(json.dumps([VERSION, name, len(measured), len(fitted)]).encode())
     for block in (*measured, *fitted):
         header = [block.document, block.domain, len(block.tokens), block.second_copy]
+        header += [block.original] if block.original else []
         digest.update(json.dumps(header).encode())
         digest.update(block.tokens.astype("<i4").tobytes())
         if isinstance(block, Pair):

@@ -28,6 +28,14 @@ class Document:
     domain: str
     variables: Mapping[str, str] = field(default_factory=dict, compare=False)
     """What the user says of it: name → value."""
+    original: str = ""
+    """What it is a version of, if anything: translations of one article are resampled together, and
+    lie in the same part."""
+
+    @property
+    def unit(self) -> str:
+        """What it is independent of others by: its original, or itself."""
+        return self.original or self.id
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +52,8 @@ class Block:
     """Variables of the document as a whole, by whoever made the text: name → value."""
     marks: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
     """Strata that the user gave (`Text.with_strata`): family → label of every scored position."""
+    original: str = ""
+    """As `Document.original`."""
 
     @property
     def variables(self) -> Mapping[str, str]:
@@ -53,7 +63,7 @@ class Block:
     @property
     def unit(self) -> str:
         """What is resampled, and a ledger's `document`: rows of one unit are not independent."""
-        return self.document
+        return self.original or self.document
 
     @property
     def scored(self) -> slice:
@@ -141,7 +151,9 @@ class Corpus:
     """How many were left out for beginning like others; what an empty part is to say."""
 
 
-def document(text: str, domain: str, variables: Mapping[str, str] | None = None) -> Document:
+def document(
+    text: str, domain: str, variables: Mapping[str, str] | None = None, *, original: str = ""
+) -> Document:
     """The document with that text, and what is said of it.
 
     Raises:
@@ -158,7 +170,7 @@ def document(text: str, domain: str, variables: Mapping[str, str] | None = None)
             f"character {error.start} is a lone surrogate, which is no text",
             "Remove it, or decode the file that it came from as UTF-8.",
         ) from error
-    return Document(digest.hexdigest()[:16], text, domain, variables or {})
+    return Document(digest.hexdigest()[:16], text, domain, variables or {}, original)
 
 
 def part(identity: str) -> Part:

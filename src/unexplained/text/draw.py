@@ -74,7 +74,7 @@ def draw(request: Request, corpus: Corpus) -> Parts:
     """
     halves: dict[Part, list[Document]] = {"eval": [], "fit": []}
     for item in corpus.documents:
-        halves[part(item.id)].append(item)
+        halves[part(item.unit)].append(item)
     taken: set[bytes] = set()
     measured, notes = _take(request, corpus, halves, "eval", taken)
     fitted, more = _take(request, corpus, halves, "fit", taken)
@@ -121,7 +121,7 @@ def _take(
     """The blocks of a part and what to note; adds to `taken`, whose blocks are passed over."""
     asked = request.documents if which == "eval" else request.fit_documents
     shortest = min(SHORTEST, request.block)
-    ordered = sorted(halves[which], key=lambda item: order_key(item.id, request.seed))
+    ordered = sorted(halves[which], key=lambda item: order_key(item.unit, request.seed))
     blocks: list[Block] = []
     passed: Counter[str] = Counter()
     spelling: Counter[str] = Counter()
@@ -129,7 +129,7 @@ def _take(
     for item, ids in tokens.openings(mixed(ordered, corpus.weights), request.block):
         if len(blocks) == asked:
             break
-        block = Block(item.id, item.domain, ids, given=item.variables)
+        block = Block(item.id, item.domain, ids, given=item.variables, original=item.original)
         if len(ids) < shortest:
             passed[f"having under {shortest} tokens"] += 1
         elif not tokens.is_text(ids):
