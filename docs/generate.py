@@ -23,7 +23,7 @@ from unexplained.errors import UnexplainedError
 from unexplained.record import Record, load_record
 from unexplained.report import text_table
 from unexplained.report.glossary import TERMS
-from unexplained.study import INSTRUMENTS, Instrument
+from unexplained.study import CASEBOOK, INSTRUMENTS, Case, Instrument
 
 ROOT = Path(__file__).parents[1]
 
@@ -74,9 +74,11 @@ def example(name: str) -> Record | None:
         return None
 
 
-def options(name: str) -> Iterator[str]:
+def options(*names: str) -> Iterator[str]:
     """A row for each option of a command."""
-    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    command = typer.main.get_command(app)
+    for name in names:
+        command = command.commands[name]  # type: ignore[attr-defined]
     for one in command.params:
         said = " / ".join(one.opts) if one.param_type_name == "option" else one.name.upper()
         words = " ".join((getattr(one, "help", "") or "").split()).replace("|", r"\|")
@@ -95,7 +97,7 @@ def instrument_page(one: Instrument) -> str:
     parts = [
         f"# {one.name}",
         said.strip(),
-        f"```python\nux.{one.name}(\n{fill(shown, 84, **INDENTED)}\n)\n```",
+        f"```python\n{one.in_python}(\n{fill(shown, 84, **INDENTED)}\n)\n```",
         "\n".join(arguments(one)),
         "Gives a [record](../tutorial.md). `settings`, `folder`, `workers`, `memory` and `say` are the same for "
         "all: level and seed of intervals, where finished work is kept (nowhere with `None`), "
@@ -109,6 +111,26 @@ def instrument_page(one: Instrument) -> str:
     parts += [
         "## On the command line",
         "| option | | default |\n|---|---|---|\n" + "\n".join(options(one.name)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def case_page(one: Case) -> str:
+    """What is claimed, by whom, what would refute it, and how to run it."""
+    said = inspect.cleandoc(one.function.__doc__ or "").split("\nArgs:\n")[0]
+    told = [f"**{row.name}.** {row.cells[0]}" for row in one.card.rows()]
+    code = f"record = {one.in_python}(ux.load('smollm2-135m'))"
+    if one.texts is not None:
+        code = f"subject = ux.load('smollm2-135m')\nrecord = {one.in_python}(subject, ux.text('webmix', subject))"
+    parts = [
+        f"# {one.name}",
+        said.strip(),
+        *told,
+        f"```python\n{code}\n```",
+        "\n".join(arguments(one)),
+        raises(one),
+        "## On the command line",
+        "| option | | default |\n|---|---|---|\n" + "\n".join(options("casebook", one.name)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -185,6 +207,16 @@ written(
     "instruments/index.md",
     "# Instruments\n\nWhat can be asked of a model.\n\n"
     + "\n".join(f"- [{name}]({name}.md): {one.help}" for name, one in every.items())
+    + "\n",
+)
+for case in CASEBOOK.all().values():
+    written(f"casebook/{case.name}.md", case_page(case))
+written(
+    "casebook/index.md",
+    "# Casebook\n\nThe field's best-known claims about components, held to account on any model.\n\n"
+    + "\n".join(
+        f"- [{one.name}]({one.name}.md): {one.card.claim}" for one in CASEBOOK.all().values()
+    )
     + "\n",
 )
 written("api.md", reference())

@@ -12,10 +12,13 @@ from typing import Any
 
 import unexplained as ux
 from unexplained.record import Record
-from unexplained.study import INSTRUMENTS, Instrument
+from unexplained.study import CASEBOOK, INSTRUMENTS, Instrument
 
 LEAN = ux.Settings(resamples=100)
 NAMES = sorted(INSTRUMENTS.all())
+CASES = sorted(CASEBOOK.all())
+WHERE = {"induction": "attention-2"}
+"""Models of cases whose components no rung has."""
 LITTLE: dict[str, Any] = {
     "gated": False,
     "singles": 1,
@@ -37,11 +40,11 @@ def model(name: str = "rung-2") -> ux.Subject:
 
 
 @cache
-def words(pairs: bool = False) -> ux.Text:
+def words(pairs: bool = False, of: str = "rung-2") -> ux.Text:
     """A few short documents, or pairs of prompts."""
     if pairs:
-        return ux.pairs("agreement", model(), pairs=12, fit_pairs=4)
-    return ux.text("pydocs", model(), documents=12, fit_documents=12, block=32)
+        return ux.pairs("agreement", model(of), pairs=12, fit_pairs=4)
+    return ux.text("pydocs", model(of), documents=12, fit_documents=12, block=32)
 
 
 def called(one: Instrument, *, do: Callable[..., Any] | None = None, **how: Any) -> Any:
@@ -54,14 +57,14 @@ def called(one: Instrument, *, do: Callable[..., Any] | None = None, **how: Any)
     if one.models:
         how[one.models] = ["rung-1", "rung-2", "rung-3"]
     else:
-        how["subject"] = model()
+        how["subject"] = model(WHERE.get(one.name, "rung-2"))
     if "weak" in positional:
         how["weak"] = model("rung-1")
     if "explanations" in names - positional:
         rules = ("strict_induction", "previous_token")
         how.setdefault("explanations", [ux.LIBRARY.get(rule) for rule in rules])
     if one.texts is not None:
-        how["text"] = words(one.texts.pairs)
+        how["text"] = words(one.texts.pairs, WHERE.get(one.name, "rung-2"))
     little = {key: value for key, value in LITTLE.items() if key in names}
     return (do or one)(**{"settings": LEAN, **little, **how})
 
@@ -76,6 +79,7 @@ def folder() -> Path:
 
 @cache
 def record_of(name: str) -> Record:
-    """The record that an instrument gives, measured in this process."""
-    record: Record = called(INSTRUMENTS.get(name), folder=folder())
+    """The record that an instrument or a case gives, measured in this process."""
+    one = CASEBOOK.get(name) if name in CASES else INSTRUMENTS.get(name)
+    record: Record = called(one, folder=folder())
     return record

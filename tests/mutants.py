@@ -38,6 +38,14 @@ MUTANTS = (
            "test_languages.py::test_versions_of_one_original_are_split_drawn_and_resampled_together"),
     Mutant("text/corpora/handbook.py", "translated = [row for row in rows if is_translated(list(row.values()))]", "translated = rows",
            "test_languages.py::test_what_is_not_translated_everywhere_is_left_out"),
+    # the casebook
+    Mutant("report/printer.py", "if len(self._fitting(shown, self._widths(shown))) < 2:", "if True:",
+           "test_blocks.py::test_the_terminal_takes_at_most_forty_lines_and_cuts_no_digit"),
+    Mutant("study/case.py", "return [*super()._yielded(run, given), self.card.section()]",
+           "return super()._yielded(run, given)",
+           "test_casebook.py::test_a_case_says_what_is_claimed_and_its_record_shows_it"),
+    Mutant("casebook/induction.py", "heads[0].induction < LEAST:", "not heads:",
+           "test_casebook.py::test_a_case_whose_components_do_not_exist_says_what_it_looked_for"),
     # shortfalls
     Mutant("bars/shortfall.py", "return refitted[\"claim\"] - refitted[INTACT]", "return refitted[\"claim\"]",
            "test_shortfall.py::test_bounds_are_the_issues_arithmetic_of_plain_means"),

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from measured import NAMES, called, folder, record_of
+from measured import CASES, NAMES, called, folder, record_of
 from sample_blocks import everything
 from test_report import PAYLOAD, Elements, assert_harmless
 from unexplained.errors import RecordError
@@ -45,7 +45,7 @@ CLOSED = ("block", "manner", "style", "role", "spacing", "written", "ring", "cho
           "needed", "unit", "instrument")  # fmt: skip
 
 
-@pytest.fixture(params=[EVERYTHING, *NAMES])
+@pytest.fixture(params=[EVERYTHING, *NAMES, *CASES])
 def record(request: pytest.FixtureRequest) -> Record:
     return everything() if request.param == EVERYTHING else record_of(request.param)
 

@@ -22,7 +22,7 @@ from unexplained.record import Record, load_record
 from unexplained.record.blocks import Checks
 from unexplained.study import INSTRUMENTS, Headline, Instrument, Run, arms
 from unexplained.study.given import Option
-from unexplained.study.instrument import _parameters
+from unexplained.study.instrument import parameters_of
 
 DUMMY = '''
 """A dummy."""
@@ -129,9 +129,7 @@ def yielding(*items: Any) -> Instrument:
         yield from items
 
     texts = INSTRUMENTS.get("gap").texts
-    return Instrument(
-        "x", function, texts, None, "", tuple(_parameters(function)), lambda given: None
-    )
+    return Instrument("x", function, texts, None, "", parameters_of(function), lambda given: None)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -160,7 +158,7 @@ def test_controls_that_an_instrument_does_not_show_are_in_its_record(
         if shown:
             yield Checks(key="controls", checks=read.checks()[:shown])
 
-    one = replace(yielding(), function=function, parameters=tuple(_parameters(function)))
+    one = replace(yielding(), function=function, parameters=parameters_of(function))
     for shown, keys in ((0, ["controls"]), (1, ["controls", "other-controls"]), (3, ["controls"])):
         record = one(subject, text, shown=shown, settings=LEAN, folder=None)
         blocks = [block for block in record.blocks if isinstance(block, Checks)]

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from unexplained.ladder.members import Member as Member
     from unexplained.record import load_record as load_record
     from unexplained.settings import Settings as Settings
+    from unexplained.study.case import CASEBOOK as CASEBOOK
     from unexplained.study.heads import head_scores as head_scores
     from unexplained.study.heads import strongest as strongest
     from unexplained.study.heads import with_gains as with_gains

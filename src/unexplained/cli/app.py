@@ -10,6 +10,7 @@ from rich.table import Table
 
 from unexplained.cli import bars as _bars  # noqa: F401
 from unexplained.cli import behaviours as _behaviours  # noqa: F401
+from unexplained.cli import casebook as _casebook  # noqa: F401
 from unexplained.cli import demo as _demo  # noqa: F401
 from unexplained.cli import diff as _diff  # noqa: F401
 from unexplained.cli import heads as _heads  # noqa: F401

@@ -34,6 +34,8 @@ NAME = 18
 """Columns that a row's name keeps where there is little room."""
 LEAST = 10
 """Columns that it has at least."""
+MOST_LINES = 26
+"""Lines of an answer whose columns have no room side by side: its first rows, and how many are left out."""
 STYLES = {"explanation": "bold", "intact": "dim", "ablation": "dim"}
 
 
@@ -197,7 +199,7 @@ class Printer(Tables):
         """The answer's rows, and in lines of their own what its shares are shares of."""
         table = answered(answer, lambda cell: self.drawn.at("", cell))
         many = len(answer.rows)
-        self.table(table.model_copy(update={"rows": table.rows[:many]}))
+        self._rows(table.model_copy(update={"rows": table.rows[:many]}))
         self.say(answer.says, "dim")
         # Of “Recovered on webmix” and “Recovered on repeats” what differs: a cost was not recovered.
         shared = os.path.commonprefix(  # noqa: RUF071  (of letters, which is what is wanted)
@@ -209,12 +211,45 @@ class Printer(Tables):
             said = (f"{words} ({heading})" if len(cells) > 1 else words for heading, words in cells)
             self.say(f"{_name(row)}: {'; '.join(said)}", "dim")
 
+    def _rows(self, table: Table) -> None:
+        """An answer's table; where its columns have no room side by side, below each name, once."""
+        shown, refused = without_refused(table, self.notes.needed)
+        if len(self._fitting(shown, self._widths(shown))) < 2:
+            self.table(table)
+            return
+        width, used = self.console.width, 0
+        self.console.print()
+        self.say(table.corner and f"{table.corner}:", "dim")
+        for i, row in enumerate(shown.rows):
+            there = [(column, cell) for column, cell in zip(shown.columns, row.cells, strict=True)
+                     if cell is not None]  # fmt: skip
+            names = _plain(_name(row)).wrap(self.console, width)
+            used += len(names) + len(there)
+            if i and used > MOST_LINES:
+                self.say(f"{len(shown.rows) - i} rows more with --full.", "dim")
+                break
+            self.say(_name(row), STYLES.get(row.role, ""))
+            for column, cell in there:
+                heading = f"{column.group}: {column.heading}" if column.group else column.heading
+                note = f" ({column.note})" if column.note and not i else ""
+                words = _plain(self._written(cell, column.style))
+                name = _plain(_short(heading, note, width - len(words) - BESIDE))
+                gap = " " * max(1, width - len(name) - len(words) - BESIDE)
+                self.console.print(Text(" " * BESIDE) + name + Text(gap) + words)
+        self.console.print()
+        self.say(refused, "dim")
+
     def _prose(self, block: Prose) -> str:
         return f"“{block.words}” {block.source}" if block.manner == "quote" else block.words
 
 
 def _name(row: Row | AnswerRow) -> str:
     return f"{row.name} ({row.note})" if row.note else row.name
+
+
+def _short(heading: str, note: str, room: int) -> str:
+    """A heading with its note where there is room for both."""
+    return heading + note if len(heading) + len(note) < room else heading
 
 
 def _longest(*words: str) -> int:

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from unexplained.study import asked as asked
     from unexplained.study.arm import Arm as Arm
     from unexplained.study.arm import arm as arm
+    from unexplained.study.case import CASEBOOK as CASEBOOK
+    from unexplained.study.case import Card as Card
+    from unexplained.study.case import Case as Case
+    from unexplained.study.case import answer_of as answer_of
+    from unexplained.study.case import case as case
+    from unexplained.study.case import no_candidates as no_candidates
+    from unexplained.study.case import part as part
     from unexplained.study.given import Claims as Claims
     from unexplained.study.given import Given as Given
     from unexplained.study.given import Models as Models

@@ -43,7 +43,7 @@ def called(one: Instrument, run: Run, given: Mapping[str, Any]) -> str:
             options.append(f"{parameter.name}={written}")
     if run.settings.seed:
         options.append(f"settings=ux.Settings(seed={run.settings.seed})")
-    code.append(f"record = ux.{one.name}({', '.join([*parts, *texts, *options])})")
+    code.append(f"record = {one.in_python}({', '.join([*parts, *texts, *options])})")
     return "\n".join(["import unexplained as ux", *before, *code])
 
 

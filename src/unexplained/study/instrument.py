@@ -80,7 +80,12 @@ class Instrument:
     """Refuses, of plain values and names, what cannot be, before a model is loaded."""
 
     def __repr__(self) -> str:
-        return f"<instrument {self.name}: {self.help}>"[:200]
+        return f"<{type(self).__name__.lower()} {self.name}: {self.help}>"[:200]
+
+    @property
+    def in_python(self) -> str:
+        """How it is called in code."""
+        return f"ux.{self.name}"
 
     @property
     def help(self) -> str:
@@ -118,6 +123,23 @@ class Instrument:
         """
         subject, text, mine, how = self._bound(args, given)
         return self._record(subject, text, mine, **how)
+
+    def within(self, run: Run, **given: Any) -> Record:
+        """Measure as a part of another run: on its model and texts, kept in its folder, told as its.
+
+        Args:
+            run: The run that this is a part of.
+            given: The instrument's own parameters, by name; the rest is by default.
+
+        Raises:
+            UnexplainedError: As the instrument says.
+            TypeError: A parameter is not known.
+        """
+        mine = {p.name: p.default for p in self.parameters}
+        if unknown := given.keys() - mine.keys():
+            raise TypeError(f"{self.name} has no parameter {', '.join(sorted(unknown))}")
+        given = mine | given
+        return self._of(run, self._yielded(run, given), given)
 
     def dry_run(self, *args: Any, **given: Any) -> Forecast:
         """What the same call would measure, how long it would take and hold; nothing is measured or kept.
@@ -277,14 +299,18 @@ def instrument(
     def register(function: Function) -> Instrument:
         return INSTRUMENTS.add(
             name,
-            Instrument(name, function, texts, model, models, tuple(_parameters(function)), before),
+            Instrument(name, function, texts, model, models, parameters_of(function), before),
         )
 
     return register
 
 
-def _parameters(function: Function) -> Iterator[Parameter]:
+def parameters_of(function: Function) -> tuple[Parameter, ...]:
     """Everything after the run; keywords are options, the rest stands before the text."""
+    return tuple(_parameters(function))
+
+
+def _parameters(function: Function) -> Iterator[Parameter]:
     kinds = inspect.Parameter
     hints = _hints(function)
     for parameter in list(inspect.signature(function).parameters.values())[1:]:

@@ -111,9 +111,9 @@ class Run:
         """The same run by workers who do nothing; it leaves no trace in this one."""
         return replace(self, workers=by, say=by.say, _trace=_Trace())
 
-    def on(self, text: Text) -> Run:
-        """The same run on one text; what it measures is of the whole run."""
-        return replace(self, texts=(text,))
+    def on(self, *texts: Text) -> Run:
+        """The same run on one text, or on others; what it measures is of the whole run."""
+        return replace(self, texts=texts)
 
     def of(self, subject: Subject) -> Run:
         """The same run of another model, which progress names; nothing is read again of the others."""
