@@ -37,7 +37,7 @@ def test_a_case_uses_public_doors_alone(file: Path) -> None:
 def test_a_case_says_what_is_claimed_and_its_record_shows_it(name: str) -> None:
     case = CASEBOOK.get(name)
     said = [getattr(case.card, field.name) for field in dataclasses.fields(case.card)]
-    assert all(len(words.split()) > 3 and words.endswith((".", "?", ")")) or i == 1
+    assert all((len(words.split()) > 3 and words.endswith((".", "?", ")"))) or i == 1
                for i, words in enumerate(said))  # fmt: skip
     record = record_of(name)
     assert isinstance(record.blocks[0], Answer) and record.instrument == name
