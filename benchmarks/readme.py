@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import json
 import re
 import runpy
 import tempfile
@@ -23,6 +22,8 @@ import readme_assay
 import readme_ladder as ladder
 import readme_sweeps as tables
 import records
+import statistics_tables
+from statistics_tables import read
 from unexplained.record import Record
 from unexplained.record import format as fmt
 from unexplained.record.blocks import Block, Prose, Section
@@ -32,19 +33,16 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 DOCUMENTS = (
     ROOT / "README.md",
-    *(ROOT / "docs" / name for name in ("results.md", "benchmarks.md", "how-to/model.md")),
+    *(
+        ROOT / "docs" / name
+        for name in ("results.md", "benchmarks.md", "statistics.md", "how-to/model.md")
+    ),
 )
 """Those with tables that are made here."""
-RESULTS = HERE / "results"
+RESULTS = statistics_tables.RESULTS
 DEMO = RESULTS / "demo.json"
 EXAMPLE = RESULTS / "example.json"
 HEADLINES = ("explanation", "fitted", "control", "baseline")
-
-
-def read(name: str) -> dict[str, Any]:
-    """What a benchmark wrote."""
-    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    return found
 
 
 def demo_tables(record: Record) -> str:
@@ -150,6 +148,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "whole": ladder.whole_lines,
     "ngrams": ladder.ngrams_table,
     "estimators": lambda: tables.estimators_table(read("sweeps")["W5"]),
+    **statistics_tables.BLOCKS,
 }
 PLACE = re.compile(r"(<!-- ([^\n]+): generated -->\n).*?(<!-- end -->)", re.DOTALL)
 

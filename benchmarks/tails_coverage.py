@@ -1,6 +1,6 @@
 """What documents with tails do to tests of zero, control variates, the factor and the largest rise.
 
-    python benchmarks/tails_coverage.py      # writes results/tails_coverage.json, some minutes
+    python benchmarks/tails_coverage.py [--only factor]   # writes results/tails_coverage.json, some minutes
 
 Everywhere `before` is the method of up to November 2026 (a plain t test, the expanded percentile
 interval of resampled documents, the interval of one rise as if it had been asked for) and `now` the
@@ -10,20 +10,26 @@ deviation 1 unless said.
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from scipy.special import stdtr
 from scipy.stats import false_discovery_control
 
+import unexplained as ux
 from unexplained.bars.accuracy import Accuracies
-from unexplained.bars.concentration import _factor, inverse
-from unexplained.bars.tokens import TokenLosses
+from unexplained.bars.concentration import _factor, inverse, net_of
+from unexplained.bars.tokens import TokenLosses, token_losses
 from unexplained.estimators import at_random, p_values, with_control
+from unexplained.estimators import control as control_variates
+from unexplained.evaluate.conditions import AnotherModel, Other
+from unexplained.fetch import cache_folder
 from unexplained.intervals import left_out
 from unexplained.ledger import ALL, SCHEMA, Ledger
 from unexplained.record import Number
@@ -31,7 +37,7 @@ from unexplained.stats import Settings, ends, fraction, mean_per_token, times_dr
 
 COUNTS = (8, 16, 48, 135)
 SETTINGS = Settings(resamples=1000)
-TEXTS, FEW_TEXTS = 4000, 400
+TEXTS, FEW_TEXTS, GAIN_TEXTS = 4000, 1000, 2500
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 
@@ -124,6 +130,28 @@ def control(kind: str, n: int, rho: float, rng: np.random.Generator) -> dict[str
     }, "told": float(np.mean(held["told"]))}  # fmt: skip
 
 
+def gain(kind: str, n: int, rho: float, rng: np.random.Generator) -> dict[str, Any]:
+    """Variance with a control variate over that of the exact part, slopes as they are and made cautious."""
+    found: dict[str, list[float]] = {"alone": [], "slopes of the others": [], "as used": []}
+    for _ in range(GAIN_TEXTS):
+        tokens = np.round(100 * rng.lognormal(0, 0.8, 10 * n)) + 1
+        like, unlike = KINDS[kind](rng, (10 * n,)), KINDS[kind](rng, (10 * n,))
+        exact = (rho * like + math.sqrt(1 - rho**2) * unlike) * tokens
+        chosen = at_random(n, 10 * n, seed=int(rng.integers(2**31)))
+        found["alone"].append(exact[chosen].sum() / tokens[chosen].sum())
+        for name, caution in (("slopes of the others", 0.0), ("as used", control_variates.CAUTION)):
+            with mock.patch.object(control_variates, "CAUTION", caution):
+                one = with_control(
+                    exact[chosen], (2 * like - 5) * tokens, tokens, chosen, settings=SETTINGS
+                )
+            assert one.number.value is not None
+            found[name].append(one.number.value)
+    squares = {name: float(np.mean(np.square(values))) for name, values in found.items()}
+    return {"kind": kind, "n": n, "correlation": rho} | {
+        name: round(square / squares["alone"], 3) for name, square in squares.items()
+    }
+
+
 def _holds(number: Number, truth: float) -> bool:
     low = -math.inf if number.low is None else number.low
     return low <= truth <= (math.inf if number.high is None else number.high)
@@ -163,31 +191,82 @@ def factor(scale: str, kind: str, n: int, rng: np.random.Generator) -> dict[str,
     """Coverage of the concentration factor, and of the effective share where it is printed."""
     sizes, square = SCALES[scale]
     parts, mean_square = TOKENS[kind]
-    truth, held = square * mean_square, {"before": [], "now": [], "share": []}  # type: ignore[var-annotated]
+    held = _Held(square * mean_square)
     for _ in range(FEW_TEXTS // 2):
         tokens = np.maximum(4, np.round(64 * rng.lognormal(0, 0.5, n))).astype(int)
         at = np.repeat(np.arange(n), tokens)
         gap = sizes(rng, (n,))[at] * parts(rng, (at.size,))
-        one, two = (gap + rng.normal(size=at.size) for _ in range(2))
-        read = TokenLosses(tuple(map(str, range(n))), at, {})
+        held.ask(at, *(gap + rng.normal(size=at.size) for _ in range(2)))
+    return {"documents": scale, "tokens": kind, "n": n, **held.shares()}
+
+
+class _Held:
+    """How often intervals of the factor hold this truth: resampled documents, now, and of the share."""
+
+    def __init__(self, truth: float) -> None:
+        self.truth = truth
+        self.found: dict[str, list[bool]] = {"before": [], "now": [], "share": []}
+        self.wider: list[float] = []
+
+    def ask(self, at: np.ndarray, one: np.ndarray, two: np.ndarray) -> None:
+        """Of two pairs' gaps by token, which lie in these documents."""
+        documents = int(at[-1]) + 1
+        read = TokenLosses(tuple(map(str, range(documents))), at, {})
         net = [read.summed(d) for d in (one, two)]
-        stands = [fraction(d, d, tokens, what="gap", settings=SETTINGS) for d in net]
+        stands = [net_of(read, d, "strong", "weak", SETTINGS) for d in (one, two)]
         if any(number.value is None for number in stands):
-            continue
+            return
         found = _factor(read, one, two, stands[0], SETTINGS)
-        held["now"].append(_holds(found, truth))
+        self.found["now"].append(_holds(found, self.truth))
         share = inverse(found)
         if share.low is not None and (share.low > 0.01 or share.high != 1.0):
-            held["share"].append(_holds(share, 1 / truth))
-        columns = np.stack([tokens, read.summed(one * two), *net], axis=1)
-        times = times_drawn(n, SETTINGS.resamples, 0) @ columns
+            self.found["share"].append(_holds(share, 1 / self.truth))
+        columns = np.stack([read.tokens, read.summed(one * two), *net], axis=1)
+        times = times_drawn(documents, SETTINGS.resamples, 0) @ columns
         both = times[:, 2] * times[:, 3]
         ratios = np.where((times[:, 2:] > 0).all(1), times[:, 0] * times[:, 1] / both, np.inf)
-        low, high = ends(ratios, found.value or 0.0, tokens, SETTINGS.level)
-        held["before"].append(low <= truth <= high)
-    return {"documents": scale, "tokens": kind, "n": n, "texts": len(held["now"]),
-            "says something": len(held["share"]),
-            **{name: float(np.mean(some)) if some else None for name, some in held.items()}}  # fmt: skip
+        low, high = ends(ratios, found.value or 0.0, read.tokens, SETTINGS.level)
+        self.found["before"].append(low <= self.truth <= high)
+        if found.high is not None and found.low is not None and high > low:
+            self.wider.append((found.high - found.low) / (high - low))
+
+    def shares(self) -> dict[str, Any]:
+        """What a cell says of it."""
+        held = {name: float(np.mean(some)) if some else None for name, some in self.found.items()}
+        wide = round(float(np.median(self.wider)), 3) if self.wider else None
+        return {"texts": len(self.found["now"]), "says something": len(self.found["share"]),
+                "times as wide": wide, **held}  # fmt: skip
+
+
+WEBMIX = 768, 600
+"""Documents of the population, and texts that are drawn of it."""
+PAIRS = ("rung-4", "rung-3", "rung-4-seed-1", "rung-3-seed-1")
+
+
+def webmix_gaps() -> tuple[np.ndarray, np.ndarray]:
+    """Losses by token of two pairs of the ladder, (4, token), and where documents end."""
+    subject = ux.load(PAIRS[0])
+    text = ux.text("webmix", subject, documents=WEBMIX[0], fit_documents=64)
+    beside = [Other(name, AnotherModel(ux.load(name))) for name in PAIRS[1:]]
+    ledger = ux.evaluate(
+        subject, text, beside, keep_tokens=["intact", *PAIRS[1:]], folder=cache_folder() / "ledgers"
+    )
+    read = token_losses(ledger, ["intact", *PAIRS[1:]])
+    losses = np.stack([read.losses[name] for name in ("intact", *PAIRS[1:])])
+    return losses, np.cumsum(read.tokens)[:-1].astype(int)
+
+
+def webmix(n: int, rng: np.random.Generator) -> dict[str, Any]:
+    """Coverage of the factor over documents of `webmix`, drawn again; the truth is all of them."""
+    losses, bounds = webmix_gaps()
+    one, two = losses[1] - losses[0], losses[3] - losses[2]
+    held = _Held(float(one.size * (one @ two) / (one.sum() * two.sum())))
+    first, second = (np.split(d, bounds) for d in (one, two))
+    for _ in range(WEBMIX[1]):
+        drawn = rng.integers(0, len(first), n)
+        at = np.repeat(np.arange(n), [first[i].size for i in drawn])
+        held.ask(at, *(np.concatenate([d[i] for i in drawn]) for d in (first, second)))
+    return {"documents": "webmix", "n": n, "truth": held.truth, **held.shares()}
 
 
 def rise(rises: tuple[float, ...], n: int, rng: np.random.Generator) -> dict[str, Any]:
@@ -230,32 +309,46 @@ def bits(sigma: float, n: int, rng: np.random.Generator) -> dict[str, Any]:
     return {"sigma": sigma, "n": n, **{k: float(np.mean(v)) for k, v in held.items()}}
 
 
+CELLS: dict[str, Callable[[np.random.Generator], list[dict[str, Any]]]] = {
+    "told from zero": lambda rng: [
+        *(false_alarms(kind, n, rng) for kind in KINDS for n in COUNTS),
+        *(false_shares(n, rng) for n in COUNTS),
+    ],
+    "sweeps": lambda rng: [
+        sweep_of(kind, n, rng) for kind in KINDS for n in (10, 16, 30, 48, 100)
+    ],
+    "control": lambda rng: [
+        control(kind, n, rho, rng) for kind in KINDS for n in COUNTS[:3] for rho in (0.0, -0.9)
+    ],
+    "gain": lambda rng: [
+        gain(kind, n, rho, rng)
+        for kind in ("normal", "Student t, 3 degrees", "lognormal, σ = 1.0")
+        for rho in (0.0, 0.3, -0.9, 0.99) for n in (8, 16, 40)
+    ],
+    "factor": lambda rng: [
+        factor(scale, kind, n, rng) for scale in SCALES for kind in TOKENS for n in COUNTS
+    ],
+    "factor on webmix": lambda rng: [webmix(n, rng) for n in COUNTS],
+    "largest rise": lambda rng: [
+        rise(rises, n, rng)
+        for rises in ((0.1,) * 5, (0.05, 0.2, 0.05), (0.02, 0.02, 0.4)) for n in COUNTS
+    ],
+    "bits per byte": lambda rng: [bits(sigma, n, rng) for sigma in (0.1, 0.3, 0.6) for n in COUNTS],
+}  # fmt: skip
+
+
 def main() -> None:
-    """Simulate all cells and write them."""
-    rng = np.random.default_rng(0)
-    cells = {
-        "told from zero": [false_alarms(kind, n, rng) for kind in KINDS for n in COUNTS]
-        + [false_shares(n, rng) for n in COUNTS],
-        "sweeps": [sweep_of(kind, n, rng) for kind in KINDS for n in (10, 16, 30, 48, 100)],
-        "control": [
-            control(kind, n, rho, rng)
-            for kind in KINDS for n in COUNTS[:3] for rho in (0.0, -0.9)
-        ],
-        "factor": [
-            factor(scale, kind, n, rng) for scale in SCALES for kind in TOKENS for n in COUNTS
-        ],
-        "largest rise": [
-            rise(rises, n, rng)
-            for rises in ((0.1,) * 5, (0.05, 0.2, 0.05), (0.02, 0.02, 0.4)) for n in COUNTS
-        ],
-        "bits per byte": [bits(sigma, n, rng) for sigma in (0.1, 0.3, 0.6) for n in COUNTS],
-    }  # fmt: skip
-    about = {"level": SETTINGS.level, "texts": TEXTS, "few": FEW_TEXTS, **cells}
+    """Simulate the cells asked for and write them beside the others."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=CELLS, nargs="*", default=list(CELLS))
     path = Path(__file__).parent / "results" / "tails_coverage.json"
+    about = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    about |= {"level": SETTINGS.level, "texts": TEXTS, "few": FEW_TEXTS}
+    for name in parser.parse_args().only:
+        rng = np.random.default_rng([0, list(CELLS).index(name)])
+        about[name] = CELLS[name](rng)
+        print(*((name, row) for row in about[name]), sep="\n", flush=True)
     path.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    for name, rows in cells.items():
-        for row in rows:
-            print(name, row)
 
 
 if __name__ == "__main__":

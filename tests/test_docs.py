@@ -34,15 +34,6 @@ def test_generated_tables_are_those_of_the_records(monkeypatch: pytest.MonkeyPat
     sys.modules.pop("readme")
 
 
-def test_the_tables_on_ratios_are_those_of_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    import ratio_table
-
-    text = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
-    assert ratio_table.filled(text) == text, "run: python benchmarks/ratio_table.py"
-    sys.modules.pop("ratio_table")
-
-
 GENERATED = {"glossary.md", "api.md", "changelog.md", "instruments/index.md"}
 """Pages that `docs/generate.py` makes; `make docs` looks that links to them lead somewhere."""
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))

@@ -149,10 +149,20 @@ def test_chosen_and_other_documents_are_drawn_apart():
     assert widths == pytest.approx([by_hand] * 3, rel=0.08)
 
 
-def test_where_nothing_varies_the_interval_has_no_width():
+def test_where_nothing_varies_there_is_no_interval_and_no_certainty():
     tokens, chosen = np.arange(3, 15), np.arange(6)
     found = with_control(tokens[:6] / 3, tokens / 7, tokens, chosen, settings=PLAIN)
-    assert (found.number.low, found.number.high) == pytest.approx((1 / 3, 1 / 3), rel=1e-12)
+    assert found.number.value == pytest.approx(1 / 3)
+    assert (found.number.low, found.number.high, found.p) == (None, None, 2.0**-5)
+
+
+def test_an_estimate_does_not_depend_on_the_unit():
+    tokens, chosen = np.full(20, 10), np.arange(6)
+    approx = np.arange(20.0) ** 2
+    one = with_control(np.arange(6.0), approx, tokens, chosen, settings=PLAIN)
+    two = with_control(1e200 * np.arange(6), 1e200 * approx, tokens, chosen, settings=PLAIN)
+    assert (two.number.low, two.error) == pytest.approx((1e200 * one.number.low, 1e200 * one.error))
+    assert (two.beta, two.p, two.gain) == pytest.approx((one.beta, one.p, one.gain))
 
 
 def test_fitted_slopes_are_those_of_refitting_without_each_document():
@@ -285,8 +295,13 @@ def test_columns_that_do_not_fit_or_are_not_finite_are_errors():
         with_control(np.ones(3), np.ones(9), EVEN, np.arange(4), settings=PLAIN)
     with pytest.raises(MeasurementError, match="approx is NaN"):
         with_control(np.ones(4), WRONG * np.nan, EVEN, np.arange(4), settings=PLAIN)
+    with pytest.raises(MeasurementError, match="weight nan"):
+        with_control(np.ones(4), WRONG, EVEN, np.arange(4), settings=PLAIN, beta=math.nan)
     with pytest.raises(MeasurementError, match="not so many"):
         at_random(5, 4)
+    for wrong in ({"count": 3.0}, {"count": True}, {"seed": -1}, {"seed": True}, {"seed": 1.0}):
+        with pytest.raises(MeasurementError, match=r"no whole number|the least is 0"):
+            at_random(**{"count": 3, "of": 4} | wrong)
 
 
 def test_every_set_of_places_is_drawn_equally_often():

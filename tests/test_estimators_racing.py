@@ -106,12 +106,16 @@ def test_races_that_cannot_be_are_errors(how):
 
 def test_columns_of_components_that_cannot_be_are_errors():
     good = np.ones((2, 9))
-    with pytest.raises(MeasurementError, match=r"\(2, 9\) and tokens \(8,\)"):
+    with pytest.raises(MeasurementError, match=r"over 8 documents: effects has shape \(2, 9\)"):
         survivors(good, np.ones(8), keep=1)
-    with pytest.raises(MeasurementError, match="component 1 has an entry"):
+    with pytest.raises(MeasurementError, match="effects is NaN or infinite in 9 of them"):
         survivors(good * np.array([[1], [np.nan]]), np.ones(9), keep=1)
     with pytest.raises(MeasurementError, match="negative number of tokens"):
         survivors(good, -np.ones(9), keep=1)
+    with pytest.raises(
+        MeasurementError, match="effects is 1 at place 0, where there are no tokens"
+    ):
+        survivors(good, np.arange(9), keep=1)
     with pytest.raises(MeasurementError, match="4 have tokens and it takes 5"):
         rank_intervals(good[:, :4], np.ones(4))
 
@@ -149,8 +153,8 @@ def test_bounds_without_a_sample_and_with_a_whole_one():
     assert missed(0, 0, 40).count == 40
     assert missed(40, 3, 40).count == 3
     assert missed(0, 0, 0).share == 0
-    for wrong in ((3, 4, 9), (10, 1, 9), (3, -1, 9)):
-        with pytest.raises(MeasurementError, match="at most the next"):
+    for wrong in ((3, 4, 9), (10, 1, 9), (3, -1, 9), (3.0, 1, 9), (True, False, True)):
+        with pytest.raises(MeasurementError, match=r"at most the next|least is 0|no whole number"):
             missed(*wrong)
     with pytest.raises(MeasurementError, match="level"):
         missed(1, 0, 2, level=95)
@@ -250,6 +254,12 @@ def test_the_top_is_named_or_is_within_noise():
         noise.stated(2)
         == "which of 4 components are among the 2 largest is within noise: 4 could be"
     )
+
+
+def test_what_agrees_in_few_documents_is_not_ranked_and_in_many_it_is():
+    same = np.array([[1.0], [2.0], [3.0]])
+    few, many = (rank_intervals(np.repeat(same, n, axis=1), np.ones(n)) for n in (6, 20))
+    assert few.low.tolist() == [1, 1, 1] and many.low.tolist() == [3, 2, 1]
 
 
 def test_opposite_effects_of_one_size_are_one_rank_by_size_and_two_by_sign():

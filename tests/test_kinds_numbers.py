@@ -23,6 +23,13 @@ from unexplained.subject import Batch
 NEVER = -math.inf
 
 
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("part", ["value", "low", "high"])
+def test_no_number_is_nan_or_infinite(part: str, wrong: float) -> None:
+    with pytest.raises(ValidationError, match="an end that is open is None"):
+        Number(**{"value": 1.0, part: wrong})
+
+
 def kl_of(p: list[float], q: list[float]) -> float:
     """KL by the project, in nats."""
     rows: list[Tensor] = [torch.tensor([row]) for row in (p, q)]

@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from unexplained import stats
 from unexplained.errors import MeasurementError
+from unexplained.estimators import p_values
 from unexplained.record import Number
 from unexplained.stats import (
     Settings,
@@ -18,7 +19,6 @@ from unexplained.stats import (
     difference_per_token,
     fraction,
     mean_per_token,
-    p_value,
     written,
 )
 
@@ -169,7 +169,7 @@ def test_no_interval_depends_on_the_unit(data, powers):
     for name in ("value", "low", "high"):
         number = getattr(mean, name)
         assert getattr(moved, name) == (None if number is None else number * by)
-    assert p_value(bottom * scale, tokens * sizes) == pytest.approx(p_value(bottom, tokens))
+    assert p_values(bottom * scale, tokens * sizes) == pytest.approx(p_values(bottom, tokens))
 
 
 @pytest.mark.parametrize("size", [1e150, 1e-200, 1e300, 1e-300])
@@ -234,7 +234,7 @@ def test_a_document_without_tokens_has_no_sum():
     for give in (
         lambda: mean_per_token(np.ones(6), tokens, settings=PLAIN),
         lambda: fraction(np.ones(6), tokens, tokens, what="d", settings=PLAIN),
-        lambda: p_value(np.ones(6), tokens),
+        lambda: p_values(np.ones(6), tokens),
     ):
         with pytest.raises(MeasurementError, match="is 1 at place 2, where there are no tokens"):
             give()
@@ -351,28 +351,6 @@ def test_resamples_are_those_of_scipy():
     np.testing.assert_allclose(
         ours[0] / ours[1], theirs.bootstrap_distribution, rtol=2 * 60 * np.finfo(float).eps
     )
-
-
-def test_a_p_value_is_the_t_tests_where_documents_are_equally_long():
-    rng = np.random.default_rng(8)
-    for shift in (0.0, 0.3, 2.0):
-        total = rng.normal(shift, 1, 23)
-        theirs = scipy.stats.ttest_1samp(total, 0).pvalue
-        assert p_value(total, np.full(23, 9)) == pytest.approx(theirs, rel=1e-9)
-    assert p_value(np.zeros(4), np.full(4, 9)) == 1.0
-    with pytest.raises(MeasurementError, match="two documents"):
-        p_value(np.array([1.0, 0, 0]), np.array([5, 0, 0]))
-
-
-def test_p_values_of_nothing_are_uniform_with_documents_of_any_length():
-    rng = np.random.default_rng(9)
-    found = []
-    for _ in range(2000):
-        tokens = rng.integers(20, 200, 30)
-        found.append(p_value(rng.normal(0, 1, 30) * np.sqrt(tokens), tokens))
-    # Binomial standard errors at 2,000: 0.5 points at 5%, 1.1 at 50%; three of them each.
-    assert np.mean(np.array(found) < 0.05) == pytest.approx(0.05, abs=0.015)
-    assert np.mean(np.array(found) < 0.5) == pytest.approx(0.5, abs=0.034)
 
 
 def test_a_difference_of_means_is_its_formula_and_its_interval_close_to_scipys():

@@ -54,12 +54,37 @@ def test_a_mean_whose_large_documents_may_be_missing_is_told_from_zero_less_sure
     assert float(p_values(away, np.ones(10))) < float(p_values(row, np.ones(10)))
 
 
-def test_what_does_not_vary_is_told_for_certain_and_nothing_is_not():
+def test_what_does_not_vary_has_the_chance_that_all_err_to_one_side_and_nothing_is_not_told():
     same = np.arange(3, 15) / 3  # a third per token, to the last bits
     found = p_values(np.stack([same, same * 0]), np.arange(3, 15))
-    assert found.tolist() == [0.0, 1.0]
+    assert found.tolist() == [2.0**-11, 1.0]
     with pytest.raises(MeasurementError, match="two documents"):
-        p_values(np.ones(3), np.array([5, 0, 0]))
+        p_values(np.array([5, 0, 0]) / 5, np.array([5, 0, 0]))
+
+
+@pytest.mark.parametrize(
+    ("row", "tokens", "match"),
+    [
+        (
+            [np.nan, 1, 2, 3],
+            [5, 5, 5, 5],
+            "totals is NaN or infinite in 1 of them, first at place 0",
+        ),
+        ([np.inf, 1, 2, 3], [5, 5, 5, 5], "totals is NaN or infinite in 1"),
+        ([1, 1, 2, 3], [-5, 5, 5, 5], "negative number of tokens"),
+        ([1, 1, 2, 3], [5, 0, 5, 5], "totals is 1 at place 1, where there are no tokens"),
+        ([1, 1, 2, 3], [5, 5, 5], r"totals has shape \(1, 4\)"),
+    ],
+)
+def test_no_p_value_is_made_of_what_is_no_sum(row, tokens, match):
+    with pytest.raises(MeasurementError, match=match):
+        p_values(np.array([row], dtype=float), np.array(tokens))
+
+
+def test_a_p_value_does_not_depend_on_the_unit():
+    rows, tokens = np.random.default_rng(1).normal(1, 1, (3, 9)), np.full(9, 7)
+    for unit in (1e-200, 1e200):
+        assert p_values(rows * unit, tokens) == pytest.approx(p_values(rows, tokens))
 
 
 @pytest.mark.parametrize("side", [1, -1])
@@ -106,6 +131,17 @@ def test_an_interval_stays_within_the_bounds_of_what_it_is_of():
         assert (found.value, found.low, found.high) == expected
     refused = Number(value=None, unit="share", refused="noise")
     assert within(refused, 0, 1) == refused
+
+
+def test_what_lies_beyond_its_bounds_is_no_number_of_its_kind():
+    found = within(number(-3.0, -4.0, -2.0), least=0)
+    assert (
+        found.value is None
+        and "came out at −3, and nothing of its kind is below 0" in found.refused
+    )
+    assert within(number(1.2, 1.1, 1.3), 0, 1).value is None
+    rounded = within(number(-1e-9, -2e-9, 1e-9), least=0)
+    assert (rounded.value, rounded.low, rounded.high) == (0.0, 0.0, 1e-9)
 
 
 def test_what_cannot_be_below_zero_has_no_interval_below_it():

@@ -7,6 +7,8 @@ nothing: an interval and its part within the bounds hold the truth equally often
 
 from __future__ import annotations
 
+import math
+
 from unexplained.record import Number
 from unexplained.record.format import written
 from unexplained.settings import FEWEST_DOCUMENTS
@@ -20,11 +22,15 @@ FINE = 0.05
 
 MOST_DECIMALS = 6
 
+ROUNDING = 1e-5
+"""By so much sums of rounded numbers come out beyond a bound."""
+
 
 def within(number: Number, least: float | None = None, most: float | None = None) -> Number:
     """The number with an interval that does not leave the bounds of what it estimates.
 
-    An end that is open is the bound. The value stays where it is: it is refused, or within them.
+    An end that is open is the bound. A value beyond one by no more than rounding is the bound; one
+    that is further out was measured of something else, and is refused.
 
     Args:
         number: What was measured.
@@ -34,9 +40,18 @@ def within(number: Number, least: float | None = None, most: float | None = None
     >>> number = within(Number(value=0.02, low=-0.1, high=0.14, unit="nats per token"), least=0)
     >>> number.low, number.high
     (0.0, 0.14)
+    >>> within(Number(value=-3.0, low=-4.0, high=-2.0), least=0).refused
+    'it came out at −3, and nothing of its kind is below 0: what was measured is something else'
     """
-    if number.value is None or (number.low is None and number.high is None):
+    if number.value is None:
         return number
+    if why := _beyond(number.value, least, most):
+        return Number(value=None, unit=number.unit, refused=why)
+    value = min(
+        max(number.value, -math.inf if least is None else least), math.inf if most is None else most
+    )
+    if number.low is None and number.high is None:
+        return number.model_copy(update={"value": value})
     low, high = number.low, number.high
     if least is not None:
         low = float(least) if low is None else max(low, float(least))
@@ -44,7 +59,19 @@ def within(number: Number, least: float | None = None, most: float | None = None
     if most is not None:
         high = float(most) if high is None else min(high, float(most))
         low = None if low is None else min(low, float(most))
-    return number.model_copy(update={"low": low, "high": high})
+    return number.model_copy(update={"value": value, "low": low, "high": high})
+
+
+def _beyond(value: float, least: float | None, most: float | None) -> str:
+    """Why a value that is out of its bounds by more than rounding is none."""
+    for bound, side, off in ((least, "below", -1), (most, "above", 1)):
+        if bound is not None and off * (value - bound) > ROUNDING:
+            stated = f"{value:.3g}".replace("-", "−")
+            return (
+                f"it came out at {stated}, and nothing of its kind is {side} {bound:g}: "
+                "what was measured is something else"
+            )
+    return ""
 
 
 def told(share: Number, documents: int) -> Number:

@@ -12,7 +12,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import ndtr, stdtr, stdtrit
+from scipy.special import ndtr, stdtrit
 
 from unexplained.errors import MeasurementError
 from unexplained.intervals import (
@@ -33,7 +33,7 @@ from unexplained.sums import FEWEST_DOCUMENTS, checked, require_parts, scaled, t
 
 __all__ = [
     "FEWEST_DOCUMENTS", "NATS", "SHARE", "Settings", "checked", "difference_of_means",
-    "difference_per_token", "ends", "fraction", "mean_per_token", "p_value", "resampled",
+    "difference_per_token", "ends", "fraction", "mean_per_token", "resampled",
     "standard_error", "tail", "times_drawn", "too_few", "written",
 ]  # fmt: skip
 
@@ -252,30 +252,6 @@ def fraction(
         why = too_wide(found, columns, settings.level, bounded=unit == SHARE)
         return Number(value=None, unit=SHARE, refused=why)
     return found
-
-
-def p_value(total: np.ndarray, tokens: np.ndarray) -> float:
-    """Two-sided p-value that sum(total) / sum(tokens) has expectation 0, documents independent.
-
-    A t test on the linearised ratio; with equally many tokens in every document it is the one
-    sample t test of the documents' totals. 1 where nothing varies and the sum is 0.
-
-    Args:
-        total: One entry per document.
-        tokens: One entry per document; those without tokens do not count as documents.
-
-    Raises:
-        MeasurementError: As for `mean_per_token`, or there are fewer than two documents.
-    """
-    total, tokens = checked(tokens, total=total)
-    n = np.count_nonzero(tokens)
-    if n < 2:
-        raise MeasurementError("A p-value", f"it needs two documents and there are {n}")
-    (_, (total,)), (_, (tokens,)) = scaled(total), scaled(tokens)
-    mean, error = total.sum() / tokens.sum(), standard_error(total, tokens)
-    if error == 0:
-        return 1.0 if mean == 0 else 0.0
-    return float(2 * stdtr(n - 1, -abs(mean) / error))
 
 
 def _identity(numerator: np.ndarray, denominator: np.ndarray) -> Number | None:

@@ -24,27 +24,51 @@ def checked(tokens: np.ndarray, **columns: np.ndarray) -> tuple[np.ndarray, ...]
         MeasurementError: Lengths differ, an entry is masked, no real number, NaN or infinite, a count is
             negative, or a document without tokens has a sum.
     """
+    return _checked(tokens, columns)
+
+
+def checked_rows(tokens: np.ndarray, **columns: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The same of columns (…, document): many sums over the same documents.
+
+    Raises:
+        MeasurementError: As for `checked`.
+    """
+    return _checked(tokens, columns, rows=True)
+
+
+def _checked(
+    tokens: np.ndarray, columns: dict[str, np.ndarray], *, rows: bool = False
+) -> tuple[np.ndarray, ...]:
+    """See `checked`; of `rows` the last axis is documents."""
     named = {**columns, "tokens": tokens}
     read = {name: _numbers(name, column) for name, column in named.items()}
     documents = read["tokens"].size
     asked = f"A ratio of sums over {documents} documents"
     for name, column in read.items():
-        if column.ndim != 1 or column.size != documents:
+        if (column.ndim != 1 and not (rows and name in columns)) or column.shape[-1:] != (
+            documents,
+        ):
             found = f"{name} has shape {column.shape}"
             raise MeasurementError(asked, found, "Give one entry per document.")
-        if (bad := np.flatnonzero(~np.isfinite(column))).size:
+        if (bad := _documents(~np.isfinite(column))).size:
             found = f"{name} is NaN or infinite in {bad.size} of them, first at place {bad[0]}"
             raise MeasurementError(asked, found, "Measure those documents again.")
     if (read["tokens"] < 0).any():
         raise MeasurementError("A ratio of sums", "a document has a negative number of tokens")
     for name in columns:
-        if (bad := np.flatnonzero((read["tokens"] == 0) & (read[name] != 0))).size:
+        if (bad := _documents((read["tokens"] == 0) & (read[name] != 0))).size:
+            there = read[name][..., bad[0]].ravel()
             raise MeasurementError(
                 asked,
-                f"{name} is {read[name][bad[0]]:g} at place {bad[0]}, where there are no tokens",
+                f"{name} is {there[there != 0][0]:g} at place {bad[0]}, where there are no tokens",
                 "Count its tokens, or leave that document out.",
             )
     return tuple(read.values())
+
+
+def _documents(bad: np.ndarray) -> np.ndarray:
+    """Places of the documents of which anything is bad."""
+    return np.flatnonzero(bad.reshape(-1, bad.shape[-1]).any(0))
 
 
 def _numbers(name: str, column: object) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from unexplained.errors import MeasurementError
 from unexplained.estimators.tails import longer
+from unexplained.sums import checked_rows
 
 
 @dataclass(frozen=True)
@@ -42,20 +43,13 @@ def ratios(effects: np.ndarray, tokens: np.ndarray, *, fewest: int) -> Ratios:
     """Means per token of (component, document) sums.
 
     Raises:
-        MeasurementError: Shapes do not fit, an entry is NaN or infinite, a count is negative, or
-            fewer than `fewest` documents have tokens.
+        MeasurementError: As for `stats.mean_per_token`, or fewer than `fewest` documents have tokens.
     """
-    effects, tokens = np.asarray(effects, dtype=float), np.asarray(tokens, dtype=float)
+    effects, tokens = checked_rows(tokens, effects=effects)
     asked = f"Effects of components on {tokens.size} documents"
-    if effects.ndim != 2 or tokens.ndim != 1 or effects.shape[1] != tokens.size:
-        found = f"effects have shape {effects.shape} and tokens {tokens.shape}"
+    if effects.ndim != 2:
+        found = f"effects have shape {effects.shape}"
         raise MeasurementError(asked, found, "Give (component, document) and (document,).")
-    if not (np.isfinite(effects).all() and np.isfinite(tokens).all()):
-        bad = np.flatnonzero(~np.isfinite(effects).all(1))
-        found = f"component {bad[0]} has" if bad.size else "the tokens have"
-        raise MeasurementError(asked, f"{found} an entry that is NaN or infinite")
-    if (tokens < 0).any():
-        raise MeasurementError(asked, "a document has a negative number of tokens")
     documents = int(np.count_nonzero(tokens))
     if documents < fewest:
         raise MeasurementError(asked, f"{documents} have tokens and it takes {fewest}")

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from unexplained.errors import MeasurementError
-from unexplained.estimators.tails import longer
+from unexplained.errors import MeasurementError, require_count
+from unexplained.estimators.tails import longer, of_one_side
 from unexplained.intervals import ROUNDING, left_out
 from unexplained.record import Number
 from unexplained.stats import FEWEST_DOCUMENTS, NATS, Settings, checked
+from unexplained.sums import scaled, unscaled
 
 CAUTION = 2.0
 """How many times its own error variance a fitted slope loses, in units of its square. 1 is the
@@ -76,7 +77,10 @@ def at_random(count: int, of: int, *, seed: int = 0) -> np.ndarray:
     >>> at_random(3, 3).tolist()
     [0, 1, 2]
     """
-    if not 0 <= count <= of:
+    require_count("seed", seed, least=0)
+    require_count("of", of, least=0)
+    require_count("count", count, least=0)
+    if count > of:
         raise MeasurementError(f"A random choice of {count} from {of}", "there are not so many")
     return np.sort(np.random.default_rng(seed).choice(of, count, replace=False))
 
@@ -131,10 +135,13 @@ def with_control(
     (1.3875, 1.0)
     """
     approx, tokens = checked(tokens, approx=approx)
+    if beta is not None and not math.isfinite(beta):
+        raise MeasurementError(f"A control variate with the weight {beta}", "it is no number")
     chosen = _places(chosen, tokens.size)
     exact, own = checked(tokens[chosen], exact=exact)
     order = np.argsort(chosen)  # so that the order in which they were measured is nothing
-    chosen, exact, own = chosen[order], exact[order], own[order]
+    chosen, own = chosen[order], own[order]
+    up, (exact, approx) = scaled(exact[order], approx)
     if not own.any():
         none = Number(value=None, unit=unit, refused="there are no tokens in the chosen documents")
         return Estimate(none, 0.0, None, None, chosen.size, tokens.size)
@@ -150,18 +157,21 @@ def with_control(
     value = _value(here, there)
     weight, correlation = float(slopes.mean()), _correlation(exact, approx[chosen], own)
     if few:
-        stands = Number(value=value, unit=unit)
+        stands = Number(value=unscaled(value, up), unit=unit)
         return Estimate(stands, weight, correlation, None, chosen.size, tokens.size)
     phases, plain = _phases(here, there), _Part.of(exact, own).variance
-    low, high = phases.ends(value, settings.level)
+    stands = Number(value=unscaled(value, up), unit=unit)
+    if phases.variance > 0:
+        low, high = (unscaled(end, up) for end in phases.ends(value, settings.level))
+        stands = Number(value=stands.value, low=low, high=high, unit=unit)
     return Estimate(
-        number=Number(value=value, low=low, high=high, unit=unit),
+        number=stands,
         beta=weight,
         correlation=correlation,
         gain=plain / phases.variance if phases.variance > 0 else None,
         measured=chosen.size,
         documents=tokens.size,
-        error=math.sqrt(phases.variance),
+        error=unscaled(math.sqrt(phases.variance), up),
         p=phases.p(value),
     )
 
@@ -234,6 +244,8 @@ class _Phases:
     """After Welch and Satterthwaite."""
     longer: tuple[float, float]
     """Factors for Student's quantile below and above the estimate (`estimators.tails`)."""
+    chosen: int
+    """Documents of the first."""
 
     def ends(self, value: float, level: float) -> tuple[float, float]:
         """Of the estimate's interval."""
@@ -243,7 +255,7 @@ class _Phases:
     def p(self, value: float) -> float:
         """Two-sided, of an expectation of 0: below 1 − level where `ends` leave 0 out."""
         if value == 0 or self.variance == 0:
-            return 1.0 if value == 0 else 0.0
+            return 1.0 if value == 0 else of_one_side(self.chosen)
         reach = math.sqrt(self.variance) * self.longer[0 if value > 0 else 1]
         return float(2 * stdtr(self.freedom, -abs(value) / reach))
 
@@ -276,10 +288,10 @@ def _phases(here: np.ndarray, there: np.ndarray) -> _Phases:
         parts.append(_Part.of(there[0], there[1], unseen * float(weights.sum() / tokens.sum())))
     variance = sum(part.variance for part in parts)
     if variance == 0:
-        return _Phases(0.0, parts[0].freedom, (1.0, 1.0))
+        return _Phases(0.0, parts[0].freedom, (1.0, 1.0), tokens.size)
     freedom = variance**2 / sum(part.variance**2 / part.freedom for part in parts)
     below, above = (max(part.longer[side] for part in parts) for side in (0, 1))
-    return _Phases(variance, freedom, (below, above))
+    return _Phases(variance, freedom, (below, above), tokens.size)
 
 
 @dataclass(frozen=True)
@@ -297,8 +309,9 @@ class _Part:
         falls = pull * left_out(total, tokens)
         variance = (1 - 1 / tokens.size) * float(falls @ falls)
         # What is left of equal documents is rounding, and rounding has no tails.
-        same = math.sqrt(variance) <= ROUNDING * abs(pull * float(total.sum() / tokens.sum()))
-        if tokens.size < 3 or same:
+        if math.sqrt(variance) <= ROUNDING * abs(pull * float(total.sum() / tokens.sum())):
+            return cls(0.0, tokens.size - 1, (1.0, 1.0))
+        if tokens.size < 3:
             return cls(variance, tokens.size - 1, (1.0, 1.0))
         below, above = longer(falls, tokens)
         return cls(variance, tokens.size - 1, (float(below), float(above)))

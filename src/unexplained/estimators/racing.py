@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import betaincinv, stdtrit
 from scipy.stats import hypergeom
 
-from unexplained.errors import MeasurementError
+from unexplained.errors import MeasurementError, require_count
 from unexplained.estimators.columns import ratios
 from unexplained.record import Number
 from unexplained.stats import FEWEST_DOCUMENTS, NATS, written
@@ -116,9 +116,12 @@ def survivors(
     count = found.mean.size
     if (keep is None) == (threshold is None):
         raise MeasurementError("A race", "it takes either `keep` or `threshold`, and not both")
-    if (keep is not None and keep < 1) or (threshold is not None and not 0 < threshold < np.inf):
-        asked = f"A race for {f'the {keep} largest' if keep is not None else f'size {threshold}'}"
-        raise MeasurementError(asked, "nothing could be let go", "Give a number above 0.")
+    if keep is not None:
+        require_count("keep", keep, least=1, why="nothing could be let go")
+    if threshold is not None and not 0 < threshold < np.inf:
+        raise MeasurementError(
+            f"A race for size {threshold}", "nothing could be let go", "Give a number above 0."
+        )
     tails = count if keep is None else max(2 * count - keep + 2, count)
     low, high = found.ends(_quantile(level, tails, found.documents))
     greatest = np.maximum(np.abs(low), np.abs(high))
@@ -165,6 +168,8 @@ def missed(sampled: int, exceeding: int, rejected: int, *, level: float = 0.95) 
     3
     """
     _level(level)
+    for name, count in (("sampled", sampled), ("exceeding", exceeding), ("rejected", rejected)):
+        require_count(name, count, least=0)
     if not 0 <= exceeding <= sampled <= rejected:
         raise MeasurementError(
             f"A bound from {exceeding} exceeding of {sampled} sampled of {rejected} rejected",

@@ -13,7 +13,8 @@ from scipy.special import stdtrit
 
 from unexplained.errors import MeasurementError
 from unexplained.estimators.columns import ratios
-from unexplained.estimators.tails import toward_zero
+from unexplained.estimators.tails import of_one_side, toward_zero
+from unexplained.intervals import ROUNDING
 from unexplained.stats import FEWEST_DOCUMENTS
 
 
@@ -97,14 +98,18 @@ def rank_intervals(
         raise MeasurementError(f"Ranks at level {level}", "a level lies between 0 and 1")
     found = ratios(effects, tokens, fewest=FEWEST_DOCUMENTS)
     mean, count = found.mean, found.mean.size
-    q = -float(stdtrit(found.documents - 1, (1 - level) / max(count * (count - 1), 1)))
+    beyond = (1 - level) / max(count * (count - 1), 1)
+    q = -float(stdtrit(found.documents - 1, beyond))
+    agreed = of_one_side(found.documents) <= 2 * beyond
     larger = np.zeros((count, count), dtype=bool)
     for j in range(count):
-        apart = _sign(mean[j] - mean, found.parts[j] - found.parts, found.tokens, q, floor)
+        apart = _sign(mean[j] - mean, found.parts[j] - found.parts, found.tokens, q, floor, agreed)
         if signed:
             larger[j] = apart > 0
         else:
-            sums = _sign(mean[j] + mean, found.parts[j] + found.parts, found.tokens, q, floor)
+            sums = _sign(
+                mean[j] + mean, found.parts[j] + found.parts, found.tokens, q, floor, agreed
+            )
             larger[j] = apart * sums > 0
     size = mean if signed else np.abs(mean)
     ascending = np.sort(size)
@@ -117,11 +122,16 @@ def rank_intervals(
 
 
 def _sign(
-    value: np.ndarray, parts: np.ndarray, tokens: np.ndarray, q: float, floor: float
+    value: np.ndarray, parts: np.ndarray, tokens: np.ndarray, q: float, floor: float, agreed: bool
 ) -> np.ndarray:
-    """The sign of each value that is told from zero, 0 for the others."""
+    """The sign of each value that is told from zero, 0 for the others.
+
+    What is the same in every document is told where so many that have `agreed` are proof enough.
+    """
     error = np.sqrt((parts**2).sum(1))
-    told = np.abs(value) > np.maximum(q * error, floor)
+    told = (np.abs(value) > np.maximum(q * error, floor)) & (
+        agreed | (error > ROUNDING * np.abs(value))
+    )
     # Tails only ever take a claim back, so that they are looked at where there is one.
     some, some_tokens = np.flatnonzero(told), tokens > 0
     falls = parts[some][:, some_tokens]

@@ -14,6 +14,7 @@ from scipy.special import stdtr
 
 from unexplained.errors import MeasurementError
 from unexplained.intervals import ROUNDING, left_out, lengthening, quantile
+from unexplained.sums import checked_rows, scaled
 
 MOST_LONGER = 100.0
 """Greatest logarithm of a factor: beyond it nothing is told, and e to the power stays finite."""
@@ -24,7 +25,8 @@ def p_values(totals: np.ndarray, tokens: np.ndarray, *, share: bool = False) -> 
 
     Those of t tests on the jackknife's standard error, its statistic divided by what the documents'
     tails ask for on the side of zero, as for a denominator (`intervals`), and never by less than 1.
-    So a p-value is never below that of the t test. 1 where nothing varies and the sum is 0.
+    So a p-value is never below that of the t test. 1 where nothing varies and the sum is 0; where nothing
+    varies and it is not, that of all documents on one side, 2^(1 − n): see `of_one_side`.
 
     It misleads far out: a correction for many components asks for p-values of 1e-4, of which few
     skewed documents cannot tell (`docs/statistics.md` has what a sweep of them finds falsely).
@@ -36,24 +38,34 @@ def p_values(totals: np.ndarray, tokens: np.ndarray, *, share: bool = False) -> 
             tokens, and tails count as in the interval of a mean.
 
     Raises:
-        MeasurementError: There are fewer than two documents.
+        MeasurementError: As for `stats.mean_per_token`, or there are fewer than two documents.
 
     >>> p_values(np.array([[1.0, 2.0, 3.0, 2.0, 2.0], [0.0, 0.0, 0.0, 0.0, 0.0]]), np.full(5, 10))[1]
     np.float64(1.0)
     """
-    some = np.asarray(tokens) > 0
+    sums, tokens = checked_rows(tokens, totals=totals)
+    some = tokens > 0
     n = int(np.count_nonzero(some))
     if n < 2:
         raise MeasurementError("A p-value", f"it needs two documents and there are {n}")
-    sums, tokens = np.asarray(totals, dtype=float)[..., some], np.asarray(tokens, float)[some]
+    (_, (sums,)), (_, (tokens,)) = scaled(sums[..., some]), scaled(tokens[some])
     mean = sums.sum(-1) / tokens.sum()
     falls = left_out(sums, tokens)
     error = np.sqrt((n - 1) / n * (falls**2).sum(-1))
     error = np.where(error > ROUNDING * np.abs(mean), error, 0.0)
     reach = error * toward_zero(mean, falls, tokens, share=share)
     size = np.divide(np.abs(mean), reach, out=np.full(mean.shape, np.inf), where=reach > 0)
-    p = 2 * stdtr(n - 1, -size)
+    p = np.where(reach > 0, 2 * stdtr(n - 1, -size), of_one_side(n))
     return np.asarray(np.where(mean == 0, 1.0, p))
+
+
+def of_one_side(documents: int) -> float:
+    """The chance that so many documents all err to one side: that they agree is no better proof.
+
+    >>> of_one_side(8)
+    0.0078125
+    """
+    return 2.0 ** (1 - documents)
 
 
 def toward_zero(

@@ -6,6 +6,8 @@ the number of tokens that it would take.
 
 from __future__ import annotations
 
+import math
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
@@ -19,7 +21,7 @@ class Number(Frozen):
     """A quantity with its interval; refused by name when it would mean nothing.
 
     Raises:
-        ValueError: There is neither a value nor a reason.
+        ValueError: There is neither a value nor a reason, or one of its parts is NaN or infinite.
     """
 
     value: float | None
@@ -36,6 +38,9 @@ class Number(Frozen):
     def _require_reason(self) -> Number:
         if self.value is None and not self.refused.strip():
             raise ValueError("a number that has no value must say why")
+        for part in (self.value, self.low, self.high):
+            if part is not None and not math.isfinite(part):
+                raise ValueError(f"a number with the part {part}: an end that is open is None")
         return self
 
 
