@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 import unexplained as ux
 from unexplained.record import Record
 from unexplained.study import CASEBOOK, INSTRUMENTS, Instrument
@@ -31,6 +33,12 @@ LITTLE: dict[str, Any] = {
     "steps": 8,
 }
 """What is asked of an instrument that has such a parameter, so that it takes a second or two."""
+
+
+@ux.explanation(gives="value", reads=["tokens"])
+def even(view: ux.View) -> Tensor:
+    """The token's number is even: what a label is measured with."""
+    return view.tokens % 2 == 0
 
 
 @cache
@@ -63,6 +71,9 @@ def called(one: Instrument, *, do: Callable[..., Any] | None = None, **how: Any)
     if "explanations" in names - positional:
         rules = ("strict_induction", "previous_token")
         how.setdefault("explanations", [ux.LIBRARY.get(rule) for rule in rules])
+    if "label" in names:
+        how.setdefault("label", [even])
+        how.setdefault("sites", "L0.N0 L0.N1")
     if one.texts is not None:
         how["text"] = words(one.texts.pairs, WHERE.get(one.name, "rung-2"))
     little = {key: value for key, value in LITTLE.items() if key in names}

@@ -309,13 +309,14 @@ def require_same(
         ExplanationError: There is no such one, or one depends on more than what it is given.
     """
     from unexplained.explanations import again
-    from unexplained.explanations.files import find_explanation
+    from unexplained.explanations.files import find_explanation, needs_words
 
     all_found: list[Explanation] = []
     for name in names:
-        found = find_explanation(name, text)
+        words = subject.words if needs_words(name) else None
+        found = find_explanation(name, text, words)
         if name.partition(":")[0].endswith(".py"):
-            for note in again.require_same(name, found, subject.shape, text):
+            for note in again.require_same(name, found, subject.shape, text, words):
                 TOLD.print(Words(note, style="dim"))
         all_found += found
     return all_found

@@ -90,12 +90,17 @@ class Request:
     samples: Sequence[Mapping[str, Tensor]]
     vocabulary: int
     text: Text | None
+    words: Sequence[str] | None
     threads: int
     product: str
 
 
 def require_same(
-    name: str, found: Sequence[Explanation], shape: Shape = PLAIN, text: Text | None = None
+    name: str,
+    found: Sequence[Explanation],
+    shape: Shape = PLAIN,
+    text: Text | None = None,
+    words: Sequence[str] | None = None,
 ) -> tuple[str, ...]:
     """Refuse explanations of a file that say something else in a fresh process.
 
@@ -104,6 +109,7 @@ def require_same(
         found: What that gives here.
         shape: Sizes of the made-up batch: those of the model.
         text: What the file's `for_text` is given, if it has one.
+        words: What its `for_vocabulary` is given.
 
     Returns:
         What the reader should know: files that are read as the file is loaded, explanations that
@@ -116,7 +122,7 @@ def require_same(
     path, colon, one = name.partition(":")
     samples = [sample_of(explanation, shape) for explanation in found]
     request = Request(
-        f"{Path(path).resolve()}{colon}{one}", samples, shape.vocabulary, text,
+        f"{Path(path).resolve()}{colon}{one}", samples, shape.vocabulary, text, words,
         torch.get_num_threads(), torch.get_float32_matmul_precision(),
     )  # fmt: skip
     there, notes = _ask(request)

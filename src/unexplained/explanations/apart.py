@@ -115,7 +115,7 @@ def answers(request: Request) -> dict[str, Any]:
     put_clock_forward()
     try:
         with watch.watching(forbids=False, strict=False) as loading:
-            explanations = find_explanation(request.name, request.text)
+            explanations = find_explanation(request.name, request.text, request.words)
     except Exception as error:
         why = f"{getattr(error, 'asked', '')} {getattr(error, 'found', error)}"
         return {"raised": why, "loading": [], "found": []}

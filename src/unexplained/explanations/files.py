@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from unexplained.errors import ExplanationError
@@ -14,14 +15,19 @@ from unexplained.text import Text
 
 FACTORY = "for_text"
 """A function of this name in a file makes an explanation for a text, with a table of it for one."""
+OF_WORDS = "for_vocabulary"
+"""One of this name makes an explanation for a tokenizer, or several, of the text of every token."""
 
 
-def find_explanation(name: str, text: Text | None = None) -> tuple[Explanation, ...]:
+def find_explanation(
+    name: str, text: Text | None = None, words: Sequence[str] | None = None
+) -> tuple[Explanation, ...]:
     """Explanations by library name, or all of a file (`claims.py`), or one (`claims.py:name`).
 
     Args:
         name: What to find.
         text: Given to the file's `for_text(text)`, if it has that function.
+        words: The text of every token, given to the file's `for_vocabulary(words)`.
 
     Raises:
         ExplanationError: There is no such explanation or file, the file raised, or one
@@ -30,7 +36,7 @@ def find_explanation(name: str, text: Text | None = None) -> tuple[Explanation, 
     path, _, wanted = name.partition(":")
     if not path.endswith(".py"):
         return (LIBRARY.get(name.replace(" ", "_").replace("-", "_")),)
-    found = _load(Path(path), text)
+    found = _load(Path(path), text, words)
     if not wanted:
         return tuple(found.values())
     if wanted not in found:
@@ -42,7 +48,13 @@ def find_explanation(name: str, text: Text | None = None) -> tuple[Explanation, 
     return (found[wanted],)
 
 
-def _load(path: Path, text: Text | None) -> dict[str, Explanation]:
+def needs_words(name: str) -> bool:
+    """Whether an explanation's file makes it of the text of every token."""
+    path = Path(name.partition(":")[0])
+    return path.suffix == ".py" and path.is_file() and f"def {OF_WORDS}(" in path.read_text("utf-8")
+
+
+def _load(path: Path, text: Text | None, words: Sequence[str] | None) -> dict[str, Explanation]:
     asked = f"The explanation file {path}"
     if not path.is_file():
         raise ExplanationError(asked, "there is no such file")
@@ -53,9 +65,12 @@ def _load(path: Path, text: Text | None) -> dict[str, Explanation]:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-        made = getattr(module, FACTORY, None)
-        if text is not None and callable(made):
-            setattr(module, f"{FACTORY}()", made(text))
+        for factory, given in ((FACTORY, text), (OF_WORDS, words)):
+            made = getattr(module, factory, None)
+            if given is not None and callable(made):
+                given = made(given)
+                for one in [given] if isinstance(given, Explanation) else given:
+                    setattr(module, one.written.replace(" ", "_"), one)
     except ExplanationError:
         raise
     except (Exception, SystemExit) as error:  # the user's own code may raise anything

@@ -45,7 +45,7 @@ def random_instead(name: str, claim: Edited, activations: Activations, seed: int
         fit = fits[edit.where]
         return noise(f"instead of {edit.where}", *fit, seed), list(fit)
 
-    return _remade(name, "random", claim, make, seed)
+    return remade(name, "random", claim, make, seed)
 
 
 def with_noise(name: str, claim: Edited, activations: Activations, seed: int) -> Edited:
@@ -66,7 +66,7 @@ def with_noise(name: str, claim: Edited, activations: Activations, seed: int) ->
 
         return given, list(fit)
 
-    return _remade(name, "noise", claim, make, seed)
+    return remade(name, "noise", claim, make, seed)
 
 
 def with_another(
@@ -88,11 +88,11 @@ def with_another(
 
         return given, rest
 
-    found = _remade(name, "another", claim, make, seed, donors.fingerprint)
+    found = remade(name, "another", claim, make, seed, donors.fingerprint)
     return replace(found, edits=tuple(replace(e, calls=(*e.calls, donors)) for e in found.edits))
 
 
-def _remade(
+def remade(
     name: str,
     kind: str,
     claim: Edited,

@@ -228,6 +228,11 @@ class Subject:
         with alone(), torch.no_grad(), self.precision.applied():
             return self.anatomy.logits_of(normed, ids)
 
+    @cached_property
+    def words(self) -> list[str]:
+        """The text of every token, by its number."""
+        return list(self.tokenizer.batch_decode([[i] for i in range(self.shape.vocabulary)]))
+
     def twin(self, seed: int) -> Subject:
         """The same architecture with random weights: what structure alone would score.
 

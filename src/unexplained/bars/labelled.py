@@ -1,0 +1,84 @@
+"""What was measured of neurons under a label, before it is shown: names of conditions, and tokens with activations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unexplained.bars import detection as d
+from unexplained.bars.reading import Reading
+from unexplained.sites import Site
+
+YES, NO = ("label", "yes"), ("label", "no")
+"""Strata."""
+REFERENCE = "mean"
+SCORES = (("auroc", "AUROC"), ("precision", "Precision"), ("recall", "Recall"))
+KEPT = {
+    "residual": ("only the rest", "What the label predicts is taken off, and the difference kept."),
+    "yes": ("the rest within the label", "As predicted where the label says no, and as it is where it says yes."),
+    "no": ("the rest outside the label", "As predicted where the label says yes, and as it is where it says no."),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Names:
+    """What conditions are called."""
+
+    claim: str
+    """The label's prediction in the place of all neurons."""
+    claims: Mapping[str, str]
+    """The same of each alone."""
+    alone: Mapping[str, str]
+    """Each neuron ablated."""
+    without: Mapping[str, str]
+    """All but it, those of the model that tell the label too included."""
+    everyone: str
+    kept: Mapping[str, str]
+    says: Mapping[str, str]
+
+    @classmethod
+    def of(cls, sites: Sequence[Site], units: Sequence[Site], claim: str) -> Names:
+        """Their names, for neurons and all that are looked at."""
+        single = {str(site): f"{claim} at {site}" for site in sites}
+        return cls(
+            claim=claim,
+            claims=single if len(sites) > 1 else dict.fromkeys(single, claim),
+            alone={str(site): f"{site} ablated" for site in units},
+            without={str(site): f"all but {site} ablated" for site in units},
+            everyone="all ablated",
+            kept={key: name for key, (name, _) in KEPT.items()},
+            says={key: says for key, (_, says) in KEPT.items()},
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class OnText:
+    """Every token of a text, and what was measured there."""
+
+    name: str
+    tokens: d.Labelled
+    values: Mapping[str, NDArray[np.float64]]
+    """Neuron → (token,) activation; documents' first tokens are left out."""
+    domain: NDArray[np.str_]
+    near: Mapping[str, NDArray[np.bool_]]
+    """Another label → where it says yes."""
+    read: Reading | None = None
+    detectors: Mapping[str, d.Detector] = field(default_factory=dict)
+    """Of a model with random weights, whose neurons are others."""
+
+    def with_reading(self, read: Reading) -> OnText:
+        """With what was measured."""
+        return replace(self, read=read)
+
+    def with_detectors(self, detectors: Mapping[str, d.Detector]) -> OnText:
+        """With what was fitted to its own neurons."""
+        return replace(self, detectors=detectors)
+
+    @property
+    def measured(self) -> Reading:
+        """What was measured there."""
+        assert self.read is not None
+        return self.read

@@ -1,0 +1,388 @@
+"""Neurons under a label, as blocks: how well they tell it, what it carries of what they do, who else tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from unexplained.bars import detection as d
+from unexplained.bars.labelled import NO, REFERENCE, SCORES, YES, Names, OnText
+from unexplained.bars.reading import Reading
+from unexplained.bars.recovered import ROUNDING
+from unexplained.record import Number
+from unexplained.record import format as fmt
+from unexplained.record.blocks import (
+    Answer,
+    AnswerRow,
+    Column,
+    Prose,
+    Role,
+    Row,
+    Section,
+    Table,
+    fact,
+    facts,
+)
+from unexplained.record.keys import step
+from unexplained.shares import percent
+from unexplained.stats import Settings, fraction
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was measured of a label, and how it is shown."""
+
+    label: str
+    says: str
+    sites: tuple[str, ...]
+    others: tuple[str, ...]
+    detectors: Mapping[str, d.Detector]
+    texts: tuple[OnText, ...]
+    """The narrow one first."""
+    names: Names
+    references: tuple[str, ...]
+    twin: tuple[OnText, ...]
+    """With random weights: its own neurons that go with the label most."""
+    twin_read: Reading
+    """What the label carries of these."""
+    prevalence: float
+    settings: Settings
+    searched: int
+    """Neurons of the model."""
+
+    @property
+    def narrow(self) -> OnText:
+        """The text on which thresholds and means were fitted."""
+        return self.texts[0]
+
+    @property
+    def at(self) -> str:
+        """The prevalence that precision is for."""
+        return f"{self.prevalence:.2%}".rstrip("0%").rstrip(".") + "%"
+
+    def scores(self, on: OnText, unit: str, detector: d.Detector) -> tuple[Number, ...]:
+        """AUROC, precision and recall of a neuron."""
+        fires = detector.fires(on.values[unit])
+        return (
+            d.auroc(detector.sign * on.values[unit], on.tokens, self.settings),
+            d.precision(fires, on.tokens, self.prevalence, self.settings),
+            d.recall(fires, on.tokens, self.settings),
+        )
+
+    # Blocks
+
+    def answer(self) -> Answer:
+        """The neurons on the narrow and the broadest text, and what the label carries of them."""
+        first, last = self.texts[0].name, self.texts[-1].name
+        columns = [Column(key=f"auroc-{i}", heading=f"AUROC, {name}") for i, name in enumerate(dict.fromkeys((first, last)))]  # fmt: skip
+        columns += [Column(key=f"precision-{i}", heading=f"Precision at {self.at}, {name}", style="share") for i, name in enumerate(dict.fromkeys((first, last)))]  # fmt: skip
+        columns.append(Column(key="damage", heading="Loss when ablated", note="nats per token"))
+        texts = list(dict.fromkeys((0, len(self.texts) - 1)))
+        rows = []
+        for site in self.sites:
+            key = step(site)
+            cells = [f"scores/scores/{key}/{i}-auroc" for i in texts]
+            cells += [f"scores/scores/{key}/{i}-precision" for i in texts]
+            rows.append(
+                AnswerRow(
+                    name=site, note=self.falls(site), cells=(*cells, f"effects/alone/{key}/damage")
+                )
+            )
+        if self.twin:
+            cells = [f"scores/twin/1/{i}-auroc" for i in texts]
+            cells += [f"scores/twin/1/{i}-precision" for i in texts]
+            rows.append(
+                AnswerRow(name="Best with random weights", role="twin", cells=(*cells, None))
+            )
+        return Answer(
+            corner="Neuron", columns=tuple(columns), rows=tuple(rows),
+            beside=(
+                AnswerRow(name=f"Loss when all are ablated, {first}", cells=("effects/parts/ablated/cost", *[None] * (len(columns) - 1))),
+                AnswerRow(name="Of it the label's prediction makes up", style="share", cells=("effects/parts/label/recovered", *[None] * (len(columns) - 1))),
+                AnswerRow(name="Only the rest of their values", style="share", cells=("effects/parts/residual/recovered", *[None] * (len(columns) - 1))),
+                AnswerRow(name="The prediction and what varies within the label", style="share", cells=("effects/parts/yes/recovered", *[None] * (len(columns) - 1))),
+            ),
+            says=f"Precision: of the tokens on which a neuron is active, the label's, if these were {self.at} of all. "
+            "Thresholds, means and the choice of neurons are of documents that score nothing.",
+        )  # fmt: skip
+
+    def facts(self, model: str) -> Table:
+        """What was measured."""
+        return facts(
+            "facts",
+            fact("model", "Model", model),
+            fact("label", "Label", self.label, self.says),
+            *(
+                row
+                for i, on in enumerate(self.texts)
+                for row in (
+                    fact(f"text-{i}", "Text" if i else "Text, narrow", on.name),
+                    fact(f"tokens-{i}", "Tokens scored", int(on.tokens.yes.size)),
+                    fact(f"yes-{i}", "Of them the label's", self._share(on, on.tokens.yes)),
+                )
+            ),
+            fact("searched", "Neurons looked through", self.searched),
+        )  # fmt: skip
+
+    def _share(self, on: OnText, what: d.Bools) -> Number:
+        return d.share(what, np.ones_like(what), on.tokens, self.settings)
+
+    def scored(self) -> Section:
+        """Every neuron on every text, and those of the twin."""
+        groups = [(i, on.name) for i, on in enumerate(self.texts)]
+        columns = tuple(
+            Column(key=f"{i}-{key}", heading=heading, group=name, style="plain" if key == "auroc" else "share")
+            for i, name in groups for key, heading in SCORES
+        )  # fmt: skip
+        rows = [
+            Row(key=unit, name=unit, note="" if unit in self.sites else "also goes with the label",
+                cells=tuple(n for on in self.texts for n in self.scores(on, unit, self.detectors[unit])))
+            for unit in (*self.sites, *self.others)
+        ]  # fmt: skip
+        blocks = [
+            Prose(words=f"A neuron is active above a threshold, the one with the greatest F1 at a prevalence of {self.at} on the fit part of {self.narrow.name}. Recall: of the label's tokens, those on which it is active. AUROC: the chance that a token of the label has the greater activation than another. Documents' first tokens are left out."),
+            Table(key="scores", title="How well they tell the label", corner="Neuron", columns=columns, rows=tuple(rows)),
+        ]  # fmt: skip
+        if self.twin:
+            known = list(self.twin[0].values)
+            blocks.append(Table(
+                key="twin", title="The same with random weights", corner="Rank", columns=columns,
+                caption="The best neurons that the same search finds in a model that learned nothing, on few documents.",
+                rows=tuple(
+                    Row(key=str(i + 1), name=str(i + 1), role="twin",
+                        cells=tuple(n for on in self.twin for n in self.scores(on, unit, on.detectors[unit])))
+                    for i, unit in enumerate(known)
+                ),
+            ))  # fmt: skip
+        blocks.append(self._variance())
+        return Section(key="scores", title="Detector", blocks=tuple(blocks))
+
+    def _variance(self) -> Table:
+        columns = tuple(
+            Column(key=f"{i}-{key}", heading=heading, group=on.name, style="share")
+            for i, on in enumerate(self.texts)
+            for key, heading in (("explained", "Explained"), ("within", "Within the label"))
+        )
+        return Table(
+            key="variance", title="Variance of the activation", corner="Neuron", columns=columns,
+            caption="Explained: by yes and no, with means of the fit part. Within the label: what varies among its own tokens.",
+            rows=tuple(
+                Row(key=site, name=site, cells=tuple(
+                    of(on.values[site], self.detectors[site], on.tokens, self.settings)
+                    for on in self.texts for of in (d.explained, d.within)
+                ))
+                for site in self.sites
+            ),
+        )  # fmt: skip
+
+    def effects(self) -> Section:
+        """What the label carries of what the neurons do."""
+        blocks: list[Prose | Table] = [
+            Prose(words="A detector of the label need not do what the label says. The label's prediction, its mean activation where the label says yes and where it says no, stands in the neurons' place; then only what it leaves is kept; then it is kept and what varies within or outside the label is put back. Recovered: of what mean ablation costs."),
+        ]  # fmt: skip
+        for i, on in enumerate(self.texts):
+            suffix = f"-{i}" if i else ""
+            blocks += [
+                self._parts(on, f"parts{suffix}"),
+                self._alone(on, f"alone{suffix}"),
+                self._references(on, f"references{suffix}"),
+            ]
+        return Section(key="effects", title="Function", blocks=tuple(blocks))
+
+    def _parts(self, on: OnText, key: str) -> Table:
+        read = on.measured
+        rows: list[tuple[str, str, Role, str, Reading]] = [
+            ("ablated", "all ablated", "ablation", REFERENCE, read),
+            ("label", "the label's prediction", "fitted", self.names.claim, read),
+            *((kept, name, "fitted", name, read) for kept, name in self.names.kept.items()),
+        ]
+        if on is self.narrow:  # random weights, on few documents
+            rows += [
+                ("twin-ablated", "all ablated, random weights", "twin", REFERENCE, self.twin_read),
+                (
+                    "twin-label",
+                    "the label's prediction, random weights",
+                    "twin",
+                    self.names.claim,
+                    self.twin_read,
+                ),
+            ]
+        return Table(
+            key=key, title=f"All together, on {on.name}", corner="In their place",
+            columns=(
+                Column(key="cost", heading="Loss over intact", note="nats per token"),
+                Column(key="yes", heading="On the label's tokens", note="nats per token"),
+                Column(key="no", heading="On others", note="nats per token"),
+                Column(key="recovered", heading="Recovered", style="share"),
+                Column(key="recovered-yes", heading="On the label's tokens", style="share"),
+            ),
+            rows=tuple(
+                Row(key=k, name=name, role=role, cells=(
+                    of.increase(arm), of.increase(arm, YES), of.increase(arm, NO),
+                    None if arm == REFERENCE else of.recovered(arm, REFERENCE),
+                    None if arm == REFERENCE else of.recovered(arm, REFERENCE, YES),
+                ))
+                for k, name, role, arm, of in rows
+            ),
+        )  # fmt: skip
+
+    def _alone(self, on: OnText, key: str) -> Table:
+        read = on.measured
+        return Table(
+            key=key, title=f"Each alone, on {on.name}", corner="Neuron",
+            columns=(
+                Column(key="damage", heading="Loss when ablated", note="nats per token"),
+                Column(key="yes", heading="On the label's tokens", note="nats per token"),
+                Column(key="recovered", heading="The label recovers", style="share"),
+            ),
+            rows=tuple(
+                Row(key=site, name=site, cells=(
+                    read.increase(self.names.alone[site]),
+                    read.increase(self.names.alone[site], YES),
+                    read.recovered(self.names.claims[site], self.names.alone[site]),
+                ))
+                for site in self.sites
+            ),
+        )  # fmt: skip
+
+    def _references(self, on: OnText, key: str) -> Table:
+        read = on.measured
+        return Table(
+            key=key, title=f"By what they are put at, on {on.name}", corner="Put at",
+            caption="Means of several texts: what counts as saying nothing is a choice. Beside each what the same label then recovers.",
+            columns=(
+                Column(key="damage", heading="Loss when ablated", note="nats per token"),
+                Column(key="yes", heading="On the label's tokens", note="nats per token"),
+                Column(key="no", heading="On others", note="nats per token"),
+                Column(key="recovered", heading="The label recovers", style="share"),
+            ),
+            rows=tuple(
+                Row(key=name, name="the mean here" if name == REFERENCE else name, cells=(
+                    read.increase(name), read.increase(name, YES), read.increase(name, NO),
+                    read.recovered(self.names.claim, name),
+                ))
+                for name in self.references
+                if name != f"mean of {on.name}"
+            ),
+        )  # fmt: skip
+
+    def alike(self) -> Section | None:
+        """Neurons under one label: what each does that no other does, and all together."""
+        units = (*self.sites, *self.others)
+        if len(units) < 2:
+            return None
+        read, names = self.narrow.measured, self.names
+        joint = read.increase(names.everyone)
+        table = Table(
+            key="units", title=f"One by one and together, on {self.narrow.name}", corner="Neuron",
+            caption="Unique: what ablating it alone costs, all others in place. Last: what it saves where all others are ablated. Duplicates have little of the first and much of the last.",
+            columns=(
+                Column(key="unique", heading="Unique", note="nats per token"),
+                Column(key="share", heading="Of all together", style="share"),
+                Column(key="last", heading="Last", note="nats per token"),
+            ),
+            rows=tuple(
+                Row(key=unit, name=unit, note="" if unit in self.sites else "also goes with the label", cells=(
+                    read.increase(names.alone[unit]),
+                    self.of_joint([unit]),
+                    read.increase(names.everyone, over=names.without[unit]),
+                ))
+                for unit in units
+            ),
+        )  # fmt: skip
+        return Section(
+            key="alike", title="Others under the same label",
+            blocks=(
+                facts("together",
+                      fact("joint", "All ablated together", joint, f"{len(units)} neurons; nats per token"),
+                      fact("unique", "Sum of unique effects", self.of_joint(list(units)), "as a share of it: below 1 they stand in for each other")),
+                table,
+            ),
+        )  # fmt: skip
+
+    def of_joint(self, units: Sequence[str]) -> Number:
+        """What ablating some alone costs, added up, as a share of ablating all together."""
+        ledger = self.narrow.measured.ledger
+        whole, intact = ledger.sums(self.names.everyone), ledger.sums("intact")
+        alone = np.asarray(sum(ledger.sums(self.names.alone[u]).loss - intact.loss for u in units))
+        return fraction(
+            alone, whole.loss - intact.loss, intact.tokens, settings=self.settings, floor=ROUNDING,
+            what="loss when all are ablated", if_negative="the model does better without them",
+        )  # fmt: skip
+
+    def misses(self) -> Section:
+        """Where the label says no: which kinds of text set the neurons off all the same; and near misses."""
+        blocks: list[Prose | Table] = [
+            Prose(words="Of every kind of document, and of what a second label says yes to, how often the label says yes and how often each neuron is active. Where a kind is a near miss, such as a neighbouring language, a specific label and a specific neuron are silent.")
+        ]  # fmt: skip
+        for i, on in enumerate(self.texts):
+            kinds = {kind: on.domain == kind for kind in dict.fromkeys(on.domain.tolist())}
+            near = {f"near miss: {name}": yes for name, yes in on.near.items()}
+            blocks.append(self._kinds(on, f"kinds-{i}", {**kinds, **near}))
+        return Section(key="misses", title="Near misses", blocks=tuple(blocks))
+
+    def _kinds(self, on: OnText, key: str, kinds: Mapping[str, d.Bools]) -> Table:
+        fires = {site: self.detectors[site].fires(on.values[site]) for site in self.sites}
+        columns = [Column(key="tokens", heading="Tokens"), Column(key="label", heading="Label says yes", style="share")]  # fmt: skip
+        columns += [Column(key=site, heading=site, group="Active", style="share") for site in self.sites]  # fmt: skip
+        columns += [Column(key=f"{site}-agrees", heading=site, group="Agrees with the label", style="share") for site in self.sites]  # fmt: skip
+        share = self.settings
+        return Table(
+            key=key, title=f"By kind of text, on {on.name}", corner="Kind", columns=tuple(columns),
+            rows=tuple(
+                Row(key=kind, name=kind, cells=(
+                    int(here.sum()), d.share(on.tokens.yes, here, on.tokens, share),
+                    *(d.share(fires[s], here, on.tokens, share) for s in self.sites),
+                    *(d.share(fires[s] == on.tokens.yes, here, on.tokens, share) for s in self.sites),
+                ))
+                for kind, here in kinds.items()
+                if here.any()
+            ),
+        )  # fmt: skip
+
+    def falls(self, site: str) -> str:
+        """That a neuron tells the label worse on the broadest text than on the narrow one, if it does."""
+        first, last = (
+            self.scores(on, site, self.detectors[site]) for on in (self.narrow, self.texts[-1])
+        )
+        names = [heading for _, heading in SCORES]
+        told = [
+            name for name, here, there in zip(names, first, last, strict=True)
+            if name != "Recall" and here.low is not None and there.high is not None and there.high < here.low
+        ]  # fmt: skip
+        return f"falls on {self.texts[-1].name}: {', '.join(told)}" if told else ""
+
+    def verdict(self) -> str:
+        """In plain words."""
+        read, narrow, broad = self.narrow.measured, self.narrow, self.texts[-1]
+        told = f"{self._told(narrow)}; no broad text was given, and what holds on a narrow one may not elsewhere"
+        if broad is not narrow:
+            worse = [site for site in self.sites if self.falls(site)]
+            told = f"{self._told(narrow)}, {self._told(broad, first=False)}"
+            told += (
+                f"; {fmt.in_short(worse)} worse there"
+                if worse
+                else "; none is told to be worse there"
+            )
+        label, rest = (
+            read.recovered(name, REFERENCE)
+            for name in (self.names.claim, self.names.kept["residual"])
+        )
+        who = self.sites[0] if len(self.sites) == 1 else f"all {len(self.sites)}"
+        does = f"Ablating {who} costs {fmt.show(read.increase(REFERENCE))} nats per token on {narrow.name}"
+        if label.value is None:
+            return f"{told}. {does}; what the label carries of it is refused: {label.refused}."
+        return f"{told}. {does}; the label's prediction makes up {percent(label)} of it, only the rest of their values {percent(rest)}."
+
+    def _told(self, on: OnText, *, first: bool = True) -> str:
+        """Between which AUROCs the neurons tell the label."""
+        found = [self.scores(on, site, self.detectors[site])[0] for site in self.sites]
+        known = [one for one in found if one.value is not None]
+        begin = f"{fmt.in_short(list(self.sites))} tell{'s' * (len(found) == 1)} the tokens of '{self.label}' from others with an AUROC of " if first else ""  # fmt: skip
+        if not known:
+            return f"{begin}nothing that could be measured on {on.name} ({found[0].refused})"
+        low, high = (f(known, key=lambda one: one.value or 0.0) for f in (min, max))
+        span = fmt.show(low) if len(known) == 1 else f"{fmt.show(low).value} to {fmt.show(high).value}"  # fmt: skip
+        return f"{begin}{span} on {on.name}"

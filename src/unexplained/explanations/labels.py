@@ -1,0 +1,110 @@
+"""A label: a claim of when a neuron is active, as code that reads tokens alone.
+
+It is an explanation that gives a neuron's `value`: a number at every token, or yes and no. A number says
+yes where it is above 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unexplained.errors import ExplanationError, SiteError
+from unexplained.evaluate.batches import plan
+from unexplained.evaluate.evaluate import BATCH_TOKENS
+from unexplained.explanations.protocol import Explanation
+from unexplained.hashing import digest
+from unexplained.sites import Shape, Site
+from unexplained.subject import Batch, Local, Subject
+from unexplained.text import Block, Text
+from unexplained.text.document import Part
+
+READS = ("tokens",)
+FAMILY = "label"
+"""The stratum of tokens by what a label says of them."""
+YES, NO = "yes", "no"
+
+
+def require_label(label: Explanation) -> None:
+    """Refuse explanations that are no label.
+
+    Raises:
+        ExplanationError: It gives another value, or reads more than tokens.
+    """
+    if label.gives != "value" or tuple(label.reads) != READS:
+        raise ExplanationError(
+            f"{label.called} as a label",
+            f"it gives '{label.gives}' and reads {', '.join(label.reads) or 'nothing'}",
+            'A label is @explanation(gives="value", reads=["tokens"]): a number at every token, or yes and no.',
+        )
+
+
+def require_neurons(sites: tuple[Site, ...]) -> None:
+    """Refuse components that are no neurons.
+
+    Raises:
+        SiteError: One is none.
+    """
+    for site in sites:
+        if site.part != "N":
+            raise SiteError(
+                f"The site {site} under a label", "it is no neuron, and a label gives one number a token",
+                "Give neurons, such as L0.N5; heads and MLPs: unexplained assay.",
+            )  # fmt: skip
+
+
+def says_yes(label: Explanation, local: Local, shape: Shape) -> Tensor:
+    """Where it says yes, (batch, position)."""
+    return label(local, shape) > 0
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a label says of a part of a text."""
+
+    yes: dict[str, NDArray[np.bool_]]
+    """Document → at every token."""
+
+    @property
+    def mark(self) -> str:
+        """A digest of all of it."""
+        return digest(*(f"{name} {yes.tobytes().hex()}" for name, yes in self.yes.items()))
+
+    def stratum(self, block: Block) -> list[str]:
+        """A label of each prediction: what it says of the token that is predicted from."""
+        return [YES if yes else NO for yes in self.yes[block.document][:-1]]
+
+    def of(self, batch: Batch) -> Tensor:
+        """(batch, position), no at padding."""
+        found = torch.zeros(batch.tokens.shape, dtype=torch.bool)
+        for row, name in enumerate(batch.documents):
+            found[row, : len(self.yes[name])] = torch.from_numpy(self.yes[name])
+        return found.to(batch.tokens.device)
+
+
+def said_of(label: Explanation, subject: Subject, text: Text, part: Part) -> Said:
+    """What a label says of every token of a part of a text.
+
+    Raises:
+        ExplanationError: It raised, gave another shape, NaN or infinity, or looked ahead.
+    """
+    found: dict[str, NDArray[np.bool_]] = {}
+    site = Site(0, "N", 0)
+    for some in plan(text.blocks(part, "A label"), BATCH_TOKENS):
+        batch = some.batch(subject.device)
+        blank = torch.zeros(batch.tokens.shape, device=subject.device)
+        local = Local(site, batch, lambda name, blank=blank: blank, {})
+        yes = says_yes(label, local, subject.shape).cpu().numpy()
+        for row, block in enumerate(some.blocks):
+            found[block.document] = yes[row, : len(block.tokens)]
+    return Said(found)
+
+
+def with_label(text: Text, measured: Said, fitted: Said) -> Text:
+    """The text, its losses broken down by what a label says."""
+    both = Said({**fitted.yes, **measured.yes})
+    return text.with_strata({FAMILY: both.stratum})

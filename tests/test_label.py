@@ -1,0 +1,299 @@
+"""A label: what it is scored by, by a second route; and neurons written by hand, each found to be what it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import unexplained as ux
+from labelled import broad, duplicates, gated, narrow, neighbours, ours, vague
+from measured import LEAN
+from unexplained.bars import detection as d
+from unexplained.errors import ExplanationError, MeasurementError, SiteError, TextError
+from unexplained.evaluate import observe
+from unexplained.evaluate.moments import correlations
+from unexplained.explanations.files import find_explanation
+from unexplained.explanations.labels import said_of
+from unexplained.record import Record
+from unexplained.settings import Settings
+
+
+def made_up(documents: int = 8, tokens: int = 9, seed: int = 0) -> tuple[np.ndarray, d.Labelled]:
+    draw = np.random.default_rng(seed)
+    yes = draw.random((documents, tokens)) < 0.3
+    values = np.round(draw.normal(size=yes.shape) + yes, 1)  # with ties
+    unit = np.repeat(np.arange(documents), tokens)
+    return values.ravel(), d.Labelled(unit, yes.ravel(), documents)
+
+
+def by_pairs(values: np.ndarray, yes: np.ndarray) -> float:
+    apart = values[yes][:, None] - values[~yes][None, :]
+    return float(((apart > 0) + (apart == 0) / 2).mean())
+
+
+def test_auroc_is_the_share_of_pairs_and_its_interval_leaves_documents_out() -> None:
+    values, text = made_up()
+    found = d.auroc(values, text, LEAN)
+    assert found.value == pytest.approx(by_pairs(values, text.yes), abs=1e-12)
+    without = [by_pairs(values[here], text.yes[here]) for unit in range(8) for here in [text.unit != unit]]  # fmt: skip
+    falls = np.asarray(found.value) - np.array(without)
+    error = float(np.sqrt(7 / 8 * (falls**2).sum()))
+    assert found.low is not None and found.high is not None
+    assert 1.5 * error < found.value - found.low < 8 * error  # Student's 2.36, lengthened for tails
+
+
+def test_the_interval_of_an_auroc_holds_in_as_many_texts_as_it_says() -> None:
+    """Documents differ in how well they are told: two normals at a distance drawn by document."""
+    draw, held, many = np.random.default_rng(5), 0, 200
+    unit, yes = np.repeat(np.arange(20), 10), np.tile(np.arange(10) < 3, 20)
+    text = d.Labelled(unit, yes, 20)
+    # Of a pair from two documents the distance is one document's own; of one document alike.
+    truth = float(np.mean([by_pairs(*sample(draw, 400)) for _ in range(20)]))
+    for _ in range(many):
+        values, _ = sample(draw, 20)
+        found = d.auroc(values, text, Settings())
+        assert found.low is not None and found.high is not None
+        held += found.low <= truth <= found.high
+    assert 0.90 * many <= held
+
+
+def sample(draw: np.random.Generator, documents: int) -> tuple[np.ndarray, np.ndarray]:
+    yes = np.tile(np.arange(10) < 3, documents)
+    apart = np.repeat(1 + draw.normal(size=documents), 10)
+    return draw.normal(size=10 * documents) + apart * yes, yes
+
+
+def test_precision_is_bayes_rule_at_the_stated_prevalence() -> None:
+    values, text = made_up(documents=40)
+    fires = values > 0.5
+    hit, alarm = fires[text.yes].mean(), fires[~text.yes].mean()
+    found = d.precision(fires, text, 0.01, LEAN)
+    assert found.value == pytest.approx(0.01 * hit / (0.01 * hit + 0.99 * alarm))
+    own = float(text.yes.mean())
+    assert d.precision(fires, text, own, LEAN).value == pytest.approx(text.yes[fires].mean())
+    assert found.low is not None and found.high is not None
+    assert found.low < found.value < found.high  # type: ignore[operator]
+    assert d.precision(fires & False, text, 0.01, LEAN).refused
+
+
+def test_the_threshold_is_the_one_with_the_greatest_f1() -> None:
+    for sign in (1, -1):
+        values, text = made_up(documents=20, seed=3)
+        found = d.fitted(sign * values, text, 0.1)
+        assert found.sign == sign
+
+        def f1(fires: np.ndarray, text: d.Labelled = text) -> float:
+            hit, alarm = 0.1 * fires[text.yes].mean(), 0.9 * fires[~text.yes].mean()
+            return float(2 * hit / (hit + alarm + 0.1))
+
+        every = [f1(values > bar) for bar in np.unique(values) - 0.05]
+        assert f1(found.fires(sign * values)) == pytest.approx(max(every))
+
+
+def test_every_neurons_correlation_is_that_of_its_activations() -> None:
+    subject = gated()
+    said = said_of(ours, subject, narrow(), "fit")
+    found = correlations(subject, narrow(), said.yes)
+    sites = subject.sites("L0.N0-3")
+    read = observe(subject, narrow(), sites)
+    yes = np.concatenate([said.yes[name] for name in read.documents]).astype(float)
+    for site in sites[:3]:
+        values = read.flat(site).double().numpy()
+        assert found[0, site.index] == pytest.approx(np.corrcoef(values, yes)[0, 1], abs=1e-9)
+    assert found.shape == (2, 8) and found[0, 3] == 0  # a dead one goes with nothing
+
+
+# Neurons written by hand
+
+
+def cells(record: Record) -> dict[str, Any]:
+    return dict(record.numbers())
+
+
+def measured(subject: ux.Subject, sites: str, **how: Any) -> Record:
+    given = {"label": [ours], "settings": LEAN, "folder": None, "alike": 0, **how}
+    return ux.label(subject, sites, (narrow(), broad()), **given)  # type: ignore[attr-defined, no-any-return]
+
+
+@cache
+def of_gated() -> Record:
+    return measured(gated(), "L0.N0 L0.N1 L0.N2", near=[neighbours])
+
+
+def test_a_detector_of_the_label_whose_value_is_something_else_is_told_from_the_label_itself() -> (
+    None
+):
+    found = cells(of_gated())
+    for site in ("L0.N0", "L0.N1"):
+        assert found[f"scores/scores/{site}/0-auroc"].value == 1
+        assert found[f"scores/scores/{site}/1-precision"].value == 1
+    # The label is all of N1: what is left of it is nothing, to the last bit but rounding.
+    assert found["effects/alone/L0.N1/recovered"].value == pytest.approx(1, abs=1e-5)
+    assert found["effects/alone/L0.N0/recovered"].high < 0.75
+    assert found["effects/parts/label/recovered"].high < 0.3
+    assert found["effects/parts/residual/recovered"].low > 0.7
+    assert found["effects/parts/yes/recovered"].value == pytest.approx(1, abs=1e-4)
+    assert found["effects/parts/no/recovered"].value == pytest.approx(
+        found["effects/parts/label/recovered"].value, abs=1e-4
+    )
+    assert found["scores/variance/L0.N1/0-explained"].value == pytest.approx(1)
+    assert found["scores/variance/L0.N0/0-within"].low > 0.1
+
+
+def test_of_the_label_itself_only_the_rest_is_mean_ablation() -> None:
+    found = cells(measured(gated(), "L0.N1"))
+    assert found["effects/parts/label/recovered"].value == pytest.approx(1, abs=1e-5)
+    assert found["effects/parts/residual/recovered"].value == pytest.approx(0, abs=1e-5)
+    assert found["effects/references/mean outside the label/no"].value == pytest.approx(0, abs=1e-6)
+    assert abs(found["effects/references/mean/no"].value) > 1e-4
+    assert found["effects/references-1/mean of narrow/damage"].value != (
+        found["effects/references-1/mean/damage"].value
+    )
+
+
+def test_a_label_that_holds_on_the_narrow_text_alone_drops_on_the_broad_one() -> None:
+    record = of_gated()
+    found = cells(record)
+    here, there = (found[f"scores/scores/L0.N2/{i}-precision"] for i in (0, 1))
+    assert here.value == 1 and there.high < 0.1 < here.low
+    assert "L0.N2 worse there" in record.verdict
+    rows = {row.name: row.note for row in record.blocks[0].rows}  # type: ignore[union-attr]
+    assert "Precision" in rows["L0.N2"] and not rows["L0.N0"] and not rows["L0.N1"]
+
+
+def test_duplicates_are_told_from_a_specialist() -> None:
+    """The duplicates are found: nobody named them."""
+    found = cells(measured(duplicates(), "L0.N2", alike=4))
+    unique = {site: found[f"alike/units/L0.{site}/unique"].value for site in ("N0", "N1", "N2")}
+    last = {site: found[f"alike/units/L0.{site}/last"].value for site in ("N0", "N1")}
+    assert unique["N2"] > 0.3 and max(unique["N0"], unique["N1"]) < 0.1 * unique["N2"]
+    assert unique["N0"] == pytest.approx(unique["N1"])
+    assert min(last.values()) > 3 * max(unique["N0"], unique["N1"])
+    assert "alike/units/L0.N3/unique" not in found  # it is dead, and under no label
+
+
+def test_a_vague_label_agrees_less_on_near_misses_than_an_exact_one() -> None:
+    exact = cells(of_gated())
+    loose = cells(measured(gated(), "L0.N1", label=[vague], near=[neighbours]))
+    where = "misses/kinds-1/near miss: neighbours/{}"
+    assert (
+        exact[where.format("L0.N1-agrees")].value == 1 and exact[where.format("label")].value == 0
+    )
+    assert (
+        loose[where.format("L0.N1-agrees")].value == 0 and loose[where.format("label")].value == 1
+    )
+    assert exact[where.format("L0.N2")].value == 1  # the neuron that holds on the narrow text alone
+
+
+def test_where_no_neuron_is_named_those_that_go_with_the_label_most_are_taken_and_a_twin_is_beside() -> (
+    None
+):
+    record = measured(gated(), "", top=2)
+    found = cells(record)
+    assert {"scores/scores/L0.N1/0-auroc", "scores/scores/L0.N2/0-auroc"} <= found.keys()
+    assert found["scores/twin/1/0-auroc"].value < 0.9
+    assert found["effects/parts/twin-ablated/cost"].value < 0.1
+
+
+# What is refused
+
+
+@ux.explanation(gives="value", reads=["tokens"])
+def everything(view: ux.View) -> Tensor:
+    """Every token."""
+    return view.blank + 1
+
+
+@ux.explanation(gives="value", reads=["tokens"])
+def never(view: ux.View) -> Tensor:
+    """The token is one that there is none of."""
+    return view.tokens > 10_000
+
+
+@ux.explanation(gives="value", reads=["tokens"])
+def raising(view: ux.View) -> Tensor:
+    """Nothing that can be computed."""
+    raise ZeroDivisionError("oh")
+
+
+@ux.explanation(gives="value", reads=["tokens"])
+def flat(view: ux.View) -> Tensor:
+    """A number for every document, not for every token."""
+    return view.tokens[:, 0] > 0
+
+
+@ux.explanation(gives="value", reads=["tokens"])
+def seeing(view: ux.View) -> Tensor:
+    """The next token is one of ours."""
+    return (view.tokens.roll(-1, 1) <= 16) & (view.tokens.roll(-1, 1) >= 1)
+
+
+@ux.explanation(gives="value", reads=["value"])
+def itself(view: ux.View) -> Tensor:
+    """It is active."""
+    return view.value > 0
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        (everything, "yes to every of its"),
+        (never, "yes to none of its"),
+        (raising, "ZeroDivisionError: oh"),
+        (flat, "returned shape"),
+        (seeing, "later"),
+        (itself, "reads value"),
+    ],
+    ids=lambda x: getattr(x, "name", ""),
+)
+def test_labels_that_say_nothing_are_refused(label: ux.Explanation, said: str) -> None:
+    with pytest.raises(ExplanationError, match=said):
+        measured(gated(), "L0.N0", label=[label])
+
+
+def test_what_cannot_be_labelled_is_refused_before_anything_is_run() -> None:
+    for sites, how, kind, said in (
+        ("L0.H0", {}, SiteError, "it is no neuron"),
+        ("L0.N0-1 L0.N2-7 L1.N0", {}, MeasurementError, "at most 8"),
+        ("L0.N0", {"label": None}, ExplanationError, "none was given"),
+        ("L0.N0", {"label": [ours, vague]}, ExplanationError, "one is measured at a time"),
+        ("L0.N0", {"prevalence": 0.0}, MeasurementError, "between 0 and 1"),
+        ("L0.N0", {"near": [ours]}, ExplanationError, "given twice"),
+    ):
+        with pytest.raises(kind, match=said):
+            measured(gated(), sites, **how)
+
+
+def test_a_broad_text_that_has_the_narrow_ones_documents_is_refused() -> None:
+    both = replace(broad(), eval=(*broad().eval, narrow().eval[0]))
+    with pytest.raises(TextError, match="they share 1 documents"):
+        ux.label(gated(), "L0.N0", (narrow(), both), label=[ours])  # type: ignore[attr-defined]
+
+
+def test_a_file_may_make_labels_of_the_text_of_every_token(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import torch\nimport unexplained as ux\n\n"
+        "def for_vocabulary(words):\n"
+        "    known = torch.tensor([i for i, word in enumerate(words) if word == 't3'])\n\n"
+        "    @ux.explanation(gives='value', reads=['tokens'])\n"
+        "    def third(view):\n"
+        "        '''The third word.'''\n"
+        "        return torch.isin(view.tokens, known)\n\n"
+        "    return [third]\n",
+        encoding="utf-8",
+    )
+    (found,) = find_explanation(f"{path}:third", words=gated().words)
+    said = said_of(found, gated(), broad(), "eval")
+    for block in broad().eval:
+        assert np.array_equal(said.yes[block.document], block.tokens == 3)
+    assert torch.equal(
+        torch.tensor([w == "t3" for w in gated().words]).nonzero(), torch.tensor([[3]])
+    )
