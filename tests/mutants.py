@@ -31,6 +31,21 @@ class Mutant:
 
 
 MUTANTS = (
+    # labels
+    Mutant("repairs/labelled.py", "return mean.to(said) + local.value.to(said) - said", "return local.value.to(said) - said",
+           "test_label.py::test_of_the_label_itself_only_the_rest_is_mean_ablation"),
+    Mutant("repairs/labelled.py", "says_yes(label, local, shape) == (kept == \"yes\")", "says_yes(label, local, shape) == (kept == \"no\")",
+           "test_label.py::test_a_detector_of_the_label_whose_value_is_something_else_is_told_from_the_label_itself"),
+    Mutant("bars/detection.py", "(1 - prevalence) * alarm", "prevalence * alarm",
+           "test_label.py::test_precision_is_bayes_rule_at_the_stated_prevalence"),
+    Mutant("bars/detection.py", "above.sum(1) - above.sum(0) + above.diagonal()", "above.sum(1) - above.sum(0)",
+           "test_label.py::test_auroc_is_the_share_of_pairs_and_its_interval_leaves_documents_out"),
+    Mutant("bars/labels.py", "read.increase(names.everyone, over=names.without[unit])", "read.increase(names.alone[unit])",
+           "test_label.py::test_duplicates_are_told_from_a_specialist"),
+    Mutant("study/labels.py", "mine = {block.document: text.name for block in (*text.eval, *text.fit)}", "mine: dict[str, str] = {}",
+           "test_label.py::test_a_broad_text_that_has_the_narrow_ones_documents_is_refused"),
+    Mutant("evaluate/moments.py", "covariance = with_yes / tokens - share * total / tokens", "covariance = with_yes / tokens",
+           "test_label.py::test_every_neurons_correlation_is_that_of_its_activations"),
     # languages
     Mutant("text/draw.py", "halves[part(item.unit)].append(item)", "halves[part(item.id)].append(item)",
            "test_languages.py::test_versions_of_one_original_are_split_drawn_and_resampled_together"),

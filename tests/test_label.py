@@ -21,6 +21,7 @@ from unexplained.evaluate import observe
 from unexplained.evaluate.moments import correlations
 from unexplained.explanations.files import find_explanation
 from unexplained.explanations.labels import said_of
+from unexplained.intervals import of_estimate
 from unexplained.record import Record
 from unexplained.settings import Settings
 
@@ -44,9 +45,9 @@ def test_auroc_is_the_share_of_pairs_and_its_interval_leaves_documents_out() -> 
     assert found.value == pytest.approx(by_pairs(values, text.yes), abs=1e-12)
     without = [by_pairs(values[here], text.yes[here]) for unit in range(8) for here in [text.unit != unit]]  # fmt: skip
     falls = np.asarray(found.value) - np.array(without)
-    error = float(np.sqrt(7 / 8 * (falls**2).sum()))
-    assert found.low is not None and found.high is not None
-    assert 1.5 * error < found.value - found.low < 8 * error  # Student's 2.36, lengthened for tails
+    ends = of_estimate(found.value, falls, np.full(8, 9.0), LEAN.level,
+                       documents=len(set(text.unit[text.yes])))  # fmt: skip
+    assert (found.low, found.high) == pytest.approx((ends[0], min(ends[1], 1.0)))
 
 
 def test_the_interval_of_an_auroc_holds_in_as_many_texts_as_it_says() -> None:

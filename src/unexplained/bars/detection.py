@@ -32,9 +32,8 @@ class Labelled:
 
     def sums(self, values: NDArray[np.generic]) -> Floats:
         """Of every document."""
-        return np.bincount(
-            self.unit, weights=np.asarray(values, dtype=np.float64), minlength=self.units
-        )
+        weights = np.asarray(values, dtype=np.float64)
+        return np.bincount(self.unit, weights, self.units).astype(np.float64)
 
 
 @dataclass(frozen=True)

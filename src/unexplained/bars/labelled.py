@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,8 @@ YES, NO = ("label", "yes"), ("label", "no")
 """Strata."""
 REFERENCE = "mean"
 SCORES = (("auroc", "AUROC"), ("precision", "Precision"), ("recall", "Recall"))
-KEPT = {
+Kept = Literal["residual", "yes", "no"]
+KEPT: dict[Kept, tuple[str, str]] = {
     "residual": ("only the rest", "What the label predicts is taken off, and the difference kept."),
     "yes": ("the rest within the label", "As predicted where the label says no, and as it is where it says yes."),
     "no": ("the rest outside the label", "As predicted where the label says yes, and as it is where it says no."),
@@ -36,8 +38,8 @@ class Names:
     without: Mapping[str, str]
     """All but it, those of the model that tell the label too included."""
     everyone: str
-    kept: Mapping[str, str]
-    says: Mapping[str, str]
+    kept: Mapping[Kept, str]
+    says: Mapping[Kept, str]
 
     @classmethod
     def of(cls, sites: Sequence[Site], units: Sequence[Site], claim: str) -> Names:

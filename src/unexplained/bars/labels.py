@@ -141,7 +141,7 @@ class Found:
                 cells=tuple(n for on in self.texts for n in self.scores(on, unit, self.detectors[unit])))
             for unit in (*self.sites, *self.others)
         ]  # fmt: skip
-        blocks = [
+        blocks: list[Prose | Table] = [
             Prose(words=f"A neuron is active above a threshold, the one with the greatest F1 at a prevalence of {self.at} on the fit part of {self.narrow.name}. Recall: of the label's tokens, those on which it is active. AUROC: the chance that a token of the label has the greater activation than another. Documents' first tokens are left out."),
             Table(key="scores", title="How well they tell the label", corner="Neuron", columns=columns, rows=tuple(rows)),
         ]  # fmt: skip

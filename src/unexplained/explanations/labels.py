@@ -97,11 +97,15 @@ def said_of(label: Explanation, subject: Subject, text: Text, part: Part) -> Sai
     for some in plan(text.blocks(part, "A label"), BATCH_TOKENS):
         batch = some.batch(subject.device)
         blank = torch.zeros(batch.tokens.shape, device=subject.device)
-        local = Local(site, batch, lambda name, blank=blank: blank, {})
-        yes = says_yes(label, local, subject.shape).cpu().numpy()
+        yes = says_yes(label, _local(site, batch, blank), subject.shape).cpu().numpy()
         for row, block in enumerate(some.blocks):
             found[block.document] = yes[row, : len(block.tokens)]
     return Said(found)
+
+
+def _local(site: Site, batch: Batch, blank: Tensor) -> Local:
+    """A neuron's place of which nothing is read but the tokens."""
+    return Local(site, batch, lambda name: blank, {})
 
 
 def with_label(text: Text, measured: Said, fitted: Said) -> Text:
