@@ -89,7 +89,7 @@ def sample_circuit(
         Row(key="gap", name="Clean less corrupted: what shares are divided by", cells=(logits(5.0, 0.6),)),
     )  # fmt: skip
     blocks: list[Block] = [
-        answer(lines or curves(), keeps=0.8),
+        answer(lines or curves(), keeps=0.8, of="64 pairs of prompts"),
         facts("facts", *rows),
         kept_section(lines or curves(), 32, keeps=0.8),
         greatest(top, EDGES, "eap-ig-inputs", by="absolute"),

@@ -332,6 +332,58 @@ def test_the_terminal_takes_at_most_forty_lines_and_cuts_no_digit(
 # Whoever measures
 
 
+WHY = "a reason of ours"
+"""Of every number that is refused."""
+TOLD = re.compile(rf"(?:(?:is|are) refused: (?:[^.;()]+: )?{WHY}|\({WHY}\))(?=[.;]|$)")
+"""How a sentence may tell that something is refused: as its end, or that of a part after which it begins anew."""
+
+
+def broken(words: str) -> bool:
+    """Whether a refusal stands in the middle of a sentence, or a dash for a number."""
+    rest = TOLD.sub("", words)
+    said = re.search(r"(?<!is )(?<!are )(?<!was )(?<!were )refused", rest)
+    return WHY in rest or said is not None or bool(re.search(r"(?:^| )–(?:[ ,.;]|$)", rest))
+
+
+def sentences(record: Record) -> Iterator[str]:
+    """Everything in a record in which a number may have been written; cells of tables alone say so by themselves."""
+    yield record.verdict
+    for _, block in walk(record.blocks):
+        yield from (str(getattr(block, part, "")) for part in ("words", "caption", "title", "says"))
+        yield from (
+            f"{row.name} {row.note}" for row in getattr(block, "rows", ()) if hasattr(row, "note")
+        )
+        if isinstance(block, Table):
+            yield from (
+                c for row in block.rows for c in row.cells if isinstance(c, str) and " " in c
+            )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_sentence_is_broken_by_a_refusal_in_its_middle(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_of(name)
+    plain = Number.__init__
+
+    def refused(self: Number, **given: Any) -> None:
+        measured = {"low", "high"} & {part for part in given if given[part] is not None}
+        none = {"value": None, "low": None, "high": None, "refused": WHY}
+        plain(self, **(given | none if measured else given))
+
+    monkeypatch.setattr(Number, "__init__", refused)
+    record = called(INSTRUMENTS.get(name), folder=folder())
+    said = list(sentences(record))
+    assert WHY in str(dict(record.numbers())) and not list(filter(broken, said))
+
+
+def test_the_search_for_broken_sentences_can_fail() -> None:
+    for words in (f"on webmix (refused: {WHY}) is recovered", f"costs refused: {WHY} nats", "it is – apart",
+                  f"The gap, refused: {WHY}, is even", "prefers the answer in refused of pairs"):  # fmt: skip
+        assert broken(words), words
+    assert not broken(f"What it costs is refused: {WHY}. A share of nothing is refused.")
+
+
 def backwards(job: Job, tasks: Sequence[Task]) -> Iterator[tuple[Task, Ledger]]:
     """Workers that finish the last task first, as a cluster may."""
     yield from in_process(job, list(tasks)[::-1])

@@ -68,6 +68,16 @@ def test_a_run_folder_is_refused_to_another_command(tmp_path: Path) -> None:
     assert "model is rung-1 there and rung-2 here" in told
 
 
+@pytest.mark.parametrize("said", ["0", "1"])
+def test_commands_keep_nothing_where_the_environment_says_so(
+    said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from unexplained.cli.shared import shared_ledgers
+
+    monkeypatch.setenv("UNEXPLAINED_KEEP", said)
+    assert (shared_ledgers() is None) == (said == "0")
+
+
 def test_behaviours_that_a_tokenizer_leaves_too_few_pairs_of_do_not_end_the_list() -> None:
     told = said("behaviours", "rung-1", "--pairs", "8")
     assert all(name in told for name in ("agreement", "antonyms", "brackets", "ioi"))

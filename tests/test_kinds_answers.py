@@ -258,7 +258,7 @@ def test_an_empty_file_is_free(what: str, tmp_path: Path) -> None:
 
 
 def test_two_names_of_one_file_are_one_output(tmp_path: Path) -> None:
-    from unexplained.cli.shared import require_outputs
+    from unexplained.cli.outputs import require_outputs
 
     sample_record().save(tmp_path / "a.json")
     os.link(tmp_path / "a.json", tmp_path / "b.json")

@@ -106,6 +106,6 @@ def test_of_too_few_documents_no_share_of_a_task_is_given(documents):
     shares += [found.rise, found.by_accuracy, found.last.accuracy, found.last.kept]
     if documents < 5:
         assert all(share.value is None and "too few documents" in share.refused for share in shares)
-        assert "how often it is right (refused: too few documents" in _said(found, "rung 0")
+        assert "how often it is right is refused: too few documents" in _said(found, "rung 0")
     else:
         assert found.accuracy.value is not None and found.accuracy.low is not None

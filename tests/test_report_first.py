@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from sample_blocks import SAMPLES, answered, everything
+from sample_sweep import sample_sweep
 from test_blocks import Cells, built, distinct, squeezed, styles, with_numbers
 from test_report import Elements, words_of
 from unexplained.record import Example, Number, Record, Token
@@ -172,6 +173,12 @@ def test_a_forest_of_other_numbers_than_the_answers_stays_in_its_section() -> No
 def test_a_denominator_below_shares_is_written_in_its_own_unit() -> None:
     screen = words_of(head(render(everything())))
     assert "damage 0.50 [0.40, 0.60]" in screen and "Beside them" in screen
+
+
+def test_a_single_number_beside_the_answer_has_no_dash_where_it_has_no_column() -> None:
+    screen = head(render(sample_sweep()))
+    beside = screen[screen.index("Beside them") :]
+    assert "<td></td>" in beside and fmt.MISSING not in words_of(beside[: beside.index("</table>")])
 
 
 def test_terms_of_the_first_screen_are_defined_there(record: Record) -> None:

@@ -16,8 +16,10 @@ from rich.console import Console
 from sample_record import assayed, sample_record, web_text
 from sample_rows import nats, refused, share
 from unexplained import visible
+from unexplained.errors import RecordError
 from unexplained.record import Number, Record
 from unexplained.record import format as fmt
+from unexplained.record.blocks import Section
 from unexplained.report import glossary, markdown, page, print_record, render, text_table
 
 MODULES = (
@@ -189,3 +191,22 @@ def test_words_of_a_document_are_not_taken_for_terms() -> None:
 def test_no_term_is_defined_twice() -> None:
     names = [word.lower() for term in glossary.TERMS for word in (term.name, *term.also)]
     assert len(names) == len(set(names))
+
+
+# One section
+
+
+def test_a_section_is_printed_alone_by_title_or_id_and_near_ones_are_named(record: Record) -> None:
+    def printed(name: str) -> str:
+        out = StringIO()
+        print_record(record, Console(file=out, width=100), section=name)
+        return out.getvalue()
+
+    first, *_, second = [block for block in record.blocks if isinstance(block, Section)]
+    alone = printed(first.title.upper())
+    assert first.title in alone and second.title not in alone and record.verdict not in alone
+    assert printed(first.key) == alone
+    inner = next(block for block in first.blocks if isinstance(block, Section))
+    assert inner.title in printed(f"{first.key}/{inner.key}")
+    with pytest.raises(RecordError, match=f"Did you mean .*{re.escape(second.title)}"):
+        printed(second.title[:-1])

@@ -60,6 +60,14 @@ def test_the_page_says_of_what_and_how_circuits_were_measured(record: Record) ->
     assert "Neither 0 nor 100% is a limit" in text
 
 
+def test_the_first_screen_says_of_how_many_pairs_and_what_none_and_all_are(record: Record) -> None:
+    said = " ".join(text_table(record, columns=60).split())
+    assert (
+        "Of 64 pairs of prompts. 0%: the logit difference of the corrupted prompts; 100%: that of the clean"
+        in said
+    )
+
+
 def test_the_glossary_has_the_terms_of_circuits_and_none_that_mean_something_else(
     record: Record,
 ) -> None:

@@ -89,6 +89,16 @@ def told(share: Number, documents: int) -> Number:
     return Number(value=None, unit=share.unit or SHARE, refused=why)
 
 
+def untold(number: Number) -> str:
+    """Why a number has no place in a sentence, which needs its interval; empty where it has one.
+
+    >>> untold(Number(value=None, refused="within noise")), untold(Number(value=0.3, low=0.2, high=0.4))
+    ('within noise', '')
+    """
+    bare = number.low is None and number.high is None
+    return number.refused or (FEW if number.value is None or bare else "")
+
+
 def percent(number: Number, *, interval: bool = True) -> str:
     """A share in per cent with its interval, or why there is none: no share stands without one.
 
@@ -102,10 +112,8 @@ def percent(number: Number, *, interval: bool = True) -> str:
     >>> percent(Number(value=0.312))
     '(refused: too few documents for an interval)'
     """
-    if number.value is None:
-        return f"(refused: {number.refused})"
-    if number.low is None and number.high is None:
-        return f"(refused: {FEW})"
+    if why := untold(number):
+        return f"(refused: {why})"
     shown = [end for end in (number.value, number.low, number.high) if end is not None]
     fine = number.low is not None and number.high is not None and number.high - number.low < FINE
     decimals = max(decimals_of(end, least=int(fine)) for end in shown)

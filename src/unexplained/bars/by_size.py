@@ -33,8 +33,8 @@ LOWEST, HIGHEST = -0.5, 1.5
 NONE = "none"
 
 
-def answer(curves: Curves, *, keeps: float) -> Answer:
-    """What every order keeps at a few sizes about the first knee, and from which size on enough."""
+def answer(curves: Curves, *, keeps: float, of: str) -> Answer:
+    """What every order keeps of the prompts' difference, at a few sizes about the first knee, and from which on enough."""
     points = curves[0][1].points
     counts = [point.edges for point in points]
     knees = [curve.knee for _, curve in curves if curve.knee in counts[:-1]]
@@ -63,6 +63,7 @@ def answer(curves: Curves, *, keeps: float) -> Answer:
                       cells=("facts/gap/is", *[None] * (len(shown) - 1))),
         ),
         picture="sizes/curve",
+        says=f"Of {of}. 0%: the logit difference of the corrupted prompts; 100%: that of the clean ones.",
     )  # fmt: skip
 
 

@@ -144,10 +144,12 @@ class Panel:
         )
 
     def _apart(self, group: str) -> Row:
-        free, held = (
-            {kind: self._damage(kind, group, one).value or 0.0 for kind in self.ablated}
-            for one in (False, True)
-        )
+        both = [
+            {kind: self._damage(kind, group, one) for kind in self.ablated} for one in (False, True)
+        ]
+        if refused := [one for some in both for one in some.values() if one.value is None]:
+            return Row(key=group, name=group, cells=(refused[0], None, None, refused[0]))
+        free, held = ({kind: one.value or 0.0 for kind, one in some.items()} for some in both)
         least, most = min(free, key=free.__getitem__), max(free, key=free.__getitem__)
         apart, still = (max(one.values()) - min(one.values()) for one in (free, held))
         cells = (_bare(apart), least, most, _bare(still))
@@ -315,12 +317,14 @@ class Panel:
         row = self._apart(group)
         apart, least, most, held = row.cells
         assert isinstance(apart, Number) and isinstance(held, Number)
+        what = group if len(self.single) == 1 else f"the {len(self.single)} components together"
+        if apart.value is None:
+            return f"What ablating {what} costs is refused: {apart.refused}."
         said = (
-            f"Ablating {group if len(self.single) == 1 else f'the {len(self.single)} components together'} costs "
-            f"{self._told(str(least), group)} nats per token under {least} and {self._told(str(most), group)} under "
-            f"{most}: the panel is {fmt.nats(apart.value)} apart, {fmt.nats(held.value)} with the norms held"
+            f"Ablating {what} costs {self._told(str(least), group)} nats per token under {least} and "
+            f"{self._told(str(most), group)} under {most}: the panel is {fmt.nats(apart.value)} apart, {fmt.nats(held.value)} with the norms held"
         )
-        if (apart.value or 0.0) <= floor:
+        if apart.value <= floor:
             said += ", which is within rounding"
         if below := self._helped():
             said += (

@@ -22,6 +22,7 @@ from unexplained.record.blocks import (
     facts,
 )
 from unexplained.record.keys import step
+from unexplained.shares import untold
 from unexplained.stats import Settings, fraction, mean_per_token
 
 PUBLISHED = 0.30
@@ -179,6 +180,10 @@ class Repair:
             if norm.value is not None
             else f"The norm's part of the repair is refused: {norm.refused}"
         )
+        if why := untold(direct) or untold(total):
+            return (
+                f"What ablating {first} does to the right token's logit is refused: {why}. {told}."
+            )
         return (
             f"Ablating {first}, which matters most directly, moves the right token's logit by {fmt.written(direct)} "
             f"directly and {fmt.written(total)} in total. {told}."

@@ -37,7 +37,7 @@ def slope_of(
     for ledger, *names in runs:
         share = recovered(ledger, names[0], names[1], settings=settings)
         if share.value is None or share.low is None:
-            why = f"the fraction of a run is: {share.refused or 'too few documents'}"
+            why = f"the fraction of a run is refused: {share.refused or 'too few documents'}"
             none = Number(value=None, unit=SLOPE, refused=why)
             return Slope(none, Scatter(0.0, 0), 0, bent=False)
         read = paired(ledger, "loss", (*names, INTACT), ALL)

@@ -16,7 +16,8 @@ from unexplained.cli import diff as _diff  # noqa: F401
 from unexplained.cli import heads as _heads  # noqa: F401
 from unexplained.cli import ladder as _ladder  # noqa: F401
 from unexplained.cli.instruments import add_commands
-from unexplained.cli.shared import OUT, Full, Terms, say_written
+from unexplained.cli.outputs import say_written
+from unexplained.cli.shared import OUT, Full, Of, Terms
 from unexplained.cli.shared import app as app
 from unexplained.fetch import cache_folder
 
@@ -111,6 +112,7 @@ def report(
     record: Annotated[Path, typer.Argument(help="A record.json.")],
     out: Annotated[Path, typer.Option(help="Where the HTML page goes.")] = Path("report.html"),
     full: Full = False,
+    section: Of = "",
 ) -> None:
     """Draw a record as a page again."""
     from unexplained.places import require_apart, require_writable
@@ -120,5 +122,6 @@ def report(
     require_apart({"record": record, "report": out})
     require_writable(out, "report")
     found = load_record(record)
-    print_record(found, OUT, full=full)
-    say_written(write_report(found, out))
+    drawn = write_report(found, out)
+    print_record(found, OUT, full=full, section=section)
+    say_written(drawn)

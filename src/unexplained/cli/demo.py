@@ -7,12 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from unexplained.cli.outputs import Outputs, require_outputs
 from unexplained.cli.shared import (
     OUT,
     Documents,
-    Outputs,
     app,
-    require_outputs,
     shared_ledgers,
 )
 from unexplained.telling import Bars

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, ge
 
 import typer
 
+from unexplained.cli.outputs import Outputs
 from unexplained.cli.shared import (
     OUT,
     BlockSize,
@@ -23,8 +24,8 @@ from unexplained.cli.shared import (
     Json,
     Kind,
     Model,
+    Of,
     Out,
-    Outputs,
     Quiet,
     RecordFile,
     Report,
@@ -110,6 +111,7 @@ def command_of(one: Instrument) -> Callable[..., None]:
         ("dtype", Dtype, Kind.float32),
         ("accept_terms", Terms, False),
         ("full", Full, False),
+        ("section", Of, ""),
         ("quiet", Quiet, False),
         ("json", Json, False),
         ("dry_run", DryRun, False),
@@ -258,7 +260,10 @@ def _asked(
 def _outputs(one: Instrument, given: Mapping[str, Any]) -> Outputs:
     """Where its page and record go: named after the instrument and its model."""
     words = [Path(str(given["model"])).name] if given.get("model") else given.get(one.models) or []
-    where = {name: given[name] for name in ("out", "report", "record", "full", "quiet", "json")}
+    where = {
+        name: given[name]
+        for name in ("out", "report", "record", "full", "section", "quiet", "json")
+    }
     return Outputs.named("-".join([one.name, *words[:1]]), **where)
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,15 +12,13 @@ import typer
 from rich.text import Text as Words
 from typer.core import TyperGroup
 
-from unexplained import visible
 from unexplained.console import Visible
-from unexplained.fetch import cache_folder
-from unexplained.places import untaken
+from unexplained.fetch import kept_in
+from unexplained.places import SHARED
 from unexplained.stops import keeping
 
 if TYPE_CHECKING:
     from unexplained.explanations import Explanation, StandIn
-    from unexplained.record import Record
     from unexplained.subject import Subject
     from unexplained.text import Text
 
@@ -112,6 +107,9 @@ BlockSize = Annotated[
 Seed = Annotated[int, typer.Option(min=0, help="Draws documents, donors and the twin's weights.")]
 Full = Annotated[bool, typer.Option(help="Print all of it, with what is folded on the page.")]
 Terms = Annotated[bool, typer.Option("--accept-terms", help="Accept the model's licence terms.")]
+Of = Annotated[
+    str, typer.Option("--section", help="Print all of this section alone, by its title or id.")
+]
 Out = Annotated[
     Path, typer.Option(help="Folder for page and record; numbered where their names are taken.")
 ]
@@ -143,6 +141,7 @@ _HOW = {
     "record",
     "run",
     "full",
+    "section",
     "quiet",
     "json",
     "workers",
@@ -156,7 +155,7 @@ _HOW = {
 
 
 @contextmanager
-def kept(context: typer.Context, run: Path | None, **found: str) -> Iterator[Path]:
+def kept(context: typer.Context, run: Path | None, **found: str) -> Iterator[Path | None]:
     """Where finished measurements are kept; a folder that is named is for one run alone.
 
     Args:
@@ -179,33 +178,17 @@ def kept(context: typer.Context, run: Path | None, **found: str) -> Iterator[Pat
         yield shared_ledgers() if run is None else run
 
 
-def shared_ledgers() -> Path:
-    """Where finished measurements of all runs are kept."""
-    folder = cache_folder() / "ledgers"
-    keeping(str(folder))
+def shared_ledgers() -> Path | None:
+    """Where finished measurements of all runs are kept; None where `UNEXPLAINED_KEEP=0` keeps none."""
+    folder = kept_in(SHARED)
+    if folder is not None:
+        keeping(str(folder))
     return folder
 
 
 def _told(value: object) -> str:
     some = value if isinstance(value, list | tuple) else [value]
     return " ".join(str(getattr(one, "value", one)) for one in some)
-
-
-def require_outputs(**paths: Path | None) -> None:
-    """Refuse files that cannot be written, or are one file, before anything else is done.
-
-    Args:
-        paths: What is written there, such as `report`, and the path; None where nothing is.
-
-    Raises:
-        RecordError: One cannot be written, or two are the same.
-    """
-    from unexplained.places import require_apart, require_writable
-
-    require_apart({what.replace("_", " "): path for what, path in paths.items()})
-    for what, path in paths.items():
-        if path is not None:
-            require_writable(path, what.replace("_", " "))
 
 
 FILES = ".txt, .jsonl or .parquet"
@@ -337,59 +320,6 @@ def require_stand_ins(
         known = find_stand_in(name)
         every += require_same([name], subject, text) if known is None else [known]
     return every
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Where a command's page and record go, and what of it the terminal shows."""
-
-    report: Path
-    record: Path
-    full: bool = False
-    quiet: bool = False
-    json: bool = False
-
-    @classmethod
-    def named(
-        cls, stem: str, out: Path, report: Path | None, record: Path | None, **shown: bool
-    ) -> Outputs:
-        """Paths that were given, and free ones in a folder for those that were not."""
-        free = untaken(out, stem, ("html", "json"))
-        return cls(report or free[0], record or free[1], **shown)
-
-    @contextmanager
-    def writing(self, **more: Path | None) -> Iterator[list[Record]]:
-        """Find out before a measurement that its files can be written; afterwards print and write.
-
-        Put the record into the list that is given.
-        """
-        from unexplained.report import write_report
-
-        require_outputs(report=self.report, record=self.record, **more)
-        made: list[Record] = []
-        yield made
-        (found,) = made
-        found.save(self.record)  # first, so that nothing later can lose what was measured
-        self.show(found)
-        write_report(found, self.report)
-        if not self.json:
-            after = f"   Record: {visible.name(self.record)}   ({found.lasted})"
-            say_written(self.report, after)
-
-    def show(self, record: Record) -> None:
-        """Print the answer, all of it, the verdict alone, or the record itself."""
-        from unexplained.report import print_record
-
-        if self.json:
-            # Escaped wholly: what is in names cannot steer a terminal.
-            sys.stdout.write(json.dumps(record.model_dump(mode="json"), indent=1) + "\n")
-        else:
-            print_record(record, OUT, full=self.full, quiet=self.quiet)
-
-
-def say_written(report: Path, more: str = "") -> None:
-    """The last line of a command: where its page is, in one piece, so that it can be copied."""
-    OUT.print(Words.assemble("Report: ", (visible.name(report), "bold"), more), soft_wrap=True)
 
 
 @app.callback()

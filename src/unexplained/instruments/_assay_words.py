@@ -10,7 +10,7 @@ from unexplained.instruments._assay_text import OnText
 from unexplained.record import blocks as b
 from unexplained.record import format as fmt
 from unexplained.record.keys import step
-from unexplained.shares import FEW, percent
+from unexplained.shares import FEW, percent, untold
 
 SOURCE = (
     "Statements of “How useful is mechanistic interpretability?”, a dialogue of Ryan Greenblatt, Neel "
@@ -127,12 +127,18 @@ def cruxes_of(text: OnText) -> Iterator[Crux]:
     """Which statements one text's numbers bear on, and how."""
     share = _frontier(text)
     if text.primary == "strict induction":
-        of_compute = f"; of the compute the explained model keeps {share}" if share else ""
+        recovered = text.row().numbers.recovered[REFERENCE]
+        bearing = (
+            f"how much of the loss against {REFERENCE} ablation it explains is refused: {why}"
+            if (why := untold(recovered))
+            else f"{percent(recovered)} of the loss against {REFERENCE} ablation"
+        )
+        if share:
+            bearing += f"; of the compute the explained model keeps {share}"
         yield Crux(
             "Buck against Neel Nanda",
             "strict induction explains less than 1% of such heads, or 10–20% of the loss",
-            f"on {text.name}: {percent(text.row().numbers.recovered[REFERENCE])} of the loss against "
-            f"{REFERENCE} ablation{of_compute}",
+            f"on {text.name}: {bearing}",
         )
     if said := _easy_bar(text):
         yield Crux(
@@ -158,14 +164,15 @@ def cruxes_of(text: OnText) -> Iterator[Crux]:
 
 
 def _frontier(text: OnText) -> str:
-    """The claim's share of the frontier's compute by the curve that was chosen, in words."""
+    """The claim's share of the frontier's compute by the curve that was chosen, in words; none if refused."""
     if text.scale is None:
         return ""
     kind = text.scale.kind
     one = next((one for one in text.scale.explained if one.condition == text.primary), None)
     share = one.shares.get(kind) if one else None
     far = ", extrapolated" if one and text.scale.extrapolated(one, kind) else ""
-    return "" if share is None else percent(share) + far
+    # What is refused would break the sentence; it stands in its table.
+    return "" if share is None or untold(share) else percent(share) + far
 
 
 def _easy_bar(text: OnText) -> str:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from unexplained.circuits.orders import Order
     from unexplained.record.bars import KeptCurve
     from unexplained.study import Run
+    from unexplained.text import Text
 
 
 KEEPS = 0.8
@@ -142,11 +143,18 @@ def circuit(
         _verdict(found.curves, run.text.name),
         _sheet(run, beside),
     )
-    yield answer(found.curves, keeps=KEEPS)
+    yield answer(found.curves, keeps=KEEPS, of=_pairs(run.text))
     yield from _shown(found)
     if beside is not None:
         yield _twin(beside)
     yield from (Prose(words=note, manner="aside") for note in run.text.notes)
+
+
+def _pairs(text: Text) -> str:
+    """How many there are, and how many are independent."""
+    return (
+        f"{len(text.eval):,} pairs of prompts ({len(text.units):,} with role-swaps counted as one)"
+    )
 
 
 def _read(graph: Graph, paths: Sequence[Path]) -> dict[str, NDArray[np.float64]]:

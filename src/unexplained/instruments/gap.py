@@ -25,7 +25,7 @@ from unexplained.record.blocks import (
     fact,
     facts,
 )
-from unexplained.shares import FEW, percent
+from unexplained.shares import percent, untold
 from unexplained.study import Claims, Headline, Models, Option, Texts, arms, instrument, sheet
 from unexplained.study.given import FAMILY, PythonOnly
 
@@ -234,27 +234,20 @@ def _answer(concentrated: Concentration, over: OverRuns | None) -> Answer:
 
 
 def _verdict(concentrated: Concentration, runs: OverRuns | None, strong: str, weak: str) -> str:
-    own, size = _carried(concentrated.effective), _size(concentrated.gap)
-    if runs is None:
-        return (
-            f"The gap between {strong} and {weak}, {size}, {own}. Of these two models: how much "
-            "other seeds would move it is not known."
-        )
-    return (
-        f"The gap between {strong} and {weak}, {_size(runs.gap)}, {_carried(runs.effective)}; over "
-        f"{len(runs.pairs)} pairs of runs, other documents and other seeds counted."
-    )
-
-
-def _size(gap: Number) -> str:
-    if gap.low is None and gap.high is None:
-        return f"refused: {gap.refused or FEW}"
-    return f"{fmt.written(gap, spec='.3f')} nats per token"
+    gap, effective, of = concentrated.gap, concentrated.effective, f"{strong} and {weak}"
+    after = ". Of these two models: how much other seeds would move it is not known."
+    if runs is not None:
+        gap, effective, many = runs.gap, runs.effective, len(runs.pairs)
+        after = f"; over {many} pairs of runs, other documents and other seeds counted."
+    if why := untold(gap):
+        return f"The gap between {of} is refused: {why}."
+    size = f"{fmt.written(gap, spec='.3f')} nats per token"
+    if why := untold(effective):
+        return f"The gap between {of} is {size}{after} How it is spread is refused: {why}."
+    return f"The gap between {of}, {size}, {_carried(effective)}{after}"
 
 
 def _carried(effective: Number) -> str:
-    if effective.low is None and effective.high is None:
-        return f"is not told to be spread in any way (refused: {effective.refused or FEW})"
     if (effective.low or 0.0) < NOTHING and effective.high == 1:
         return (
             "is not told to be spread in any way: as if anything from a few of the tokens to all "

@@ -20,7 +20,7 @@ from unexplained.record.blocks import (
     fact,
     facts,
 )
-from unexplained.shares import FEW, percent
+from unexplained.shares import FEW, percent, untold
 from unexplained.study import Headline, Option, Texts, instrument
 from unexplained.study.given import FAMILY, PythonOnly
 
@@ -166,13 +166,16 @@ def _verdict(found: Sequence[OnTask], reference: str, runs: Sequence[str], level
 
 
 def _said(task: OnTask, reference: str) -> str:
+    why = untold(task.last.recovered)
     said = f"{percent(task.last.recovered)} is recovered by loss"
+    said = f"what is recovered by loss is refused: {why}" if why else said
+    between = ";" if why else ","
     rates = [task.last.accuracy, task.accuracy]
     rates += [task.weaker[reference][1]] if reference in task.weaker else []
     # A refusal in the middle of a sentence breaks it: the sentence is all told or not at all.
     for rate in rates:
         if rate.low is None:
-            return f"{said}, how often it is right (refused: {rate.refused or FEW})"
+            return f"{said}; how often it is right is refused: {rate.refused or FEW}"
     mine, model, *weak = map(percent, rates)
-    said += f", right {mine} of the time where the model is {model}"
+    said += f"{between} right {mine} of the time where the model is {model}"
     return said + "".join(f" and {reference} {rate}" for rate in weak)

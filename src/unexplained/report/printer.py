@@ -11,6 +11,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from unexplained import visible
+from unexplained.errors import RecordError, near_matches
 from unexplained.record import Number
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
@@ -26,6 +27,7 @@ from unexplained.record.blocks import (
     Table,
 )
 from unexplained.report.drawn import Drawn, Notes
+from unexplained.report.screen import folds, sections
 from unexplained.report.tables import answered, without_refused
 
 BESIDE = 3
@@ -177,8 +179,33 @@ class Printer(Tables):
             self._answer(answer)
         self.reasons()
         if answer is not None and not self.full:
-            sections = [block.title for block in record.blocks if isinstance(block, Section)]
-            self.say(f"More with --full and on the page: {'; '.join(sections)}", "dim")
+            titles = [fold.title for fold in folds(record.blocks)]
+            self.say(
+                f"More on the page, with --full, or one by --section: {'; '.join(titles)}", "dim"
+            )
+
+    def section(self, name: str) -> None:
+        """The sections of a title or an id, and why numbers in them were refused.
+
+        Raises:
+            RecordError: There is none.
+        """
+        record = self.drawn.record
+        every = dict(sections(record.blocks))
+        wanted = {
+            id: one
+            for id, one in every.items()
+            if name.casefold() in (id.casefold(), one.title.casefold())
+        }
+        if not wanted:
+            titles = dict.fromkeys(one.title for one in every.values())
+            raise RecordError(f"The section '{name}' of the record '{record.title}'", "it has none of that title or id",
+                              near_matches(name, titles))  # fmt: skip
+        for id, one in wanted.items():
+            self.console.print()
+            self.say(f"{one.title} ({id})" if len(wanted) > 1 else one.title, "bold underline")
+            self.blocks(one.blocks)
+        self.reasons()
 
     def blocks(self, blocks: Iterable[Block]) -> None:
         """Print blocks in order; pictures are drawn on the page alone, from the same tables."""

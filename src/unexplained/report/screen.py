@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from unexplained.record.blocks import Answer, Block, Forest, Grid, Section, Table, Track
@@ -128,3 +128,11 @@ def _inner(section: Section, above: str = "") -> Iterable[tuple[str, str]]:
         if isinstance(block, Section):
             yield below(home, block.key), block.title
             yield from _inner(block, home)
+
+
+def sections(blocks: tuple[Block, ...]) -> Iterator[tuple[str, Fold | Section]]:
+    """What can be asked for by name: the page's lines, and the sections inside them, under their ids."""
+    yield from ((fold.id, fold) for fold in folds(blocks))
+    for above, block in walk(blocks):
+        if isinstance(block, Section) and above:
+            yield below(above, block.key), block

@@ -41,7 +41,12 @@ def text_table(record: Record, *, full: bool = False, columns: int | None = None
 
 
 def print_record(
-    record: Record, console: Console, *, full: bool = False, quiet: bool = False
+    record: Record,
+    console: Console,
+    *,
+    full: bool = False,
+    quiet: bool = False,
+    section: str = "",
 ) -> None:
     """Print a record of any kind.
 
@@ -50,13 +55,19 @@ def print_record(
         console: Where.
         full: All of it, with what is folded on the page.
         quiet: The verdict and failed controls alone.
+        section: All of this section alone, by its title or id.
 
     Raises:
-        RecordError: It is of no known kind, or its numbers cannot be drawn.
+        RecordError: It is of no known kind, its numbers cannot be drawn, or it has no such section.
     """
     with drawable(record):
         printer = Printer(drawn(record), console, full=full)
-        printer.verdict() if quiet else printer.record()
+        if section:
+            printer.section(section)
+        elif quiet:
+            printer.verdict()
+        else:
+            printer.record()
 
 
 def print_table(table: Table, console: Console) -> None:
