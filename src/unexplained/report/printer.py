@@ -180,9 +180,7 @@ class Printer(Tables):
         self.reasons()
         if answer is not None and not self.full:
             titles = [fold.title for fold in folds(record.blocks)]
-            self.say(
-                f"More on the page, with --full, or one by --section: {'; '.join(titles)}", "dim"
-            )
+            self.say(f"More on the page, with --full, or --section: {'; '.join(titles)}", "dim")
 
     def section(self, name: str) -> None:
         """The sections of a title or an id, and why numbers in them were refused.
