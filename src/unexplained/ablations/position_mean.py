@@ -21,13 +21,34 @@ FEWEST = 8
 """Positions seen in fewer documents than this take the mean over all positions."""
 
 
-def _by_position(table: Tensor, mean: Tensor) -> Callable[[Local], Tensor]:
-    def fill(local: Local) -> Tensor:
-        length = local.value.shape[1]
-        beyond = mean.expand(max(0, length - len(table)), *mean.shape)
-        return torch.cat([table[:length], beyond]).expand_as(local.value)
+def reaching(table: Tensor, mean: Tensor, length: int) -> Tensor:
+    """Means by position (length, …), with one mean for the positions that the table does not reach."""
+    beyond = mean.expand(max(0, length - len(table)), *mean.shape)
+    return torch.cat([table[:length], beyond])
 
-    return fill
+
+def means_by_position(activations: Activations, site: Site) -> tuple[Tensor, Tensor]:
+    """The mean value at every position that the fit part has (position, …), and over all of them.
+
+    At positions that fewer than `FEWEST` documents reach it is the mean over all.
+    """
+    mean = mean_of(activations, site)
+    longest = max(batch.tokens.shape[1] for batch, _ in activations.batches)
+    total = torch.zeros(longest, *mean.shape, dtype=torch.float64, device=mean.device)
+    count = torch.zeros(longest, dtype=torch.float64, device=mean.device)
+    for batch, values in activations.batches:
+        value = values[value_site(site)].double()
+        shown = batch.valid.double().reshape(*batch.valid.shape, *[1] * mean.dim())
+        length = batch.tokens.shape[1]
+        total[:length] += (value * shown).sum(0)
+        count[:length] += batch.valid.sum(0)
+    enough = (count >= FEWEST).reshape(-1, *[1] * mean.dim())
+    per_document = total / count.clamp(min=1).reshape(enough.shape)
+    return torch.where(enough, per_document, mean.double()).to(mean.dtype), mean
+
+
+def _by_position(table: Tensor, mean: Tensor) -> Callable[[Local], Tensor]:
+    return lambda local: reaching(table, mean, local.value.shape[1]).expand_as(local.value)
 
 
 @dataclass(frozen=True)
@@ -64,19 +85,7 @@ class PositionMean:
     def _table(
         self, activations: Activations, site: Site
     ) -> tuple[Tensor, Callable[[Local], Tensor]]:
-        mean = mean_of(activations, site)
-        longest = max(batch.tokens.shape[1] for batch, _ in activations.batches)
-        total = torch.zeros(longest, *mean.shape, dtype=torch.float64, device=mean.device)
-        count = torch.zeros(longest, dtype=torch.float64, device=mean.device)
-        for batch, values in activations.batches:
-            value = values[value_site(site)].double()
-            shown = batch.valid.double().reshape(*batch.valid.shape, *[1] * mean.dim())
-            length = batch.tokens.shape[1]
-            total[:length] += (value * shown).sum(0)
-            count[:length] += batch.valid.sum(0)
-        enough = (count >= FEWEST).reshape(-1, *[1] * mean.dim())
-        per_document = total / count.clamp(min=1).reshape(enough.shape)
-        table = torch.where(enough, per_document, mean.double()).to(mean.dtype)
+        table, mean = means_by_position(activations, site)
         return table, _by_position(table, mean)
 
 

@@ -1,0 +1,362 @@
+"""Copy suppression as blocks: by its authors' definition at every head, and by what it is worth in the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unexplained.bars.paired import paired
+from unexplained.bars.reading import Reading
+from unexplained.ledger import ALL, NATS
+from unexplained.record import Number
+from unexplained.record import format as fmt
+from unexplained.record.blocks import (
+    Answer,
+    AnswerRow,
+    Column,
+    Grid,
+    GridRow,
+    Prose,
+    Row,
+    Section,
+    Table,
+    fact,
+    facts,
+)
+from unexplained.record.keys import step
+from unexplained.shares import in_percent, percent
+from unexplained.stats import Settings, fraction, mean_per_token
+
+PUBLISHED = {"both": 0.769, "OV": 0.811, "QK": 0.952}
+"""GPT-2 small, L10H7, on OpenWebText (McDougall and others 2023, §3.3.2)."""
+FEWEST_NATS = 1e-6
+"""KL below this (nats per prediction) is rounding."""
+EFFECTS = {
+    "direct, norm frozen": "Direct, final norm held",
+    "direct": "Direct, norm free",
+    "total, norms frozen": "Total, norms held",
+    "total": "Total",
+}
+"""From the authors' path to what the model does."""
+COLUMNS = (
+    ("both", "OV and QK", "5% of positions"),
+    ("both-distinct", "OV and QK", "5% of distinct tokens"),
+    ("ov", "OV only", ""),
+    ("qk", "QK only", "5% of positions"),
+    ("qk-distinct", "QK only", "5% of distinct tokens"),
+    ("other", "Of other tokens", "control"),
+)
+KEYS = {
+    "both": "both",
+    "both-distinct": "both, of distinct",
+    "ov": "OV",
+    "qk": "QK",
+    "qk-distinct": "QK, of distinct",
+    "other": "both, other tokens",
+}
+
+
+@dataclass(frozen=True)
+class OnPath:
+    """The direct path of some heads: sums over the predictions of a document."""
+
+    heads: tuple[str, ...]
+    conditions: tuple[str, ...]
+    """`mean` first."""
+    kl: NDArray[np.float64]
+    """(head, document, condition)."""
+    predictions: NDArray[np.float64]
+    """(document,)."""
+    settings: Settings
+
+    def on(self, documents: NDArray[np.bool_]) -> OnPath:
+        """On some of the documents."""
+        return OnPath(
+            self.heads, self.conditions, self.kl[:, documents], self.predictions[documents],
+            self.settings,
+        )  # fmt: skip
+
+    def _kl(self, head: str, condition: str) -> NDArray[np.float64]:
+        return self.kl[self.heads.index(head), :, self.conditions.index(condition)]
+
+    def damage(self, head: str) -> Number:
+        """KL from the intact model where the head is at its mean (nats per prediction)."""
+        return mean_per_token(self._kl(head, "mean"), self.predictions, settings=self.settings)
+
+    def explained(self, head: str, condition: str = "both") -> Number:
+        """1 − KL(condition) / KL(mean)."""
+        mean = self._kl(head, "mean")
+        return fraction(
+            mean - self._kl(head, condition), mean, self.predictions, what="KL of the head's mean",
+            settings=self.settings, floor=FEWEST_NATS,
+        )  # fmt: skip
+
+    def chosen(self, best: int, others: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The best heads, by the lower end of what is explained, and of the rest those whose mean costs most."""
+
+        def low(head: str) -> float:
+            found = self.explained(head)
+            return -np.inf if found.low is None else found.low
+
+        first = sorted(self.heads, key=low, reverse=True)[:best]
+        rest = [head for head in self.heads if head not in first]
+        rest.sort(key=lambda head: -float(self._kl(head, "mean").sum()))
+        return tuple(first), tuple(rest[:others])
+
+
+@dataclass(frozen=True)
+class Suppression:
+    """What was measured, and how it is shown."""
+
+    model: str
+    path: OnPath
+    """On the documents that chose no head."""
+    twin: OnPath
+    """Of the random-weight model."""
+    best: tuple[str, ...]
+    controls: tuple[str, ...]
+    read: Reading
+    """Total effects, on the same documents."""
+    means: Mapping[str, str]
+    """Head → arm of its mean."""
+    kept: Mapping[str, Mapping[str, str]]
+    """Head → what is kept → arm."""
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The best heads, then those beside them."""
+        return (*self.best, *self.controls)
+
+    def in_loss(self, head: str, effect: str = "total", kept: str = "both") -> Number:
+        """Recovered of what the head's mean costs."""
+        one, mean = (
+            self._effect(self.kept[head][kept], effect),
+            self._effect(self.means[head], effect),
+        )
+        return self.read.recovered(one, mean)
+
+    def worth(self, head: str, effect: str = "total") -> Number:
+        """What the head's mean costs (nats per token)."""
+        return self.read.increase(self._effect(self.means[head], effect))
+
+    def in_kl(self, head: str, effect: str = "total", kept: str = "both") -> Number:
+        """1 − KL(copy suppression) / KL(mean), of an effect in the model."""
+        one, mean = (
+            self._effect(self.kept[head][kept], effect),
+            self._effect(self.means[head], effect),
+        )
+        read = paired(self.read.ledger, "kl", (mean, one), ALL)
+        worst, left = read.columns
+        return fraction(
+            worst - left, worst, read.tokens, what="KL of the head's mean", floor=FEWEST_NATS,
+            settings=self.read.settings,
+        )  # fmt: skip
+
+    def carried(self, head: str, effect: str = "total") -> Number:
+        """What copy suppression saves of the head's mean (nats per token)."""
+        one, mean = (
+            self._effect(self.kept[head]["both"], effect),
+            self._effect(self.means[head], effect),
+        )
+        return self.read.increase(mean, over=one)
+
+    def _effect(self, arm: str, effect: str) -> str:
+        return self.read.card(arm).effects[effect]
+
+    # Blocks
+
+    def answer(self) -> Answer:
+        """The best heads by the definition, and what is left of it in the loss."""
+        columns = (
+            Column(key="both", heading="By definition", style="share"),
+            Column(key="twin", heading="Random weights", style="share"),
+            Column(key="loss", heading="In loss, total", style="share"),
+            Column(key="worth", heading="Head's worth"),
+        )
+
+        def row(head: str) -> AnswerRow:
+            at = step(head)
+            cells = (f"definition/heads/{at}/both", f"definition/heads/{at}/twin",
+                     f"total/heads/{at}/loss", f"total/heads/{at}/worth")  # fmt: skip
+            return AnswerRow(name=head, role="" if head in self.best else "control", cells=cells)
+
+        return Answer(
+            corner="Head",
+            columns=columns,
+            rows=tuple(row(head) for head in (*self.best[:6], *self.controls[:4])),
+            says=f"The best {len(self.best[:6])} heads, chosen on other documents, then the strongest others. "
+            "By definition: of what the head's mean does to the predictions (KL, direct path, final norm held), "
+            "kept by copy suppression; published for GPT-2 small L10H7: 76.9%. In loss: of the nats per token "
+            "that its mean costs in the running model (worth).",
+        )  # fmt: skip
+
+    def facts(self, text: str, choosing: int, scoring: int, predictions: int) -> Table:
+        """What was measured on what."""
+        every = [self.path.explained(head).value for head in self.path.heads]
+        known = [one for one in every if one is not None]
+        random = [self.twin.explained(head).value for head in self.twin.heads]
+        drawn = [one for one in random if one is not None]
+        return facts(
+            "facts",
+            fact("model", "Model", self.model),
+            fact("text", "Text", text),
+            fact("heads", "Heads on the direct path", len(self.path.heads)),
+            fact("choosing", "Documents that choose heads", choosing),
+            fact("scoring", "Documents that score them", scoring),
+            fact("predictions", "Predictions of each, direct path", predictions, "at most; drawn by the document's hash"),
+            fact("median", "Median over heads, by definition", in_percent(float(np.median(known))) if known else "none"),
+            fact("twin", "Median over heads of the random-weight model",
+                 in_percent(float(np.median(drawn))) if drawn else "none"),
+            fact("published", "Published, GPT-2 small L10H7", "76.9% (OV only 81.1%, QK only 95.2%)",
+                 "McDougall, Conmy, Rushing, McGrath and Nanda 2023; a rerun in 2026 gave 70.2%"),
+        )  # fmt: skip
+
+    def definition(self) -> Section:
+        """By the authors' definition."""
+        words = (
+            "Every head by itself. What a head moves from each earlier token is cut down to copy suppression: "
+            "along that token's unembedding and only where it lowers it (OV), and only for tokens of the context "
+            "that the stream before the head predicts most (QK, 5%); the rest is the head's mean at the position. "
+            "The change goes straight to the logits, with the final norm's scale as it was. "
+            "Explained: 1 − KL(model‖cut down) / KL(model‖mean). The unexplained part may be clumsiness of the cut."
+        )
+        columns = [Column(key="damage", heading="KL of mean", note=NATS)]
+        columns += [Column(key=k, heading=h, note=n, style="share") for k, h, n in COLUMNS]
+        columns.append(
+            Column(key="twin", heading="OV and QK", note="random weights", style="share")
+        )
+        table = Table(
+            key="heads", title="The best, and the strongest others", corner="Head", columns=tuple(columns),
+            rows=tuple(
+                Row(
+                    key=head, name=head, role="" if head in self.best else "control",
+                    cells=(
+                        self.path.damage(head),
+                        *(self.path.explained(head, KEYS[key]) for key, _, _ in COLUMNS),
+                        self.twin.explained(head),
+                    ),
+                )
+                for head in self.shown
+            ),
+        )  # fmt: skip
+        return Section(
+            key="definition", title="By its authors' definition", blocks=(Prose(words=words), table)
+        )
+
+    def total(self) -> Section:
+        """The same put into the running model."""
+        words = (
+            "The same stand-in in the head's place while the model runs: later layers react, no norm is held. "
+            "Worth: what the head's mean costs in loss. A share of a worth within noise is refused."
+        )
+        columns = (
+            Column(key="worth", heading="Worth", note=NATS),
+            Column(key="loss", heading="Recovered", note="of the loss", style="share"),
+            Column(key="saved", heading="Saved", note=NATS),
+            Column(key="kl", heading="Explained", note="of the KL", style="share"),
+        )
+        table = Table(
+            key="heads", title="In the running model", corner="Head", columns=columns,
+            rows=tuple(
+                Row(key=h, name=h, role="" if h in self.best else "control",
+                    cells=(self.worth(h), self.in_loss(h), self.carried(h), self.in_kl(h)))
+                for h in self.shown
+            ),
+        )  # fmt: skip
+        return Section(
+            key="total", title="In the running model", blocks=(Prose(words=words), table)
+        )
+
+    def best_head(self) -> Section:
+        """From their number to ours, at the best head."""
+        head = self.best[0]
+        columns = (
+            Column(key="kl", heading="Explained", note="of the KL", style="share"),
+            Column(key="worth", heading="Worth", note=NATS),
+            Column(key="saved", heading="Saved", note=NATS),
+            Column(key="loss", heading="Recovered", note="of the loss", style="share"),
+        )
+        steps = Table(
+            key="effects", title="From the direct path to the model", corner="Effect", columns=columns,
+            rows=tuple(
+                Row(key=effect.replace(", ", "-").replace(" ", "-"), name=name,
+                    cells=(self.in_kl(head, effect), self.worth(head, effect),
+                           self.carried(head, effect), self.in_loss(head, effect)))
+                for effect, name in EFFECTS.items()
+            ),
+        )  # fmt: skip
+        others = Table(
+            key="parts", title="OV and QK apart, total effect", corner="Kept",
+            columns=(columns[0], columns[3]),
+            rows=tuple(
+                Row(key=key, name=heading, note=note, cells=(self.in_kl(head, kept=KEYS[key]), self.in_loss(head, kept=KEYS[key])))
+                for key, heading, note in COLUMNS
+                if KEYS[key] in self.kept[head]
+            ),
+        )  # fmt: skip
+        words = (
+            f"{head} did best on the documents that choose; these are others. The first line is the "
+            "authors' definition again, on every prediction and by another route."
+        )
+        return Section(
+            key="best", title=f"The best head: {head}", blocks=(Prose(words=words), steps, others)
+        )
+
+    def every(self) -> Section:
+        """All heads."""
+        columns = (
+            Column(key="damage", heading="KL of mean", note=NATS),
+            Column(key="both", heading="OV and QK", style="share"),
+            Column(key="twin", heading="OV and QK", note="random weights", style="share"),
+        )
+        table = Table(
+            key="all", title="Every head", corner="Head", columns=columns, folded=True,
+            rows=tuple(
+                Row(key=h, name=h, cells=(self.path.damage(h), self.path.explained(h), self.twin.explained(h)))
+                for h in self.path.heads
+            ),
+        )  # fmt: skip
+        return Section(key="every", title="Every head", blocks=(self._grid(), table))
+
+    def _grid(self) -> Grid:
+        places = [tuple(head.split(".")) for head in self.path.heads]
+        layers, heads = (list(dict.fromkeys(one)) for one in zip(*places, strict=True))
+        heads.sort(key=lambda name: int(name[1:]))
+        return Grid(
+            key="map", title="Explained by definition", corner="Layer", columns=tuple(heads),
+            rows=tuple(
+                GridRow(name=layer, cells=tuple(
+                    f"all/{step(f'{layer}.{head}')}/both" if (layer, head) in places else None for head in heads
+                ))
+                for layer in layers
+            ),
+        )  # fmt: skip
+
+    def verdict(self) -> str:
+        """In plain words."""
+        head, many = self.best[0], len(self.path.heads)
+        theirs, ours = self.path.explained(head), self.in_loss(head)
+        by = (
+            f"by its authors' definition it explains {percent(theirs)} of {head} (published for GPT-2 small "
+            "L10H7: 76.9%)"
+            if theirs.value is not None
+            else f"what it explains of {head} is refused: {theirs.refused}"
+        )
+        there = theirs.low is not None and theirs.low > 0
+        among = f"{many} heads" if many > 1 else "one head"
+        begins = (
+            f"Copy suppression is at its best at {head} of {among}: {by}"
+            if there
+            else f"No copy suppressor among {among}: at the best on other documents {by}"
+        )
+        if not there:
+            return f"{begins}."
+        if ours.value is None:
+            return (
+                f"{begins}. In the running model its share of the loss is refused: {ours.refused}."
+            )
+        worth = f"{fmt.written(self.worth(head))} nats per token that the head is worth"
+        return f"{begins}. In the running model it recovers {percent(ours)} of the {worth}."

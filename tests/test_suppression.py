@@ -1,0 +1,261 @@
+"""Copy suppression: the definition is that of plain hooks and loops; what suppresses is told from what does not."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import unexplained as ux
+from measured import LEAN
+from test_assay import make_text
+from test_soundness import cells
+from tiny import VOCABULARY, tiny_model, tiny_subject
+from unexplained.ablations.position_mean import means_by_position, reaching
+from unexplained.bars.suppression import OnPath
+from unexplained.errors import MeasurementError, SiteError, TextError
+from unexplained.evaluate import Edited, copying, evaluate, observe
+from unexplained.evaluate.copying import KEPT, stand_in
+from unexplained.evaluate.suppression import CONDITIONS, Direct, direct_path
+from unexplained.record import Number
+from unexplained.record.blocks import Checks
+from unexplained.record.ids import walk
+from unexplained.record.keys import step
+from unexplained.sites import Site
+from unexplained.study import INSTRUMENTS
+from unexplained.subject import Subject
+from unexplained.testbeds.texts import text_of
+from unexplained.testbeds.vocabulary import WORDS, make_tokenizer
+from unexplained.testbeds.weights import (
+    _IDENTITY,
+    DISTANT_SINK,
+    MATCH,
+    START,
+    Head,
+    _root,
+    assemble,
+    at_distance,
+    match,
+    move,
+    scaled,
+    sink,
+)
+from unexplained.text import Text
+
+HEADS = "L0.H1 L1.H2 L2.H3"
+FUNCTION = (3, 17)
+"""Tokens that are no sources under QK, in these tests."""
+
+
+def words(subject: Subject, documents: int = 5, length: int = 24, fit: int = 9) -> Text:
+    draw = np.random.default_rng(1)
+    fitted, scored = (draw.integers(0, VOCABULARY // 3, (n, length)) for n in (fit, documents))
+    return make_text("words", subject, fitted, scored)
+
+
+def of(subject: Subject, text: Text, heads: str = HEADS, predictions: int = 99) -> Direct:
+    sites = subject.sites(heads)
+    seen = observe(subject, text, [site.at("z") for site in sites])
+    length = max(len(block.tokens) for block in text.eval)
+    means = torch.stack([reaching(*means_by_position(seen, s.at("z")), length) for s in sites])
+    return direct_path(subject, text, sites, means, predictions=predictions, seed=0)
+
+
+def by_loops(name: str, text: Text, layer: int, head: int) -> np.ndarray:
+    """Sums of KL by document and condition, by Hugging Face's own pass and loops over pairs."""
+    subject, model = tiny_subject(name), tiny_model(name)
+    model.set_attn_implementation("eager")
+    family, width, size = subject.anatomy.family, 32, 8
+    block = model.get_submodule(f"{family.layers}.{layer}")
+    norm: Any = model.get_submodule(family.final_norm)
+    seen: dict[str, torch.Tensor] = {}
+
+    def run(tokens: np.ndarray) -> tuple[torch.Tensor, ...]:
+        """Logits, stream before the layer, final stream, pattern, z, v (all of one document)."""
+        output = block.get_submodule(family.head_output)
+        handles = [
+            block.register_forward_pre_hook(lambda m, args: seen.update(before=args[0][0])),
+            norm.register_forward_pre_hook(lambda m, args: seen.update(final=args[0][0])),
+            output.register_forward_pre_hook(lambda m, args: seen.update(z=args[0][0])),
+        ]
+        names = family.projections
+        last = block.get_submodule(names[2])
+        handles.append(last.register_forward_hook(lambda m, args, out: seen.update(v=out[0])))
+        with torch.no_grad():
+            done = model(
+                torch.tensor(tokens[None].astype(np.int64)), use_cache=False, output_attentions=True
+            )
+        for handle in handles:
+            handle.remove()
+        v = seen["v"]
+        if family.fused:  # GPT-2: queries, keys and values side by side
+            v = v[:, 2 * width + head * size : 2 * width + (head + 1) * size]
+        else:
+            v = v[:, head // 2 * size : (head // 2 + 1) * size]
+        z = seen["z"][:, head * size : (head + 1) * size]
+        pattern = done.attentions[layer][0, head]
+        return done.logits[0], seen["before"], seen["final"], pattern, z, v
+
+    weight = block.get_submodule(family.head_output).weight.detach()
+    w_o = (weight if family.transposed else weight.T)[head * size : (head + 1) * size].double()
+    unembedding = (model.get_output_embeddings().weight * norm.weight).detach().double()
+    unembedding = unembedding - unembedding.mean(0)
+    if family.norm == "layer":
+        unembedding = unembedding - unembedding.mean(-1, keepdim=True)
+    fit = torch.stack([run(block.tokens)[4] for block in text.fit]).double()
+    mean = fit.mean(0) @ w_o  # by position
+    found = []
+    for document in text.eval:
+        logits, before, final, pattern, z, v = (one.double() for one in run(document.tokens))
+        final = final - final.mean(-1, keepdim=True) if family.norm == "layer" else final
+        scale = (final.square().mean(-1) + 1e-5).rsqrt()
+        tokens = document.tokens.tolist()
+        sums = [0.0] * len(CONDITIONS)
+        for d in range(len(tokens) - 1):
+            before_head = z[d] @ w_o
+            for c, condition in enumerate(CONDITIONS):
+                shift = (101 if VOCABULARY > 202 else VOCABULARY // 2) * ("other" in condition)
+                aim = [unembedding[(t + shift) % VOCABULARY] for t in tokens]
+                distinct = []
+                for s in range(d + 1):
+                    if tokens[s] not in [tokens[i] for i in distinct]:
+                        distinct.append(s)
+                of = len(distinct) if "of distinct" in condition else d + 1
+                allowed = [s for s in distinct if tokens[s] not in FUNCTION]
+                allowed.sort(key=lambda s: -float(before[d] @ aim[s]))
+                kept = {tokens[s] for s in allowed[: math.ceil(0.05 * of)]}
+                new = torch.zeros(width).double()
+                for s in range(d + 1):
+                    moved, average = pattern[d, s] * (v[s] @ w_o), pattern[d, s] * mean[d]
+                    stays = condition == "OV" or (condition != "mean" and tokens[s] in kept)
+                    if stays and not condition.startswith("QK"):
+                        unit = aim[s] / aim[s].norm()
+                        moved = average + min(float((moved - average) @ unit), 0.0) * unit
+                    new = new + (moved if stays else average)
+                changed = logits[d] + scale[d] * unembedding @ (new - before_head)
+                p, q = logits[d].log_softmax(-1), changed.log_softmax(-1)
+                sums[c] += float((p.exp() * (p - q)).sum())
+        found.append(sums)
+    return np.array(found)
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_the_definition_is_that_of_loops_over_pairs(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Grouped keys and RMS norms; tied unembedding, biases and layer norms. By document, to 1e-5."""
+    subject = tiny_subject(name)
+    monkeypatch.setattr(copying, "FUNCTION", frozenset(f"t{i}" for i in FUNCTION))
+    text = words(subject, documents=2)
+    found = of(subject, text, "L1.H2")
+    expected = by_loops(name, text, 1, 2)
+    np.testing.assert_allclose(found.kl[0], expected, rtol=2e-5, atol=1e-5)
+    assert (expected > 1e-3).all()
+
+
+def test_in_the_heads_place_it_does_on_the_direct_path_what_the_definition_says() -> None:
+    """The stand-in through the engine and the whole unembedding, against the small parts of `direct_path`."""
+    subject = tiny_subject("llama")
+    text, site = words(subject, documents=2), subject.sites("L1.H2")[0]
+    seen = observe(subject, text, [site.at("z")])
+    means = reaching(*means_by_position(seen, site.at("z")), 24)
+    found = of(subject, text, "L1.H2")
+    edits = {name: stand_in(subject, site, means, KEPT.get(name)) for name in CONDITIONS}
+    made = [Edited(n, (e,), n, effect="direct, norm frozen") for n, e in edits.items()]
+    ledger = evaluate(subject, text, made)
+    for i, name in enumerate(CONDITIONS):
+        np.testing.assert_allclose(ledger.sums(name).kl, found.kl[0, :, i], rtol=1e-4, atol=1e-5)
+
+
+def looking() -> Head:
+    """Looks for the token that `copied` predicts."""
+    head = match("token", ())
+    for token in range(1, WORDS + 1):
+        head.query[_IDENTITY[token], START["copied"] + token] = _root(MATCH)
+        head.key[_IDENTITY[token], START["token"] + token] = _root(MATCH)
+    return head
+
+
+SUPPRESSOR, SHIFTER, LOWERER = "L1.H0", "L1.H1", "L1.H2"
+
+
+@cache
+def planted() -> tuple[Subject, Text]:
+    """Layer 0 predicts the token five back; of three heads after it one finds that token and lowers it.
+
+    One raises another token than it attends to; one lowers the token two back, which nobody predicts.
+    """
+
+    def back(distance: int) -> Head:
+        return at_distance(distance) + sink(DISTANT_SINK)
+
+    heads = {
+        Site(0, "H", 0): back(5) + move("token", "copied"),
+        Site(1, "H", 0): looking() + sink() + scaled(move("token", "copied"), -1.0),
+        Site(1, "H", 1): back(3) + move("token", "copied", lambda token: token % WORDS + 1),
+        Site(1, "H", 2): back(2) + scaled(move("token", "copied"), -1.0),
+    }
+    subject = ux.load(assemble(heads), tokenizer=make_tokenizer(), device="cpu")
+    draw = np.random.default_rng(0)
+    rows = np.stack([draw.permutation(WORDS)[:19] + 1 for _ in range(36)])
+    rows = np.concatenate([np.zeros((36, 1), dtype=rows.dtype), rows], axis=1)
+    return subject, text_of("words", rows[:24], rows[24:])
+
+
+def test_a_planted_suppressor_scores_near_one_and_other_heads_near_nothing() -> None:
+    subject, text = planted()
+    record = INSTRUMENTS.get("suppression")(
+        subject, f"{SUPPRESSOR} {SHIFTER} {LOWERER}", text, best=1, predictions=19, settings=LEAN
+    )
+    definition, total = cells(record, "definition/heads"), cells(record, "total/heads")
+
+    def share(table: Any, head: str, column: str) -> float:
+        number = table[step(head), column]
+        assert isinstance(number, Number) and number.value is not None, number
+        return number.value
+
+    assert share(definition, SUPPRESSOR, "both") > 0.95
+    assert share(total, SUPPRESSOR, "loss") > 0.9
+    assert share(definition, SHIFTER, "ov") < 0.05 and share(definition, SHIFTER, "both") < 0.05
+    assert share(definition, LOWERER, "ov") > 0.9  # it lowers what it attends to …
+    assert share(definition, LOWERER, "both") < 0.2  # … and that is not what is predicted
+    assert SUPPRESSOR in record.verdict
+    checks = [
+        one for _, block in walk(record.blocks) if isinstance(block, Checks) for one in block.checks
+    ]
+    assert len(checks) == 2 and all(one.holds and one.applies for one in checks)
+
+
+def test_the_best_heads_are_chosen_on_documents_that_do_not_score_them() -> None:
+    """A head that is perfect on the documents that score, and nothing on those that choose."""
+    kl = np.ones((3, 20, 2))
+    kl[0, 10:, 1] = 0.0
+    kl[1, :, 1] = 0.5
+    kl[2] = 3.0
+    path = OnPath(("L0.H0", "L0.H1", "L0.H2"), ("mean", "both"), kl, np.full(20, 4.0), LEAN)
+    assert path.on(np.arange(20) < 10).chosen(1, 1) == (("L0.H1",), ("L0.H2",))
+    assert path.on(np.arange(20) >= 10).explained("L0.H1").value == pytest.approx(0.5)
+
+
+def test_words_of_the_authors_list_are_found_in_a_vocabulary_where_they_are_one_token() -> None:
+    assert {" the", " at", "Now", ".", "\n", " my"} <= copying.FUNCTION
+    assert not {" London", "the dog", "at"} & copying.FUNCTION
+    subject = tiny_subject("llama")
+    assert not copying.function_tokens(
+        subject
+    ).any()  # its unknown words are t0, which is none of them
+
+
+def test_what_the_definition_does_not_suit_is_refused() -> None:
+    run = INSTRUMENTS.get("suppression")
+    capped, subject = tiny_subject("gemma2"), tiny_subject("llama")
+    with pytest.raises(MeasurementError, match="passes a norm before it is added"):
+        run(capped, "L1.H2", words(capped, 12), settings=LEAN)
+    with pytest.raises(TextError, match="half of them choose"):
+        run(subject, "L1.H2", words(subject, 9), settings=LEAN)
+    with pytest.raises(SiteError, match="no head"):
+        run(subject, "L1.mlp", words(subject, 12), settings=LEAN)
