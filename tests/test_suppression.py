@@ -21,7 +21,7 @@ from unexplained.errors import MeasurementError, SiteError, TextError
 from unexplained.evaluate import Edited, copying, evaluate, observe
 from unexplained.evaluate.copying import KEPT, stand_in
 from unexplained.evaluate.suppression import CONDITIONS, Direct, direct_path
-from unexplained.record import Number
+from unexplained.record import Number, Record
 from unexplained.record.blocks import Checks
 from unexplained.record.ids import walk
 from unexplained.record.keys import step
@@ -206,11 +206,26 @@ def planted() -> tuple[Subject, Text]:
     return subject, text_of("words", rows[:24], rows[24:])
 
 
-def test_a_planted_suppressor_scores_near_one_and_other_heads_near_nothing() -> None:
+@cache
+def measured() -> Record:
     subject, text = planted()
-    record = INSTRUMENTS.get("suppression")(
-        subject, f"{SUPPRESSOR} {SHIFTER} {LOWERER}", text, best=1, predictions=19, settings=LEAN
-    )
+    heads = f"{SUPPRESSOR} {SHIFTER} {LOWERER}"
+    return ux.suppression(subject, heads, text, best=1, predictions=19, settings=LEAN)
+
+
+def test_the_record_scores_on_the_documents_that_did_not_choose() -> None:
+    subject, text = planted()
+    choosing, scoring = text.halves()
+    found = of(subject, scoring, SUPPRESSOR)
+    damage = cells(measured(), "definition/heads")[step(SUPPRESSOR), "damage"]
+    assert isinstance(damage, Number)
+    assert damage.value == pytest.approx(found.kl[0, :, 0].sum() / found.predictions.sum())
+    other = of(subject, choosing, SUPPRESSOR)
+    assert damage.value != pytest.approx(other.kl[0, :, 0].sum() / other.predictions.sum())
+
+
+def test_a_planted_suppressor_scores_near_one_and_other_heads_near_nothing() -> None:
+    record = measured()
     definition, total = cells(record, "definition/heads"), cells(record, "total/heads")
 
     def share(table: Any, head: str, column: str) -> float:

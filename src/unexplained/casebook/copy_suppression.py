@@ -1,0 +1,73 @@
+"""Copy suppression: a head that lowers what earlier layers are about to copy (MISSION 33)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import unexplained as ux
+from unexplained.record import Number
+from unexplained.record.blocks import Block, Table
+from unexplained.study import Card, Headline, Option, Texts, answer_of, case, no_candidates, part
+
+if TYPE_CHECKING:
+    from unexplained.record import Record
+    from unexplained.study import Run
+
+CARD = Card(
+    claim="Some heads do copy suppression: they attend to tokens of the context that are about to be "
+    "predicted, and lower just those.",
+    source="McDougall, Conmy, Rushing, McGrath and Nanda 2023, Copy Suppression: Comprehensively "
+    "Understanding an Attention Head",
+    candidates="Every head is scored by the authors' definition; the best are chosen on half of the "
+    "documents and scored on the other half.",
+    measured="By the definition: of what a head's mean does to the predictions on the direct path, with "
+    "the final norm held, the share of KL that the head keeps when it may do copy suppression alone. Then "
+    "the same stand-in in the running model, in nats per token.",
+    published="GPT-2 small L10H7: 76.9% with OV and QK cut down, 81.1% OV only, 95.2% QK only; an honest "
+    "rerun in 2026 gave 70.2%. In the debate Neel Nanda called it the best explained component there is.",
+    refuted="No head with a share that is told from 0, or a share in the running model's loss that is far "
+    "below the definition's: then the number is of the direct path and not of what the model does.",
+    twin="The same definition in a model with random weights stands beside every head.",
+)
+
+
+@case("copy-suppression", CARD, texts=Texts(documents=48, fit_documents=48, fewest=10))
+def copy_suppression(
+    run: Run,
+    *,
+    sites: Annotated[str, Option("Heads.")] = "L*.H*",
+    predictions: Annotated[
+        int, Option("Of every document, on the direct path; drawn by its hash.", least=1)
+    ] = 16,
+) -> Iterator[Block | Headline]:
+    """Copy suppression: how much of a head it explains, by its finders' definition and in the model's loss.
+
+    Args:
+        run: The model and running text.
+        sites: The heads among which suppressors are looked for.
+        predictions: Of every document, as many are measured on the direct path.
+
+    Raises:
+        MeasurementError: No head of the model is a copy suppressor.
+        UnexplainedError: As `suppression`.
+    """
+    found = ux.suppression.within(run, sites=sites, predictions=predictions)
+    name, share = _best(found)
+    if not run.imagined and (share.low is None or share.low <= 0):
+        best = f"{name} with {share.value:.1%}" if share.value is not None else f"{name}, refused"
+        looked_for = "a head of which copy suppression explains a share that is told from 0"
+        raise no_candidates("copy-suppression", run.subject.name, looked_for, best)
+    yield Headline(f"Copy suppression in {run.subject.name}", found.verdict, found.sheet)
+    yield answer_of("suppression", found)
+    yield part("suppression", "By definition and in the running model", found)
+
+
+def _best(found: Record) -> tuple[str, Number]:
+    """The head that was chosen first, and what the definition explains of it."""
+    section = next(block for block in found.blocks if getattr(block, "key", "") == "definition")
+    table = next(block for block in section.blocks if isinstance(block, Table))  # type: ignore[union-attr]
+    at = next(i for i, column in enumerate(table.columns) if column.key == "both")
+    cell = table.rows[0].cells[at]
+    assert isinstance(cell, Number)
+    return table.rows[0].name, cell
