@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import unexplained as ux
-from unexplained.record import Number
-from unexplained.record.blocks import Block, Table
-from unexplained.study import Card, Headline, Option, Texts, answer_of, case, no_candidates, part
+from unexplained.record.blocks import Block
+from unexplained.study import Card, Headline, Option, Texts, answer_of, case, part
 
 if TYPE_CHECKING:
-    from unexplained.record import Record
     from unexplained.study import Run
 
 CARD = Card(
@@ -48,26 +46,12 @@ def copy_suppression(
         sites: The heads among which suppressors are looked for.
         predictions: Of every document, as many are measured on the direct path.
 
+    A model without a copy suppressor is a finding, and the record says so.
+
     Raises:
-        MeasurementError: No head of the model is a copy suppressor.
         UnexplainedError: As `suppression`.
     """
     found = ux.suppression.within(run, sites=sites, predictions=predictions)
-    name, share = _best(found)
-    if not run.imagined and (share.low is None or share.low <= 0):
-        best = f"{name} with {share.value:.1%}" if share.value is not None else f"{name}, refused"
-        looked_for = "a head of which copy suppression explains a share that is told from 0"
-        raise no_candidates("copy-suppression", run.subject.name, looked_for, best)
     yield Headline(f"Copy suppression in {run.subject.name}", found.verdict, found.sheet)
     yield answer_of("suppression", found)
     yield part("suppression", "By definition and in the running model", found)
-
-
-def _best(found: Record) -> tuple[str, Number]:
-    """The head that was chosen first, and what the definition explains of it."""
-    section = next(block for block in found.blocks if getattr(block, "key", "") == "definition")
-    table = next(block for block in section.blocks if isinstance(block, Table))  # type: ignore[union-attr]
-    at = next(i for i, column in enumerate(table.columns) if column.key == "both")
-    cell = table.rows[0].cells[at]
-    assert isinstance(cell, Number)
-    return table.rows[0].name, cell
