@@ -246,3 +246,25 @@ def test_a_forecast_that_fails_says_so_and_costs_nothing() -> None:
     _foretell(broken, said.append)
     _foretell(refused, said.append)
     assert said == ["What it takes could not be foretold (KeyError)."]
+
+
+def test_heads_and_behaviours_are_foreseen_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["heads", "rung-1", "--documents", "2", "--block", "32", "--ablate", "1", "--dry-run"]
+    said = CliRunner().invoke(app, words).stdout
+    assert "scoring every head on repeats" in said and "ablating each head alone" in said
+    assert "Expected: about " in said and "Share of attention" not in said
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(MeasurementError, match="nothing is measured where no model is named"):
+        CliRunner().invoke(app, ["behaviours", "--dry-run"], catch_exceptions=False)
+
+
+def test_the_computes_of_a_family_are_said_before_anything_is_measured() -> None:
+    assay = INSTRUMENTS.get("assay")
+    assert assay.notes({"family": ["rung-1=1e12", "rung-2=3e13"]}) == [
+        "Family: 2 models, from 1.0 × 10¹² to 3.0 × 10¹³ FLOPs. No curve: 2 training computes are known "
+        "in this family, and a curve takes 3."
+    ]
+    assert assay.notes({"family": None}) == []

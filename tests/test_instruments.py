@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 
 import unexplained as ux
 from measured import LEAN, NAMES, called, model, words
+from unexplained.cli.app import app
 from unexplained.errors import MeasurementError, UnexplainedError
 from unexplained.evaluate.evaluate import in_process
 from unexplained.evaluate.work import Task, Work
@@ -214,3 +217,19 @@ def test_as_many_documents_are_measured_from_python_as_from_a_shell() -> None:
     said = inspect.signature(ux.text).parameters
     for name in ("documents", "fit_documents", "block"):
         assert said[name].default == getattr(Texts(), name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_instrument_takes_a_family_of_models_or_says_why_not_and_what_to_do(
+    name: str,
+) -> None:
+    one = INSTRUMENTS.get(name)
+    if one.priced:
+        return
+    family = ["rung-1=1e12", "rung-2=2e12"]
+    with pytest.raises(MeasurementError, match=f"A family of models in {name}") as caught:
+        one(family=family)
+    assert "unexplained" in caught.value.do
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    with pytest.raises(MeasurementError, match=re.escape(one.unpriced.why)):
+        command.main(["rung-2", "--family", family[0]], standalone_mode=False)

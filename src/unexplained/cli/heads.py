@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
+from unexplained.cli.outputs import say_forecast
 from unexplained.cli.shared import (
     OUT,
     BlockSize,
     Documents,
+    DryRun,
     Model,
     Seed,
     Terms,
@@ -20,6 +21,10 @@ from unexplained.cli.shared import (
     shared_ledgers,
 )
 from unexplained.telling import Bars
+
+if TYPE_CHECKING:
+    from unexplained.record import HeadScore
+    from unexplained.study import Run
 
 
 @app.command()
@@ -42,26 +47,34 @@ def heads(
     ] = 0,
     seed: Seed = 0,
     accept_terms: Terms = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Score every head: induction, previous-token and duplicate-token attention."""
     import unexplained as ux
     from unexplained.record import format as fmt
+    from unexplained.study import Run
+    from unexplained.study.forecast import Forecast
 
     require_texts(text)
     subject = ux.load(model, accept_terms=accept_terms)
     where = ux.text(text, subject, documents=documents, fit_documents=8, block=block, seed=seed)
-    with Bars() as progress:
+
+    def measured(run: Run) -> tuple[HeadScore, ...]:
         scores = ux.head_scores(
-            subject,
-            where,
-            twin=subject.twin(seed) if twin else None,
-            folder=shared_ledgers(),
-            progress=partial(progress, f"scoring every head on {where.name}"),
-        )
-        scores = ux.with_gains(
-            subject, where, scores, ablate, settings=ux.Settings(seed=seed),
-            folder=shared_ledgers(), progress=partial(progress, "ablating each head alone"),
+            subject, where, twin=subject.twin(seed) if twin else None,
+            **run.how(f"scoring every head on {where.name}"),
         )  # fmt: skip
+        return ux.with_gains(
+            subject, where, scores, ablate, settings=run.settings,
+            **run.how("ablating each head alone"),
+        )  # fmt: skip
+
+    with Bars() as progress:
+        run = Run(subject, (where,), ux.Settings(seed=seed), shared_ledgers(), say=progress)
+        if dry_run:
+            say_forecast(Forecast.of(run, measured))
+            return
+        scores = measured(run)
     table = Table(title=f"Share of attention on each rule's targets: {model} on {text}")
     columns = ["head", "induction", "previous token", "duplicate token", "twin: induction"]
     columns += ["gain in context lost (nats per token)"] * (ablate > 0)

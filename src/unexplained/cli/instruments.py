@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, ge
 
 import typer
 
-from unexplained.cli.outputs import Outputs
+from unexplained.cli.outputs import Outputs, say_forecast
 from unexplained.cli.shared import (
-    OUT,
     BlockSize,
+    Cluster,
     Device,
     Documents,
+    DryRun,
     Dtype,
     FitDocuments,
     Full,
     Json,
     Kind,
+    Memory,
     Model,
     Of,
     Out,
@@ -66,14 +68,6 @@ Several = Annotated[
 ]
 REPEATS = {"documents": 16, "fit_documents": 32}
 """Of several texts the one of repeated tokens is small: its documents are all alike."""
-DryRun = Annotated[
-    bool,
-    typer.Option("--dry-run", help="Say what would be measured, and about how long it takes."),
-]
-Cluster = Annotated[str, typer.Option(help="Address of a Ray cluster.")]
-Memory = Annotated[
-    float, typer.Option(help="Gigabytes of streams that may be held; the rest is computed again.")
-]
 
 
 def add_commands() -> None:
@@ -98,6 +92,7 @@ def command_of(one: Instrument) -> Callable[..., None]:
         if not isinstance(p.given, PythonOnly)
     ]
     ours += [] if one.texts is None else _texts(one.texts)
+    ours += [] if one.priced else [("family", _no_family(one), None)]
     ours += [
         ("seed", Seed, 0),
         ("out", Out, Path("runs")),
@@ -123,6 +118,17 @@ def command_of(one: Instrument) -> Callable[..., None]:
          for name, hint, default in ours]
     )  # fmt: skip
     return command
+
+
+def _no_family(one: Instrument) -> Any:
+    """The option of an instrument that has no place for a family: it says why."""
+
+    def refuse(given: list[str] | None) -> None:
+        if given:
+            one.unpriced.refuse(one.name)
+
+    says = f"Not taken: {one.unpriced.why}."
+    return Annotated[list[str] | None, typer.Option(help=says, callback=refuse, expose_value=False)]
 
 
 def _texts(texts: Texts) -> list[tuple[str, Any, Any]]:
@@ -204,8 +210,7 @@ def _call(one: Instrument, context: typer.Context, given: Mapping[str, Any]) -> 
         if given["dry_run"]:
             with Bars() as progress:
                 forecast = _asked(one, context, given, progress, one.dry_run)
-            said = forecast.as_json() if given["json"] else str(forecast)
-            OUT.print(said, highlight=False, soft_wrap=given["json"])
+            say_forecast(forecast, json=given["json"], notes=one.notes(given))
             return
         with _outputs(one, given).writing(**files) as made, Bars() as progress:
             made.append(_asked(one, context, given, progress, one))

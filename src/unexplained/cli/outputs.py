@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from unexplained.places import untaken
 
 if TYPE_CHECKING:
     from unexplained.record import Record
+    from unexplained.study.forecast import Forecast
 
 
 def require_outputs(**paths: Path | None) -> None:
@@ -89,3 +90,10 @@ class Outputs:
 def say_written(report: Path, more: str = "") -> None:
     """The last line of a command: where its page is, in one piece, so that it can be copied."""
     OUT.print(Words.assemble("Report: ", (visible.name(report), "bold"), more), soft_wrap=True)
+
+
+def say_forecast(forecast: Forecast, *, json: bool = False, notes: Sequence[str] = ()) -> None:
+    """What a dry run found, in the place of a measurement."""
+    for words in () if json else notes:
+        OUT.print(words, highlight=False)
+    OUT.print(forecast.as_json() if json else str(forecast), highlight=False, soft_wrap=json)

@@ -128,6 +128,14 @@ Dtype = Annotated[
     Kind, typer.Option(help="Of the weights. In half precision single effects are refused.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the record as JSON, and nothing else.")]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Say what would be measured, and about how long it takes."),
+]
+Cluster = Annotated[str, typer.Option(help="Address of a Ray cluster.")]
+Memory = Annotated[
+    float, typer.Option(help="Gigabytes of streams that may be held; the rest is computed again.")
+]
 Twin = Annotated[bool, typer.Option(help="Measure a model with random weights beside it.")]
 Run = Annotated[
     Path | None,

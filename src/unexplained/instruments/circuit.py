@@ -26,7 +26,7 @@ from unexplained.record.blocks import (
 )
 from unexplained.shares import percent
 from unexplained.study import Headline, Option, Texts, instrument
-from unexplained.study.given import PythonOnly
+from unexplained.study.given import PythonOnly, Unpriced
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +66,13 @@ def _files(given: Mapping[str, Any]) -> None:
 
 
 @instrument(
-    "circuit", before=_files, texts=Texts("ioi", documents=64, fit_documents=64, pairs=True)
+    "circuit",
+    before=_files,
+    texts=Texts("ioi", documents=64, fit_documents=64, pairs=True),
+    unpriced=Unpriced(
+        "what a circuit keeps is a share of a logit difference on pairs of prompts, no loss on "
+        "running text, so that no training compute is equal to it"
+    ),
 )
 def circuit(
     run: Run,

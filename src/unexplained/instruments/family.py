@@ -34,7 +34,7 @@ from unexplained.record.blocks import (
 from unexplained.record.keys import step
 from unexplained.shares import FEW
 from unexplained.study import Headline, Option, instrument, sheet
-from unexplained.study.given import Members
+from unexplained.study.given import Members, Unpriced
 
 if TYPE_CHECKING:
     from unexplained.ladder.members import Member
@@ -83,7 +83,16 @@ def _members(given: Mapping[str, Any]) -> None:
     )
 
 
-@instrument("family", before=_members, texts=None, models="members")
+@instrument(
+    "family",
+    before=_members,
+    texts=None,
+    models="members",
+    unpriced=Unpriced(
+        "the models that it is given are the family",
+        "Give them themselves: unexplained family MODEL=FLOPS MODEL=PARAMETERSxTOKENS …",
+    ),
+)
 def family(
     run: Run,
     members: Annotated[

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from unexplained import study
 from unexplained.record.blocks import Block
 from unexplained.study import Headline, Option, Texts, instrument
+from unexplained.study.given import Unpriced
 
 if TYPE_CHECKING:
     from unexplained.bars.repair import Repair
@@ -29,7 +30,12 @@ def _names(given: Mapping[str, Any]) -> None:
     ABLATIONS.get(given["ablation"])
 
 
-@instrument("repair", before=_names, texts=Texts(documents=16, fit_documents=32, fewest=5))
+@instrument(
+    "repair",
+    before=_names,
+    texts=Texts(documents=16, fit_documents=32, fewest=5),
+    unpriced=Unpriced("it measures changes of the right token's logit, which are no loss"),
+)
 def repair(
     run: Run,
     sites: Annotated[str, Option("Heads.")] = "L*.H*",

@@ -14,6 +14,7 @@ from unexplained.bars import splits
 from unexplained.errors import MeasurementError, require_count
 from unexplained.record.blocks import Block, Prose, fact, facts
 from unexplained.study import Claims, Headline, Option, Texts, instrument
+from unexplained.study.given import Unpriced
 from unexplained.study.sheet import of_text
 
 if TYPE_CHECKING:
@@ -35,7 +36,15 @@ def _asked(given: Mapping[str, Any]) -> None:
         )  # fmt: skip
 
 
-@instrument("shortfall", before=_asked, texts=Texts(documents=96, fit_documents=256))
+@instrument(
+    "shortfall",
+    before=_asked,
+    texts=Texts(documents=96, fit_documents=256),
+    unpriced=Unpriced(
+        "a refit has been trained on documents of this text's kind, which no model of a family was, "
+        "so that none of them is its equal"
+    ),
+)
 def shortfall(
     run: Run,
     sites: Annotated[

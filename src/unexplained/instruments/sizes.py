@@ -38,7 +38,7 @@ from unexplained.record.blocks import (
 )
 from unexplained.record.keys import step
 from unexplained.study import Headline, Option, Texts, arms, instrument, sheet
-from unexplained.study.given import PythonOnly, Rungs, computes_of
+from unexplained.study.given import PythonOnly, Rungs, Unpriced, computes_of
 
 if TYPE_CHECKING:
     from unexplained.estimators import Slope
@@ -74,7 +74,16 @@ def _sizes(given: Mapping[str, Any]) -> None:
     _require_sizes(computes_of(given["rungs"], seeds=given["seeds"]).values())
 
 
-@instrument("sizes", before=_sizes, texts=Texts(), models="rungs")
+@instrument(
+    "sizes",
+    before=_sizes,
+    texts=Texts(),
+    models="rungs",
+    unpriced=Unpriced(
+        "the models that it is given are the family, each with its own compute",
+        "Give them themselves: unexplained sizes MODEL=FLOPS MODEL=FLOPS …",
+    ),
+)
 def sizes(
     run: Run,
     rungs: Annotated[Mapping[Subject, float], Rungs("Rungs of the ladder; all if none.")],

@@ -15,6 +15,7 @@ from unexplained import study
 from unexplained.record import format as fmt
 from unexplained.record.blocks import Block
 from unexplained.study import Claims, Headline, Option, Texts, instrument
+from unexplained.study.given import Unpriced
 
 if TYPE_CHECKING:
     from unexplained.bars.flips import Flip
@@ -37,7 +38,15 @@ def _precise(given: Mapping[str, Any]) -> None:
     require_full_precision("A panel of ablations")
 
 
-@instrument("soundness", before=_precise, texts=Texts(documents=48, fit_documents=48))
+@instrument(
+    "soundness",
+    before=_precise,
+    texts=Texts(documents=48, fit_documents=48),
+    unpriced=Unpriced(
+        "it compares ablations of the same components with each other, and a difference of two "
+        "losses is worth no compute of its own"
+    ),
+)
 def soundness(
     run: Run,
     sites: Annotated[str, Option('Components, e.g. "L18.H6 L17.H3-5".')],

@@ -18,6 +18,7 @@ from unexplained.record.blocks import (
 )
 from unexplained.shares import FEW
 from unexplained.study import Headline, Option, Texts, instrument
+from unexplained.study.given import Unpriced
 
 if TYPE_CHECKING:
     from unexplained.bars import Effect
@@ -60,6 +61,12 @@ def _names(given: Mapping[str, Any]) -> None:
         fewest=10,
         why="Documents to measure on: half choose the strongest, the other half reports on them.",
         fits=lambda given: given["ablation"] not in ("", "patch"),
+    ),
+    unpriced=Unpriced(
+        "it ranks components by what each does alone, nearly all of them by less than the losses of "
+        "two neighbouring models can be told apart",
+        "Name the strongest together to an assay, which prices them: "
+        'unexplained assay MODEL --heads "…" --family MODEL=FLOPS …',
     ),
 )
 def sweep(

@@ -20,6 +20,7 @@ from unexplained.ladder.catalogue import catalogue
 from unexplained.ladder.conditions import on_ladder, require_unseen, trained_as
 from unexplained.ladder.members import Member, Run, member_of, require_computes, runs_of
 from unexplained.opening import NOW, opening
+from unexplained.record.format import power
 from unexplained.subject import Subject, load
 from unexplained.text import Text
 
@@ -82,6 +83,15 @@ class Family:
                 for one in (*self.members, *self.beside)
                 if one.name != self.itself
             )
+
+    @property
+    def says(self) -> str:
+        """What is known of it before anything is measured."""
+        known = sorted(one.compute for one in self.members if one.compute is not None)
+        many = f"{len(self.members)} model{'s' * (len(self.members) > 1)}"
+        spread = f", from {power(known[0])} to {power(known[-1])} FLOPs" if known else ""
+        return f"Family: {many}{spread}. " + (f"No curve: {self.no_curve}." if self.no_curve else
+               "What lies beyond these computes is marked as extrapolated.")  # fmt: skip
 
     @property
     def no_curve(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,8 @@ from unexplained.record.format import count
 from unexplained.telling import gigabytes, span
 
 if TYPE_CHECKING:
-    from unexplained.evaluate.rehearsal import Rehearsal, Stage
+    from unexplained.evaluate.rehearsal import Stage
+    from unexplained.study.run import Run
 
 SHOWN = 8
 """Stages that are told by name: those that take longest."""
@@ -32,8 +33,12 @@ class Forecast:
     bytes: float
 
     @classmethod
-    def of(cls, rehearsal: Rehearsal) -> Forecast:
-        """What a rehearsal found."""
+    def of(cls, run: Run, do: Callable[[Run], object]) -> Forecast:
+        """What doing something with a run would take: it is gone through with workers who do nothing."""
+        from unexplained.evaluate.rehearsal import Rehearsal
+
+        rehearsal = Rehearsal(run.workers)
+        do(run.rehearsed(rehearsal))
         return cls(tuple(rehearsal.stages), rehearsal.seconds, rehearsal.bytes)
 
     @property

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
+
+from unexplained.errors import MeasurementError
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,25 @@ FAMILY = OwnFamily(
     "MODEL=FLOPS, MODEL=PARAMETERSxTOKENS, a MODEL of unknown compute, or a .json file of such: "
     "weaker models that losses are placed among, in the place of the ladder. May be given again."
 )
+
+
+@dataclass(frozen=True)
+class Unpriced:
+    """Why an instrument places nothing among the models of a family, and what does."""
+
+    why: str = "what it gives is no loss of the whole model, which a weaker one could have too"
+    do: str = (
+        "What components are worth in training compute is an assay's matter: "
+        'unexplained assay MODEL --heads "…" --family MODEL=FLOPS …'
+    )
+
+    def refuse(self, name: str) -> NoReturn:
+        """Raise what says so.
+
+        Raises:
+            MeasurementError: Always.
+        """
+        raise MeasurementError(f"A family of models in {name}", self.why, self.do)
 
 
 @dataclass(frozen=True)

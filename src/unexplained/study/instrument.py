@@ -23,7 +23,7 @@ from unexplained.record.ids import walk
 from unexplained.registry import Registry
 from unexplained.settings import Settings
 from unexplained.study.forecast import Forecast
-from unexplained.study.given import Given, Option, Texts
+from unexplained.study.given import Given, Option, OwnFamily, Texts, Unpriced
 
 if TYPE_CHECKING:
     from unexplained.evaluate.evaluate import Workers
@@ -78,6 +78,8 @@ class Instrument:
     parameters: tuple[Parameter, ...]
     before: Callable[[Mapping[str, Any]], None]
     """Refuses, of plain values and names, what cannot be, before a model is loaded."""
+    unpriced: Unpriced = field(default=Unpriced(), kw_only=True)
+    """What it says to a family of the user's own, unless it has a parameter for one."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__.lower()} {self.name}: {self.help}>"[:200]
@@ -86,6 +88,11 @@ class Instrument:
     def in_python(self) -> str:
         """How it is called in code."""
         return f"ux.{self.name}"
+
+    @property
+    def priced(self) -> bool:
+        """Whether it places losses among the models of a family."""
+        return any(isinstance(one.given, OwnFamily) for one in self.parameters)
 
     @property
     def help(self) -> str:
@@ -159,6 +166,8 @@ class Instrument:
         self, args: tuple[Any, ...], given: Mapping[str, Any]
     ) -> tuple[Subject | None, Any, dict[str, Any], dict[str, Any]]:
         """Subject, texts, the instrument's own parameters, and how it is to be run."""
+        if "family" in given and not self.priced:
+            self.unpriced.refuse(self.name)
         bound = self.__signature__.bind(*args, **given)
         bound.apply_defaults()
         asked = dict(bound.arguments)
@@ -191,13 +200,15 @@ class Instrument:
         resolved = {p.name: p.given.resolved(given[p.name], given) for p in self.parameters}
         return list(self.function(run, **resolved))
 
+    def notes(self, given: Mapping[str, Any]) -> list[str]:
+        """What is to be said before anything is measured: which computes a family of the user's own has."""
+        found = (one.given.resolved(given.get(one.name), given) for one in self.parameters
+                 if isinstance(one.given, OwnFamily))  # fmt: skip
+        return [family.says for family in found if family is not None]
+
     def _foretold(self, run: Run, given: Mapping[str, Any]) -> Forecast:
         """Go through it with workers who do nothing."""
-        from unexplained.evaluate.rehearsal import Rehearsal
-
-        rehearsal = Rehearsal(run.workers)
-        self._yielded(run.rehearsed(rehearsal), given)
-        return Forecast.of(rehearsal)
+        return Forecast.of(run, lambda there: self._yielded(there, given))
 
     def _record(
         self,
@@ -216,6 +227,8 @@ class Instrument:
             run = self._run(subject, text, **how | {"say": say})
             require_folder(run.folder, *([] if subject is None else [subject]))
             if note := getattr(say, "note", None):
+                for words in self.notes(given):
+                    note(words)
                 told = partial(_foretell, partial(self._foretold, run, given), note)
                 run = replace(run, workers=Foretelling(run.workers, told))
             return self._of(run, self._yielded(run, given), given)
@@ -284,6 +297,7 @@ def instrument(
     model: str | None = None,
     models: str = "",
     before: Callable[[Mapping[str, Any]], None] = lambda given: None,
+    unpriced: Unpriced = Unpriced(),  # noqa: B008  (frozen)
 ) -> Callable[[Function], Instrument]:
     """Register a function as an instrument.
 
@@ -294,13 +308,12 @@ def instrument(
         models: The parameter that holds its models, of an instrument that is given no single one.
         before: Given the options as they were written and `text`, refuses what cannot be, before a
             model is loaded.
+        unpriced: Why it takes no family of models, and what to do; of one that takes none.
     """
 
     def register(function: Function) -> Instrument:
-        return INSTRUMENTS.add(
-            name,
-            Instrument(name, function, texts, model, models, parameters_of(function), before),
-        )
+        parts = (texts, model, models, parameters_of(function), before)
+        return INSTRUMENTS.add(name, Instrument(name, function, *parts, unpriced=unpriced))
 
     return register
 
