@@ -43,7 +43,7 @@ def neighbours(view: ux.View) -> Tensor:
     return (view.tokens >= 17) & (view.tokens <= 24)
 
 
-def words(name: str, seed: int, *, ours: float, others: float, documents: int = 64) -> Text:
+def words(name: str, seed: int, *, ours: float, others: float, documents: int = 48) -> Text:
     """Words at random, each followed by what follows it: X, Y, or another of the rest."""
     draw = np.random.default_rng(seed)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import json
+import random
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -74,10 +76,27 @@ def called(one: Instrument, *, do: Callable[..., Any] | None = None, **how: Any)
     if "label" in names:
         how.setdefault("label", [even])
         how.setdefault("sites", "L0.N0 L0.N1")
+    if "narrow" in names:
+        how.setdefault("narrow", str(languages()))
     if one.texts is not None:
         how["text"] = words(one.texts.pairs, WHERE.get(one.name, "rung-2"))
     little = {key: value for key, value in LITTLE.items() if key in names}
     return (do or one)(**{"settings": LEAN, **little, **how})
+
+
+@cache
+def languages() -> Path:
+    """A file whose documents are half of small French words and half of small English ones."""
+    draw, path = random.Random(0), folder() / "languages.jsonl"
+    kinds = [
+        ["le", "les", "des", "sur", "ces"],
+        ["the", "of", "and", "to", "is", "that", "for", "with", "not", "by", "from"],
+    ]
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(80):
+            halves = [" ".join(draw.choices(kinds[(number + i) % 2], k=24)) for i in (0, 1)]
+            file.write(json.dumps({"text": " ".join(halves)}) + "\n")
+    return path
 
 
 @cache

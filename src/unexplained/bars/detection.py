@@ -128,14 +128,33 @@ def share(what: Bools, among: Bools, text: Labelled, settings: Settings) -> Numb
     return mean_per_token(total, tokens, settings=settings, unit=SHARE)
 
 
-def precision(fires: Bools, text: Labelled, prevalence: float, settings: Settings) -> Number:
+def precision(
+    fires: Bools,
+    text: Labelled,
+    prevalence: float,
+    settings: Settings,
+    *,
+    hits: tuple[Bools, Labelled] | None = None,
+) -> Number:
     """Share of the tokens on which the neuron is active that are the label's, at a prevalence.
+
+    Args:
+        fires: (token,) where it is active.
+        text: What the label says.
+        prevalence: Share of tokens that are the label's.
+        settings: Level.
+        hits: Another text, and where the neuron is active there, whose recall is taken where too few
+            documents of this one have any of the label's tokens.
 
     Its ends are those of recall and false alarms together, each at half of what the level leaves: at
     least as wide as asked.
     """
     half = Settings((1 + settings.level) / 2, settings.resamples, settings.seed)
-    hit, alarm = recall(fires, text, half), alarms(fires, text, half)
+    if hits is not None and np.count_nonzero(text.sums(text.yes)) < FEWEST_DOCUMENTS:
+        hit = recall(*hits, half)
+    else:
+        hit = recall(fires, text, half)
+    alarm = alarms(fires, text, half)
     for one in (hit, alarm):
         if one.value is None:
             return Number(value=None, unit=SHARE, refused=one.refused)

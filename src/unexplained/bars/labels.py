@@ -65,9 +65,11 @@ class Found:
     def scores(self, on: OnText, unit: str, detector: d.Detector) -> tuple[Number, ...]:
         """AUROC, precision and recall of a neuron."""
         fires = detector.fires(on.values[unit])
+        first = (self.twin if on.detectors else self.texts)[0]
+        hits = detector.fires(first.values[unit]), first.tokens
         return (
             d.auroc(detector.sign * on.values[unit], on.tokens, self.settings),
-            d.precision(fires, on.tokens, self.prevalence, self.settings),
+            d.precision(fires, on.tokens, self.prevalence, self.settings, hits=hits),
             d.recall(fires, on.tokens, self.settings),
         )
 
@@ -142,7 +144,7 @@ class Found:
             for unit in (*self.sites, *self.others)
         ]  # fmt: skip
         blocks: list[Prose | Table] = [
-            Prose(words=f"A neuron is active above a threshold, the one with the greatest F1 at a prevalence of {self.at} on the fit part of {self.narrow.name}. Recall: of the label's tokens, those on which it is active. AUROC: the chance that a token of the label has the greater activation than another. Documents' first tokens are left out."),
+            Prose(words=f"A neuron is active above a threshold, the one with the greatest F1 at a prevalence of {self.at} on the fit part of {self.narrow.name}. Recall: of the label's tokens, those on which it is active. AUROC: the chance that a token of the label has the greater activation than another. Documents' first tokens are left out. Where fewer than five documents of a broad text have any of the label's tokens, its precision is of the narrow one's recall."),
             Table(key="scores", title="How well they tell the label", corner="Neuron", columns=columns, rows=tuple(rows)),
         ]  # fmt: skip
         if self.twin:
@@ -220,9 +222,9 @@ class Found:
             ),
             rows=tuple(
                 Row(key=k, name=name, role=role, cells=(
-                    of.increase(arm), of.increase(arm, YES), of.increase(arm, NO),
+                    of.increase(arm), _in(of, arm, YES), _in(of, arm, NO),
                     None if arm == REFERENCE else of.recovered(arm, REFERENCE),
-                    None if arm == REFERENCE else of.recovered(arm, REFERENCE, YES),
+                    None if arm == REFERENCE else _in(of, arm, YES, REFERENCE),
                 ))
                 for k, name, role, arm, of in rows
             ),
@@ -240,7 +242,7 @@ class Found:
             rows=tuple(
                 Row(key=site, name=site, cells=(
                     read.increase(self.names.alone[site]),
-                    read.increase(self.names.alone[site], YES),
+                    _in(read, self.names.alone[site], YES),
                     read.recovered(self.names.claims[site], self.names.alone[site]),
                 ))
                 for site in self.sites
@@ -260,7 +262,7 @@ class Found:
             ),
             rows=tuple(
                 Row(key=name, name="the mean here" if name == REFERENCE else name, cells=(
-                    read.increase(name), read.increase(name, YES), read.increase(name, NO),
+                    read.increase(name), _in(read, name, YES), _in(read, name, NO),
                     read.recovered(self.names.claim, name),
                 ))
                 for name in self.references
@@ -386,3 +388,11 @@ class Found:
         low, high = (f(known, key=lambda one: one.value or 0.0) for f in (min, max))
         span = fmt.show(low) if len(known) == 1 else f"{fmt.show(low).value} to {fmt.show(high).value}"  # fmt: skip
         return f"{begin}{span} on {on.name}"
+
+
+def _in(read: Reading, arm: str, stratum: tuple[str, str], against: str = "") -> Number:
+    """What an arm costs on the tokens of a stratum, or recovers there; refused where there are none."""
+    if stratum not in read.ledger.strata:
+        which = "no token" if stratum == YES else "every token"
+        return Number(value=None, refused=f"the label says yes to {which} here")
+    return read.recovered(arm, against, stratum) if against else read.increase(arm, stratum)
