@@ -104,7 +104,7 @@ class Found:
                 AnswerRow(name=f"Loss when all are ablated, {first}", cells=("effects/parts/ablated/cost", *[None] * (len(columns) - 1))),
                 AnswerRow(name="Of it the label's prediction makes up", style="share", cells=("effects/parts/label/recovered", *[None] * (len(columns) - 1))),
                 AnswerRow(name="Only the rest of their values", style="share", cells=("effects/parts/residual/recovered", *[None] * (len(columns) - 1))),
-                AnswerRow(name="The prediction and what varies within the label", style="share", cells=("effects/parts/yes/recovered", *[None] * (len(columns) - 1))),
+                AnswerRow(name="The prediction, and what varies within the label", style="share", cells=("effects/parts/yes/recovered", *[None] * (len(columns) - 1))),
             ),
             says=f"Precision: of the tokens on which a neuron is active, the label's, if these were {self.at} of all. "
             "Thresholds, means and the choice of neurons are of documents that score nothing.",
@@ -386,7 +386,7 @@ class Found:
         if not known:
             return f"{begin}nothing that could be measured on {on.name} ({found[0].refused})"
         low, high = (f(known, key=lambda one: one.value or 0.0) for f in (min, max))
-        span = fmt.show(low) if len(known) == 1 else f"{fmt.show(low).value} to {fmt.show(high).value}"  # fmt: skip
+        span = fmt.show(low) if low.value == high.value else f"{fmt.show(low).value} to {fmt.show(high).value}"  # fmt: skip
         return f"{begin}{span} on {on.name}"
 
 
