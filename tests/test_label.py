@@ -120,7 +120,7 @@ def cells(record: Record) -> dict[str, Any]:
 
 def measured(subject: ux.Subject, sites: str, **how: Any) -> Record:
     given = {"label": [ours], "settings": LEAN, "folder": None, "alike": 0, **how}
-    return ux.label(subject, sites, (narrow(), broad()), **given)  # type: ignore[attr-defined, no-any-return]
+    return ux.label(subject, sites, (narrow(), broad()), **given)
 
 
 @cache
@@ -275,7 +275,7 @@ def test_what_cannot_be_labelled_is_refused_before_anything_is_run() -> None:
 def test_a_broad_text_that_has_the_narrow_ones_documents_is_refused() -> None:
     both = replace(broad(), eval=(*broad().eval, narrow().eval[0]))
     with pytest.raises(TextError, match="they share 1 documents"):
-        ux.label(gated(), "L0.N0", (narrow(), both), label=[ours])  # type: ignore[attr-defined]
+        ux.label(gated(), "L0.N0", (narrow(), both), label=[ours])
 
 
 def test_a_file_may_make_labels_of_the_text_of_every_token(tmp_path: Path) -> None:
