@@ -164,7 +164,7 @@ def test_a_label_that_holds_on_the_narrow_text_alone_drops_on_the_broad_one() ->
     found = cells(record)
     here, there = (found[f"scores/scores/L0.N2/{i}-precision"] for i in (0, 1))
     assert here.value == 1 and there.high < here.low
-    assert "L0.N2 worse there" in record.verdict
+    assert "Worse on broad: L0.N2." in record.verdict
     rows = {row.name: row.note for row in record.blocks[0].rows}  # type: ignore[union-attr]
     assert "Precision" in rows["L0.N2"] and not rows["L0.N0"] and not rows["L0.N1"]
 

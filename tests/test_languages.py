@@ -165,6 +165,19 @@ def test_versions_of_one_original_are_split_drawn_and_resampled_together() -> No
     assert not {block.unit for block in parts.fit} & set(units)
 
 
+def test_of_every_unit_one_document_is_drawn_before_another_of_any() -> None:
+    """Else forty documents of a book were those of three pages."""
+    documents = [
+        document(f"{n} {piece} of this " * 12, "one", original=f"page {n}")
+        for n in range(30)
+        for piece in range(9)
+    ]
+    request = Request("x", Tokens(ux.load("rung-1", device="cpu")), 5, 20, 16, 0)
+    parts = draw(request, Corpus(tuple(documents), {"one": 1.0}))
+    assert len({block.unit for block in parts.eval}) == 5
+    assert len({block.unit for block in parts.fit}) == 20
+
+
 PAGES = {
     "en-US": ["This paragraph was written first, and it is about packages." * 12, "Run apt update now, and then see what it says to you.", "short"],
     "fr-FR": ["Ce paragraphe est une traduction, il parle des paquets." * 12, "Lancez apt update maintenant, puis lisez ce qui est dit.", "court"],

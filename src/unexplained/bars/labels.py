@@ -77,37 +77,33 @@ class Found:
 
     def answer(self) -> Answer:
         """The neurons on the narrow and the broadest text, and what the label carries of them."""
-        first, last = self.texts[0].name, self.texts[-1].name
-        columns = [Column(key=f"auroc-{i}", heading=f"AUROC, {name}") for i, name in enumerate(dict.fromkeys((first, last)))]  # fmt: skip
-        columns += [Column(key=f"precision-{i}", heading=f"Precision at {self.at}, {name}", style="share") for i, name in enumerate(dict.fromkeys((first, last)))]  # fmt: skip
-        columns.append(Column(key="damage", heading="Loss when ablated", note="nats per token"))
         texts = list(dict.fromkeys((0, len(self.texts) - 1)))
-        rows = []
-        for site in self.sites:
-            key = step(site)
-            cells = [f"scores/scores/{key}/{i}-auroc" for i in texts]
-            cells += [f"scores/scores/{key}/{i}-precision" for i in texts]
-            rows.append(
-                AnswerRow(
-                    name=site, note=self.falls(site), cells=(*cells, f"effects/alone/{key}/damage")
-                )
-            )
+        columns = [
+            Column(key=f"precision-{i}", heading=f"Precision at {self.at}, {self.texts[i].name}", style="share")
+            for i in texts
+        ]  # fmt: skip
+        columns.append(Column(key="damage", heading="Loss when ablated", note="nats per token"))
+        rows = [
+            AnswerRow(name=site, note=self.falls(site), cells=(
+                *(f"scores/scores/{step(site)}/{i}-precision" for i in texts), f"effects/alone/{step(site)}/damage"))
+            for site in self.sites
+        ]  # fmt: skip
         if self.twin:
-            cells = [f"scores/twin/1/{i}-auroc" for i in texts]
-            cells += [f"scores/twin/1/{i}-precision" for i in texts]
-            rows.append(
-                AnswerRow(name="Best with random weights", role="twin", cells=(*cells, None))
-            )
+            best = (f"scores/twin/1/{i}-precision" for i in texts)
+            rows.append(AnswerRow(name="Best with random weights", role="twin", cells=(*best, None)))  # fmt: skip
+        none = (None,) * (len(columns) - 1)
+        kept = {
+            "label": "Of it the label's prediction",
+            "residual": "Only the rest of their values",
+            "yes": "With what varies within the label",
+        }
         return Answer(
             corner="Neuron", columns=tuple(columns), rows=tuple(rows),
             beside=(
-                AnswerRow(name=f"Loss when all are ablated, {first}", cells=("effects/parts/ablated/cost", *[None] * (len(columns) - 1))),
-                AnswerRow(name="Of it the label's prediction makes up", style="share", cells=("effects/parts/label/recovered", *[None] * (len(columns) - 1))),
-                AnswerRow(name="Only the rest of their values", style="share", cells=("effects/parts/residual/recovered", *[None] * (len(columns) - 1))),
-                AnswerRow(name="The prediction, and what varies within the label", style="share", cells=("effects/parts/yes/recovered", *[None] * (len(columns) - 1))),
+                AnswerRow(name="Loss when all are ablated", cells=("effects/parts/ablated/cost", *none)),
+                *(AnswerRow(name=name, style="share", cells=(f"effects/parts/{key}/recovered", *none)) for key, name in kept.items()),
             ),
-            says=f"Precision: of the tokens on which a neuron is active, the label's, if these were {self.at} of all. "
-            "Thresholds, means and the choice of neurons are of documents that score nothing.",
+            says=f"Precision: of the tokens on which a neuron is active, the label's, if these were {self.at} of all.",
         )  # fmt: skip
 
     def facts(self, model: str) -> Table:
@@ -359,35 +355,38 @@ class Found:
     def verdict(self) -> str:
         """In plain words."""
         read, narrow, broad = self.narrow.measured, self.narrow, self.texts[-1]
-        told = f"{self._told(narrow)}; no broad text was given, and what holds on a narrow one may not elsewhere"
-        if broad is not narrow:
-            worse = [site for site in self.sites if self.falls(site)]
-            told = f"{self._told(narrow)}, {self._told(broad, first=False)}"
-            told += (
-                f"; {fmt.in_short(worse)} worse there"
-                if worse
-                else "; none is told to be worse there"
-            )
+        who = self.sites[0] if len(self.sites) == 1 else f"{len(self.sites)} neurons"
+        spans = " and ".join(filter(None, map(self._span, dict.fromkeys((0, len(self.texts) - 1)))))
+        told = [f"AUROC of {who} for '{self.label}': {spans}." if spans else ""]
+        if broad is narrow:
+            told.append("No broad text was given.")
+        elif worse := [site for site in self.sites if self.falls(site)]:
+            told.append(f"Worse on {broad.name}: {fmt.in_short(worse)}.")
+        cost = read.increase(REFERENCE)
         label, rest = (
             read.recovered(name, REFERENCE)
             for name in (self.names.claim, self.names.kept["residual"])
         )
-        who = self.sites[0] if len(self.sites) == 1 else f"all {len(self.sites)}"
-        does = f"Ablating {who} costs {fmt.show(read.increase(REFERENCE))} nats per token on {narrow.name}"
-        if label.value is None:
-            return f"{told}. {does}; what the label carries of it is refused: {label.refused}."
-        return f"{told}. {does}; the label's prediction makes up {percent(label)} of it, only the rest of their values {percent(rest)}."
+        if cost.value is None:
+            told.append("What ablating them costs is refused.")
+        else:
+            told.append(f"Ablated together they cost {fmt.show(cost)} nats per token on {narrow.name}.")  # fmt: skip
+        told.append(
+            "How much of it the label carries is refused." if label.value is None or rest.value is None else
+            f"The label's prediction makes up {percent(label)} of it, only the rest of their values {percent(rest)}."
+        )  # fmt: skip
+        return " ".join(filter(None, told))
 
-    def _told(self, on: OnText, *, first: bool = True) -> str:
-        """Between which AUROCs the neurons tell the label."""
+    def _span(self, number: int) -> str:
+        """Between which AUROCs the neurons tell the label on a text; empty where that is refused."""
+        on = self.texts[number]
         found = [self.scores(on, site, self.detectors[site])[0] for site in self.sites]
         known = [one for one in found if one.value is not None]
-        begin = f"{fmt.in_short(list(self.sites))} tell{'s' * (len(found) == 1)} the tokens of '{self.label}' from others with an AUROC of " if first else ""  # fmt: skip
         if not known:
-            return f"{begin}nothing that could be measured on {on.name} ({found[0].refused})"
+            return ""
         low, high = (f(known, key=lambda one: one.value or 0.0) for f in (min, max))
-        span = fmt.show(low) if low.value == high.value else f"{fmt.show(low).value} to {fmt.show(high).value}"  # fmt: skip
-        return f"{begin}{span} on {on.name}"
+        same = low.value == high.value
+        return f"{fmt.show(low) if same else f'{fmt.show(low).value} to {fmt.show(high).value}'} on {on.name}"
 
 
 def _in(read: Reading, arm: str, stratum: tuple[str, str], against: str = "") -> Number:

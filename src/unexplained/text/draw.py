@@ -121,7 +121,7 @@ def _take(
     """The blocks of a part and what to note; adds to `taken`, whose blocks are passed over."""
     asked = request.documents if which == "eval" else request.fit_documents
     shortest = min(SHORTEST, request.block)
-    ordered = sorted(halves[which], key=lambda item: order_key(item.unit, request.seed))
+    ordered = _ordered(halves[which], request.seed)
     blocks: list[Block] = []
     passed: Counter[str] = Counter()
     spelling: Counter[str] = Counter()
@@ -159,6 +159,16 @@ def _take(
     elif scarce := _scarce(blocks, ordered, corpus.weights):
         notes.append(f"{which}: all documents used, so less than its share: {', '.join(scarce)}.")
     return tuple(blocks), notes
+
+
+def _ordered(documents: list[Document], seed: int) -> list[Document]:
+    """A part in the order in which it is drawn: of every unit and domain one document, then another of each."""
+    seen: Counter[tuple[str, str]] = Counter()
+    turns: list[tuple[int, str, Document]] = []
+    for item in documents:
+        turns.append((seen[item.domain, item.unit], order_key(item.unit, seed), item))
+        seen[item.domain, item.unit] += 1
+    return [item for *_, item in sorted(turns, key=lambda turn: turn[:2])]
 
 
 def _scarce(blocks: list[Block], part: list[Document], weights: dict[str, float]) -> list[str]:
