@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
-import torch
-from torch import Tensor
-
 import unexplained as ux
 from unexplained.record.blocks import Block
 from unexplained.study import Card, Headline, Option, Texts, answer_of, case, no_candidates, part
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from unexplained.study import Run
 
 LEAST = 0.7
@@ -53,6 +52,8 @@ CARD = Card(
 
 def for_vocabulary(words: Sequence[str]) -> list[ux.Explanation]:
     """The label and its near misses, for a tokenizer whose tokens have this text."""
+    import torch
+
     known = {
         language: torch.tensor(
             [i for i, word in enumerate(words) if word.strip().lower() in some.split()],
