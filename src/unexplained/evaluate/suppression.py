@@ -11,6 +11,7 @@ KL = log E_p exp(Δ − E_p Δ), with p the model's prediction and Δ a conditio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ from unexplained.evaluate.copying import (
 )
 from unexplained.evaluate.runner import Workers, in_process, measured
 from unexplained.evaluate.score import BLOCK
-from unexplained.evaluate.work import Task, unembedding_cost
+from unexplained.evaluate.work import Task, layers_cost, unembedding_cost
 from unexplained.hashing import digest
 from unexplained.progress import Count
 from unexplained.sites import Site
@@ -44,6 +45,9 @@ from unexplained.text import Block, Text
 
 BATCH_TOKENS = 2048
 """Padded tokens of a batch: W_O of every head meets the unembedding once in each."""
+
+FEW = 8
+"""Heads that are timed for a forecast."""
 
 
 @dataclass(frozen=True)
@@ -141,13 +145,27 @@ class _DirectPath(ArrayWork):
         return {"kl": (len(self.heads), rows, len(CONDITIONS))}
 
     def amounts(self, tasks: Sequence[Task]) -> dict[str, float]:
-        """Of the passes, and of what is done with the vocabulary."""
-        found = super().amounts(tasks)
-        shape = self.subject.shape
-        each = unembedding_cost(shape) * len(self.heads) * len(CONDITIONS) / 4
+        """FLOPs of the passes, of the vocabulary by every head, and by every prediction."""
+        shape, heads = self.subject.shape, len(self.heads)
+        passes = layers_cost(shape) * sum(math.prod(self.plans[t.batch].size) for t in tasks)
+        product = 2.0 * shape.width * shape.vocabulary * shape.head_size * len(tasks)
+        each = unembedding_cost(shape) * len(CONDITIONS) / 4
         rows = sum(self.shapes(task.batch)["kl"][1] for task in tasks)
-        product = 2.0 * shape.width * shape.vocabulary * shape.head_size * len(self.heads)
-        return found | {f"{self.what}, vocabulary": rows * each + product * len(tasks)}
+        return {self.what: passes + heads * (product + rows * each)}
+
+    def held(self, tasks: Sequence[Task]) -> float:
+        """What a pass takes, probabilities, and what every condition of every head moves."""
+        shape, inside = self.subject.shape, super().held(tasks)
+        rows = max(self.shapes(task.batch)["kl"][1] for task in tasks)
+        longest = max(self.plans[task.batch].size[1] for task in tasks)
+        each = len(_LINES) * longest + len(CONDITIONS) * shape.head_size
+        return inside + self.item * rows * (2 * shape.vocabulary + len(self.heads) * each)
+
+    def tried(self, tasks: Sequence[Task]) -> tuple[_DirectPath, list[Task]]:
+        """A few heads on a piece of the first batch."""
+        piece = self.small(self.plans[tasks[0].batch])
+        few = self.over(piece, heads=self.heads[:FEW], means=self.means[:FEW])
+        return few, [Task(0, self.names)]
 
     def arrays(self, number: int) -> dict[str, Tensor]:
         """One pass, in which every head is looked at; then the vocabulary block by block."""

@@ -6,12 +6,14 @@ from unexplained.report.term import Term
 from unexplained.report.terms import COMPUTE, WHOLE
 from unexplained.report.terms_gap import GAP
 from unexplained.report.terms_shortfall import SHORTFALL
+from unexplained.report.terms_suppression import SUPPRESSION
 
 TERMS: tuple[Term, ...] = (
     *COMPUTE,
     *WHOLE,
     *GAP,
     *SHORTFALL,
+    *SUPPRESSION,
     Term(
         "ablation",
         "Something that claims nothing, put in a component's place: zero, mean, resample and so "
