@@ -702,6 +702,12 @@ MUTANTS = (
     Mutant("subject/wrapped.py", "kind[name] = there[whole]", "kind[name] = nn.Parameter(there[whole].detach().clone()) if kind is module._parameters else there[whole]",
            "test_wrapped.py::test_it_is_the_model_inside_and_that_is_left_alone"),
     # the engine
+    Mutant("subject/attention.py", "-self.sin.to(wide) / stretch", "self.sin.to(wide) / stretch",
+           "test_engine.py::test_before_rotary_embedding_stands_what_projections_and_their_norms_give"),
+    Mutant("subject/attention.py", "running.rotary if getattr(module, \"use_rope\", True) else None", "running.rotary",
+           "test_engine.py::test_before_rotary_embedding_stands_what_projections_and_their_norms_give"),
+    Mutant("subject/attention.py", "new if self._rotary is None else self._rotary.on(new)", "new",
+           "test_engine.py::test_writing_back_what_was_read_changes_nothing"),
     Mutant("subject/attention.py", "@ key.transpose(-1, -2) * scale", "@ key.transpose(-1, -2)",
            "test_engine.py::test_patterns_are_attention_and_give_z"),
     Mutant("subject/attention.py", "return self._key[:, head // self._group, self._before :]",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -12,7 +14,7 @@ from unexplained.sites import Site
 from unexplained.subject import Batch, Edit, Subject, load
 
 EXACT = "L*.H*.z L*.H*.out L*.attn L*.mlp L*.N3 L*.resid_pre L*.resid_post embed final"
-RECOMPUTED = "L*.H*.q L*.H*.k L*.H*.v L*.H*.pattern"
+RECOMPUTED = "L*.H*.q_pre L*.H*.k_pre L*.H*.q L*.H*.k L*.H*.v L*.H*.pattern"
 
 
 @pytest.fixture(params=list(CONFIGS))
@@ -55,7 +57,7 @@ def test_editing_a_site_changes_the_logits_and_nothing_before_it(subject: Subjec
     batch = Batch.of(tokens())
     before = subject.sites("L0.resid_post L0.attn L0.mlp")
     whole = subject.run(batch, keep=before)
-    kinds = ["q", "k", "v", "pattern", "z", "out"]
+    kinds = ["q_pre", "k_pre", "q", "k", "v", "pattern", "z", "out"]
     sites = [*(Site(1, "H", 2, kind) for kind in kinds), *subject.sites("L1.attn L1.mlp")]
     sites += subject.sites(there(subject, "L1.N5 L1.resid_pre"))
     sites += subject.sites("L1.resid_pre L1.resid_post final")
@@ -66,6 +68,34 @@ def test_editing_a_site_changes_the_logits_and_nothing_before_it(subject: Subjec
         assert not torch.equal(new.normed, whole.normed), site
         for earlier in before:
             assert torch.equal(new.values[earlier], whole.values[earlier]), (site, earlier)
+
+
+def test_before_rotary_embedding_stands_what_projections_and_their_norms_give(
+    subject: Subject,
+) -> None:
+    anatomy, made = subject.anatomy, {}
+    names: tuple[Literal["q"], Literal["k"]] = ("q", "k")
+    handles = [
+        (anatomy.layers[1].get_submodule(norm) if norm else anatomy.projection(1, name))
+        .register_forward_hook(lambda module, args, output, name=name: made.update({name: output}))
+        for name, norm in zip(names, anatomy.family.head_norms or ("", ""), strict=True)
+    ]  # fmt: skip
+    with torch.no_grad():
+        anatomy.model(tokens(), use_cache=False)
+    for handle in handles:
+        handle.remove()
+    shape, kept = anatomy.shape, subject.sites("L1.H*.q_pre L1.H*.k_pre")
+    for site, value in subject.run(Batch.of(tokens()), keep=kept).values.items():
+        name = names[site.value == "k_pre"]
+        many = shape.heads if name == "q" else shape.key_heads
+        # A norm of single heads is given them apart already, heads before positions or after.
+        output = made[name]
+        by_head = output if output.dim() == 4 else anatomy.projected(name, output)
+        axis = 1 if by_head.shape[1] == many else 2
+        own = by_head.select(axis, site.index * many // shape.heads)
+        if name == "q" and anatomy.family.name == "opt":
+            own = own * shape.head_size**-0.5  # where others scale scores, it scales queries
+        assert torch.allclose(value, own, atol=1e-5), site
 
 
 def test_patterns_are_attention_and_give_z(subject: Subject) -> None:

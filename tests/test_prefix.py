@@ -69,7 +69,7 @@ def test_the_rest_of_a_prompt_after_its_prefix_is_the_whole_prompt(subject: Subj
     assert float((rest.normed - whole[:, START:]).abs().max()) < bound(whole)
 
 
-@pytest.mark.parametrize("kind", ["q", "k", "v", "pattern", "z", "out"])
+@pytest.mark.parametrize("kind", ["q_pre", "k_pre", "q", "k", "v", "pattern", "z", "out"])
 def test_an_edit_after_a_prefix_is_the_edit_in_the_whole_prompt(
     subject: Subject, kind: str
 ) -> None:

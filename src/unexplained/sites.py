@@ -4,6 +4,7 @@
 |---|---|---|
 | `L5.H3` | the head as a whole; edits land on its `z` | batch, position, head size |
 | `L5.H3.q` `.k` `.v` | query, key, value as this query head sees them, after rotary embedding | batch, position, head size |
+| `L5.H3.q_pre` `.k_pre` | query and key before rotary embedding; the same as `.q` `.k` in models without it | batch, position, head size |
 | `L5.H3.pattern` | attention from position (row) to position (column) | batch, position, position |
 | `L5.H3.z` | attention-weighted values, before the output matrix | batch, position, head size |
 | `L5.H3.out` | what the head adds to the attention output, z W_O | batch, position, width |
@@ -25,7 +26,7 @@ from typing import Literal
 
 from unexplained.errors import SiteError, near_matches
 
-HEAD_VALUES = ("q", "k", "v", "pattern", "z", "out")
+HEAD_VALUES = ("q_pre", "k_pre", "q", "k", "v", "pattern", "z", "out")
 LAYER_PARTS = ("attn", "mlp", "resid_pre", "resid_mid", "resid_post")
 MODEL_PARTS = ("embed", "final")
 

@@ -14,7 +14,7 @@ from unexplained.record import Description
 from unexplained.sites import HEAD_VALUES, Parameters, Shape, Site
 
 _NEEDS = {
-    "q": ("query",), "k": ("key",), "v": ("value",), "pattern": ("query", "key"),
+    "q_pre": ("query",), "k_pre": ("key",), "q": ("query",), "k": ("key",), "v": ("value",), "pattern": ("query", "key"),
     "z": ("query", "key", "value"), "out": ("query", "key", "value", "output"),
 }  # fmt: skip
 """The matrices from the stream to a head's value."""

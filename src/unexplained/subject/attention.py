@@ -8,6 +8,7 @@ asks about are computed again by hand from the same q, k and v (after rotary emb
 from __future__ import annotations
 
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -20,14 +21,49 @@ from unexplained.subject.precision import fused, fused_backward
 
 NAME = "unexplained"
 
-STAGES = {"q": 0, "k": 0, "v": 1, "pattern": 2, "z": 3, "out": 4}
+STAGES = {"q_pre": 0, "k_pre": 0, "q": 1, "k": 1, "v": 2, "pattern": 3, "z": 4, "out": 5}
 """Order in which a head's values come about; `v` and `pattern` do not depend on each other."""
 
-_AFTER = {"q": ("pattern", "z"), "k": ("pattern", "z"), "v": ("z",), "pattern": ("z",), "z": ()}
+_AFTER = {
+    "q": ("q_pre", "pattern", "z"), "k": ("k_pre", "pattern", "z"),
+    "v": ("z",), "pattern": ("z",), "z": (),
+}  # fmt: skip
+_TURNED = {"q_pre": "q", "k_pre": "k"}
+"""What rotary embedding makes of a value."""
+
+
+@dataclass(frozen=True)
+class Rotary:
+    """A layer's rotary embedding: entry i of a query or key is turned with entry i + half, by position."""
+
+    cos: Tensor
+    """(1, position, entries that are turned): the first ones of a head's."""
+    sin: Tensor
+
+    def on(self, value: Tensor) -> Tensor:
+        """Turn a head's value (batch, position, size)."""
+        return self._turned(value, self.cos, self.sin)
+
+    def off(self, value: Tensor) -> Tensor:
+        """Turn it back; where embeddings also stretch (YaRN), shrink it."""
+        wide = torch.promote_types(self.cos.dtype, torch.float32)
+        stretch = self.cos.to(wide) ** 2 + self.sin.to(wide) ** 2
+        return self._turned(value, self.cos.to(wide) / stretch, -self.sin.to(wide) / stretch)
+
+    @staticmethod
+    def _turned(value: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        many, wide = cos.shape[-1], torch.promote_types(value.dtype, torch.float32)
+        some = value[..., :many].to(wide)
+        half = torch.cat([-some[..., many // 2 :], some[..., : many // 2]], -1)
+        turned = some * cos.to(wide) + half * sin.to(wide)
+        return torch.cat([turned.to(value.dtype), value[..., many:]], -1)
 
 
 class Listener(Protocol):
     """What a running pass offers to the attention function."""
+
+    rotary: Rotary | None
+    """Of the layer that is running, where it has one."""
 
     def on_attention(self, layer: int, values: HeadValues, z: Tensor) -> Tensor:
         """See a layer's attention; returns z, edited or not."""
@@ -98,10 +134,11 @@ class HeadValues:
         scaling: float | None,
         softcap: float | None,
         z: Tensor,
+        rotary: Rotary | None = None,
     ) -> None:
         """Take q (batch, head, position, size), k and v (batch, key head, …), z (batch, position, head, size)."""
         self._query, self._key, self._value, self._mask, self._z = query, key, value, mask, z
-        self._scaling, self._softcap = scaling, softcap
+        self._scaling, self._softcap, self._rotary = scaling, softcap, rotary
         self._group = query.shape[1] // key.shape[1]
         # Keys of a prefix that was run before; sites are about the positions that run now.
         self._before = key.shape[-2] - query.shape[-2]
@@ -125,20 +162,26 @@ class HeadValues:
             self._scaling,
             self._softcap,
             self._z[rows],
+            self._rotary,
         )
 
     def get(self, head: int, name: str) -> Tensor:
-        """One of `q` `k` `v` `pattern` `z` of a query head."""
+        """One of `q_pre` `k_pre` `q` `k` `v` `pattern` `z` of a query head."""
         if (head, name) not in self._known:
             self._known[head, name] = self._compute(head, name)
         return self._known[head, name]
 
     def set(self, head: int, name: str, new: Tensor) -> None:
-        """Put a value in its place and forget the ones that follow from it."""
+        """Put a value in its place and forget the ones that follow from it; what is there already changes none."""
+        if new is self._known.get((head, name)):
+            return
+        if name in _TURNED:
+            self.set(head, _TURNED[name], new if self._rotary is None else self._rotary.on(new))
+        else:
+            self._changed.add(head)
+            for later in _AFTER[name]:
+                self._known.pop((head, later), None)
         self._known[head, name] = new
-        self._changed.add(head)
-        for later in _AFTER[name]:
-            self._known.pop((head, later), None)
 
     @property
     def changed(self) -> tuple[int, ...]:
@@ -146,6 +189,9 @@ class HeadValues:
         return tuple(sorted(self._changed))
 
     def _compute(self, head: int, name: str) -> Tensor:
+        if name in _TURNED:
+            turned = self.get(head, _TURNED[name])
+            return turned if self._rotary is None else self._rotary.off(turned)
         if name == "q":
             return self._query[:, head]
         if name == "k":
@@ -212,7 +258,8 @@ def _attention(
             z = fused_backward(z)
     running = listener.get()
     if running is not None:
-        values = HeadValues(query, key, value, attention_mask, scaling, softcap, z)
+        rotary = running.rotary if getattr(module, "use_rope", True) else None
+        values = HeadValues(query, key, value, attention_mask, scaling, softcap, z, rotary)
         z = running.on_attention(int(module.layer_idx), values, z)  # type: ignore[arg-type]
     return z, None
 

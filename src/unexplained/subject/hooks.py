@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from unexplained.errors import MeasurementError, SiteError
 from unexplained.sites import FINAL_LAYER, Site
 from unexplained.subject.anatomy import Anatomy
-from unexplained.subject.attention import STAGES, HeadValues
+from unexplained.subject.attention import STAGES, HeadValues, Rotary
 from unexplained.subject.edits import Batch, Edit, Local, Lookup
 from unexplained.subject.passing import aside, own_hook, passing
 
@@ -95,6 +95,7 @@ class Running:
     arguments: list[tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
     stream: Tensor = field(default_factory=lambda: torch.empty(0))
     layer_input: Tensor = field(default_factory=lambda: torch.empty(0))
+    rotary: Rotary | None = None
     attended: list[int] = field(default_factory=list)
     """The layers whose attention came by, in order."""
 
@@ -194,6 +195,8 @@ class Running:
             # Before accelerate's own hook, which moves what comes from another device.
             stream = self._visit(layer, "resid_pre", args[0].to(self.anatomy.device(layer)))
             self.layer_input = stream
+            turns = kwargs.get("position_embeddings")
+            self.rotary = None if turns is None else Rotary(*turns)
             if layer in self.keep_streams:
                 self.streams[layer] = stream
             return (stream, *args[1:]), kwargs
