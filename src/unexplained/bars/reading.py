@@ -115,6 +115,16 @@ class Reading:
             self.ledger, self._in(name), self._in(against), stratum=stratum, settings=self.settings
         )
 
+    def regained(self, before: str, after: str, against: str) -> Number:
+        """See `bars.regained`: the difference of what two arms recover."""
+        return bars.regained(
+            self.ledger,
+            self._in(before),
+            self._in(after),
+            self._in(against),
+            settings=self.settings,
+        )
+
     def damage(self, ablation: str, stratum: Stratum = ALL) -> Number:
         """What an ablation costs (nats per token)."""
         return bars.damage(self.ledger, self._in(ablation), stratum=stratum, settings=self.settings)

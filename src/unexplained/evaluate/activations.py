@@ -38,6 +38,8 @@ class Activations:
     batches: tuple[tuple[Batch, dict[Site, Tensor]], ...]
     model: str = ""
     """Fingerprint of the model whose values they are: what is fitted to them is of no other."""
+    subject: Subject | None = field(default=None, repr=False, compare=False)
+    """The model, for what is fitted to its weights as well."""
 
     @property
     def tokens(self) -> int:
@@ -192,4 +194,4 @@ def observe(
         (some.batch(device), {site: values[str(site)].to(device) for site in sites})
         for some, values in zip(work.plans, found, strict=True)
     )
-    return Activations(batches, subject.remembered)
+    return Activations(batches, subject.remembered, subject)

@@ -124,6 +124,9 @@ class Explanation:
         """Through an affine map, unless something is fitted on top already."""
         return self.affine() if self.readout == "none" else None
 
+    def with_zeros(self) -> None:
+        """None: what a rule leaves out is attention, or nothing."""
+
     def ends(self) -> tuple[Explanation, Explanation]:
         """The component itself, and no explanation."""
         from unexplained.explanations.ends import ends_of

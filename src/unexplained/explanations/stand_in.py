@@ -84,6 +84,9 @@ class StandIn(Protocol):
     def with_map(self) -> StandIn | None:
         """The same with a map fitted on top, whose capacity a control prices; None if it has none."""
 
+    def with_zeros(self) -> StandIn | None:
+        """The same with zero in the place of what it leaves at the mean; None if that is no part of its value."""
+
     def ends(self) -> tuple[StandIn, StandIn]:
         """Everything and nothing, said of the kind of value that it gives.
 

@@ -77,6 +77,14 @@ class Pass:
         """Whether the stream before that layer was kept."""
         return layer in self._streams or layer == len(self._arguments)
 
+    def turned(self, layer: int) -> int:
+        """How many entries of a head's query and key rotary embedding turns there, of a pass from the tokens.
+
+        Entry i with entry i + half of them; none where there is no such embedding.
+        """
+        turns = self._arguments[layer][1].get("position_embeddings")
+        return 0 if turns is None else int(turns[0].shape[-1])
+
     def resume(self, layer: int) -> Resume:
         """The point before a layer that was named in `keep_streams`, or after the last layer."""
         after_all = layer == len(self._arguments)

@@ -1,10 +1,10 @@
-"""A projection: the component's own value, kept on a few directions and at its mean in all others."""
+"""A projection: a component's own value, or a head's query or key, kept on a few directions and at its mean in all others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -15,7 +15,9 @@ from unexplained.errors import ExplanationError
 from unexplained.evaluate import Activations
 from unexplained.evaluate.conditions import tensor_digest
 from unexplained.explanations.description import PARAMETER_BITS, source_of
+from unexplained.explanations.directions import Directions, Principal, basis_of, refusal
 from unexplained.explanations.ends import IDENTITY, NOTHING
+from unexplained.explanations.find_directions import find_directions
 from unexplained.explanations.fit import Fitted, displaced, wide_type
 from unexplained.explanations.invariance import TELLS
 from unexplained.explanations.lent import with_lent
@@ -28,22 +30,35 @@ from unexplained.subject import Edit, Local
 OWN = "own value"
 """What it gives and reads: a head's z, the value of every other component."""
 
+_STANDS = {"": "z", "q": "q_pre", "k": "k_pre", "v": "v", "z": "z", "out": "out"}
+"""What is replaced of a head: queries and keys before rotary embedding."""
+_WORDS = {"q": "the query", "k": "the key", "v": "the values", "out": "the output"}
+_LEAVES = {"q": "keys and values of a head", "k": "queries and values of a head", "v": "pattern of a head",
+           "out": "what reads the stream"}  # fmt: skip
+
 Stand = Callable[[Local], Tensor]
 
 
 @dataclass(frozen=True)
 class Projection:
-    """The component's value on its first principal directions; the rest of it at the mean.
+    """A value on some directions; the rest of it at the mean of the fit part.
 
-    Directions are those in which the value varies most on the fit part, of every component its own.
-    It claims that so many dimensions are what the model uses of a component, and not what they
-    mean: it reads the value itself. Misleads where little variance matters much: what varies most
-    is not what the model reads (a head that writes a constant large signal and a small useful one
-    loses the second first).
+    Unless others are given, directions are those in which the value varies most on the fit part, of
+    every component its own. It claims that these are what the model uses of the value, and not what
+    they mean: it reads the value itself. Misleads where little variance matters much: what varies
+    most is not what the model reads (a head that writes a constant large signal and a small useful one
+    loses the second first); and where a direction that is not read varies with one that is read and
+    does not (Makelov, Lange and Nanda 2023): `unexplained subspace` tells them apart.
     """
 
     rank: int | None
     """How many directions; None for all of them, which is the component itself."""
+    on: Directions | None = None
+    """Which; those in which the value varies most if None."""
+    at: str = ""
+    """Which value of heads: `q` or `k` (before rotary embedding), `v`, `z`, `out`; z if not said."""
+    outside: Literal["mean", "zero"] = "mean"
+    """What the rest is set to."""
     shuffled: bool = False
     moved: bool = False
     donors: Donors = field(default_factory=Another)
@@ -54,7 +69,9 @@ class Projection:
     @property
     def name(self) -> str:
         """What is kept."""
-        return self.own_name or f"projection on {_directions(self.rank)}"
+        of = f" of {_WORDS[self.at]}" if self.at in _WORDS else ""
+        rest = ", zero outside" if self.outside == "zero" else ""
+        return self.own_name or f"projection{of} on {self._directions}{rest}"
 
     @property
     def says(self) -> str:
@@ -64,7 +81,10 @@ class Projection:
         if self.rank is None:
             return "The component as its own explanation: complete, and as long as the component."
         many = "direction" if self.rank == 1 else f"{self.rank} directions"
-        kept = f"Its value on the {many} in which it varies most, its mean on all others."
+        which = f"the {many} in which it varies most" if self.on is None else self.on.name
+        word = _WORDS.get(self.at, "value").removeprefix("the ")
+        rest = "zero" if self.outside == "zero" else "its mean"
+        kept = f"Its {word} on {which}, {rest} on all others."
         if not self.shuffled:
             return kept
         where = ", and put at other positions" if self.moved else ""
@@ -72,13 +92,13 @@ class Projection:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Its own value, unless nothing is kept of it."""
-        return () if self.rank == 0 else (OWN,)
+        """Its own value, or which of a head's, unless nothing is kept of it."""
+        return () if self.rank == 0 else (self.at or OWN,)
 
     @property
     def leaves(self) -> tuple[str, ...]:
         """What reads the value."""
-        return ("output matrix of a head",)
+        return (_LEAVES.get(self.at, "output matrix of a head"),)
 
     @property
     def is_fitted(self) -> bool:
@@ -86,17 +106,16 @@ class Projection:
         return self.rank not in (0, None)
 
     def refuses(self, site: Site, shape: Shape) -> str:
-        """More directions than the value has, or a value that is given by name."""
-        size = _size(site, shape)
+        """More directions than the value has, or others; or a value that is given by name."""
         if site.value in HEAD_VALUES:
             return f"it is one value of a head, and a projection keeps {OWN}s of components"
-        if self.rank is not None and self.rank > size:
-            return f"it keeps {self.rank} directions, and the value there has {size}"
-        return ""
+        if self.at and site.part != "H":
+            return f"it keeps {_WORDS[self.at]} of heads, and that is no head"
+        return "" if self.rank is None else refusal(self._kept, self._size(site, shape))
 
     def observes(self, sites: Sequence[Site], shape: Shape) -> list[Site]:
         """The values themselves."""
-        return list(dict.fromkeys(_stands_at(site) for site in sites))
+        return list(dict.fromkeys(map(self.stands_at, sites)))
 
     def fit(
         self, sites: Sequence[Site], shape: Shape, activations: Activations, seed: int
@@ -111,15 +130,16 @@ class Projection:
         for site in sites:
             if why := self.refuses(site, shape):
                 raise ExplanationError(f"The {self.name} at {site}", why, "Keep fewer.")
-            projected, held = self._projecting(_stands_at(site), shape, activations)
-            say = self._sayer(_stands_at(site), projected, activations, seed)
+            where = self.stands_at(site)
+            projected, held = self._projecting(where, shape, activations)
+            say = self._sayer(where, projected, activations, seed)
             calls = (self.donors,) if self.shuffled else ()
-            edits.append(Edit(_stands_at(site), say, calls=calls))
+            edits.append(Edit(where, say, calls=calls))
             tensors += held
         another = (self.donors.fingerprint, str(seed), str(self.moved), *activations.documents)
         whole = any(self._whole(site, shape) for site in sites)
         mark = digest(
-            "projection", str(whole), *(another if self.shuffled else ()), *map(str, sites),
+            "projection", self.at, self.outside, str(whole), *(another if self.shuffled else ()), *map(str, sites),
             tensor_digest(tensors),
         )  # fmt: skip
         parameters = sum(tensor.numel() for tensor in tensors)
@@ -129,7 +149,7 @@ class Projection:
 
     def described(self, parameters: int, sites: Sequence[Site], shape: Shape) -> Description:
         """The code of a projection, its numbers, and the parameters that compute the value."""
-        own = ["z" if site.part == "H" else "value" for site in sites]
+        own = [_STANDS[self.at] if site.part == "H" else "value" for site in sites]
         length = Description(
             code_bits=source_of(_projected).bits,
             parameters=parameters,
@@ -147,6 +167,13 @@ class Projection:
     def with_map(self) -> None:
         """None: a linear map of its own value is what it is."""
 
+    def with_zeros(self) -> Projection | None:
+        """With zero where it has the mean; none where nothing of that is left."""
+        if self.rank is None or self.shuffled:
+            return None
+        named = f"{self.own_name}, zero outside" if self.own_name else ""
+        return replace(self, own_name=named, outside="zero")
+
     def ends(self) -> tuple[Projection, Projection]:
         """All directions, and none."""
         return (
@@ -160,7 +187,7 @@ class Projection:
         """On another document, as long as its values are others there."""
         another = self.on_shuffled()
         apart = spread = 0.0
-        for site in map(_stands_at, sites):
+        for site in map(self.stands_at, sites):
             projected, _ = self._projecting(site, shape, activations)
             own = self._sayer(site, projected, activations, seed)
             its = another._sayer(site, projected, activations, seed)
@@ -175,8 +202,25 @@ class Projection:
         found = another if kept < TELLS else None
         return Control(found, "the model's own values" if self.reads else "nothing", kept)
 
+    def stands_at(self, site: Site) -> Site:
+        """Which value of a component is replaced."""
+        return site.component.at(_STANDS[self.at]) if site.part == "H" else site
+
+    @property
+    def _directions(self) -> str:
+        return "all directions" if self.rank is None else self._kept.name
+
+    @property
+    def _kept(self) -> Directions:
+        return Principal(self.rank or 0) if self.on is None else self.on
+
+    def _size(self, site: Site, shape: Shape) -> int:
+        if site.part == "N":
+            return 1
+        return shape.head_size if site.part == "H" and self.at != "out" else shape.width
+
     def _whole(self, site: Site, shape: Shape) -> bool:
-        return self.rank is None or self.rank == _size(site, shape)
+        return self.rank is None or self.rank == self._size(site, shape)
 
     def _projecting(
         self, site: Site, shape: Shape, activations: Activations
@@ -186,11 +230,11 @@ class Projection:
             return lambda value: value, []
         values = activations.flat(site)
         mean = values.double().mean(0).to(values.dtype)
+        if self.outside == "zero":
+            mean = torch.zeros_like(mean)
         if self.rank == 0:
             return lambda value: mean.expand_as(value), [mean]
-        centred = values.double() - values.double().mean(0)
-        _, vectors = torch.linalg.eigh(centred.T @ centred)
-        basis = vectors[:, -self.rank :].to(wide_type(values.dtype))  # type: ignore[operator]
+        basis = basis_of(self._kept, site, activations).to(values.device, wide_type(values.dtype))
         return lambda value: _projected(value, mean, basis), [mean, basis]
 
     def _sayer(
@@ -219,35 +263,25 @@ def _projected(value: Tensor, mean: Tensor, basis: Tensor) -> Tensor:
     return mean.to(basis.dtype) + centred @ basis @ basis.T
 
 
-def _stands_at(site: Site) -> Site:
-    return site.component.at("z") if site.part == "H" else site
-
-
-def _size(site: Site, shape: Shape) -> int:
-    if site.part == "N":
-        return 1
-    return shape.head_size if site.part == "H" else shape.width
-
-
-def _directions(rank: int | None) -> str:
-    if rank is None:
-        return "all directions"
-    return f"{rank} direction" + "s" * (rank != 1)
-
-
 def _projection(about: str) -> Any:
-    """`projection:8`, `projection:all`; of one direction where nothing is said.
+    """`projection:8`, `projection:all`; with a value and directions `projection:q=head:L0.H4:8`.
 
     Raises:
-        ExplanationError: What is written there is no number of directions.
+        ExplanationError: What is written there is no number of directions, nor where they come from.
     """
-    if about == "all":
-        return Projection(None)
-    if about and not about.isdecimal():
+    value, equals, which = about.partition("=")
+    if not equals:
+        value, which = "", about
+    elif value not in _STANDS:
         raise ExplanationError(
-            f"The projection '{about}'", "that is no number of directions", "Write projection:8."
+            f"The projection '{about}'",
+            f"'{value}' is no value of a head that is projected",
+            f"Those are {', '.join(filter(None, _STANDS))}: write projection:q=8.",
         )
-    return Projection(int(about or 1))
+    if which == "all":
+        return Projection(None, at=value)
+    found = find_directions(which or "1")
+    return Projection(found.rank, None if isinstance(found, Principal) else found, value)
 
 
 STAND_INS.add("projection", _projection)

@@ -25,6 +25,7 @@ def claims(
     against: str = "mean",
     controls: Collection[str] | None = None,
     prices: bool = False,
+    elsewhere: str = "",
 ) -> list[Arm]:
     """Explanations in the components' place, fitted on the fit part of the run's text.
 
@@ -38,6 +39,8 @@ def claims(
             is named, `Run.measure` takes the claims only as parts of one (`Arm.called`).
         prices: Whether a map that is fitted to the wrong document is among the controls: it says
             what the capacity of a map alone gives.
+        elsewhere: What a claim on another document is held against, where that is not `against`: of
+            one value of a component, the arm of that value at its mean.
 
     Raises:
         ExplanationError: One raised, or cannot stand there.
@@ -50,7 +53,8 @@ def claims(
         _arm(
             run, sites, one, activations, role="fitted" if one.is_fitted else "explanation",
             of="" if one in held or not held else held[0].name,
-            controls=_controls(run, sites, one, activations, against, prices) if one in held else (),
+            controls=_controls(run, sites, one, activations, against, elsewhere or against, prices)
+            if one in held else (),
         )
         for one in explanations
     ]  # fmt: skip
@@ -62,6 +66,7 @@ def _controls(
     claim: StandIn,
     activations: Activations,
     against: str,
+    elsewhere: str,
     prices: bool,
 ) -> tuple[Arm, ...]:
     control = claim.control(sites, run.subject.shape, activations, run.settings.seed)
@@ -74,7 +79,7 @@ def _controls(
         _arm(run, sites, nothing, activations, role="control", of=claim.name, must=Must(
             gives="the same", of=against,
             expected=f"the loss of {against} ablation in every document, exactly (recovered exactly 0)")),
-        _elsewhere(run, sites, claim, control, activations, against),
+        _elsewhere(run, sites, claim, control, activations, elsewhere),
         *([_arm(run, sites, mapped.on_shuffled(moved=is_moved(claim, control)), activations,
                 role="control", of=claim.name)] if mapped else []),
     )  # fmt: skip

@@ -62,11 +62,10 @@ def repaired(
     control = claim.control(sites, shape, activations, seed)
     moved = is_moved(claim, control)
 
-    def fitted(one: StandIn | None) -> Edited | None:
-        made = one.fit(tuple(sites), shape, activations, seed) if one else None
-        return made.condition() if made else None
+    def fitted(one: StandIn) -> Edited:
+        return one.fit(tuple(sites), shape, activations, seed).condition()
 
-    wrong = fitted(control.explanation)
+    wrong = fitted(control.explanation) if control.explanation else None
 
     def noisy(one: Edited) -> Edited:
         return with_noise(f"{one.name}, the rest as noise", one, activations, seed)
@@ -102,7 +101,14 @@ def repaired(
         made("another", "the rest of another document", "What is left out is put back from another document.",
              foreign(claimed), foreign(silent), "of nothing"),
     ]  # fmt: skip
-    if mapped and (through := fitted(mapped)):
+    silenced = claim.ends()[1].with_zeros()
+    if silenced and (bare := claim.with_zeros()):
+        found.append(
+            made("zero", "the rest at zero", "What is left out is zero, not its mean.", fitted(bare),
+                 fitted(silenced), "of nothing")
+        )  # fmt: skip
+    if mapped:
+        through = fitted(mapped)
         astray = fitted(mapped.on_shuffled(moved=moved)) if wrong else None
         found += [
             made("map", "an affine map", "Through an affine map of each head's z, fitted by ridge regression.",

@@ -1,0 +1,209 @@
+"""What a claim about a subspace is measured beside: random directions, those of most variance, what is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from unexplained.ablations import value_site
+from unexplained.bars.subspace import Found, Measured
+from unexplained.donors.another import Another
+from unexplained.errors import MeasurementError
+from unexplained.evaluate import Activations, Edited
+from unexplained.explanations.directions import (
+    Directions,
+    Part,
+    Principal,
+    Random,
+    basis_of,
+    hardly_read,
+    strength_at,
+)
+from unexplained.explanations.find_directions import find_directions
+from unexplained.explanations.library.projection import Projection
+from unexplained.repairs.noise import with_another, with_noise
+from unexplained.sites import Site
+from unexplained.study import arms, asked
+from unexplained.study.arm import Arm, arm
+from unexplained.study.controls import possible_controls
+from unexplained.study.run import Run
+
+REFERENCE = "mean"
+"""The ablation that says nothing of the components."""
+WORDS = {"q": "the query", "k": "the key", "v": "the values", "out": "the output", "": "the value"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A claim about a subspace of some values, refused before anything is run."""
+
+    run: Run
+    sites: tuple[Site, ...]
+    """The components."""
+    at: str
+    """Which value of heads."""
+    on: Directions
+    draws: int
+    size: int
+
+    @classmethod
+    def of(cls, run: Run, sites: str, directions: str, draws: int) -> Asked:
+        """Check what was asked for.
+
+        Raises:
+            SiteError: A site does not exist.
+            MeasurementError: It has no subspaces; the sites are of several kinds; no direction is kept,
+                or all are.
+            ExplanationError: There are no such directions, or they are of another width.
+            TextError: The text is too small.
+            AblationError: There are too few tokens for a covariance.
+        """
+        subject, text = run.subject, run.text
+        subject.require_full_precision("A subspace")
+        where = asked.existing(subject, sites)
+        at, size = _kind(sites, where, run)
+        found = find_directions(directions, subject)
+        components = tuple(site.component for site in where)
+        claim = Projection(found.rank, found, at)
+        require_some(claim, size, sites)
+        asked.require_standing([claim, *possible_controls(claim)], components, subject)
+        asked.require_tokens(subject, text, "eval", "fit")
+        asked.require_donors(text, within=True)
+        asked.require_covariances([claim.stands_at(site) for site in components], text, subject)
+        asked.require_folder(run.folder, subject)
+        return cls(run, components, at, found, draws, size)
+
+    def projected(self, on: Directions, **more: object) -> Projection:
+        """The values on some directions."""
+        plain = on if not isinstance(on, Principal) else None
+        return Projection(on.rank, plain, self.at, **more)  # type: ignore[arg-type]
+
+
+def require_some(claim: Projection, size: int, sites: str) -> None:
+    """Refuse a subspace that holds nothing, or everything.
+
+    Raises:
+        MeasurementError: It is one of these.
+    """
+    if not claim.rank:
+        raise MeasurementError(
+            f"A subspace of {sites} of no direction", "it says nothing, and that is mean ablation",
+            "Take one direction or more.",
+        )  # fmt: skip
+    if claim.rank == size:
+        raise MeasurementError(
+            f"A subspace of {sites} of {claim.rank} directions",
+            f"the value has {size}, so it is the value itself and explains everything",
+            f"Take fewer than {size}.",
+        )
+
+
+def _kind(sites: str, where: Sequence[Site], run: Run) -> tuple[str, int]:
+    """Which value it is, and how many entries that has."""
+    shape, kinds = run.subject.shape, {(site.part == "H", site.value) for site in where}
+    if len(kinds) > 1:
+        raise MeasurementError(
+            f"A subspace of {sites}", "they are values of several kinds", "Ask one kind at a time."
+        )
+    head, value = kinds.pop()
+    value = {"q_pre": "q", "k_pre": "k", "z": ""}.get(value, value)
+    if value == "pattern" or any(site.part == "N" for site in where):
+        raise MeasurementError(
+            f"A subspace of {where[0]}",
+            "a pattern has no directions that are the same in every document" if head
+            else "a neuron is one number",
+            "Heads have q, k, v, z and out; every other component its value.",
+        )  # fmt: skip
+    return value, shape.head_size if head and value != "out" else shape.width
+
+
+def measured(of: Asked) -> Found:
+    """Measure the claim and everything beside it.
+
+    Raises:
+        UnexplainedError: As `Run.measure`; where directions depend on each other.
+    """
+    run, claim = of.run, of.projected(of.on)
+    seen = [claim.stands_at(site) for site in of.sites]
+    activations = run.observe([*seen, *map(value_site, of.sites)])
+    unread = _unread(of, seen, activations)
+    beside = list(_beside(of, claim, unread))
+    claimed, *others = arms.claims(
+        run, of.sites, [claim, *(one for _, one in beside)], controls=(claim.name,),
+        elsewhere=next((one.name for key, one in beside if key == "mean"), ""),
+    )  # fmt: skip
+    nothing = arms.ablation(run, REFERENCE, of.sites)
+    outside = list(_outside(of, claimed, activations))
+    read = run.measure(
+        nothing, claimed, *others, *(one for _, one in outside), what="measuring subspaces"
+    )
+
+    def kept(one: Projection) -> float:
+        return _variance(one.on or Principal(one.rank or 0), seen, activations)
+
+    rows = [Measured("claim", claim.name, of.on.rank, kept(claim))]
+    rows += [
+        Measured(key, one.name, one.rank or 0, kept(one) if one.rank else None)
+        for key, one in beside
+    ]
+    return Found(
+        read=read,
+        rows=tuple(rows),
+        outside=tuple((key, one.name) for key, one in outside),
+        nothing=REFERENCE,
+        word=WORDS[of.at],
+        size=of.size,
+        on=of.on.name,
+        unread=unread,
+    )
+
+
+def _beside(
+    of: Asked, claim: Projection, unread: tuple[int, ...] | None
+) -> Iterator[tuple[str, Projection]]:
+    """What stands beside the claim, by what it is."""
+    if of.at:
+        yield "mean", Projection(0, at=of.at, own_name=f"{WORDS[of.at]} at its mean")
+    if not isinstance(of.on, Principal):
+        most = of.projected(Principal(of.on.rank))
+        yield "most", most
+    for draw in range(of.draws):
+        yield "random", of.projected(Random(of.on.rank, of.run.settings.seed + draw))
+    if unread and any(unread):
+        yield "read", of.projected(Part(of.on, True))
+        yield "unread", of.projected(Part(of.on, False))
+    zeros = claim.with_zeros()
+    assert zeros is not None
+    yield "zero", zeros
+
+
+def _outside(of: Asked, claimed: Arm, activations: Activations) -> Iterator[tuple[str, Arm]]:
+    """The claim with what it leaves out put back as something else than its mean."""
+    condition, seed = claimed.conditions["total"], of.run.settings.seed
+    assert isinstance(condition, Edited)
+    name = claimed.name
+    noisy = with_noise(f"{name}, the rest as noise", condition, activations, seed)
+    foreign = with_another(
+        f"{name}, the rest of another document", condition, activations, Another(), seed
+    )
+    for key, one in (("noise", noisy), ("another", foreign)):
+        yield key, arm(one, role="fitted", of=name, says="What is left out is put back.")
+
+
+def _unread(of: Asked, seen: Sequence[Site], activations: Activations) -> tuple[int, ...] | None:
+    """Of every value, how many directions are hardly read; None where all that comes later reads it."""
+    found = [strength_at(site, activations) for site in seen]
+    counts = tuple(hardly_read(one) for one in found if one is not None)
+    return counts if len(counts) == len(found) else None
+
+
+def _variance(on: Directions, seen: Sequence[Site], activations: Activations) -> float:
+    """Share of the values' variance on the fit part that lies in a subspace."""
+    inside = whole = 0.0
+    for site in seen:
+        values = activations.flat(site).double().cpu()
+        centred = values - values.mean(0)
+        basis = basis_of(on, site, activations).to(centred)
+        inside += float((centred @ basis).square().sum())
+        whole += float(centred.square().sum())
+    return inside / whole if whole > 0 else 0.0
