@@ -67,7 +67,8 @@ class Principal:
         values = activations.flat(site).double()
         centred = values - values.mean(0)
         _, vectors = torch.linalg.eigh(centred.T @ centred)
-        return vectors[:, -self.rank :].T
+        principal: Tensor = vectors[:, -self.rank :].T
+        return principal
 
 
 @dataclass(frozen=True)
@@ -358,7 +359,8 @@ def _span(columns: Tensor) -> Tensor:
     if not kept.shape[1]:
         return columns.new_zeros(0, len(columns))
     left, size, _ = torch.linalg.svd(kept / kept.norm(dim=0), full_matrices=False)
-    return left[:, size > DEPENDENT * size[0]].T
+    spanned: Tensor = left[:, size > DEPENDENT * size[0]].T
+    return spanned
 
 
 def _opened(activations: Activations, what: str) -> Subject:
