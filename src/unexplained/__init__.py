@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from unexplained.instruments.shortfall import shortfall as shortfall
     from unexplained.instruments.sizes import sizes as sizes
     from unexplained.instruments.soundness import soundness as soundness
-    from unexplained.instruments.suppression import suppression as suppression
     from unexplained.instruments.subspace import subspace as subspace
+    from unexplained.instruments.suppression import suppression as suppression
     from unexplained.instruments.sweep import sweep as sweep
     from unexplained.instruments.tasks import tasks as tasks
     from unexplained.ladder.members import Member as Member

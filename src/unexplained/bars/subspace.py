@@ -218,7 +218,9 @@ class Found:
         if not untold(middle) and not untold(best):
             said += f"; random directions {_share(middle)} (the best of {len(self.draws)}: {_share(best)})"
         most = [read.recovered(one.arm, self.base) for one in self._arms("most")]
-        said += "".join(f"; those of most variance {_share(one)}" for one in most if not untold(one))
+        said += "".join(
+            f"; those of most variance {_share(one)}" for one in most if not untold(one)
+        )
         return f"{said}. {self._told()}".strip()
 
     def _told(self) -> str:
