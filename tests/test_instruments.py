@@ -90,28 +90,52 @@ def test_every_parameter_of_an_instrument_has_its_help_and_its_docstring(name: s
 # Another instrument
 
 
-def elsewhere(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """The command line of an installation in whose folder of instruments lies one file more."""
+ELSEWHERE = """
+import os, sys
+import unexplained.instruments as folder
+folder.__path__.append({more!r})
+from unexplained.cli import main
+def forked(words):
+    child = os.fork()
+    if not child:
+        sys.argv = ["unexplained", *words]
+        main()
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    for stream in (sys.stdout, sys.stderr):
+        stream.write(f"status {{code}}\\n")
+        stream.flush()
+help, *others = {asked!r}
+forked(help)
+import unexplained.subject.load  # once for all others
+for words in others:
+    forked(words)
+"""
+
+
+def elsewhere(tmp_path: Path, *asked: tuple[str, ...]) -> list[tuple[int, str, str]]:
+    """Exit status, output and errors of command lines where one instrument more is installed."""
     (tmp_path / "more").mkdir(exist_ok=True)
     (tmp_path / "more" / "dummy.py").write_text(DUMMY, encoding="utf-8")
-    code = (
-        "import sys, unexplained.instruments as folder\n"
-        f"folder.__path__.append({str(tmp_path / 'more')!r})\n"
-        "from unexplained.cli import main\nsys.argv[0] = 'unexplained'\nmain()\n"
-    )
-    return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True,
+    code = ELSEWHERE.format(more=str(tmp_path / "more"), asked=asked)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
                           cwd=tmp_path, env={**os.environ, "COLUMNS": "120"}, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    out, err = (re.split(r"status (\d+)\n", said) for said in (done.stdout, done.stderr))
+    return [(int(out[i + 1]), out[i], err[i]) for i in range(0, 2 * len(asked), 2)]
 
 
 def test_a_file_in_the_folder_is_a_command_a_page_and_a_record(tmp_path: Path) -> None:
-    listed = elsewhere(tmp_path, "--help")
-    assert "dummy" in listed.stdout and "Losses of two models, said several times." in listed.stdout
-    told = elsewhere(
-        tmp_path, "dummy", "rung-2", "--times", "3", "--text", "repeats", "--documents", "6",
+    measured = (
+        "dummy", "rung-2", "--times", "3", "--text", "repeats", "--documents", "6",
         "--fit-documents", "4", "--block", "16", "--run", "run",
     )  # fmt: skip
-    assert told.returncode == 0, told.stderr
-    assert "Said 3 times." in told.stdout and "rung-2 and rung-1" in told.stdout
+    listed, told, wrong, near = elsewhere(
+        tmp_path, ("--help",), measured, ("dummy", "rung-2", "--times", "0"),
+        ("dummy", "rung-2", "--weak", "rung-11"),
+    )  # fmt: skip
+    assert "dummy" in listed[1] and "Losses of two models, said several times." in listed[1]
+    assert told[0] == 0, told[2]
+    assert "Said 3 times." in told[1] and "rung-2 and rung-1" in told[1]
     record = load_record(tmp_path / "runs" / "dummy-rung-2.json")
     assert isinstance(record, Record) and record.instrument == "dummy"
     assert [where for where, _ in record.numbers()][:2] == [
@@ -120,10 +144,8 @@ def test_a_file_in_the_folder_is_a_command_a_page_and_a_record(tmp_path: Path) -
     ]
     assert set(record.others) == {"rung-1"}
     assert "Said 3 times." in (tmp_path / "runs" / "dummy-rung-2.html").read_text(encoding="utf-8")
-    wrong = elsewhere(tmp_path, "dummy", "rung-2", "--times", "0")
-    assert wrong.returncode == 2 and "--times" in wrong.stderr
-    near = elsewhere(tmp_path, "dummy", "rung-2", "--weak", "rung-11")
-    assert near.returncode == 2 and "Did you mean" in near.stderr
+    assert wrong[0] == 2 and "--times" in wrong[2]
+    assert near[0] == 2 and "Did you mean" in near[2]
 
 
 def yielding(*items: Any) -> Instrument:

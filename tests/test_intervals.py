@@ -258,7 +258,7 @@ def test_nothing_but_rounding_is_no_tail() -> None:
 def test_what_is_printed_of_few_documents_holds_though_the_widest_are_refused() -> None:
     """Chosen by their width, those that are left would hold the truth in 85 of 100 and not in 93."""
     rng, held, refused = np.random.default_rng(1), [], 0
-    z = rng.standard_normal((6000, 8))
+    z = rng.standard_normal((2500, 8))
     damage = np.exp(1.5 * z)
     top = (0.9 - 1.9 * scipy.stats.norm.cdf(z)) * damage + 0.05 * rng.standard_normal(z.shape)
     truth = 0.9 - 1.9 * float(scipy.stats.norm.cdf(1.5 / math.sqrt(2)))
@@ -267,7 +267,7 @@ def test_what_is_printed_of_few_documents_holds_though_the_widest_are_refused() 
         refused += "says nothing" in found.refused
         if found.value is not None:
             held.append(found.low <= truth <= found.high)
-    assert refused > 1000 and len(held) > 300
+    assert refused > 400 and len(held) > 120
     assert np.mean(held) > 0.93 - math.sqrt(0.93 * 0.07 / len(held))
 
 

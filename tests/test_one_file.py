@@ -130,8 +130,6 @@ def parts(request):
 }  # fmt: skip
 
 RUN = """
-import sys
-from pathlib import Path
 import unexplained as ux
 from typer.testing import CliRunner
 from unexplained.cli.app import app
@@ -139,76 +137,83 @@ from unexplained.ablations.resample import Resample
 from unexplained.donors import donors_for
 from unexplained.evaluate import evaluate, observe
 from unexplained.evaluate.conditions import modules_of
-
-out = Path(sys.argv[1])
-subject = ux.load("testbed:dummy_bed")
-text = ux.text("dummy_words", subject, documents=6, fit_documents=6, block=24)
-assert len(text.eval) == 6
-assert len(ux.pairs("dummy_turns", subject, pairs=8, fit_pairs=4).eval) == 8
-(site,) = subject.sites("L1.mlp")
-seen = observe(subject, text, [site])
-fill = Resample(donors_for(text, "dummy_last")).fit(seen, [site], 0).condition()
-assert "unexplained.donors.dummy_last" in modules_of(fill)
-evaluate(subject, text, [fill])
-
-def command(*words):
-    more = ["--report", str(out / "r.html"), "--record", str(out / "r.json")]
-    done = CliRunner().invoke(app, [*words, *(more if words[0] in ("assay", "sweep") else [])])
-    assert done.exit_code == 0, (words, done.output, done.exception)
-    return done.output
-
-size = ["--documents", "16", "--fit-documents", "16"]
-command("assay", "testbed:dummy_bed", "--heads", "L1.H0", "--text", "testbed:dummy_bed",
-        "--explanation", "dummy_rule", "--explanation", "dummy_part:3", *size, "--singles", "0",
-        "--no-twin")
-record = ux.load_record(out / "r.json")
-names = {where.split("/")[-2] for where, _ in record.numbers()}
-assert {"dummy rule", "dummy part of 3", "halved"} <= names, names
-command("sweep", "testbed:dummy_bed", "L1.H*", "--text", "dummy_words", "--ablation", "halved", "--block", "24", *size)
-command("sweep", "testbed:dummy_bed", "L1.H*", "--text", "dummy_turns", "--documents", "12", "--no-gate")
 from transformers import ArceeConfig, ArceeForCausalLM
 from unexplained.subject.families import family_of
-model = ArceeForCausalLM(ArceeConfig(hidden_size=8, intermediate_size=8, num_hidden_layers=1,
-                                     num_attention_heads=2, vocab_size=16))
-assert family_of(model).name == "arcee"
-assert "dummy_words" in command("texts")
-assert "dummy_turns" in command("behaviours")
-listed = command("explanations")
-assert "dummy_rule" in listed and "dummy_part" in listed
-print("all found")
+
+def test_they_are_found_by_name(tmp_path):
+    out = tmp_path
+    subject = ux.load("testbed:dummy_bed")
+    text = ux.text("dummy_words", subject, documents=6, fit_documents=6, block=24)
+    assert len(text.eval) == 6
+    assert len(ux.pairs("dummy_turns", subject, pairs=8, fit_pairs=4).eval) == 8
+    (site,) = subject.sites("L1.mlp")
+    seen = observe(subject, text, [site])
+    fill = Resample(donors_for(text, "dummy_last")).fit(seen, [site], 0).condition()
+    assert "unexplained.donors.dummy_last" in modules_of(fill)
+    evaluate(subject, text, [fill])
+
+    def command(*words):
+        more = ["--report", str(out / "r.html"), "--record", str(out / "r.json")]
+        done = CliRunner().invoke(app, [*words, *(more if words[0] in ("assay", "sweep") else [])])
+        assert done.exit_code == 0, (words, done.output, done.exception)
+        return done.output
+
+    size = ["--documents", "16", "--fit-documents", "16"]
+    command("assay", "testbed:dummy_bed", "--heads", "L1.H0", "--text", "testbed:dummy_bed",
+            "--explanation", "dummy_rule", "--explanation", "dummy_part:3", *size, "--singles", "0",
+            "--no-twin")
+    record = ux.load_record(out / "r.json")
+    names = {where.split("/")[-2] for where, _ in record.numbers()}
+    assert {"dummy rule", "dummy part of 3", "halved"} <= names, names
+    command("sweep", "testbed:dummy_bed", "L1.H*", "--text", "dummy_words", "--ablation", "halved", "--block", "24", *size)
+    command("sweep", "testbed:dummy_bed", "L1.H*", "--text", "dummy_turns", "--documents", "12", "--no-gate")
+    model = ArceeForCausalLM(ArceeConfig(hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+                                         num_attention_heads=2, vocab_size=16))
+    assert family_of(model).name == "arcee"
+    assert "dummy_words" in command("texts")
+    assert "dummy_turns" in command("behaviours")
+    listed = command("explanations")
+    assert "dummy_rule" in listed and "dummy_part" in listed
 """
+
+
+WRONG = {
+    "testbeds/wrong_bed.py": (
+        "testbeds/dummy_bed.py", "return strict_induction()",
+        'from dataclasses import replace\n    return replace(strict_induction(), decoys=("strict_induction",))',
+    ),
+    "donors/wrong_last.py": ("donors/dummy_last.py", "size >= length", "size >= 0"),
+    "instruments/wrong_losses.py": (
+        "instruments/two_losses.py", "study.asked.components(run.subject, sites)",
+        "run.subject.sites(sites)",
+    ),
+}  # fmt: skip
+"""A testbed whose decoy is the truth, donors that give too little, an instrument that refuses nothing."""
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the package and of its tests with one more file of each kind."""
+    """A copy of the package and of its tests with one more file of each kind, and some wrong ones."""
     folder = tmp_path_factory.mktemp("copy")
     for name in ("src", "tests"):
         leave = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, folder / name, ignore=leave)
     shutil.copy(ROOT / "pyproject.toml", folder)
-    for name, source in FILES.items():
+    every = dict(FILES)
+    for name, (right, before, after) in WRONG.items():
+        assert before in FILES[right]
+        own = FILES[right].replace(before, after)
+        every[name] = own.replace(Path(right).stem, Path(name).stem)
+    for name, source in every.items():
         place = folder / "src" / "unexplained" / name
         assert not place.exists() and place.parent.is_dir()
         place.write_text(source.lstrip())
+    (folder / "tests" / "test_dummies.py").write_text(RUN)
     return folder
 
 
-def python(copy: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PYTHONPATH": str(copy / "src"), "UNEXPLAINED_CACHE": str(copy / "cache")}
-    return subprocess.run(
-        [sys.executable, *words], cwd=copy, env=os.environ | environment,
-        capture_output=True, text=True,
-    )  # fmt: skip
-
-
-def test_a_file_of_each_kind_is_found_by_name_in_python_and_on_the_command_line(copy: Path) -> None:
-    (copy / "run.py").write_text(RUN)
-    done = python(copy, "run.py", str(copy))
-    assert "all found" in done.stdout, done.stdout[-2000:] + done.stderr[-4000:]
-
-
 LAWS = {
+    "test_dummies.py": "found_by_name",
     "test_ablations.py": "halved",
     "test_donors.py": "dummy_last",
     "test_stand_ins.py": "dummy_rule or dummy_part",
@@ -220,42 +225,38 @@ LAWS = {
     "test_blocks.py": "two_losses",
     "test_instruments.py": "two_losses",
 }
+CAUGHT = {
+    "test_donors.py": "wrong_last",
+    "test_testbeds.py": "wrong_bed",
+    "test_instruments.py": "wrong_losses",
+}
 
 
-def test_a_file_of_each_kind_is_under_the_laws_of_its_kind(copy: Path) -> None:
-    chosen = " or ".join(LAWS.values())
+@pytest.fixture(scope="module")
+def lines(copy: Path) -> list[str]:
+    """What pytest says of every test of these files, in one fresh process."""
+    chosen = " or ".join((*LAWS.values(), *CAUGHT.values()))
     files = [f"tests/{name}" for name in LAWS]
-    options = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-rA", "-k", chosen]
-    done = python(copy, *options, *files)
-    assert done.returncode == 0, done.stdout[-4000:]
+    environment = {"PYTHONPATH": str(copy / "src"), "UNEXPLAINED_CACHE": str(copy / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rA", "-k", chosen, *files],
+        cwd=copy, env=os.environ | environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout[-4000:] + done.stderr[-4000:]
+    return done.stdout.splitlines()
+
+
+def test_a_file_of_each_kind_is_found_by_name_and_under_the_laws_of_its_kind(
+    lines: list[str],
+) -> None:
+    failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+    assert not [line for line in failed if "wrong_" not in line], "\n".join(lines[-60:])
     for name, words in LAWS.items():
         for word in words.split(" or "):
             assert any(line.startswith(f"PASSED tests/{name}") and word in line
-                       for line in done.stdout.splitlines()), (name, word)  # fmt: skip
+                       for line in lines), (name, word)  # fmt: skip
 
 
-def test_a_file_that_breaks_a_law_is_caught(copy: Path) -> None:
-    """A testbed whose decoy is the truth, donors that give too little, an instrument that refuses nothing."""
-    bed = copy / "src" / "unexplained" / "testbeds" / "dummy_bed.py"
-    donors = copy / "src" / "unexplained" / "donors" / "dummy_last.py"
-    shows = copy / "src" / "unexplained" / "instruments" / "two_losses.py"
-    before = bed.read_text(), donors.read_text(), shows.read_text()
-    try:
-        bed.write_text(before[0].replace("return strict_induction()", "from dataclasses import replace\n"
-                       '    return replace(strict_induction(), decoys=("strict_induction",))'))  # fmt: skip
-        donors.write_text(before[1].replace("size >= length", "size >= 0"))
-        shows.write_text(
-            before[2].replace(
-                "study.asked.components(run.subject, sites)", "run.subject.sites(sites)"
-            )
-        )
-        done = python(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "dummy or two_losses",
-                      "tests/test_testbeds.py", "tests/test_donors.py", "tests/test_instruments.py")  # fmt: skip
-    finally:
-        bed.write_text(before[0])
-        donors.write_text(before[1])
-        shows.write_text(before[2])
-    failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
-    assert any("dummy_bed" in line for line in failed), done.stdout[-2000:]
-    assert any("dummy_last" in line for line in failed), done.stdout[-2000:]
-    assert any("two_losses" in line for line in failed), done.stdout[-2000:]
+def test_a_file_that_breaks_a_law_is_caught(lines: list[str]) -> None:
+    for name, word in CAUGHT.items():
+        assert any(line.startswith(f"FAILED tests/{name}") and word in line for line in lines), word

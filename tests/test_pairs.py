@@ -765,13 +765,13 @@ def test_the_real_tokenizer_has_the_words_of_every_behaviour(name, real):
 @pytest.mark.real
 @pytest.mark.slow
 def test_the_real_model_has_every_behaviour_in_both_roles():
-    """By sign only; 32 pairs, of which 24 right would happen by chance once in 300 times."""
+    """By sign only; 20 pairs, of which 16 right would happen by chance once in 170 times."""
     subject = load("smollm2-135m", device="cpu")
     for name in described():
-        found = pairs(name, subject, pairs=32, fit_pairs=2)
+        found = pairs(name, subject, pairs=20, fit_pairs=2)
         right = [margin > 0 for margin in _margins(subject, found)]
-        assert sum(right) >= 24, name
-        assert min(sum(right[::2]), sum(right[1::2])) >= 10, name
+        assert sum(right) >= 16, name
+        assert min(sum(right[::2]), sum(right[1::2])) >= 7, name
 
 
 def _margins(subject: Subject, text: Text) -> list[float]:

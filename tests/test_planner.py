@@ -384,7 +384,7 @@ def counting(stop):
 whole = measure(None)
 calls, count = counting(-1)
 sys.setprofile(count); measure(Path({folder!r}) / "counted"); sys.setprofile(None)
-moments = np.random.default_rng(0).integers(1, calls[0], 12)
+moments = np.random.default_rng(0).integers(1, calls[0], 8)
 kept = Path({folder!r}) / "kept"
 killed = 0
 for at, moment in enumerate(moments):
@@ -408,9 +408,9 @@ print(f"killed {{killed}} times")
 def test_killed_at_random_moments_and_resumed_it_is_the_uninterrupted_ledger_bit_for_bit(
     tmp_path: Path,
 ) -> None:
-    """At calls and returns drawn from all of the package's own, with SIGKILL, twelve times."""
+    """At calls and returns drawn from all of the package's own, with SIGKILL, eight times."""
     code = AT_RANDOM.format(tests=str(Path(__file__).parent), folder=str(tmp_path))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    # Six start from nothing and must all be killed; of those that go on, some have less to do.
-    assert int(done.stdout.split()[1]) >= 6, done.stdout
+    # Four start from nothing and must all be killed; of those that go on, some have less to do.
+    assert int(done.stdout.split()[1]) >= 4, done.stdout

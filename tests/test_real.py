@@ -40,7 +40,7 @@ def test_strict_induction_in_real_heads_explains_repeats_and_one_head_on_text_is
     subject: Subject,
 ) -> None:
     """Facts measured by two sessions on two machines; the bounds are wide, the signs are not."""
-    repeats = ux.text("repeats", subject, documents=6, fit_documents=10, block=96)
+    repeats = ux.text("repeats", subject, documents=6, fit_documents=6, block=64)
     scores = ux.head_scores(subject, repeats)
     assert scores[0].site == "L18.H6" and scores[0].induction > 0.8
     strict = LIBRARY.get("strict_induction")
@@ -52,7 +52,7 @@ def test_strict_induction_in_real_heads_explains_repeats_and_one_head_on_text_is
     share = of_row(record, strict.name, "against mean")
     assert share.value is not None and 0.9 < share.value < 1.3
     assert all(check.holds for check in checks_of(record))
-    text = ux.text("webmix", subject, documents=6, fit_documents=10, block=96)
+    text = ux.text("webmix", subject, documents=6, fit_documents=6, block=64)
     alone = ux.assay(
         subject, "L18.H6", text,
         explanations=[strict], settings=settings, twin=False, singles=0,

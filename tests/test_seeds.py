@@ -221,27 +221,32 @@ def rungs() -> dict[str, Subject]:
         ["rung-1", "rung-2", "rung-3"])}  # fmt: skip
 
 
-def measured(models: dict[str, Subject], text: Text) -> Record:
+def measured(models: dict[str, Subject], text: Text, folder: Path) -> Record:
     known = catalogue()
     return ux.sizes(
         {one: known.named(name).compute for name, one in models.items()}, text,
         explanations=[LIBRARY.get("previous_token")], settings=Settings(resamples=200),
+        folder=folder,
     )  # fmt: skip
 
 
 def test_the_shipped_rungs_with_their_seeds_are_measured_and_one_seed_alone_claims_nothing(
-    rungs: dict[str, Subject], tmp_path
+    rungs: dict[str, Subject], tmp_path: Path
 ) -> None:
-    text = pydocs_like(rungs["rung-1"], blocks=5)
+    text = pydocs_like(rungs["rung-1"], blocks=3)
     text = ux.Text(**{**vars(text), "fit": text.eval})
     assert len(rungs) == 9
-    whole = measured(rungs, text)
+    whole = measured(rungs, text, tmp_path / "kept")
     found = table_of(whole, "recovered")
     assert len(found) == 9 and "9 runs of 3 sizes" in whole.verdict
     (scatter,) = re.findall(r"runs of one size scatter by (\S+)\)", whole.verdict)
     assert float(scatter) > 0
     alone = [
-        measured({n: m for n, m in rungs.items() if catalogue().named(n).seed == seed}, text)
+        measured(
+            {n: m for n, m in rungs.items() if catalogue().named(n).seed == seed},
+            text,
+            tmp_path / "kept",
+        )
         for seed in range(3)
     ]
     for one in alone:
