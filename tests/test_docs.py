@@ -1,6 +1,10 @@
 """What the documents say of the repository is so."""
 
+import builtins
+import importlib
+import inspect
 import json
+import pkgutil
 import re
 import shlex
 import sys
@@ -8,6 +12,7 @@ import tomllib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any
 
 import click
@@ -15,6 +20,7 @@ import pytest
 import typer
 
 from sample_record import sample_record
+from unexplained import errors
 from unexplained.record import Record
 from unexplained.record.blocks import Attention, Tokens
 from unexplained.record.ids import walk
@@ -196,6 +202,40 @@ def test_every_public_name_is_documented() -> None:
         thing = getattr(ux, name)
         said = thing.function.__doc__ if hasattr(thing, "function") else thing.__doc__
         assert name in ("LIBRARY",) or (said or "").strip(), name
+
+
+def public() -> Iterator[tuple[str, ModuleType, FunctionType]]:
+    """The functions of every package's face, and the methods of its classes."""
+    import unexplained as ux
+
+    below = [one.name for one in pkgutil.walk_packages(ux.__path__, "unexplained.") if one.ispkg]
+    for place in ("unexplained", *below):
+        face = importlib.import_module(place)
+        for name in getattr(face, "__all__", ()):
+            thing = getattr(face, name)
+            if inspect.isfunction(thing):
+                yield f"{place}.{name}", face, thing
+            for own, method in vars(thing).items() if inspect.isclass(thing) else ():
+                if inspect.isfunction(method) and not own.startswith("_"):
+                    yield f"{place}.{name}.{own}", face, method
+
+
+def test_every_parameter_of_a_public_function_and_every_error_is_documented() -> None:
+    """By the function, or by its package for those that many share; the errors named are there."""
+    seen, named = 0, set()
+    for where, face, function in public():
+        said, shared = inspect.getdoc(function) or "", inspect.getdoc(face) or ""
+        raised = said.partition("Raises:\n")[2].split("\n\n")[0]
+        named |= set(re.findall(r"^    (\w+):", raised, re.MULTILINE))
+        if where.count(".") > face.__name__.count(".") + 1:  # of a method the sentence says it
+            continue
+        seen += 1
+        for name in inspect.signature(function).parameters:
+            there = re.compile(rf"^    \*{{0,2}}{name}: ", re.MULTILINE)
+            assert there.search(said) or there.search(shared), f"{where}: {name}"
+    assert seen > 100 and "MeasurementError" in named
+    ours = {one.__name__ for one in vars(errors).values() if inspect.isclass(one)}
+    assert named - ours - set(vars(builtins)) == {"CircuitError"}  # of its own room
 
 
 def test_the_changelog_is_by_version_and_its_newest_is_the_packages() -> None:

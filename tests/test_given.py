@@ -441,3 +441,25 @@ def test_partial_functions_and_objects_make_explanations_of_their_own_words() ->
     found = [losses(measured(fitted(e).condition()), e.name) for e in (one, other)]
     assert found[0] == found[1]
     assert fitted(one).fingerprint != fitted(make(partial(rule, by=0.25))).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("gives", "shape", "said"),
+    [
+        ("pattern", (6, 12), r"at L1\.H1\.pattern: .*\(6, 12, 12\).*position looked at"),
+        ("z", (6, 12), r"at L1\.H1\.z: .*\(6, 12, 8\)"),
+    ],
+)
+def test_a_wrong_shape_names_the_value_that_was_to_be_given(
+    gives: str, shape: tuple[int, ...], said: str
+) -> None:
+    claim = claim_of(lambda view: torch.zeros(shape), gives=gives)
+    with pytest.raises(ExplanationError, match=said):
+        measured(fitted(claim).condition())
+
+
+def test_what_may_be_declared_is_said_where_something_else_is() -> None:
+    with pytest.raises(ExplanationError, match="pattern, z, out.*any other component value.*logits"):
+        explanation(gives="patern", reads=["tokens"])
+    with pytest.raises(ExplanationError, match="tokens; .*address of an earlier site"):
+        explanation(gives="pattern", reads=["token_ids"])
