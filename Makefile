@@ -60,7 +60,7 @@ docs: $(VENV)/.documented   ## Build the site into site/, strictly
 	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet
 	@echo "site/index.html"
 
-notebooks: $(VENV)/.documented  ## Run the notebooks of the tutorial and of the 135M model
+notebooks: $(VENV)/.documented  ## Run the notebooks of the tutorial and of the 135M model, for the site to show
 	$(BIN)/python docs/notebook.py --execute
 
 wheel: install   ## Build the wheel, install it in a clean environment, and measure with it elsewhere

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import inspect
 import io
+import json
 import re
+import sys
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from textwrap import fill
 
@@ -26,6 +29,8 @@ from unexplained.report.glossary import TERMS
 from unexplained.study import CASEBOOK, INSTRUMENTS, Case, Instrument
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "docs"))
+import notebook  # noqa: E402
 
 
 class Name:
@@ -199,7 +204,28 @@ def glossary() -> str:
     )
 
 
+def notebook_pages() -> None:
+    """Notebooks that were run (`make notebooks`) with what their cells gave, and their pages with it."""
+    for name in notebook.PAGES:
+        page = Path(name)
+        run = notebook.RUN / page.with_suffix(".ipynb")
+        # One of another state of the page would show what its code does not give.
+        if not run.is_file() or not notebook.runs_page(run, ROOT / "docs" / page):
+            continue
+        words = run.read_text(encoding="utf-8")
+        written(page.with_suffix(".ipynb").name, words)
+
+        def picture(ending: str, content: bytes, stem: str = page.stem) -> str:
+            place = f"{stem}-{sha256(content).hexdigest()[:8]}.{ending}"
+            with mkdocs_gen_files.open(place, "wb") as file:
+                file.write(content)
+            return place
+
+        written(name, notebook.with_outputs(json.loads(words), picture))
+
+
 written("index.md", first_page())
+notebook_pages()
 every = INSTRUMENTS.all()
 for found in every.values():
     written(f"instruments/{found.name}.md", instrument_page(found))

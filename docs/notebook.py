@@ -2,19 +2,26 @@
 
 python docs/notebook.py            # write docs/*.ipynb from the pages
 python docs/notebook.py --execute  # and run them (`make notebooks` does; jupyter's nbclient)
+
+What was run is kept in `runs/notebooks`, outside the site that `make docs` clears; `docs/generate.py`
+puts it on the site, and below each cell of the page what the cell gave.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 HERE = Path(__file__).parent
 PAGES = ("tutorial.md", "smollm2.md")
+RUN = HERE.parent / "runs" / "notebooks"
+"""Where notebooks are with what their cells gave."""
 CODE = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -40,6 +47,39 @@ def as_text(page: str) -> str:
     return json.dumps(notebook_of(page), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
+def runs_page(path: Path, page: Path) -> bool:
+    """Whether the cells of a notebook that was run are those of the page as it is now."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    wanted = notebook_of(page.read_text(encoding="utf-8"))["cells"]
+    return ["".join(one["source"]) for one in cells] == ["".join(one["source"]) for one in wanted]
+
+
+def with_outputs(found: dict[str, Any], picture: Callable[[str, bytes], str]) -> str:
+    """A notebook that was run as a page: below each cell's code what it gave.
+
+    Args:
+        found: The notebook, as `json.loads` reads it.
+        picture: Keeps an image, given how its name ends and its bytes, and says where.
+    """
+    parts = []
+    for cell in found["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(source)
+            continue
+        parts.append(f"```python\n{source}\n```")
+        for output in cell["outputs"]:
+            if output.get("name") == "stderr":
+                continue
+            data = output.get("data", {})
+            if "image/png" in data:
+                place = picture("png", base64.b64decode("".join(data["image/png"])))
+                parts.append(f"![What the cell above draws]({place})")
+            elif said := "".join(output.get("text") or data.get("text/plain", "")).strip("\n"):
+                parts.append(f"```text\n{said}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
 def execute(path: Path, to: Path) -> None:
     """Run every cell, and keep what they print."""
     import nbformat
@@ -57,7 +97,7 @@ def execute(path: Path, to: Path) -> None:
 
 
 def main() -> None:
-    """Write the notebooks; run them if asked to, into `site/notebooks`."""
+    """Write the notebooks; run them if asked to, into `runs/notebooks`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--execute", action="store_true")
     asked = parser.parse_args()
@@ -66,7 +106,7 @@ def main() -> None:
         path = page.with_suffix(".ipynb")
         path.write_text(as_text(page.read_text(encoding="utf-8")), encoding="utf-8")
         if asked.execute:
-            execute(path, HERE.parent / "site" / "notebooks" / path.name)
+            execute(path, RUN / path.name)
 
 
 if __name__ == "__main__":

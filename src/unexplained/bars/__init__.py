@@ -1,4 +1,14 @@
-"""From a ledger to numbers: what was lost, what was recovered, how far from each bar. No torch."""
+"""From a ledger to numbers: what was lost, what was recovered, how far from each bar. No torch.
+
+Args that functions here share:
+    ledger: The losses, by condition, document and stratum, as `evaluate` gives them.
+    condition: The name of the condition that is read (an explanation, say).
+    ablation: The condition in which the component is ablated.
+    intact: The condition of the model without edits.
+    stratum: Which tokens: a stratum's name and value; `("all", "all")` is all of them.
+    settings: Level and seed of intervals.
+    alike: Conditions that are another by construction, and so exactly equal.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -41,7 +41,12 @@ def count_of(share: float, edges: int) -> int:
 
 
 def counts_of(sizes: Sequence[float], edges: int) -> list[int]:
-    """The different sizes in edges, from one edge on: of no edges it is known what they keep."""
+    """The different sizes in edges, from one edge on: of no edges it is known what they keep.
+
+    Args:
+        sizes: Shares of all edges, 0 to 1.
+        edges: How many edges the graph has.
+    """
     return sorted({max(1, count_of(share, edges)) for share in sizes})
 
 

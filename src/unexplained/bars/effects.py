@@ -128,7 +128,13 @@ class Changes:
 
 
 def changes(ledger: Ledger, sites: Sequence[Site], measure: Measure) -> Changes:
-    """Read the changes of some components, each ablated alone under its own name."""
+    """Read the changes of some components, each ablated alone under its own name.
+
+    Args:
+        ledger: The losses, by condition, document and stratum, as `evaluate` gives them.
+        sites: Components that were each ablated alone.
+        measure: What changed: as `measure_of` gives it.
+    """
     read = _read(ledger, measure, *map(str, sites))
     whole, *edited = read.columns
     return Changes(tuple(sites), np.stack(edited) - whole, read.tokens, measure)
@@ -264,7 +270,13 @@ def shares(found: Changes, whole: np.ndarray, settings: Settings) -> list[Number
 
 
 def level(ledger: Ledger, measure: Measure, settings: Settings) -> Number:
-    """The measure of the intact model."""
+    """The measure of the intact model.
+
+    Args:
+        ledger: The losses, by condition, document and stratum, as `evaluate` gives them.
+        measure: As `measure_of` gives it.
+        settings: Level and seed of intervals.
+    """
     read = _read(ledger, measure)
     found = mean_per_token(read.columns[0], read.tokens, settings=settings, unit=measure.unit)
     return within(found, *measure.values)

@@ -64,6 +64,10 @@ def rescaled(recovered: float, share: float) -> float:
     Buck's remark that the gap score "is just a rescaling" is this line. It misleads only where f
     and r are against different baselines, or over different tokens.
 
+    Args:
+        recovered: The f of what is scored.
+        share: The weaker model's own f, r.
+
     Raises:
         MeasurementError: r is 1 or more: the weaker model is not weaker.
 
@@ -81,6 +85,10 @@ def rescaled(recovered: float, share: float) -> float:
 
 def needed(score: float, share: float) -> float:
     """The f that it takes for a gap score g: r + g (1 − r), `rescaled` turned round.
+
+    Args:
+        score: The gap score that is wanted, g.
+        share: The weaker model's own f, r.
 
     >>> round(needed(0.5, 0.98), 9)
     0.99
@@ -101,6 +109,14 @@ def recovered_from(
 
     For a condition it is `recovered`. It flatters where the baseline is far off: from uniform or a
     mean-ablated model most of the way is what any small model knows.
+
+    Args:
+        ledger: The losses, by condition, document and stratum, as `evaluate` gives them.
+        condition: The name of the condition that is read (an explanation, say).
+        base: A condition's name, or `Uniform`.
+        intact: The condition of the model without edits.
+        stratum: Which tokens: a stratum's name and value; `("all", "all")` is all of them.
+        settings: Level and seed of intervals.
 
     Raises:
         MeasurementError: A condition or the stratum was not measured, or on different tokens.
@@ -132,6 +148,13 @@ def damage_from(
 ) -> Number:
     """L_base − L_full (nats per token): the denominator of `recovered_from`.
 
+    Args:
+        ledger: The losses, by condition, document and stratum, as `evaluate` gives them.
+        base: A condition's name, or `Uniform`.
+        intact: The condition of the model without edits.
+        stratum: Which tokens: a stratum's name and value; `("all", "all")` is all of them.
+        settings: Level and seed of intervals.
+
     Raises:
         MeasurementError: A condition or the stratum was not measured, or on different tokens.
     """
@@ -159,6 +182,14 @@ def weak_share(
     degrade from GPT4 perf to GPT3.5 perf". How high r is depends on the baseline as much as on the
     models, so give it for several.
 
+    Args:
+        ledger: The losses, by condition, document and stratum, as `evaluate` gives them.
+        weak: The condition of the weaker model's predictions.
+        base: A condition's name, or `Uniform`.
+        intact: The condition of the model without edits.
+        stratum: Which tokens: a stratum's name and value; `("all", "all")` is all of them.
+        settings: Level and seed of intervals.
+
     Raises:
         MeasurementError: A condition or the stratum was not measured, or on different tokens.
     """
@@ -183,6 +214,14 @@ def gap_score(
 
     It misleads as to what was explained: half the gap may be kept by explaining half of what sets
     the strong model apart, or by breaking much of what both know and keeping more of the rest.
+
+    Args:
+        ledger: The losses, by condition, document and stratum, as `evaluate` gives them.
+        condition: The name of the condition that is read (an explanation, say).
+        weak: The condition of the weaker model's predictions.
+        intact: The condition of the model without edits.
+        stratum: Which tokens: a stratum's name and value; `("all", "all")` is all of them.
+        settings: Level and seed of intervals.
 
     Raises:
         MeasurementError: A condition or the stratum was not measured, or on different tokens.

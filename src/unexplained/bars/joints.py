@@ -47,7 +47,14 @@ class Together:
 
 
 def joint(ledger: Ledger, group: Sequence[Site], measure: Measure, settings: Settings) -> Joint:
-    """What some components do together, against the sum of what each does alone."""
+    """What some components do together, against the sum of what each does alone.
+
+    Args:
+        ledger: The losses, by condition, document and stratum, as `evaluate` gives them.
+        group: Components that were ablated together, and each alone.
+        measure: What changed: as `measure_of` gives it.
+        settings: Level and seed of intervals.
+    """
     names = (INTACT, name_of(group), *map(str, group))
     read = paired(ledger, measure.column, names, ALL)
     intact, both, *singles = read.columns

@@ -30,7 +30,14 @@ UNIT, FLOOR = _MEASURE.unit, _MEASURE.floor
 def logit_difference(
     ledger: Ledger, condition: str = INTACT, *, less: str | None = None, settings: Settings
 ) -> Number:
-    """Mean logit difference of pairs (logits per pair), less another condition's if wanted."""
+    """Mean logit difference of pairs (logits per pair), less another condition's if wanted.
+
+    Args:
+        ledger: The losses, by condition, document and stratum, as `evaluate` gives them.
+        condition: The name of the condition that is read (an explanation, say).
+        less: Another condition, whose difference is taken away.
+        settings: Level and seed of intervals.
+    """
     read = paired(ledger, "margin", (condition, *([less] if less else [])), ALL)
     sums = read.columns[0] - read.columns[1] if less else read.columns[0]
     return mean_per_token(sums, read.tokens, settings=settings, unit=UNIT)

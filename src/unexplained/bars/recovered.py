@@ -171,6 +171,16 @@ def regained(
     As the difference of two recovered fractions with the same denominator it is a ratio of sums
     itself, so its interval is paired.
 
+    Args:
+        ledger: The losses, by condition, document and stratum, as `evaluate` gives them.
+        before: The condition before the change.
+        after: The condition after it.
+        ablation: The condition in which the component is ablated.
+        intact: The condition of the model without edits.
+        stratum: Which tokens: a stratum's name and value; `("all", "all")` is all of them.
+        settings: Level and seed of intervals.
+        alike: Conditions that are another by construction, and so exactly equal.
+
     Raises:
         MeasurementError: A condition or the stratum was not measured, or on different tokens.
     """
@@ -235,6 +245,14 @@ def variance_explained(
 
     Errors are squared distances at the edited sites' outputs in the intact run. The mean is the
     one fitted on the fit part, so on other text its error holds the shift between the parts too.
+
+    Args:
+        ledger: The losses, by condition, document and stratum, as `evaluate` gives them.
+        condition: The name of the condition that is read (an explanation, say).
+        mean: The condition of the mean ablation.
+        stratum: Which tokens: a stratum's name and value; `("all", "all")` is all of them.
+        settings: Level and seed of intervals.
+        alike: Conditions that are another by construction, and so exactly equal.
 
     Raises:
         MeasurementError: A condition or the stratum was not measured, the errors were not asked

@@ -108,6 +108,16 @@ def ties_at(
     from losses alone; its interval supposes that the shortfall is spread over documents as the
     baseline's damage is, and a real explanation's need not be.
 
+    Args:
+        ledger: The losses, by condition, document and stratum, as `evaluate` gives them.
+        share: The f that the explanation recovered.
+        base: Of what it recovered that: a condition's name, or `Uniform`.
+        rungs: Conditions of the ladder's models.
+        intact: The condition of the model without edits.
+        stratum: Which tokens: a stratum's name and value; `("all", "all")` is all of them.
+        seeds: What other training runs scatter by.
+        settings: Level and seed of intervals.
+
     Raises:
         MeasurementError: As for `ties_with`.
     """

@@ -223,6 +223,12 @@ def of_refitted(
     """Of everything that was refitted the loss after it (nats per token), and f*.
 
     Of what is wrong for certain f* says how far a refit relearns over it, beyond what it does over nothing.
+
+    Args:
+        ledger: The losses, by condition, document and stratum, as `evaluate` gives them.
+        refits: By what was refitted (`intact`, `nothing`, `claim`, …) the conditions of its
+            refits, one for each seed.
+        settings: Level and seed of intervals.
     """
     read = _means(ledger, {}, refits, settings)
 
@@ -237,6 +243,10 @@ def strength(damaged: np.ndarray, intact: np.ndarray) -> float:
 
     1 − (L*(damaged) − L*(intact)) / (L(damaged) − L(intact)), of losses as they were looked at on the
     way: before the first step and at the best look.
+
+    Args:
+        damaged: Losses on the way of a refit over damaged later weights (nats per token).
+        intact: The same over the later weights as they are.
 
     >>> strength(np.array([2.0, 1.2, 1.0]), np.array([1.0, 0.95, 0.9]))
     0.9

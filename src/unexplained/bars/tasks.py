@@ -140,7 +140,11 @@ def on_task(
 
 
 def among_narrow(tasks: Sequence[OnTask]) -> list[OnTask]:
-    """The full distribution and narrow tasks, whose p-values are corrected for their number (Holm)."""
+    """The full distribution and narrow tasks, whose p-values are corrected for their number (Holm).
+
+    Args:
+        tasks: The full distribution first, then the narrow tasks.
+    """
     tested = [i for i, one in enumerate(tasks) if i and one.better is not None]
     corrected = dict(zip(tested, holm([tasks[i].better or 0.0 for i in tested]), strict=True))
     return [replace(one, better=corrected.get(i, one.better)) for i, one in enumerate(tasks)]

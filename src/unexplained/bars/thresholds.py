@@ -13,6 +13,9 @@ BARS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
 def distances(recovered: Number) -> dict[str, Number]:
     """Recovered minus each bar, the interval moved along; refused where `recovered` is.
 
+    Args:
+        recovered: A share, as `recovered` gives it.
+
     >>> found = distances(Number(value=0.75, low=0.625, high=0.875, unit="share"))
     >>> found["0.5"].value, found["0.5"].low, found["0.5"].high
     (0.25, 0.125, 0.375)
@@ -25,6 +28,9 @@ def nines(recovered: Number) -> Number:
 
     `high` is None, without end, where the interval of `recovered` reaches 1. Refused where
     `recovered` is refused or is 1 or more.
+
+    Args:
+        recovered: A share, as `recovered` gives it.
 
     >>> round(nines(Number(value=0.99, low=0.9, high=1.01)).value, 12)
     2.0

@@ -65,6 +65,10 @@ class TokenLosses:
 def token_losses(ledger: Ledger, conditions: Sequence[str]) -> TokenLosses:
     """Read the kept losses of some conditions, in float64 from the ledger's float32.
 
+    Args:
+        ledger: The losses, by condition, document and stratum, as `evaluate` gives them.
+        conditions: Those whose tokens were kept (`keep_tokens` of `evaluate`).
+
     Raises:
         MeasurementError: The tokens of a condition were not kept, two conditions were measured on
             different tokens, or a loss is NaN or infinite.

@@ -98,6 +98,10 @@ def load_mib(path: str | Path, graph: Graph) -> MibGraph:
     alone, without scores, nodes may be missing, and `in_graph` may be 0 or 1. A node that is left
     out counts as in the circuit where one of its edges is.
 
+    Args:
+        path: A `.json` file as MIB writes it.
+        graph: The graph of the model that the file is about.
+
     Raises:
         CircuitError: It is no such file, is pickled (`.pt`), has neurons, or belongs to a model
             of other sizes (which are said).
@@ -145,6 +149,10 @@ def require_scores(path: str | Path, found: MibGraph) -> NDArray[np.float64]:
 
     Where some edges have scores those that the file leaves out count 0, as MIB's loader has them.
 
+    Args:
+        path: Named in the error.
+        found: What `load_mib` read there.
+
     Raises:
         CircuitError: No edge has a score.
     """
@@ -180,6 +188,9 @@ def _flag(entry: dict[str, Any]) -> bool:
 
 def require_json(path: str | Path) -> Path:
     """A graph file's path, refused where its ending is another.
+
+    Args:
+        path: Where the file is, or is to be.
 
     Raises:
         CircuitError: It is not `.json`.

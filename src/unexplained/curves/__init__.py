@@ -3,6 +3,9 @@
 `fit_curve` fits a ladder of trained models, `compute_of` places a loss on it, `share` gives the
 compute explained, `leave_one_out` checks the ladder against itself. `CURVES` are those that others
 published; `table` turns them into the fraction that has to be explained.
+
+Args that functions here share:
+    settings: Level and seed of intervals.
 """
 
 from unexplained.curves.bend import Bend

@@ -173,6 +173,14 @@ def table(
 ) -> tuple[Row, ...]:
     """Give f* and the compute left for every curve and baseline, what is extrapolated marked.
 
+    Args:
+        curves: Curves, fitted or published.
+        baselines: What an explanation is measured against, with its loss.
+        strong: Training compute of the explained model (FLOPs).
+        weak: Training compute of the weaker model (FLOPs).
+        fractions: Shares recovered, of which the compute left is given.
+        settings: Level and seed of intervals.
+
     Raises:
         CurveError: See `fraction_needed` and `compute_left`.
     """

@@ -116,6 +116,12 @@ def loss_at(
     The interval is for the mean of runs there, not for the next run, which scatters around it by
     the curve's `spread` (`leave_one_out` adds it).
 
+    Args:
+        curve: A curve, fitted or published.
+        compute: Training compute (FLOPs).
+        extrapolate: Answer beyond the curve's range as well; what is beyond is marked.
+        settings: Level and seed of intervals.
+
     Raises:
         CurveError: The compute is not positive and finite.
     """

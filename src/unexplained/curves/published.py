@@ -100,6 +100,9 @@ that around the law at 0.66%."""
 def published(name: str) -> Curve:
     """Give a published curve by its name.
 
+    Args:
+        name: Of a paper's first author: `hoffmann`.
+
     Raises:
         CurveError: There is none of that name.
 

@@ -44,6 +44,10 @@ def leave_one_out(points: Sequence[Point], settings: Settings) -> tuple[LeftOut,
     news, one that misses two is (3% by chance, if they were independent). End rungs are
     extrapolated, and tell how far that may be trusted.
 
+    Args:
+        points: Measured losses with their computes, one for each rung.
+        settings: Level and seed of intervals.
+
     Raises:
         CurveError: There are fewer than four rungs, or as for `fit_curve` without one of them.
     """

@@ -6,6 +6,10 @@ could matter, and a bound on how many were wrongly let go. `rank_intervals`: whi
 documents can tell apart. `p_values`: what is told from zero, tails counted. `slope_over` and
 `over_runs`: what another seed of training would have changed, beside other documents.
 `docs/statistics.md` gives derivations and simulations.
+
+Args that functions here share:
+    seed: Of the draws.
+    level: The interval's level (0.95).
 """
 
 from unexplained.estimators.control import Estimate, at_random, with_control

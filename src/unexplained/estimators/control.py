@@ -71,6 +71,11 @@ class Estimate:
 def at_random(count: int, of: int, *, seed: int = 0) -> np.ndarray:
     """Choose `count` of `of` places, each set equally likely; sorted, without repetition.
 
+    Args:
+        count: How many places are chosen.
+        of: How many there are.
+        seed: Of the draws.
+
     Raises:
         MeasurementError: There are not so many.
 

@@ -53,6 +53,9 @@ class Scatter:
 def scatter_of(kinds: Sequence[np.ndarray]) -> Scatter:
     """Pool the scatter within kinds of runs; a kind with one run adds nothing.
 
+    Args:
+        kinds: For each kind (a size, say) the values of its runs.
+
     >>> round(scatter_of([np.array([0.1, 0.3]), np.array([0.5])]).deviation, 4)
     0.1414
     """
@@ -116,6 +119,13 @@ def laid_out(
 
     So an interval that counts the documents' tails keeps them when runs are added, which an
     interval of resampled documents does not have. An end that is infinite stays so.
+
+    Args:
+        value: The estimate.
+        low: The interval's lower end.
+        high: Its upper end.
+        tokens: Tokens by document: as many draws as resampling them gives.
+        level: The interval's level (0.95).
 
     >>> draws = laid_out(0.5, 0.3, 1.1, np.full(30, 10), level=0.95)
     >>> found = over_runs(0.5, draws, 0.0, 1, np.full(30, 10), settings=Settings())
@@ -198,6 +208,9 @@ def jackknifed(left: Sequence[float]) -> tuple[float, int]:
     √((m − 1)/m · Σ(θ₍ᵢ₎ − θ̄)²) for m runs (Tukey 1958; Efron and Stein, *Annals of Statistics* 9,
     1981: not too small on average). For a mean it is the standard error of the mean, exactly; for
     what is made of two runs at a time it counts each run once.
+
+    Args:
+        left: The estimate without each run in turn, one for every run.
 
     >>> runs = np.array([1.0, 2.0, 6.0])
     >>> error, freedom = jackknifed([np.delete(runs, i).mean() for i in range(3)])

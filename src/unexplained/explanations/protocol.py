@@ -251,7 +251,8 @@ class Explanation:
                 not declare, returned something that cannot stand in, or looked ahead.
         """
         read = elsewhere(self.reads, shape)
-        asked = f"{self.called} at {local.site}"
+        place = local.site.at("pattern") if self.gives == "pattern" else local.site
+        asked = f"{self.called} at {place}"
         given = self.run(View(local, self.reads, read, self.gives), asked)
         self._check(given, asked, local)
         # A copy: the function may write its next answer there. Rounding at later positions goes.
@@ -349,6 +350,15 @@ class Claim:
         return parse(self.where, shape) if isinstance(self.where, str) else self.where
 
 
+_OF_A_HEAD = f"of a head {', '.join(HEAD_VALUES)}; of any other component value"
+_CHOICE = {
+    "gives": f"An explanation gives {_OF_A_HEAD}; of the whole model logits.",
+    "reads": f"It may read tokens; the component's own values, {_OF_A_HEAD}; or an address of an "
+    "earlier site, such as L3.resid_post.",
+}
+"""What may be declared, in the `do` part of an error."""
+
+
 def explanation(
     *,
     gives: str,
@@ -383,9 +393,8 @@ def explanation(
     ):
         for value in values:
             if value not in known:
-                raise ExplanationError(
-                    f"{label}='{value}'", "there is no such value", near_matches(value, known)
-                )
+                do = f"{near_matches(value, known)} {_CHOICE.get(label, '')}".strip()
+                raise ExplanationError(f"{label}='{value}'", "there is no such value", do)
     if gives == "logits" and tuple(reads) != ("tokens",):
         raise ExplanationError(
             f"An explanation that gives logits and reads {', '.join(reads) or 'nothing'}",

@@ -15,6 +15,9 @@ from unexplained.record.record import FORMAT, Record
 def load_record(path: str | Path) -> Record:
     """Read a record file.
 
+    Args:
+        path: A record's JSON, as `record.save` or a command's `--record` wrote it.
+
     Raises:
         RecordError: The file is missing, a folder or a pipe, not JSON, not a record of this format,
             or holds NaN or infinity.

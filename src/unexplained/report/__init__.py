@@ -1,4 +1,8 @@
-"""Records drawn: as a page, as a table in the terminal, in a notebook and in Markdown. No torch."""
+"""Records drawn: as a page, as a table in the terminal, in a notebook and in Markdown. No torch.
+
+Args that functions here share:
+    record: What an instrument gave.
+"""
 
 from typing import TYPE_CHECKING
 

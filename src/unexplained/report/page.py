@@ -30,6 +30,10 @@ def write_report(record: Record, path: str | Path) -> Path:
 
     The file appears under its name only when it is complete.
 
+    Args:
+        record: What an instrument gave.
+        path: The HTML file.
+
     Raises:
         RecordError: The file cannot be written there.
     """

@@ -23,6 +23,11 @@ def text_table(record: Record, *, full: bool = False, columns: int | None = None
     """What `print(record)` shows: plain text, no colour; with `full`, all of it.
 
     It has 60 to 120 columns: by default those of the terminal, and 120 where the output is none.
+
+    Args:
+        record: What an instrument gave.
+        full: All of the record, not its answer alone.
+        columns: How wide; None as the terminal is.
     """
     out = StringIO()
     columns = columns or shutil.get_terminal_size((WIDEST, 24)).columns
@@ -71,7 +76,12 @@ def print_record(
 
 
 def print_table(table: Table, console: Console) -> None:
-    """Print a table that belongs to no record, and why numbers in it were refused."""
+    """Print a table that belongs to no record, and why numbers in it were refused.
+
+    Args:
+        table: A block with rows and columns.
+        console: Where it is printed.
+    """
     printer = Tables(console)
     printer.table(table)
     printer.reasons()

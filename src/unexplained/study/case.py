@@ -99,13 +99,23 @@ def case(
 
 
 def part(key: str, title: str, record: Record) -> Section:
-    """A record that an instrument gave within the case, as a section: its answer is the case's matter."""
+    """A record that an instrument gave within the case, as a section: its answer is the case's matter.
+
+    Args:
+        key: The name of the part, with which the ids of its numbers begin.
+        title: The section's heading.
+        record: What the instrument gave.
+    """
     blocks = tuple(block for block in record.blocks if not isinstance(block, Answer))
     return Section(key=key, title=title, blocks=blocks)
 
 
 def answer_of(key: str, record: Record) -> Answer:
     """The answer of a record that is a part of the case under that key.
+
+    Args:
+        key: The name of the part.
+        record: What the instrument gave.
 
     Raises:
         MeasurementError: The record has none.

@@ -90,6 +90,10 @@ def head_scores(
 def strongest(scores: Sequence[HeadScore], count: int) -> str:
     """The sites of the heads with the highest induction scores, as one address.
 
+    Args:
+        scores: What `head_scores` gave, strongest first.
+        count: How many heads.
+
     Raises:
         MeasurementError: None is asked for.
     """

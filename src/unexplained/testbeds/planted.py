@@ -84,6 +84,9 @@ _PLANS: dict[str, Callable[[], Plan]] = {}
 def register(make: Callable[[], Plan]) -> Callable[[], Plan]:
     """Make a function that returns a `Plan` known under its own name.
 
+    Args:
+        make: Its name is the model's.
+
     Raises:
         SubjectError: Another function has that name already.
     """
@@ -137,6 +140,9 @@ def names() -> tuple[str, ...]:
 def planted(name: str) -> Planted:
     """Build a planted model.
 
+    Args:
+        name: A planted model's (docs/planted-models.md).
+
     Raises:
         SubjectError: There is none of that name.
 
@@ -162,6 +168,9 @@ def circuit(name: str) -> frozenset[str]:
 
     Which edges those are depends on how the prompts of a pair differ: docs/planted-models.md says
     on which pairs.
+
+    Args:
+        name: A planted model's (docs/planted-models.md).
 
     Raises:
         SubjectError: There is no such model, or no circuit is stated for it.

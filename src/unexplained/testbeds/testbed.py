@@ -65,6 +65,9 @@ TESTBEDS: Registry[Callable[[], Testbed]] = Registry(
 def testbed(name: str) -> Testbed:
     """A testbed by name.
 
+    Args:
+        name: As after `testbed:` on the command line.
+
     Raises:
         SubjectError: There is none of that name.
     """

@@ -156,6 +156,13 @@ def document(
 ) -> Document:
     """The document with that text, and what is said of it.
 
+    Args:
+        text: The words.
+        domain: Where they come from: by it strata are cut.
+        variables: What else is known of it, by name.
+        original: Of which text it is a version; versions of one are one unit of intervals.
+            Empty: of its own.
+
     Raises:
         TextError: The text has a lone surrogate, so it cannot be written as UTF-8.
 

@@ -1,4 +1,8 @@
-"""Makers of arms, one file each; fetched when they are first asked for, so that instruments stay light."""
+"""Makers of arms, one file each; fetched when they are first asked for, so that instruments stay light.
+
+Args that functions here share:
+    run: A subject with its texts, settings and workers.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -18,12 +18,24 @@ KEPT = ("zero", "mean", "position mean")
 
 
 def ablation(run: Run, name: str, sites: Sequence[Site]) -> Arm:
-    """Some components ablated together, under the ablation's name; see `fills`."""
+    """Some components ablated together, under the ablation's name; see `fills`.
+
+    Args:
+        run: A subject with its texts, settings and workers.
+        name: The ablation's (`mean`).
+        sites: What is ablated.
+    """
     return _arm(name, fills(run, name, [sites])[0], name)
 
 
 def ablations(run: Run, name: str, groups: Sequence[Sequence[Site]]) -> list[Arm]:
-    """Each group of components ablated together, under the components' names; see `fills`."""
+    """Each group of components ablated together, under the components' names; see `fills`.
+
+    Args:
+        run: A subject with its texts, settings and workers.
+        name: The ablation's (`mean`).
+        groups: What is ablated together, group by group.
+    """
     return [
         _arm(name, fill, name_of(group))
         for group, fill in zip(groups, fills(run, name, groups), strict=True)
@@ -51,6 +63,11 @@ def panel(run: Run, name: str, groups: Sequence[Sequence[Site]]) -> list[Arm]:
     """Each group of components ablated together with the first position kept, under a name of both.
 
     So the six of a panel differ in what they put there and not in where: means are over what is replaced.
+
+    Args:
+        run: A subject with its texts, settings and workers.
+        name: The ablation's (`mean`).
+        groups: What is ablated together, group by group.
     """
     kind, read = ABLATIONS.get(name), run.observe
     found = fitted(

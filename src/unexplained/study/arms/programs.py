@@ -12,6 +12,10 @@ from unexplained.study.run import Run
 def program(run: Run, explanation: Explanation) -> Arm:
     """A program ready to predict the run's text, with the same program on shuffled documents as control.
 
+    Args:
+        run: A subject with its texts, settings and workers.
+        explanation: One that gives logits.
+
     Raises:
         ExplanationError: It gives no logits, raised, or returned something that cannot stand in.
         TextError: There is no other document for the control to read, or none to fit on.
