@@ -459,7 +459,9 @@ def test_a_wrong_shape_names_the_value_that_was_to_be_given(
 
 
 def test_what_may_be_declared_is_said_where_something_else_is() -> None:
-    with pytest.raises(ExplanationError, match="pattern, z, out.*any other component value.*logits"):
+    with pytest.raises(
+        ExplanationError, match=r"pattern, z, out.*any other component value.*logits"
+    ):
         explanation(gives="patern", reads=["tokens"])
-    with pytest.raises(ExplanationError, match="tokens; .*address of an earlier site"):
+    with pytest.raises(ExplanationError, match=r"tokens; .*address of an earlier site"):
         explanation(gives="pattern", reads=["token_ids"])
