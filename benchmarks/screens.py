@@ -2,9 +2,10 @@
 
 Needs `pip install playwright` and a Chromium (`CHROMIUM`, or `/usr/bin/chromium`), so it is no test:
 
-    python benchmarks/screens.py OUT [RECORD.json …]
+    python benchmarks/screens.py OUT [RECORD.json … | --all]
 
-Every record, by default each that is in `results/`, is drawn and opened at 1,280 and 390 pixels, in the light and the dark. Written to OUT:
+Every record, by default each that is in `results/`, with `--all` also a small one of every registered instrument, measured
+now, is drawn and opened at 1,280 and 390 pixels, in the light and the dark. Written to OUT:
 the first screen and the whole page with everything open. It fails where the first screen is higher
 than 1,200 pixels at 1,280, where the page is wider than its window, where a link of the contents leads
 to something that stays closed, or where the script of the page raised an error.
@@ -71,6 +72,15 @@ def committed() -> list[Path]:
     return [one for one in every if json.loads(one.read_text()).get("format") == 2]
 
 
+def measured(out: Path) -> list[Path]:
+    """A small record of every registered instrument and case, as the tests measure it."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from measured import NAMES, record_of
+
+    out.mkdir(parents=True, exist_ok=True)
+    return [record_of(name).save(out / f"{name}.json") for name in NAMES]
+
+
 def main(out: Path, records: list[Path]) -> int:
     """Draw every record, look at it at every width and in both colour schemes."""
     out.mkdir(parents=True, exist_ok=True)
@@ -98,4 +108,7 @@ def main(out: Path, records: list[Path]) -> int:
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    sys.exit(main(Path(sys.argv[1]), [Path(one) for one in sys.argv[2:]] or committed()))
+    folder, given = Path(sys.argv[1]), sys.argv[2:]
+    if given == ["--all"]:
+        given = [*committed(), *measured(folder)]
+    sys.exit(main(folder, [Path(one) for one in given] or committed()))
