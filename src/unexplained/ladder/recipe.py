@@ -46,6 +46,8 @@ class Recipe:
     warm_up: int = 60
     """Steps over which the rate rises. The same in a shorter run of the same rung, which is
     therefore the longer one up to its own decay: an annealed checkpoint."""
+    intervention: str = ""
+    """What is changed of attention while it is trained (`ladder.interventions`); "" for nothing."""
 
     @property
     def inner(self) -> int:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from unexplained.errors import SubjectError
+from unexplained.ladder.interventions import intervene
 from unexplained.ladder.recipe import Recipe
 from unexplained.ladder.stream import rows
 from unexplained.subject.precision import processor
@@ -74,6 +75,7 @@ def build(recipe: Recipe) -> LlamaForCausalLM:
             for weight in layer.mlp.parameters():
                 nn.init.zeros_(weight)
                 weight.requires_grad_(False)
+    intervene(model, recipe.intervention)
     return model
 
 

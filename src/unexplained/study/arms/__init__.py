@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from unexplained.study.arms.circuits import circuits as circuits
     from unexplained.study.arms.claims import claims as claims
     from unexplained.study.arms.models import model as model
+    from unexplained.study.arms.paths import paths as paths
     from unexplained.study.arms.programs import program as program
     from unexplained.study.arms.refits import refits as refits
     from unexplained.study.arms.repaired import repaired as repaired

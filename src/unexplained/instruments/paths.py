@@ -1,0 +1,217 @@
+"""`paths`: a model of attention alone, multiplied out (MISSION 26).
+
+Neel Nanda: "This did not show that this was all the head was doing, just that one of the terms when you
+multiplied out the matrices was an induction-y term". Here the terms are multiplied out (Elhage and others
+2021), and the share of the head that this one carries is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from unexplained import study
+from unexplained.record.blocks import Block
+from unexplained.study import Headline, Texts, instrument
+
+if TYPE_CHECKING:
+    from unexplained.bars.paths import Paths, Weights
+    from unexplained.circuits.expansion import Terms
+    from unexplained.circuits.kept_paths import Part, Term
+    from unexplained.circuits.looking import Looks
+    from unexplained.sites import Site
+    from unexplained.study import Run
+
+DISTANCES = (1, 2, 4, 8, 16, 32, 64)
+"""Positions between query and key at which weights are read."""
+AT = 8
+"""That of them at which compositions are."""
+COLUMNS = (
+    ("strict", "the induction term", "Textbook term"),
+    ("token", "the term, tokens rewritten", "Tokens rewritten"),
+    ("bias", "the same with biases", "And biases"),
+    ("scores", "its scores alone", "Scores alone"),
+    ("values", "its values alone", "Values alone"),
+    ("without", "all scores but the term", "All but it"),
+)
+
+
+def _precise(given: Mapping[str, Any]) -> None:
+    """Refuse half precision."""
+    from unexplained.opening import require_full_precision
+
+    require_full_precision("Paths")
+
+
+@instrument("paths", before=_precise, texts=Texts("repeats", documents=32, fit_documents=32, block=96))
+def paths(run: Run) -> Iterator[Block | Headline]:
+    """A model of attention alone as a sum of paths, and how much of each head its induction term carries.
+
+    Every chain of heads is a term of the logits, given patterns and the norms' scales; the terms add up.
+    Of every head of a later layer only some paths are kept, in its scores and its values; and weights
+    are held against random ones of the same spectrum. Models with MLPs are refused.
+
+    Args:
+        run: The model and running text; what is left out is put at its mean over the fit part.
+
+    Raises:
+        CircuitError: The model has MLPs, a single layer, or too many paths.
+        MeasurementError: The model is in half precision, or a number is not finite.
+    """
+    from unexplained.bars.paths import Columns, Paths
+    from unexplained.circuits.expansion import require_paths, terms
+    from unexplained.circuits.kept_paths import Part
+    from unexplained.circuits.looking import looks
+    from unexplained.sites import Site
+    from unexplained.study import arms
+
+    subject, text = run.subject, run.text
+    require_paths(subject, least=2)
+    subject.require_full_precision("Paths")
+    study.asked.require_tokens(subject, text, "eval", "fit")
+    study.asked.require_folder(run.folder, subject)
+    there = looks(subject, text, **run.how("where heads look"))
+    later = [Site(layer, "H", head) for layer in range(there.previous.layer + 1, subject.shape.layers)
+             for head in range(subject.shape.heads)]  # fmt: skip
+    kept, wrong = _terms(there)
+    groups = [(site,) for site in later]
+    read = run.measure(
+        *arms.ablations(run, "mean", groups), *arms.paths(run, kept, wrong, groups),
+        what="keeping some paths of every head",
+    )  # fmt: skip
+    own = [site for site in there.tokens if site.layer <= there.previous.layer]
+    columns = (*COLUMNS, ("wrong", wrong.name, f"Through {there.least}"))
+    found = Paths(
+        read, tuple(map(str, later)), tuple(Columns(*one) for one in columns), str(there.previous),
+        there.before[there.previous], tuple(map(str, own)), str(there.least), run.settings,
+    )  # fmt: skip
+    every = terms(subject, text, **run.how("multiplying out"))
+    yield Headline(f"{subject.name} as paths, on {text.name}", found.verdict(len(every.names), every.error), run.sheet)
+    yield found.answer()
+    predictions = sum(map(len, every.right))
+    yield found.facts(subject.name, text.name, predictions, len(every.names) - 1, every.error, every.logit)
+    yield found.shares()
+    yield _scores(run, found, there, Part)
+    yield found.weights(_weights(run, there, later), AT)
+    yield _paths(found, every)
+
+
+def _tokens(there: Looks) -> tuple[tuple[Site, ...], ...]:
+    """The token by its embedding, and as heads of the layers up to the previous-token head's rewrite it."""
+    from itertools import combinations
+
+    own = [site for site in there.tokens if site.layer <= there.previous.layer]
+    chains = [c for n in range(len(own) + 1) for c in combinations(own, n)]
+    return tuple(c for c in chains if all(a.layer < b.layer for a, b in zip(c, c[1:], strict=False)))
+
+
+def _terms(there: Looks) -> tuple[list[Term], Term]:
+    """The induction term and its variants; and the first one through a head that does not look before."""
+    from unexplained.circuits.kept_paths import EVERYTHING, Part, Term
+
+    embedded, tokens = Part(((),)), _tokens(there)
+
+    def before(head: Site, *, through: bool) -> tuple[tuple[Site, ...], ...]:
+        """The token before: as embedded, or as rewritten before that head."""
+        every = tokens if through else ((),)
+        return tuple((*c, head) for c in every if not c or c[-1].layer < head.layer)
+
+    strict, whole = Part(before(there.previous, through=False)), Part(before(there.previous, through=True))
+    token = Part(tokens)
+    parts = {
+        "strict": (embedded, strict, embedded),
+        "token": (token, whole, token),
+        "bias": (Part(tokens, True), Part(whole.chains, True), token),
+        "scores": (token, whole, EVERYTHING),
+        "values": (EVERYTHING, EVERYTHING, token),
+        "without": (token, whole, EVERYTHING),
+    }
+    said = {
+        "strict": "Queries and values of the embedding, keys of what the previous-token head wrote of it.",
+        "token": "The same, the token also as heads that look at their own position rewrite it.",
+        "bias": "The same, with biases in queries and keys.",
+        "scores": "Queries and keys of it; values whole.",
+        "values": "Values of it; queries and keys whole.",
+        "without": "All of the scores but the product of its query and key; values whole.",
+    }
+    made = [Term(name, said[key], *parts[key], without=key == "without") for key, name, _ in COLUMNS]
+    other = Part(before(there.least, through=True))
+    says = f"As with tokens rewritten, but keys of what {there.least} wrote."
+    return made, Term("through another head", says, token, other, token)
+
+
+def _scores(run: Run, found: Paths, there: Looks, part: type[Part]) -> Block:
+    """What the head that matters most looks for, term by term."""
+    from unexplained.circuits.expansion import chains
+    from unexplained.circuits.score_terms import preferences
+    from unexplained.sites import parse
+
+    shape = run.subject.shape
+    site = parse(found.ranked[0], shape)[0]
+    tokens = _tokens(there)
+    before = tuple((*c, there.previous) for c in tokens if not c or c[-1].layer < there.previous.layer)
+    every = [c for c in chains(shape.layers, shape.heads) if not c or c[-1].layer < site.layer]
+    rewritten = tuple(c for c in tokens if c)
+    named: dict[str, Part] = {"token": part(((),))}
+    if rewritten:
+        named["rewritten token"] = part(rewritten)
+    named[str(there.previous)] = part(before)
+    if rest := tuple(c for c in every if c not in tokens and c not in before):
+        named["other heads"] = part(rest)
+    named["biases"] = part((), True)
+    split = preferences(run.subject, run.text, [site], named, named, **run.how("splitting scores"))
+    return found.scores(str(site), split.sums[:, 0], split.positions, list(named), list(named))
+
+
+def _weights(run: Run, there: Looks, later: Sequence[Site]) -> dict[str, Weights]:
+    """Compositions of every later head with every earlier one, and what its circuits do to tokens."""
+    import torch
+
+    from unexplained.bars.paths import Weights
+    from unexplained.circuits.composition import (
+        composition, matrices, most_for_itself, rotations, some_tokens,
+    )  # fmt: skip
+
+    subject, shape, anatomy = run.subject, run.subject.shape, run.subject.anatomy
+    distances = [d for d in DISTANCES if shape.positions is None or d < shape.positions]
+    by_layer = {layer: matrices(subject, layer, distances) for layer in range(shape.layers)}
+    ids = some_tokens(subject, run.settings.seed)
+    weight: Any = anatomy.model.get_input_embeddings()  # type: ignore[operator]
+    embedded = weight(ids).detach()
+    norm = anatomy.attention_norm(0) if anatomy.family.attention_norm else None
+    scale = anatomy.norm_scale(norm, embedded) if norm is not None else 1.0
+    writing = {there.previous: embedded, **{s: embedded for s in there.tokens if s.layer == 0}}
+    written = {site: (one * scale) @ by_layer[site.layer].output[site.index] for site, one in writing.items()}
+    token = embedded + sum((one for site, one in written.items() if site != there.previous and site.layer == 0), torch.zeros_like(embedded))
+    rows: Any = anatomy.unembed.weight
+    unembedded = rows.detach()[ids] * anatomy.norm_frame(anatomy.final_norm, embedded)[2]
+    turned = rotations(shape.width, shape.head_size, run.settings.seed)
+    found = {}
+    for site in later:
+        mine = by_layer[site.layer]
+        keys = mine.key[site.index]
+        scores = mine.query[site.index] @ keys[distances.index(AT)].T
+        reads = {"K": scores.T, "Q": scores, "V": mine.output[site.index]}
+        composed = {}
+        for layer in range(site.layer):
+            for head in range(shape.heads):
+                for which, one in reads.items():
+                    made = composition(one, by_layer[layer].output[head], turned)
+                    composed[f"L{layer}.H{head} {which}"] = (made.times, made.high / made.random if made.random else 0.0)
+        queries = {"rewritten": token @ mine.query[site.index], "embedded": embedded @ mine.query[site.index]}
+        matches = {
+            distance: tuple(most_for_itself(queries[how], written[there.previous] @ keys[i]) for how in queries)
+            for i, distance in enumerate(distances)
+        }  # fmt: skip
+        copies = tuple(most_for_itself(one @ mine.output[site.index], unembedded) for one in (token, embedded))
+        found[str(site)] = Weights(composed, matches, copies)  # type: ignore[arg-type]
+    return found
+
+
+def _paths(found: Paths, every: Terms) -> Block:
+    """All terms, summed by document."""
+    import numpy as np
+
+    tokens = np.array([float(len(rows)) for rows in every.right])
+    right, without = (np.stack([rows.sum(0) for rows in of]) for of in (every.right, every.without))
+    return found.terms(every.names, right, without, tokens)
