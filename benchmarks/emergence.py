@@ -12,17 +12,29 @@ goes to `results/emergence.json`. A killed run goes on where it was. The recipe 
 from __future__ import annotations
 
 import argparse
+import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
+from scipy.stats import t
+from transformers import LlamaForCausalLM
+
+import unexplained as ux
+from unexplained.ladder.interventions import watch, watched
 from unexplained.ladder.recipe import Recipe
 from unexplained.ladder.stream import Stream, fit_documents, stream
 from unexplained.ladder.tokenizer import save_tokenizer, train_tokenizer
-from unexplained.ladder.train import train
+from unexplained.ladder.train import build, cost_of, train
+from unexplained.study import Run, arms
 
+HERE = Path(__file__).parent
 VOCABULARY, STEPS, CHECKPOINTS = 512, 8000, 48
 FIRST = 60
 """The first checkpoint: before the rate has risen there is nothing to see."""
@@ -31,6 +43,12 @@ SHORT = Recipe(
     rate=3e-3, mlp=False, tied=False, attention_bias=True, rotary_base=1000.0, weight_decay=0.01,
     repeats=0.5, context=64, vocabulary=VOCABULARY, decay=0.1,
 )  # fmt: skip
+HALF = 31
+"""Tokens of a segment that is repeated once."""
+EARLY, LATE = slice(2, 8), slice(48, 63)
+"""Predictions between which the gain in context is taken (as in Olsson and others 2022)."""
+LEAST = {"induction": 0.2, "previous token": 0.2, "loss on repeats": 1.0, "gain in context": 0.1}
+"""How far a measure has to go from first to last checkpoint for its emergence to have a step."""
 RUNS = {
     "plain-0": SHORT,
     "smeared-0": replace(SHORT, intervention="smeared keys"),
@@ -64,13 +82,154 @@ def train_all(folder: Path, only: str | None) -> None:
     """Every run to its end, one after another, on one thread."""
     torch.set_num_threads(1)
     tokens = data(folder).train
+    for name in RUNS if only is None else [only]:
+        began = time.monotonic()
+        train(RUNS[name], tokens, folder / name, checkpoints=checkpoints(),
+              say=partial(_say, name))  # fmt: skip
+        print(name, f"{time.monotonic() - began:.0f} s", flush=True)
+
+
+def _say(name: str, step: int, loss: float) -> None:
+    print(name, step, f"{loss:.3f}", flush=True)
+
+
+def checkpoint(folder: Path, recipe: Recipe) -> LlamaForCausalLM:
+    """A model as it was kept, its intervention with it."""
+    model = build(recipe)
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    return model.eval()
+
+
+def repeated(recipe: Recipe, rows: int = 96) -> torch.Tensor:
+    """Rows of a start token and a random segment, twice."""
+    drawn = np.random.default_rng(7).integers(1, recipe.vocabulary, (rows, HALF))
+    start = np.zeros((rows, 1), dtype=np.int64)
+    return torch.from_numpy(np.concatenate([start, drawn, drawn], 1))
+
+
+def natural(recipe: Recipe, held_out: np.ndarray, rows: int = 192) -> torch.Tensor:
+    """The beginning of documents that were not trained on, in rows as in training."""
+    length = recipe.context - 1
+    found = np.zeros((rows, recipe.context), dtype=np.int64)
+    found[:, 1:] = held_out[: rows * length].reshape(rows, length)
+    return torch.from_numpy(found)
+
+
+def losses(model: LlamaForCausalLM, rows: torch.Tensor) -> torch.Tensor:
+    """(row, prediction), nats."""
+    logits = model(rows[:, :-1], use_cache=False).logits
+    return torch.nn.functional.cross_entropy(logits.transpose(1, 2), rows[:, 1:], reduction="none")
+
+
+@torch.no_grad()
+def behaviour(
+    model: LlamaForCausalLM, random: torch.Tensor, text: torch.Tensor
+) -> dict[str, float]:
+    """Scores of the best heads, loss on repeats, and what earlier text is worth, by a plain pass."""
+    watch(model)
+    with watched() as patterns:
+        lost = losses(model, random)
+    places = torch.arange(HALF + 1, 2 * HALF)
+    every = torch.cat(patterns, 1)  # with smeared keys a head of the first layer can do it
+    induction = every[:, :, places, places - HALF + 1].mean((0, 2))
+    previous = patterns[0].diagonal(-1, -2, -1)[..., 1:].mean((0, 2))
+    on_text = losses(model, text)
+    return {
+        "induction": float(induction.max()),
+        "previous token": float(previous.max()),
+        "loss on repeats": float(lost[:, HALF + 1 :].mean()),
+        "loss on the first copy": float(lost[:, :HALF].mean()),
+        "loss on text": float(on_text.mean()),
+        "gain in context": float(on_text[:, EARLY].mean() - on_text[:, LATE].mean()),
+    }  # fmt: skip
+
+
+def explained(model: LlamaForCausalLM, tokenizer: Any, name: str) -> dict[str, Any]:
+    """Strict induction in the place of the strongest induction head, on repeats, as `assay` measures it."""
+    subject = ux.load(model, tokenizer=tokenizer, name=name)
+    text = ux.text("repeats", subject, documents=16, fit_documents=16, block=SHORT.context)
+    head = ux.strongest(ux.head_scores(subject, text), 1)
+    run = Run(subject, (text,), ux.Settings(resamples=200))
+    sites = subject.sites(head)
+    claims = arms.claims(run, sites, [ux.LIBRARY.get("strict_induction")])
+    read = run.measure(arms.ablation(run, "mean", sites), *claims)
+    return {"head": head, "worth": read.damage("mean").model_dump(),
+            "recovered": read.recovered("strict induction", "mean").model_dump()}  # fmt: skip
+
+
+def measure_all(folder: Path, out: Path) -> None:
+    """Every checkpoint of every finished run."""
+    from transformers import PreTrainedTokenizerFast
+
+    torch.set_num_threads(1)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
+    held_out, random = data(folder).held_out, repeated(SHORT)
+    text = natural(SHORT, held_out)
+    found: dict[str, Any] = {"recipe": vars(SHORT), "runs": {}}
     for name, recipe in RUNS.items():
-        if only in (None, name):
-            began = time.monotonic()
-            train(recipe, tokens, folder / name, checkpoints=checkpoints(),
-                  say=lambda step, loss: print(name, step, f"{loss:.3f}", flush=True)
-                  if step % 10 == 0 else None)  # fmt: skip
-            print(name, f"{time.monotonic() - began:.0f} s", flush=True)
+        if not (folder / name / "final").is_dir():
+            continue
+        points = []
+        for step in [*checkpoints(), STEPS]:
+            place = folder / name / ("final" if step == STEPS else f"step-{step}")
+            model = checkpoint(place, recipe)
+            point = {"step": step, **behaviour(model, random, text)}
+            if name.startswith("plain") and step in [*checkpoints()[::2], STEPS]:
+                point["strict induction"] = explained(
+                    checkpoint(place, recipe), tokenizer, f"{name}-{step}"
+                )
+            points.append(point)
+        print(name, points[-1], flush=True)
+        found["runs"][name] = {"seconds": cost_of(folder / name)["seconds"], "points": points}
+    out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    said(found)
+
+
+def emergence(points: Sequence[Mapping[str, float]], what: str) -> float | None:
+    """The step at which a measure has gone half of its way, in the logarithm; None where it goes nowhere."""
+    steps = [max(point["step"], 1) for point in points]
+    values = [point[what] for point in points]
+    way = values[-1] - values[0]
+    if abs(way) < LEAST[what]:
+        return None
+    shares = [(value - values[0]) / way for value in values]
+    for i in range(1, len(shares)):
+        if shares[i] >= 0.5 > shares[i - 1]:
+            part = (0.5 - shares[i - 1]) / (shares[i] - shares[i - 1])
+            return float(np.exp(np.log(steps[i - 1]) + part * np.log(steps[i] / steps[i - 1])))
+    return None
+
+
+def over_seeds(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean and 95% interval by Student's t over seeds."""
+    mean, many = float(np.mean(values)), len(values)
+    reach = t.ppf(0.975, many - 1) * np.std(values, ddof=1) / many**0.5
+    return mean, mean - float(reach), mean + float(reach)
+
+
+def said(found: Mapping[str, Any]) -> None:
+    """The steps, run by run, and whether they coincide."""
+    by_run = {
+        name: {what: emergence(run["points"], what) for what in LEAST}
+        for name, run in found["runs"].items()
+    }
+    for name, of in by_run.items():
+        print(name, {what: step and round(step) for what, step in of.items()})
+    plain = [of for name, of in by_run.items() if name.startswith("plain")]
+    for what in LEAST:
+        steps = [np.log(of[what]) for of in plain if of[what]]
+        if len(steps) > 1:
+            print(
+                what,
+                [round(float(np.exp(one))) for one in over_seeds(steps)],
+                f"{len(steps)} seeds",
+            )
+        apart = [np.log(of[what] / of["induction"]) for of in plain if of[what] and of["induction"]]
+        if what != "induction" and len(apart) > 1:
+            print(
+                "  by the step of induction:",
+                [round(float(np.exp(one)), 3) for one in over_seeds(apart)],
+            )
 
 
 def main() -> None:
@@ -82,6 +241,8 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.what == "train":
         train_all(asked.folder, asked.only)
+    else:
+        measure_all(asked.folder, HERE / "results" / "emergence.json")
 
 
 if __name__ == "__main__":

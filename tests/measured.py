@@ -21,8 +21,9 @@ from unexplained.study import CASEBOOK, INSTRUMENTS, Instrument
 LEAN = ux.Settings(resamples=100)
 NAMES = sorted(INSTRUMENTS.all())
 CASES = sorted(CASEBOOK.all())
-WHERE = {"induction": "attention-2"}
-"""Models of cases whose components no rung has."""
+WHERE = {"induction": "attention-2", "paths": "attention-2", "weight-decode": "attention-2",
+         "induction-emergence": "attention-2"}  # fmt: skip
+"""Models of cases and instruments whose components no rung has."""
 LITTLE: dict[str, Any] = {
     "gated": False,
     "singles": 1,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import count, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 from unexplained import head_scores
 from unexplained.errors import SubjectError
 from unexplained.evaluate import AnotherModel, Other, evaluate
+from unexplained.ladder import interventions
 from unexplained.ladder import publish as publishing
 from unexplained.ladder import train as training
 from unexplained.ladder.catalogue import Catalogue, catalogue
@@ -293,6 +295,57 @@ def test_a_folder_of_another_recipe_is_refused(tmp_path: Path) -> None:
     train(replace(TINY, steps=1), TOKENS, tmp_path)
     with pytest.raises(SubjectError, match="another recipe"):
         train(replace(TINY, steps=2), TOKENS, tmp_path)
+
+
+def test_a_recipe_of_before_there_were_interventions_is_the_same_recipe(tmp_path: Path) -> None:
+    train(replace(TINY, steps=1), TOKENS, tmp_path)
+    place = tmp_path / "recipe.json"
+    known = json.loads(place.read_text())
+    assert known.pop("intervention") == ""
+    place.write_text(json.dumps(known, indent=1))
+    train(replace(TINY, steps=1), TOKENS, tmp_path)
+    with pytest.raises(SubjectError, match="another recipe"):
+        train(replace(TINY, steps=1, intervention="smeared keys"), TOKENS, tmp_path)
+
+
+def attention_of(name: str, smear: float = 0.0) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Logits of a new model under an intervention, and its patterns."""
+    model: Any = training.build(replace(TINY, layers=2, intervention=name))
+    with torch.no_grad():
+        for layer in model.model.layers if name == "smeared keys" else ():
+            layer.self_attn.smear.fill_(smear)
+        if not name:
+            interventions.watch(model)
+        with interventions.watched() as patterns:
+            logits = model(torch.arange(1, 11)[None], use_cache=False).logits
+    assert len(patterns) == 2
+    return logits, patterns
+
+
+def test_interventions_change_attention_as_they_say() -> None:
+    plain = training.build(replace(TINY, layers=2))(torch.arange(1, 11)[None]).logits
+    logits, patterns = attention_of("")
+    torch.testing.assert_close(logits, plain)
+    # With all of the share on its own key a smeared one is none; with none of it the key before.
+    torch.testing.assert_close(attention_of("smeared keys", 40.0)[0], plain)
+    before = attention_of("smeared keys", -40.0)[1][0]
+    assert not torch.allclose(before, patterns[0])
+    torch.testing.assert_close(
+        before[..., 0], before[..., 1].where(torch.arange(10) > 0, before[..., 0])
+    )
+    held = attention_of("no previous token")[1]
+    assert not held[0].diagonal(-1, -2, -1).any() and held[0].diagonal(-2, -2, -1).all()
+    assert held[1].diagonal(-1, -2, -1).all(), "the second layer looks where it will"
+    own = attention_of("own position only")[1]
+    torch.testing.assert_close(own[0], torch.eye(10).expand_as(own[0]))
+    with pytest.raises(SubjectError, match="Did you mean smeared keys"):
+        training.build(replace(TINY, intervention="smeared key"))
+
+
+def test_what_an_intervention_learns_is_kept(tmp_path: Path) -> None:
+    recipe = replace(TINY, steps=3, intervention="smeared keys")
+    kept = weights(train(recipe, TOKENS, tmp_path))["model.layers.0.self_attn.smear"]
+    assert kept.any() and kept.shape == (recipe.heads,)
 
 
 def test_a_rate_that_blows_up_stops_by_name(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from unexplained.instruments.family import family as family
     from unexplained.instruments.gap import gap as gap
     from unexplained.instruments.label import label as label
+    from unexplained.instruments.paths import paths as paths
     from unexplained.instruments.repair import repair as repair
     from unexplained.instruments.rewrite import rewrite as rewrite
     from unexplained.instruments.shortfall import shortfall as shortfall

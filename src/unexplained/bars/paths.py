@@ -14,6 +14,7 @@ from unexplained.record import format as fmt
 from unexplained.record.blocks import (
     Answer,
     AnswerRow,
+    Block,
     Cell,
     Column,
     Prose,
@@ -28,8 +29,8 @@ from unexplained.stats import Settings, mean_per_token
 
 LOGITS = "logits"
 SCORES = "score"
-MOST = 8
-"""Heads that the answer names."""
+MOST = 3
+"""Heads that the answer names: of those that are worth something."""
 SHOWN = 12
 """Paths that are shown unasked."""
 MOSTLY = 0.5
@@ -94,7 +95,8 @@ class Paths:
         """The heads that matter most, and what the induction term carries of each."""
         shown = ("strict", "token", "without")
         columns = [c for c in self.columns if c.key in shown]
-        heads = self.ranked[:MOST]
+        worth = [head for head in self.ranked if (self.read.damage(head).low or 0.0) > 0]
+        heads = (worth or self.ranked[:1])[:MOST]
         return Answer(
             corner="Head",
             columns=(Column(key="worth", heading="Worth"), *(Column(key=c.key, heading=c.heading, style="share") for c in columns)),
@@ -107,7 +109,9 @@ class Paths:
             f"head only the induction term is kept (the token before, as {self.previous} wrote it), or all but it.",
         )  # fmt: skip
 
-    def facts(self, model: str, text: str, predictions: int, paths: int, error: float, logit: float) -> Table:
+    def facts(
+        self, model: str, text: str, predictions: int, paths: int, error: float, logit: float
+    ) -> Table:
         """What was measured."""
         there = "" if self.is_there else "; that is little: no head here is a previous-token head"
         return facts(
@@ -146,7 +150,9 @@ class Paths:
             "to be silent."
         )
         table = Table(key="shares", corner="Head", columns=columns, rows=rows)
-        return Section(key="kept", title="What the induction term carries", blocks=(Prose(words=words), table))
+        return Section(
+            key="kept", title="What the induction term carries", blocks=(Prose(words=words), table)
+        )
 
     def scores(
         self, head: str, sums: NDArray[np.float64], positions: NDArray[np.float64],
@@ -166,8 +172,15 @@ class Paths:
             f"By how much {head} scores the position after an earlier occurrence of the current token above all other "
             "positions, before its softmax, by what the query and what the key holds. The terms add up."
         )
-        table = Table(key="terms", corner="Query × key", columns=(Column(key="score", heading="Score"),), rows=tuple(rows))
-        return Section(key="scores", title=f"What {head} looks for", blocks=(Prose(words=words), table))
+        table = Table(
+            key="terms",
+            corner="Query × key",
+            columns=(Column(key="score", heading="Score"),),
+            rows=tuple(rows),
+        )
+        return Section(
+            key="scores", title=f"What {head} looks for", blocks=(Prose(words=words), table)
+        )
 
     def _score(self, sums: NDArray[np.float64], positions: NDArray[np.float64]) -> Number:
         return mean_per_token(sums, positions, settings=self.settings, unit=SCORES)
@@ -199,7 +212,7 @@ class Paths:
             f"as {self.previous} hands it on is the key that their query scores highest. Copies: share of tokens whose own logit "
             "the head raises most where it attends to them."
         )
-        blocks = [
+        blocks: list[Block] = [
             Prose(words=words),
             Table(key="previous", corner="Head", title=f"With {self.previous}", columns=columns,
                   rows=tuple(Row(key=head, name=head, cells=cells(head)) for head in ranked)),
@@ -226,9 +239,25 @@ class Paths:
                 of = found[head].composition
                 several = tuple(of[f"{earlier} {which}"][0] for which in "KQV")
                 most = max(of[f"{earlier} {which}"][1] for which in "KQV")
-                rows.append(Row(key=f"{step(earlier)}-{step(head)}", name=f"{earlier} → {head}", cells=(*several, most)))
-        columns = tuple(Column(key=k, heading=h) for k, h in (("k", "Keys"), ("q", "Queries"), ("v", "Values"), ("drawn", "Most random")))
-        return Table(key="pairs", corner="Pair", title="Every pair: times random", columns=columns, rows=tuple(rows), folded=True)
+                rows.append(
+                    Row(
+                        key=f"{step(earlier)}-{step(head)}",
+                        name=f"{earlier} → {head}",
+                        cells=(*several, most),
+                    )
+                )
+        columns = tuple(
+            Column(key=k, heading=h)
+            for k, h in (("k", "Keys"), ("q", "Queries"), ("v", "Values"), ("drawn", "Most random"))
+        )
+        return Table(
+            key="pairs",
+            corner="Pair",
+            title="Every pair: times random",
+            columns=columns,
+            rows=tuple(rows),
+            folded=True,
+        )
 
     def terms(
         self, names: Sequence[str], right: NDArray[np.float64], without: NDArray[np.float64], tokens: NDArray[np.float64]
@@ -243,8 +272,13 @@ class Paths:
                     mean_per_token(right[:, i], tokens, settings=self.settings, unit=LOGITS)))
                 for i in some
             )  # fmt: skip
-            columns = (Column(key="without", heading="Lost without it"), Column(key="right", heading="Right token"))
-            return Table(key=key, title=title, corner="Path", columns=columns, rows=rows, folded=folded)
+            columns = (
+                Column(key="without", heading="Lost without it"),
+                Column(key="right", heading="Right token"),
+            )
+            return Table(
+                key=key, title=title, corner="Path", columns=columns, rows=rows, folded=folded
+            )
 
         words = (
             "Each path's part of the logits, given where every head attends and what every norm multiplies by. Right token: "
@@ -252,7 +286,10 @@ class Paths:
             "alone costs (nats per token), patterns and scales as they are. A path is one of the terms of a product: that it "
             "is there does not say that it is what the head does."
         )
-        blocks = [Prose(words=words), table("first", "Those that cost most to leave out", order[:SHOWN], False)]
+        blocks: list[Block] = [
+            Prose(words=words),
+            table("first", "Those that cost most to leave out", order[:SHOWN], False),
+        ]
         if len(order) > SHOWN:
             blocks.append(table("rest", "The others", order[SHOWN:], True))
         return Section(key="paths", title="Paths", blocks=tuple(blocks))
@@ -266,10 +303,16 @@ class Paths:
             said += f"No earlier head looks mostly at the position before (the most: {self.previous}, {self.share:.0%}). "
         strict = self.kept(first, by["strict"])
         if strict.value is None:
-            return said + f"What the induction term carries of {first} is refused: {strict.refused}."
+            return (
+                said + f"What the induction term carries of {first} is refused: {strict.refused}."
+            )
         worth = fmt.written(self.read.damage(first))
         parts = [str(fmt.show(self.kept(first, by[key]))) for key in ("strict", "token", "without")]
-        token = f"{parts[1]} where heads that look at their own position rewrite the tokens" if self.own else ""
+        token = (
+            f"{parts[1]} where heads that look at their own position rewrite the tokens"
+            if self.own
+            else ""
+        )
         return (
             f"{said}Of what {first} is worth ({worth} nats per token) the textbook induction term alone carries {parts[0]}"
             f"{', ' + token if token else ''}; all but it {parts[2]}."

@@ -91,7 +91,8 @@ def rotations(width: int, rank: int, seed: int) -> Tensor:
     draw = torch.Generator().manual_seed(seed)
     normal = torch.randn(DRAWS, width, rank, generator=draw, dtype=torch.float64)
     turned, upper = torch.linalg.qr(normal)
-    return turned * upper.diagonal(dim1=-2, dim2=-1).sign()[:, None]
+    found: Tensor = turned * upper.diagonal(dim1=-2, dim2=-1).sign()[:, None]
+    return found
 
 
 def composition(read: Tensor, written: Tensor, turned: Tensor) -> Composition:
@@ -108,8 +109,13 @@ def composition(read: Tensor, written: Tensor, turned: Tensor) -> Composition:
         return Composition(0.0, 0.0, 0.0)
     # From which directions it is made plays no part: only in which it is written.
     values = torch.linalg.svdvals(written)[: turned.shape[-1]]
-    drawn = (values[:, None] * (turned.transpose(1, 2) @ read)).flatten(1).norm(dim=1) / size
-    return Composition(float((written @ read).norm()) / size, float(drawn.mean()), float(drawn.max()))
+    # Nor where it is taken to: a matrix of few directions is as long as its left half.
+    left, sizes, _ = torch.linalg.svd(read, full_matrices=False)
+    left = (left * sizes)[:, sizes > 1e-9 * sizes[0]]
+    drawn = (values[:, None] * (turned.transpose(1, 2) @ left)).flatten(1).norm(dim=1) / size
+    return Composition(
+        float((written @ read).norm()) / size, float(drawn.mean()), float(drawn.max())
+    )
 
 
 def most_for_itself(queries: Tensor, keys: Tensor) -> float:

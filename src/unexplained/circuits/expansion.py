@@ -34,7 +34,7 @@ from unexplained.text import Text
 
 Chain = tuple[Site, ...]
 """Heads of rising layers, the value of each read by the next; () is the direct path."""
-MOST = 1024
+MOST = 512
 """Paths at most: they are as many as heads of a layer and one, to the power of layers."""
 
 
@@ -176,7 +176,9 @@ class _Reader:
             zeros if written is None else written.detach() * anatomy.residual_scale,
         )  # fmt: skip
 
-    def through(self, head: int, pattern: Tensor, part: Tensor, *, constant: bool = False) -> Tensor:
+    def through(
+        self, head: int, pattern: Tensor, part: Tensor, *, constant: bool = False
+    ) -> Tensor:
         """What a head writes of a part of the stream; with `constant` of biases on the way too."""
         key = head * len(self.values) // self.anatomy.shape.heads
         normed = scaled(self.anatomy, self.norm, self.scale, part, constant=constant)
@@ -188,7 +190,12 @@ class _Reader:
 
 
 def scaled(
-    anatomy: Anatomy, norm: nn.Module | None, scale: Tensor | None, part: Tensor, *, constant: bool = False
+    anatomy: Anatomy,
+    norm: nn.Module | None,
+    scale: Tensor | None,
+    part: Tensor,
+    *,
+    constant: bool = False,
 ) -> Tensor:
     """A part of the stream through a norm whose scale is given; with `constant` its bias too."""
     if norm is None or scale is None:
@@ -279,8 +286,14 @@ class _Terms(ArrayWork):
             normed = final_terms(subject, expand(subject, done))
             read = [one[scored.where] for one in normed]
             right = torch.stack([_above(subject, one, scored.targets) for one in read], -1)
-            without, error, most = _without(subject, read, done.normed[scored.where], scored.targets)
-        return {"right": right.float(), "without": without.float(), "checked": torch.tensor([error, most])}
+            without, error, most = _without(
+                subject, read, done.normed[scored.where], scored.targets
+            )
+        return {
+            "right": right.float(),
+            "without": without.float(),
+            "checked": torch.tensor([error, most]),
+        }
 
 
 def final_terms(subject: Subject, expanded: Expanded) -> list[Tensor]:

@@ -80,35 +80,31 @@ class Opened:
 
     def values(self, part: Part, site: Site, which: str) -> Tensor:
         """A head's `q`, `k` (rotated) or `v` of a part of the stream before its layer, (batch, position, size)."""
-        known = (site.layer, part)
-        if known not in self._known:
-            self._known[known] = self._read(part, site.layer)
-        found = self._known[known][site.at(which)]
+        found = self._read(part, site.layer)[site.at(which)]
         if part.chains is None or part.biases:
             return found
-        return found - self.values(Part((), True), site, which)
+        # The projections' own biases come with whatever is read: taken off, only the chains are left.
+        return found - self._read(Part(()), site.layer)[site.at(which)]
 
     def _read(self, part: Part, layer: int) -> dict[Site, Tensor]:
         """By the model's own projections and rotation, with the scales of the intact pass."""
-        stream = self._stream(part, layer)
-        edits = [] if stream is None else [Edit(Site(layer, "resid_pre"), lambda local: stream)]
-        heads = range(self.subject.shape.heads)
-        keep = [Site(layer, "H", head, which) for head in heads for which in ("q", "k", "v")]
-        return self.subject.run(
-            self.batch, edits, keep=keep, resume=self.done.resume(layer), held=self.done.scales
-        ).values
+        if (layer, part) not in self._known:
+            stream = self._stream(part, layer)
+            edits = [] if stream is None else [Edit(Site(layer, "resid_pre"), _putting(stream))]
+            heads = range(self.subject.shape.heads)
+            keep = [Site(layer, "H", head, which) for head in heads for which in ("q", "k", "v")]
+            done = self.subject.run(
+                self.batch, edits, keep=keep, resume=self.done.resume(layer), held=self.done.scales
+            )
+            self._known[layer, part] = done.values
+        return self._known[layer, part]
 
     def _stream(self, part: Part, layer: int) -> Tensor | None:
         if part.chains is None:
             return None
-        before = self.expanded.before[layer]
-        # A part without biases is what it is with those of the projection, less these alone.
-        found = self.expanded.biases[layer] if part.biases and part.chains else None
-        stream = torch.zeros_like(before[()]) if found is None else found
-        for chain in part.chains:
-            if chain in before:
-                stream = stream + before[chain]
-        return stream
+        before, biases = self.expanded.before[layer], self.expanded.biases[layer]
+        found = [before[chain] for chain in part.chains if chain in before]
+        return sum(found, biases if part.biases else torch.zeros_like(biases))
 
     def kept(self, term: Term, site: Site) -> tuple[Tensor, Tensor]:
         """A head's pattern and values with only some paths kept."""
@@ -233,7 +229,9 @@ class _Means(ArrayWork):
         with torch.no_grad():
             opened = Opened(self.subject, batch)
             for j, site in enumerate(self.sites):
-                whole = opened.done.values[site.at("pattern")] @ opened.values(EVERYTHING, site, "v")
+                whole = opened.done.values[site.at("pattern")] @ opened.values(
+                    EVERYTHING, site, "v"
+                )
                 for i, term in enumerate(self.kept):
                     pattern, values = opened.kept(term, site)
                     left = (whole - pattern @ values)[batch.valid]

@@ -98,7 +98,9 @@ class _Looks(ArrayWork):
         """One pass."""
         shape = self.subject.shape
         batch = self.plans[number].batch(self.subject.device)
-        every = [Site(i, "H", h, "pattern") for i in range(shape.layers) for h in range(shape.heads)]
+        every = [
+            Site(i, "H", h, "pattern") for i in range(shape.layers) for h in range(shape.heads)
+        ]
         with torch.no_grad():
             done = self.subject.run(batch, keep=every)
         counted = batch.valid[:, 2:]

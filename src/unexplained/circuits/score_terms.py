@@ -80,7 +80,10 @@ class _Preferences(ArrayWork):
     @cached_property
     def asked(self) -> tuple[str, ...]:  # type: ignore[override]
         """Heads and parts."""
-        return ("preferences", *(str(one) for of in (self.sites, self.queries, self.keys) for one in (*of, "")))
+        return (
+            "preferences",
+            *(str(one) for of in (self.sites, self.queries, self.keys) for one in (*of, "")),
+        )
 
     def shapes(self, number: int) -> dict[str, tuple[int, ...]]:
         """(row, head, query part, key part), and positions by row."""

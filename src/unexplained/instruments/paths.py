@@ -43,7 +43,9 @@ def _precise(given: Mapping[str, Any]) -> None:
     require_full_precision("Paths")
 
 
-@instrument("paths", before=_precise, texts=Texts("repeats", documents=32, fit_documents=32, block=96))
+@instrument(
+    "paths", before=_precise, texts=Texts("repeats", documents=32, fit_documents=32, block=96)
+)
 def paths(run: Run) -> Iterator[Block | Headline]:
     """A model of attention alone as a sum of paths, and how much of each head its induction term carries.
 
@@ -86,10 +88,16 @@ def paths(run: Run) -> Iterator[Block | Headline]:
         there.before[there.previous], tuple(map(str, own)), str(there.least), run.settings,
     )  # fmt: skip
     every = terms(subject, text, **run.how("multiplying out"))
-    yield Headline(f"{subject.name} as paths, on {text.name}", found.verdict(len(every.names), every.error), run.sheet)
+    yield Headline(
+        f"{subject.name} as paths, on {text.name}",
+        found.verdict(len(every.names), every.error),
+        run.sheet,
+    )
     yield found.answer()
     predictions = sum(map(len, every.right))
-    yield found.facts(subject.name, text.name, predictions, len(every.names) - 1, every.error, every.logit)
+    yield found.facts(
+        subject.name, text.name, predictions, len(every.names) - 1, every.error, every.logit
+    )
     yield found.shares()
     yield _scores(run, found, there, Part)
     yield found.weights(_weights(run, there, later), AT)
@@ -98,11 +106,11 @@ def paths(run: Run) -> Iterator[Block | Headline]:
 
 def _tokens(there: Looks) -> tuple[tuple[Site, ...], ...]:
     """The token by its embedding, and as heads of the layers up to the previous-token head's rewrite it."""
-    from itertools import combinations
+    from itertools import combinations, pairwise
 
     own = [site for site in there.tokens if site.layer <= there.previous.layer]
     chains = [c for n in range(len(own) + 1) for c in combinations(own, n)]
-    return tuple(c for c in chains if all(a.layer < b.layer for a, b in zip(c, c[1:], strict=False)))
+    return tuple(c for c in chains if all(a.layer < b.layer for a, b in pairwise(c)))
 
 
 def _terms(there: Looks) -> tuple[list[Term], Term]:
@@ -116,7 +124,10 @@ def _terms(there: Looks) -> tuple[list[Term], Term]:
         every = tokens if through else ((),)
         return tuple((*c, head) for c in every if not c or c[-1].layer < head.layer)
 
-    strict, whole = Part(before(there.previous, through=False)), Part(before(there.previous, through=True))
+    strict, whole = (
+        Part(before(there.previous, through=False)),
+        Part(before(there.previous, through=True)),
+    )
     token = Part(tokens)
     parts = {
         "strict": (embedded, strict, embedded),
@@ -134,7 +145,9 @@ def _terms(there: Looks) -> tuple[list[Term], Term]:
         "values": "Values of it; queries and keys whole.",
         "without": "All of the scores but the product of its query and key; values whole.",
     }
-    made = [Term(name, said[key], *parts[key], without=key == "without") for key, name, _ in COLUMNS]
+    made = [
+        Term(name, said[key], *parts[key], without=key == "without") for key, name, _ in COLUMNS
+    ]
     other = Part(before(there.least, through=True))
     says = f"As with tokens rewritten, but keys of what {there.least} wrote."
     return made, Term("through another head", says, token, other, token)
@@ -149,7 +162,9 @@ def _scores(run: Run, found: Paths, there: Looks, part: type[Part]) -> Block:
     shape = run.subject.shape
     site = parse(found.ranked[0], shape)[0]
     tokens = _tokens(there)
-    before = tuple((*c, there.previous) for c in tokens if not c or c[-1].layer < there.previous.layer)
+    before = tuple(
+        (*c, there.previous) for c in tokens if not c or c[-1].layer < there.previous.layer
+    )
     every = [c for c in chains(shape.layers, shape.heads) if not c or c[-1].layer < site.layer]
     rewritten = tuple(c for c in tokens if c)
     named: dict[str, Part] = {"token": part(((),))}
@@ -168,24 +183,28 @@ def _weights(run: Run, there: Looks, later: Sequence[Site]) -> dict[str, Weights
     import torch
 
     from unexplained.bars.paths import Weights
-    from unexplained.circuits.composition import (
-        composition, matrices, most_for_itself, rotations, some_tokens,
-    )  # fmt: skip
+    from unexplained.circuits import composition as weights
 
     subject, shape, anatomy = run.subject, run.subject.shape, run.subject.anatomy
     distances = [d for d in DISTANCES if shape.positions is None or d < shape.positions]
-    by_layer = {layer: matrices(subject, layer, distances) for layer in range(shape.layers)}
-    ids = some_tokens(subject, run.settings.seed)
+    by_layer = {layer: weights.matrices(subject, layer, distances) for layer in range(shape.layers)}
+    ids = weights.some_tokens(subject, run.settings.seed)
     weight: Any = anatomy.model.get_input_embeddings()  # type: ignore[operator]
     embedded = weight(ids).detach()
     norm = anatomy.attention_norm(0) if anatomy.family.attention_norm else None
     scale = anatomy.norm_scale(norm, embedded) if norm is not None else 1.0
     writing = {there.previous: embedded, **{s: embedded for s in there.tokens if s.layer == 0}}
-    written = {site: (one * scale) @ by_layer[site.layer].output[site.index] for site, one in writing.items()}
-    token = embedded + sum((one for site, one in written.items() if site != there.previous and site.layer == 0), torch.zeros_like(embedded))
+    written = {
+        site: (one * scale) @ by_layer[site.layer].output[site.index]
+        for site, one in writing.items()
+    }
+    token = embedded + sum(
+        (one for site, one in written.items() if site != there.previous and site.layer == 0),
+        torch.zeros_like(embedded),
+    )
     rows: Any = anatomy.unembed.weight
     unembedded = rows.detach()[ids] * anatomy.norm_frame(anatomy.final_norm, embedded)[2]
-    turned = rotations(shape.width, shape.head_size, run.settings.seed)
+    turned = weights.rotations(shape.width, shape.head_size, run.settings.seed)
     found = {}
     for site in later:
         mine = by_layer[site.layer]
@@ -196,14 +215,23 @@ def _weights(run: Run, there: Looks, later: Sequence[Site]) -> dict[str, Weights
         for layer in range(site.layer):
             for head in range(shape.heads):
                 for which, one in reads.items():
-                    made = composition(one, by_layer[layer].output[head], turned)
-                    composed[f"L{layer}.H{head} {which}"] = (made.times, made.high / made.random if made.random else 0.0)
-        queries = {"rewritten": token @ mine.query[site.index], "embedded": embedded @ mine.query[site.index]}
+                    made = weights.composition(one, by_layer[layer].output[head], turned)
+                    composed[f"L{layer}.H{head} {which}"] = (
+                        made.times,
+                        made.high / made.random if made.random else 0.0,
+                    )
+        queries = {
+            "rewritten": token @ mine.query[site.index],
+            "embedded": embedded @ mine.query[site.index],
+        }
         matches = {
-            distance: tuple(most_for_itself(queries[how], written[there.previous] @ keys[i]) for how in queries)
+            distance: tuple(weights.most_for_itself(queries[how], written[there.previous] @ keys[i]) for how in queries)
             for i, distance in enumerate(distances)
         }  # fmt: skip
-        copies = tuple(most_for_itself(one @ mine.output[site.index], unembedded) for one in (token, embedded))
+        copies = tuple(
+            weights.most_for_itself(one @ mine.output[site.index], unembedded)
+            for one in (token, embedded)
+        )
         found[str(site)] = Weights(composed, matches, copies)  # type: ignore[arg-type]
     return found
 

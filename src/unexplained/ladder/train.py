@@ -262,14 +262,18 @@ def set_aside_unless_whole(folder: Path) -> bool:
     return bool(why)
 
 
+_ADDED = {"intervention": ""}
+"""Fields that recipes did not have from the beginning."""
+
+
 def _claim(folder: Path, recipe: Recipe) -> None:
     """Refuse a folder that another recipe has begun."""
     path, mine = folder / "recipe.json", json.dumps(vars(recipe), indent=1)
     try:
-        found = path.read_text(encoding="utf-8")
-        if found == mine:
+        known = json.loads(path.read_text(encoding="utf-8"))
+        # A recipe of before lacks what recipes have learned since: that is as it was then.
+        if isinstance(known, dict) and _ADDED | known == vars(recipe):
             return
-        json.loads(found)
     except FileNotFoundError:
         pass
     except (OSError, ValueError) as error:

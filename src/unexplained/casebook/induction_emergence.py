@@ -1,0 +1,170 @@
+"""Induction through training: what emerges together with induction heads (MISSION 24, 25)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated
+
+import unexplained as ux
+from unexplained.record import Number
+from unexplained.record.blocks import (
+    Answer,
+    AnswerRow,
+    Block,
+    Column,
+    Prose,
+    Row,
+    Section,
+    Table,
+)
+from unexplained.study import Card, Headline, Models, Texts, case, no_candidates
+
+if TYPE_CHECKING:
+    from unexplained import Subject
+    from unexplained.study import Run
+
+LEAST = 0.3
+"""Mean attention on the token after the earlier one: below it no head is called an induction head."""
+
+CARD = Card(
+    claim="Induction heads form in a short phase of training, together with the previous-token heads that they "
+    "are made of, and with most of what a model gains from earlier text.",
+    source="Olsson et al. 2022, In-context Learning and Induction Heads; Singh et al. 2024, What needs to go "
+    "right for an induction head?",
+    candidates="In the last checkpoint the head that on repeated random tokens attends most to the token after "
+    f"the earlier occurrence; at least {LEAST:.0%} of its attention.",
+    measured="At every checkpoint the strongest induction and previous-token scores, what strict induction "
+    "accounts for of that head, the gain in context, and the loss on the second copy.",
+    published="The phase change falls in the same narrow window in models of two layers and more; smeared keys "
+    "bring it forward, and let models of one layer have it (Olsson et al. 2022).",
+    refuted="Scores that rise at other checkpoints than the gain in context; or models that gain as early "
+    "where a previous-token head cannot form.",
+    twin="A model with random weights is the first row. What emerges by intervention takes training: "
+    "benchmarks/emergence.py, docs/results.md.",
+)
+COLUMNS = (
+    ("induction", "Induction", "plain"),
+    ("previous", "Previous token", "plain"),
+    ("recovered", "Strict induction", "share"),
+    ("gain", "Gain in context", "plain"),
+    ("loss", "Loss, second copy", "plain"),
+)
+SHARE = "share"
+SECOND = ("copy", "second copy")
+
+
+@case("induction-emergence", CARD, texts=Texts("repeats", documents=16, fit_documents=32, block=96))
+def induction_emergence(
+    run: Run,
+    *,
+    earlier: Annotated[
+        tuple[Subject, Subject],
+        Models(
+            "Two earlier checkpoints of the model's run, the first one first.",
+            default=("attention-2-step-8000", "attention-2-step-10000"),
+        ),
+    ] = ("attention-2-step-8000", "attention-2-step-10000"),  # type: ignore[assignment]
+) -> Iterator[Block | Headline]:
+    """Induction through training: what emerges at which checkpoint, and whether it does so together.
+
+    Args:
+        run: The last checkpoint, and repeated random tokens.
+        earlier: Checkpoints before it, of the same sizes.
+
+    Raises:
+        MeasurementError: The last checkpoint has no induction head.
+        UnexplainedError: As `head_scores` and `assay`.
+    """
+    last = run.subject
+    final = ux.head_scores(last, run.text, **run.how("scoring every head"))
+    if not run.imagined and final[0].induction < LEAST:
+        raise no_candidates(
+            "induction-emergence", last.name, f"a head with {LEAST:.0%} of its attention there",
+            f"{final[0].site} with {final[0].induction:.1%}",
+        )  # fmt: skip
+    models = [last.twin(run.settings.seed), *earlier, last]
+    names = ["random weights", *(model.name for model in models[1:])]
+    found = {
+        name: _at(run, model, final[0].site) for name, model in zip(names, models, strict=True)
+    }
+    yield Headline(f"Induction through the training of {last.name}", _verdict(found), run.sheet)
+    yield Answer(
+        corner="Checkpoint",
+        columns=tuple(Column(key=key, heading=heading, style=style) for key, heading, style in COLUMNS),  # type: ignore[arg-type]
+        rows=tuple(
+            AnswerRow(name=name, cells=tuple(f"steps/checkpoints/{name}/{key}" for key, *_ in COLUMNS))
+            for name in names
+        ),
+        says=f"Scores: attention of the best head. Strict induction: its share of what {final[0].site} is worth. "
+        "Gain and loss in nats per token.",
+    )  # fmt: skip
+    words = (
+        "Scores are mean attention on repeated random tokens: on the token after the earlier occurrence (any head), "
+        "and on the position before (heads before the last layer). Strict induction: which share comes back of what "
+        f"mean ablation of {final[0].site} costs at that checkpoint; refused while the head is worth nothing. Gain in "
+        "context: loss on the first copy less that on the second. That these rise together does not say which makes which."
+    )
+    yield Section(
+        key="steps", title="Checkpoint by checkpoint", blocks=(Prose(words=words), _table(found))
+    )
+
+
+def _at(run: Run, model: Subject, head: str) -> Mapping[str, Number]:
+    """All measures of one checkpoint."""
+    from unexplained.study import arms
+
+    here = run.of(model)
+    scores = ux.head_scores(model, run.text, **here.how("scoring every head"))
+    last = model.shape.layers - 1
+    before = [s.previous_token for s in scores if model.sites(s.site)[0].layer < last]
+    where = model.sites(head)
+    claims = arms.claims(here, where, [ux.LIBRARY.get("strict_induction")])
+    read = here.measure(arms.ablation(here, "mean", where), *claims)
+    gain = read.context(["mean"])
+    none = Number(value=None, refused="the text has no two places to compare")
+    return {
+        "induction": Number(value=scores[0].induction, unit=SHARE),
+        "previous": Number(value=max(before, default=0.0), unit=SHARE),
+        "recovered": read.recovered("strict induction", "mean"),
+        "gain": none if gain is None else gain.gain["intact"],
+        "loss": read.loss(stratum=SECOND) if SECOND in read.ledger.strata else read.loss(),
+    }  # fmt: skip
+
+
+def _table(found: Mapping[str, Mapping[str, Number]]) -> Table:
+    return Table(
+        key="checkpoints",
+        corner="Checkpoint",
+        columns=tuple(
+            Column(key=key, heading=heading, style=style) for key, heading, style in COLUMNS
+        ),  # type: ignore[arg-type]
+        rows=tuple(
+            Row(key=name, name=name, cells=tuple(of[key] for key, *_ in COLUMNS))
+            for name, of in found.items()
+        ),
+    )
+
+
+def _verdict(found: Mapping[str, Mapping[str, Number]]) -> str:
+    """Between which checkpoints each measure rises most."""
+    where = {key: _rise(found, key) for key in ("induction", "previous", "gain")}
+    said = {
+        "induction": "induction",
+        "previous": "attention to the token before",
+        "gain": "the gain in context",
+    }
+    if len(set(where.values())) == 1:
+        one, other = where["induction"]
+        return f"Induction, attention to the token before and the gain in context all rise most between {one} and {other}."
+    parts = [f"{said[key]} between {one} and {other}" for key, (one, other) in where.items()]
+    return f"They do not rise together; most rises: {'; '.join(parts)}."
+
+
+def _rise(found: Mapping[str, Mapping[str, Number]], key: str) -> tuple[str, str]:
+    """The neighbours between which a measure rises most."""
+    pairs: Sequence[tuple[str, str]] = list(pairwise(found))
+    return max(
+        pairs,
+        key=lambda pair: (found[pair[1]][key].value or 0.0) - (found[pair[0]][key].value or 0.0),
+    )

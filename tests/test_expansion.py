@@ -1,0 +1,207 @@
+"""Paths add up to the logits and are the engine's direct effects; planted induction is found in its term."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import unexplained as ux
+from cells import cell
+from measured import LEAN
+from test_assay import make_text
+from tiny import VOCABULARY, tiny_model, tiny_tokenizer
+from unexplained.circuits.composition import composition, matrices, rotations
+from unexplained.circuits.expansion import BIASES, chains, name_of, require_paths, terms
+from unexplained.circuits.graph import CircuitError
+from unexplained.circuits.kept_paths import Part
+from unexplained.circuits.looking import looks
+from unexplained.circuits.score_terms import preferences
+from unexplained.explanations import patterns
+from unexplained.sites import Site
+from unexplained.study import INSTRUMENTS
+from unexplained.subject import Batch, Edit, Subject, load
+from unexplained.text import Text
+
+
+@cache
+def attention_only(name: str, layers: int = 2, **settings: int) -> Subject:
+    """A tiny random model whose MLPs write nothing; its biases are not zero."""
+    model: Any = tiny_model(name, num_hidden_layers=layers, **settings)
+    with torch.no_grad():
+        for part, weight in model.named_parameters():
+            if any(last in part for last in ("mlp.down_proj", "mlp.c_proj", "mlp.dense_4h_to_h")):
+                weight.zero_()
+    return load(model, tokenizer=tiny_tokenizer(), device="cpu")
+
+
+def words(subject: Subject, documents: int = 5, length: int = 9) -> Text:
+    rows = np.random.default_rng(1).integers(0, VOCABULARY, (2, documents, length))
+    return make_text("words", subject, *rows)
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "granite", "gpt_neox"])
+def test_paths_add_up_to_hugging_faces_logits_and_end_in_the_engines_direct_effects(
+    name: str,
+) -> None:
+    """With grouped keys, layer norms, biases, multipliers and parallel blocks."""
+    subject = attention_only(name)
+    text = words(subject)
+    found = terms(subject, text, batch_tokens=20)
+    assert found.error < 1e-5 * max(1.0, found.logit)
+    names = list(map(name_of, chains(2, 4)))
+    assert found.names == (*names, BIASES)
+    model: Any = subject.anatomy.model
+    weight = model.get_output_embeddings().weight.detach().double()
+    divisor = getattr(model.config, "logits_scaling", 1.0)
+    for block, right in zip(text.eval, found.right, strict=True):
+        rows = torch.tensor(block.tokens[None].astype(np.int64))
+        targets = rows[0, 1:]
+        with torch.no_grad():
+            logits = model(rows, use_cache=False).logits[0, :-1].double()
+        above = logits.gather(1, targets[:, None])[:, 0] - logits.mean(1)
+        np.testing.assert_allclose(right.sum(1), above, atol=2e-4)
+        if name in ("llama", "granite"):  # without biases all that a head writes is in its paths
+            silent = Edit(Site(1, "H", 2), lambda local: local.value * 0)
+            done = subject.run(Batch.of(rows), direct=[[silent]])
+            less = subject.anatomy.frozen_norm(done.stream, done.direct[0].added).detach()
+            moved = (done.normed - less)[0, :-1].double()
+            direct = (moved * (weight[targets] - weight.mean(0))).sum(-1) / divisor
+            through = [i for i, one in enumerate(names) if one.endswith("L1.H2")]
+            assert len(through) == 5
+            np.testing.assert_allclose(right[:, through].sum(1), direct, atol=2e-4)
+
+
+def test_a_path_left_out_costs_what_it_costs_by_hand() -> None:
+    """A pair of heads taken out of the logits, by Hugging Face's weights and one loop over positions."""
+    subject = attention_only("llama")
+    model: Any = subject.anatomy.model
+    text = words(subject, documents=1)
+    found = terms(subject, text)
+    rows = torch.tensor(text.eval[0].tokens[None].astype(np.int64))
+    sites = [Site(0, "H", 1, "pattern"), Site(1, "H", 2, "pattern")]
+    done = subject.run(Batch.of(rows), keep=sites, keep_streams=[1])
+    first, second = (done.values[site][0].double() for site in sites)
+    layers, size, eps = model.model.layers, 8, model.config.rms_norm_eps
+
+    def normed(part: torch.Tensor, of: torch.Tensor, norm: Any) -> torch.Tensor:
+        factor = (of.double().square().mean(-1, keepdim=True) + eps).rsqrt()
+        return part * factor * norm.weight.detach().double()
+
+    def through(
+        part: torch.Tensor, of: torch.Tensor, layer: int, head: int, pattern: torch.Tensor
+    ) -> torch.Tensor:
+        attention = layers[layer].self_attn
+        key = head // 2
+        value = attention.v_proj.weight.detach().double()[key * size : (key + 1) * size]
+        out = attention.o_proj.weight.detach().double()[:, head * size : (head + 1) * size]
+        values = normed(part, of, layers[layer].input_layernorm) @ value.T
+        return (
+            torch.stack([sum(p * v for p, v in zip(row, values, strict=True)) for row in pattern])
+            @ out.T
+        )
+
+    embedded = model.model.embed_tokens(rows)[0].detach().double()
+    part = through(embedded, embedded, 0, 1, first)
+    part = through(part, done.resume(1).stream[0], 1, 2, second)
+    term = normed(part, done.stream[0], model.model.norm) @ model.lm_head.weight.detach().double().T
+    with torch.no_grad():
+        logits = model(rows, use_cache=False).logits[0].double()
+    loss, less = (
+        torch.nn.functional.cross_entropy(one[:-1], rows[0, 1:], reduction="none")
+        for one in (logits, logits - term)
+    )
+    at = found.names.index("L0.H1 → L1.H2")
+    np.testing.assert_allclose(found.without[0][:, at], less - loss, atol=2e-4)
+
+
+def test_terms_of_scores_add_up_to_the_heads_own_preference() -> None:
+    """Which is told from its pattern: a softmax loses no difference of scores."""
+    subject = attention_only("gpt_neox")
+    rows = np.random.default_rng(2).integers(0, 6, (2, 3, 12))
+    text = make_text("few words", subject, *rows)
+    site = Site(1, "H", 1)
+    parts = {"token": Part(((),)), "biases": Part((), True)}
+    parts |= {f"{head}": Part(((Site(0, "H", head),),)) for head in range(4)}
+    found = preferences(subject, text, [site], parts, parts)
+    batch = Batch.of(torch.tensor(np.stack([block.tokens for block in text.eval]).astype(np.int64)))
+    scores = subject.run(batch, keep=[site.at("pattern")]).values[site.at("pattern")].double().log()
+    targets = patterns.after_earlier_occurrence(batch.tokens)
+    expected = torch.zeros(3, dtype=torch.float64)
+    for row in range(3):
+        for at in range(12):
+            there = targets[row, at]
+            others = ~there & (torch.arange(12) <= at)
+            if there.any():
+                expected[row] += scores[row, at, there].mean() - scores[row, at, others].mean()
+    np.testing.assert_allclose(found.sums[:, 0].sum((1, 2)), expected, rtol=1e-4, atol=1e-3)
+    np.testing.assert_array_equal(found.positions, targets.any(-1).sum(-1))
+
+
+def test_planted_induction_is_its_term_and_not_a_term_through_another_head() -> None:
+    subject = ux.load("testbed:strict_induction")
+    text = ux.text("testbed:strict_induction", subject, documents=32, fit_documents=16)
+    there = looks(subject, text)
+    assert str(there.previous) == "L0.H0" and there.before[there.previous] > 0.99
+    record = INSTRUMENTS.get("paths")(subject, text, settings=LEAN, folder=None)
+    kept = {
+        key: cell(record, f"kept/shares/L1.H0/{key}")
+        for key in ("strict", "without", "wrong", "values")
+    }
+    assert kept["values"].value == pytest.approx(1, abs=1e-6)
+    assert kept["strict"].value > 0.9
+    assert abs(kept["without"].value) < 0.05
+    # A head that writes nothing leaves attention even, over the right tokens too.
+    assert 0 < kept["wrong"].value < 0.2
+    keys = {
+        key: cell(record, f"weights/previous/L1.H0/{key}")
+        for key in ("k", "drawn", "match", "copy")
+    }
+    assert keys["k"] > 2 > keys["drawn"]
+    assert min(keys["match"], keys["copy"]) >= 48 / 49  # the start token is matched by no head
+    assert cell(record, "scores/terms/all/score").value == pytest.approx(240, rel=0.01)
+    assert "no head here" not in str(record)
+
+
+def test_random_matrices_of_the_same_spectrum_read_one_in_width() -> None:
+    """E‖AQΣ‖² = ‖A‖² ‖Σ‖² / width for a rotation Q drawn evenly; what is read whole scores 1."""
+    draw = torch.Generator().manual_seed(0)
+    read, written = (torch.randn(2, 32, 32, generator=draw)).unbind()
+    written = written[:, :6] @ written[:6]
+    found = composition(read, written, rotations(32, 6, 0))
+    assert found.random == pytest.approx(32**-0.5, rel=0.02)
+    assert found.score == pytest.approx(
+        float((written @ read).norm() / (written.norm() * read.norm())), rel=1e-5
+    )
+    one = torch.zeros(32, 32)
+    one[3, 3] = 2.0
+    assert composition(one, one, rotations(32, 6, 0)).score == pytest.approx(1)
+
+
+def test_matrices_read_off_the_model_are_its_weights_turned() -> None:
+    subject = attention_only("llama")
+    found = matrices(subject, 1, [0, 3])
+    attention: Any = subject.anatomy.layers[1]
+    gain = attention.input_layernorm.weight.detach()
+    query = gain[:, None] * attention.self_attn.q_proj.weight.detach()[8:16].T
+    key = gain[:, None] * attention.self_attn.k_proj.weight.detach()[:8].T
+    # At no distance the rotations cancel; at any distance they leave lengths as they are.
+    torch.testing.assert_close(
+        found.query[1] @ found.key[1, 0].T, query @ key.T, atol=1e-4, rtol=1e-4
+    )
+    torch.testing.assert_close(found.key[1, 1].norm(dim=1), key.norm(dim=1), atol=1e-4, rtol=1e-4)
+    value = attention.self_attn.v_proj.weight.detach()[:8]
+    out = gain[:, None] * value.T @ attention.self_attn.o_proj.weight.detach()[:, 8:16].T
+    torch.testing.assert_close(found.output[1], out, atol=1e-4, rtol=1e-4)
+
+
+def test_what_is_no_sum_of_paths_is_refused_by_name() -> None:
+    with pytest.raises(CircuitError, match="its MLPs write something, the first in layer 0"):
+        require_paths(load(tiny_model("llama"), tokenizer=tiny_tokenizer(), device="cpu"))
+    with pytest.raises(CircuitError, match="one layer"):
+        require_paths(attention_only("llama", 1), least=2)
+    with pytest.raises(CircuitError, match="625"):
+        require_paths(attention_only("llama", 4))
