@@ -25,6 +25,7 @@ from unexplained.record.blocks import (
     facts,
 )
 from unexplained.record.keys import step
+from unexplained.shares import untold
 from unexplained.stats import Settings, mean_per_token
 
 LOGITS = "logits"
@@ -301,19 +302,18 @@ class Paths:
         said = f"{terms} terms add up to the logits (off by at most {fmt.nats(error)}). "
         if not self.is_there:
             said += f"No earlier head looks mostly at the position before (the most: {self.previous}, {self.share:.0%}). "
-        strict = self.kept(first, by["strict"])
-        if strict.value is None:
-            return (
-                said + f"What the induction term carries of {first} is refused: {strict.refused}."
-            )
-        worth = fmt.written(self.read.damage(first))
-        parts = [str(fmt.show(self.kept(first, by[key]))) for key in ("strict", "token", "without")]
-        token = (
-            f"{parts[1]} where heads that look at their own position rewrite the tokens"
+        worth, strict, token, rest = (
+            self.read.damage(first),
+            *(self.kept(first, by[key]) for key in ("strict", "token", "without")),
+        )
+        if why := untold(worth) or untold(strict) or untold(token) or untold(rest):
+            return f"{said}What the induction term carries of {first} is refused: {why}."
+        through = (
+            f", {fmt.show(token)} where heads that look at their own position rewrite the tokens"
             if self.own
             else ""
         )
         return (
-            f"{said}Of what {first} is worth ({worth} nats per token) the textbook induction term alone carries {parts[0]}"
-            f"{', ' + token if token else ''}; all but it {parts[2]}."
+            f"{said}Of what {first} is worth ({fmt.written(worth)} nats per token) the textbook induction "
+            f"term alone carries {fmt.show(strict)}{through}; all but it {fmt.show(rest)}."
         )

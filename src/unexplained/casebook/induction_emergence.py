@@ -44,12 +44,13 @@ CARD = Card(
     "benchmarks/emergence.py, docs/results.md.",
 )
 COLUMNS = (
-    ("induction", "Induction", "plain"),
-    ("previous", "Previous token", "plain"),
-    ("recovered", "Strict induction", "share"),
-    ("gain", "Gain in context", "plain"),
-    ("loss", "Loss, second copy", "plain"),
+    Column(key="induction", heading="Induction"),
+    Column(key="previous", heading="Previous token"),
+    Column(key="recovered", heading="Strict induction", style="share"),
+    Column(key="gain", heading="Gain in context"),
+    Column(key="loss", heading="Loss, second copy"),
 )
+SHOWN = COLUMNS[:4]
 SHARE = "share"
 SECOND = ("copy", "second copy")
 
@@ -91,13 +92,13 @@ def induction_emergence(
     yield Headline(f"Induction through the training of {last.name}", _verdict(found), run.sheet)
     yield Answer(
         corner="Checkpoint",
-        columns=tuple(Column(key=key, heading=heading, style=style) for key, heading, style in COLUMNS),  # type: ignore[arg-type]
+        columns=SHOWN,
         rows=tuple(
-            AnswerRow(name=name, cells=tuple(f"steps/checkpoints/{name}/{key}" for key, *_ in COLUMNS))
+            AnswerRow(name=name, cells=tuple(f"steps/checkpoints/{name}/{column.key}" for column in SHOWN))
             for name in names
         ),
         says=f"Scores: attention of the best head. Strict induction: its share of what {final[0].site} is worth. "
-        "Gain and loss in nats per token.",
+        "Gain in nats per token.",
     )  # fmt: skip
     words = (
         "Scores are mean attention on repeated random tokens: on the token after the earlier occurrence (any head), "
@@ -136,11 +137,9 @@ def _table(found: Mapping[str, Mapping[str, Number]]) -> Table:
     return Table(
         key="checkpoints",
         corner="Checkpoint",
-        columns=tuple(
-            Column(key=key, heading=heading, style=style) for key, heading, style in COLUMNS
-        ),  # type: ignore[arg-type]
+        columns=COLUMNS,
         rows=tuple(
-            Row(key=name, name=name, cells=tuple(of[key] for key, *_ in COLUMNS))
+            Row(key=name, name=name, cells=tuple(of[column.key] for column in COLUMNS))
             for name, of in found.items()
         ),
     )
