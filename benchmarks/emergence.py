@@ -181,8 +181,8 @@ def measure_all(folder: Path, out: Path) -> None:
             points.append(point)
         print(name, points[-1], flush=True)
         found["runs"][name] = {"seconds": cost_of(folder / name)["seconds"], "points": points}
+    found |= {"emergence": said(found["runs"])}
     out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    said(found)
 
 
 def emergence(points: Sequence[Mapping[str, float]], what: str) -> float | None:
@@ -207,29 +207,22 @@ def over_seeds(values: Sequence[float]) -> tuple[float, float, float]:
     return mean, mean - float(reach), mean + float(reach)
 
 
-def said(found: Mapping[str, Any]) -> None:
-    """The steps, run by run, and whether they coincide."""
+def said(runs: Mapping[str, Any]) -> dict[str, Any]:
+    """The steps run by run; over seeds of the plain runs, and by the step of induction there."""
     by_run = {
-        name: {what: emergence(run["points"], what) for what in LEAST}
-        for name, run in found["runs"].items()
+        name: {what: emergence(run["points"], what) for what in LEAST} for name, run in runs.items()
     }
-    for name, of in by_run.items():
-        print(name, {what: step and round(step) for what, step in of.items()})
     plain = [of for name, of in by_run.items() if name.startswith("plain")]
+    found: dict[str, Any] = {"runs": by_run, "seeds": {}, "by induction": {}}
     for what in LEAST:
         steps = [np.log(of[what]) for of in plain if of[what]]
         if len(steps) > 1:
-            print(
-                what,
-                [round(float(np.exp(one))) for one in over_seeds(steps)],
-                f"{len(steps)} seeds",
-            )
+            found["seeds"][what] = [float(np.exp(one)) for one in over_seeds(steps)]
         apart = [np.log(of[what] / of["induction"]) for of in plain if of[what] and of["induction"]]
         if what != "induction" and len(apart) > 1:
-            print(
-                "  by the step of induction:",
-                [round(float(np.exp(one)), 3) for one in over_seeds(apart)],
-            )
+            found["by induction"][what] = [float(np.exp(one)) for one in over_seeds(apart)]
+    print(json.dumps(found, indent=1), flush=True)
+    return found
 
 
 def main() -> None:

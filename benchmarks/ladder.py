@@ -97,6 +97,15 @@ def lives(documents: int) -> Record:
     return ux.gap(strong, weak, text, chosen_by=runs[0], runs=runs, folder=FOLDER)
 
 
+def multiplied_out(text: str, documents: int) -> Record:
+    """The two-layer attention-only model as paths."""
+    subject = ux.load("attention-2")
+    cut = ux.text(
+        text, subject, documents=documents, fit_documents=32, block=block_of("attention-2")
+    )
+    return ux.paths(subject, cut, folder=FOLDER)
+
+
 PARTS: dict[str, Callable[[int], Record]] = {
     "attention": lambda documents: induction("attention-2", documents),
     "rung": lambda documents: induction("rung-6", documents),
@@ -104,6 +113,8 @@ PARTS: dict[str, Callable[[int], Record]] = {
     "sizes": over_sizes,
     "tasks": narrow,
     "gap": lives,
+    "paths": lambda documents: multiplied_out("repeats", 32),
+    "paths-webmix": lambda documents: multiplied_out("webmix", documents),
 }
 
 

@@ -146,6 +146,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "rungs": ladder.rungs_table,
     "compute": ladder.compute_table,
     "whole": ladder.whole_lines,
+    "paths": ladder.paths_table,
     "ngrams": ladder.ngrams_table,
     "estimators": lambda: tables.estimators_table(read("sweeps")["W5"]),
     **statistics_tables.BLOCKS,

@@ -309,3 +309,59 @@ def _last_task(tasks: Record) -> str:
 def share(number: Number) -> str:
     """A share with its interval."""
     return str(fmt.show(number, share=True)) if number.value is not None else "refused"
+
+
+PATHS = ("strict", "token", "bias", "without")
+"""Columns of the table of paths that are shown, besides what a head is worth."""
+
+
+def paths_table() -> str:
+    """What the induction term carries of every head of the two-layer attention-only model."""
+    repeats, webmix = (
+        records.read(RESULTS / f"ladder-{name}.json", "paths") for name in ("paths", "paths-webmix")
+    )
+    said = [f"> {repeats.verdict}"]
+    for record in (repeats, webmix):
+        found = records.table(record, "kept/shares")
+        keys = [column.key for column in found.columns]
+        heads = [found.columns[keys.index(key)].heading for key in PATHS]
+        lines = [
+            f"| head, on {records.cell(record, 'facts/text/is')} | worth, nats per token | {' | '.join(heads)} |",
+            f"|---|{'---:|' * (1 + len(PATHS))}",
+        ]
+        for row in found.rows:
+            cells = [row.cells[keys.index(key)] for key in ("worth", *PATHS)]
+            lines.append(f"| `{row.name}` | {' | '.join(str(fmt.cell(cell)) for cell in cells)} |")
+        said.append("\n".join(lines))
+    return "\n\n".join(said)
+
+
+def emergence_table() -> str:
+    """When induction and what goes with it emerge, run by run, and by how much apart over seeds."""
+    found = json.loads((RESULTS / "emergence.json").read_text(encoding="utf-8"))
+    steps, measures = (
+        found["emergence"],
+        ("induction", "previous token", "loss on repeats", "gain in context"),
+    )
+    lines = [
+        f"| run | {' | '.join(measures)} | last loss on repeats |",
+        f"|---|{'---:|' * (1 + len(measures))}",
+    ]
+    for name, of in steps["runs"].items():
+        last = found["runs"][name]["points"][-1]
+        at = ["–" if of[what] is None else f"{of[what]:,.0f}" for what in measures]
+        lines.append(f"| {name} | {' | '.join(at)} | {last['loss on repeats']:.2f} |")
+    over = "; ".join(
+        f"{what} {mean:,.0f} [{low:,.0f}, {high:,.0f}]"
+        for what, (mean, low, high) in steps["seeds"].items()
+    )
+    apart = "; ".join(
+        f"{what} {mean:.2f} [{low:.2f}, {high:.2f}]"
+        for what, (mean, low, high) in steps["by induction"].items()
+    )
+    return "\n".join([
+        *lines,
+        "",
+        f"Steps at which a measure has gone half of its way, of {found['recipe']['steps']:,}; – where it goes nowhere. "
+        f"Over the seeds of the plain runs: {over}. By the step of induction: {apart}.",
+    ])  # fmt: skip
