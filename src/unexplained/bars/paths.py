@@ -53,8 +53,10 @@ class Weights:
 
     composition: Mapping[str, tuple[float, float]]
     """Earlier head and which of K, Q, V → score by the random matrices' mean, and their greatest by it."""
-    matches: Mapping[int, tuple[float, float]]
-    """Distance → share of tokens whose own earlier occurrence scores highest: tokens as rewritten, and as embedded."""
+    matches: Mapping[int, float]
+    """Distance → share of tokens whose own earlier occurrence scores highest, tokens as rewritten."""
+    matches_embedded: float
+    """The same as they are embedded, at one distance."""
     copies: tuple[float, float]
     """Share of tokens whose own logit is raised most: as rewritten, and as embedded."""
 
@@ -192,7 +194,7 @@ class Paths:
 
         def cells(head: str) -> tuple[Cell, ...]:
             one = found[head]
-            match, copy = one.matches[distance], one.copies
+            match, copy = (one.matches[distance], one.matches_embedded), one.copies
             of = [one.composition[f"{self.previous} {which}"][0] for which in "KQV"]
             drawn = max(one.composition[f"{self.previous} {which}"][1] for which in "KQV")
             return (*of, drawn, *match, *copy)
@@ -228,7 +230,7 @@ class Paths:
             key="distance", corner="Head", title="Matches by distance, tokens rewritten",
             columns=tuple(Column(key=f"d{d}", heading=str(d), style="share") for d in distances),
             rows=tuple(
-                Row(key=head, name=head, cells=tuple(found[head].matches[d][0] for d in distances))
+                Row(key=head, name=head, cells=tuple(found[head].matches[d] for d in distances))
                 for head in ranked
             ),
         )  # fmt: skip

@@ -40,7 +40,7 @@ CARD = Card(
     "bring it forward, and let models of one layer have it (Olsson et al. 2022).",
     refuted="Scores that rise at other checkpoints than the gain in context; or models that gain as early "
     "where a previous-token head cannot form.",
-    twin="A model with random weights is the first row. What emerges by intervention takes training: "
+    twin="A model with random weights is the first row of the table. What emerges by intervention takes training: "
     "benchmarks/emergence.py, docs/results.md.",
 )
 COLUMNS = (
@@ -95,7 +95,7 @@ def induction_emergence(
         columns=SHOWN,
         rows=tuple(
             AnswerRow(name=name, cells=tuple(f"steps/checkpoints/{name}/{column.key}" for column in SHOWN))
-            for name in names
+            for name in names[1:]
         ),
         says=f"Scores: attention of the best head. Strict induction: its share of what {final[0].site} is worth. "
         "Gain in nats per token.",

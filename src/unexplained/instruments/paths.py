@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from unexplained.sites import Site
     from unexplained.study import Run
 
-DISTANCES = (1, 2, 4, 8, 16, 32, 64)
+DISTANCES = (1, 8, 32, 64)
 """Positions between query and key at which weights are read."""
 AT = 8
 """That of them at which compositions are."""
@@ -186,7 +186,7 @@ def _weights(run: Run, there: Looks, later: Sequence[Site]) -> dict[str, Weights
     from unexplained.circuits import composition as weights
 
     subject, shape, anatomy = run.subject, run.subject.shape, run.subject.anatomy
-    distances = [d for d in DISTANCES if shape.positions is None or d < shape.positions]
+    distances = [d for d in DISTANCES if d == AT or shape.positions is None or d < shape.positions]
     by_layer = {layer: weights.matrices(subject, layer, distances) for layer in range(shape.layers)}
     ids = weights.some_tokens(subject, run.settings.seed)
     weight: Any = anatomy.model.get_input_embeddings()  # type: ignore[operator]
@@ -220,19 +220,18 @@ def _weights(run: Run, there: Looks, later: Sequence[Site]) -> dict[str, Weights
                         made.times,
                         made.high / made.random if made.random else 0.0,
                     )
-        queries = {
-            "rewritten": token @ mine.query[site.index],
-            "embedded": embedded @ mine.query[site.index],
-        }
+        token_query, embedded_query = (one @ mine.query[site.index] for one in (token, embedded))
+        before = [written[there.previous] @ key for key in keys]
         matches = {
-            distance: tuple(weights.most_for_itself(queries[how], written[there.previous] @ keys[i]) for how in queries)
-            for i, distance in enumerate(distances)
-        }  # fmt: skip
+            distance: weights.most_for_itself(token_query, key)
+            for distance, key in zip(distances, before, strict=True)
+        }
+        strict = weights.most_for_itself(embedded_query, before[distances.index(AT)])
         copies = tuple(
             weights.most_for_itself(one @ mine.output[site.index], unembedded)
             for one in (token, embedded)
         )
-        found[str(site)] = Weights(composed, matches, copies)  # type: ignore[arg-type]
+        found[str(site)] = Weights(composed, matches, strict, copies)  # type: ignore[arg-type]
     return found
 
 
