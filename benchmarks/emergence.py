@@ -2,6 +2,7 @@
 
     python benchmarks/emergence.py train [--folder runs/emergence] [--only plain-0]
     python benchmarks/emergence.py measure [--folder runs/emergence]
+    python benchmarks/emergence.py read    # the steps again, of what was measured
 
 Two-layer models of attention alone, trained anew: as they are (three seeds), with smeared keys, and
 with no previous-token head (`unexplained.ladder.interventions`). Weights stay in the folder; what was measured
@@ -35,6 +36,7 @@ from unexplained.ladder.train import build, cost_of, train
 from unexplained.study import Run, arms
 
 HERE = Path(__file__).parent
+RESULT = HERE / "results" / "emergence.json"
 VOCABULARY, STEPS, CHECKPOINTS = 512, 8000, 48
 FIRST = 60
 """The first checkpoint: before the rate has risen there is nothing to see."""
@@ -47,8 +49,8 @@ HALF = 31
 """Tokens of a segment that is repeated once."""
 EARLY, LATE = slice(2, 8), slice(48, 63)
 """Predictions between which the gain in context is taken (as in Olsson and others 2022)."""
-LEAST = {"induction": 0.2, "previous token": 0.2, "loss on repeats": 1.0, "gain in context": 0.1}
-"""How far a measure has to go from first to last checkpoint for its emergence to have a step."""
+MEASURES = ("induction", "previous token", "loss on repeats", "gain in context")
+"""What is to emerge."""
 RUNS = {
     "plain-0": SHORT,
     "smeared-0": replace(SHORT, intervention="smeared keys"),
@@ -185,18 +187,16 @@ def measure_all(folder: Path, out: Path) -> None:
     out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
-def emergence(points: Sequence[Mapping[str, float]], what: str) -> float | None:
-    """The step at which a measure has gone half of its way, in the logarithm; None where it goes nowhere."""
+def emergence(points: Sequence[Mapping[str, float]], what: str, level: float) -> float | None:
+    """The step at which a measure comes to a level, between checkpoints in the logarithm; None if never."""
     steps = [max(point["step"], 1) for point in points]
     values = [point[what] for point in points]
-    way = values[-1] - values[0]
-    if abs(way) < LEAST[what]:
-        return None
-    shares = [(value - values[0]) / way for value in values]
-    for i in range(1, len(shares)):
-        if shares[i] >= 0.5 > shares[i - 1]:
-            part = (0.5 - shares[i - 1]) / (shares[i] - shares[i - 1])
-            return float(np.exp(np.log(steps[i - 1]) + part * np.log(steps[i] / steps[i - 1])))
+    rising = level > values[0]
+    for i in range(1, len(values)):
+        before, after = values[i - 1], values[i]
+        if (after >= level) if rising else (after <= level):
+            part = (level - before) / (after - before)
+            return float(steps[i - 1] * (steps[i] / steps[i - 1]) ** part)
     return None
 
 
@@ -208,19 +208,21 @@ def over_seeds(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def said(runs: Mapping[str, Any]) -> dict[str, Any]:
-    """The steps run by run; over seeds of the plain runs, and by the step of induction there."""
+    """When each measure has gone half of the way that it goes in plain runs, and how far apart that is."""
+    plain = {name: run["points"] for name, run in runs.items() if name.startswith("plain")}
+    ends = [[points[i][what] for points in plain.values() for i in (0, -1)] for what in MEASURES]
+    levels = {what: float(np.mean(values)) for what, values in zip(MEASURES, ends, strict=True)}
     by_run = {
-        name: {what: emergence(run["points"], what) for what in LEAST} for name, run in runs.items()
+        name: {what: emergence(run["points"], what, levels[what]) for what in MEASURES}
+        for name, run in runs.items()
     }
-    plain = [of for name, of in by_run.items() if name.startswith("plain")]
-    found: dict[str, Any] = {"runs": by_run, "seeds": {}, "by induction": {}}
-    for what in LEAST:
-        steps = [np.log(of[what]) for of in plain if of[what]]
-        if len(steps) > 1:
-            found["seeds"][what] = [float(np.exp(one)) for one in over_seeds(steps)]
-        apart = [np.log(of[what] / of["induction"]) for of in plain if of[what] and of["induction"]]
-        if what != "induction" and len(apart) > 1:
-            found["by induction"][what] = [float(np.exp(one)) for one in over_seeds(apart)]
+    found: dict[str, Any] = {"levels": levels, "runs": by_run, "seeds": {}, "by induction": {}}
+    logs = {w: np.log([by_run[name][w] for name in plain]) for w in MEASURES}
+    for what, steps in logs.items():
+        found["seeds"][what] = [float(np.exp(one)) for one in over_seeds(steps)]
+        if what != "induction":
+            apart = over_seeds(steps - logs["induction"])
+            found["by induction"][what] = [float(np.exp(one)) for one in apart]
     print(json.dumps(found, indent=1), flush=True)
     return found
 
@@ -228,14 +230,20 @@ def said(runs: Mapping[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Train, or measure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("train", "measure"))
+    parser.add_argument("what", choices=("train", "measure", "read"))
     parser.add_argument("--folder", type=Path, default=Path("runs/emergence"))
     parser.add_argument("--only", choices=RUNS, default=None)
     asked = parser.parse_args()
     if asked.what == "train":
         train_all(asked.folder, asked.only)
+    elif asked.what == "measure":
+        measure_all(asked.folder, RESULT)
     else:
-        measure_all(asked.folder, HERE / "results" / "emergence.json")
+        found = json.loads(RESULT.read_text(encoding="utf-8"))
+        RESULT.write_text(
+            json.dumps(found | {"emergence": said(found["runs"])}, indent=1) + "\n",
+            encoding="utf-8",
+        )
 
 
 if __name__ == "__main__":

@@ -147,6 +147,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "compute": ladder.compute_table,
     "whole": ladder.whole_lines,
     "paths": ladder.paths_table,
+    "emergence": ladder.emergence_table,
     "ngrams": ladder.ngrams_table,
     "estimators": lambda: tables.estimators_table(read("sweeps")["W5"]),
     **statistics_tables.BLOCKS,

@@ -362,6 +362,6 @@ def emergence_table() -> str:
     return "\n".join([
         *lines,
         "",
-        f"Steps at which a measure has gone half of its way, of {found['recipe']['steps']:,}; – where it goes nowhere. "
-        f"Over the seeds of the plain runs: {over}. By the step of induction: {apart}.",
+        f"Steps, of {found['recipe']['steps']:,}, at which a measure has gone half of the way that it goes in plain runs; – if it "
+        f"never does. Plain runs, over their seeds: {over}. By the step of induction: {apart}.",
     ])  # fmt: skip
