@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import unexplained as ux
 from measured import CASES, LEAN, model, record_of, words
-from unexplained.cli.shared import app
+from unexplained.cli.app import app
 from unexplained.errors import MeasurementError
 from unexplained.record.blocks import Answer
 from unexplained.study import CASEBOOK, Run, answer_of, part
