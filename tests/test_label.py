@@ -50,6 +50,17 @@ def test_auroc_is_the_share_of_pairs_and_its_interval_leaves_documents_out() -> 
     assert (found.low, found.high) == pytest.approx((ends[0], min(ends[1], 1.0)))
 
 
+def test_of_fewer_than_five_documents_with_the_label_there_is_no_score() -> None:
+    """An AUROC of one document of a broad text was printed beside that of eight."""
+    values, text = made_up()
+    few = replace(text, yes=text.yes & (text.unit < 4))
+    assert "too few documents" in d.auroc(values, few, LEAN).refused
+    assert d.recall(values > 0, few, LEAN).refused
+    hits = (values > 0, text)
+    found = d.precision(values > 0, few, 0.01, LEAN, hits=hits)
+    assert found.value is not None and d.precision(values > 0, few, 0.01, LEAN).refused
+
+
 def test_the_interval_of_an_auroc_holds_in_as_many_texts_as_it_says() -> None:
     """Documents differ in how well they are told: two normals at a distance drawn by document."""
     draw, held, many = np.random.default_rng(5), 0, 200

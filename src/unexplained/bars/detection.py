@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from unexplained.intervals import of_estimate, unseen
 from unexplained.record import Number
+from unexplained.shares import told
 from unexplained.stats import FEWEST_DOCUMENTS, SHARE, Settings, fraction, mean_per_token
 
 AUROC = "AUROC"
@@ -91,7 +92,8 @@ def auroc(values: Floats, text: Labelled, settings: Settings) -> Number:
     documents = int(min(np.count_nonzero(yes), np.count_nonzero(no)))
     left = (yes.sum() - yes) * (no.sum() - no)
     if documents < FEWEST_DOCUMENTS or not left.all():
-        return Number(value=value, unit=AUROC)
+        why = f"too few documents have tokens of both kinds ({documents}; it takes {FEWEST_DOCUMENTS})"
+        return Number(value=None, unit=AUROC, refused=why)
     without = (whole - above.sum(1) - above.sum(0) + above.diagonal()) / left
     low, high = of_estimate(value, value - without, yes + no, settings.level, documents=documents)
     if low == high:
@@ -112,7 +114,7 @@ def _pairs(values: Floats, text: Labelled) -> Floats:
 
 def recall(fires: Bools, text: Labelled, settings: Settings) -> Number:
     """Share of the label's tokens on which the neuron is active."""
-    return share(fires, text.yes, text, settings)
+    return told(share(fires, text.yes, text, settings), int(np.count_nonzero(text.sums(text.yes))))
 
 
 def alarms(fires: Bools, text: Labelled, settings: Settings) -> Number:
