@@ -40,6 +40,11 @@ def block_ids(record: Record) -> list[str]:
     ]
 
 
+def test_a_notebook_shows_a_figure_by_itself() -> None:
+    """Without pyplot Jupyter knows no way to draw it, and would print where it lies in memory."""
+    assert sample_record().figure()._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+
+
 def test_every_type_of_block_has_a_figure_with_its_numbers() -> None:
     record = everything()
     kinds = set()

@@ -56,7 +56,7 @@ def figure(record: Record, where: str = "") -> Figure:
             not installed.
     """
     try:
-        from matplotlib.figure import Figure
+        from unexplained.report.shown import Shown
     except ImportError as error:
         raise RecordError(
             "A figure of a record",
@@ -65,7 +65,7 @@ def figure(record: Record, where: str = "") -> Figure:
         ) from error
     above, block = _block(record, where)
     numbers = dict(record.numbers())
-    made = Figure(layout="constrained")
+    made = Shown(layout="constrained")
     axes = made.add_subplot()
     _draw(made, axes, block, lambda reference: numbers[below(above, reference)], above)
     if title := getattr(block, "title", "") or _section(record, above):
