@@ -22,7 +22,7 @@ from unexplained.evaluate.conditions import distinct
 from unexplained.explanations import Explanation
 from unexplained.ledger import Ledger
 from unexplained.repairs import noise
-from unexplained.repairs.later import Later, low_rank
+from unexplained.repairs.later import Later, low_rank, principal
 from unexplained.repairs.refit import How, Refit, Start, condition_with, first_later, refit
 from unexplained.settings import Settings
 from unexplained.subject import Subject
@@ -226,8 +226,14 @@ def test_later_layers_from_a_kept_stream_are_the_model():
     whole = later.normed(done.resume(1), later.weights())
     assert torch.equal(whole, done.normed)
     draw = torch.Generator().manual_seed(0)
-    nothing = low_rank(later, 4, draw)
+    nothing = low_rank(later, 4)
     assert torch.equal(later.normed(done.resume(1), nothing), done.normed)
+    # It begins along a matrix's own principal directions: taken out, its largest singular values are gone.
+    for name, module in later.matrices().items():
+        own = principal(later, name, nothing[f"{name}.right"])
+        left = module.weight.T - nothing[f"{name}.right"] @ own
+        torch.testing.assert_close(torch.linalg.svdvals(left)[:-4], torch.linalg.svdvals(module.weight)[4:],
+                                   atol=1e-4, rtol=1e-4)  # fmt: skip
     # A change of low rank is the same as the changed matrices, written out.
     some = {name: torch.randn(w.shape, generator=draw) * 0.1 for name, w in nothing.items()}
     written = {

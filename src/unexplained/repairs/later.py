@@ -110,19 +110,27 @@ def _adding(left: Tensor, right: Tensor) -> Any:
     return hook
 
 
-def sizes_of(module: nn.Module) -> tuple[int, int]:
-    """Inputs and outputs of a linear map, whichever way its family keeps it."""
-    rows, columns = module.get_parameter("weight").shape
-    return (columns, rows) if isinstance(module, nn.Linear) else (rows, columns)
+def low_rank(later: Later, rank: int) -> dict[str, Tensor]:
+    """Changes of so low a rank to every matrix, all of them nothing at first (Hu et al. 2021, LoRA).
 
-
-def low_rank(later: Later, rank: int, draw: torch.Generator) -> dict[str, Tensor]:
-    """Changes of so low a rank to every matrix, all of them nothing at first (Hu et al. 2021, LoRA)."""
+    They begin along the inputs that a matrix itself passes on most, its principal directions (Meng et
+    al. 2024, PiSSA): of drawn directions most lead to nothing, and a hundred steps do not find out which.
+    """
     found: dict[str, Tensor] = {}
     for name, module in later.matrices().items():
-        inputs, outputs = sizes_of(module)
-        weight = module.get_parameter("weight").detach()
-        right = torch.randn(inputs, rank, generator=draw, dtype=torch.float32) / inputs**0.5
-        found[f"{name}.right"] = right.to(weight)
-        found[f"{name}.left"] = torch.zeros(rank, outputs).to(weight)
+        weight = _by_input(module)
+        left, _, _ = torch.linalg.svd(weight.double(), full_matrices=False)
+        found[f"{name}.right"] = left[:, :rank].to(weight).contiguous()
+        found[f"{name}.left"] = weight.new_zeros(rank, weight.shape[1])
     return found
+
+
+def principal(later: Later, name: str, right: Tensor) -> Tensor:
+    """What a matrix itself makes of some orthogonal input directions: as the left side of a change."""
+    return right.T @ _by_input(later.matrices()[name])
+
+
+def _by_input(module: nn.Module) -> Tensor:
+    """A linear map's weights (input, output), whichever way its family keeps them."""
+    weight = module.get_parameter("weight").detach()
+    return weight.T if isinstance(module, nn.Linear) else weight

@@ -31,7 +31,7 @@ from unexplained.evaluate.runner import Workers, in_process, measured
 from unexplained.evaluate.work import Task, layer_cost, pass_bytes, unembedding_cost
 from unexplained.hashing import digest
 from unexplained.progress import Count
-from unexplained.repairs.later import Later, Weights, low_rank
+from unexplained.repairs.later import Later, Weights, low_rank, principal
 from unexplained.subject import Batch, Resume, Subject
 from unexplained.text import Block, Text
 
@@ -174,7 +174,7 @@ def refit(
         subject: The model, in float32.
         text: On its fit part, the same batches in the same order for every condition of a seed.
         conditions: What stands in; one without edits is the intact model.
-        seeds: Of the order of batches, and of the directions of low-rank changes.
+        seeds: Of the order of batches.
         first: The first layer that is refitted.
         how: Steps, rank and rate.
         damage: Nats per token that the later weights are made worse by before the first step, in a
@@ -316,14 +316,16 @@ class Refit(ArrayWork):
     def shapes(self, number: int) -> dict[str, tuple[int, ...]]:
         """The weights, and what was looked at."""
         steps = len(self._looks())
-        weights = {name: tuple(w.shape) for name, w in self._begin(0).items()}
+        weights = {name: tuple(w.shape) for name, w in self._begin.items()}
         return weights | {"looks": (steps,), "steps": (steps,)}
 
-    def _begin(self, seed: int) -> dict[str, Tensor]:
+    @cached_property
+    def _begin(self) -> dict[str, Tensor]:
+        """The weights before the first step; none is written to."""
         later = Later(self.subject.anatomy, self.first)
         if not self.how.rank:
             return later.weights()
-        return low_rank(later, self.how.rank, torch.Generator().manual_seed(seed))
+        return low_rank(later, self.how.rank)
 
     def _looks(self) -> list[int]:
         """After how many steps the third part is looked at."""
@@ -335,7 +337,7 @@ class Refit(ArrayWork):
         condition, seed = self.each[number]
         training, third = self._streams(condition)
         later = Later(self.subject.anatomy, self.first)
-        begin = self._damaged(later, third, seed) if self.damage else self._begin(seed)
+        begin = self._damaged(later, third, seed) if self.damage else self._begin
         weights = {name: weight.clone().requires_grad_() for name, weight in begin.items()}
         optimizer = torch.optim.AdamW(weights.values(), betas=BETAS, weight_decay=0.0)
         order = _order(len(training), self.how.steps, seed)
@@ -359,13 +361,13 @@ class Refit(ArrayWork):
         return best | told
 
     def _damaged(self, later: Later, third: Sequence[_Ready], seed: int) -> dict[str, Tensor]:
-        """Weights that are worse by about `damage` on the third part, in a direction that is drawn."""
-        begin, draw = self._begin(seed), torch.Generator().manual_seed(seed + 1)
-        low = low_rank(later, self.how.rank or RANK, draw)
+        """Weights that are worse by about `damage` on the third part: principal parts weakened unevenly."""
+        begin, draw = self._begin, torch.Generator().manual_seed(seed + 1)
+        low = low_rank(later, self.how.rank or RANK)
         away = {
-            name: torch.randn(weight.shape, generator=draw).to(weight) * _size(later, name)
-            for name, weight in low.items()
-            if name.endswith(".left")
+            f"{name}.left": -torch.rand(len(own), 1, generator=draw).to(own) * own
+            for name in later.matrices()
+            for own in (principal(later, name, low[f"{name}.right"]),)
         }
         if not self.how.rank:  # the same, written out
             away = {
@@ -445,7 +447,7 @@ class Refit(ArrayWork):
         """Streams of the whole part, weights with AdamW's two, a step's layers and logits."""
         shape, (training, third) = self.subject.shape, self.split
         tokens = sum(math.prod(one.size) for one in (*training, *third))
-        weights = sum(weight.numel() for weight in self._begin(0).values())
+        weights = sum(weight.numel() for weight in self._begin.values())
         inside = (shape.layers - self.first) * max(
             pass_bytes(shape, *one.size, self.item) for one in training
         )
@@ -457,12 +459,6 @@ class Refit(ArrayWork):
         small = replace(self, how=replace(self.how, steps=1), seeds=self.seeds[:1],
                         conditions=self.conditions[:1], _worker=[])  # fmt: skip
         return small, [Task(0, self.names)]
-
-
-def _size(later: Later, name: str) -> float:
-    """What makes a drawn change of a matrix about as large as the matrix."""
-    weight = later.matrices()[name.removesuffix(".left")].get_parameter("weight").detach()
-    return float(weight.square().mean().sqrt()) * math.sqrt(min(weight.shape))
 
 
 def _written_out(later: Later, name: str, low: Weights, left: Tensor) -> Tensor:

@@ -29,5 +29,6 @@ if TYPE_CHECKING:
     from unexplained.study.instrument import Instrument as Instrument
     from unexplained.study.instrument import instrument as instrument
     from unexplained.study.run import Run as Run
+    from unexplained.study.twins import few as few
 
 __getattr__, __dir__, __all__ = _face(__name__)
