@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from unexplained.text import Block, Text
+if TYPE_CHECKING:
+    from unexplained.text import Block, Text
 
 TWIN = "the random-weight twin"
 """What a record calls it where it says how long it took."""
