@@ -16,7 +16,7 @@ from test_assay import make_text
 from test_soundness import cells
 from tiny import VOCABULARY, tiny_model, tiny_subject
 from unexplained.ablations.position_mean import means_by_position, reaching
-from unexplained.bars.suppression import OnPath
+from unexplained.bars.suppression import KEYS, OnPath
 from unexplained.errors import MeasurementError, SiteError, TextError
 from unexplained.evaluate import Edited, copying, evaluate, observe
 from unexplained.evaluate.copying import KEPT, stand_in
@@ -224,6 +224,23 @@ def test_the_record_scores_on_the_documents_that_did_not_choose() -> None:
     assert damage.value != pytest.approx(other.kl[0, :, 0].sum() / other.predictions.sum())
 
 
+def test_parts_of_the_best_head_are_named_as_they_were_kept() -> None:
+    """Each row of the record against the stand-in of that name, through `evaluate`."""
+    subject, text = planted()
+    site, (_, scoring) = subject.sites(SUPPRESSOR)[0], text.halves()
+    means = reaching(*means_by_position(observe(subject, text, [site.at("z")]), site.at("z")), 20)
+    names = ("mean", *KEYS.values())
+    edits = {name: stand_in(subject, site, means, KEPT.get(name)) for name in names}
+    ledger = evaluate(subject, scoring, [Edited(n, (e,), n) for n, e in edits.items()])
+    kl = {name: ledger.sums(name).kl.sum() for name in names}
+    rows = cells(measured(), "best/parts")
+    for key, name in KEYS.items():
+        if key != "other":
+            number = rows[key, "kl"]
+            assert isinstance(number, Number)
+            assert number.value == pytest.approx(1 - kl[name] / kl["mean"], abs=1e-6)
+
+
 def test_a_planted_suppressor_scores_near_one_and_other_heads_near_nothing() -> None:
     record = measured()
     definition, total = cells(record, "definition/heads"), cells(record, "total/heads")
@@ -250,7 +267,7 @@ def test_the_best_heads_are_chosen_on_documents_that_do_not_score_them() -> None
     kl = np.ones((3, 20, 2))
     kl[0, 10:, 1] = 0.0
     kl[1, :, 1] = 0.5
-    kl[2] = 3.0
+    kl[2] = 3.0  # costs most, and nothing of it is explained
     path = OnPath(("L0.H0", "L0.H1", "L0.H2"), ("mean", "both"), kl, np.full(20, 4.0), LEAN)
     assert path.on(np.arange(20) < 10).chosen(1, 1) == (("L0.H1",), ("L0.H2",))
     assert path.on(np.arange(20) >= 10).explained("L0.H1").value == pytest.approx(0.5)

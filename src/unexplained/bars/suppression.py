@@ -95,13 +95,15 @@ class OnPath:
         )  # fmt: skip
 
     def chosen(self, best: int, others: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The best heads, by the lower end of what is explained, and of the rest those whose mean costs most."""
+        """The heads of which most KL is explained, in nats, and of the rest those whose mean costs most.
 
-        def low(head: str) -> float:
-            found = self.explained(head)
-            return -np.inf if found.low is None else found.low
+        In nats: a share is large by chance where the whole is small.
+        """
 
-        first = sorted(self.heads, key=low, reverse=True)[:best]
+        def nats(head: str) -> float:
+            return float((self._kl(head, "mean") - self._kl(head, "both")).sum())
+
+        first = sorted(self.heads, key=nats, reverse=True)[:best]
         rest = [head for head in self.heads if head not in first]
         rest.sort(key=lambda head: -float(self._kl(head, "mean").sum()))
         return tuple(first), tuple(rest[:others])
@@ -187,7 +189,7 @@ class Suppression:
             corner="Head",
             columns=columns,
             rows=tuple(row(head) for head in (*self.best[:6], *self.controls[:4])),
-            says=f"The best {len(self.best[:6])} heads, chosen on other documents, then the strongest others. "
+            says=f"The best {len(self.best[:6])} heads, by nats explained on other documents, then the strongest others. "
             "By definition: of what the head's mean does to the predictions (KL, direct path, final norm held), "
             "kept by copy suppression; published for GPT-2 small L10H7: 76.9%. In loss: of the nats per token "
             "that its mean costs in the running model (worth).",
@@ -298,7 +300,7 @@ class Suppression:
             ),
         )  # fmt: skip
         words = (
-            f"{head} did best on the documents that choose; these are others. The first line is the "
+            f"{head} had most nats explained on the documents that choose; these are others. The first line is the "
             "authors' definition again, on every prediction and by another route."
         )
         return Section(

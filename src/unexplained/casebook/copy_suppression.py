@@ -37,7 +37,7 @@ def copy_suppression(
     sites: Annotated[str, Option("Heads.")] = "L*.H*",
     predictions: Annotated[
         int, Option("Of every document, on the direct path; drawn by its hash.", least=1)
-    ] = 16,
+    ] = 32,
 ) -> Iterator[Block | Headline]:
     """Copy suppression: how much of a head it explains, by its finders' definition and in the model's loss.
 

@@ -43,7 +43,7 @@ def suppression(
     *,
     predictions: Annotated[
         int, Option("Of every document, on the direct path; drawn by its hash.", least=1)
-    ] = 16,
+    ] = 32,
     best: Annotated[int, Option("How many heads are put to the test in the model.", least=1)] = 10,
 ) -> Iterator[Block | Headline]:
     """Copy suppression: heads that lower what is about to be copied, by definition and in loss.
@@ -72,7 +72,7 @@ def suppression(
     every, units = _path(run, where, means, predictions)
     twin = run.of(run.subject.twin(run.settings.seed)).on(study.twins.few(text))
     with run.timed(study.twins.TWIN):
-        random, _ = _path(twin, where, _means(twin, where), predictions)
+        random, _ = _path(twin, where, _means(twin, where), max(1, predictions // 4))
     chose = [unit in choosing.units for unit in units]
     found = _shown(run.on(scoring), where, means, every, chose, random, best)
     yield Headline(f"Copy suppression in {run.subject.name}", found.verdict(), {"Heads": sites})
@@ -147,6 +147,7 @@ def _shown(
 
     from unexplained.bars.suppression import KEYS, Suppression
     from unexplained.study.arms import suppressed
+    from unexplained.study.arms.suppressed import mean_of, name_of
 
     chosen_by = np.array(chose)
     first, others = every.on(chosen_by).chosen(best, CONTROLS)
@@ -163,10 +164,11 @@ def _shown(
                 one.also("direct, norm frozen", "direct", "total, norms frozen") for one in made
             ]
         arms += made
-        keys = ["both", *(k for k in KEYS.values() if k not in ("both", "both, other tokens"))]
-        kept[head] = dict(zip(keys, (one.name for one in made[1:]), strict=False))
+        made_of = {one.name for one in made}
+        names = {key: name_of(site, key) for key in KEYS.values()}
+        kept[head] = {key: name for key, name in names.items() if name in made_of}
     read = run.measure(*arms, what="copy suppression in the running model")
     return Suppression(
         run.subject.name, every.on(~chosen_by), random, first, others, read,
-        {head: f"mean at {head}" for head in kept}, kept,
+        {head: mean_of(named[head][0]) for head in kept}, kept,
     )  # fmt: skip
