@@ -233,3 +233,10 @@ def test_edits_that_cannot_stand_are_errors_that_name_the_site() -> None:
         subject.sites("L1.resid_pst")
     with pytest.raises(SiteError, match="4 heads"):
         subject.sites("L1.H4")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_pass_of_no_token_is_refused(name: str) -> None:
+    for shape in ((1, 0), (0, 4)):
+        with pytest.raises(SubjectError, match="there is none"):
+            tiny_subject(name).run(Batch.of(torch.zeros(shape, dtype=torch.long)))

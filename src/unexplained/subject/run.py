@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unexplained.errors import SiteError
+from unexplained.errors import SiteError, SubjectError
 from unexplained.sites import Site
 from unexplained.subject.anatomy import Anatomy
 from unexplained.subject.attention import listener
@@ -148,6 +148,11 @@ def run(
     starts = [copy.resume for copy in copies] or ([] if resume is None else [resume])
     running = Running(anatomy, batch, placed, keep, set(keep_streams), direct, holding, keep_scales)
     running.check(starts[0].layer if starts else -1)
+    if not batch.tokens.numel():
+        shape = tuple(batch.tokens.shape)
+        raise SubjectError(
+            f"A pass over tokens of shape {shape}", "there is none", "Give one or more."
+        )
     anatomy.require_positions(batch.start + batch.tokens.shape[1])
     token = listener.set(running)
     try:
