@@ -69,6 +69,18 @@ MUTANTS = (
            "test_ladder.py::test_interventions_change_attention_as_they_say"),
     Mutant("ladder/train.py", "_ADDED | known == vars(recipe)", "known == vars(recipe)",
            "test_ladder.py::test_a_recipe_of_before_there_were_interventions_is_the_same_recipe"),
+    # what is said of chosen and of many
+    Mutant("bars/flips.py", "strict = corrected(settings, asked)", "strict = settings",
+           "test_soundness.py::test_orders_of_damage_and_of_all_claims_are_corrected_together"),
+    Mutant("bars/flips.py", "low = max(max(low, -high, 0.0) for low, high in ends)", "low = min(value, 1.0)",
+           "test_soundness.py::test_how_far_a_panel_is_apart_holds_the_truth_though_its_ends_are_chosen"),
+    Mutant("bars/shortfall.py", "harm=_above_zero(read.number(lambda L, R: L[\"claim\"] - L[\"nothing\"]))",
+           "harm=read.number(lambda L, R: max(0.0, L[\"claim\"] - L[\"nothing\"]))",
+           "test_shortfall.py::test_bounds_over_documents_and_seeds_hold_what_was_planted"),
+    Mutant("bars/splits.py", "if (made_up.low or 0.0) <= 0:", "if False:",
+           "test_shortfall.py::test_all_is_said_to_be_wrong_only_where_that_is_told"),
+    Mutant("bars/repair.py", "others = sum(one.high is None or one.high >= 0 for one in apart)", "others = 0",
+           "test_repair.py::test_the_head_that_matters_most_is_named_with_those_that_may_as_much"),
     # languages
     Mutant("text/draw.py", "halves[part(item.unit)].append(item)", "halves[part(item.id)].append(item)",
            "test_languages.py::test_versions_of_one_original_are_split_drawn_and_resampled_together"),

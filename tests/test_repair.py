@@ -167,6 +167,23 @@ def test_the_norms_share_is_of_late_heads_and_that_of_all_stands_beside() -> Non
     assert "does not make up" in found.of_norm(list(roads)).refused
 
 
+def test_the_head_that_matters_most_is_named_with_those_that_may_as_much() -> None:
+    rng = np.random.default_rng(0)
+    means = {"L0.H0": -1.0, "L0.H1": -0.98, "L0.H2": -0.2}
+    sums = {head: 4 * (mean + 0.1 * rng.normal(size=24)) for head, mean in means.items()}
+    counts = {head: np.full(24, 4.0) for head in means}
+
+    def verdict(heads: list[str]) -> str:
+        roads = {
+            h: dict.fromkeys(ROADS, 0 * sums[h]) | {"direct": sums[h], "total": sums[h]}
+            for h in heads
+        }
+        return Repair(roads, counts, roads, np.full(24, 4.0), LEAN).verdict()
+
+    assert "on these documents (1 other head is not told to matter less)" in verdict(list(means))
+    assert "which matters most directly, moves" in verdict(["L0.H0", "L0.H2"])
+
+
 def test_soft_caps_and_what_is_no_head_are_refused() -> None:
     capped = tiny_subject("gemma2")
     with pytest.raises(MeasurementError, match="caps its logits"):

@@ -15,12 +15,14 @@ import unexplained as ux
 from test_bars import ledger_of, rows_of
 from unexplained import bars
 from unexplained.ablations import ABLATIONS
+from unexplained.bars.splits import Found, verdict
 from unexplained.errors import MeasurementError, TextError
 from unexplained.evaluate import Edited, evaluate, observe
 from unexplained.evaluate.batches import plan
 from unexplained.evaluate.conditions import distinct
 from unexplained.explanations import Explanation
 from unexplained.ledger import Ledger
+from unexplained.record import Number
 from unexplained.repairs import noise
 from unexplained.repairs.later import Later, low_rank, principal
 from unexplained.repairs.refit import How, Refit, Start, condition_with, first_later, refit
@@ -180,6 +182,58 @@ def test_other_seeds_of_the_refit_are_in_the_interval():
         bars.shortfall(
             ledger, name, "mean", {w: n[:2] for w, n in own.items()}, settings=Settings()
         )
+
+
+def planted(seed: int, gap: float, wrong: float, documents: int = 24) -> bars.shortfall:
+    """A component worth 1 nat, a claim that costs so much more than nothing, and refits over all."""
+    rng, tokens = np.random.default_rng(seed), 100
+    easy, worth = rng.normal(3, 0.3, documents), 1 + 0.5 * rng.normal(size=documents)
+
+    def rows(name: str, loss: np.ndarray) -> list[dict[str, object]]:
+        return rows_of(name, tokens * loss, tokens=[tokens] * documents)
+
+    claim = easy + (1 + gap) * worth + 0.3 * rng.normal(size=documents)
+    groups = [rows("intact", easy), rows("mean", easy + worth), rows("claim", claim)]
+    for run in range(3):
+        for name, left in (("intact", 0.0), ("mean", 0.5), ("claim", wrong)):
+            noise = 0.05 * rng.normal() + 0.1 * rng.normal(size=documents)
+            groups.append(rows(f"{name} {run}", easy - 0.3 + left * worth + noise))
+    refits = {
+        what: tuple(f"{name} {run}" for run in range(3))
+        for what, name in (("intact", "intact"), ("nothing", "mean"), ("claim", "claim"))
+    }
+    return bars.shortfall(ledger_of(*groups), "claim", "mean", refits, settings=Settings())
+
+
+def test_bounds_over_documents_and_seeds_hold_what_was_planted() -> None:
+    gap, wrong = 0.02, 0.2
+    truth = {"harm": gap, "shortfall": 1.0, "wrong_least": wrong, "clumsy_most": 1 - wrong}
+    held: dict[str, list[bool]] = {name: [] for name in truth}
+    for seed in range(40):
+        found = planted(seed, gap, wrong)
+        for name, value in truth.items():
+            number = getattr(found, name)
+            held[name].append(number.low <= value <= number.high)
+    # Of 40 at 95% fewer than 34 hold once in 700 times.
+    assert all(sum(some) >= 34 for some in held.values()), held
+
+
+@pytest.mark.parametrize(
+    ("wrong", "made_up", "says"),
+    [
+        ((0.9, 0.8, 1.0), (-0.2, -0.3, -0.1), "all counts as wrong"),
+        ((0.8, 0.6, 1.0), (-0.1, -0.3, 0.1), "not told to make up any"),
+        ((0.6, 0.4, 0.8), (0.1, -0.1, 0.3), "not told to make up any"),
+        ((0.3, 0.2, 0.4), (0.4, 0.3, 0.5), "does not make it up"),
+    ],
+)
+def test_all_is_said_to_be_wrong_only_where_that_is_told(wrong, made_up, says):
+    number = [
+        Number(**dict(zip(("value", "low", "high"), one, strict=True))) for one in (wrong, made_up)
+    ]
+    split = replace(planted(0, -0.5, 0.2), wrong_least=number[0], clumsy_most=number[1])
+    found = Found(split, 0.95, (), (), np.zeros(1), {}, np.zeros(1))
+    assert says in verdict(found, "the claim", "L0.H0")
 
 
 def test_where_documents_are_alike_the_interval_is_students_of_the_seeds():

@@ -16,7 +16,8 @@ from test_assay import make_text
 from test_bars import ledger_of, rows_of
 from tiny import VOCABULARY, tiny_model, tiny_subject, tiny_tokenizer
 from unexplained.ablations import AblationError
-from unexplained.bars.flips import by_damage, by_recovered, corrected
+from unexplained.bars import flips
+from unexplained.bars.flips import apart, corrected, turned
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import Edited
 from unexplained.evaluate.drift import drift
@@ -60,7 +61,7 @@ def test_an_order_that_was_planted_to_turn_round_is_found_and_no_other_in_twenty
     turning = {"zero": (0.10, 0.05, 0.02), "mean": (0.04, 0.09, 0.02), "noise": (0.1, 0.1, 0.02)}
     for seed in range(20):
         ledger = measured(seed, turning)
-        (flip,) = by_damage(ledger, names(ledger), Settings(seed=seed))
+        (flip,) = turned(ledger, names(ledger), {}, Settings(seed=seed))[""]
         assert (flip.first, flip.second, flip.one, flip.other) == ("a", "b", "zero", "mean")
 
 
@@ -71,9 +72,9 @@ def test_nothing_turns_round_where_nothing_does_in_twenty_runs() -> None:
     for seed in range(20):
         for costs in (same, bigger):
             ledger = measured(seed, costs)
-            assert not by_damage(ledger, names(ledger), Settings(seed=seed))
             claims = names(ledger, "claim ")
-            assert not by_recovered(ledger, claims, names(ledger), Settings(seed=seed))
+            found = turned(ledger, names(ledger), {"claim": claims}, Settings(seed=seed))
+            assert found == {"": [], "claim": []}
     assert corrected(Settings(), 100).level == pytest.approx(0.9995)
     assert corrected(Settings(resamples=100), 100).resamples >= 4000
 
@@ -87,8 +88,41 @@ def test_a_claim_that_holds_better_at_one_site_or_the_other_with_the_ablation_is
         for site in SITES:
             source = better if (kind, site) in taken else worse
             rows = Ledger.concat([rows, source.only([f"claim {kind} {site}"])])
-    found = by_recovered(rows, names(rows, "claim "), names(rows), Settings())
+    found = turned(rows, names(rows), {"claim": names(rows, "claim ")}, Settings())["claim"]
     assert [(f.first, f.second, f.one, f.other) for f in found] == [("a", "b", "zero", "mean")]
+
+
+def test_orders_of_damage_and_of_all_claims_are_corrected_together(monkeypatch) -> None:
+    ledger, levels = measured(0, {"zero": (0.1, 0.1, 0.1), "mean": (0.1, 0.1, 0.1)}), set()
+    increase, recovered = flips.increase, flips.recovered
+
+    def noted(real):
+        def made(*args, settings, **more):
+            levels.add(round(settings.level, 9))
+            return real(*args, settings=settings, **more)
+
+        return made
+
+    monkeypatch.setattr(flips, "increase", noted(increase))
+    monkeypatch.setattr(flips, "recovered", noted(recovered))
+    claims = names(ledger, "claim ")
+    turned(ledger, names(ledger), {"one": claims, "two": claims}, Settings())
+    # Three pairs under two ablations, and three sites of two claims under two.
+    assert levels == {round(1 - 0.05 / (3 * 2 + 2 * 3 * 2), 9)}
+
+
+def test_how_far_a_panel_is_apart_holds_the_truth_though_its_ends_are_chosen() -> None:
+    held, told = [], []
+    for seed in range(60):
+        ledger = measured(seed, {kind: (0.1, 0.05, 0.05) for kind in PANEL})
+        same = apart(ledger, [f"{kind} a" for kind in PANEL], Settings())
+        held.append(same.low <= 0.0)
+        costs = {kind: (0.1 + 0.02 * (kind == "zero"),) * 3 for kind in PANEL}
+        other = apart(measured(seed, costs), [f"{kind} a" for kind in PANEL], Settings())
+        assert 0 <= same.low <= same.value <= same.high
+        held.append(other.low <= 0.02 <= other.high)
+        told.append(other.low > 0)
+    assert np.mean(held) >= 0.95 and np.mean(told) > 0.5
 
 
 @cache

@@ -34,33 +34,64 @@ class Flip:
     other: str
 
 
-def by_damage(ledger: Ledger, ablated: Conditions, settings: Settings) -> list[Flip]:
+def turned(
+    ledger: Ledger, ablated: Conditions, claimed: Mapping[str, Conditions], settings: Settings
+) -> dict[str, list[Flip]]:
     """Pairs of components of which one is more under one ablation and the other under another.
 
-    Differences are paired by document.
+    By damage (under the key ""), differences paired by document, and by what every claim recovers there, told
+    apart where two intervals are: that is stricter than it need be, for they are of the same documents.
+    All intervals, of damage and of claims, hold together.
     """
     sites = list(next(iter(ablated.values())))
-    strict = corrected(settings, math.comb(len(sites), 2) * len(ablated))
+    asked = (math.comb(len(sites), 2) + len(claimed) * len(sites)) * len(ablated)
+    strict = corrected(settings, asked)
+    return {"": _by_damage(ledger, ablated, strict)} | {
+        claim: _by_recovered(ledger, conditions, ablated, strict)
+        for claim, conditions in claimed.items()
+    }
+
+
+def apart(ledger: Ledger, conditions: Sequence[str], settings: Settings) -> Number:
+    """The loss of the worst of some conditions less that of the best, whichever they are.
+
+    Intervals of all differences hold together, and then it lies between the greatest of their low ends and
+    the greatest of their high ones.
+    """
+    strict = corrected(settings, math.comb(len(conditions), 2))
+    found = [
+        increase(ledger, one, intact=other, settings=strict)
+        for one, other in combinations(conditions, 2)
+    ]
+    if refused := [one for one in found if one.value is None]:
+        return refused[0]
+    value = max(abs(one.value or 0.0) for one in found)
+    if any(one.low is None or one.high is None for one in found if one.value):
+        return Number(value=value, unit=found[0].unit)
+    ends = [(one.low or 0.0, one.high or 0.0) for one in found]
+    low = max(max(low, -high, 0.0) for low, high in ends)
+    return Number(
+        value=value, low=low, high=max(max(-low, high) for low, high in ends), unit=found[0].unit
+    )
+
+
+def _by_damage(ledger: Ledger, ablated: Conditions, settings: Settings) -> list[Flip]:
+    sites = list(next(iter(ablated.values())))
 
     def order(ablation: str, first: str, second: str) -> int:
         mine = ablated[ablation]
-        return _side(increase(ledger, mine[first], intact=mine[second], settings=strict))
+        return _side(increase(ledger, mine[first], intact=mine[second], settings=settings))
 
     return _flips(sites, list(ablated), order)
 
 
-def by_recovered(
+def _by_recovered(
     ledger: Ledger, claims: Conditions, ablated: Conditions, settings: Settings
 ) -> list[Flip]:
-    """Pairs of components at which a claim recovers more at one under one ablation, and at the other under another.
-
-    Told apart where their intervals are: that is stricter than it need be, for they are of the same documents.
-    """
     sites = list(next(iter(ablated.values())))
-    strict = corrected(settings, len(sites) * len(ablated))
     found: dict[tuple[str, str], Number] = {
         (ablation, site): recovered(
-            ledger, claims[ablation][site], ablated[ablation][site], settings=strict
+            ledger, claims[ablation][site], ablated[ablation][site], settings=settings
         )
         for ablation in ablated
         for site in sites

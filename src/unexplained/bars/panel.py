@@ -9,10 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from unexplained.bars.flips import Flip
+from unexplained.bars.flips import Flip, apart
 from unexplained.bars.reading import Reading
 from unexplained.bars.recovered import ROUNDING
-from unexplained.ledger import NATS
 from unexplained.record import Number
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
@@ -27,6 +26,7 @@ from unexplained.record.blocks import (
     facts,
 )
 from unexplained.record.keys import step
+from unexplained.shares import untold
 from unexplained.stats import Settings, fraction, mean_per_token
 
 HELD: Literal["total, norms frozen"] = "total, norms frozen"
@@ -122,13 +122,13 @@ class Panel:
         apart = Table(
             key="apart",
             title="How far the panel is apart",
-            caption="The most that an ablation costs less the least, over the panel: of points, so "
-            "noise makes it rather too large.",
+            caption="The most that an ablation costs less the least, over the panel. Whichever two they are: the "
+            "intervals of all differences hold together.",
             corner="Ablated",
             columns=(
                 Column(key="apart", heading="Apart"),
-                Column(key="least", heading="Least", words=True),
-                Column(key="most", heading="Most", words=True),
+                Column(key="least", heading="Least here", words=True),
+                Column(key="most", heading="Most here", words=True),
                 Column(key="held", heading="Apart, norms held"),
             ),
             rows=tuple(self._apart(group) for group in self.groups),
@@ -144,16 +144,18 @@ class Panel:
         )
 
     def _apart(self, group: str) -> Row:
-        both = [
-            {kind: self._damage(kind, group, one) for kind in self.ablated} for one in (False, True)
-        ]
-        if refused := [one for some in both for one in some.values() if one.value is None]:
-            return Row(key=group, name=group, cells=(refused[0], None, None, refused[0]))
-        free, held = ({kind: one.value or 0.0 for kind, one in some.items()} for some in both)
-        least, most = min(free, key=free.__getitem__), max(free, key=free.__getitem__)
-        apart, still = (max(one.values()) - min(one.values()) for one in (free, held))
-        cells = (_bare(apart), least, most, _bare(still))
+        free, held = (self._between(group, held=one) for one in (False, True))
+        if free.value is None:
+            return Row(key=group, name=group, cells=(free, None, None, held))
+        costs = {kind: self._damage(kind, group).value or 0.0 for kind in self.ablated}
+        least, most = min(costs, key=costs.__getitem__), max(costs, key=costs.__getitem__)
+        cells = (free, least, most, held)
         return Row(key=group, name=group, cells=cells)
+
+    def _between(self, group: str, *, held: bool) -> Number:
+        """How far apart the panel is at some components."""
+        conditions = [self.under(arms[group], held) for arms in self.ablated.values()]
+        return apart(self.read.ledger, conditions, self.read.settings)
 
     def optimal(self) -> Section:
         """The optimal constant's damage over the others', beside what was published."""
@@ -313,19 +315,20 @@ class Panel:
 
     def verdict(self, flips: Mapping[str, Sequence[Flip]], floor: float) -> str:
         """In plain words: how far apart, what holding norms does to that, and whether an order turns round."""
-        group = self.groups[-1]
-        row = self._apart(group)
-        apart, least, most, held = row.cells
-        assert isinstance(apart, Number) and isinstance(held, Number)
+        group, first = self.groups[-1], next(iter(self.ablated))
         what = group if len(self.single) == 1 else f"the {len(self.single)} components together"
-        if apart.value is None:
-            return f"What ablating {what} costs is refused: {apart.refused}."
+        between, held = (self._between(group, held=one) for one in (False, True))
+        if why := untold(between):
+            return f"What ablating {what} costs is refused: {why}."
         said = (
-            f"Ablating {what} costs {self._told(str(least), group)} nats per token under {least} and "
-            f"{self._told(str(most), group)} under {most}: the panel is {fmt.nats(apart.value)} apart, {fmt.nats(held.value)} with the norms held"
+            f"Ablating {what} costs {self._told(first, group)} nats per token under {first} ablation; the costliest of "
+            f"{len(self.ablated)} ablations is {fmt.written(between, spec='.2g')} above the least costly, "
+            f"{fmt.written(held, spec='.2g')} with the norms held"
         )
-        if apart.value <= floor:
+        if (between.value or 0.0) <= floor:
             said += ", which is within rounding"
+        elif (between.low or 0.0) <= 0:
+            said += ": no two of them are told apart"
         if below := self._helped():
             said += (
                 f". At {', '.join(below)} the optimal constant lowers the loss below the intact model's: it says "
@@ -349,8 +352,3 @@ class Panel:
 
     def _told(self, kind: str, group: str) -> str:
         return fmt.written(self._damage(kind, group), spec=".2g")
-
-
-def _bare(value: float) -> Number:
-    """A difference of extremes, which has no interval."""
-    return Number(value=value, unit=NATS)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unexplained.bars.flips import corrected
 from unexplained.record import Number
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
@@ -23,7 +25,7 @@ from unexplained.record.blocks import (
 )
 from unexplained.record.keys import step
 from unexplained.shares import untold
-from unexplained.stats import Settings, fraction, mean_per_token
+from unexplained.stats import Settings, difference_of_means, fraction, mean_per_token
 
 PUBLISHED = 0.30
 """Share of self-repair of direct effects that is the norm's scale (Rushing and Nanda 2024: "possibly 30%")."""
@@ -185,6 +187,21 @@ class Repair:
                 f"What ablating {first} does to the right token's logit is refused: {why}. {told}."
             )
         return (
-            f"Ablating {first}, which matters most directly, moves the right token's logit by {fmt.written(direct)} "
+            f"Ablating {first}, which matters most directly{self._beside(first)}, moves the right token's logit by {fmt.written(direct)} "
             f"directly and {fmt.written(total)} in total. {told}."
         )
+
+    def _beside(self, first: str) -> str:
+        """How many other heads are not told to matter less than the first: any could have been it."""
+        strict = corrected(self.settings, math.comb(len(self.roads), 2))
+        lead = self.roads[first]["direct"], self.counts[first]
+        apart = [
+            difference_of_means(
+                lead, (self.roads[head]["direct"], self.counts[head]), settings=strict
+            )
+            for head in self.roads
+            if head != first
+        ]
+        others = sum(one.high is None or one.high >= 0 for one in apart)
+        told = f"{others} other head{'s are' if others > 1 else ' is'} not told to matter less"
+        return f" on these documents ({told})" if others else ""

@@ -193,7 +193,7 @@ def shortfall(
     return Shortfall(
         damage=worth,
         recovered=kept,
-        harm=read.number(lambda L, R: max(0.0, L["claim"] - L["nothing"])),
+        harm=_above_zero(read.number(lambda L, R: L["claim"] - L["nothing"])),
         shortfall=read.number(lambda L, R: _shortfall(L)),
         damage_refitted=read.worth(),
         recovered_refitted=starred,
@@ -201,6 +201,14 @@ def shortfall(
         clumsy_most=read.number(lambda L, R: _shortfall(L) - _wrong(R)),
         clumsy_least=second(_clumsy),
         wrong_most=second(lambda L, R: _shortfall(L) - _clumsy(L, R)),
+    )
+
+
+def _above_zero(number: Number) -> Number:
+    """max(0, x) of what x is: its ends go with it, so that a 0 here may be more elsewhere."""
+    ends = {name: getattr(number, name) for name in ("value", "low", "high")}
+    return number.model_copy(
+        update={name: None if end is None else max(end, 0.0) for name, end in ends.items()}
     )
 
 

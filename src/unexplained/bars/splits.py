@@ -280,14 +280,8 @@ def verdict(found: Found, claim: str, where: str) -> str:
         return f"{said}, and falls short of it by no more than noise would."
     wrong, clumsy = split.wrong_least, split.clumsy_least
     parts = []
-    if (wrong.low or 0.0) > 0 and (wrong.value or 0.0) >= (split.shortfall.value or 0.0):
-        parts.append(
-            f"all counts as wrong: refitting all that comes later leaves {written(wrong)}, no less"
-        )
-    elif (wrong.low or 0.0) > 0:
-        parts.append(
-            f"at least {written(wrong)} is wrong: refitting all that comes later does not make it up"
-        )
+    if (wrong.low or 0.0) > 0:
+        parts.append(_wrong(wrong, split.clumsy_most))
     if (clumsy.low or 0.0) > 0:
         parts.append(
             f"at least {written(clumsy)} is clumsy substitution, which a refit undoes beyond what it relearns over nothing"
@@ -297,3 +291,14 @@ def verdict(found: Found, claim: str, where: str) -> str:
     return (
         f"{said}. Of the {written(split.shortfall)} that it falls short, " + "; ".join(parts) + "."
     )
+
+
+def _wrong(wrong: Number, made_up: Number) -> str:
+    """What is wrong at least, and whether refitting is told to make up any of the rest."""
+    if made_up.high is not None and made_up.high <= 0:
+        return (
+            f"all counts as wrong: refitting all that comes later leaves {written(wrong)}, no less"
+        )
+    if (made_up.low or 0.0) <= 0:
+        return f"at least {written(wrong)} is wrong: refitting all that comes later is not told to make up any"
+    return f"at least {written(wrong)} is wrong: refitting all that comes later does not make it up"

@@ -193,7 +193,7 @@ def _floor(run: Run, made: Sequence[Arm]) -> float:
 
 def _flips(panel: Panel) -> dict[str, list[Flip]]:
     """Components by damage, and every claim's components by what is recovered there."""
-    from unexplained.bars.flips import by_damage, by_recovered
+    from unexplained.bars.flips import turned
 
     if len(panel.single) < 2:
         return {}
@@ -202,11 +202,10 @@ def _flips(panel: Panel) -> dict[str, list[Flip]]:
     for held in (False, True):
         suffix = ", norms held" if held else ""
         ablated |= {f"{k}{suffix}": c for k, c in panel.conditions(held=held).items()}
-    found = {"": by_damage(read.ledger, ablated, read.settings)}
+    claimed = {}
     for claim, arms in panel.claimed.items():
-        claims = {
+        claimed[claim] = {
             kind: {s: panel.under(arms[s], kind.endswith("norms held")) for s in panel.single}
             for kind in ablated
         }
-        found[claim] = by_recovered(read.ledger, claims, ablated, read.settings)
-    return found
+    return turned(read.ledger, ablated, claimed, read.settings)
