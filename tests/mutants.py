@@ -31,6 +31,13 @@ class Mutant:
 
 
 MUTANTS = (
+    # accuracies beside other runs
+    Mutant("bars/accuracy.py", "return other_runs(found, error, scatter.freedom, read.tokens, self.settings)", "return found",
+           "test_training_seeds.py::test_by_accuracy_no_two_seeds_of_the_shipped_rungs_exclude_each_other"),
+    Mutant("bars/accuracy.py", "return ladder.other(step, moves / rate, each)", "return step",
+           "test_training_seeds.py::test_by_accuracy_no_two_seeds_of_the_shipped_rungs_exclude_each_other"),
+    Mutant("bars/accuracy.py", "if above.low is None or above.low <= 0:", "if False:",
+           "test_training_seeds.py::test_a_gap_score_by_accuracy_within_what_runs_scatter_by_is_refused"),
     # labels
     Mutant("repairs/labelled.py", "return mean.to(said) + local.value.to(said) - said", "return local.value.to(said) - said",
            "test_label.py::test_of_the_label_itself_only_the_rest_is_mean_ablation"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from itertools import count
+from itertools import combinations, count, product
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from scipy.stats import t as student
 import unexplained as ux
 from test_gap import ledger_of
 from unexplained.bars import bars_of, ties_at, ties_with
+from unexplained.bars.accuracy import UNKNOWN, Accuracies
 from unexplained.bars.rungs import Seeds
 from unexplained.estimators.seeds import Scatter, scatter_of
 from unexplained.evaluate import evaluate
@@ -87,6 +88,48 @@ def test_no_two_seeds_of_the_shipped_rungs_give_opposite_certain_conclusions() -
                     assert not said >= DECIDED, (condition, rung, said)
                 opposite_before += not counts and said >= DECIDED
     assert opposite_before > 0, "the check could not fail"
+
+
+def exclude(numbers: list[Number]) -> int:
+    """How many pairs of numbers have intervals that have nothing in common."""
+    known = [one for one in numbers if one.low is not None and one.high is not None]
+    return sum(a.high < b.low or b.high < a.low for a, b in combinations(known, 2))
+
+
+def test_by_accuracy_no_two_seeds_of_the_shipped_rungs_exclude_each_other() -> None:
+    right = Accuracies(shipped(), SETTINGS)
+    rungs: dict[str, list[str]] = {}
+    for one in catalogue().rungs():
+        if one.rung <= 4:
+            rungs.setdefault(f"rung-{one.rung}", []).append(one.name)
+    known, scores, rises = right.scatter(rungs), {}, {}
+    assert known.freedom == 8
+    # As users have it, and as it was before training runs counted.
+    for scatter in (known, UNKNOWN):
+        scores[scatter] = sum(
+            exclude([right.gap_score(condition, [run], scatter) for run in runs])
+            for runs in rungs.values()
+            for condition in ("intact", "rung-5", "rung-6", *rungs)
+            if condition not in runs
+        )
+        found = []
+        for least, greatest in product(range(3), repeat=2):
+            seeds = (least, 0, 0, greatest)
+            names = [runs[s] for runs, s in zip(rungs.values(), seeds, strict=True)]
+            ladder = replace(right._rungs(names, {}), scatter=scatter)
+            found.append(right._largest(ladder, names)[0])
+        rises[scatter] = exclude(found)
+    assert (scores[known], rises[known]) == (0, 0)
+    assert scores[UNKNOWN] > 0 and rises[UNKNOWN] > 0, "the check could not fail"
+    # Several runs are one rung: the mean of their accuracies, no less wide than the runs are.
+    share, where = right.largest_rise(list(rungs), rungs)
+    assert share.high - share.low > 0.2 and where.startswith("rung-4 and the model, or one of")
+
+
+def test_a_gap_score_by_accuracy_within_what_runs_scatter_by_is_refused() -> None:
+    right = Accuracies(shipped(), SETTINGS)
+    found = right.gap_score("rung-6", ["rung-4"], Scatter(0.2**2, 1))
+    assert "within what other runs of it scatter by" in found.refused
 
 
 def test_shares_between_the_shipped_rungs_by_different_seeds_do_not_exclude_each_other() -> None:

@@ -19,7 +19,7 @@ from unexplained.bars.paired import Paired, paired
 from unexplained.bars.recovered import INTACT, increase, loss
 from unexplained.bars.thresholds import distances, nines
 from unexplained.errors import MeasurementError
-from unexplained.estimators.seeds import Scatter, laid_out, over_runs
+from unexplained.estimators.seeds import Scatter, other_runs
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
 from unexplained.record.bars import Bars, BaselineBar, Comparison, RungBar, Standing, Ties
@@ -233,9 +233,7 @@ def _rung(
     def other(number: Number, moves: float) -> Number:
         if not off or seeds is None or number.value is None:
             return number
-        return _other_runs(
-            number, abs(moves) * off, seeds.scatter.freedom, tokens, here["settings"]
-        )
+        return other_runs(number, abs(moves) * off, seeds.scatter.freedom, tokens, here["settings"])
 
     gap = increase(ledger, rung, **here)
     above = other(gap, 1.0)
@@ -259,24 +257,6 @@ def _against_rung(ledger: Ledger, condition: str, rung: _Rung, here: Where) -> R
             score = rung.other(score, (1 - (score.value or 0.0)) / rung.gap.value)
     return RungBar(
         rung=rung.name, loss=rung.loss, gap=rung.gap, score=score, share=dict(rung.share)
-    )
-
-
-def _other_runs(
-    number: Number, error: float, freedom: int, tokens: np.ndarray, settings: Settings
-) -> Number:
-    """A number with other runs in its interval, beside the documents that it counts already."""
-    if number.value is None or too_few(tokens):
-        return number
-    low, high = (
-        (number.value, number.value)  # no document moves it
-        if number.low is None and number.high is None
-        else (-math.inf if number.low is None else number.low,
-              math.inf if number.high is None else number.high)
-    )  # fmt: skip
-    draws = laid_out(number.value, low, high, tokens, level=settings.level)
-    return over_runs(
-        number.value, draws, error, freedom, tokens, settings=settings, unit=number.unit
     )
 
 
@@ -346,7 +326,7 @@ def _over_runs(
     """The difference with an interval for other documents and other runs of the weaker model."""
     per_token = float(weak.losses.sum() / tokens.sum())
     error = per_token * (scatter.deviation or 0.0) / math.sqrt(weak.runs)
-    return _other_runs(difference, error, scatter.freedom, tokens, settings)
+    return other_runs(difference, error, scatter.freedom, tokens, settings)
 
 
 def _standing(difference: Number, same: bool, *, few: bool) -> Standing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from unexplained.bars.accuracy import Accuracies
+from unexplained.bars.accuracy import NO_RUNS, UNKNOWN, Accuracies
 from unexplained.bars.effects import holm
 from unexplained.bars.recovered import INTACT, loss, recovered
 from unexplained.ledger import ALL, Ledger
@@ -84,6 +84,7 @@ def on_task(
     weaker: Sequence[str],
     runs: Sequence[str],
     *,
+    others: Mapping[str, Sequence[str]] = NO_RUNS,
     name: str,
     says: str = "",
     stratum: tuple[str, str] = ALL,
@@ -97,6 +98,7 @@ def on_task(
         steps: By how many components are replaced: the explained and the ablated condition.
         weaker: Weaker models, the weakest first.
         runs: The reference among them, and runs that differ from it by their seed; none if empty.
+        others: All runs of the weaker models of which there are several.
         name: What the task is called.
         says: What it is, in words.
         stratum: The tokens that are of it.
@@ -107,12 +109,13 @@ def on_task(
         MeasurementError: A condition or the stratum was not measured.
     """
     right = Accuracies(ledger, settings, stratum, pairs)
+    scatter = right.scatter(others) if others else UNKNOWN
 
     def cost(condition: str) -> Number:
         return loss(ledger, condition, stratum=stratum, settings=settings)
 
     every, none = steps[max(steps)]
-    rise, where = right.largest_rise(weaker)
+    rise, where = right.largest_rise(weaker, others)
     return OnTask(
         name=name,
         says=says,
@@ -128,7 +131,7 @@ def on_task(
                 recovered=recovered(ledger, explained, ablated, stratum=stratum, settings=settings),
                 accuracy=right.of(explained),
                 kept=right.of_intact(explained),
-                gap=right.gap_score(explained, runs[0]) if runs else None,
+                gap=right.gap_score(explained, runs, scatter) if runs else None,
             )
             for count, (explained, ablated) in steps.items()
         },

@@ -25,7 +25,7 @@ from scipy.special import fdtrc, ndtri, stdtr, stdtrit
 
 from unexplained.errors import MeasurementError
 from unexplained.record import Number
-from unexplained.stats import SHARE, Settings, ends, tail
+from unexplained.stats import SHARE, Settings, ends, tail, too_few
 
 POOLED_ABOVE = 0.25
 """Seeds and the rungs' distances from the line make one scatter unless an F test finds the rungs
@@ -137,6 +137,32 @@ def laid_out(
     at = ndtri((np.arange(places) + 0.5) / places) / abs(float(ndtri(beyond)))
     with np.errstate(invalid="ignore"):
         return np.asarray(value + np.where(at < 0, at * (value - low), at * (high - value)))
+
+
+def other_runs(
+    number: Number, error: float, freedom: int, tokens: np.ndarray, settings: Settings
+) -> Number:
+    """A number with other runs in its interval, beside the documents that it counts already.
+
+    Args:
+        number: With its interval over documents; refused, or of too few documents it stays as it is.
+        error: Standard error over runs, in its unit.
+        freedom: Its degrees of freedom.
+        tokens: Per document.
+        settings: Level, resamples and seed.
+    """
+    if number.value is None or too_few(tokens):
+        return number
+    low, high = (
+        (number.value, number.value)  # no document moves it
+        if number.low is None and number.high is None
+        else (-math.inf if number.low is None else number.low,
+              math.inf if number.high is None else number.high)
+    )  # fmt: skip
+    draws = laid_out(number.value, low, high, tokens, level=settings.level)
+    return over_runs(
+        number.value, draws, error, freedom, tokens, settings=settings, unit=number.unit
+    )
 
 
 def _quantile(draws: np.ndarray, error: float, freedom: int, beyond: float) -> float:

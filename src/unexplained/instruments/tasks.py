@@ -97,9 +97,10 @@ def tasks(
     if weak:
         _require_among(weak, ladder, f"weaker than {run.subject.name}")
     reference = weak or (ladder[-1] if ladder else "")
+    others = {name: axis.family.runs_of(name) for name in ladder}
     runs = axis.family.runs_of(reference)
     found = bars.among_narrow([
-        losses.on_task(steps, ladder, runs, name=one.name, says=one.says, stratum=one.stratum,
+        losses.on_task(steps, ladder, runs, others=others, name=one.name, says=one.says, stratum=one.stratum,
                        pairs=one.text.pairs)
         for one, losses in zip(asked, read, strict=True)
     ])  # fmt: skip
