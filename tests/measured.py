@@ -22,7 +22,8 @@ LEAN = ux.Settings(resamples=100)
 NAMES = sorted(INSTRUMENTS.all())
 CASES = sorted(CASEBOOK.all())
 WHERE = {"induction": "attention-2", "paths": "attention-2", "weight-decode": "attention-2",
-         "induction-emergence": "attention-2"}  # fmt: skip
+         "induction-emergence": "attention-2",
+         "induction-counterexamples": "attention-2"}  # fmt: skip
 """Models of cases and instruments whose components no rung has."""
 LITTLE: dict[str, Any] = {
     "gated": False,

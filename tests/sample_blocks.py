@@ -178,6 +178,7 @@ def everything() -> Record:
     example = Example(
         document="d1", domain=HOSTILE_DOMAIN, row=HOSTILE_NAME, excess=0.5, tokens=tokens
     )
+    around = example.model_copy(update={"document": "d2", "at": len(tokens) - 1})
     return Record(
         instrument="everything",
         sheet={f"Text {HOSTILE_DOMAIN}": "a" * 16},
@@ -197,7 +198,7 @@ def everything() -> Record:
                 Prose(words=HOSTILE_NAME),
                 Section(key="inner", title="Inner", blocks=(numbers_of_all_styles(),)),
             )),
-            Tokens(key="tokens", title="Tokens", caption="Documents.", examples=(example,)),
+            Tokens(key="tokens", title="Tokens", caption="Documents.", examples=(example, around)),
             Attention(key="attention", title="Where it looks", document="d1", domain=HOSTILE_DOMAIN,
                       tokens=HOSTILE_TOKENS[:3], panels=(
                           Weights(name="L0.H0", role="intact", rows=((1.0,), (0.25, 0.75), (0.0, 0.5, 0.5))),

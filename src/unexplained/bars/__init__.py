@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from unexplained.bars.areas import counts_of as counts_of
     from unexplained.bars.concentration import concentration as concentration
     from unexplained.bars.context import context_gain as context_gain
+    from unexplained.bars.counterexamples import Hunt as Hunt
+    from unexplained.bars.counterexamples import by_stratum as by_stratum
+    from unexplained.bars.counterexamples import hunted as hunted
     from unexplained.bars.crucial import Crucial as Crucial
     from unexplained.bars.crucial import crucial as crucial
     from unexplained.bars.crucial import recovered_on as recovered_on

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from unexplained import bars
 from unexplained.bars.cards import Card, Must
+from unexplained.bars.counterexamples import Hunt
 from unexplained.bars.crucial import Crucial
 from unexplained.bars.effects import Changes, Effect
 from unexplained.bars.factors import Amount, FactorReading, Where
@@ -236,6 +237,13 @@ class Reading:
         """Fraction recovered and gap score on some tokens and on the rest (`bars.recovered_on`)."""
         return bars.recovered_on(
             self.ledger, self._in(name), self._in(against), tokens, weak=weak,
+            settings=self.settings,
+        )  # fmt: skip
+
+    def hunted(self, name: str, against: str, *, top: float, keeps: float) -> Hunt:
+        """What a claim leaves of the predictions that its component helps or harms (`bars.hunted`)."""
+        return bars.hunted(
+            self.ledger, self._in(name), self._in(against), top=top, keeps=keeps,
             settings=self.settings,
         )  # fmt: skip
 

@@ -42,16 +42,30 @@ def attention_on_targets(
     Raises:
         MeasurementError: A pattern is not finite; or as `evaluate` where there is a folder.
     """
-    work = _Attending(subject=subject, text=text, part="eval", batch_tokens=batch_tokens)
-    shape = subject.shape
-    attention = torch.zeros(len(RULES), shape.layers, shape.heads, dtype=torch.float64)
-    destinations = torch.zeros(len(RULES), dtype=torch.float64)
-    for arrays in measured(work, folder=folder, workers=workers, progress=progress):
-        attention += arrays["attention"]
-        destinations += arrays["destinations"]
+    sums = attention_by_batch(
+        subject, text, batch_tokens, folder=folder, workers=workers, progress=progress
+    )
     return {
-        rule: total / max(float(count), 1.0)
-        for rule, total, count in zip(RULES, attention, destinations, strict=True)
+        rule: torch.stack([one for one, _ in found]).sum(0) / max(sum(n for _, n in found), 1.0)
+        for rule, found in sums.items()
+    }
+
+
+def attention_by_batch(
+    subject: Subject,
+    text: Text,
+    batch_tokens: int,
+    *,
+    folder: Path | None = None,
+    workers: Workers = in_process,
+    progress: Count = lambda done, total: None,
+) -> dict[str, list[tuple[Tensor, float]]]:
+    """Of every rule and batch the attention on its targets, summed (layer, head), and over how many."""
+    work = _Attending(subject=subject, text=text, part="eval", batch_tokens=batch_tokens)
+    found = list(measured(work, folder=folder, workers=workers, progress=progress))
+    return {
+        rule: [(one["attention"][i], float(one["destinations"][i])) for one in found]
+        for i, rule in enumerate(RULES)
     }
 
 

@@ -25,15 +25,17 @@ class Token(Frozen):
 
 
 class Example(Frozen):
-    """A document of the eval part where an explanation is furthest off."""
+    """A document of the eval part, or some of it around one token, where an explanation is off."""
 
     document: str
     domain: str
     row: str
     """Name of the explanation that is shown."""
     excess: float
-    """Loss under the explanation minus the intact loss (nats per token), in this document."""
+    """Loss under the explanation minus the intact loss (nats per token), in this document or at `at`."""
     tokens: tuple[Token, ...]
+    at: int | None = None
+    """Which of the tokens it is about; None: all of a document is shown."""
 
 
 class Tokens(Frozen):

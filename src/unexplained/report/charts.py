@@ -10,7 +10,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from unexplained import visible
 from unexplained.record import Example, Number
+from unexplained.record import format as fmt
 
 EXCESS_STEPS = (0.1, 0.5, 1.5, 4.0)
 """Nats at which a token's colour changes."""
@@ -147,8 +149,23 @@ def furthest(examples: Sequence[Example]) -> list[Example]:
     return sorted(examples, key=lambda one: (rows.index(one.row), -one.excess))
 
 
+def about(example: Example) -> str:
+    """What is said of the token that an example is about: losses, and what was predicted in its place."""
+    token = example.tokens[example.at or 0]
+    losses = {"intact": token.intact, "explained": token.explained, "ablated": token.ablated}
+    guesses = {"the model": token.intact_says, "the explanation": token.explained_says}
+    parts = (
+        "loss " + ", ".join(f"{name} {fmt.nats(loss)}" for name, loss in losses.items()),
+        *(f"{who} said {visible.token(text, spaces=True)}" for who, text in guesses.items()),
+        token.label,
+    )
+    return "; ".join(filter(None, parts))
+
+
 def worst(example: Example, most: int = 5) -> list[int]:
     """Where in a document the explanation's loss exceeds the intact one most, from the worst on."""
+    if example.at is not None:
+        return [example.at]
     excess = {
         i: token.explained - token.intact
         for i, token in enumerate(example.tokens)

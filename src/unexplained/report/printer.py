@@ -25,7 +25,9 @@ from unexplained.record.blocks import (
     Section,
     Style,
     Table,
+    Tokens,
 )
+from unexplained.report.charts import about
 from unexplained.report.drawn import Drawn, Notes
 from unexplained.report.screen import folds, sections
 from unexplained.report.tables import answered, without_refused
@@ -219,6 +221,19 @@ class Printer(Tables):
                     self.table(block)
                 case Checks():
                     self.checks(block)
+                case Tokens():
+                    self._contexts(block)
+
+    def _contexts(self, block: Tokens) -> None:
+        """Single tokens in what stands around them; whole documents are shown on the page alone."""
+        shown = [one for one in block.examples if one.at is not None]
+        if shown:
+            self.say(" · ".join(filter(None, (block.title, block.caption))), "dim")
+        for one in shown:
+            words = [visible.token(token.text) for token in one.tokens]
+            words[one.at or 0] = f"⟦{words[one.at or 0]}⟧"
+            self.say(f"…{''.join(words)}…")
+            self.say(f"   {about(one)}", "dim")
 
     def _answer(self, answer: Answer) -> None:
         """The answer's rows, and in lines of their own what its shares are shares of."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from unexplained.ablations import ABLATIONS, value_site
 from unexplained.bars import context_gain
 from unexplained.errors import MeasurementError, require_count
 from unexplained.evaluate import evaluate, observe
 from unexplained.evaluate.evaluate import BATCH_TOKENS, Workers, in_process
-from unexplained.explanations.attending import attention_on_targets
+from unexplained.explanations.attending import attention_by_batch, attention_on_targets
 from unexplained.progress import Count
 from unexplained.record import HeadScore
 from unexplained.sites import Site
@@ -22,6 +25,9 @@ from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Text
 from unexplained.text.named import read_text
+
+ONE_DOCUMENT = 1
+"""Tokens of a batch, so that each holds one document."""
 
 
 @neutrally
@@ -160,10 +166,7 @@ def scored(run: Run, ablate: int, *, twin: bool) -> tuple[HeadScore, ...]:
         ablate: For how many of the strongest to measure the gain in context lost, each alone.
         twin: Whether the random-weight twin is scored beside.
     """
-    text = next((one for one in run.texts if one.name == "repeats"), None) or read_text(
-        "repeats", run.subject, documents=16, fit_documents=32,
-        block=max((one.block for one in run.texts), default=128), seed=run.settings.seed,
-    )  # fmt: skip
+    text = repeats(run)
     scores = head_scores(
         run.subject, text, twin=run.subject.twin(run.settings.seed) if twin else None,
         **run.how(f"scoring every head on {text.name}"),
@@ -172,3 +175,25 @@ def scored(run: Run, ablate: int, *, twin: bool) -> tuple[HeadScore, ...]:
         run.subject, text, scores, ablate, settings=run.settings,
         **run.how("ablating each head alone"),
     )  # fmt: skip
+
+
+def repeats(run: Run) -> Text:
+    """Repeated random tokens, where heads are scored: the run's own, or as long as its texts."""
+    return next((one for one in run.texts if one.name == "repeats"), None) or read_text(
+        "repeats", run.subject, documents=16, fit_documents=32,
+        block=max((one.block for one in run.texts), default=128), seed=run.settings.seed,
+    )  # fmt: skip
+
+
+def by_document(
+    run: Run, heads: Sequence[Site], rules: Collection[str]
+) -> dict[str, NDArray[np.float64]]:
+    """Of some rules every head's attention on its targets, (head, document)."""
+    every = attention_by_batch(
+        run.subject, run.text, ONE_DOCUMENT, **run.how("where every head looks")
+    )
+    at = [head.layer for head in heads], [head.index for head in heads]
+    return {
+        rule: np.stack([(total[at] / max(count, 1.0)).numpy() for total, count in every[rule]], 1)
+        for rule in rules
+    }
