@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from unexplained.instruments.circuit import circuit as circuit
     from unexplained.instruments.family import family as family
     from unexplained.instruments.gap import gap as gap
+    from unexplained.instruments.hunt import hunt as hunt
     from unexplained.instruments.label import label as label
     from unexplained.instruments.paths import paths as paths
     from unexplained.instruments.repair import repair as repair
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from unexplained.instruments.shortfall import shortfall as shortfall
     from unexplained.instruments.sizes import sizes as sizes
     from unexplained.instruments.soundness import soundness as soundness
+    from unexplained.instruments.structure import structure as structure
     from unexplained.instruments.subspace import subspace as subspace
     from unexplained.instruments.suppression import suppression as suppression
     from unexplained.instruments.sweep import sweep as sweep

@@ -17,6 +17,7 @@ from unexplained.record.blocks import (
     Table,
 )
 from unexplained.record.format import written
+from unexplained.shares import untold
 
 COLUMNS = (
     ("effective", "As if of so many heads"),
@@ -106,13 +107,13 @@ def verdict(found: Sequence[Spectrum], heads: int) -> str:
     """In plain words, of the first score."""
     first, *others = [one for one in found if one.key == found[0].key]
     what = first.score.lower()
-    if first.effective.value is None:
-        return f"On how few of {heads} heads {what} rests is refused: {first.effective.refused}."
+    if why := untold(first.effective):
+        return f"On how few of {heads} heads {what} rests is refused: {why}."
     said = [f"By {what} the {heads} heads are as if {written(first.effective)} equal ones did all."]
     said += [
         f"{LONG[one.basis]}: {written(one.times)} times as many."
         for one in others
-        if one.times and one.times.value is not None
+        if one.times and not untold(one.times)
     ]
     told = {one.basis: _told(one.times) for one in others}
     for words in ("More concentrated than", "Less concentrated than", "Not told from"):

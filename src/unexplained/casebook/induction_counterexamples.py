@@ -43,7 +43,9 @@ def induction_counterexamples(run: Run) -> Iterator[Block | Headline]:
         MeasurementError: No head of the model is an induction head.
         UnexplainedError: As `hunt`.
     """
-    repeats = ux.text("repeats", run.subject, documents=16, fit_documents=32, seed=run.settings.seed)
+    repeats = ux.text(
+        "repeats", run.subject, documents=16, fit_documents=32, seed=run.settings.seed
+    )
     first, *_ = ux.head_scores(run.subject, repeats, **run.how("scoring every head"))
     if not run.imagined and first.induction < LEAST:
         raise no_candidates(
@@ -51,6 +53,8 @@ def induction_counterexamples(run: Run) -> Iterator[Block | Headline]:
             f"a head with {LEAST:.0%} of its attention there", f"{first.site} with {first.induction:.1%}",
         )  # fmt: skip
     found = ux.hunt.within(run, sites=first.site)
-    yield Headline(f"Counterexamples at {first.site} of {run.subject.name}", found.verdict, found.sheet)
+    yield Headline(
+        f"Counterexamples at {first.site} of {run.subject.name}", found.verdict, found.sheet
+    )
     yield answer_of("hunt", found)
     yield part("hunt", "Predictions that are left", found)

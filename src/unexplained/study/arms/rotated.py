@@ -63,7 +63,8 @@ def orthogonal(size: int, *seeds: int) -> Tensor:
         size, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
     )
     q, r = torch.linalg.qr(normal)
-    return q * r.diagonal().sign()
+    turn: Tensor = q * r.diagonal().sign()
+    return turn
 
 
 def _without(
