@@ -35,7 +35,7 @@ COLUMNS = (
     ("everywhere", "Left anywhere", "share"),
 )
 """Fields of `Left`, their headings and how they are written."""
-SHOWN = ("total", "explained", "left")
+SHOWN = ("explained", "left")
 VERB = {"help": "helps", "harm": "harms"}
 
 
@@ -48,6 +48,11 @@ class Hunted:
     note: str
     role: Role
     hunt: Hunt
+
+    @property
+    def short(self) -> str:
+        """Its name beside the claim's, of which it is the same."""
+        return self.name.removeprefix("the same, ").removeprefix("the same ")
 
 
 @dataclass(frozen=True)
@@ -74,13 +79,13 @@ def answer(found: Found) -> Answer:
         columns=tuple(Column(key=k, heading=h, style=s) for k, h, s in COLUMNS if k in SHOWN),  # type: ignore[arg-type]
         rows=tuple(
             AnswerRow(
-                name=f"{VERB[side]}: {one.name}", role=one.role,
+                name=f"{VERB[side]}: {one.short}", role=one.role,
                 cells=tuple(f"sides/{side}/{one.key}/{k}" for k in SHOWN),
             )
             for side in VERB
             for one in found.rows
         ),
-        beside=(AnswerRow(name="Help less harm", cells=("facts/net/is", None, None)),),
+        beside=(AnswerRow(name="Help less harm", cells=("facts/net/is", None)),),
         says=f"Explained: of the {in_percent(found.top)} of predictions helped (harmed) most, those of which at "
         f"least {in_percent(found.keeps)} is kept. Left: what the others hold of all help (harm).",
     )  # fmt: skip

@@ -26,6 +26,8 @@ COLUMNS = (
     ("within-times", "Times as many there"),
 )
 SHOWN = ("effective", "times")
+FIRST = ("divergence", "damage", "induction")
+"""Scores that the answer shows."""
 OWN, ROTATED, TWIN = "own", "rotated", "twin"
 SAYS = {OWN: "the heads", ROTATED: "rotated", TWIN: "random weights"}
 ROLES: dict[str, Role] = {OWN: "intact", ROTATED: "control", TWIN: "twin"}
@@ -69,9 +71,10 @@ def answer(found: Sequence[Spectrum]) -> Answer:
                             for k in SHOWN),
             )
             for one in found
+            if one.key in FIRST
         ),
-        says="Effective number of heads: n where n do the same, 1 where one does all. Times as many: as the "
-        "heads of the model itself; above 1, what was learned is more concentrated.",
+        says="n where n heads do the same, 1 where one does all. Times as many as the model's own: above 1, "
+        "what was learned is more concentrated.",
     )  # fmt: skip
 
 
