@@ -84,13 +84,16 @@ def _number(whole: Floats, left: Floats, tokens: Floats, settings: Settings, uni
     if too_few(tokens):
         return Number(value=float(np.exp(value)), unit=unit)
     low, high = of_estimate(value, value - left.mean(0), tokens, settings.level)
-    found = Number(value=value, low=low, high=high)
+    ends: tuple[float | None, float | None] = low, high
     if len(whole) > 1:
         error, freedom = jackknifed([np.delete(whole, i).mean() for i in range(len(whole))])
         draws = laid_out(value, low, high, tokens, level=settings.level)
-        found = over_runs(value, draws, error, freedom, tokens, settings=settings)
-    ends = [None if end is None else float(np.exp(end)) for end in (found.low, found.high)]
-    return Number(value=float(np.exp(value)), low=ends[0], high=ends[1], unit=unit)
+        found = over_runs(value, draws, error, freedom, tokens, settings=settings, unit=unit)
+        if found.refused:
+            return found
+        ends = found.low, found.high
+    least, most = (None if end is None else float(np.exp(end)) for end in ends)
+    return Number(value=float(np.exp(value)), low=least, high=most, unit=unit)
 
 
 def _logs(basis: Basis, settings: Settings, in_layers: bool) -> _Logs:
