@@ -25,6 +25,9 @@ def few(text: Text) -> Text:
 
     Of the fit part the longest documents, so that what the model's own fit part reaches (donors as
     long as a document, means of late positions) the twin's reaches too.
+
+    Args:
+        text: What the model itself is measured on.
     """
     units = text.units[: TWIN_DOCUMENTS // 2 if text.pairs else TWIN_DOCUMENTS]
     return text.only(units).fitting_on(_longest(text.fit))
