@@ -123,6 +123,8 @@ MUTANTS = (
            "test_shortfall.py::test_what_says_when_to_stop_is_not_trained_on"),
     Mutant("repairs/refit.py", "for block in self.text.blocks(\"fit\", self.what):", "for block in self.text.blocks(\"eval\", self.what):",
            "test_shortfall.py::test_a_refit_leaves_the_model_alone_and_never_sees_the_eval_part"),
+    Mutant("study/shortfalls.py", "why = broken.get(mended.name) or", "why =",
+           "test_shortfall.py::test_a_repair_under_which_losses_are_not_finite_is_refused_and_nothing_else_is"),
     Mutant("repairs/later.py", "left[:, :rank]", "left[:, -rank:]",
            "test_shortfall.py::test_later_layers_from_a_kept_stream_are_the_model"),
     Mutant("repairs/later.py", "return given + (seen[0] @ right) @ left", "return given",

@@ -27,7 +27,10 @@ from unexplained.repairs import noise
 from unexplained.repairs.later import Later, low_rank, principal
 from unexplained.repairs.refit import How, Refit, Start, condition_with, first_later, refit
 from unexplained.settings import Settings
-from unexplained.subject import Subject
+from unexplained.study import Run, arm, arms
+from unexplained.study.arms.repaired import Repair
+from unexplained.study.shortfalls import _finite, _mended
+from unexplained.subject import Edit, Subject
 from unexplained.text import Text
 
 HOW = How(steps=40, rank=0, rate=1e-2)
@@ -355,6 +358,29 @@ def test_a_damage_of_the_later_weights_is_as_large_as_it_was_asked_for():
             subject, text, [INTACT], [0], first=1, how=replace(how, rank=rank), batch_tokens=512
         )["intact model"]  # fmt: skip
         assert weak.looks[0] - whole.looks[0] == pytest.approx(1.0, abs=0.05)
+
+
+def _beyond(local):
+    return torch.full_like(local.value, 1e30)
+
+
+def test_a_repair_under_which_losses_are_not_finite_is_refused_and_nothing_else_is():
+    subject = ux.load("rung-2")
+    text = ux.text("pydocs", subject, documents=12, block=24)
+    run = Run(subject, (text,), Settings(resamples=100))
+    (site,) = run.subject.sites("L0.H0.z")
+    nothing = arms.ablation(run, "mean", run.subject.sites("L0.H0"))
+    (claim,) = arms.claims(run, run.subject.sites("L0.H0"), [ux.LIBRARY.get("previous_token")])
+    plain = claim.conditions["total"]
+    # With norms held nothing takes the size off again.
+    wild = Edited("wild", (Edit(site, _beyond),), "beyond all", effect="total, norms frozen")
+    one = Repair("a", "a", "", arm(plain, role="fitted", of=claim.name),
+                 arm(wild, role="control", of=claim.name), "", nothing)  # fmt: skip
+    read, broken = _finite(run, (nothing, claim), [one])
+    assert list(broken) == ["wild"] and "NaN or infinite" in broken["wild"]
+    found = _mended(read, one, broken)
+    assert found.recovered.value == read.recovered(claim.name, "mean").value
+    assert found.control is not None and "NaN or infinite" in found.control.refused
 
 
 def test_what_cannot_be_refitted_is_refused():

@@ -53,6 +53,10 @@ class MeasurementError(UnexplainedError):
     """A measurement that gave NaN or infinity, or could not be kept on disk."""
 
 
+class NotFinite(MeasurementError):
+    """A loss is NaN or infinite."""
+
+
 class CurveError(UnexplainedError):
     """Points no scaling curve can be fitted to, or a question that a curve has no answer to."""
 

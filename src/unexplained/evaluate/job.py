@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor
 
-from unexplained.errors import MeasurementError
+from unexplained.errors import MeasurementError, NotFinite
 from unexplained.evaluate import imagining
 from unexplained.evaluate.batches import Scored
 from unexplained.evaluate.conditions import Condition, Edited, Other, Program, key
@@ -394,7 +394,7 @@ class Unit:
                 document = self.batch.documents[place // self.scored.where.shape[1]]
                 edits = condition.edits if isinstance(condition, Edited) else ()
                 sites = ", ".join(str(edit.site) for edit in edits)
-                raise MeasurementError(
+                raise NotFinite(
                     f"What is measured of '{condition.name}'" + (f" at {sites}" if sites else ""),
                     f"it is NaN or infinite in document {document}",
                     "What was finished is kept. Try float32, or look at the fitted values.",

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from unexplained import bars
 from unexplained.bars.reading import Reading
 from unexplained.bars.splits import After, Found, Mended
-from unexplained.errors import MeasurementError, TextError
+from unexplained.errors import MeasurementError, NotFinite, TextError
 from unexplained.evaluate import Edited
 from unexplained.explanations import LIBRARY
 from unexplained.explanations.stand_in import StandIn
+from unexplained.record import Number
 from unexplained.record import format as fmt
 from unexplained.repairs.refit import How, first_later, require_passes
 from unexplained.sites import Site
 from unexplained.study import arms, asked
+from unexplained.study.arm import Arm
 from unexplained.study.arms.refits import CLAIM, INTACT, NOTHING, SAYS
 from unexplained.study.arms.repaired import Repair
 from unexplained.study.run import Run
@@ -102,13 +104,10 @@ def measured(of: Asked) -> Found:
     condition, silent = claimed.conditions["total"], nothing.conditions["total"]
     assert isinstance(condition, Edited) and isinstance(silent, Edited)
     repairs = arms.repaired(run, sites, of.claim, condition, nothing)
-    read = run.measure(
-        nothing, claimed, *(one for r in repairs for one in (r.mended, r.control, r.against) if one),
-        what="measuring the claim and its repairs",
-    )  # fmt: skip
+    read, broken = _finite(run, (nothing, claimed), repairs)
     mended = [
         Mended("claim", "as claimed", of.claim.says, read.recovered(claimed.name, REFERENCE)),
-        *(_mended(read, one) for one in repairs),
+        *(_mended(read, one, broken) for one in repairs),
         *_on_twin(of),
     ]
     damage = max(read.damage(REFERENCE).value or 0.0, LEAST_DAMAGE)
@@ -137,11 +136,41 @@ def measured(of: Asked) -> Found:
     )  # fmt: skip
 
 
-def _mended(read: Reading, one: Repair) -> Mended:
-    against = one.against.name
+def _finite(
+    run: Run, always: Sequence[Arm], repairs: Sequence[Repair]
+) -> tuple[Reading, dict[str, str]]:
+    """What was measured, and why each arm of a repair was not that has no finite loss.
+
+    With norms held nothing bounds a stream that grows: over a deep rest what is wrong may grow beyond
+    all numbers. That is a finding about the repair, and no reason to give up all else.
+    """
+    every = [one for r in repairs for one in (r.mended, r.control, r.against) if one]
+    what, broken = "measuring the claim and its repairs", dict[str, str]()
+    try:
+        return run.measure(*always, *every, what=what), broken
+    except NotFinite:
+        pass
+    read = run.measure(*always, what=what)
+    for one in {one.name: one for one in every}.values():
+        try:
+            read = read.and_arms(run.measure(one, what=f"measuring {one.name}"))
+        except NotFinite as error:
+            broken[one.name] = f"with it {error.found.replace('it is', 'the loss is')}"
+    return read, broken
+
+
+def _mended(read: Reading, one: Repair, broken: Mapping[str, str]) -> Mended:
+    def kept(mended: Arm) -> Number:
+        why = broken.get(mended.name) or broken.get(one.against.name)
+        return (
+            Number(value=None, unit="share", refused=why)
+            if why
+            else read.recovered(mended.name, one.against.name)
+        )
+
     return Mended(
-        one.key, one.name, one.says, read.recovered(one.mended.name, against),
-        read.recovered(one.control.name, against) if one.control else None, one.wrong,
+        one.key, one.name, one.says, kept(one.mended), kept(one.control) if one.control else None,
+        one.wrong,
     )  # fmt: skip
 
 
