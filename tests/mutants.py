@@ -767,6 +767,10 @@ MUTANTS = (
            "test_wrapped.py::test_what_is_not_the_model_inside_is_refused_and_says_what_to_do"),
     Mutant("subject/wrapped.py", "kind[name] = there[whole]", "kind[name] = nn.Parameter(there[whole].detach().clone()) if kind is module._parameters else there[whole]",
            "test_wrapped.py::test_it_is_the_model_inside_and_that_is_left_alone"),
+    Mutant("bars/flips.py", "asked + math.comb(len(claims), 2) * len(filled)", "asked",
+           "test_soundness.py::test_orders_of_damage_and_of_all_claims_are_corrected_together"),
+    Mutant("instruments/soundness.py", "filled.setdefault(kind, {})[one.name] = put.name", "filled.setdefault(kind, {})[one.name] = one.name",
+           "test_soundness.py::test_explanations_of_one_component_turn_round_only_where_what_they_leave_out_is_filled"),
     # subspaces
     Mutant("explanations/directions.py", "vectors[:, some] @ (vectors[:, some].T @ basis)", "basis",
            "test_subspace.py::test_what_works_by_directions_that_nothing_reads_is_told_apart"),

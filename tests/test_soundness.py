@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import repairable
 import unexplained as ux
 from measured import LEAN, record_of
 from test_ablations import alone, filled
@@ -17,11 +18,11 @@ from test_bars import ledger_of, rows_of
 from tiny import VOCABULARY, tiny_model, tiny_subject, tiny_tokenizer
 from unexplained.ablations import AblationError
 from unexplained.bars import flips
-from unexplained.bars.flips import apart, corrected, turned
+from unexplained.bars.flips import EXPLANATIONS, apart, corrected, turned
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import Edited
 from unexplained.evaluate.drift import drift
-from unexplained.instruments.soundness import PANEL
+from unexplained.instruments.soundness import PANEL, _filled
 from unexplained.ledger import Ledger
 from unexplained.record import Number, Record
 from unexplained.record.blocks import Prose, Table
@@ -30,6 +31,7 @@ from unexplained.settings import Settings
 from unexplained.sites import Site
 from unexplained.study import INSTRUMENTS, Run, arms
 from unexplained.subject import Batch, Edit, Subject
+from unexplained.testbeds.weights import START
 from unexplained.text import Text
 
 SITES = ("a", "b", "c")
@@ -61,7 +63,7 @@ def test_an_order_that_was_planted_to_turn_round_is_found_and_no_other_in_twenty
     turning = {"zero": (0.10, 0.05, 0.02), "mean": (0.04, 0.09, 0.02), "noise": (0.1, 0.1, 0.02)}
     for seed in range(20):
         ledger = measured(seed, turning)
-        (flip,) = turned(ledger, names(ledger), {}, Settings(seed=seed))[""]
+        (flip,) = turned(ledger, names(ledger), {}, {}, Settings(seed=seed))[""]
         assert (flip.first, flip.second, flip.one, flip.other) == ("a", "b", "zero", "mean")
 
 
@@ -73,7 +75,7 @@ def test_nothing_turns_round_where_nothing_does_in_twenty_runs() -> None:
         for costs in (same, bigger):
             ledger = measured(seed, costs)
             claims = names(ledger, "claim ")
-            found = turned(ledger, names(ledger), {"claim": claims}, Settings(seed=seed))
+            found = turned(ledger, names(ledger), {"claim": claims}, {}, Settings(seed=seed))
             assert found == {"": [], "claim": []}
     assert corrected(Settings(), 100).level == pytest.approx(0.9995)
     assert corrected(Settings(resamples=100), 100).resamples >= 4000
@@ -88,7 +90,7 @@ def test_a_claim_that_holds_better_at_one_site_or_the_other_with_the_ablation_is
         for site in SITES:
             source = better if (kind, site) in taken else worse
             rows = Ledger.concat([rows, source.only([f"claim {kind} {site}"])])
-    found = turned(rows, names(rows), {"claim": names(rows, "claim ")}, Settings())["claim"]
+    found = turned(rows, names(rows), {"claim": names(rows, "claim ")}, {}, Settings())["claim"]
     assert [(f.first, f.second, f.one, f.other) for f in found] == [("a", "b", "zero", "mean")]
 
 
@@ -106,9 +108,9 @@ def test_orders_of_damage_and_of_all_claims_are_corrected_together(monkeypatch) 
     monkeypatch.setattr(flips, "increase", noted(increase))
     monkeypatch.setattr(flips, "recovered", noted(recovered))
     claims = names(ledger, "claim ")
-    turned(ledger, names(ledger), {"one": claims, "two": claims}, Settings())
-    # Three pairs under two ablations, and three sites of two claims under two.
-    assert levels == {round(1 - 0.05 / (3 * 2 + 2 * 3 * 2), 9)}
+    turned(ledger, names(ledger), {"one": claims, "two": claims}, names(ledger), Settings())
+    # Three pairs under two ablations, three sites of two claims under two, and three pairs of explanations.
+    assert levels == {round(1 - 0.05 / (3 * 2 + 2 * 3 * 2 + 3 * 2), 9)}
 
 
 def test_how_far_a_panel_is_apart_holds_the_truth_though_its_ends_are_chosen() -> None:
@@ -239,3 +241,28 @@ def test_the_answer_says_what_three_ablations_cost_and_of_one_component_there_is
     assert len(answer.rows) == 3 and len(answer.columns) == 4  # type: ignore[union-attr]
     words = [one.words for _, one in walk(record.blocks) if isinstance(one, Prose)]
     assert any("turn round" in one or "None does" in one for one in words)
+
+
+def test_explanations_of_one_component_turn_round_only_where_what_they_leave_out_is_filled() -> (
+    None
+):
+    subject, words = repairable.model("plain"), repairable.text(documents=12, fit_documents=24)
+    run, where = Run(subject, (words,), LEAN), (repairable.AT,)
+
+    def loud(tokens: torch.Tensor) -> torch.Tensor:
+        out = repairable._before(tokens)
+        out[..., START["aside"]] = (
+            100.0  # what is left out is a constant: noise of its mean takes it away
+        )
+        return out
+
+    claims = [repairable.claim("the token before, and a shout", loud), repairable.CLAIMS["half"]]
+    stated = arms.claims(run, where, claims)
+    fills, put = _filled(run, where, claims, stated)
+    read = run.measure(*stated, *put, arms.ablation(run, "mean", where))
+    assert list(fills) == ["mean", "matched noise", "resample"]
+    found = turned(read.ledger, {}, {}, fills, LEAN)
+    assert [(one.first, one.one, one.other) for one in found[EXPLANATIONS]] == [
+        (claims[0].name, "mean", "matched noise")
+    ]
+    assert not turned(read.ledger, {}, {}, {"mean": fills["mean"]}, LEAN)[EXPLANATIONS]

@@ -19,7 +19,9 @@ from unexplained.record import Number
 from unexplained.stats import Settings
 
 Conditions = Mapping[str, Mapping[str, str]]
-"""Ablation → component → the condition in the ledger."""
+"""Ablation → component (or explanation) → the condition in the ledger."""
+EXPLANATIONS = "loss of explanations"
+"""By what explanations of the same components are ordered."""
 Order = Callable[[str, str, str], int]
 """1 where under an ablation the first is more than the second, −1 where less, 0 where that is not told."""
 
@@ -35,21 +37,34 @@ class Flip:
 
 
 def turned(
-    ledger: Ledger, ablated: Conditions, claimed: Mapping[str, Conditions], settings: Settings
+    ledger: Ledger,
+    ablated: Conditions,
+    claimed: Mapping[str, Conditions],
+    filled: Conditions,
+    settings: Settings,
 ) -> dict[str, list[Flip]]:
-    """Pairs of components of which one is more under one ablation and the other under another.
+    """Pairs of which one is more under one ablation and the other under another, by what orders them.
 
-    By damage (under the key ""), differences paired by document, and by what every claim recovers there, told
-    apart where two intervals are: that is stricter than it need be, for they are of the same documents.
-    All intervals, of damage and of claims, hold together.
+    Components by damage (under the key ""), differences paired by document, and by what every claim recovers
+    there, told apart where two intervals are: that is stricter than it need be, for they are of the same
+    documents. Explanations of the same components by their loss (`EXPLANATIONS`), where they are filled.
+    All intervals, of damage, claims and explanations, hold together.
     """
-    sites = list(next(iter(ablated.values())))
-    asked = (math.comb(len(sites), 2) + len(claimed) * len(sites)) * len(ablated)
-    strict = corrected(settings, asked)
-    return {"": _by_damage(ledger, ablated, strict)} | {
+    claims, components = map(_ordered, (filled, ablated))
+    asked = (math.comb(len(components), 2) + len(claimed) * len(components)) * len(ablated)
+    strict = corrected(settings, asked + math.comb(len(claims), 2) * len(filled))
+    found = {EXPLANATIONS: _by_damage(ledger, filled, strict)} if filled else {}
+    if ablated:
+        found[""] = _by_damage(ledger, ablated, strict)
+    return found | {
         claim: _by_recovered(ledger, conditions, ablated, strict)
         for claim, conditions in claimed.items()
     }
+
+
+def _ordered(conditions: Conditions) -> list[str]:
+    """What is put in an order, under every ablation alike."""
+    return list(next(iter(conditions.values()), ()))
 
 
 def apart(ledger: Ledger, conditions: Sequence[str], settings: Settings) -> Number:
@@ -76,7 +91,7 @@ def apart(ledger: Ledger, conditions: Sequence[str], settings: Settings) -> Numb
 
 
 def _by_damage(ledger: Ledger, ablated: Conditions, settings: Settings) -> list[Flip]:
-    sites = list(next(iter(ablated.values())))
+    sites = _ordered(ablated)
 
     def order(ablation: str, first: str, second: str) -> int:
         mine = ablated[ablation]
@@ -88,7 +103,7 @@ def _by_damage(ledger: Ledger, ablated: Conditions, settings: Settings) -> list[
 def _by_recovered(
     ledger: Ledger, claims: Conditions, ablated: Conditions, settings: Settings
 ) -> list[Flip]:
-    sites = list(next(iter(ablated.values())))
+    sites = _ordered(ablated)
     found: dict[tuple[str, str], Number] = {
         (ablation, site): recovered(
             ledger, claims[ablation][site], ablated[ablation][site], settings=settings

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Literal
 
 import numpy as np
 
-from unexplained.bars.flips import Flip, apart
+from unexplained.bars.flips import EXPLANATIONS, Flip, apart
 from unexplained.bars.reading import Reading
 from unexplained.bars.recovered import ROUNDING
 from unexplained.record import Number
@@ -49,6 +49,8 @@ class Panel:
     groups: tuple[str, ...]
     """Components, then all together where there are several."""
     single: tuple[str, ...]
+    filled: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Ablation → explanation → condition of all components, what it leaves out filled by the ablation."""
 
     def under(self, name: str, held: bool) -> str:
         """The condition of an arm with the norms free or held."""
@@ -227,9 +229,15 @@ class Panel:
             "every ablation, the norms free and held. An order has turned round where both orders are "
             "told from a tie, corrected for all that were asked (Bonferroni). "
         )
+        if self.filled:
+            words += (
+                "Explanations of the same components are ordered by their loss, what each leaves out filled "
+                f"by an ablation ({', '.join(self.filled)}): otherwise none could turn their order round. "
+            )
+        asked = len(self.single) > 1 or bool(self.filled)
         words += (
             f"{len(rows)} of them turn round." if rows else "None does."
-        ) if len(self.single) > 1 else "There is one component, and so no order."  # fmt: skip
+        ) if asked else "There is one component, and so no order."  # fmt: skip
         table = Table(
             key="turned",
             corner="First, second",
@@ -334,20 +342,20 @@ class Panel:
                 f". At {', '.join(below)} the optimal constant lowers the loss below the intact model's: it says "
                 "something that helps on this text, so it bounds the damage from below"
             )
-        turned = [one for some in flips.values() for one in some]
-        if len(self.single) < 2:
+        turned = [(by, one) for by, some in flips.items() for one in some]
+        if len(self.single) < 2 and not self.filled:
             return said + "."
+        what = "order of components" if len(self.single) > 1 else "order of explanations"
         if not turned:
             return (
-                said
-                + ". No order of components turns round: what matters more does so under each ablation, "
-                "as far as that is told from a tie."
+                f"{said}. No {what} turns round: what is more is so under each ablation, as far as that is "
+                "told from a tie."
             )
-        one = turned[0]
+        by, one = turned[0]
+        more = "loses more" if by == EXPLANATIONS else "is more"
         return (
-            said
-            + f". {len(turned)} order{'s' * (len(turned) > 1)} of components turn{'s' * (len(turned) == 1)} round with "
-            f"the ablation: {one.first} is more than {one.second} under {one.one} and less under {one.other}."
+            f"{said}. {len(turned)} order{'s' * (len(turned) > 1)} turn{'s' * (len(turned) == 1)} round with the "
+            f"ablation: {one.first} {more} than {one.second} under {one.one} and less under {one.other}."
         )
 
     def _told(self, kind: str, group: str) -> str:

@@ -146,18 +146,46 @@ def _measured(
         for kind, some in made.items()
     }
     claimed: dict[str, dict[str, str]] = {one.name: {} for one in claims}
+    filled: dict[str, dict[str, str]] = {}
     if claims:
         # What controls are held against is the ablation as it stands in every other instrument.
         every += [arms.ablation(run, "mean", where)]
-        for one in arms.claims(run, where, claims):
+        stated = arms.claims(run, where, claims)
+        for one in stated:
             every.append(one.also(HELD))
             claimed[one.name][names[-1]] = one.name
+        if len(claims) > 1:
+            filled, put = _filled(run, where, claims, stated)
+            every += put
         for site, name in zip(where if len(where) > 1 else (), names, strict=False):
             for one in arms.claims(run, (site,), claims, controls=()):
                 named = one.called(f"{one.name} at {name}", of=claims[0].name)
                 every.append(named.also(HELD))
                 claimed[one.name][name] = named.name
-    return Panel(run.measure(*every), ablated, claimed, names, single)
+    return Panel(run.measure(*every), ablated, claimed, names, single, filled)
+
+
+def _filled(
+    run: Run, where: Sequence[Site], claims: Sequence[Explanation], stated: Sequence[Arm]
+) -> tuple[dict[str, dict[str, str]], list[Arm]]:
+    """Explanations of the same components with what each leaves out filled by an ablation; the mean is there already.
+
+    Without that no ablation could turn their order round: it changes the denominator of both alike.
+    """
+    from unexplained.evaluate import Edited
+    from unexplained.repairs.noise import sites_of
+    from unexplained.study import arms
+
+    conditions = [one.conditions["total"] for one in stated]
+    needed = [site for one in claims for site in one.observes(where, run.subject.shape)]
+    seen = run.observe([*needed, *sites_of([one for one in conditions if isinstance(one, Edited)])])
+    filled: dict[str, dict[str, str]] = {"mean": {one.name: one.name for one in stated}}
+    every: list[Arm] = []
+    for one in stated:
+        for kind, put in arms.outside(run, one, seen).items():
+            filled.setdefault(kind, {})[one.name] = put.name
+            every.append(put)
+    return filled, every
 
 
 def _drift(run: Run, made: Mapping[str, Arm]) -> dict[str, Any]:
@@ -192,20 +220,19 @@ def _floor(run: Run, made: Sequence[Arm]) -> float:
 
 
 def _flips(panel: Panel) -> dict[str, list[Flip]]:
-    """Components by damage, and every claim's components by what is recovered there."""
+    """Components by damage and by what every claim recovers there; explanations of all of them by loss."""
     from unexplained.bars.flips import turned
 
-    if len(panel.single) < 2:
-        return {}
-    read = panel.read
+    several = len(panel.single) > 1
     ablated: dict[str, Mapping[str, str]] = {}
-    for held in (False, True):
+    for held in (False, True) if several else ():
         suffix = ", norms held" if held else ""
         ablated |= {f"{k}{suffix}": c for k, c in panel.conditions(held=held).items()}
-    claimed = {}
-    for claim, arms in panel.claimed.items():
-        claimed[claim] = {
+    claimed = {
+        claim: {
             kind: {s: panel.under(arms[s], kind.endswith("norms held")) for s in panel.single}
             for kind in ablated
         }
-    return turned(read.ledger, ablated, claimed, read.settings)
+        for claim, arms in (panel.claimed if several else {}).items()
+    }
+    return turned(panel.read.ledger, ablated, claimed, panel.filled, panel.read.settings)

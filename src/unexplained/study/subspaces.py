@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from unexplained.ablations import value_site
 from unexplained.bars.subspace import Found, Measured
-from unexplained.donors.another import Another
 from unexplained.errors import MeasurementError
-from unexplained.evaluate import Activations, Edited
+from unexplained.evaluate import Activations
 from unexplained.explanations.directions import (
     Directions,
     Part,
@@ -21,10 +20,8 @@ from unexplained.explanations.directions import (
 )
 from unexplained.explanations.find_directions import find_directions
 from unexplained.explanations.library.projection import Projection
-from unexplained.repairs.noise import with_another, with_noise
 from unexplained.sites import Site
 from unexplained.study import arms, asked
-from unexplained.study.arm import Arm, arm
 from unexplained.study.controls import possible_controls
 from unexplained.study.run import Run
 
@@ -133,7 +130,8 @@ def measured(of: Asked) -> Found:
         elsewhere=next((one.name for key, one in beside if key == "mean"), ""),
     )  # fmt: skip
     nothing = arms.ablation(run, REFERENCE, of.sites)
-    outside = list(_outside(of, claimed, activations))
+    put = arms.outside(run, claimed, activations)
+    outside = [("noise", put["matched noise"]), ("another", put["resample"])]
     read = run.measure(
         nothing, claimed, *others, *(one for _, one in outside), what="measuring subspaces"
     )
@@ -175,19 +173,6 @@ def _beside(
     zeros = claim.with_zeros()
     assert zeros is not None
     yield "zero", zeros
-
-
-def _outside(of: Asked, claimed: Arm, activations: Activations) -> Iterator[tuple[str, Arm]]:
-    """The claim with what it leaves out put back as something else than its mean."""
-    condition, seed = claimed.conditions["total"], of.run.settings.seed
-    assert isinstance(condition, Edited)
-    name = claimed.name
-    noisy = with_noise(f"{name}, the rest as noise", condition, activations, seed)
-    foreign = with_another(
-        f"{name}, the rest of another document", condition, activations, Another(), seed
-    )
-    for key, one in (("noise", noisy), ("another", foreign)):
-        yield key, arm(one, role="fitted", of=name, says="What is left out is put back.")
 
 
 def _unread(of: Asked, seen: Sequence[Site], activations: Activations) -> tuple[int, ...] | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from unexplained.ablations import value_site
 from unexplained.donors.another import Another
-from unexplained.evaluate import Edited
+from unexplained.evaluate import Activations, Edited
 from unexplained.explanations import StandIn
 from unexplained.repairs.noise import sites_of, with_another, with_noise
 from unexplained.sites import Site
@@ -35,6 +35,32 @@ class Repair:
     """What the control mends."""
     against: Arm
     """Nothing is said; with norms held where the claim's are."""
+
+
+def outside(run: Run, claimed: Arm, activations: Activations) -> dict[str, Arm]:
+    """A claim with what it leaves out put back as an ablation would: by the ablation's name.
+
+    Args:
+        run: On one text.
+        claimed: The claim.
+        activations: Of the fit part, at what the claim edits.
+
+    Raises:
+        AblationError: There are too few tokens for a covariance.
+        TextError: There is no other document as long.
+    """
+    condition, name, seed = claimed.conditions["total"], claimed.name, run.settings.seed
+    assert isinstance(condition, Edited)
+    found = {
+        "matched noise": with_noise(f"{name}, the rest as noise", condition, activations, seed),
+        "resample": with_another(f"{name}, the rest of another document", condition, activations, Another(), seed),
+    }  # fmt: skip
+    return {
+        kind: arm(
+            one, role="fitted", of=claimed.card.of or name, says="What is left out is put back."
+        )
+        for kind, one in found.items()
+    }
 
 
 def repaired(
