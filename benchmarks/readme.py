@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import casebook
 import readme_assay
 import readme_ladder as ladder
 import readme_sweeps as tables
@@ -137,6 +138,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "families": families,
     "example": lambda: example(records.read(EXAMPLE, "assay")),
     "demo": lambda: demo_tables(records.read(DEMO, "assay")),
+    "casebook": casebook.casebook_answers,
     "engine": lambda: engine_table(read("engine")),
     "matters": lambda: tables.matters_table(read("matters")),
     "circuit": lambda: tables.circuit_table(records.read(RESULTS / "circuit.json", "circuit")),

@@ -1,0 +1,77 @@
+"""Cases and bounds on SmolLM2-135M, measured one after another; docs/results.md shows what each answers.
+
+    python benchmarks/casebook.py                    # all of them, an hour and a half on two cores
+    python benchmarks/casebook.py self-repair        # one
+    python benchmarks/readme.py                      # then write the tables
+
+Records are kept without the words of documents (`benchmarks/results/smollm2-*.json`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import records
+from unexplained.record import load_record
+from unexplained.report import text_table
+
+RESULTS = Path(__file__).parent / "results"
+INDUCTION = "L18.H6-7 L17.H3-5"
+ASKED = {
+    "shortfall-repeats": f"shortfall smollm2-135m '{INDUCTION}' --explanation strict_induction "
+    "--text repeats --documents 48 --fit-documents 256 --steps 24",
+    "copy-suppression": "suppression smollm2-135m 'L26.H0 L29.H3 L27.H1 L23.H4' --documents 48 "
+    "--predictions 64 --best 1",
+    "french-neuron": "casebook french-neuron smollm2-135m --documents 64 --fit-documents 48 --block 96",
+    "self-repair": "casebook self-repair smollm2-135m",
+    "hunt": "hunt smollm2-135m --documents 64",
+}
+"""What is run, by the name of its record."""
+
+
+def main() -> None:
+    """Measure what is asked for, and keep the records."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help=", ".join(ASKED))
+    names = parser.parse_args().names
+    if unknown := set(names) - set(ASKED):
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(ASKED)}")
+    for name in names or ASKED:
+        with tempfile.TemporaryDirectory() as folder:
+            written = Path(folder) / "record.json"
+            words = [*shlex.split(ASKED[name]), "--record", str(written)]
+            report = ["--report", str(Path(folder) / "page.html")]
+            subprocess.run([*_program(), *words, *report], check=True)
+            found = records.without_words(load_record(written))
+        kept = found.model_copy(update={"command": f"unexplained {ASKED[name]}"})
+        kept.save(RESULTS / f"smollm2-{name}.json")
+
+
+def _program() -> list[str]:
+    code = "import sys; sys.argv[0] = 'unexplained'; from unexplained.cli import main; main()"
+    return [sys.executable, "-c", code]
+
+
+def casebook_answers() -> str:
+    """What each answers, as its first screen."""
+    parts = []
+    for name in ASKED:
+        path = RESULTS / f"smollm2-{name}.json"
+        if path.exists():
+            record = load_record(path)
+            said = text_table(record, columns=92)
+            lines = "\n".join(line.rstrip() for line in said.strip().splitlines())
+            parts += [
+                f"`{record.command}` ({record.seconds / 60:.0f} minutes)",
+                f"```text\n{lines}\n```",
+            ]
+    return "\n\n".join(parts)
+
+
+if __name__ == "__main__":
+    main()
