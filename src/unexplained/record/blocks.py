@@ -19,10 +19,10 @@ from unexplained.record.documents import Example as Example
 from unexplained.record.documents import Token as Token
 from unexplained.record.documents import Tokens as Tokens
 from unexplained.record.documents import Weights as Weights
-from unexplained.record.keys import Key, below, step
-
-Reference: TypeAlias = str
-"""Where a number stands, as seen from the picture's section: `table/row/column`."""
+from unexplained.record.keys import Key, Reference, below, step
+from unexplained.record.networks import Link as Link
+from unexplained.record.networks import Network as Network
+from unexplained.record.networks import Node as Node
 
 Role = Literal[
     "",
@@ -301,40 +301,6 @@ class Compute(Frozen):
     """From which to which compute the curves were fitted (FLOPs)."""
     rungs: tuple[OnCurve, ...]
     conditions: tuple[OnCurve, ...] = ()
-
-
-class Node(Frozen):
-    """A node of a network."""
-
-    name: str
-    level: int
-    """How high it stands: what it reads is written below it."""
-
-
-class Link(Frozen):
-    """An arrow of a network, as thick as its number is large."""
-
-    source: str
-    """Name of a node."""
-    target: str
-    weight: Reference
-    port: str = ""
-    """At which part of the target it ends, such as a head's `q`."""
-    faint: bool = False
-    """It is not told from zero."""
-
-
-class Network(Frozen):
-    """What writes to what, from below upwards."""
-
-    block: Literal["network"] = "network"
-    key: Key
-    title: str = ""
-    caption: str = ""
-    signs: tuple[str, str] = ("below 0", "above 0")
-    """What the two colours mean."""
-    nodes: tuple[Node, ...]
-    links: tuple[Link, ...]
 
 
 class Check(Frozen):

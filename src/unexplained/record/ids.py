@@ -15,11 +15,10 @@ from unexplained.record.blocks import (
     Grid,
     Network,
     Prose,
-    Reference,
     Section,
     Table,
 )
-from unexplained.record.keys import below
+from unexplained.record.keys import Reference, below
 
 
 def walk(blocks: Iterable[Block], above: str = "") -> Iterator[tuple[str, Block]]:

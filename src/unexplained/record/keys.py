@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator
 
@@ -15,6 +15,9 @@ def step(key: str) -> str:
 
 
 Key = Annotated[str, AfterValidator(step)]
+
+Reference: TypeAlias = str
+"""Where a number stands, as seen from the picture's section: `table/row/column`."""
 
 
 def below(above: str, key: str) -> str:

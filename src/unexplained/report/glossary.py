@@ -34,10 +34,7 @@ TERMS: tuple[Term, ...] = (
         "A fraction recovered that somebody named as worth reaching. None is a pass mark; the "
         "distance to each is reported in percentage points.",
     ),
-    Term(
-        "baseline",
-        "A method without an explanation that does the same job, for comparison.",
-    ),
+    Term("baseline", "A method without an explanation that does the same job, for comparison."),
     Term(
         "bigram",
         "A table of how often each token followed the current one, counted on other documents.",
@@ -53,10 +50,7 @@ TERMS: tuple[Term, ...] = (
         "The loss in bits (nats divided by ln 2) of a stretch of text divided by its bytes: "
         "the same unit whatever tokens a model cuts the text into.",
     ),
-    Term(
-        "black-box",
-        "Method tag: looks at inputs and outputs only.",
-    ),
+    Term("black-box", "Method tag: looks at inputs and outputs only."),
     Term("BOS", "Beginning of sequence: a token that some tokenizers put in front of a text."),
     Term(
         "circuit",
@@ -267,10 +261,7 @@ TERMS: tuple[Term, ...] = (
         "token about 1% less probable; 1 nat is 1.44 bits.",
         ("nats", "nat"),
     ),
-    Term(
-        "nines",
-        "−log₁₀(1 − fraction recovered): 1 means 90%, 2 means 99%, 3 means 99.9%.",
-    ),
+    Term("nines", "−log₁₀(1 − fraction recovered): 1 means 90%, 2 means 99%, 3 means 99.9%."),
     Term(
         "norm free",
         "Direct effect with the final normalisation recomputed for the changed stream.",
@@ -294,10 +285,7 @@ TERMS: tuple[Term, ...] = (
         "A pair of prompts together with the same pair with its roles exchanged: intervals are "
         "over orbits, because the two are not independent.",
     ),
-    Term(
-        "pattern",
-        "How a head distributes its attention: one share for each earlier position.",
-    ),
+    Term("pattern", "How a head distributes its attention: one share for each earlier position."),
     Term(
         "percentage points",
         "The difference of two percentages: from 45% to 50% is 5 points.",
@@ -323,10 +311,7 @@ TERMS: tuple[Term, ...] = (
         "time”), and whether what follows it now also followed it then (“continuation repeats”).",
         ("recurs", "continuation repeats", "first time"),
     ),
-    Term(
-        "reference ablation",
-        "The ablation that strata, bars and nines are measured against.",
-    ),
+    Term("reference ablation", "The ablation that strata, bars and nines are measured against."),
     Term(
         "refused",
         "Not given, because the denominator cannot be told from zero, or the documents are too few "
@@ -365,10 +350,7 @@ TERMS: tuple[Term, ...] = (
         "token",
         "A piece of text that the model reads and predicts: a word, part of a word, or a sign.",
     ),
-    Term(
-        "total effect",
-        "What a change does to the loss when all later components react to it.",
-    ),
+    Term("total effect", "What a change does to the loss when all later components react to it."),
     Term(
         "trigram",
         "A table of how often each token followed the current one and the one before it, counted on "
