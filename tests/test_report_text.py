@@ -57,7 +57,6 @@ def record() -> Record:
         (Number(value=-0.00001, low=-0.4, high=0.4), "0.00 [−0.40, 0.40]"),
         (Number(value=0.9996, unit="share"), "99.96%"),
         (Number(value=0.0002, unit="share"), "0.02%"),
-        (Number(value=float("nan")), "not finite"),
         (Number(value=1.2, low=1.0, unit="nines"), "1.20 [1.00, ∞)"),
         (refused(), "refused"),
         (None, "–"),
@@ -151,8 +150,8 @@ def test_every_table_in_markdown_has_the_same_cells_in_every_line(record: Record
 
 
 def acronyms(text: str) -> set[str]:
-    """Words with two capitals or more; addresses of sites and key names of the page are none."""
-    return set(re.findall(r"\b(?=\w*[A-Z]\w*[A-Z])[A-Za-z]{2,}\b", text)) - {"FAILED"}
+    """Words with two capitals or more; addresses, names of keys and of people are none."""
+    return set(re.findall(r"\b(?=\w*[A-Z]\w*[A-Z])[A-Za-z]{2,}\b", text)) - {"FAILED", "McDougall"}
 
 
 def template_words() -> Iterator[tuple[str, str]]:
