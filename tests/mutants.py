@@ -771,6 +771,13 @@ MUTANTS = (
            "test_soundness.py::test_orders_of_damage_and_of_all_claims_are_corrected_together"),
     Mutant("instruments/soundness.py", "filled.setdefault(kind, {})[one.name] = put.name", "filled.setdefault(kind, {})[one.name] = one.name",
            "test_soundness.py::test_explanations_of_one_component_turn_round_only_where_what_they_leave_out_is_filled"),
+    # steps
+    Mutant("evaluate/following.py", "site: put.get(site, value)", "site: value",
+           "test_steps.py::test_what_is_right_at_every_step_follows"),
+    Mutant("evaluate/following.py", "_sums(batch, there - held, then - said)", "_sums(batch, there, then)",
+           "test_steps.py::test_wrong_inside_and_made_good_at_the_end_is_caught_at_the_step_alone"),
+    Mutant("evaluate/following.py", "_centred(sums) if name == AS_IT_IS else sums[:, :5]", "sums[:, :5]",
+           "test_steps.py::test_a_share_is_what_plain_arithmetic_on_the_sites_values_gives"),
     # subspaces
     Mutant("explanations/directions.py", "vectors[:, some] @ (vectors[:, some].T @ basis)", "basis",
            "test_subspace.py::test_what_works_by_directions_that_nothing_reads_is_told_apart"),

@@ -39,7 +39,9 @@ BIASES = (
     "counts as wrong at least, as does what a refit learns of a few documents by heart; one that learns the components' work anew from the text makes that too "
     "little. The other pair takes such learning to be in proportion to what is still lost. Norms that are "
     "held leak how large the components were at every token. Intermediate results are claimed in the "
-    "components' own coordinates: up to a fixed map, twice and three times a value are one claim."
+    "components' own coordinates: up to a fixed map, twice and three times a value are one claim. A claim that is "
+    "wrong inside and made good again at its end is not seen here: hold each of its steps against the site that "
+    "it is claimed of (unexplained.study.steps)."
 )
 
 

@@ -114,7 +114,7 @@ class _Reading(ArrayWork):
                 seen = torch.ones(length, length).tril()
                 value = (seen / seen.sum(-1, keepdim=True)).expand(rows, length, length).clone()
             else:
-                value = torch.randn(*size, *_width(site, self.subject), generator=draw)
+                value = torch.randn(*size, *width_of(site, self.subject), generator=draw)
             found[str(site)] = value.to(next(self.subject.anatomy.model.parameters()).dtype)
         return found
 
@@ -149,7 +149,7 @@ class _Reading(ArrayWork):
             super().keep(store, task, result)
 
 
-def _width(site: Site, subject: Subject) -> tuple[int, ...]:
+def width_of(site: Site, subject: Subject) -> tuple[int, ...]:
     """Sizes of a site's value besides row and position; a pattern apart."""
     shape = subject.shape
     if site.part == "N":

@@ -46,8 +46,7 @@ def outside(run: Run, claimed: Arm, activations: Activations) -> dict[str, Arm]:
         activations: Of the fit part, at what the claim edits.
 
     Raises:
-        AblationError: There are too few tokens for a covariance.
-        TextError: There is no other document as long.
+        UnexplainedError: There are too few tokens for a covariance, or no other document as long.
     """
     condition, name, seed = claimed.conditions["total"], claimed.name, run.settings.seed
     assert isinstance(condition, Edited)
