@@ -67,6 +67,9 @@ def test_noise_adds_no_heads_and_alone_it_is_refused() -> None:
     assert held >= 54
     noise = effective([scores(rng.normal(0, 1, (100, 24)))], LEAN)
     assert noise.value is None and "within noise of zero" in noise.refused
+    unlike = 0.3 + np.tile([1.0, -1.0], 12)  # single heads are clear, their sum is not
+    cancels = effective([scores(np.stack([5 + unlike, np.full(24, -5.0)]))], LEAN)
+    assert cancels.value is None and cancels.refused.startswith("the sum over heads is")
 
 
 def test_draws_add_their_scatter_and_a_ratio_is_paired_by_document() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,13 @@ from test_assay import make_text
 from test_soundness import cells
 from tiny import VOCABULARY, tiny_model, tiny_subject
 from unexplained.ablations.position_mean import means_by_position, reaching
-from unexplained.bars.suppression import KEYS, OnPath
+from unexplained.bars.suppression import KEYS, OnPath, Suppression
 from unexplained.errors import MeasurementError, SiteError, TextError
 from unexplained.evaluate import Edited, copying, evaluate, observe
 from unexplained.evaluate.copying import KEPT, stand_in
 from unexplained.evaluate.suppression import CONDITIONS, Direct, direct_path
 from unexplained.record import Number, Record
-from unexplained.record.blocks import Checks
+from unexplained.record.blocks import Answer, Checks
 from unexplained.record.ids import walk
 from unexplained.record.keys import step
 from unexplained.sites import Site
@@ -235,10 +236,9 @@ def test_parts_of_the_best_head_are_named_as_they_were_kept() -> None:
     kl = {name: ledger.sums(name).kl.sum() for name in names}
     rows = cells(measured(), "best/parts")
     for key, name in KEYS.items():
-        if key != "other":
-            number = rows[key, "kl"]
-            assert isinstance(number, Number)
-            assert number.value == pytest.approx(1 - kl[name] / kl["mean"], abs=1e-6)
+        number = rows[key, "kl"]
+        assert isinstance(number, Number)
+        assert number.value == pytest.approx(1 - kl[name] / kl["mean"], abs=1e-6)
 
 
 def test_a_planted_suppressor_scores_near_one_and_other_heads_near_nothing() -> None:
@@ -255,7 +255,9 @@ def test_a_planted_suppressor_scores_near_one_and_other_heads_near_nothing() -> 
     assert share(definition, SHIFTER, "ov") < 0.05 and share(definition, SHIFTER, "both") < 0.05
     assert share(definition, LOWERER, "ov") > 0.9  # it lowers what it attends to …
     assert share(definition, LOWERER, "both") < 0.2  # … and that is not what is predicted
-    assert SUPPRESSOR in record.verdict
+    assert record.verdict.startswith(f"Copy suppression is at its best at {SUPPRESSOR} of 3 heads")
+    assert "by the same rule with other tokens, " in record.verdict
+    assert "not told from its control" not in record.verdict
     checks = [
         one for _, block in walk(record.blocks) if isinstance(block, Checks) for one in block.checks
     ]
@@ -271,6 +273,45 @@ def test_the_best_heads_are_chosen_on_documents_that_do_not_score_them() -> None
     path = OnPath(("L0.H0", "L0.H1", "L0.H2"), ("mean", "both"), kl, np.full(20, 4.0), LEAN)
     assert path.on(np.arange(20) < 10).chosen(1, 1) == (("L0.H1",), ("L0.H2",))
     assert path.on(np.arange(20) >= 10).explained("L0.H1").value == pytest.approx(0.5)
+
+
+def made(both: float, other: float, in_loss: float = 0.8) -> Suppression:
+    """One head: 1 nat of its mean, of which so much is explained; in loss other tokens recover half."""
+    draw = np.random.default_rng(0).normal(0, 0.02, (20, 3))
+    kl = np.abs(np.array([1.0, 1 - both, 1 - other]) + draw)[None]
+    path = OnPath(("L0.H0",), ("mean", "both", KEYS["other"]), kl, np.ones(20), LEAN)
+
+    def about(value: float) -> Number:
+        return Number(value=value, low=value - 0.1, high=value + 0.1)
+
+    known = {"both": in_loss, KEYS["other"]: 0.5}
+    read: Any = SimpleNamespace(
+        card=lambda name: SimpleNamespace(effects={"total": name}),
+        recovered=lambda name, against: about(known[name]),
+        regained=lambda before, after, against: about(known[after] - known[before]),
+        increase=lambda name: about(0.2),
+    )
+    kept = {"L0.H0": {name: name for name in known}}
+    return Suppression("a model", path, path, ("L0.H0",), (), read, {"L0.H0": "mean"}, kept)
+
+
+def test_a_share_that_is_not_told_from_its_control_is_not_said_to_be_copy_suppression() -> None:
+    """On the direct path and in the model, each beside the same rule with other tokens."""
+    told, alike = made(0.6, 0.2).verdict(), made(0.3, 0.3).verdict()
+    assert told.startswith("Copy suppression is at its best at L0.H0 of one head")
+    assert told.count("with other tokens, ") == 2 and "not told" not in told
+    assert alike.startswith("No copy suppressor is told from its control among one head")
+    assert "with other tokens, " in alike
+    assert made(-0.3, -0.6).verdict().startswith("No copy suppressor among one head")
+    assert ", which is not told from its control; with" in made(0.6, 0.2, in_loss=0.55).verdict()
+
+
+def test_the_answer_counts_its_heads_and_the_facts_say_how_long_a_context_is() -> None:
+    record = measured()
+    (answer,) = (block for block in record.blocks if isinstance(block, Answer))
+    assert answer.says.startswith("The best head, by nats explained")
+    facts = cells(record, "facts")
+    assert facts["context", "is"] == 20
 
 
 def test_words_of_the_authors_list_are_found_in_a_vocabulary_where_they_are_one_token() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +31,12 @@ from unexplained.record.keys import step
 from unexplained.shares import in_percent, percent
 from unexplained.stats import Settings, fraction, mean_per_token
 
+if TYPE_CHECKING:
+    from unexplained.text import Text
+
 PUBLISHED = {"both": 0.769, "OV": 0.811, "QK": 0.952}
 """GPT-2 small, L10H7, on OpenWebText (McDougall and others 2023, §3.3.2)."""
+PUBLISHED_CONTEXT = 1000
 FEWEST_NATS = 1e-6
 """KL below this (nats per prediction) is rounding."""
 EFFECTS = {
@@ -94,6 +99,14 @@ class OnPath:
             settings=self.settings, floor=FEWEST_NATS,
         )  # fmt: skip
 
+    def beyond_control(self, head: str) -> Number:
+        """What copy suppression explains more than the same rule with other tokens does."""
+        more = self._kl(head, KEYS["other"]) - self._kl(head, "both")
+        return fraction(
+            more, self._kl(head, "mean"), self.predictions, what="KL of the head's mean",
+            settings=self.settings, floor=FEWEST_NATS,
+        )  # fmt: skip
+
     def chosen(self, best: int, others: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The heads of which most KL is explained, in nats, and of the rest those whose mean costs most.
 
@@ -140,6 +153,11 @@ class Suppression:
         )
         return self.read.recovered(one, mean)
 
+    def beyond_control(self, head: str) -> Number:
+        """What it recovers in loss more than the same rule with other tokens does."""
+        kept = self.kept[head]
+        return self.read.regained(kept[KEYS["other"]], kept["both"], self.means[head])
+
     def worth(self, head: str, effect: str = "total") -> Number:
         """What the head's mean costs (nats per token)."""
         return self.read.increase(self._effect(self.means[head], effect))
@@ -174,14 +192,14 @@ class Suppression:
         """The best heads by the definition, and what is left of it in the loss."""
         columns = (
             Column(key="both", heading="By definition", style="share"),
-            Column(key="twin", heading="Random weights", style="share"),
+            Column(key="other", heading="Other tokens", style="share"),
             Column(key="loss", heading="In loss, total", style="share"),
             Column(key="worth", heading="Head's worth"),
         )
 
         def row(head: str) -> AnswerRow:
             at = step(head)
-            cells = (f"definition/heads/{at}/both", f"definition/heads/{at}/twin",
+            cells = (f"definition/heads/{at}/both", f"definition/heads/{at}/other",
                      f"total/heads/{at}/loss", f"total/heads/{at}/worth")  # fmt: skip
             return AnswerRow(name=head, role="" if head in self.best else "control", cells=cells)
 
@@ -189,13 +207,14 @@ class Suppression:
             corner="Head",
             columns=columns,
             rows=tuple(row(head) for head in (*self.best[:6], *self.controls[:4])),
-            says=f"The best {len(self.best[:6])} heads, by nats explained on other documents, then the strongest others. "
+            says=f"{_best(len(self.best[:6]))}, by nats explained on other documents, then the strongest others. "
             "By definition: of what the head's mean does to the predictions (KL, direct path, final norm held), "
-            "kept by copy suppression; published for GPT-2 small L10H7: 76.9%. In loss: of the nats per token "
+            "kept by copy suppression; published for GPT-2 small L10H7: 76.9%. Other tokens: by the same rule, with "
+            "other tokens about as frequent in the place of the context's. In loss: of the nats per token "
             "that its mean costs in the running model (worth).",
         )  # fmt: skip
 
-    def facts(self, text: str, choosing: int, scoring: int, predictions: int) -> Table:
+    def facts(self, text: Text, choosing: int, scoring: int, predictions: int) -> Table:
         """What was measured on what."""
         every = [self.path.explained(head).value for head in self.path.heads]
         known = [one for one in every if one is not None]
@@ -204,7 +223,9 @@ class Suppression:
         return facts(
             "facts",
             fact("model", "Model", self.model),
-            fact("text", "Text", text),
+            fact("text", "Text", text.name),
+            fact("context", "Tokens of the longest document", max(len(block.tokens) for block in text.eval),
+                 f"about {PUBLISHED_CONTEXT:,} in the paper, so not of the same setting"),
             fact("heads", "Heads on the direct path", len(self.path.heads)),
             fact("choosing", "Documents that choose heads", choosing),
             fact("scoring", "Documents that score them", scoring),
@@ -338,27 +359,41 @@ class Suppression:
         )  # fmt: skip
 
     def verdict(self) -> str:
-        """In plain words."""
+        """In plain words: what is not told from its control is not said to be copy suppression."""
         head, many = self.best[0], len(self.path.heads)
-        theirs, ours = self.path.explained(head), self.in_loss(head)
-        by = (
-            f"by its authors' definition it explains {percent(theirs)} of {head} (published for GPT-2 small "
-            "L10H7: 76.9%)"
-            if theirs.value is not None
-            else f"what it explains of {head} is refused: {theirs.refused}"
-        )
-        there = theirs.low is not None and theirs.low > 0
         among = f"{many} heads" if many > 1 else "one head"
-        begins = (
-            f"Copy suppression is at its best at {head} of {among}: {by}"
-            if there
-            else f"No copy suppressor among {among}: at the best on other documents {by}"
-        )
-        if not there:
-            return f"{begins}."
-        if ours.value is None:
+        theirs = self.path.explained(head)
+        if theirs.value is None:
+            return f"No copy suppressor among {among}: what it explains of {head} is refused: {theirs.refused}."
+        other = f"by the same rule with other tokens, {percent(self.path.explained(head, KEYS['other']))}"
+        by = f"{percent(theirs)} of {head} (published for GPT-2 small L10H7: 76.9%); {other}"
+        if not _above(theirs):
+            return f"No copy suppressor among {among}: at the best on other documents its authors' definition explains {by}."
+        if not _above(self.path.beyond_control(head)):
             return (
-                f"{begins}. In the running model its share of the loss is refused: {ours.refused}."
+                f"No copy suppressor is told from its control among {among}: at the best on other documents "
+                f"its authors' definition explains {by}."
             )
-        worth = f"{fmt.written(self.worth(head))} nats per token that the head is worth"
-        return f"{begins}. In the running model it recovers {percent(ours)} of the {worth}."
+        return (
+            f"Copy suppression is at its best at {head} of {among}: by its authors' definition it explains {by}. "
+            f"{self._in_the_model(head)}."
+        )
+
+    def _in_the_model(self, head: str) -> str:
+        """The same claim in loss, beside its control in loss."""
+        ours, other = self.in_loss(head), self.in_loss(head, kept=KEYS["other"])
+        if ours.value is None:
+            return f"In the running model its share of the loss is refused: {ours.refused}"
+        worth = f"the {fmt.written(self.worth(head))} nats per token that the head is worth"
+        told = _above(self.beyond_control(head))
+        than = "" if told else ", which is not told from its control"
+        return f"In the running model it recovers {percent(ours)} of {worth}{than}; with other tokens, {percent(other)}"
+
+
+def _above(share: Number) -> bool:
+    """Whether a share is for certain above 0."""
+    return share.low is not None and share.low > 0
+
+
+def _best(heads: int) -> str:
+    return f"The best {heads} heads" if heads > 1 else "The best head"

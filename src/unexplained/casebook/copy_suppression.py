@@ -24,8 +24,9 @@ CARD = Card(
     "the same stand-in in the running model, in nats per token.",
     published="GPT-2 small L10H7: 76.9% with OV and QK cut down, 81.1% OV only, 95.2% QK only; an honest "
     "rerun in 2026 gave 70.2%. In the debate Neel Nanda called it the best explained component there is.",
-    refuted="No head with a share that is told from 0, or a share in the running model's loss that is far "
-    "below the definition's: then the number is of the direct path and not of what the model does.",
+    refuted="No head with a share that is told from that of the same rule with other tokens; or a share in "
+    "the running model's loss that is far below the definition's: then the number is of the direct path "
+    "and not of what the model does.",
     twin="The same definition in a model with random weights stands beside every head.",
 )
 

@@ -77,7 +77,7 @@ def suppression(
     found = _shown(run.on(scoring), where, means, every, chose, random, best)
     yield Headline(f"Copy suppression in {run.subject.name}", found.verdict(), {"Heads": sites})
     yield found.answer()
-    yield found.facts(text.name, sum(chose), len(chose) - sum(chose), predictions)
+    yield found.facts(text, sum(chose), len(chose) - sum(chose), predictions)
     yield found.definition()
     yield found.total()
     yield found.best_head()
@@ -164,7 +164,7 @@ def _shown(
                 one.also("direct, norm frozen", "direct", "total, norms frozen") for one in made
             ]
         arms += made
-        made_of = {one.name for one in made}
+        made_of = {one.name for arm in made for one in (arm, *arm.controls)}
         names = {key: name_of(site, key) for key in KEYS.values()}
         kept[head] = {key: name for key, name in names.items() if name in made_of}
     read = run.measure(*arms, what="copy suppression in the running model")

@@ -22,6 +22,8 @@ SAYS = (
 TOLERANCE = 1e-4
 """Nats per token: what the same sum in another order of arithmetic may move."""
 ALL = Kept(ov=False, qk=None)
+OTHER = "both, other tokens"
+"""The control: the same rule, for other tokens about as frequent."""
 
 
 def mean_of(head: Site) -> str:
@@ -55,7 +57,7 @@ def suppressed(
         return arm(condition, method="mech", **card)  # type: ignore[arg-type]
 
     mean, name = mean_of(head), name_of(head)
-    controls = () if of else _controls(made, mean, name)
+    controls = () if of else _controls(made, head)
     about: Mapping[str, object] = {
         "role": "explanation",
         "says": SAYS,
@@ -67,7 +69,7 @@ def suppressed(
         made(mean, None, role="ablation", says=nothing),
         made(name, KEPT["both"], **about, controls=controls, of=of),
     ]
-    others = [one for one in KEPT if one not in ("both", "both, other tokens")] if more else []
+    others = [one for one in KEPT if one not in ("both", OTHER)] if more else []
     return found + [made(name_of(head, one), KEPT[one], **about, of=of or name) for one in others]
 
 
@@ -75,9 +77,10 @@ _READS = ("tokens", "pattern", "v", "the stream before the layer", "unembedding"
 _LEAVES = ("queries and keys", "values", "output matrix")
 
 
-def _controls(made: object, mean: str, name: str) -> tuple[Arm, ...]:
+def _controls(made: object, head: Site) -> tuple[Arm, ...]:
     """Nothing restricted is the head itself, and other tokens in the place of the context's recover nothing."""
     assert callable(made)
+    mean, name = mean_of(head), name_of(head)
     itself = Must(
         gives="the same", of="intact", tolerance=TOLERANCE,
         expected=f"the intact model's loss in every document, to {TOLERANCE:g} nats per token",
@@ -88,5 +91,5 @@ def _controls(made: object, mean: str, name: str) -> tuple[Arm, ...]:
     )  # fmt: skip
     return (
         made(f"{name}, nothing restricted", ALL, role="control", of=name, must=itself),
-        made(f"{name}, of other tokens", KEPT["both, other tokens"], role="control", of=name, must=nothing),
+        made(name_of(head, OTHER), KEPT[OTHER], role="control", of=name, must=nothing),
     )  # fmt: skip
