@@ -73,6 +73,14 @@ def test_its_ends_are_the_greatest_ends_of_all_rises_together_and_it_is_no_less_
     assert at.startswith("rung 1 and rung 2")
 
 
+def test_what_is_kept_of_a_task_is_counted_from_the_ablations_accuracy() -> None:
+    some = np.arange(20) % 4
+    right = {"ablated": 10 + some, "kept": 25 + some % 2, "intact": 30 + some}
+    found = Accuracies(ledger_of(right), SETTINGS).recovered("kept", "ablated")
+    least, mine, whole = (column.sum() for column in right.values())
+    assert found.value == pytest.approx((mine - least) / (whole - least))
+
+
 def test_where_it_is_is_said_with_how_many_others_could_be_it():
     rng = np.random.default_rng(1)
     _, clear = largest_rise(drawn(rng, [0.02, 0.5, 0.02], 40))
