@@ -211,7 +211,7 @@ def test_the_command_line_asks_before_the_model_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(Subject, "prefix", ran)
     asked = []
 
-    def refuse(name, found, shape, text=None):
+    def refuse(name, found, shape, text=None, words=None):
         asked.append(shape)
         raise ExplanationError(name, "it differs there")
 
