@@ -781,7 +781,7 @@ MUTANTS = (
     Mutant("evaluate/following.py", "site: put.get(site, value)", "site: value",
            "test_steps.py::test_what_is_right_at_every_step_follows"),
     Mutant("evaluate/following.py", "_sums(batch, there - held, then - said)", "_sums(batch, there, then)",
-           "test_steps.py::test_wrong_inside_and_made_good_at_the_end_is_caught_at_the_step_alone"),
+           "test_steps.py::test_twice_the_value_is_not_twice_the_copy_where_a_norm_stands_between"),
     Mutant("evaluate/following.py", "_centred(sums) if name == AS_IT_IS else sums[:, :5]", "sums[:, :5]",
            "test_steps.py::test_a_share_is_what_plain_arithmetic_on_the_sites_values_gives"),
     # subspaces
