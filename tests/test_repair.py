@@ -191,3 +191,17 @@ def test_soft_caps_and_what_is_no_head_are_refused() -> None:
     subject = tiny_subject("llama")
     with pytest.raises(ux.errors.SiteError, match="no head"):
         INSTRUMENTS.get("repair")(subject, "L1.mlp", words(subject), settings=LEAN)
+
+
+def test_what_a_refused_share_takes_is_in_tokens_of_the_text() -> None:
+    """Chosen predictions are few of the text's: to have fifty times as many takes fifty times the text."""
+    repaired = np.array([2.0, -1.0, 1.0, -1.0, 2.0, -1.0, 1.0, 0.0])
+    roads = {"L0.H0": {"direct": -np.ones(8), "norm": np.ones(8), "total": repaired - 1}}
+    counts = {"L0.H0": np.ones(8)}
+
+    def needed(tokens: float) -> int | None:
+        found = Repair(roads, counts, roads, np.full(8, tokens), LEAN)
+        return found.of_norm(["L0.H0"]).tokens_needed
+
+    few, many = needed(1), needed(50)
+    assert few is not None and many == pytest.approx(50 * few, rel=0.01)

@@ -79,10 +79,19 @@ class Repair:
         repaired = sum(self.roads[head][road] for head in heads for road in roads)
         direct = sum(-self.roads[head]["direct"] for head in heads)
         counts = sum(self.counts[head] for head in heads)
-        return fraction(
+        found = fraction(
             np.asarray(repaired), np.asarray(direct), np.asarray(counts), settings=self.settings,
             what="direct effect", unit=LOGITS, if_negative="the heads lower the right token's logit",
         )  # fmt: skip
+        return self._of_text(found, heads)
+
+    def _of_text(self, found: Number, heads: Sequence[str]) -> Number:
+        """What a refused share takes in tokens of the text, of which each head's chosen ones are few."""
+        if found.tokens_needed is None:
+            return found
+        chosen = sum(float(self.counts[head].sum()) for head in heads)
+        needed = math.ceil(found.tokens_needed * float(self.tokens.sum()) / chosen)
+        return found.model_copy(update={"tokens_needed": needed})
 
     @property
     def late(self) -> list[str]:
@@ -97,10 +106,11 @@ class Repair:
         repaired = sum(self.roads[head]["total"] - self.roads[head]["direct"] for head in heads)
         norm = sum(self.roads[head]["norm"] for head in heads)
         counts = sum(self.counts[head] for head in heads)
-        return fraction(
+        found = fraction(
             np.asarray(norm), np.asarray(repaired), np.asarray(counts), settings=self.settings,
             what="self-repair", unit=LOGITS, if_negative="what follows does not make up for the heads, it adds to their loss",
         )  # fmt: skip
+        return self._of_text(found, heads)
 
     def answer(self) -> Answer:
         """The heads that matter most directly."""
