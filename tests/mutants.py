@@ -88,6 +88,8 @@ MUTANTS = (
            "test_shortfall.py::test_all_is_said_to_be_wrong_only_where_that_is_told"),
     Mutant("bars/repair.py", "others = sum(one.high is None or one.high >= 0 for one in apart)", "others = 0",
            "test_repair.py::test_the_head_that_matters_most_is_named_with_those_that_may_as_much"),
+    Mutant("bars/repair.py", "found.tokens_needed * float(self.tokens.sum()) / chosen", "found.tokens_needed",
+           "test_repair.py::test_what_a_refused_share_takes_is_in_tokens_of_the_text"),
     # languages
     Mutant("text/draw.py", "halves[part(item.unit)].append(item)", "halves[part(item.id)].append(item)",
            "test_languages.py::test_versions_of_one_original_are_split_drawn_and_resampled_together"),
