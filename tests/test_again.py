@@ -104,7 +104,9 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     found = dict(zip(rules, find_explanation(str(path)), strict=True))
     samples = {name: again.sample_of(one, again.PLAIN) for name, one in found.items()}
     there, notes = again._ask(
-        again.Request(str(path), list(samples.values()), again.PLAIN.vocabulary, None, 1, "highest")
+        again.Request(
+            str(path), list(samples.values()), again.PLAIN.vocabulary, None, None, 1, "highest"
+        )
     )
     assert there is not None and not notes, notes
     return SimpleNamespace(

@@ -132,8 +132,6 @@ def test_areas_of_no_edges_or_of_no_numbers_are_refused() -> None:
     with pytest.raises(MeasurementError, match="edges=0: the least is 1"):
         areas(kept, 0)
     for wrong in (math.nan, math.inf):
-        with pytest.raises(MeasurementError, match="2 edges keep"):
-            areas(kept | {2: Number(value=wrong)}, 4)
         with pytest.raises(MeasurementError, match="a size is a share"):
             counts_of([0.5, wrong], 4)
     with pytest.raises(MeasurementError, match="a size is a share"):

@@ -289,7 +289,7 @@ KEEPING = {
 }
 CHANGING = {
     "evaluate/score.py": ("\nimport", "\nNOTHING = 1\nimport", "111"),
-    "subject/attention.py": ('"q": 0', '"q": 7', "111"),
+    "subject/attention.py": ('"q": 1', '"q": 7', "111"),
     "ablations/mean.py": ("mean(0)", "median(0)", "010"),
     "explanations/fit.py": ("parameters = 0", "parameters = 1", "001"),
 }
