@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import unexplained as ux
+from translated import declaration
 from unexplained import fetch
 from unexplained.errors import FetchError, TextError
 from unexplained.fetch import Package, ensure
@@ -124,18 +125,6 @@ def test_a_file_put_there_by_hand_is_checked(cache: Path) -> None:
 
 
 # The texts
-
-
-def declaration(folder: Path, articles: int = parallel.ARTICLES) -> Path:
-    folder.mkdir(exist_ok=True)
-    for language, name in parallel.LANGUAGES.items():
-        body = "".join(
-            f'<article data-number="{n}"><h2>{n}</h2><p>{language} says {n}</p><ol><li>&amp; this</li></ol></article>'
-            for n in range(1, articles)
-        )
-        preamble = f"<header><h2>x</h2><p>{language} begins</p></header>"
-        (folder / f"{name}.html").write_text(f"<h1>t</h1>{preamble}{body}", encoding="utf-8")
-    return folder
 
 
 def test_translations_of_an_article_are_one_unit_in_one_part(tmp_path: Path) -> None:

@@ -19,12 +19,22 @@ import zstandard
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+import translated
 from unexplained import fetch
 from unexplained.errors import TextError
 from unexplained.sites import Shape
 from unexplained.subject import load
 from unexplained.text import Block, Text, document, draw, text
-from unexplained.text.corpora import corpus_of, described, files, names, pydocs, webmix
+from unexplained.text.corpora import (
+    corpus_of,
+    described,
+    files,
+    handbook,
+    names,
+    parallel,
+    pydocs,
+    webmix,
+)
 from unexplained.text.document import part
 from unexplained.text.draw import require_disjoint
 from unexplained.text.lines import require_regular
@@ -98,9 +108,19 @@ def small_pydocs():
     return replace(corpus, documents=tuple(d for d in corpus.documents if len(d.text) < 5000))
 
 
+@pytest.fixture(scope="session")
+def unpacked(tmp_path_factory) -> Path:
+    """Packages of translations, made up."""
+    folder = tmp_path_factory.mktemp("translated")
+    translated.packages(folder)
+    return folder
+
+
 @pytest.fixture
-def source(request, small_webmix, lines, small_pydocs, monkeypatch) -> str:
+def source(request, small_webmix, lines, small_pydocs, unpacked, monkeypatch) -> str:
     monkeypatch.setattr(pydocs, "corpus", lambda: small_pydocs)
+    for one in (parallel, handbook):
+        monkeypatch.setattr(one, "ensure", lambda _: unpacked)
     return str(lines) if request.param == "files" else request.param
 
 
