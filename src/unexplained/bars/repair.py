@@ -114,18 +114,17 @@ class Repair:
 
     def answer(self) -> Answer:
         """The heads that matter most directly."""
-        shown = ("direct", "opposing", "norm", "total")
         return Answer(
             corner="Head",
-            columns=tuple(Column(key=k, heading=h) for k, h in COLUMNS if k in shown),
+            columns=tuple(Column(key=k, heading=h) for k, h in COLUMNS),
             rows=tuple(
                 AnswerRow(
                     name=head,
-                    cells=tuple(f"heads/where/{step(head)}/{k}" for k, _ in COLUMNS if k in shown),
+                    cells=tuple(f"heads/where/{step(head)}/{k}" for k, _ in COLUMNS),
                 )
                 for head in self.ranked[:MOST]
             ),
-            beside=(AnswerRow(name="Of the repair, the norm's scale", cells=("facts/norm/is", None, None, None), style="share"),),
+            beside=(AnswerRow(name="Of the repair, the norm's scale", cells=("facts/norm/is", None, None, None, None), style="share"),),
             says=f"Changes of the right token's logit on the {TOP:.0%} of predictions where the head's "
             "direct effect is largest.",
         )  # fmt: skip

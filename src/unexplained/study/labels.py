@@ -208,7 +208,7 @@ def _require_varies(label: Explanation, narrow: _On) -> None:
             )  # fmt: skip
         if min(len(some), len(rest)) < FEWEST_DOCUMENTS:
             raise ExplanationError(
-                asked, f"it says yes in {len(some)} documents and no in {len(rest)}",
+                asked, f"documents in which it says yes: {len(some)}; no: {len(rest)}",
                 f"It takes {FEWEST_DOCUMENTS} of each: more documents (documents=…; --documents), or another text.",
             )  # fmt: skip
 
