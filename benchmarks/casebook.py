@@ -27,7 +27,7 @@ ASKED = {
     "--text repeats --documents 48 --fit-documents 256 --steps 24",
     "copy-suppression": "suppression smollm2-135m 'L26.H0 L29.H3 L27.H1 L23.H4' --documents 48 "
     "--predictions 64 --best 1",
-    "french-neuron": "casebook french-neuron smollm2-135m --documents 64 --fit-documents 48 --block 96",
+    "french-neuron": "casebook french-neuron smollm2-135m --documents 32 --fit-documents 40 --block 96",
     "self-repair": "casebook self-repair smollm2-135m",
     "hunt": "hunt smollm2-135m --documents 64",
 }

@@ -127,6 +127,8 @@ MUTANTS = (
            "test_shortfall.py::test_a_refit_leaves_the_model_alone_and_never_sees_the_eval_part"),
     Mutant("study/shortfalls.py", "why = broken.get(mended.name) or", "why =",
            "test_shortfall.py::test_a_repair_under_which_losses_are_not_finite_is_refused_and_nothing_else_is"),
+    Mutant("bars/splits.py", "if (split.shortfall.high or 0.0) < 0:", "if False:",
+           "test_shortfall.py::test_of_what_does_better_than_the_component_nothing_is_split"),
     Mutant("repairs/later.py", "left[:, :rank]", "left[:, -rank:]",
            "test_shortfall.py::test_later_layers_from_a_kept_stream_are_the_model"),
     Mutant("repairs/later.py", "return given + (seen[0] @ right) @ left", "return given",

@@ -239,6 +239,13 @@ def test_all_is_said_to_be_wrong_only_where_that_is_told(wrong, made_up, says):
     assert says in verdict(found, "the claim", "L0.H0")
 
 
+def test_of_what_does_better_than_the_component_nothing_is_split():
+    better = Number(value=-0.4, low=-0.5, high=-0.3)
+    split = replace(planted(0, -0.5, 0.2), shortfall=better)
+    found = Found(split, 0.95, (), (), np.zeros(1), {}, np.zeros(1))
+    assert "falls short of nothing" in verdict(found, "the claim", "L0.H0")
+
+
 def test_where_documents_are_alike_the_interval_is_students_of_the_seeds():
     """A ledger by hand: W is 0.3, 0.5 and 0.7 by seed, the same in every document."""
     tokens, documents = 10, 400

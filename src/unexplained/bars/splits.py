@@ -278,6 +278,8 @@ def verdict(found: Found, claim: str, where: str) -> str:
     said += f" ({written(split.damage)} nats per token)"
     if found.weak:
         return f"{said}. What of the rest is wrong cannot be told: {found.weak}."
+    if (split.shortfall.high or 0.0) < 0:
+        return f"{said}: it falls short of nothing, so there is nothing to split."
     if (split.shortfall.low or 0.0) <= 0:
         return f"{said}, and falls short of it by no more than noise would."
     wrong, clumsy = split.wrong_least, split.clumsy_least
