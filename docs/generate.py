@@ -49,6 +49,7 @@ EXAMPLES = {
     "circuit": "circuit",
     "gap": "ladder-gap",
     "rewrite": "ladder-rewrite",
+    "shortfall": "smollm2-shortfall-repeats",
     "sizes": "ladder-sizes",
     "sweep": "matters",
     "tasks": "ladder-tasks",
