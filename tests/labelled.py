@@ -69,7 +69,10 @@ def broad() -> Text:
     return words("broad", 1, ours=0.2, others=0.3)
 
 
-def written(neurons: list[tuple[Mapping[range, float], Mapping[int, float]]]) -> Subject:
+Neurons = list[tuple[Mapping[range, float], Mapping[int, float]]]
+
+
+def plain(neurons: Neurons) -> Any:
     """A model whose first layer has these neurons: words → activation, and what one of it adds to logits."""
     model: Any = assemble(BACKGROUND)
     mlp = model.model.layers[0].mlp
@@ -82,17 +85,25 @@ def written(neurons: list[tuple[Mapping[range, float], Mapping[int, float]]]) ->
             for token, weight in writes.items():
                 mlp.down_proj.weight[START["copied"] + token, i] = weight / 8
     assert len(VOCABULARY) == 49
-    return ux.load(model, tokenizer=make_tokenizer(), device="cpu", name="written")
+    return model
+
+
+def written(neurons: Neurons) -> Subject:
+    """The same, opened."""
+    return ux.load(plain(neurons), tokenizer=make_tokenizer(), device="cpu", name="written")
 
 
 @cache
 def gated() -> Subject:
     """N0 is active on ours alone, and what it says is which half; N1 is the label; N2 is active on neighbours too."""
-    return written([
-        ({FIRST: 1.0, SECOND: 3.0}, {X: -4.0, Y: 4.0}),
-        ({OURS: 1.0}, {X: 8.0, Y: -8.0}),
-        ({OURS: 1.0, OTHER_TONGUE: 1.0}, {X: 0.5, Y: 0.5}),
-    ])  # fmt: skip
+    return written(GATED)
+
+
+GATED: Neurons = [
+    ({FIRST: 1.0, SECOND: 3.0}, {X: -4.0, Y: 4.0}),
+    ({OURS: 1.0}, {X: 8.0, Y: -8.0}),
+    ({OURS: 1.0, OTHER_TONGUE: 1.0}, {X: 0.5, Y: 0.5}),
+]
 
 
 @cache

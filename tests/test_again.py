@@ -186,6 +186,13 @@ def test_what_is_in_no_file_is_noted_and_not_tried():
     assert "was not tried in a fresh process" in note
 
 
+def test_a_process_that_cannot_be_started_is_noted(tmp_path, monkeypatch):
+    path = written(tmp_path, {"plain": "0.0"})
+    monkeypatch.setattr(again.sys, "executable", str(tmp_path / "no-python"))
+    (note,) = again.require_same(str(path), find_explanation(str(path)))
+    assert "it could not be started (No such file or directory)" in note
+
+
 def test_what_raises_on_the_made_up_batch_everywhere_is_noted(asked):
     name = "adds_nothing"
     broken = {"said": "ValueError", "raised": "ValueError: 64 wanted", "watched": []}

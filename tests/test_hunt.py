@@ -35,7 +35,7 @@ def text() -> ux.Text:
     return ux.text(HALF, subject(), documents=16, fit_documents=16)
 
 
-def hunt(claim: StandIn, *, twin: bool = False, sample: int = 3) -> Record:
+def hunt(claim: StandIn, *, twin: bool = False, sample: int = 3, top: float = 0.05) -> Record:
     record: Record = ux.hunt(
         subject(),
         "L1.H0",
@@ -43,6 +43,7 @@ def hunt(claim: StandIn, *, twin: bool = False, sample: int = 3) -> Record:
         claim=[claim],
         twin=twin,
         sample=sample,
+        top=top,
         settings=LEAN,
         folder=None,
     )
@@ -76,10 +77,14 @@ def test_a_planted_second_function_surfaces() -> None:
     where = cells(record, "strata/recurrence")
     assert where["recurs, continuation repeats", "left"] == 0 != where["first time", "left"]
     assert where["first time", "left"] == where["first time", "chosen"]
+    shares = [value.value for (_, column), value in where.items() if column == "share"]
+    assert sum(shares) == pytest.approx(number(record, "sides/help/claim/left"))
 
 
 def test_what_says_all_leaves_nothing_and_what_says_nothing_leaves_all() -> None:
-    truth, silent = hunt(bed("half_induction").truth), hunt(ux.LIBRARY.get("previous_token"))
+    truth = hunt(bed("half_induction").truth)
+    silent = hunt(ux.LIBRARY.get("previous_token"), top=0.045)
+    assert "of the 4.5% of predictions" in silent.blocks[0].says  # type: ignore[union-attr]
     assert (
         number(truth, "sides/help/claim/left") == number(truth, "sides/help/claim/everywhere") == 0
     )
@@ -128,27 +133,29 @@ def ledger(**losses: np.ndarray) -> Ledger:
 
 def test_shares_are_those_of_a_loop_and_every_bar_is_the_other_halfs() -> None:
     rng = np.random.default_rng(0)
-    intact = rng.normal(3, 1, (12, 20))
-    gone, claim = intact + rng.normal(0.1, 1, (12, 20)), intact + rng.normal(0, 0.6, (12, 20))
+    intact = rng.normal(3, 1, (40, 20))
+    gone, claim = intact + rng.normal(0.1, 1, (40, 20)), intact + rng.normal(0, 0.6, (40, 20))
     found = hunted(ledger(intact=intact, gone=gone, claim=claim), "claim", "gone", top=0.2,
                    keeps=0.5, settings=LEAN)  # fmt: skip
     for side, sign in (("help", 1), ("harm", -1)):
         gain, kept = (sign * (gone - one).astype(np.float32) for one in (intact, claim))
-        total = missed = left = carried = 0.0
-        chosen = explained = 0
-        for i in range(12):
-            bar = np.quantile(np.concatenate([gain[j] for j in range(12) if (i - j) % 2]), 0.8)
+        total = missed = left = carried = held = 0.0
+        chosen = explained = helped = 0
+        for i in range(40):
+            bar = np.quantile(np.concatenate([gain[j] for j in range(40) if (i - j) % 2]), 0.8)
             for mine, says in zip(gain[i], kept[i], strict=True):
-                total += max(mine, 0)
+                total, helped = total + max(mine, 0), helped + (mine > 1e-5)
                 missed += max(mine, 0) * (says < mine / 2)
                 if mine >= bar:
                     chosen, explained = chosen + 1, explained + (says >= mine / 2)
                     carried, left = carried + mine, left + mine * (says < mine / 2)
+                    held += says
         got = found.sides[side]  # type: ignore[index]
         assert got.chosen == chosen
         assert got.explained.value == pytest.approx(explained / chosen)
-        for mine, expected in ((got.total, total / 240), (got.carries, carried / total),
-                               (got.left, left / total), (got.everywhere, missed / total)):  # fmt: skip
+        for mine, expected in ((got.total, total / 800), (got.carries, carried / total),
+                               (got.left, left / total), (got.everywhere, missed / total),
+                               (got.helped, helped / 800), (got.kept, held / carried)):  # fmt: skip
             assert mine.value == pytest.approx(expected, rel=1e-5)
     assert found.net.value == pytest.approx((gone - intact).mean(), rel=1e-4)
     assert found.net.value == pytest.approx(

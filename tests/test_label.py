@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 import unexplained as ux
-from labelled import broad, duplicates, gated, narrow, neighbours, ours, vague
+from labelled import GATED, broad, duplicates, gated, narrow, neighbours, ours, plain, vague
 from measured import LEAN
+from test_soundness import cells as table
 from unexplained.bars import detection as d
 from unexplained.errors import ExplanationError, MeasurementError, SiteError, TextError
 from unexplained.evaluate import observe
@@ -93,6 +94,8 @@ def test_precision_is_bayes_rule_at_the_stated_prevalence() -> None:
     assert found.low is not None and found.high is not None
     assert found.low < found.value < found.high  # type: ignore[operator]
     assert d.precision(fires & False, text, 0.01, LEAN).refused
+    assert d.recall(fires, text, LEAN).value == pytest.approx(hit)
+    assert d.alarms(fires, text, LEAN).value == pytest.approx(alarm)
 
 
 def test_the_threshold_is_the_one_with_the_greatest_f1() -> None:
@@ -207,11 +210,129 @@ def test_a_vague_label_agrees_less_on_near_misses_than_an_exact_one() -> None:
 def test_where_no_neuron_is_named_those_that_go_with_the_label_most_are_taken_and_a_twin_is_beside() -> (
     None
 ):
-    record = measured(gated(), "", top=2)
+    record = measured(gated(), "", top=2, prevalence=0.015)
+    assert "Precision at 1.5%" in record.blocks[0].columns[0].heading  # type: ignore[union-attr]
     found = cells(record)
     assert {"scores/scores/L0.N1/0-auroc", "scores/scores/L0.N2/0-auroc"} <= found.keys()
     assert found["scores/twin/1/0-auroc"].value < 0.9
     assert found["effects/parts/twin-ablated/cost"].value < 0.1
+
+
+def test_where_random_weights_have_nothing_to_show_there_is_no_row() -> None:
+    """The few documents of the twin may all be without the label."""
+    text = narrow()
+    other = [replace(block, tokens=np.where(block.tokens < 17, 30, block.tokens)) for block in text.fit[:16]]  # fmt: skip
+    few = replace(text, fit=(*other, *text.fit[16:]))
+    found = cells(
+        ux.label(gated(), "L0.N1", few, label=[ours], settings=LEAN, folder=None, alike=0)
+    )
+    assert "effects/parts/label/recovered" in found
+    assert not any("twin" in name for name in found)
+
+
+# By hand, with plain hooks on Hugging Face's own model
+
+
+@cache
+def by_hand() -> dict[str, Any]:
+    """Losses of every prediction of the narrow text, by what stands in the place of the three neurons."""
+    fit, rows, of_broad = (torch.tensor(np.stack([b.tokens for b in some]).astype(int))
+                            for some in (narrow().fit, narrow().eval, broad().fit))  # fmt: skip
+    model, seen = plain(GATED), []
+
+    def losses(some: Tensor, change: Any = lambda x: x) -> Tensor:
+        def hook(module: Any, given: tuple[Tensor]) -> tuple[Tensor]:
+            seen[:] = [given[0].double()]
+            return (change(given[0].double()).float(),)
+
+        handle = model.model.layers[0].mlp.down_proj.register_forward_pre_hook(hook)
+        with torch.no_grad():
+            logits = model(some, use_cache=False).logits.double()
+        handle.remove()
+        return -logits[:, :-1].log_softmax(-1).gather(-1, some[:, 1:, None])[..., 0]
+
+    def yes(some: Tensor) -> Tensor:
+        return (some >= 1) & (some <= 16)
+
+    def put(value: Any, *which: int) -> Any:
+        at = torch.isin(torch.arange(8), torch.tensor(which or (0, 1, 2)))
+        return lambda x: torch.where(at, value(x), x)
+
+    losses(of_broad)
+    elsewhere = seen[0].mean((0, 1))
+    losses(fit)
+    mean, on_yes, on_no = seen[0].mean((0, 1)), seen[0][yes(fit)].mean(0), seen[0][~yes(fit)].mean(0)  # fmt: skip
+    # Detectors leave first tokens out.
+    values, told = seen[0][:, 1:], yes(fit[:, 1:])
+    middle, on_label, outside = values.mean((0, 1)), values[told].mean(0), values[~told].mean(0)
+    here = yes(rows)[..., None]
+    said = torch.where(here, on_yes, on_no)
+    changes = {
+        "label": put(lambda x: said), "residual": put(lambda x: mean + x - said),
+        "yes": put(lambda x: torch.where(here, x, said)), "no": put(lambda x: torch.where(here, said, x)),
+        "ablated": put(lambda x: mean), "zero": put(torch.zeros_like), "mean of broad": put(lambda x: elsewhere),
+        "mean outside the label": put(lambda x: outside),
+        **{f"L0.N{i}": put(lambda x: mean, i) for i in range(3)},
+        **{f"without L0.N{i}": put(lambda x: mean, *({0, 1, 2} - {i})) for i in range(3)},
+        **{f"label at L0.N{i}": put(lambda x: said, i) for i in range(3)},
+    }  # fmt: skip
+    intact = losses(rows)
+    values, told = seen[0][:, 1:], here[:, 1:]
+    off = (values - torch.where(told, on_label, outside)) ** 2
+    whole = ((values - middle) ** 2).sum((0, 1))
+    shares = {"explained": 1 - off.sum((0, 1)) / whole,
+              "within": (((values - on_label) ** 2) * told).sum((0, 1)) / whole}  # fmt: skip
+    costs = {name: losses(rows, one) - intact for name, one in changes.items()}
+    return costs | shares | {"where": yes(rows[:, :-1])}
+
+
+def test_what_the_label_carries_is_what_plain_hooks_give() -> None:
+    found, hand = cells(of_gated()), by_hand()
+    where = hand["where"]
+
+    def same(name: str, value: Any) -> None:
+        assert found[name].value == pytest.approx(float(value), rel=2e-4, abs=2e-5), name
+
+    cost = {
+        name: hand[name].mean() for name in hand if name not in ("where", "explained", "within")
+    }
+    for key in ("ablated", "label", "residual", "yes", "no"):
+        same(f"effects/parts/{key}/cost", cost[key])
+        same(f"effects/parts/{key}/yes", hand[key][where].mean())
+        same(f"effects/parts/{key}/no", hand[key][~where].mean())
+        if key != "ablated":
+            same(f"effects/parts/{key}/recovered", 1 - cost[key] / cost["ablated"])
+            part = hand[key][where].sum() / hand["ablated"][where].sum()
+            same(f"effects/parts/{key}/recovered-yes", 1 - part)
+    for key in ("zero", "mean of broad", "mean outside the label"):
+        same(f"effects/references/{key}/damage", cost[key])
+        same(f"effects/references/{key}/recovered", 1 - cost["label"] / cost[key])
+    for i in range(3):
+        site = f"L0.N{i}"
+        same(f"effects/alone/{site}/damage", cost[site])
+        same(f"effects/alone/{site}/recovered", 1 - cost[f"label at {site}"] / cost[site])
+        same(f"alike/units/{site}/unique", cost[site])
+        same(f"alike/units/{site}/share", cost[site] / cost["ablated"])
+        same(f"alike/units/{site}/last", cost["ablated"] - cost[f"without {site}"])
+        for key in ("explained", "within"):
+            same(f"scores/variance/{site}/0-{key}", hand[key][i])
+    same("alike/together/joint/is", cost["ablated"])
+    same("alike/together/unique/is", sum(cost[f"L0.N{i}"] for i in range(3)) / cost["ablated"])
+
+
+def test_kinds_are_counted_token_by_token() -> None:
+    found = cells(of_gated())
+    rows = np.stack([block.tokens for block in broad().eval])[:, 1:]
+    near = (rows >= 17) & (rows <= 24)
+    counts = table(of_gated(), "misses/kinds-1")
+    assert counts["near miss: neighbours", "tokens"] == near.sum()
+    (kind,) = {block.domain for block in broad().eval}
+    mine = (rows >= 1) & (rows <= 16)
+    assert counts[kind, "tokens"] == rows.size
+    assert found[f"misses/kinds-1/{kind}/label"].value == pytest.approx(mine.mean())
+    assert found[f"misses/kinds-1/{kind}/L0.N2"].value == pytest.approx((mine | near).mean())
+    assert found[f"misses/kinds-1/{kind}/L0.N2-agrees"].value == pytest.approx(1 - near.mean())
+    assert found["facts/yes-1/is"].value == pytest.approx(mine.mean())
 
 
 # What is refused
@@ -247,6 +368,24 @@ def seeing(view: ux.View) -> Tensor:
     return (view.tokens.roll(-1, 1) <= 16) & (view.tokens.roll(-1, 1) >= 1)
 
 
+@ux.explanation(gives="value", reads=["tokens"])
+def beginning(view: ux.View) -> Tensor:
+    """The first token of the document, which nothing is scored on."""
+    return view.tokens == 0
+
+
+@ux.explanation(gives="value", reads=["tokens"])
+def endless(view: ux.View) -> Tensor:
+    """No number."""
+    return view.blank / 0
+
+
+@ux.explanation(gives="value", reads=["tokens"])
+def listed(view: ux.View) -> Tensor:
+    """A list."""
+    return view.tokens.tolist()  # type: ignore[no-any-return]
+
+
 @ux.explanation(gives="value", reads=["value"])
 def itself(view: ux.View) -> Tensor:
     """It is active."""
@@ -262,12 +401,16 @@ def itself(view: ux.View) -> Tensor:
         (flat, "returned shape"),
         (seeing, "later"),
         (itself, "reads value"),
+        (beginning, "yes to none of its"),
+        (endless, "NaN"),
+        (listed, "a list, not a tensor"),
     ],
     ids=lambda x: getattr(x, "name", ""),
 )
 def test_labels_that_say_nothing_are_refused(label: ux.Explanation, said: str) -> None:
-    with pytest.raises(ExplanationError, match=said):
+    with pytest.raises(ExplanationError, match=said) as caught:
         measured(gated(), "L0.N0", label=[label])
+    assert caught.value.do or label is raising, "what to do about it"
 
 
 def test_what_cannot_be_labelled_is_refused_before_anything_is_run() -> None:

@@ -221,6 +221,8 @@ def test_what_cannot_project_is_refused_before_anything_is_run(
 ) -> None:
     with pytest.raises(ExplanationError, match="keeps 99 directions, and the value there has 8"):
         ux.assay(subject, "L1.H2", text, explanations=[Projection(99)])
+    with pytest.raises(ExplanationError, match="keeps z of heads, and that is no head"):
+        ux.assay(subject, "L1.mlp", text, explanations=[Projection(2, at="z")])
     with pytest.raises(ExplanationError, match="of no kind that is known"):
         find_stand_in("projection:some")
     assert find_stand_in("strict_induction") is None

@@ -14,9 +14,11 @@ import unexplained as ux
 from measured import LEAN
 from test_repair import words
 from tiny import tiny_model, tiny_subject, tiny_tokenizer
+from unexplained.bars import spectra
+from unexplained.bars.spectra import Spectrum
 from unexplained.bars.spectrum import Scores, effective, ratio
 from unexplained.errors import SiteError
-from unexplained.record import Record
+from unexplained.record import Number, Record
 from unexplained.study import Run
 from unexplained.study.arms.rotated import orthogonal, rotated
 
@@ -170,6 +172,21 @@ def test_equal_heads_are_as_many_as_they_are() -> None:
     )
     assert numbers(record)["divergence-own/effective"] == pytest.approx(4, rel=1e-3)
     assert (numbers(record)["divergence-rotated/times"] or 9) < 1
+
+
+def test_what_is_refused_is_said_and_not_told_from() -> None:
+    """Beside a twin of which nothing is told it read as if the intervals met."""
+    clear = Number(value=4.0, low=3.5, high=4.5)
+    found = [
+        Spectrum("damage", "Damage", basis, clear, times, clear, times)
+        for basis, times in (
+            (spectra.OWN, None), (spectra.ROTATED, Number(value=1.0, low=0.8, high=1.3)),
+            (spectra.TWIN, Number(value=None, refused="within noise")),
+        )
+    ]  # fmt: skip
+    said = spectra.verdict(found, 12)
+    assert "With random weights: refused (within noise)." in said
+    assert said.endswith("Not told from rotated.")
 
 
 def test_heads_that_cannot_be_rotated_are_refused() -> None:

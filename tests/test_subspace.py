@@ -5,24 +5,27 @@ from __future__ import annotations
 import tempfile
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_torch
 
 import subspaced
 import unexplained as ux
 from subspaced import AT, CODE, A, B, N, entries
 from tiny import tiny_subject, tokens
+from unexplained.bars.subspace import Found, Measured
 from unexplained.errors import ExplanationError, MeasurementError, UnexplainedError
 from unexplained.evaluate import observe
-from unexplained.explanations import directions
+from unexplained.explanations import directions, stream
 from unexplained.explanations.directions import Given, Random, Unembedding, WrittenBy
 from unexplained.explanations.find_directions import find_directions
 from unexplained.explanations.library.projection import Projection
 from unexplained.explanations.stand_in import find_stand_in
-from unexplained.record import Record
+from unexplained.record import Number, Record
 from unexplained.sites import Site
 from unexplained.study import INSTRUMENTS, Run, arms
 from unexplained.subject import Batch, Edit
@@ -81,6 +84,13 @@ def test_random_directions_hold_as_much_variance_as_they_are_of_all() -> None:
     assert np.mean(kept) == pytest.approx(CODE / 64, abs=0.03) and len(kept) == 20
 
 
+def test_the_variance_that_is_kept_is_that_of_the_queries_entries() -> None:
+    seen = observe(subspaced.model(), subspaced.text(), [Site(1, "H", 0, "q_pre")])
+    values = seen.flat(Site(1, "H", 0, "q_pre")).double().numpy()
+    each = values.var(0)
+    assert share(of(A), "claim", "variance") == pytest.approx(each[list(A)].sum() / each.sum())
+
+
 def test_a_query_of_another_document_is_held_against_the_query_at_its_mean() -> None:
     run = Run(subspaced.model(), (subspaced.text(),), LEAN)
     claim = Projection(2, at="q")
@@ -107,12 +117,18 @@ def test_what_works_by_directions_that_nothing_reads_is_told_apart() -> None:
         (np.full((1, 64), np.nan), "NaN or infinite"),
         (np.zeros((0, 64)), "0 × 64 numbers"),
         (np.zeros((1, 64)), "the 1 span 0"),
+        (np.ones((1, 64)) * 1j, "no real numbers"),
+        (np.array([["1"] * 64]), "no real numbers"),
         (np.array([{"no": "numbers"}]), "no array of numbers"),
     ],
 )
-def test_directions_that_are_none_are_refused(rows: np.ndarray, why: str, tmp_path: Path) -> None:
-    with pytest.raises(UnexplainedError, match=why):
+def test_directions_that_are_none_are_refused(
+    rows: np.ndarray, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Run, "observe", None)  # nothing is run
+    with pytest.raises(UnexplainedError, match=why) as caught:
         asked(saved(rows, tmp_path))
+    assert caught.value.do, "what to do about it"
 
 
 @pytest.mark.parametrize(
@@ -122,12 +138,28 @@ def test_directions_that_are_none_are_refused(rows: np.ndarray, why: str, tmp_pa
         ("random:0", "they are none"), ("nothing", "of no kind"), ("none.npy", "no such file"),
         ('tokens:["no such word"]', "does not know"), ("tokens:[]", "no list"), ("tokens:[999]", "has tokens"),
         ("head:L1.H1:2", "does not come before"), ("head:H1:2", "is no head"), ("head:L7.H0:2", "2 layers"),
-        ("head:L0.H0:65", "keeps 65 directions"),
+        ("head:L0.H0:65", "keeps 65 directions"), ("tokens:[3, 3]", "the 2 span 1"), ("head:L0.H9:2", "no L0.H9"),
+        ("head:L0.H0:0", "they are none"), ("head:L0.H0:x", "is no number"),
     ],
 )  # fmt: skip
-def test_directions_that_are_not_there_are_refused(which: str, why: str) -> None:
-    with pytest.raises(UnexplainedError, match=why):
+def test_directions_that_are_not_there_are_refused_before_anything_is_run(
+    which: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Run, "observe", None)
+    with pytest.raises(UnexplainedError, match=why) as caught:
         asked(which)
+    assert caught.value.do, "what to do about it"
+
+
+@pytest.mark.parametrize("which", ["65", "random:80", "head:L0.H0:65"])
+def test_of_too_many_directions_is_said_how_many_there_may_be(which: str) -> None:
+    """It was said which values heads have."""
+    with pytest.raises(ExplanationError) as caught:
+        asked(which)
+    assert caught.value.do == "Take fewer than 64."
+    with pytest.raises(ExplanationError) as caught:
+        ux.assay(subspaced.model(), str(AT), subspaced.text(), explanations=[find_stand_in("projection:80")])  # fmt: skip
+    assert caught.value.do == "Take fewer than 64."
 
 
 @pytest.mark.parametrize(
@@ -166,11 +198,64 @@ def test_directions_of_a_file_are_those_of_a_function_and_of_a_name(tmp_path: Pa
         find_stand_in("projection:pattern=2")
 
 
+def test_functions_of_the_users_are_called_as_they_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = entries(A)[:2]
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\nimport torch\nimport unexplained as ux\n"
+        f"ROWS = np.load({saved(rows, tmp_path)!r})\n"
+        "def by_default(number=2):\n    return ROWS[:number]\n"
+        "def trained(subject):\n    return torch.nn.Parameter(torch.tensor(ROWS)).float()\n"
+        "def half():\n    return torch.tensor(ROWS).to(torch.bfloat16)\n"
+        "def both(subject, number):\n    return ROWS\n"
+        "def ragged():\n    return [[1.0], [1.0, 2.0]]\n"
+        "def wrong():\n    raise KeyError('x')\n"
+        "@ux.explanation(gives='z', reads=['tokens'])\n"
+        "def label(view):\n    'Nothing.'\n    return view.blank\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    for name in ("by_default", "trained", "half"):
+        found = find_directions(f"mine.py:{name}", subspaced.model())
+        assert isinstance(found, Given) and np.array_equal(found.numbers, rows), name
+    save_torch({"one": torch.tensor(rows).to(torch.bfloat16)}, "half.safetensors")
+    assert np.array_equal(find_directions("half.safetensors").numbers, rows)  # type: ignore[attr-defined]
+    for name, why in (("both", "takes subject, number"), ("ragged", "no table"), ("label", "is an explanation"),
+                      ("wrong", r'raised\n  File "[^\n]*mine.py", line 16, in wrong\n')):  # fmt: skip
+        with pytest.raises(ExplanationError, match=why) as caught:
+            find_directions(f"mine.py:{name}", subspaced.model())
+        assert "find_directions.py" not in str(caught.value), "no frame of ours"
+
+
+def test_a_share_that_is_refused_is_beaten_by_no_draw() -> None:
+    """Of a query that does nothing it was said how many draws recover as much."""
+    record = asked("2", "L0.H1.q")
+    assert "is refused" in record.verdict
+    (row,) = [row for block in record.blocks if getattr(block, "key", "") == "facts"
+              for row in block.rows if row.key == "draws"]  # type: ignore[union-attr]  # fmt: skip
+    assert not row.note
+
+
+def test_as_many_draws_as_chance_allows_are_no_verdict() -> None:
+    """One draw of a hundred that does as well is rarer than the level; one of five is not."""
+    values: dict[str, float] = {}
+    read = SimpleNamespace(
+        settings=LEAN, recovered=lambda arm, base: Number(value=values[arm], low=0.0, high=1.0),
+        damage=lambda base: Number(value=1.0, low=0.9, high=1.1),
+    )  # fmt: skip
+    for many, good, said in ((5, 1, True), (100, 1, False), (100, 9, True)):
+        values |= {"claim": 0.5} | {str(i): 0.6 if i < good else 0.1 for i in range(many)}
+        rows = (Measured("claim", "claim", 2, 0.1), *(Measured("random", str(i), 2, 0.1) for i in range(many)))  # fmt: skip
+        found = Found(read, rows, (), "mean", "the value", 64, "these", None)  # type: ignore[arg-type]
+        assert found.as_good == good and f"{good} of {many} random draws" in found.verdict("L0.H0")
+        assert ("not told from random" in found.verdict("L0.H0")) == said
+
+
 @pytest.mark.parametrize("name", ["llama", "qwen3", "gpt2", "gemma2", "olmo2"])
 def test_directions_of_the_stream_are_carried_as_the_model_carries_them(name: str) -> None:
     """Against the engine with its norms held: what is added to the stream moves a query along the direction."""
     subject, batch = tiny_subject(name), Batch.of(tokens())
-    head, stream = Site(2, "H", 1), Site(2, "resid_pre")
+    head, before = Site(2, "H", 1), Site(2, "resid_pre")
     rows = torch.randn(2, subject.shape.width, generator=torch.Generator().manual_seed(0))
     scales = subject.run(batch, keep_scales=True).scales
 
@@ -185,12 +270,12 @@ def test_directions_of_the_stream_are_carried_as_the_model_carries_them(name: st
     for value in ("q_pre", "k_pre", "v"):
         site = head.at(value)
         for row, carried in zip(
-            rows, directions.carried(subject, site, rows.double(), ""), strict=True
+            rows, stream.carried(subject, site, rows.double(), ""), strict=True
         ):
-            got = moved(row, site, stream)
+            got = moved(row, site, before)
             assert float(torch.cosine_similarity(got, carried, 0)) > 1 - 1e-5, (value, name)
     # A step of z along what a row is carried to moves the stream along that row more than any other does.
-    written = directions.carried(subject, head.at("z"), rows.double(), "v")
+    written = stream.carried(subject, head.at("z"), rows.double(), "v")
     for row, best in zip(rows.double(), written, strict=True):
 
         def gained(step: torch.Tensor, row: torch.Tensor = row) -> float:
@@ -220,7 +305,7 @@ def test_a_part_is_within_what_is_read_and_the_other_is_not() -> None:
     strength = torch.diag(torch.tensor([4.0, 1.0, 0.0, 1e-3]).double())
     basis = torch.tensor([[1.0, 0], [0, 0], [1, 0], [0, 1]]).double()
     basis = basis / basis.norm(dim=0)
-    read, unread = directions.read_and_not(basis, strength)
+    read, unread = stream.read_and_not(basis, strength)
     assert torch.allclose(read.abs(), torch.tensor([[1.0, 0, 0, 0]]).double())
     assert torch.allclose(unread.T @ unread, torch.diag(torch.tensor([0.0, 0, 1, 1]).double()))
-    assert directions.hardly_read(strength) == 2
+    assert stream.hardly_read(strength) == 2

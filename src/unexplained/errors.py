@@ -5,6 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from numbers import Integral
+from typing import NamedTuple
+
+
+class Why(NamedTuple):
+    """Why something cannot be, from whoever does not know what was asked: the last two parts of an error."""
+
+    found: str
+    do: str
 
 
 class UnexplainedError(Exception):

@@ -101,10 +101,12 @@ def _int(word: str) -> int:
 
 
 def _near(path: Path) -> str:
-    """Files beside it whose names are close."""
+    """Files beside it whose names are close, or where it was looked for."""
     try:
         names = [one.name for one in path.parent.iterdir() if one.suffix == path.suffix]
     except (OSError, ValueError):
-        return ""
+        return f"There is no folder {path.parent} that can be read."
     found = near_matches(path.name, names)
-    return found if found.startswith("Did you mean") else ""
+    if found.startswith("Did you mean"):
+        return found
+    return f"It is looked for in {path.parent.absolute()}."

@@ -130,6 +130,15 @@ def in_percent(share: float) -> str:
     return f"{100 * share:.{decimals_of(share)}f}%"
 
 
+def stated(share: float) -> str:
+    """A share that somebody asked for: as it was given, not rounded.
+
+    >>> stated(0.05), stated(0.025), stated(0.00001)
+    ('5%', '2.5%', '0.001%')
+    """
+    return f"{100 * share:.12g}%"
+
+
 def decimals_of(share: float, *, least: int = 0) -> int:
     """Decimals of a percentage that does not read as all or none unless it is.
 

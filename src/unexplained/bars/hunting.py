@@ -19,7 +19,7 @@ from unexplained.record.blocks import (
     fact,
 )
 from unexplained.record.format import written
-from unexplained.shares import in_percent, percent, untold
+from unexplained.shares import percent, stated, untold
 
 if TYPE_CHECKING:
     from unexplained.bars.counterexamples import Hunt
@@ -86,8 +86,8 @@ def answer(found: Found) -> Answer:
             for one in found.rows
         ),
         beside=(AnswerRow(name="Help less harm", cells=("facts/net/is", None)),),
-        says=f"Explained: of the {in_percent(found.top)} of predictions helped (harmed) most, those of which at "
-        f"least {in_percent(found.keeps)} is kept. Left: what the others hold of all help (harm).",
+        says=f"Explained: of the {stated(found.top)} of predictions helped (harmed) most, those of which at "
+        f"least {stated(found.keeps)} is kept. Left: what the others hold of all help (harm).",
     )  # fmt: skip
 
 
@@ -110,9 +110,9 @@ def sides(found: Found) -> Section:
     words = (
         "A prediction's help is its loss with the component ablated less its loss intact, its harm the "
         "negative; both are added up over predictions apart, in nats per token of the text. Chosen are the "
-        f"predictions with the greatest {in_percent(found.top)} of help (harm), the bar of every document "
+        f"predictions with the greatest {stated(found.top)} of help (harm), the bar of every document "
         "being that of the other half of the documents. The claim explains one if with the claim in the "
-        f"component's place at least {in_percent(found.keeps)} of it is kept; the others are left. What is no "
+        f"component's place at least {stated(found.keeps)} of it is kept; the others are left. What is no "
         "explanation explains some by chance, as the rows beneath the claim show."
     )
     return Section(
@@ -150,10 +150,10 @@ def facts_of(found: Found) -> Sequence[Row]:
     """What was chosen by, and the net of help and harm."""
     low, high = found.claim.hunt.bars
     return (
-        fact("top", "Chosen", in_percent(found.top), "of predictions, those helped (harmed) most"),
+        fact("top", "Chosen", stated(found.top), "of predictions, those helped (harmed) most"),
         fact("bars", "A prediction is chosen from", f"{low:.3g} and {high:.3g} nats of help",
              "in either half of the documents"),
-        fact("keeps", "Explained from", in_percent(found.keeps), "of a prediction's help (harm) kept"),
+        fact("keeps", "Explained from", stated(found.keeps), "of a prediction's help (harm) kept"),
         fact("net", "Help less harm", found.claim.hunt.net, "what ablating costs"),
     )  # fmt: skip
 

@@ -26,7 +26,7 @@ from unexplained.record.blocks import (
     facts,
 )
 from unexplained.record.keys import step
-from unexplained.shares import percent
+from unexplained.shares import percent, stated, untold
 from unexplained.stats import Settings, fraction
 
 
@@ -45,8 +45,8 @@ class Found:
     references: tuple[str, ...]
     twin: tuple[OnText, ...]
     """With random weights: its own neurons that go with the label most."""
-    twin_read: Reading
-    """What the label carries of these."""
+    twin_read: Reading | None
+    """What the label carries of these; None where it has none."""
     prevalence: float
     settings: Settings
     searched: int
@@ -60,7 +60,7 @@ class Found:
     @property
     def at(self) -> str:
         """The prevalence that precision is for."""
-        return f"{self.prevalence:.2%}".rstrip("0%").rstrip(".") + "%"
+        return stated(self.prevalence)
 
     def scores(self, on: OnText, unit: str, detector: d.Detector) -> tuple[Number, ...]:
         """AUROC, precision and recall of a neuron."""
@@ -154,6 +154,8 @@ class Found:
                     for i, unit in enumerate(known)
                 ),
             ))  # fmt: skip
+        else:
+            blocks.append(Prose(words="With random weights no neuron goes with the label, on the few documents that it is looked for on: nothing stands beside."))  # fmt: skip
         blocks.append(self._variance())
         return Section(key="scores", title="Detector", blocks=tuple(blocks))
 
@@ -196,17 +198,12 @@ class Found:
             ("label", "the label's prediction", "fitted", self.names.claim, read),
             *((kept, name, "fitted", name, read) for kept, name in self.names.kept.items()),
         ]
-        if on is self.narrow:  # random weights, on few documents
+        twin = self.twin_read if on is self.narrow else None  # on few documents
+        if twin is not None:
             rows += [
-                ("twin-ablated", "all ablated, random weights", "twin", REFERENCE, self.twin_read),
-                (
-                    "twin-label",
-                    "the label's prediction, random weights",
-                    "twin",
-                    self.names.claim,
-                    self.twin_read,
-                ),
-            ]
+                ("twin-ablated", "all ablated, random weights", "twin", REFERENCE, twin),
+                ("twin-label", "the label's prediction, random weights", "twin", self.names.claim, twin),
+            ]  # fmt: skip
         return Table(
             key=key, title=f"All together, on {on.name}", corner="In their place",
             columns=(
@@ -367,14 +364,14 @@ class Found:
             read.recovered(name, REFERENCE)
             for name in (self.names.claim, self.names.kept["residual"])
         )
-        if cost.value is None:
-            told.append("What ablating them costs is refused.")
+        if why := untold(cost):
+            told.append(f"What ablating them costs is refused: {why}.")
         else:
             told.append(f"Ablated together they cost {fmt.show(cost)} nats per token on {narrow.name}.")  # fmt: skip
-        told.append(
-            "How much of it the label carries is refused." if label.value is None or rest.value is None else
-            f"The label's prediction makes up {percent(label)} of it, only the rest of their values {percent(rest)}."
-        )  # fmt: skip
+        if why := untold(label) or untold(rest):
+            told.append(f"How much of it the label carries is refused: {why}.")
+        else:
+            told.append(f"The label's prediction makes up {percent(label)} of it, only the rest of their values {percent(rest)}.")  # fmt: skip
         return " ".join(filter(None, told))
 
     def _span(self, number: int) -> str:

@@ -113,22 +113,23 @@ def verdict(found: Sequence[Spectrum], heads: int) -> str:
     if why := untold(first.effective):
         return f"On how few of {heads} heads {what} rests is refused: {why}."
     said = [f"By {what} the {heads} heads are as if {written(first.effective)} equal ones did all."]
+    beside = {one.basis: one.times for one in others if one.times}
     said += [
-        f"{LONG[one.basis]}: {written(one.times)} times as many."
-        for one in others
-        if one.times and not untold(one.times)
-    ]
-    told = {one.basis: _told(one.times) for one in others}
+        f"{LONG[basis]}: refused ({why})." if (why := untold(times)) else
+        f"{LONG[basis]}: {written(times)} times as many."
+        for basis, times in beside.items()
+    ]  # fmt: skip
+    told = {basis: _told(times) for basis, times in beside.items() if not untold(times)}
     for words in ("More concentrated than", "Less concentrated than", "Not told from"):
         if those := [SAYS[basis] for basis, says in told.items() if says == words]:
             said.append(f"{words} {' and '.join(those)}.")
     return " ".join(said)
 
 
-def _told(times: Number | None) -> str:
+def _told(times: Number) -> str:
     """What the heads are beside a basis of so many times as many."""
-    if times is not None and times.low is not None and times.low > 1:
+    if times.low is not None and times.low > 1:
         return "More concentrated than"
-    if times is not None and times.high is not None and times.high < 1:
+    if times.high is not None and times.high < 1:
         return "Less concentrated than"
     return "Not told from"

@@ -102,14 +102,12 @@ class Found:
         return [*parts, *(Measured(key, name, self.claim.rank, None) for key, name in self.outside)]
 
     @property
-    def as_good(self) -> int:
-        """How many draws recover what the claim does, or more."""
+    def as_good(self) -> int | None:
+        """How many draws recover what the claim does, or more; None where that is refused."""
         mine = self.read.recovered(self.claim.arm, self.base).value
-        return sum(
-            1
-            for _, one in self.draws
-            if one.value is not None and mine is not None and one.value >= mine
-        )
+        if mine is None:
+            return None
+        return sum(1 for _, one in self.draws if one.value is not None and one.value >= mine)
 
     @property
     def hidden(self) -> Number | None:
@@ -227,9 +225,9 @@ class Found:
         said = []
         if self.as_good:
             many = len(self.draws)
-            said.append(
-                f"{self.as_good} of {many} random draws do as well: these directions are nothing special."
-            )
+            by_chance = (1 + self.as_good) / (1 + many) > 1 - self.read.settings.level
+            told = ": these are not told from random directions" * by_chance
+            said.append(f"{self.as_good} of {many} random draws do as well{told}.")
         hidden = self.hidden
         if hidden is not None and hidden.low is not None and hidden.low > 0:
             said.append(

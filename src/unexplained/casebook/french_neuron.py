@@ -1,4 +1,4 @@
-"""The French neuron: does it do French, or something else that happens only there? (MISSION 28–31.).
+"""The French neuron: does it do French, or something else that happens only there? (MISSION 28–31).
 
 A file of labels too: `unexplained label MODEL --label french_neuron.py:french --near french_neuron.py:romance`.
 """

@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unexplained import files
 from unexplained.errors import ExplanationError
 from unexplained.explanations.protocol import Explanation, View, elsewhere
 from unexplained.hashing import digest
@@ -192,12 +193,16 @@ def _ask(request: Request) -> tuple[Answer | None, list[str]]:
                 cwd=folder, env=_environment(folder), stdin=subprocess.DEVNULL,
                 capture_output=True, timeout=SECONDS,
             )  # fmt: skip
-            return json.loads(Path(folder, "answer.json").read_text(encoding="utf-8")), []
         except subprocess.TimeoutExpired:
             why = f"no answer in {SECONDS} s"
-        except (OSError, ValueError):
-            lines = done.stderr.decode(errors="replace").strip().splitlines()
-            why = lines[-1] if lines else f"it ended with {done.returncode}"
+        except OSError as error:
+            why = f"it could not be started ({files.said(error)})"
+        else:
+            try:
+                return json.loads(Path(folder, "answer.json").read_text(encoding="utf-8")), []
+            except (OSError, ValueError):
+                lines = done.stderr.decode(errors="replace").strip().splitlines()
+                why = lines[-1] if lines else f"it ended with {done.returncode}"
     return None, [f"{request.name} was not tried in a fresh process: {why}"]
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from unexplained.errors import ExplanationError
 from unexplained.explanations.again import Request, answer_of
 from unexplained.explanations.files import find_explanation
 from unexplained.explanations.language import _installed
@@ -116,9 +117,8 @@ def answers(request: Request) -> dict[str, Any]:
     try:
         with watch.watching(forbids=False, strict=False) as loading:
             explanations = find_explanation(request.name, request.text, request.words)
-    except Exception as error:
-        why = f"{getattr(error, 'asked', '')} {getattr(error, 'found', error)}"
-        return {"raised": why, "loading": [], "found": []}
+    except ExplanationError as error:  # whatever the file raises is one
+        return {"raised": f"{error.asked} {error.found}", "loading": [], "found": []}
     found = []
     for explanation, sample in zip(explanations, request.samples, strict=True):
         each = []

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from unexplained import files
 from unexplained.errors import ExplanationError
 from unexplained.explanations.carried import counted
 from unexplained.explanations.library import LIBRARY
@@ -56,8 +57,7 @@ def needs_words(name: str) -> bool:
 
 def _load(path: Path, text: Text | None, words: Sequence[str] | None) -> dict[str, Explanation]:
     asked = f"The explanation file {path}"
-    if not path.is_file():
-        raise ExplanationError(asked, "there is no such file")
+    files.require_regular(path, asked, ExplanationError)
     # Not the file's own name: a json.py of the user's must not stand in for Python's.
     spec = importlib.util.spec_from_file_location(f"_explanations_of_{path.stem}", path)
     assert spec is not None and spec.loader is not None

@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.torch import load_file
+from torch import Tensor
 
 from unexplained import files
 from unexplained.errors import ExplanationError, UnexplainedError
@@ -23,7 +25,7 @@ from unexplained.explanations.directions import (
     Unembedding,
     WrittenBy,
 )
-from unexplained.explanations.protocol import own_lines
+from unexplained.explanations.protocol import Explanation, own_lines
 from unexplained.sites import Site
 from unexplained.subject import Subject
 
@@ -103,13 +105,13 @@ def _safetensors(path: Path, name: str) -> Any:
     except (SafetensorError, OSError, TypeError, ValueError, KeyError) as error:
         raise ExplanationError(asked, f"it cannot be read ({files.said(error)})") from error
     if not name and len(found) == 1:
-        return next(iter(found.values()))
+        name = next(iter(found))
     if name not in found:
         what = f"it has no tensor '{name}'" if name else f"it has {len(found)} tensors"
         raise ExplanationError(
             asked, what, f"Name one of {', '.join(sorted(found)) or 'none'}: {path.name}:NAME."
         )
-    return found[name]
+    return found[name].double().numpy() if not found[name].is_complex() else found[name].numpy()
 
 
 _READERS = {".npy": _npy, ".safetensors": _safetensors}
@@ -123,23 +125,50 @@ def _called(path: Path, name: str, subject: Subject | None) -> Any:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-        function = getattr(module, name, None)
-        if not callable(function):
-            known = [one for one, value in vars(module).items() if inspect.isfunction(value)]
-            raise ExplanationError(
-                asked, f"it has no function '{name}'", f"It has {', '.join(known) or 'none'}."
-            )
-        takes = len(inspect.signature(function).parameters)
+        function = _function(module, name, asked)
+        takes = _takes(function, name, asked)
         if takes and subject is None:
             raise ExplanationError(
                 asked, f"'{name}' takes the model, and none is open here",
                 "Give it to unexplained subspace, or write a function that takes nothing.",
             )  # fmt: skip
-        return np.asarray(function(subject) if takes else function())
+        found = function(subject) if takes else function()
     except UnexplainedError:
         raise
     except (Exception, SystemExit) as error:  # the user's own code may raise anything
         raise ExplanationError(asked, f"it raised\n{own_lines(error, str(path))}") from error
+    return found.detach().cpu().double().numpy() if isinstance(found, Tensor) else found
+
+
+def _function(module: ModuleType, name: str, asked: str) -> Callable[..., Any]:
+    function = getattr(module, name, None)
+    if isinstance(function, Explanation):
+        raise ExplanationError(
+            asked, f"'{name}' is an explanation, and says no directions",
+            "Give it as --explanation or --label, or write a function that gives one direction a row.",
+        )  # fmt: skip
+    if not callable(function):
+        known = [one for one, value in vars(module).items() if inspect.isfunction(value)]
+        raise ExplanationError(
+            asked, f"it has no function '{name}'", f"It has {', '.join(known) or 'none'}."
+        )
+    found: Callable[..., Any] = function
+    return found
+
+
+def _takes(function: Callable[..., Any], name: str, asked: str) -> bool:
+    """Whether a function of the user's takes the model; what has a default of its own is not given."""
+    kinds = inspect.Parameter
+    needed = [
+        one for one in inspect.signature(function).parameters.values()
+        if one.default is kinds.empty and one.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)
+    ]  # fmt: skip
+    if len(needed) > 1 or any(one.kind is kinds.KEYWORD_ONLY for one in needed):
+        raise ExplanationError(
+            asked, f"'{name}' takes {', '.join(one.name for one in needed)}",
+            "Write a function that takes nothing, or the model alone.",
+        )  # fmt: skip
+    return bool(needed)
 
 
 def _tokens(written: str, subject: Subject | None) -> tuple[int, ...]:
@@ -169,8 +198,9 @@ def _ids(one: Any, asked: str, subject: Subject | None) -> Sequence[int]:
         ids: list[int] = subject.tokenizer.encode(one, add_special_tokens=False)
     except Exception as error:  # tokenizers raise what their authors chose
         raise ExplanationError(
-            asked, f"the tokenizer of {subject.name} does not know '{one}' ({files.said(error)})"
-        ) from error
+            asked, f"the tokenizer of {subject.name} does not know '{one}' ({files.said(error)})",
+            "Give a text that is a token of its, or the token's id.",
+        ) from error  # fmt: skip
     if len(ids) != 1:
         raise ExplanationError(
             asked, f"'{one}' is {len(ids)} tokens of {subject.name}",

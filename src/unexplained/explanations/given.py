@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -52,7 +53,8 @@ def own_lines(error: BaseException, file: str) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     # A file that does not parse has no line of its own in the traceback: the error names it.
     none = len(frames) if isinstance(error, SyntaxError) else 0
-    first = next((i for i, frame in enumerate(frames) if frame.filename == file), none)
+    mine = Path(file).absolute()  # as Python calls what it has imported
+    first = next((i for i, one in enumerate(frames) if Path(one.filename).absolute() == mine), none)
     shown = traceback.format_list(frames[first:])
     return "".join([*shown, *traceback.format_exception_only(error)]).rstrip()
 

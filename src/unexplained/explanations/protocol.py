@@ -12,7 +12,7 @@ from torch import Tensor
 
 from unexplained.donors import Donors
 from unexplained.donors.another import Another
-from unexplained.errors import ExplanationError, near_matches
+from unexplained.errors import ExplanationError, Why, near_matches
 from unexplained.evaluate.conditions import tensor_digest
 from unexplained.explanations.causal import Asked, Mixed
 from unexplained.explanations.description import Source, source_of
@@ -89,14 +89,17 @@ class Explanation:
         """Whether it has a readout."""
         return self.readout != "none"
 
-    def refuses(self, site: Site, shape: Shape) -> str:
-        """That a component has no value that it gives or reads; empty if it has."""
+    def refuses(self, site: Site, shape: Shape) -> Why | None:
+        """That a component has no value that it gives or reads; None if it has."""
         own = [name for name in self.reads if name in (*HEAD_VALUES, "value")]
         for verb, name in (("give", self.gives), *(("read", name) for name in own)):
             if (name in HEAD_VALUES) != (site.part == "H"):
                 has = "a head has no single value" if site.part == "H" else "it is no head"
-                return f"it {verb}s '{name}', and {has}"
-        return ""
+                return Why(
+                    f"it {verb}s '{name}', and {has}",
+                    f"Heads have {', '.join(HEAD_VALUES)}; every other site has `value`.",
+                )
+        return None
 
     def observes(self, sites: Sequence[Site], shape: Shape) -> list[Site]:
         """What has to be recorded on the fit part to fit it at some components."""
@@ -311,7 +314,10 @@ class Explanation:
                 "explanation says may depend only on what it is given.",
             )
         if not isinstance(given, Tensor):
-            raise ExplanationError(asked, f"it returned a {type(given).__name__}, not a tensor")
+            raise ExplanationError(
+                asked, f"it returned a {type(given).__name__}, not a tensor",
+                "Return a tensor, such as view.blank with something in it.",
+            )  # fmt: skip
         if wrong := unusable(given):
             raise ExplanationError(
                 asked, f"it returned {wrong}", "Return a dense tensor of real numbers."
@@ -333,7 +339,10 @@ class Explanation:
                 "Begin with view.blank: zeros of that shape.",
             )
         if not bool(torch.isfinite(given).all()):
-            raise ExplanationError(asked, "it returned NaN or infinity")
+            raise ExplanationError(
+                asked, "it returned NaN or infinity",
+                "Return finite numbers everywhere: 0 where there is nothing to say.",
+            )  # fmt: skip
         if self.gives == "pattern":
             require_pattern(asked, given)
 

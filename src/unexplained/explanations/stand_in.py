@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from unexplained.donors import Donors
-from unexplained.errors import ExplanationError
+from unexplained.errors import ExplanationError, Why
 from unexplained.evaluate import Activations
 from unexplained.record import Description, Method
 from unexplained.registry import Registry
@@ -60,8 +60,8 @@ class StandIn(Protocol):
     def shuffled(self) -> bool:
         """Whether it is computed on another document, as a control is."""
 
-    def refuses(self, site: Site, shape: Shape) -> str:
-        """Why it cannot stand at a component; empty if it can."""
+    def refuses(self, site: Site, shape: Shape) -> Why | None:
+        """Why it cannot stand at a component, and what to do; None if it can."""
 
     def observes(self, sites: Sequence[Site], shape: Shape) -> list[Site]:
         """What has to be recorded on the fit part to fit it at some components."""

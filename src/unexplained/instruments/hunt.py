@@ -86,8 +86,8 @@ def hunt(
         TextError: The text is one of pairs, of another model's tokens, or too small.
         UnexplainedError: As for every claim that cannot stand there.
     """
-    for name, share in (("top", top), ("keeps", keeps)):
-        _require_share(name, share)
+    study.asked.require_share(top, "top", "predictions")
+    study.asked.require_share(keeps, "keeps", "a prediction's help")
     require_count("sample", sample, least=0)
     stated = _claim(run, claim)
     where = _sites(run, sites, stated, twin)
@@ -113,14 +113,6 @@ def hunt(
     if examples := _examples(run, read, stated.name, first, sample):
         yield _shown(examples, sum(int(one.sum()) for one in first.left.values()))
     yield from (Prose(words=note, manner="aside") for note in run.text.notes)
-
-
-def _require_share(name: str, share: float) -> None:
-    if not 0 < share < 1:
-        raise MeasurementError(
-            f"{name}={share:g}", "a share of predictions, or of help, lies between 0 and 1",
-            "Write 0.05 for 5%.",
-        )  # fmt: skip
 
 
 def _claim(run: Run, claim: Sequence[StandIn] | None) -> StandIn:

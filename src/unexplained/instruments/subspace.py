@@ -89,7 +89,8 @@ def subspace(
         *of_text(run.text),
         fact("worth", f"{found.word.capitalize()} is worth", found.worth(), "nats per token, against its mean"),
         fact("component", "The components are worth", found.read.damage(found.nothing), "against mean ablation"),
-        fact("draws", "Random draws", draws, f"{found.as_good} recover as much as these directions"),
+        fact("draws", "Random draws", draws,
+             "" if found.as_good is None else f"{found.as_good} recover as much as these directions"),
         *([fact("hidden", "Through what is hardly read", found.hidden, "what these directions recover beyond their part that is read")]
           if found.hidden is not None else []),
     )  # fmt: skip

@@ -27,7 +27,7 @@ from unexplained.explanations import StandIn
 from unexplained.explanations.protocol import elsewhere
 from unexplained.ladder.conditions import require_same_tokens, require_unseen_by
 from unexplained.ladder.family import Family
-from unexplained.sites import HEAD_VALUES, Site
+from unexplained.sites import Site
 from unexplained.study.controls import possible_controls
 from unexplained.study.stated import Ladder, induction_ladder
 from unexplained.study.twins import few
@@ -59,15 +59,20 @@ def require_folder(folder: Path | None, *subjects: Subject) -> None:
         take_products(folder, subject)
 
 
-def require_share(share: float) -> None:
-    """Refuse what is no share of the tokens.
+def require_share(share: float, name: str = "share", of: str = "the tokens") -> None:
+    """Refuse what is no share of something: none of it and all of it are none.
+
+    Args:
+        share: What was given.
+        name: The parameter, as Python calls it.
+        of: Of what it is a share.
 
     Raises:
         MeasurementError: It is not between 0 and 1.
     """
     if not 0 < share < 1:
         raise MeasurementError(
-            f"share={share}", "a share of the tokens lies between 0 and 1", "Write 0.05 for 5%."
+            f"{name}={share:g}", f"a share of {of} lies between 0 and 1", "Write 0.05 for 5%."
         )
 
 
@@ -156,11 +161,7 @@ def require_standing(
         read = elsewhere(one.reads, subject.shape)
         for site in sites:
             if why := one.refuses(site, subject.shape):
-                raise ExplanationError(
-                    f"The explanation '{one.name}' at {site}",
-                    why,
-                    f"Heads have {', '.join(HEAD_VALUES)}; every other site has `value`.",
-                )
+                raise ExplanationError(f"The explanation '{one.name}' at {site}", *why)
             late = next((other for other in read if _later(other, site, subject)), None)
             if late is not None:
                 raise SiteError(

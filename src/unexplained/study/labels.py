@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unexplained.ablations.mean import mean_of
 from unexplained.bars.detection import Labelled, fitted
-from unexplained.bars.labelled import Names, OnText
+from unexplained.bars.labelled import REFERENCE, Names, OnText
 from unexplained.bars.labels import Found
 from unexplained.bars.reading import Reading
 from unexplained.errors import (
@@ -42,7 +42,6 @@ from unexplained.text import Text
 
 MOST = 8
 """Neurons that are measured, at most, and as many others under the same label."""
-REFERENCE = "mean"
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,7 @@ class Asked:
         subject = run.subject
         require_count("top", top, least=1)
         require_count("alike", alike, least=0)
-        if not 0 < prevalence < 1:
-            raise MeasurementError(f"A prevalence of {prevalence:g}", "it lies between 0 and 1", "Say .01, for one token in a hundred.")  # fmt: skip
+        check.require_share(prevalence, "prevalence")
         where = check.components(subject, sites) if sites else ()
         require_neurons(where)
         if max(len(where), top, alike) > MOST:
@@ -195,10 +193,11 @@ def _require_varies(label: Explanation, narrow: _On) -> None:
     """Refuse a label that says the same everywhere, or yes in too few documents for anything."""
     text = narrow.run.text
     for part, said in (("fit", narrow.fit), ("eval", narrow.eval)):
-        every = np.concatenate(list(said.yes.values()))
+        read = {name: yes[1:] for name, yes in said.yes.items()}  # first tokens are left out
+        every = np.concatenate(list(read.values()))
         units = {b.document: b.unit for b in (*text.fit, *text.eval)}
-        some = {units[name] for name, yes in said.yes.items() if yes.any()}
-        rest = {units[name] for name, yes in said.yes.items() if not yes.all()}
+        some = {units[name] for name, yes in read.items() if yes.any()}
+        rest = {units[name] for name, yes in read.items() if not yes.all()}
         asked = f"The label '{label.written}' on the {part} part of {text.name}"
         if every.all() or not every.any():
             what = "every" if every.all() else "none"
@@ -314,15 +313,21 @@ def _arms(
 
 def _on_twin(
     of: Asked, texts: Sequence[_On], many: int, names: Names
-) -> tuple[tuple[OnText, ...], Reading]:
-    """The same with random weights: its own best neurons by the same search, on few documents."""
+) -> tuple[tuple[OnText, ...], Reading | None]:
+    """The same with random weights: its own best neurons by the same search, on few documents.
+
+    Nothing where none goes with the label there, as where the few are all of one kind.
+    """
     with of.run.timed(TWIN):
         twin = of.run.of(of.run.subject.twin(of.run.settings.seed))
         small = [_On(twin.on(few(one.run.text)), one.fit, one.eval, {}) for one in texts]
         first = small[0].run
         fit = {block.document for block in first.text.fit}
         said = Said({name: yes for name, yes in small[0].fit.yes.items() if name in fit})
-        units = _ranked(of, first, said, many)
+        every = np.concatenate([yes[1:] for yes in said.yes.values()])
+        units = _ranked(of, first, said, many) if every.any() and not every.all() else []
+        if not units:
+            return (), None
         read = first.observe(units)
         detectors = {str(s): fitted(*_tokens(read, s, said), of.prevalence) for s in units}
         (claim,) = arms.claims(first, units, [of.label.affine()], controls=())

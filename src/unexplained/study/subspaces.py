@@ -15,11 +15,11 @@ from unexplained.explanations.directions import (
     Principal,
     Random,
     basis_of,
-    hardly_read,
     strength_at,
 )
 from unexplained.explanations.find_directions import find_directions
 from unexplained.explanations.library.projection import Projection
+from unexplained.explanations.stream import hardly_read
 from unexplained.sites import Site
 from unexplained.study import arms, asked
 from unexplained.study.controls import possible_controls
@@ -87,7 +87,7 @@ def require_some(claim: Projection, size: int, sites: str) -> None:
             f"A subspace of {sites} of no direction", "it says nothing, and that is mean ablation",
             "Take one direction or more.",
         )  # fmt: skip
-    if claim.rank == size:
+    if claim.rank == size:  # of more `Projection.refuses` says so
         raise MeasurementError(
             f"A subspace of {sites} of {claim.rank} directions",
             f"the value has {size}, so it is the value itself and explains everything",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unexplained.donors import Donors, places_of
 from unexplained.donors.another import Another
-from unexplained.errors import ExplanationError
+from unexplained.errors import ExplanationError, Why
 from unexplained.evaluate import Activations
 from unexplained.evaluate.conditions import tensor_digest
 from unexplained.explanations.description import PARAMETER_BITS, source_of
@@ -105,13 +105,21 @@ class Projection:
         """Its directions are."""
         return self.rank not in (0, None)
 
-    def refuses(self, site: Site, shape: Shape) -> str:
+    def refuses(self, site: Site, shape: Shape) -> Why | None:
         """More directions than the value has, or others; or a value that is given by name."""
         if site.value in HEAD_VALUES:
-            return f"it is one value of a head, and a projection keeps {OWN}s of components"
+            return Why(
+                f"it is one value of a head, and a projection keeps {OWN}s of components",
+                f"Give the head, {site.component}, and the value's name before the number: projection:q=8.",
+            )  # fmt: skip
         if self.at and site.part != "H":
-            return f"it keeps {_WORDS[self.at]} of heads, and that is no head"
-        return "" if self.rank is None else refusal(self._kept, self._size(site, shape))
+            word = _WORDS.get(self.at, "z")
+            return Why(
+                f"it keeps {word} of heads, and that is no head", "Name heads, such as L0.H0."
+            )
+        if self.rank is None:
+            return None
+        return refusal(self._kept, self.stands_at(site), shape, self._size(site, shape))
 
     def observes(self, sites: Sequence[Site], shape: Shape) -> list[Site]:
         """The values themselves."""
@@ -129,7 +137,7 @@ class Projection:
         tensors: list[Tensor] = []
         for site in sites:
             if why := self.refuses(site, shape):
-                raise ExplanationError(f"The {self.name} at {site}", why, "Keep fewer.")
+                raise ExplanationError(f"The {self.name} at {site}", *why)
             where = self.stands_at(site)
             projected, held = self._projecting(where, shape, activations)
             say = self._sayer(where, projected, activations, seed)
