@@ -6,16 +6,24 @@ import ast
 import dataclasses
 import inspect
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import unexplained as ux
+from cells import cell
 from measured import CASES, LEAN, model, record_of, words
+from unexplained.casebook.induction_emergence import _verdict
 from unexplained.cli.app import app
 from unexplained.errors import MeasurementError
+from unexplained.record import Number
 from unexplained.record.blocks import Answer
+from unexplained.sites import Site
 from unexplained.study import CASEBOOK, Run, answer_of, part
+from unexplained.subject import Batch
 
 FOLDER = Path(inspect.getfile(ux)).parent / "casebook"
 PUBLIC = {"unexplained", "unexplained.study", "unexplained.record", "unexplained.record.blocks",
@@ -56,8 +64,70 @@ def test_cases_are_listed_and_a_near_miss_is_named() -> None:
 
 
 def test_a_case_whose_components_do_not_exist_says_what_it_looked_for() -> None:
-    with pytest.raises(MeasurementError, match="30% of its attention there; the nearest is L"):
-        CASEBOOK.get("induction")(model(), words(), settings=LEAN, folder=None)
+    for name in ("induction", "induction-emergence"):
+        with pytest.raises(MeasurementError, match="30% of its attention there; the nearest is L"):
+            CASEBOOK.get(name)(model(), words(), settings=LEAN, folder=None)
+    with pytest.raises(
+        MeasurementError, match="50% of its attention on the position before; the near"
+    ):
+        CASEBOOK.get("weight-decode")(model(), words(), settings=LEAN, folder=None)
+
+
+def test_what_emerges_is_what_plain_passes_give() -> None:
+    """The last checkpoint's row, from Hugging Face's own patterns and logits; what is said once has no second copy."""
+    last = model("attention-2")
+    text = ux.text("repeats", last, documents=6, fit_documents=6, block=24)
+    earlier = (ux.load("attention-2-step-8000"), ux.load("attention-2-step-10000"))
+    record = CASEBOOK.get("induction-emergence")(
+        last, text, earlier=earlier, settings=LEAN, folder=None
+    )
+    network: Any = last.anatomy.model
+    batch = Batch.of(torch.tensor(np.stack([block.tokens for block in text.eval]).astype(np.int64)))
+    with torch.no_grad():
+        logits = network(batch.tokens, use_cache=False).logits[:, :-1]
+    losses = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), batch.tokens[:, 1:].flatten(), reduction="none"
+    ).view(len(batch.tokens), -1)
+    at = text.eval[0].second_copy  # the token that tells that a repeat begins counts to the first
+    copies = losses[:, :at], losses[:, at:]
+    row = f"steps/checkpoints/{last.name}"
+    assert cell(record, f"{row}/loss").value == pytest.approx(float(copies[1].mean()), abs=1e-4)
+    gain = float(copies[0].mean() - copies[1].mean())
+    assert cell(record, f"{row}/gain").value == pytest.approx(gain, abs=1e-3)
+    heads = [
+        Site(layer, "H", head, "pattern") for layer in range(2) for head in range(last.shape.heads)
+    ]
+    seen = last.run(batch, keep=heads).values
+    before = max(float(seen[s].diagonal(-1, -2, -1).mean()) for s in heads if s.layer == 0)
+    assert cell(record, f"{row}/previous").value == pytest.approx(before, rel=1e-4)
+    other = record_of("induction-emergence")
+    assert cell(other, f"{row}/loss").refused == "nothing is said twice in this text"
+
+
+def test_what_emerges_together_is_said_as_far_as_it_is_told() -> None:
+    """By hand: two measures that rise at the same place, and a third that does so, elsewhere, or is not told."""
+
+    def said(*gain: Number) -> str:
+        scores = (0.1, 0.2, 0.8, 0.9)
+        return _verdict({
+            name: {"induction": Number(value=score), "previous": Number(value=score), "gain": one}
+            for name, score, one in zip("abcd", scores, gain, strict=True)
+        })  # fmt: skip
+
+    def about(*values: float, half: float) -> list[Number]:
+        return [Number(value=v, low=v - half, high=v + half) for v in values]
+
+    assert said(*about(0, 0.1, 1, 1.1, half=0.1)).endswith("all rise most between b and c.")
+    elsewhere = said(*about(0, 1, 1.1, 1.2, half=0.1))
+    assert (
+        elsewhere.startswith("They do not rise together")
+        and "the gain in context between a and b" in elsewhere
+    )
+    untold = "Where most rises is not told: the gain in context."
+    for gain in (about(0, 0.1, 1, 1.1, half=0.4), about(1, 0.9, 0.8, 0.7, half=0.01),
+                 [Number(value=None, refused="no two places")] * 4):  # fmt: skip
+        assert said(*gain).endswith(untold) and "together" not in said(*gain)
+        assert said(*gain).startswith("Most rises: induction between b and c;")
 
 
 def test_an_instrument_within_a_run_is_a_part_of_its_record() -> None:

@@ -14,11 +14,12 @@ from cells import cell
 from measured import LEAN
 from test_assay import make_text
 from tiny import VOCABULARY, tiny_model, tiny_tokenizer
+from unexplained.circuits import expansion
 from unexplained.circuits.composition import composition, matrices, rotations
 from unexplained.circuits.expansion import BIASES, chains, name_of, require_paths, terms
 from unexplained.circuits.graph import CircuitError
 from unexplained.circuits.kept_paths import Part
-from unexplained.circuits.looking import looks
+from unexplained.circuits.looking import Looks, looks
 from unexplained.circuits.score_terms import preferences
 from unexplained.explanations import patterns
 from unexplained.sites import Site
@@ -198,6 +199,44 @@ def test_matrices_read_off_the_model_are_its_weights_turned() -> None:
     torch.testing.assert_close(found.output[1], out, atol=1e-4, rtol=1e-4)
 
 
+def test_a_head_that_looks_at_itself_and_before_is_one_part_of_scores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No path is counted twice: parts add up to the head's own preference, as its pattern has it."""
+    subject = attention_only("llama")
+    rows = np.random.default_rng(2).integers(0, 6, (2, 6, 12))
+    text = make_text("few words", subject, *rows)
+    heads = [Site(layer, "H", head) for layer in range(2) for head in range(4)]
+    own = {site: 0.6 if site.index < 2 else 0.1 for site in heads}
+    before = {site: 0.3 if site.index == 0 else 0.1 for site in heads}
+    there = Looks(own, before)
+    assert there.previous == heads[0] and there.rewriting == (heads[1],) and not there.is_previous
+    monkeypatch.setattr("unexplained.circuits.looking.looks", lambda *a, **k: there)
+    record = INSTRUMENTS.get("paths")(subject, text, settings=LEAN, folder=None)
+    (title,) = (block.title for block in record.blocks if getattr(block, "key", "") == "scores")
+    site = Site(1, "H", int(title.split("H")[1].split()[0]))
+    batch = Batch.of(torch.tensor(np.stack([block.tokens for block in text.eval]).astype(np.int64)))
+    scores = subject.run(batch, keep=[site.at("pattern")]).values[site.at("pattern")].double().log()
+    targets = patterns.after_earlier_occurrence(batch.tokens)
+    others = torch.ones_like(targets).tril() & ~targets
+    there_is = targets.any(-1)
+    each = [
+        (torch.where(some, scores, 0.0).sum(-1) / some.sum(-1).clamp(min=1))[there_is]
+        for some in (targets, others)
+    ]
+    expected = float((each[0] - each[1]).mean())
+    assert cell(record, "scores/terms/all/score").value == pytest.approx(
+        expected, rel=1e-3, abs=1e-4
+    )
+
+
+def test_terms_that_do_not_add_up_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = load(tiny_model("llama"), tokenizer=tiny_tokenizer(), device="cpu")
+    monkeypatch.setattr(expansion, "_is_silent", lambda anatomy, layer: True)
+    with pytest.raises(CircuitError, match="does something that is no chain of heads"):
+        terms(subject, words(subject, documents=1))
+
+
 def test_what_is_no_sum_of_paths_is_refused_by_name() -> None:
     with pytest.raises(CircuitError, match="its MLPs write something, the first in layer 0"):
         require_paths(load(tiny_model("llama"), tokenizer=tiny_tokenizer(), device="cpu"))
@@ -205,3 +244,7 @@ def test_what_is_no_sum_of_paths_is_refused_by_name() -> None:
         require_paths(attention_only("llama", 1), least=2)
     with pytest.raises(CircuitError, match="625"):
         require_paths(attention_only("llama", 4))
+    lone = attention_only("llama", num_attention_heads=1, num_key_value_heads=1)
+    require_paths(lone)
+    with pytest.raises(CircuitError, match="one head"):
+        require_paths(lone, least=2)

@@ -16,7 +16,7 @@ from test_bars import ledger_of, rows_of
 from unexplained import bars
 from unexplained.ablations import ABLATIONS
 from unexplained.bars.splits import Found, verdict
-from unexplained.errors import MeasurementError, TextError
+from unexplained.errors import MeasurementError, NotFinite, TextError
 from unexplained.evaluate import Edited, evaluate, observe
 from unexplained.evaluate.batches import plan
 from unexplained.evaluate.conditions import distinct
@@ -188,7 +188,10 @@ def test_other_seeds_of_the_refit_are_in_the_interval():
 
 
 def planted(seed: int, gap: float, wrong: float, documents: int = 24) -> bars.shortfall:
-    """A component worth 1 nat, a claim that costs so much more than nothing, and refits over all."""
+    """A component worth 1 nat, a claim that costs so much more than nothing, and refits over all.
+
+    Nothing costs 0.5 nats after the refit, the claim `wrong`.
+    """
     rng, tokens = np.random.default_rng(seed), 100
     easy, worth = rng.normal(3, 0.3, documents), 1 + 0.5 * rng.normal(size=documents)
 
@@ -240,10 +243,29 @@ def test_all_is_said_to_be_wrong_only_where_that_is_told(wrong, made_up, says):
 
 
 def test_of_what_does_better_than_the_component_nothing_is_split():
-    better = Number(value=-0.4, low=-0.5, high=-0.3)
-    split = replace(planted(0, -0.5, 0.2), shortfall=better)
+    split = planted(0, -1.4, 0.2)
+    assert split.shortfall.high < 0 and split.recovered.low > 1
     found = Found(split, 0.95, (), (), np.zeros(1), {}, np.zeros(1))
     assert "falls short of nothing" in verdict(found, "the claim", "L0.H0")
+    for bound in (split.wrong_least, split.wrong_most, split.clumsy_least, split.clumsy_most):
+        assert (
+            bound.value is None
+            and bound.refused == "the claim falls short of nothing, which has no parts"
+        )
+
+
+def test_what_does_better_once_refitted_is_in_no_proportion():
+    """The first pair stands; the second would call more clumsy than the claim falls short by."""
+    split = planted(0, -0.5, -0.2)
+    assert split.shortfall.low > 0 and split.recovered_refitted.low > 1
+    assert split.wrong_least.high < 0 and split.clumsy_most.low > split.shortfall.value
+    for bound in (split.wrong_most, split.clumsy_least):
+        assert bound.value is None and "in no proportion to what is lost" in bound.refused
+    found = Found(split, 0.95, (), (), np.zeros(1), {}, np.zeros(1))
+    said = verdict(found, "the claim", "L0.H0")
+    assert "how much is clumsy substitution at least is refused (after the refit" in said
+    told = planted(0, -0.5, 0.2)
+    assert None not in (told.wrong_most.value, told.clumsy_least.value)
 
 
 def test_where_documents_are_alike_the_interval_is_students_of_the_seeds():
@@ -371,7 +393,7 @@ def _beyond(local):
     return torch.full_like(local.value, 1e30)
 
 
-def test_a_repair_under_which_losses_are_not_finite_is_refused_and_nothing_else_is():
+def test_a_repair_under_which_losses_are_not_finite_is_refused_and_nothing_else_is(monkeypatch):
     subject = ux.load("rung-2")
     text = ux.text("pydocs", subject, documents=12, block=24)
     run = Run(subject, (text,), Settings(resamples=100))
@@ -381,9 +403,17 @@ def test_a_repair_under_which_losses_are_not_finite_is_refused_and_nothing_else_
     plain = claim.conditions["total"]
     # With norms held nothing takes the size off again.
     wild = Edited("wild", (Edit(site, _beyond),), "beyond all", effect="total, norms frozen")
-    one = Repair("a", "a", "", arm(plain, role="fitted", of=claim.name),
+    assert isinstance(plain, Edited)
+    mended = replace(plain, name="mended")
+    one = Repair("a", "a", "", arm(mended, role="fitted", of=claim.name),
                  arm(wild, role="control", of=claim.name), "", nothing)  # fmt: skip
+    passes: list[int] = []
+    measure = Run.measure
+    monkeypatch.setattr(Run, "measure", lambda *a, **k: passes.append(1) or measure(*a, **k))
     read, broken = _finite(run, (nothing, claim), [one])
+    assert len(passes) == 2  # all that is finite is measured together again, not arm by arm
+    with pytest.raises(NotFinite, match="What is measured of 'wild'"):
+        _finite(run, (nothing, arm(wild, role="fitted", of=claim.name)), [])
     assert list(broken) == ["wild"] and "NaN or infinite" in broken["wild"]
     found = _mended(read, one, broken)
     assert found.recovered.value == read.recovered(claim.name, "mean").value

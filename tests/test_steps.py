@@ -11,10 +11,12 @@ import repairable
 from measured import LEAN
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import observe
+from unexplained.evaluate.following import passed_on
 from unexplained.explanations import StandIn, View, explanation
 from unexplained.sites import Site
 from unexplained.study import Run
 from unexplained.study.steps import Followed, Steps, steps
+from unexplained.subject import Batch, Edit, Local
 from unexplained.testbeds.weights import START, WIDTH
 
 FIRST, LAST = "L0.H0", "L1.H0"
@@ -96,6 +98,25 @@ def test_a_share_is_what_plain_arithmetic_on_the_sites_values_gives() -> None:
     assert first.times.value == pytest.approx(
         float((around * beside).sum() / beside.pow(2).sum()), abs=1e-9
     )
+
+
+def test_whoever_reads_an_edited_site_is_given_what_this_pass_put_there() -> None:
+    """Also where the edit puts something in one pass and lets the next be as it is."""
+    here, site, later = run(), Site(0, "H", 0, "out"), Site(1, "H", 0, "out")
+    puts, seen = [True, False], []
+
+    def once(local: Local) -> torch.Tensor | None:
+        return torch.full_like(local.value, 7.0) if puts.pop(0) else None
+
+    def look(local: Local) -> None:
+        seen.append((local.elsewhere(site).clone(), local.batch.tokens.shape))
+
+    edits = passed_on([Edit(site, once), Edit(later, look, reads=(site,))])
+    for rows in (2, 3):
+        here.subject.run(Batch.of(torch.ones(rows, 5, dtype=torch.long)), edits)
+    (first, _), (second, shape) = seen
+    assert bool((first == 7).all())
+    assert second.shape[:2] == shape and not bool((second == 7).any())
 
 
 def test_what_is_no_step_is_refused() -> None:

@@ -21,11 +21,12 @@ from unexplained.bars.suppression import KEYS, OnPath, Suppression
 from unexplained.errors import MeasurementError, SiteError, TextError
 from unexplained.evaluate import Edited, copying, evaluate, observe
 from unexplained.evaluate.copying import KEPT, stand_in
-from unexplained.evaluate.suppression import CONDITIONS, Direct, direct_path
+from unexplained.evaluate.suppression import CONDITIONS, Direct, _DirectPath, direct_path
 from unexplained.record import Number, Record
 from unexplained.record.blocks import Answer, Checks
 from unexplained.record.ids import walk
 from unexplained.record.keys import step
+from unexplained.shares import in_percent
 from unexplained.sites import Site
 from unexplained.study import INSTRUMENTS
 from unexplained.subject import Subject
@@ -172,6 +173,26 @@ def test_in_the_heads_place_it_does_on_the_direct_path_what_the_definition_says(
         np.testing.assert_allclose(ledger.sums(name).kl, found.kl[0, :, i], rtol=1e-4, atol=1e-5)
 
 
+def test_of_predictions_that_are_drawn_each_counts_as_among_all() -> None:
+    """Five of a document's 23: the sum of just those rows of all, whichever they are."""
+    subject = tiny_subject("llama")
+    text, site = words(subject, documents=3), subject.sites("L1.H2")[0]
+    seen = observe(subject, text, [site.at("z")])
+    means = reaching(*means_by_position(seen, site.at("z")), 24)[None]
+    every, few = (
+        _DirectPath(subject=subject, text=text, part="eval", batch_tokens=2048, heads=(site,),
+                    means=means, predictions=count, seed=3)
+        for count in (23, 5)
+    )  # fmt: skip
+    each = every.arrays(0)["kl"][0].reshape(3, 23, len(CONDITIONS))
+    found = direct_path(subject, text, [site], means, predictions=5, seed=3)
+    assert found.predictions.tolist() == [5.0] * 3
+    for i, block in enumerate(every.plans[0].blocks):
+        at = few.drawn(block)
+        assert len(set(at)) == 5 and at == sorted(at)
+        np.testing.assert_allclose(found.kl[0, i], each[i, at].sum(0), rtol=1e-5, atol=1e-8)
+
+
 def looking() -> Head:
     """Looks for the token that `copied` predicts."""
     head = match("token", ())
@@ -241,6 +262,41 @@ def test_parts_of_the_best_head_are_named_as_they_were_kept() -> None:
         assert number.value == pytest.approx(1 - kl[name] / kl["mean"], abs=1e-6)
 
 
+def test_each_effect_of_the_best_head_is_measured_as_it_is_named() -> None:
+    """Nats by plain sums of the same stand-in; the first line is the definition by another route."""
+    subject, text = planted()
+    site, (_, scoring) = subject.sites(SUPPRESSOR)[0], text.halves()
+    means = reaching(*means_by_position(observe(subject, text, [site.at("z")]), site.at("z")), 20)
+    effects = ("direct, norm frozen", "direct", "total, norms frozen", "total")
+    made = [
+        Edited(f"{kept} {effect}", (stand_in(subject, site, means, KEPT.get(kept)),), kept, effect=effect)
+        for kept in ("mean", "both") for effect in effects
+    ]  # fmt: skip
+    ledger = evaluate(subject, scoring, made)
+    rows = cells(measured(), "best/effects")
+    for effect in effects:
+        mean, both = (ledger.sums(f"{kept} {effect}") for kept in ("mean", "both"))
+        key = effect.replace(", ", "-").replace(" ", "-")
+        worth = mean.per_token() - ledger.sums("intact").per_token()
+        saved = mean.per_token() - both.per_token()
+        kl = 1 - both.kl.sum() / mean.kl.sum()
+        for column, value in (
+            ("kl", kl),
+            ("worth", worth),
+            ("saved", saved),
+            ("loss", saved / worth),
+        ):
+            number = rows[key, column]
+            assert isinstance(number, Number)
+            assert number.value == pytest.approx(value, abs=1e-6), (effect, column)
+    theirs, ours = (
+        cells(measured(), "definition/heads")[step(SUPPRESSOR), "both"],
+        rows["direct-norm-frozen", "kl"],
+    )
+    assert isinstance(theirs, Number) and isinstance(ours, Number)
+    assert theirs.value == pytest.approx(ours.value, abs=1e-4)
+
+
 def test_a_planted_suppressor_scores_near_one_and_other_heads_near_nothing() -> None:
     record = measured()
     definition, total = cells(record, "definition/heads"), cells(record, "total/heads")
@@ -302,7 +358,7 @@ def test_a_share_that_is_not_told_from_its_control_is_not_said_to_be_copy_suppre
     assert told.count("with other tokens, ") == 2 and "not told" not in told
     assert alike.startswith("No copy suppressor is told from its control among one head")
     assert "with other tokens, " in alike
-    assert made(-0.3, -0.6).verdict().startswith("No copy suppressor among one head")
+    assert made(-0.3, -0.6).verdict().startswith("No copy suppressor is told among one head")
     assert ", which is not told from its control; with" in made(0.6, 0.2, in_loss=0.55).verdict()
 
 
@@ -312,6 +368,13 @@ def test_the_answer_counts_its_heads_and_the_facts_say_how_long_a_context_is() -
     assert answer.says.startswith("The best head, by nats explained")
     facts = cells(record, "facts")
     assert facts["context", "is"] == 20
+    for key, column in (("median", "both"), ("twin", "twin")):
+        shares = [
+            n.value
+            for (_, c), n in cells(record, "every/all").items()
+            if c == column and n.value is not None
+        ]
+        assert facts[key, "is"] == (in_percent(float(np.median(shares))) if shares else "none")
 
 
 def test_words_of_the_authors_list_are_found_in_a_vocabulary_where_they_are_one_token() -> None:

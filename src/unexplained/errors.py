@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Integral
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -63,6 +64,9 @@ class MeasurementError(UnexplainedError):
 
 class NotFinite(MeasurementError):
     """A loss is NaN or infinite."""
+
+    conditions: Mapping[str, str] = MappingProxyType({})
+    """Of which conditions, and what was found of each, as far as was measured."""
 
 
 class CurveError(UnexplainedError):

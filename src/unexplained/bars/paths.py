@@ -34,7 +34,6 @@ MOST = 3
 """Heads that the answer names: of those that are worth something."""
 SHOWN = 12
 """Paths that are shown unasked."""
-MOSTLY = 0.5
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,8 @@ class Paths:
     """The head of an earlier layer that looks most at the position before."""
     share: float
     """By how much (of its attention)."""
+    is_there: bool
+    """Whether that is most of it."""
     own: tuple[str, ...]
     """Earlier heads that look mostly at their own position."""
     wrong: str
@@ -88,11 +89,6 @@ class Paths:
     def kept(self, head: str, column: Columns) -> Number:
         """Share of a head's worth that a term carries."""
         return self.read.recovered(f"{column.term} at {head}", head)
-
-    @property
-    def is_there(self) -> bool:
-        """Whether some earlier head looks mostly at the position before."""
-        return self.share > MOSTLY
 
     def answer(self) -> Answer:
         """The heads that matter most, and what the induction term carries of each."""

@@ -10,10 +10,12 @@ L is the loss (nats per token), * means after the same refit of the later weight
     (f* − max(f, 0)) · D                       clumsiness, at least;  wrong, at most: S less that
 
 Nothing is clipped: a bound below 0 or above S says that it binds nothing, or that the two sides do not
-meet. Both pairs lean. A refit that is too weak leaves losses that it could have undone, so W is too
-large; one that learns the component anew from the text makes W too small and f* too large, over a
-wrong claim as over nothing. The second pair takes that relearning as in proportion: f* counts what is
-kept of what *nothing* loses after the same refit.
+meet. What for certain falls short of nothing has no parts, and all bounds are refused; the second pair
+also where the claim, refitted, for certain does better than the components (f* > 1): what refits learn is
+then in no proportion. Both pairs lean. A refit that is too weak leaves losses that it could have undone,
+so W is too large; one that learns the component anew from the text makes W too small and f* too large,
+over a wrong claim as over nothing. The second pair takes that relearning as in proportion: f* counts what
+is kept of what *nothing* loses after the same refit.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from unexplained.estimators import jackknifed, laid_out, over_runs
 from unexplained.intervals import of_estimate
 from unexplained.ledger import ALL, NATS, Ledger
 from unexplained.record import Number
+from unexplained.shares import percent
 from unexplained.stats import SHARE, Settings, fraction, too_few, written
 
 FEWEST_SEEDS = 3
@@ -185,22 +188,39 @@ def shortfall(
     worth = increase(ledger, nothing, settings=settings)
     kept = recovered(ledger, claim, nothing, settings=settings)
     starred = read.kept("claim")
-    why = kept.refused or starred.refused
+    short = read.number(lambda L, R: _shortfall(L))
+    none = "the claim falls short of nothing, which has no parts" if not_above_zero(short) else ""
+    out_of_proportion = none or kept.refused or starred.refused or _better(starred)
 
-    def second(made_of: Callable[..., float]) -> Number:
+    def bound(why: str, made_of: Callable[..., float]) -> Number:
         return Number(value=None, unit=NATS, refused=why) if why else read.number(made_of)
 
     return Shortfall(
         damage=worth,
         recovered=kept,
         harm=_above_zero(read.number(lambda L, R: L["claim"] - L["nothing"])),
-        shortfall=read.number(lambda L, R: _shortfall(L)),
+        shortfall=short,
         damage_refitted=read.worth(),
         recovered_refitted=starred,
-        wrong_least=read.number(lambda L, R: _wrong(R)),
-        clumsy_most=read.number(lambda L, R: _shortfall(L) - _wrong(R)),
-        clumsy_least=second(_clumsy),
-        wrong_most=second(lambda L, R: _shortfall(L) - _clumsy(L, R)),
+        wrong_least=bound(none, lambda L, R: _wrong(R)),
+        clumsy_most=bound(none, lambda L, R: _shortfall(L) - _wrong(R)),
+        clumsy_least=bound(out_of_proportion, _clumsy),
+        wrong_most=bound(out_of_proportion, lambda L, R: _shortfall(L) - _clumsy(L, R)),
+    )
+
+
+def not_above_zero(number: Number) -> bool:
+    """Whether a number is for certain not above 0."""
+    return number.high is not None and number.high <= 0
+
+
+def _better(starred: Number) -> str:
+    """Why nothing is taken in proportion where the claim for certain does better than the components refitted."""
+    if starred.low is None or starred.low <= 1:
+        return ""
+    return (
+        f"after the refit the claim recovers {percent(starred)} of what the components are worth then, so that "
+        "what refits learn is in no proportion to what is lost"
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from unexplained.bars.shortfall import not_above_zero
 from unexplained.record import Number
 from unexplained.record.blocks import (
     Answer,
@@ -278,7 +279,7 @@ def verdict(found: Found, claim: str, where: str) -> str:
     said += f" ({written(split.damage)} nats per token)"
     if found.weak:
         return f"{said}. What of the rest is wrong cannot be told: {found.weak}."
-    if (split.shortfall.high or 0.0) < 0:
+    if not_above_zero(split.shortfall):
         return f"{said}: it falls short of nothing, so there is nothing to split."
     if (split.shortfall.low or 0.0) <= 0:
         return f"{said}, and falls short of it by no more than noise would."
@@ -290,6 +291,8 @@ def verdict(found: Found, claim: str, where: str) -> str:
         parts.append(
             f"at least {written(clumsy)} is clumsy substitution, which a refit undoes beyond what it relearns over nothing"
         )
+    elif clumsy.refused:
+        parts.append(f"how much is clumsy substitution at least is refused ({clumsy.refused})")
     if not parts:
         parts.append("neither part is told from none")
     return (
@@ -299,7 +302,7 @@ def verdict(found: Found, claim: str, where: str) -> str:
 
 def _wrong(wrong: Number, made_up: Number) -> str:
     """What is wrong at least, and whether refitting is told to make up any of the rest."""
-    if made_up.high is not None and made_up.high <= 0:
+    if not_above_zero(made_up):
         return (
             f"all counts as wrong: refitting all that comes later leaves {written(wrong)}, no less"
         )

@@ -34,8 +34,6 @@ from unexplained.stats import Settings, fraction, mean_per_token
 if TYPE_CHECKING:
     from unexplained.text import Text
 
-PUBLISHED = {"both": 0.769, "OV": 0.811, "QK": 0.952}
-"""GPT-2 small, L10H7, on OpenWebText (McDougall and others 2023, §3.3.2)."""
 PUBLISHED_CONTEXT = 1000
 FEWEST_NATS = 1e-6
 """KL below this (nats per prediction) is rounding."""
@@ -364,11 +362,11 @@ class Suppression:
         among = f"{many} heads" if many > 1 else "one head"
         theirs = self.path.explained(head)
         if theirs.value is None:
-            return f"No copy suppressor among {among}: what it explains of {head} is refused: {theirs.refused}."
+            return f"No copy suppressor is told among {among}: what it explains of {head} is refused: {theirs.refused}."
         other = f"by the same rule with other tokens, {percent(self.path.explained(head, KEYS['other']))}"
         by = f"{percent(theirs)} of {head} (published for GPT-2 small L10H7: 76.9%); {other}"
         if not _above(theirs):
-            return f"No copy suppressor among {among}: at the best on other documents its authors' definition explains {by}."
+            return f"No copy suppressor is told among {among}: at the best on other documents its authors' definition explains {by}."
         if not _above(self.path.beyond_control(head)):
             return (
                 f"No copy suppressor is told from its control among {among}: at the best on other documents "

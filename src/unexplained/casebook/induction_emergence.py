@@ -101,10 +101,10 @@ def induction_emergence(
         "Gain in nats per token.",
     )  # fmt: skip
     words = (
-        "Scores are mean attention on repeated random tokens: on the token after the earlier occurrence (any head), "
+        "Scores are mean attention on this text: on the token after the earlier occurrence (any head), "
         "and on the position before (heads before the last layer). Strict induction: which share comes back of what "
         f"mean ablation of {final[0].site} costs at that checkpoint; refused while the head is worth nothing. Gain in "
-        "context: loss on the first copy less that on the second. That these rise together does not say which makes which."
+        "context: loss on the first copy less that on the second (of running text, on early tokens less late ones). That these rise together does not say which makes which."
     )
     yield Section(
         key="steps", title="Checkpoint by checkpoint", blocks=(Prose(words=words), _table(found))
@@ -124,12 +124,13 @@ def _at(run: Run, model: Subject, head: str) -> Mapping[str, Number]:
     read = here.measure(arms.ablation(here, "mean", where), *claims)
     gain = read.context(["mean"])
     none = Number(value=None, refused="the text has no two places to compare")
+    once = Number(value=None, refused="nothing is said twice in this text")
     return {
         "induction": Number(value=scores[0].induction, unit=SHARE),
         "previous": Number(value=max(before, default=0.0), unit=SHARE),
         "recovered": read.recovered("strict induction", "mean"),
         "gain": none if gain is None else gain.gain["intact"],
-        "loss": read.loss(stratum=SECOND) if SECOND in read.ledger.strata else read.loss(),
+        "loss": read.loss(stratum=SECOND) if SECOND in read.ledger.strata else once,
     }  # fmt: skip
 
 
@@ -146,24 +147,47 @@ def _table(found: Mapping[str, Mapping[str, Number]]) -> Table:
 
 
 def _verdict(found: Mapping[str, Mapping[str, Number]]) -> str:
-    """Between which checkpoints each measure rises most."""
-    where = {key: _rise(found, key) for key in ("induction", "previous", "gain")}
+    """Between which checkpoints each measure rises most, where that is told."""
     said = {
         "induction": "induction",
         "previous": "attention to the token before",
         "gain": "the gain in context",
     }
-    if len(set(where.values())) == 1:
+    where = {key: pair for key in said if (pair := _rise(found, key))}
+    untold = [said[key] for key in said if key not in where]
+    if not untold and len(set(where.values())) == 1:
         one, other = where["induction"]
         return f"Induction, attention to the token before and the gain in context all rise most between {one} and {other}."
     parts = [f"{said[key]} between {one} and {other}" for key, (one, other) in where.items()]
-    return f"They do not rise together; most rises: {'; '.join(parts)}."
+    apart = "They do not rise together; most" if len(set(where.values())) > 1 else "Most"
+    sentences = [f"{apart} rises: {'; '.join(parts)}."] if parts else []
+    if untold:
+        sentences.append(f"Where most rises is not told: {'; '.join(untold)}.")
+    return " ".join(sentences)
 
 
-def _rise(found: Mapping[str, Mapping[str, Number]], key: str) -> tuple[str, str]:
-    """The neighbours between which a measure rises most."""
+def _rise(found: Mapping[str, Mapping[str, Number]], key: str) -> tuple[str, str] | None:
+    """The neighbours between which a measure rises most; none where that is not told from the others, or from no rise.
+
+    Ends of rises are differences of ends: stricter than need be, for checkpoints are on the same documents.
+    """
     pairs: Sequence[tuple[str, str]] = list(pairwise(found))
-    return max(
-        pairs,
-        key=lambda pair: (found[pair[1]][key].value or 0.0) - (found[pair[0]][key].value or 0.0),
-    )
+    rises = []
+    for one, other in pairs:
+        before, after = found[one][key], found[other][key]
+        if before.value is None or after.value is None:
+            return None
+        rises.append((_low(after) - _high(before), _high(after) - _low(before)))
+    most = max(range(len(pairs)), key=lambda i: rises[i][0])
+    beside = [high for i, (_, high) in enumerate(rises) if i != most]
+    return pairs[most] if rises[most][0] > max(0.0, *beside) else None
+
+
+def _low(number: Number) -> float:
+    """The lower end, or the number itself where it has no interval."""
+    return (number.value or 0.0) if number.low is None else number.low
+
+
+def _high(number: Number) -> float:
+    """The upper end, or the number itself where it has no interval."""
+    return (number.value or 0.0) if number.high is None else number.high

@@ -89,9 +89,13 @@ def matrices(subject: Subject, layer: int, distances: Sequence[int]) -> Matrices
 def rotations(width: int, rank: int, seed: int) -> Tensor:
     """Random directions, (draw, width, rank): the first columns of rotations drawn evenly."""
     draw = torch.Generator().manual_seed(seed)
-    normal = torch.randn(DRAWS, width, rank, generator=draw, dtype=torch.float64)
+    return evenly_turned(torch.randn(DRAWS, width, rank, generator=draw, dtype=torch.float64))
+
+
+def evenly_turned(normal: Tensor) -> Tensor:
+    """Orthonormal columns, uniformly drawn, of a normal draw (…, width, rank) (Mezzadri 2007)."""
     turned, upper = torch.linalg.qr(normal)
-    found: Tensor = turned * upper.diagonal(dim1=-2, dim2=-1).sign()[:, None]
+    found: Tensor = turned * upper.diagonal(dim1=-2, dim2=-1).sign()[..., None, :]
     return found
 
 

@@ -36,6 +36,8 @@ Chain = tuple[Site, ...]
 """Heads of rising layers, the value of each read by the next; () is the direct path."""
 MOST = 512
 """Paths at most: they are as many as heads of a layer and one, to the power of layers."""
+ROUNDING = 1e-3
+"""Of the greatest logit: by more than this arithmetic in another order does not move a sum of all terms."""
 
 
 def name_of(chain: Chain) -> str:
@@ -64,7 +66,7 @@ def chains(layers: int, heads: int) -> tuple[Chain, ...]:
 
 
 def require_paths(subject: Subject, *, least: int = 1) -> None:
-    """Refuse a model whose logits are no sum over chains of heads, or that has fewer layers than `least`.
+    """Refuse a model whose logits are no sum over chains of heads, or with fewer layers, or heads in each, than `least`.
 
     Raises:
         CircuitError: It has MLPs, norms after its blocks or soft caps, or there are too many chains.
@@ -87,6 +89,11 @@ def require_paths(subject: Subject, *, least: int = 1) -> None:
         raise CircuitError(
             asked, "it has one layer, and no head reads what another wrote",
             "Take a model of two layers.",
+        )  # fmt: skip
+    if shape.heads < least:
+        raise CircuitError(
+            asked, "each of its layers has one head, and a control takes another in that one's place",
+            "Take a model of two heads in a layer.",
         )  # fmt: skip
     count = (1 + shape.heads) ** shape.layers
     if count > MOST:
@@ -240,7 +247,7 @@ def terms(
     """All terms of a model's logits on the eval part of a text.
 
     Raises:
-        CircuitError: The model is none that can be multiplied out.
+        CircuitError: The model is none that can be multiplied out, or its terms do not add up to its logits.
         UnexplainedError: As `evaluate`.
     """
     require_paths(subject)
@@ -255,6 +262,13 @@ def terms(
         units += [block.unit for block in some.blocks]
         error = max(error, float(arrays["checked"][0]))
         logit = max(logit, float(arrays["checked"][1]))
+    if error > ROUNDING * logit and not getattr(workers, "imagines", False):
+        raise CircuitError(
+            f"The paths of {subject.name}",
+            f"they add up to its logits, of up to {logit:.3g}, but for {error:.3g}: it does something "
+            "that is no chain of heads",
+            "Take another model of attention alone.",
+        )
     return Terms(work.terms, tuple(units), tuple(right), tuple(without), error, logit)
 
 

@@ -46,9 +46,16 @@ class Looks:
         return min(free, key=self.before.__getitem__)
 
     @property
-    def tokens(self) -> tuple[Site, ...]:
-        """Heads that look mostly at their own position."""
-        return tuple(site for site, share in self.own.items() if share > MOSTLY)
+    def is_previous(self) -> bool:
+        """Whether that head looks mostly at the position before."""
+        return self.before[self.previous] > MOSTLY
+
+    @property
+    def rewriting(self) -> tuple[Site, ...]:
+        """Heads up to its layer that look mostly at their own position, that head itself apart."""
+        found = self.previous
+        mostly = (site for site, share in self.own.items() if share > MOSTLY)
+        return tuple(site for site in mostly if site.layer <= found.layer and site != found)
 
 
 @neutrally

@@ -41,8 +41,7 @@ def passed_on(edits: Sequence[Edit]) -> tuple[Edit, ...]:
         def function(local: Local) -> Tensor | None:
             read = {site: put.get(site, value) for site, value in local._elsewhere.items()}
             new = edit(replace(local, _elsewhere=read))
-            if new is not None:
-                put[edit.where] = new
+            put[edit.where] = local.value if new is None else new
             return new
 
         return function

@@ -387,18 +387,25 @@ class Unit:
 
     def _check(self, conditions: Sequence[Condition], scores: Mapping[str, Scores]) -> None:
         sound = torch.stack([scores[condition.name].sound for condition in conditions]).all(-1)
-        for condition, all_sound in zip(conditions, sound.tolist(), strict=True):
-            if not all_sound:
-                bad = ~scores[condition.name].sound
-                place = int(self.places[bad.nonzero()[0, 0]])
-                document = self.batch.documents[place // self.scored.where.shape[1]]
-                edits = condition.edits if isinstance(condition, Edited) else ()
-                sites = ", ".join(str(edit.site) for edit in edits)
-                raise NotFinite(
-                    f"What is measured of '{condition.name}'" + (f" at {sites}" if sites else ""),
-                    f"it is NaN or infinite in document {document}",
-                    "What was finished is kept. Try float32, or look at the fitted values.",
-                )
+        broken = [one for one, fine in zip(conditions, sound.tolist(), strict=True) if not fine]
+        if not broken:
+            return
+        found = {one.name: self._not_finite(scores[one.name].sound) for one in broken}
+        first = broken[0]
+        edits = first.edits if isinstance(first, Edited) else ()
+        sites = ", ".join(str(edit.site) for edit in edits)
+        error = NotFinite(
+            f"What is measured of '{first.name}'" + (f" at {sites}" if sites else ""),
+            found[first.name],
+            "What was finished is kept. Try float32, or look at the fitted values.",
+        )
+        error.conditions = found
+        raise error
+
+    def _not_finite(self, sound: Tensor) -> str:
+        place = int(self.places[(~sound).nonzero()[0, 0]])
+        document = self.batch.documents[place // self.scored.where.shape[1]]
+        return f"it is NaN or infinite in document {document}"
 
 
 def _together(items: Sequence[T], count: int) -> list[Sequence[T]]:

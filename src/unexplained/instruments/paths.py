@@ -57,7 +57,8 @@ def paths(run: Run) -> Iterator[Block | Headline]:
         run: The model and running text; what is left out is put at its mean over the fit part.
 
     Raises:
-        CircuitError: The model has MLPs, a single layer, or too many paths.
+        CircuitError: The model has MLPs, a single layer, one head in each, or too many paths; or they do
+            not add up to its logits.
         MeasurementError: The model is in half precision, or a number is not finite.
     """
     from unexplained.bars.paths import Columns, Paths
@@ -81,11 +82,11 @@ def paths(run: Run) -> Iterator[Block | Headline]:
         *arms.ablations(run, "mean", groups), *arms.paths(run, kept, wrong, groups),
         what="keeping some paths of every head",
     )  # fmt: skip
-    own = [site for site in there.tokens if site.layer <= there.previous.layer]
     columns = (*COLUMNS, ("wrong", wrong.name, f"Through {there.least}"))
     found = Paths(
         read, tuple(map(str, later)), tuple(Columns(*one) for one in columns), str(there.previous),
-        there.before[there.previous], tuple(map(str, own)), str(there.least), run.settings,
+        there.before[there.previous], there.is_previous, tuple(map(str, there.rewriting)),
+        str(there.least), run.settings,
     )  # fmt: skip
     every = terms(subject, text, **run.how("multiplying out"))
     yield Headline(
@@ -108,7 +109,7 @@ def _tokens(there: Looks) -> tuple[tuple[Site, ...], ...]:
     """The token by its embedding, and as heads of the layers up to the previous-token head's rewrite it."""
     from itertools import combinations, pairwise
 
-    own = [site for site in there.tokens if site.layer <= there.previous.layer]
+    own = there.rewriting
     chains = [c for n in range(len(own) + 1) for c in combinations(own, n)]
     return tuple(c for c in chains if all(a.layer < b.layer for a, b in pairwise(c)))
 
@@ -193,15 +194,12 @@ def _weights(run: Run, there: Looks, later: Sequence[Site]) -> dict[str, Weights
     embedded = weight(ids).detach()
     norm = anatomy.attention_norm(0) if anatomy.family.attention_norm else None
     scale = anatomy.norm_scale(norm, embedded) if norm is not None else 1.0
-    writing = {there.previous: embedded, **{s: embedded for s in there.tokens if s.layer == 0}}
+    first = [site for site in there.rewriting if site.layer == 0]
     written = {
-        site: (one * scale) @ by_layer[site.layer].output[site.index]
-        for site, one in writing.items()
+        site: (embedded * scale) @ by_layer[site.layer].output[site.index]
+        for site in (there.previous, *first)
     }
-    token = embedded + sum(
-        (one for site, one in written.items() if site != there.previous and site.layer == 0),
-        torch.zeros_like(embedded),
-    )
+    token = embedded + sum((written[site] for site in first), torch.zeros_like(embedded))
     rows: Any = anatomy.unembed.weight
     unembedded = rows.detach()[ids] * anatomy.norm_frame(anatomy.final_norm, embedded)[2]
     turned = weights.rotations(shape.width, shape.head_size, run.settings.seed)

@@ -144,19 +144,22 @@ def _finite(
     With norms held nothing bounds a stream that grows: over a deep rest what is wrong may grow beyond
     all numbers. That is a finding about the repair, and no reason to give up all else.
     """
-    every = [one for r in repairs for one in (r.mended, r.control, r.against) if one]
-    what, broken = "measuring the claim and its repairs", dict[str, str]()
-    try:
-        return run.measure(*always, *every, what=what), broken
-    except NotFinite:
-        pass
-    read = run.measure(*always, what=what)
-    for one in {one.name: one for one in every}.values():
+    left = [one for r in repairs for one in (r.mended, r.control, r.against) if one]
+    broken = dict[str, str]()
+    while True:
         try:
-            read = read.and_arms(run.measure(one, what=f"measuring {one.name}"))
+            return run.measure(*always, *left, what="measuring the claim and its repairs"), broken
         except NotFinite as error:
-            broken[one.name] = f"with it {error.found.replace('it is', 'the loss is')}"
-    return read, broken
+            found = {
+                arm.name: why.replace("it is", "with it the loss is")
+                for name, why in error.conditions.items()
+                for arm in left
+                if name in [condition.name for condition in arm.conditions.values()]
+            }
+            if not found:  # the claim itself, or a control of its own
+                raise
+            broken |= found
+            left = [one for one in left if one.name not in broken]
 
 
 def _mended(read: Reading, one: Repair, broken: Mapping[str, str]) -> Mended:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from unexplained.ablations.mean import mean_of
+from unexplained.circuits.composition import evenly_turned
 from unexplained.evaluate import Edited
 from unexplained.evaluate.conditions import tensor_digest
 from unexplained.hashing import digest
@@ -57,14 +58,10 @@ def name_of(head: Site, draw: int) -> str:
 
 
 def orthogonal(size: int, *seeds: int) -> Tensor:
-    """A uniformly drawn orthogonal matrix (size, size) in float64 (Mezzadri 2007)."""
+    """A uniformly drawn orthogonal matrix (size, size) in float64."""
     seed = int(digest("rotation", *map(str, seeds))[:12], 16)
-    normal = torch.randn(
-        size, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
-    )
-    q, r = torch.linalg.qr(normal)
-    turn: Tensor = q * r.diagonal().sign()
-    return turn
+    draw = torch.Generator().manual_seed(seed)
+    return evenly_turned(torch.randn(size, size, generator=draw, dtype=torch.float64))
 
 
 def _without(
