@@ -99,6 +99,14 @@ def test_the_named_members_arrive_and_nothing_else(tmp_path, real_pip_cache):
     assert list(real_pip_cache.rglob(".staging-*")) == []
 
 
+def test_paths_from_where_the_program_runs_are_from_there(tmp_path, cache, monkeypatch):
+    """The cache's, and those of the user's own settings of pip."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(fetch.CACHE_VARIABLE, "here")
+    folder = get(wheel(tmp_path / "index"), Path("index"))
+    assert everything(folder) == ["toy_data/deep/two.txt", "toy_data/one.txt"]
+
+
 def test_a_second_call_does_nothing(tmp_path, cache, monkeypatch):
     package = wheel(tmp_path / "index")
     first = get(package, tmp_path / "index")

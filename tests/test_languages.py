@@ -100,6 +100,24 @@ def test_a_client_that_fails_is_quoted(cache: Path, monkeypatch: pytest.MonkeyPa
         ensure(one, progress=False)
 
 
+@pytest.mark.parametrize(
+    ("program", "name", "index", "put"),
+    [("npm", "toy-1.0.tgz", "npm", '"$4"'), ("apt-get", "toy_1.0_all.deb", "Debian", ".")],
+)
+def test_what_a_client_fetched_is_found_where_it_puts_it(
+    cache: Path, program: str, name: str, index: fetch.Index, put: str
+) -> None:
+    """The client of npm is told a folder, apt-get writes where it runs."""
+    data = tarball(FILES) if index == "npm" else of_debian(tarball(FILES))
+    one = package(cache, name, data, index)
+    (cache / "archives").rename(cache / "elsewhere")
+    (cache / "nowhere").mkdir()
+    script = cache / "nowhere" / program
+    script.write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\ncp {cache}/elsewhere/{name} {put}\n")
+    script.chmod(0o755)
+    assert (ensure(one, progress=False) / "package/a.html").read_bytes() == FILES["package/a.html"]
+
+
 def test_links_and_files_that_are_no_archives_are_refused(cache: Path) -> None:
     linked = tarball({}, link="package/a.html")
     for name, data, index, said in (

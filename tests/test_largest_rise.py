@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.stats import t as student
 
 from unexplained.bars import on_task
 from unexplained.bars.accuracy import Accuracies
+from unexplained.estimators import Scatter
 from unexplained.instruments.tasks import _said
 from unexplained.ledger import ALL, SCHEMA, Ledger
 from unexplained.record import Number
@@ -117,3 +123,62 @@ def test_of_too_few_documents_no_share_of_a_task_is_given(documents):
         assert "how often it is right is refused: too few documents" in _said(found, "rung 0")
     else:
         assert found.accuracy.value is not None and found.accuracy.low is not None
+
+
+def other_runs_by_hand(
+    share: Callable[[np.ndarray], float],
+    rates: np.ndarray,
+    runs: int,
+    scatter: Scatter,
+    level: float,
+) -> float:
+    """How far a share of accuracies lies from other runs of all rungs but the model, by differences."""
+    step = 1e-6
+    slopes = [(share(rates + step * one) - share(rates - step * one)) / (2 * step)
+              for one in np.eye(len(rates))[:-1]]  # fmt: skip
+    error = (scatter.deviation or 0.0) * math.hypot(*slopes) / math.sqrt(runs)
+    return error * float(student.ppf(1 - (1 - level) / 2, scatter.freedom))
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_other_runs_move_a_rise_as_far_as_they_move_the_accuracies_that_it_is_made_of(at: int):
+    """Documents all but agree, so that runs alone make the interval."""
+    whole = np.random.default_rng(0).integers(0, 2, 400)
+    counts = {0: [8, 26, 36], 1: [8, 16, 36]}[at]
+    right = {name: many + whole for name, many in zip(("a", "b", "intact"), counts, strict=True)}
+    asked = Accuracies(right_ledger(right, np.full(400, 400)), SETTINGS)
+    scatter = Scatter(2 * 0.004**2, 2)
+    ladder = replace(asked._rungs(["a", "b"], {}), scatter=scatter)
+    found, _ = asked._largest(ladder, ["a", "b"])
+    rates = np.array([column.sum() / 400**2 for column in right.values()])
+    assert found.value == pytest.approx((rates[at + 1] - rates[at]) / (rates[-1] - rates[0]))
+    far = other_runs_by_hand(
+        lambda a: (a[at + 1] - a[at]) / (a[-1] - a[0]), rates, 1, scatter, 1 - 0.05 / 2
+    )
+    assert found.high - found.value == pytest.approx(far, rel=0.02)
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+def test_other_runs_of_the_weaker_model_move_what_is_kept_of_a_gap(runs: int):
+    whole = np.random.default_rng(0).integers(0, 2, 400)
+    weak = {f"weak {i}": 80 + whole for i in range(runs)}
+    right = {**weak, "kept": 100 + whole, "intact": 130 + whole}
+    asked = Accuracies(right_ledger(right, np.full(400, 400)), SETTINGS)
+    scatter = Scatter(2 * 0.004**2, 2)
+    found = asked.gap_score("kept", list(weak), scatter)
+    rates = np.array([right[name].sum() / 400**2 for name in ("weak 0", "kept", "intact")])
+    assert found.value == pytest.approx((rates[1] - rates[0]) / (rates[2] - rates[0]))
+    slope = other_runs_by_hand(
+        lambda a: (rates[1] - a[0]) / (a[1] - a[0]), rates[[0, 2]], runs, scatter, 0.95
+    )
+    assert found.high - found.value == pytest.approx(slope, rel=0.02)
+
+
+@pytest.mark.parametrize(("scatter", "others"), [(0.025, 1), (0.018, 0)])
+def test_a_rung_between_two_rises_moves_both_at_once(scatter: float, others: int):
+    """Their difference has it twice: √5 of a run's scatter, and not √2 or √3."""
+    whole = np.random.default_rng(0).integers(0, 2, 400)
+    right = {name: many + whole for name, many in (("a", 8), ("b", 138), ("intact", 188))}
+    asked = Accuracies(right_ledger(right, np.full(400, 400)), SETTINGS)
+    ladder = replace(asked._rungs(["a", "b"], {}), scatter=Scatter(2 * scatter**2, 2))
+    assert asked._not_smaller(ladder, 0) == others

@@ -76,6 +76,29 @@ def make(about):
 
 STAND_INS.add("dummy_part", make)
 ''',
+    "casebook/dummy_case.py": '''
+"""A claim about one head."""
+import unexplained as ux
+from unexplained.study import Card, Headline, Texts, answer_of, case, part
+
+CARD = Card(
+    claim="The first head does something.", source="Nobody", candidates="The first head of any model.",
+    measured="What later blocks make of its ablation.", published="No number was published of it.",
+    refuted="Nothing that could be told from noise.", twin="Random weights have no part in this.",
+)
+
+@case("dummy_case", CARD, texts=Texts(documents=16, fit_documents=32, fewest=5))
+def dummy_case(run):
+    """Whether the first head does something.
+
+    Args:
+        run: The model and running text.
+    """
+    found = ux.repair.within(run, sites="L0.H0", ablation="zero")
+    yield Headline("The first head", found.verdict, found.sheet)
+    yield answer_of("repair", found)
+    yield part("repair", "Its repair", found)
+''',
     "testbeds/dummy_bed.py": '''
 """`dummy_bed`: strict induction once more."""
 from unexplained.testbeds.planted import register
@@ -187,8 +210,13 @@ WRONG = {
         "instruments/two_losses.py", "study.asked.components(run.subject, sites)",
         "run.subject.sites(sites)",
     ),
+    "casebook/wrong_case.py": (
+        "casebook/dummy_case.py", "import unexplained as ux\n",
+        "import unexplained as ux\nfrom unexplained.bars import loss as _\n",
+    ),
 }  # fmt: skip
-"""A testbed whose decoy is the truth, donors that give too little, an instrument that refuses nothing."""
+"""A testbed whose decoy is the truth, donors that give too little, an instrument that refuses nothing, a case
+that enters by a back door."""
 
 
 @pytest.fixture(scope="module")
@@ -224,11 +252,13 @@ LAWS = {
     "test_prefix.py": "arcee",
     "test_blocks.py": "two_losses",
     "test_instruments.py": "two_losses",
+    "test_casebook.py": "dummy_case",
 }
 CAUGHT = {
     "test_donors.py": "wrong_last",
     "test_testbeds.py": "wrong_bed",
     "test_instruments.py": "wrong_losses",
+    "test_casebook.py": "wrong_case",
 }
 
 

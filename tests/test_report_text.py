@@ -19,8 +19,8 @@ from unexplained import visible
 from unexplained.errors import RecordError
 from unexplained.record import Number, Record
 from unexplained.record import format as fmt
-from unexplained.record.blocks import Section
-from unexplained.report import glossary, markdown, page, print_record, render, text_table
+from unexplained.record.blocks import Answer, Section
+from unexplained.report import glossary, markdown, page, print_record, printer, render, text_table
 
 MODULES = (
     "charts",
@@ -209,3 +209,22 @@ def test_a_section_is_printed_alone_by_title_or_id_and_near_ones_are_named(recor
     assert inner.title in printed(f"{first.key}/{inner.key}")
     with pytest.raises(RecordError, match=f"Did you mean .*{re.escape(second.title)}"):
         printed(second.title[:-1])
+
+
+def test_an_answer_that_stands_below_its_names_ends_before_the_screen_does(record: Record) -> None:
+    answer = next(block for block in record.blocks if isinstance(block, Answer))
+    row = next(one for one in answer.rows if all(one.cells))
+    rows = tuple(row.model_copy(update={"name": f"claim {i}", "note": ""}) for i in range(12))
+    columns = tuple(
+        one.model_copy(update={"heading": f"{one.heading} {i}", "note": "nats per token"})
+        for one in answer.columns for i in range(3)
+    )  # fmt: skip
+    rows = tuple(one.model_copy(update={"cells": one.cells * 3}) for one in rows)
+    longer = answer.model_copy(update={"columns": columns, "rows": rows, "beside": ()})
+    blocks = tuple(longer if block is answer else block for block in record.blocks)
+    said = text_table(record.model_copy(update={"blocks": blocks}), columns=60).splitlines()
+    shown = [i for i in range(12) if f"claim {i}" in said]
+    (more,) = [line for line in said if "rows more with --full" in line]
+    assert 0 < len(shown) < 12 and more == f"{12 - len(shown)} rows more with --full."
+    lines = len(shown) * (1 + len(columns))
+    assert lines <= printer.MOST_LINES < lines + 1 + len(columns)

@@ -23,6 +23,7 @@ from unexplained.study import Run, arms
 from unexplained.study.arm import Arm, arm
 from unexplained.study.arms.chosen import ELSEWHERE, ITSELF, NOTHING
 from unexplained.study.choosing import choose
+from unexplained.study.heads import by_document
 
 LEAN = ux.Settings(resamples=100)
 
@@ -247,3 +248,18 @@ def test_a_run_on_several_texts_has_no_one_text(run: Run) -> None:
         _ = two.text
     with pytest.raises(MeasurementError, match="none of its own"):
         _ = Run(None, (run.text,), LEAN).subject
+
+
+def test_where_heads_look_by_document_is_where_they_look_in_it_alone() -> None:
+    subject = ux.load("rung-2", device="cpu")
+    text = ux.text("repeats", subject, documents=3, fit_documents=4, block=24)
+    heads = [site for name in ("L1.H0", "L0.H1") for site in subject.sites(name)]
+    rules = ("induction", "previous_token")
+    found = by_document(Run(subject, (text,), LEAN), heads, rules)
+    for i, block in enumerate(text.eval):
+        scores = ux.head_scores(subject, ux.Text(**{**vars(text), "eval": (block,)}))
+        alone = {one.site: one for one in scores}
+        for j, head in enumerate(heads):
+            for rule in rules:
+                there = getattr(alone[str(head)], rule)
+                assert found[rule][j, i] == pytest.approx(there, rel=1e-5)

@@ -142,6 +142,9 @@ def test_what_lies_beyond_its_bounds_is_no_number_of_its_kind():
     assert within(number(1.2, 1.1, 1.3), 0, 1).value is None
     rounded = within(number(-1e-9, -2e-9, 1e-9), least=0)
     assert (rounded.value, rounded.low, rounded.high) == (0.0, 0.0, 1e-9)
+    over = within(number(1 + 1e-9, 0.9, 1 + 2e-9), 0, 1)
+    assert (over.value, over.low, over.high) == (1.0, 0.9, 1.0)
+    assert within(Number(value=-1e-9), least=0).value == 0
 
 
 def test_what_cannot_be_below_zero_has_no_interval_below_it():

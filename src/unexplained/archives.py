@@ -17,8 +17,7 @@ from typing import IO
 
 BROKEN = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError,
-    # Encrypted members of a wheel, and packings that nobody knows.
-    RuntimeError, NotImplementedError,
+    RuntimeError,  # of `zipfile`: an encrypted member, a packing that it does not know
 )  # fmt: skip
 """What reading a file raises that is no archive of its kind."""
 _AR = b"!<arch>\n"

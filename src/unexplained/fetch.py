@@ -44,7 +44,7 @@ class Client:
 
     name: str
     command: tuple[str, ...]
-    """With `{name}`, `{version}` and `{folder}` filled in; run in that folder."""
+    """With `{name}`, `{version}` and `{folder}` filled in; run in that folder if it does not name it."""
     wrong: str
     """How a line of its begins that says what went wrong."""
     do: str
@@ -228,11 +228,13 @@ def _download(package: Package, staging: Path, progress: bool, pip: Sequence[str
     archives.mkdir()
     # A client keeps a growing download in its temporary folder: naming it lets us see the size.
     places = dict.fromkeys(("TMPDIR", "TEMP", "TMP", "npm_config_cache"), str(temporary))
+    # One that is told no folder writes where it runs; the others run where the user's own paths hold.
+    here = None if "{folder}" in CLIENTS[package.index].command else archives
     with log.open("wb") as output:
         try:
             process = subprocess.Popen(
                 _command(package, archives, pip), stdout=output, stderr=subprocess.STDOUT,
-                env=os.environ | places, cwd=archives,
+                env=os.environ | places, cwd=here,
             )  # fmt: skip
         except FileNotFoundError:
             _raise_missing(package)

@@ -187,15 +187,11 @@ class Accuracies:
         Every pair counts (Bonferroni): any of the rises could have been the largest measured.
         """
         rises, count = ladder.rises, 0
-        pairs = len(rises) * (len(rises) - 1) / 2
         each = corrected(self.settings, math.comb(len(rises), 2))
         for i in range(len(rises)):
             if i == at:
                 continue
-            told = (
-                p_values(rises[at] - rises[i], ladder.tokens, share=True) * pairs
-                < 1 - self.settings.level
-            )
+            p = p_values(rises[at] - rises[i], ladder.tokens, share=True)
             moves = np.zeros(len(rises) + 1)
             for place, sign in ((at, 1.0), (i, -1.0)):
                 moves[place] -= sign
@@ -204,7 +200,8 @@ class Accuracies:
                 rises[at], rises[i], ladder.tokens, settings=each, unit=SHARE
             )
             apart = ladder.other(apart, moves, each)
-            count += not (told and apart.low is not None and apart.low > 0)
+            told = p < 1 - each.level and apart.low is not None and apart.low > 0
+            count += not told
         return count
 
     def _between(self, condition: str, low: str, *, what: str, if_negative: str) -> Number:
