@@ -25,6 +25,8 @@ WHERE = {"induction": "attention-2", "paths": "attention-2", "weight-decode": "a
          "induction-emergence": "attention-2",
          "induction-counterexamples": "attention-2"}  # fmt: skip
 """Models of cases and instruments whose components no rung has."""
+ON = {"induction": "repeats"}
+"""Texts of cases that would add another to those that they are given."""
 LITTLE: dict[str, Any] = {
     "gated": False,
     "singles": 1,
@@ -52,11 +54,11 @@ def model(name: str = "rung-2") -> ux.Subject:
 
 
 @cache
-def words(pairs: bool = False, of: str = "rung-2") -> ux.Text:
+def words(pairs: bool = False, of: str = "rung-2", name: str = "pydocs") -> ux.Text:
     """A few short documents, or pairs of prompts."""
     if pairs:
         return ux.pairs("agreement", model(of), pairs=12, fit_pairs=4)
-    return ux.text("pydocs", model(of), documents=12, fit_documents=12, block=32)
+    return ux.text(name, model(of), documents=12, fit_documents=12, block=32)
 
 
 def called(one: Instrument, *, do: Callable[..., Any] | None = None, **how: Any) -> Any:
@@ -81,7 +83,8 @@ def called(one: Instrument, *, do: Callable[..., Any] | None = None, **how: Any)
     if "narrow" in names:
         how.setdefault("narrow", str(languages()))
     if one.texts is not None:
-        how["text"] = words(one.texts.pairs, WHERE.get(one.name, "rung-2"))
+        of, name = WHERE.get(one.name, "rung-2"), ON.get(one.name, "pydocs")
+        how["text"] = words(one.texts.pairs, of, name)
     little = {key: value for key, value in LITTLE.items() if key in names}
     return (do or one)(**{"settings": LEAN, **little, **how})
 

@@ -115,7 +115,9 @@ MUTANTS = (
            "test_languages.py::test_what_is_not_translated_everywhere_is_left_out"),
     # the casebook
     Mutant("report/printer.py", "if len(self._fitting(shown, self._widths(shown))) < 2:", "if True:",
-           "test_blocks.py::test_the_terminal_takes_at_most_forty_lines_and_cuts_no_digit"),
+           "test_blocks.py::test_columns_that_have_no_room_side_by_side_stand_below_their_row_and_what_is_left_out_is_said"),
+    Mutant("report/printer.py", "if i and used > MOST_LINES:", "if False:",
+           "test_blocks.py::test_columns_that_have_no_room_side_by_side_stand_below_their_row_and_what_is_left_out_is_said"),
     Mutant("study/case.py", "return [*super()._yielded(run, given), self.card.section()]",
            "return super()._yielded(run, given)",
            "test_casebook.py::test_a_case_says_what_is_claimed_and_its_record_shows_it"),

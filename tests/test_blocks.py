@@ -26,7 +26,15 @@ from unexplained.evaluate.work import Task
 from unexplained.ledger import Ledger
 from unexplained.record import Number, Record, load_record
 from unexplained.record import format as fmt
-from unexplained.record.blocks import Answer, Checks, Column, Row, Section, Table
+from unexplained.record.blocks import (
+    Answer,
+    AnswerRow,
+    Checks,
+    Column,
+    Row,
+    Section,
+    Table,
+)
 from unexplained.record.ids import walk
 from unexplained.report import markdown, render, text_table
 from unexplained.report.drawn import drawn
@@ -310,6 +318,40 @@ def test_every_number_goes_round_by_frame_arrow_and_json(record: Record, tmp_pat
 def test_a_record_is_one_line_in_a_shell(record: Record) -> None:
     said = repr(record)
     assert len(said) <= 200 and "\n" not in said
+
+
+@pytest.mark.parametrize(("rows", "wide", "left"), [(8, 2, 0), (12, 3, 6)])
+def test_columns_that_have_no_room_side_by_side_stand_below_their_row_and_what_is_left_out_is_said(
+    rows: int, wide: int, left: int
+) -> None:
+    """Of twelve rows in three columns six have room: what is said of each, and each under its heading."""
+    columns = tuple(
+        Column(key=f"c{i}", heading=f"Recovered, {i}", note="12 documents") for i in range(wide)
+    )
+    cells = [
+        [Number(value=v, low=v - 0.01, high=v + 0.01) for v in range(9000 + i, 9000 + i + wide)]
+        for i in range(rows)
+    ]
+    table = Table(
+        key="t", columns=columns,
+        rows=tuple(Row(key=f"r{i}", name=f"row {i}", cells=tuple(c)) for i, c in enumerate(cells)),
+    )  # fmt: skip
+    answer = Answer(
+        columns=columns,
+        rows=tuple(AnswerRow(name=row.name, cells=tuple(table.at(row.key, c.key) for c in columns))
+                   for row in table.rows),
+    )  # fmt: skip
+    record = everything().model_copy(update={"blocks": (answer, table)})
+    lines = text_table(record, columns=60).splitlines()
+    assert len(lines) <= 40 and max(map(len, lines)) <= 60
+    shown = rows - left
+    for i, row in enumerate(cells[:shown]):
+        at = lines.index(f"row {i}")
+        for j, number in enumerate(row):
+            said = " ".join(lines[at + 1 + j].split())
+            assert said.startswith("Recovered") and said.endswith(str(fmt.cell(number, "plain")))
+    assert (f"row {shown}" in lines) is False
+    assert any(f"{left} rows more with --full" in line for line in lines) == bool(left)
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
