@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import unexplained as ux
-from cells import cell
+from cells import cell, table
 from measured import LEAN
 from test_assay import make_text
 from tiny import VOCABULARY, tiny_model, tiny_tokenizer
@@ -22,6 +22,8 @@ from unexplained.circuits.kept_paths import Part
 from unexplained.circuits.looking import Looks, looks
 from unexplained.circuits.score_terms import preferences
 from unexplained.explanations import patterns
+from unexplained.instruments.paths import _terms
+from unexplained.record.keys import step
 from unexplained.sites import Site
 from unexplained.study import INSTRUMENTS
 from unexplained.subject import Batch, Edit, Subject, load
@@ -228,6 +230,83 @@ def test_a_head_that_looks_at_itself_and_before_is_one_part_of_scores(
     assert cell(record, "scores/terms/all/score").value == pytest.approx(
         expected, rel=1e-3, abs=1e-4
     )
+
+
+def test_weights_and_terms_of_the_record_are_those_of_plain_products(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Matches by distance, tokens as embedded and as a head rewrites them; copies; every path's two numbers."""
+    subject = attention_only("llama")
+    text = words(subject, documents=6)
+    heads = [Site(layer, "H", head) for layer in range(2) for head in range(4)]
+    there = Looks(
+        {s: 0.6 if s.index == 1 else 0.1 for s in heads}, {s: 0.9 / (1 + s.index) for s in heads}
+    )
+    monkeypatch.setattr("unexplained.circuits.looking.looks", lambda *a, **k: there)
+    record = INSTRUMENTS.get("paths")(subject, text, settings=LEAN, folder=None)
+
+    first, then = (matrices(subject, layer, [1, 8]) for layer in range(2))
+    model: Any = subject.anatomy.model
+    embedded = model.model.embed_tokens.weight.detach().double()
+    eps = model.config.rms_norm_eps
+    normed = embedded * (embedded.square().mean(-1, keepdim=True) + eps).rsqrt()
+    previous, rewritten = (normed @ first.output[head].double() for head in (0, 1))
+    unembedded = model.lm_head.weight.detach().double() * model.model.norm.weight.detach().double()
+
+    def share(scores: torch.Tensor) -> float:
+        return float(np.mean([int(row.argmax()) == i for i, row in enumerate(scores)]))
+
+    found, expected = [], []
+    for head in range(4):
+        query = then.query[head].double()
+        keys = [previous @ then.key[head, i].double() for i in range(2)]
+        moved = then.output[head].double()
+        token = embedded + rewritten
+        at = "weights/previous/L1.H" + str(head)
+        expected += [share(token @ query @ keys[1].T), share(embedded @ query @ keys[1].T),
+                     share(token @ moved @ unembedded.T), share(embedded @ moved @ unembedded.T),
+                     share(token @ query @ keys[0].T)]  # fmt: skip
+        found += [
+            cell(record, f"{at}/{key}") for key in ("match", "match-strict", "copy", "copy-strict")
+        ]
+        found.append(cell(record, f"weights/distance/L1.H{head}/d1"))
+        assert cell(record, f"weights/distance/L1.H{head}/d8") == found[-5]
+        scores = query @ then.key[head, 1].double().T
+        turned = rotations(subject.shape.width, subject.shape.head_size, LEAN.seed)
+        made = composition(scores.T, first.output[0], turned)
+        assert cell(record, f"{at}/k") == pytest.approx(made.times, rel=1e-4)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+    assert len(set(expected)) > 3  # they are not all nothing
+    every = terms(subject, text)
+    for i, name in enumerate(every.names):
+        for key, of in (("right", every.right), ("without", every.without)):
+            home = (
+                "first"
+                if step(name) in {r.key for r in table(record, "paths/first").rows}
+                else "rest"
+            )
+            mean = np.concatenate([rows[:, i] for rows in of]).mean()
+            assert cell(record, f"paths/{home}/{step(name)}/{key}").value == pytest.approx(
+                mean, abs=1e-9
+            )
+
+
+def test_what_each_column_keeps_is_what_its_heading_says() -> None:
+    """Query × key, value, and whether all but their product: with a head that rewrites tokens."""
+    heads = [Site(layer, "H", head) for layer in range(2) for head in range(3)]
+    there = Looks(
+        {s: 0.6 if s.index == 1 else 0.1 for s in heads}, {s: 0.9 / (1 + s.index) for s in heads}
+    )
+    made, wrong = _terms(there)
+    assert {one.name: str(one) for one in (*made, wrong)} == {
+        "the induction term": "direct × L0.H0, direct, False",
+        "the term, tokens rewritten": "direct + L0.H1 × L0.H0, direct + L0.H1, False",
+        "the same with biases": "direct + L0.H1 + biases × L0.H0 + biases, direct + L0.H1, False",
+        "its scores alone": "direct + L0.H1 × L0.H0, all, False",
+        "its values alone": "all × all, direct + L0.H1, False",
+        "all scores but the term": "direct + L0.H1 × L0.H0, all, True",
+        "through another head": "direct + L0.H1 × L0.H2, direct + L0.H1, False",
+    }
 
 
 def test_terms_that_do_not_add_up_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
