@@ -135,6 +135,7 @@ def test_shares_are_those_of_a_loop_and_every_bar_is_the_other_halfs() -> None:
     rng = np.random.default_rng(0)
     intact = rng.normal(3, 1, (40, 20))
     gone, claim = intact + rng.normal(0.1, 1, (40, 20)), intact + rng.normal(0, 0.6, (40, 20))
+    gone[:, 0] = intact[:, 0]  # what is neither helped nor harmed
     found = hunted(ledger(intact=intact, gone=gone, claim=claim), "claim", "gone", top=0.2,
                    keeps=0.5, settings=LEAN)  # fmt: skip
     for side, sign in (("help", 1), ("harm", -1)):

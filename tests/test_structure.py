@@ -21,6 +21,7 @@ from unexplained.errors import SiteError
 from unexplained.record import Number, Record
 from unexplained.study import Run
 from unexplained.study.arms.rotated import orthogonal, rotated
+from unexplained.study.heads import scored
 
 
 def scores(sums: np.ndarray, layers: int = 1) -> Scores:
@@ -149,6 +150,12 @@ def test_the_one_planted_head_is_one_and_no_more_so_when_rotated() -> None:
     assert (found["divergence-rotated/times"] or 0) > 1.3
     assert "More concentrated than rotated" in record.verdict
     assert not any(key.startswith("induction-rotated") for key in found)
+    # Where heads look: by the scores that `heads` shows; noise is hardly any here.
+    looks = scored(Run(subject, (text,), LEAN), 0, twin=False)
+    for rule in ("induction", "previous_token"):
+        one = np.array([getattr(head, rule) for head in looks if str(head.site).startswith("L1.")])
+        naive = one.sum() ** 2 / (one**2).sum()
+        assert found[f"{rule}-own/effective"] == pytest.approx(naive, rel=0.05), rule
 
 
 @cache

@@ -166,9 +166,6 @@ def precision(
     value = _at(prevalence, hit.value, alarm.value)
     if hit.low is None or hit.high is None or alarm.low is None or alarm.high is None:
         return Number(value=value, unit=SHARE)
-    if hit.low <= 0 and alarm.low <= 0:
-        why = "how often the neuron is active is within noise of never"
-        return Number(value=None, unit=SHARE, refused=why)
     low, high = _at(prevalence, hit.low, alarm.high), _at(prevalence, hit.high, alarm.low)
     return Number(value=value, low=min(low, value), high=max(high, value), unit=SHARE)
 
