@@ -200,7 +200,7 @@ class Accuracies:
                 rises[at], rises[i], ladder.tokens, settings=each, unit=SHARE
             )
             apart = ladder.other(apart, moves, each)
-            told = p < 1 - each.level and apart.low is not None and apart.low > 0
+            told = p < 1 - each.level and apart.above_zero
             count += not told
         return count
 

@@ -110,7 +110,7 @@ def _sentence(where: Number, amount: Number, both: Number, contrast: Number, abl
         return f"Where and how much cannot be weighed: {contrast.refused}."
     if any(number.low is None for number in (where, amount, both, contrast)):
         return f"Where and how much cannot be weighed: {FEW}."
-    if not (_above_zero(where) or _above_zero(amount)):
+    if not (where.above_zero or amount.above_zero):
         worse = [
             name
             for name, number in (("placement", where), ("amount", amount))
@@ -121,7 +121,7 @@ def _sentence(where: Number, amount: Number, both: Number, contrast: Number, abl
             if worse
             else "Neither where nor how much, put right alone, is told from zero"
         )
-    elif _above_zero(contrast):
+    elif contrast.above_zero:
         opening = "Where the attention goes costs more than how much"
     elif contrast.high is not None and contrast.high < 0:
         opening = "How much attention there is costs more than where it goes"
@@ -132,7 +132,3 @@ def _sentence(where: Number, amount: Number, both: Number, contrast: Number, abl
         f"{opening}: of the damage of '{ablation}' the model's own placement alone regains "
         f"{shares[0]}, its own amount alone {shares[1]}, both {shares[2]}."
     )
-
-
-def _above_zero(number: Number) -> bool:
-    return number.low is not None and number.low > 0

@@ -130,7 +130,7 @@ def corrected(settings: Settings, many: int) -> Settings:
 
 
 def _side(difference: Number) -> int:
-    if difference.low is not None and difference.low > 0:
+    if difference.above_zero:
         return 1
     return -int(difference.high is not None and difference.high < 0)
 

@@ -335,7 +335,7 @@ class Panel:
         )
         if (between.value or 0.0) <= floor:
             said += ", which is within rounding"
-        elif (between.low or 0.0) <= 0:
+        elif not between.above_zero:
             said += ": no two of them are told apart"
         if below := self._helped():
             said += (

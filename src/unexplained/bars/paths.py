@@ -94,7 +94,7 @@ class Paths:
         """The heads that matter most, and what the induction term carries of each."""
         shown = ("strict", "token", "without")
         columns = [c for c in self.columns if c.key in shown]
-        worth = [head for head in self.ranked if (self.read.damage(head).low or 0.0) > 0]
+        worth = [head for head in self.ranked if self.read.damage(head).above_zero]
         heads = (worth or self.ranked[:1])[:MOST]
         return Answer(
             corner="Head",

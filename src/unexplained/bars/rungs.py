@@ -341,7 +341,7 @@ def _standing(difference: Number, same: bool, *, few: bool) -> Standing:
         return "ties"
     if difference.high is not None and difference.high < 0:
         return "beats"
-    return "loses" if difference.low is not None and difference.low > 0 else "ties"
+    return "loses" if difference.above_zero else "ties"
 
 
 def _place(comparisons: Sequence[Comparison]) -> str:

@@ -189,7 +189,7 @@ def shortfall(
     kept = recovered(ledger, claim, nothing, settings=settings)
     starred = read.kept("claim")
     short = read.number(lambda L, R: _shortfall(L))
-    none = "the claim falls short of nothing, which has no parts" if not_above_zero(short) else ""
+    none = "the claim falls short of nothing, which has no parts" if short.not_above_zero else ""
     out_of_proportion = none or kept.refused or starred.refused or _better(starred)
 
     def bound(why: str, made_of: Callable[..., float]) -> Number:
@@ -207,11 +207,6 @@ def shortfall(
         clumsy_least=bound(out_of_proportion, _clumsy),
         wrong_most=bound(out_of_proportion, lambda L, R: _shortfall(L) - _clumsy(L, R)),
     )
-
-
-def not_above_zero(number: Number) -> bool:
-    """Whether a number is for certain not above 0."""
-    return number.high is not None and number.high <= 0
 
 
 def _better(starred: Number) -> str:

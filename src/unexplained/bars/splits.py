@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from unexplained.bars.shortfall import not_above_zero
 from unexplained.record import Number
 from unexplained.record.blocks import (
     Answer,
@@ -279,15 +278,15 @@ def verdict(found: Found, claim: str, where: str) -> str:
     said += f" ({written(split.damage)} nats per token)"
     if found.weak:
         return f"{said}. What of the rest is wrong cannot be told: {found.weak}."
-    if not_above_zero(split.shortfall):
+    if split.shortfall.not_above_zero:
         return f"{said}: it falls short of nothing, so there is nothing to split."
-    if (split.shortfall.low or 0.0) <= 0:
+    if not split.shortfall.above_zero:
         return f"{said}, and falls short of it by no more than noise would."
     wrong, clumsy = split.wrong_least, split.clumsy_least
     parts = []
-    if (wrong.low or 0.0) > 0:
+    if wrong.above_zero:
         parts.append(_wrong(wrong, split.clumsy_most))
-    if (clumsy.low or 0.0) > 0:
+    if clumsy.above_zero:
         parts.append(
             f"at least {written(clumsy)} is clumsy substitution, which a refit undoes beyond what it relearns over nothing"
         )
@@ -302,10 +301,10 @@ def verdict(found: Found, claim: str, where: str) -> str:
 
 def _wrong(wrong: Number, made_up: Number) -> str:
     """What is wrong at least, and whether refitting is told to make up any of the rest."""
-    if not_above_zero(made_up):
+    if made_up.not_above_zero:
         return (
             f"all counts as wrong: refitting all that comes later leaves {written(wrong)}, no less"
         )
-    if (made_up.low or 0.0) <= 0:
+    if not made_up.above_zero:
         return f"at least {written(wrong)} is wrong: refitting all that comes later is not told to make up any"
     return f"at least {written(wrong)} is wrong: refitting all that comes later does not make it up"

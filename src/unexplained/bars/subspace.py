@@ -229,7 +229,7 @@ class Found:
             told = ": these are not told from random directions" * by_chance
             said.append(f"{self.as_good} of {many} random draws do as well{told}.")
         hidden = self.hidden
-        if hidden is not None and hidden.low is not None and hidden.low > 0:
+        if hidden is not None and hidden.above_zero:
             said.append(
                 f"{percent(hidden)} goes through directions that are hardly read: as far as they are read, "
                 "they recover that much less."

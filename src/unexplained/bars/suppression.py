@@ -365,9 +365,9 @@ class Suppression:
             return f"No copy suppressor is told among {among}: what it explains of {head} is refused: {theirs.refused}."
         other = f"by the same rule with other tokens, {percent(self.path.explained(head, KEYS['other']))}"
         by = f"{percent(theirs)} of {head} (published for GPT-2 small L10H7: 76.9%); {other}"
-        if not _above(theirs):
+        if not theirs.above_zero:
             return f"No copy suppressor is told among {among}: at the best on other documents its authors' definition explains {by}."
-        if not _above(self.path.beyond_control(head)):
+        if not self.path.beyond_control(head).above_zero:
             return (
                 f"No copy suppressor is told from its control among {among}: at the best on other documents "
                 f"its authors' definition explains {by}."
@@ -383,14 +383,9 @@ class Suppression:
         if ours.value is None:
             return f"In the running model its share of the loss is refused: {ours.refused}"
         worth = f"the {fmt.written(self.worth(head))} nats per token that the head is worth"
-        told = _above(self.beyond_control(head))
+        told = self.beyond_control(head).above_zero
         than = "" if told else ", which is not told from its control"
         return f"In the running model it recovers {percent(ours)} of {worth}{than}; with other tokens, {percent(other)}"
-
-
-def _above(share: Number) -> bool:
-    """Whether a share is for certain above 0."""
-    return share.low is not None and share.low > 0
 
 
 def _best(heads: int) -> str:

@@ -97,7 +97,7 @@ def _held(name: str, texts: Sequence[OnText]) -> str:
     if not any(check.applies for check in checks):
         return "cannot tell"
     found = [check.found for check in checks if check.applies]
-    if any((one.low or 0.0) > 0 for one in found):
+    if any(one.above_zero for one in found):
         return "holds: under a tenth of the claim's"
     # What may be nothing and may be much is no evidence of nothing.
     wide = any(one.high is None or one.high > ROOM for one in found)

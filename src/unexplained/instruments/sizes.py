@@ -185,7 +185,7 @@ def _measured(
 
 def _direction(slope: Number) -> int:
     """1 where more is recovered in larger models, −1 where less is, 0 where that is not told."""
-    more = slope.low is not None and slope.low > 0
+    more = slope.above_zero
     return more - (slope.high is not None and slope.high < 0)
 
 

@@ -43,6 +43,16 @@ class Number(Frozen):
                 raise ValueError(f"a number with the part {part}: an end that is open is None")
         return self
 
+    @property
+    def above_zero(self) -> bool:
+        """Whether the whole interval lies above 0; False where that end is open, or it was refused."""
+        return self.low is not None and self.low > 0
+
+    @property
+    def not_above_zero(self) -> bool:
+        """Whether none of the interval lies above 0; False where that end is open, or it was refused."""
+        return self.high is not None and self.high <= 0
+
 
 class Header(Frozen):
     """What every result has: a verdict, and what is needed to find it again."""

@@ -40,6 +40,8 @@ LEAST = 10
 """Columns that it has at least."""
 MOST_LINES = 26
 """Lines of an answer whose columns have no room side by side: its first rows, and how many are left out."""
+VERDICT = 6
+"""Lines of a verdict: by what one is longer the rows below it are fewer."""
 STYLES = {"explanation": "bold", "intact": "dim", "ablation": "dim"}
 
 
@@ -146,10 +148,10 @@ class Tables:
         if words:
             self.console.print(_plain(words, style))
 
-    def reasons(self) -> None:
-        """Why numbers were refused."""
+    def reasons(self, said: str = "") -> None:
+        """Why numbers were refused, in full where the words `said` above do not have it."""
         for note, reason in self.notes.items():
-            self.say(f"[{note}] {reason}", "dim")
+            self.say(f"[{note}] {'as said above' if reason in said else reason}", "dim")
 
 
 class Printer(Tables):
@@ -179,7 +181,7 @@ class Printer(Tables):
             self.blocks(record.blocks)
         else:
             self._answer(answer)
-        self.reasons()
+        self.reasons(record.verdict)
         if answer is not None and not self.full:
             titles = [fold.title for fold in folds(record.blocks)]
             self.say(f"More on the page, with --full, or --section: {'; '.join(titles)}", "dim")
@@ -245,11 +247,20 @@ class Printer(Tables):
         shared = os.path.commonprefix(  # noqa: RUF071  (of letters, which is what is wanted)
             [c.heading for c in table.columns]
         ).rpartition(" ")[0]
+        lines: dict[tuple[str, str], list[str]] = {}
         for row in table.rows[many:]:
             cells = [(c.heading.removeprefix(shared).strip(), self._written(cell, c.style))
                      for c, cell in zip(table.columns, row.cells, strict=True) if cell is not None]  # fmt: skip
             said = (f"{words} ({heading})" if len(cells) > 1 else words for heading, words in cells)
-            self.say(f"{_name(row)}: {'; '.join(said)}", "dim")
+            # What was refused for one reason is named together.
+            apart = (
+                ""
+                if all(fmt.cell(cell, "plain").refused for cell in row.cells if cell is not None)
+                else row.key
+            )
+            lines.setdefault(("; ".join(said), apart), []).append(_name(row))
+        for (words, _), names in lines.items():
+            self.say(f"{'; '.join(names)}: {words}", "dim")
 
     def _rows(self, table: Table) -> None:
         """An answer's table; where its columns have no room side by side, below each name, once."""
@@ -258,6 +269,8 @@ class Printer(Tables):
             self.table(table)
             return
         width, used = self.console.width, 0
+        said = len(_plain(self.drawn.record.verdict).wrap(self.console, width))
+        most = MOST_LINES - max(0, said - VERDICT)
         self.console.print()
         self.say(table.corner and f"{table.corner}:", "dim")
         for i, row in enumerate(shown.rows):
@@ -265,7 +278,7 @@ class Printer(Tables):
                      if cell is not None]  # fmt: skip
             names = _plain(_name(row)).wrap(self.console, width)
             used += len(names) + len(there)
-            if i and used > MOST_LINES:
+            if i and used > most:
                 self.say(f"{len(shown.rows) - i} rows more with --full.", "dim")
                 break
             self.say(_name(row), STYLES.get(row.role, ""))
