@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from unexplained import Member
 from unexplained.bars import scales
 from unexplained.bars.reading import Reading
 from unexplained.errors import CurveError, MeasurementError, SubjectError, TextError
+from unexplained.explanations.stand_in import find_stand_in
 from unexplained.ladder.catalogue import catalogue
 from unexplained.ladder.family import Family, _shipped, family_of, shipped_beside
 from unexplained.ledger import BITS, Ledger
@@ -33,6 +35,7 @@ from unexplained.subject import Subject
 
 SETTINGS = Settings(resamples=200)
 FILL = "mean"
+RUNGS = ("rung-1", "rung-2", "rung-4")
 NAMES = tuple(one.name for one in catalogue().rungs())
 
 
@@ -55,8 +58,7 @@ def placed(way: str) -> tuple[Axis, Reading, Scale]:
     """A mean-ablated layer, among the ladder, or among the same models given by a user."""
     family = None
     if way != "ladder":
-        members = [replace(one, open=partial(rung, one.name)) for one in family_of(NAMES).members]
-        family = Family(tuple(members), by_byte=way == "by byte")
+        family = Family(tuple(members()), by_byte=way == "by byte")
     axis = axis_of(run(), family)
     fill = arms.ablation(run(), FILL, run().subject.sites("L1.H*"))
     read = axis.read(run().measure(fill, *axis.arms, tokens=axis.tokens()))
@@ -112,6 +114,55 @@ def test_by_byte_the_same_models_have_the_same_places_within_the_intervals() -> 
     assert (
         own.loss().unit == BITS == own.bars([FILL], ["rung-1"], axis.compared)[0].rungs[0].gap.unit
     )
+
+
+def members(names: Sequence[str] = NAMES) -> list[Member]:
+    """Models that ship as a user names them, opened once."""
+    return [replace(one, open=partial(rung, one.name)) for one in family_of(names).members]
+
+
+def test_by_both_ways_a_sweep_places_its_strongest_together_where_they_were_not_chosen() -> None:
+    here, found = run(), []
+    _, reporting = here.text.halves()
+    at = here.on(reporting)
+    for by_byte in (False, True):
+        family = Family(tuple(members(RUNGS)), by_byte=by_byte)
+        record = ux.sweep(here.subject, "L1.H*", here.text, family=family, pairs=0, twin=False,
+                          settings=SETTINGS, folder=here.folder)  # fmt: skip
+        row = table_of(record, "conditions")["without the strongest 2"]
+        axis = axis_of(at, family)
+        fill = arms.ablation(
+            at, FILL, at.subject.sites(table_of(record, "joints")["strongest-2"].note)
+        )
+        read = axis.read(at.measure(fill, *axis.arms, tokens=axis.tokens()))
+        (expected,) = axis.scale(read, [fill.name]).explained
+        assert row.cells[:2] == (expected.loss, expected.equals) and expected.equals.value
+        assert "Without the strongest 2: left of its training compute: " in text_table(record)
+        found.append(expected.equals)
+    one, other = found
+    assert one.low <= other.value <= one.high and other.low <= one.value <= other.high
+    with pytest.raises(MeasurementError, match="A family of models in a sweep of pairs"):
+        ux.sweep(here.subject, "L1.H*", ux.pairs("agreement", here.subject, pairs=24, fit_pairs=4),
+                 family=family, gated=False)  # fmt: skip
+
+
+def test_a_subspace_is_placed_with_the_loss_that_it_has() -> None:
+    subject, family = rung("rung-3"), Family(tuple(members(RUNGS)))
+    text = ux.text("pydocs", subject, documents=8, fit_documents=8, block=48)
+    record = ux.subspace(subject, "L1.H0.z", text, directions="4", draws=5, family=family,
+                         settings=SETTINGS, folder=None)  # fmt: skip
+    found, kept = table_of(record, "conditions"), dict(record.numbers())
+    (name,) = [row.name for row in found.values() if row.role == "fitted"]
+    losses = [found[one].cells[0].value for one in (name, "intact", "mean")]
+    assert losses[0] - losses[1] == pytest.approx(kept["subspace/kept/claim/loss"].value)
+    assert losses[2] - losses[1] == pytest.approx(kept["facts/worth/is"].value)
+    at = Run(subject, (text,), SETTINGS)
+    claim = arms.claims(at, subject.sites("L1.H0"), [find_stand_in("projection:4")])
+    axis = axis_of(at, family)
+    read = at.measure(*claim, arms.ablation(at, FILL, at.subject.sites("L1.H0")), *axis.arms)
+    (there,) = axis.scale(read, [claim[0].name]).explained
+    assert (there.loss, there.equals) == found[name].cells[:2] and there.equals.value
+    assert f"{name.capitalize()}: left of its training compute: 9" in text_table(record)
 
 
 def uniform_run(source: str) -> tuple[Run, Subject, Subject]:
@@ -203,6 +254,7 @@ def test_a_family_is_read_from_words_files_and_mappings(tmp_path: Path) -> None:
     mine = rung("rung-1")
     assert family_of({mine: 5.0}).members[0].open() is mine
     assert family_of(None) is None is family_of([])
+    assert family_of(["by-byte", "rung-1"]).by_byte and not family_of(["rung-1"]).by_byte
 
 
 def test_bad_families_are_refused_by_name(tmp_path: Path) -> None:
@@ -220,6 +272,8 @@ def test_bad_families_are_refused_by_name(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(CurveError, match=said):
             family_of(str(path))
+    with pytest.raises(CurveError, match="A family by byte: it has no model"):
+        family_of("by-byte")
     with pytest.raises(CurveError, match="no such file"):
         family_of("missing.json")
     with pytest.raises(MeasurementError, match="'a': it is given twice"):

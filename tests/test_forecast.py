@@ -24,6 +24,7 @@ from unexplained.evaluate.evaluate import BATCH_TOKENS, in_process
 from unexplained.evaluate.job import GROUP, MEMORY, Job
 from unexplained.evaluate.rehearsal import Foretelling, Rehearsal, rates_of
 from unexplained.evaluate.work import Task, Work, layer_cost
+from unexplained.repairs.refit import Refit
 from unexplained.study import INSTRUMENTS, Instrument
 from unexplained.study.forecast import Forecast
 from unexplained.study.instrument import _foretell
@@ -108,6 +109,8 @@ def test_what_is_imagined_has_the_shapes_of_what_is_measured(kind: str) -> None:
             assert made_up.keys() == found.keys()
             for name, array in found.items():
                 assert made_up[name].shape == array.shape, name
+                if array.is_floating_point():  # it may be put into the model
+                    assert made_up[name].dtype == array.dtype, name
                 assert not work.fault(task.batch, made_up)  # type: ignore[attr-defined]
                 compared.append(name)
             yield task, found
@@ -192,6 +195,27 @@ def test_a_step_costs_what_it_takes_beyond_what_was_done_before() -> None:
         patch.setattr(rehearsal.time, "perf_counter", lambda: now[0])
         rates = rates_of(work, [Task(0, ("intact",)), Task(0, ("edited",))])
     assert rates == {"intact": 1.0, "edited": 0.5}
+
+
+def test_changes_of_low_rank_are_foreseen_in_the_models_own_kind_of_number(
+    subject: ux.Subject, text: ux.Text, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a large model: what was imagined was float64, and no time could be told (RuntimeError)."""
+    monkeypatch.setattr(import_module("unexplained.repairs.refit"), "SMALL", 0)
+    kinds = set()
+
+    def watched(self: Refit, task: Task) -> Mapping[str, torch.Tensor]:
+        made_up = imagined(self, task)
+        kinds.update(found.dtype for name, found in made_up.items() if "." in name)
+        return made_up
+
+    imagined = Refit.imagined
+    monkeypatch.setattr(Refit, "imagined", watched)
+    found = ux.shortfall.dry_run(subject, "L0.H0", text, steps=8, folder=None)
+    assert found.seconds > 0 and kinds == {torch.float32}
+    measured = [stage for stage in found.stages if "refitted" in stage.what]
+    # Seeds are conditions of their own, as they will be: none is the same as another.
+    assert any(stage.conditions > 9 for stage in measured)
 
 
 def test_before_a_long_run_time_and_memory_are_said_once_and_a_failure_stops_nothing(

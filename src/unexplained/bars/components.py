@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from unexplained.bars.effects import RATE, Effect, Swept
+from unexplained.bars.joints import without
+from unexplained.bars.scales import answered
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
     Answer,
@@ -88,6 +90,8 @@ def answer(found: Swept, twin: Swept | None, what: str) -> Answer:
         return tuple(f"{home}/{c.key}" if there[c.key] else None for c in columns)
 
     none = (None,) * (len(columns) - 1)
+    both = found.together
+    scale, last = (both.scale, both.joints[-1:]) if both else (None, ())
     return Answer(
         corner="Component",
         columns=tuple(columns),
@@ -100,6 +104,8 @@ def answer(found: Swept, twin: Swept | None, what: str) -> Answer:
             AnswerRow(name=what, cells=("facts/intact/is", *none)),
             *[AnswerRow(name="On the corrupted prompts", cells=("facts/corrupted/is", *none))]
             * (found.corrupted is not None),
+            *(row for one in last
+              for row in answered(scale, without(len(one.sites)), len(columns))),
         ),
         picture="alone/strongest",
         says="q: the share of chance findings among all components with a q as small or smaller."

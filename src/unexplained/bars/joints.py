@@ -14,6 +14,7 @@ from unexplained.bars.recovered import INTACT
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
 from unexplained.record.blocks import Block, Column, Grid, GridRow, Prose, Row, Section, Table
+from unexplained.record.compute import Scale
 from unexplained.shares import within
 from unexplained.sites import Site
 from unexplained.stats import SHARE, Settings, difference_per_token
@@ -44,6 +45,8 @@ class Together:
     chosen_on: int
     """Documents that chose them."""
     reported_on: int
+    scale: Scale | None = None
+    """The model without them among a family of the user's own."""
 
 
 def joint(ledger: Ledger, group: Sequence[Site], measure: Measure, settings: Settings) -> Joint:
@@ -81,6 +84,11 @@ def joint(ledger: Ledger, group: Sequence[Site], measure: Measure, settings: Set
 def name_of(group: Sequence[Site]) -> str:
     """The name of the condition in which some components are ablated together."""
     return " ".join(map(str, group))
+
+
+def without(count: int) -> str:
+    """What the model is called in which so many of the strongest are ablated."""
+    return f"without the strongest {count}"
 
 
 def together(found: Together, measure: Measure, units: str) -> Section:

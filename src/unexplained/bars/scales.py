@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from unexplained.record import Explained, Number, Scale, ShareKind
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
+    AnswerRow,
     Block,
     Column,
     Compute,
@@ -22,6 +23,7 @@ from unexplained.record.blocks import (
     facts,
 )
 from unexplained.record.compute import FittedLaw, Left
+from unexplained.record.keys import step
 
 SHARES: tuple[tuple[ShareKind, str, str], ...] = (
     (
@@ -134,6 +136,19 @@ def compute(scale: Scale, roles: Mapping[str, Role], *, asked: str = "") -> Sect
     if scale.left:
         blocks.append(_left_out(scale))
     return Section(key="compute", title="The scale of training compute", blocks=tuple(blocks))
+
+
+def answered(scale: Scale | None, name: str, columns: int) -> list[AnswerRow]:
+    """How much of the model's compute a condition keeps: a row beside an answer of so many columns.
+
+    Without a curve why there is none; without a scale no row.
+    """
+    if scale is None:
+        return []
+    kind = scale.kind if scale.law is not None else "equals"
+    cells = (f"compute/conditions/{step(name)}/{kind}", *(None,) * (columns - 1))
+    words = f"{name[:1].upper()}{name[1:]}: left of its training compute"
+    return [AnswerRow(name=words, cells=cells)]
 
 
 def _named(one: Explained, scale: Scale) -> str:

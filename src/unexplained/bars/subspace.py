@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unexplained.bars.reading import Reading
-from unexplained.record import Number
+from unexplained.bars.scales import answered
+from unexplained.record import Number, Scale
 from unexplained.record.blocks import Answer, AnswerRow, Column, Prose, Role, Row, Section, Table
 from unexplained.record.format import written
 from unexplained.shares import percent, untold
@@ -63,6 +64,8 @@ class Found:
     """The claim's directions, in words."""
     unread: tuple[int, ...] | None
     """Of every value how many directions are hardly read; None where that is not asked."""
+    scale: Scale | None = None
+    """The claim among a family of the user's own."""
 
     def _arms(self, key: str) -> list[Measured]:
         return [one for one in self.rows if one.key == key]
@@ -128,6 +131,7 @@ class Found:
                           cells=tuple(f"subspace/kept/{one.key}/{c.key}" for c in columns))
                 for one in self.shown
             ),
+            beside=tuple(answered(self.scale, self.claim.arm, len(columns))),
             says=f"Share of what {self.word} is worth that is recovered: 0 is {self.word} at its mean, 1 the model.",
         )  # fmt: skip
 

@@ -16,6 +16,7 @@ from unexplained.errors import MeasurementError, TextError, require_count
 from unexplained.record import format as fmt
 from unexplained.record.blocks import Block, Example, Prose, Section, Token, Tokens, fact, facts
 from unexplained.study import Claims, Headline, Option, Texts, instrument
+from unexplained.study.given import Unpriced
 from unexplained.study.sheet import of_text
 
 if TYPE_CHECKING:
@@ -45,7 +46,14 @@ def _asked(given: Mapping[str, Any]) -> None:
         )  # fmt: skip
 
 
-@instrument("hunt", before=_asked, texts=Texts(fewest=FEWEST))
+@instrument(
+    "hunt",
+    before=_asked,
+    texts=Texts(fewest=FEWEST),
+    unpriced=Unpriced(
+        "it asks of single predictions which a claim keeps, and of no loss of the whole"
+    ),
+)
 def hunt(
     run: Run,
     sites: Annotated[

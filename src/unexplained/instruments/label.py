@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from unexplained.record.blocks import Block, Prose
 from unexplained.study import Claims, Headline, Option, Texts, instrument
+from unexplained.study.given import Unpriced
 
 if TYPE_CHECKING:
     from unexplained.explanations import Explanation
@@ -27,7 +28,14 @@ def _precise(given: Mapping[str, Any]) -> None:
     require_full_precision("A label of neurons")
 
 
-@instrument("label", before=_precise, texts=Texts(documents=96, fit_documents=64, many=True))
+@instrument(
+    "label",
+    before=_precise,
+    texts=Texts(documents=96, fit_documents=64, many=True),
+    unpriced=Unpriced(
+        "single neurons move the loss by less than two neighbouring models of a family are apart"
+    ),
+)
 def label(
     run: Run,
     sites: Annotated[

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from unexplained import study
 from unexplained.record.blocks import Block
 from unexplained.study import Headline, Texts, instrument
+from unexplained.study.given import Unpriced
 
 if TYPE_CHECKING:
     from unexplained.bars.paths import Paths, Weights
@@ -44,7 +45,12 @@ def _precise(given: Mapping[str, Any]) -> None:
 
 
 @instrument(
-    "paths", before=_precise, texts=Texts("repeats", documents=32, fit_documents=32, block=96)
+    "paths",
+    before=_precise,
+    texts=Texts("repeats", documents=32, fit_documents=32, block=96),
+    unpriced=Unpriced(
+        "it takes heads apart into paths, and what is kept of a head is a share of that head's worth"
+    ),
 )
 def paths(run: Run) -> Iterator[Block | Headline]:
     """A model of attention alone as a sum of paths, and how much of each head its induction term carries.

@@ -16,6 +16,7 @@ from unexplained.bars import spectra
 from unexplained.errors import SiteError, require_count
 from unexplained.record.blocks import Block, Prose, fact, facts
 from unexplained.study import Headline, Option, Texts, instrument
+from unexplained.study.given import Unpriced
 from unexplained.study.sheet import of_text
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ def _precise(given: Mapping[str, Any]) -> None:
 
 
 @instrument(
-    "structure", before=_precise, texts=Texts(documents=16, fit_documents=32, block=64, fewest=5)
+    "structure",
+    before=_precise,
+    texts=Texts(documents=16, fit_documents=32, block=64, fewest=5),
+    unpriced=Unpriced("it counts on how many heads a model's work rests, which is no loss"),
 )
 def structure(
     run: Run,

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
+from unexplained.bars import scales
 from unexplained.errors import require_count
 from unexplained.record import format as fmt
 from unexplained.record.blocks import Block, Prose, fact, facts
 from unexplained.study import Headline, Option, Texts, instrument
+from unexplained.study.given import BESIDE
 from unexplained.study.sheet import of_text
 
 if TYPE_CHECKING:
+    from unexplained.ladder.family import Family
     from unexplained.study import Run
 
 FEWEST = 5
@@ -45,6 +48,7 @@ def subspace(
         ),
     ] = "2",
     draws: Annotated[int, Option("Random subspaces of as many directions.", least=FEWEST)] = 20,
+    family: Annotated[Family | None, BESIDE] = None,
 ) -> Iterator[Block | Headline]:
     """Does only a value's projection on some directions matter: of a query, a key, or any value?
 
@@ -58,6 +62,8 @@ def subspace(
         sites: Whose values.
         directions: Which; those of a query or key before rotary embedding.
         draws: How many random subspaces.
+        family: Weaker models that the model is placed among with the value on these directions, and
+            at its mean; none if not given.
 
     Raises:
         SiteError: A site does not exist.
@@ -71,7 +77,7 @@ def subspace(
     from unexplained.study.subspaces import Asked, measured
 
     require_count("draws", draws, least=FEWEST)
-    asked = Asked.of(run, sites, directions, draws)
+    asked = Asked.of(run, sites, directions, draws, family)
     found = measured(asked)
     where = fmt.in_short(list(map(str, asked.sites)))
     yield Headline(
@@ -95,4 +101,6 @@ def subspace(
           if found.hidden is not None else []),
     )  # fmt: skip
     yield found.table()
+    if found.scale is not None:
+        yield scales.compute(found.scale, {found.claim.arm: "fitted", found.base: "ablation"})
     yield from (Prose(words=note, manner="aside") for note in run.text.notes)

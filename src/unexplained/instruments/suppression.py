@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from unexplained import study
 from unexplained.record.blocks import Block
 from unexplained.study import Headline, Option, Texts, instrument
+from unexplained.study.given import Unpriced
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +36,13 @@ def _precise(given: Mapping[str, Any]) -> None:
 
 
 @instrument(
-    "suppression", before=_precise, texts=Texts(documents=48, fit_documents=48, fewest=FEWEST)
+    "suppression",
+    before=_precise,
+    texts=Texts(documents=48, fit_documents=48, fewest=FEWEST),
+    unpriced=Unpriced(
+        "its definition is a ratio of divergences on a direct path, and single heads move the loss by "
+        "less than two neighbouring models of a family are apart"
+    ),
 )
 def suppression(
     run: Run,

@@ -18,14 +18,19 @@ from unexplained.record.blocks import (
 )
 from unexplained.shares import FEW
 from unexplained.study import Headline, Option, Texts, instrument
-from unexplained.study.given import Unpriced
+from unexplained.study.given import BESIDE
 
 if TYPE_CHECKING:
     from unexplained.bars import Effect
     from unexplained.bars.effects import Estimation, Swept
+    from unexplained.ladder.family import Family
     from unexplained.study import Run
     from unexplained.study.sweeping import Sweeping
 
+PRICED = (
+    "Without its strongest components the model has the loss of one that was trained with less: how much "
+    "less, a curve through the models of the family says. On the documents that did not choose them."
+)
 SweepMethod = Literal["exact", "control variates", "race"]
 
 
@@ -36,6 +41,7 @@ def _names(given: Mapping[str, Any]) -> None:
     require_full_precision("A sweep")
     from unexplained.ablations import ABLATIONS
     from unexplained.bars.measures import measure_of
+    from unexplained.study.sweeping import require_priced
     from unexplained.text.named import is_pairs
 
     ablation, pairs = given["ablation"], is_pairs(given["text"])
@@ -43,6 +49,8 @@ def _names(given: Mapping[str, Any]) -> None:
         ABLATIONS.get(ablation)
     if given["measure"]:
         measure_of(given["measure"], pairs=pairs)
+    if given["family"]:
+        require_priced(pairs=pairs)
     if (given["swapped"] or ablation == "patch") and not pairs:
         raise TextError(
             f"{'--swapped' if given['swapped'] else '--ablation patch'} on {given['text']}",
@@ -61,12 +69,6 @@ def _names(given: Mapping[str, Any]) -> None:
         fewest=10,
         why="Documents to measure on: half choose the strongest, the other half reports on them.",
         fits=lambda given: given["ablation"] not in ("", "patch"),
-    ),
-    unpriced=Unpriced(
-        "it ranks components by what each does alone, nearly all of them by less than the losses of "
-        "two neighbouring models can be told apart",
-        "Name the strongest together to an assay, which prices them: "
-        'unexplained assay MODEL --heads "…" --family MODEL=FLOPS …',
     ),
 )
 def sweep(
@@ -95,6 +97,7 @@ def sweep(
     gated: Annotated[
         bool, Option("Refuse a behaviour that the model does not have.", option="--gate/--no-gate")
     ] = True,
+    family: Annotated[Family | None, BESIDE] = None,
     twin: Annotated[bool, Option("Measure a model with random weights beside it.")] = True,
 ) -> Iterator[Block | Headline]:
     """Ablate every component alone, then the strongest together: which matter, on this text?
@@ -123,6 +126,8 @@ def sweep(
         swapped: Of pairs, run the corrupted prompts and take values from the clean ones.
         gated: Refuse pairs on which the model prefers the answer no more often than chance; what
             is swapped has no behaviour and is not asked for one.
+        family: Weaker models among which the strongest together are placed, on the documents that did
+            not choose them; none if not given.
         twin: Whether to ablate the same components of the random-weight twin, each alone and
             exactly, on few documents.
 
@@ -153,6 +158,7 @@ def sweep(
         sweeping.require_sample(sweep, method, some)
     if gated and not swapped:
         sweep.require_behaviour()
+    sweep = sweep.among(family, method, some)
     if method == "control variates":
         found = sweeping.control_variates(sweep, some, pairs)
     elif method == "race":
@@ -232,7 +238,7 @@ def _sheet(sweep: Sweeping, twin: Twin | None) -> dict[str, str]:
 
 def blocks(sweep: Sweeping, found: Swept, twin: Twin | None) -> Iterator[Block]:
     """What was found, as blocks."""
-    from unexplained.bars import components, joints
+    from unexplained.bars import components, joints, scales
 
     beside = None if twin is None else twin.found
     (intact, *_) = _intact(sweep, found)
@@ -244,6 +250,9 @@ def blocks(sweep: Sweeping, found: Swept, twin: Twin | None) -> Iterator[Block]:
     yield components.alone(found, beside, done, _units(sweep), sweep.run.settings.level)
     if (both := found.together) is not None and (both.joints or both.couples):
         yield joints.together(both, sweep.measure, _units(sweep))
+        if both.scale is not None:
+            names = [joints.without(len(one.sites)) for one in both.joints]
+            yield scales.compute(both.scale, dict.fromkeys(names, "ablation"), asked=PRICED)
     if twin is not None:
         yield _twin(twin)
     yield from (Prose(words=note, manner="aside") for note in sweep.text.notes)

@@ -24,6 +24,9 @@ from unexplained.record.format import power
 from unexplained.subject import Subject, load
 from unexplained.text import Text
 
+BY_BYTE = "by-byte"
+"""Among the names of a family: how its losses are compared."""
+
 
 @dataclass(frozen=True)
 class Family:
@@ -162,18 +165,24 @@ def family_of(given: Given) -> Family | None:
         given: Members, or their names with their compute (`MODEL=FLOPS`, `MODEL=PARAMETERSxTOKENS`,
             a rung of the ladder, or a name alone where the compute is not known), or .json files
             with an object of such: name → number, "PARAMETERSxTOKENS" or null. Or such a mapping,
-            in Python also of models that are open.
+            in Python also of models that are open. Among them `by-byte`: losses are compared in bits per
+            byte also where all tokenizers are the model's own.
 
     Raises:
-        CurveError: A compute is no number, or a file holds something else.
+        CurveError: A compute is no number, a file holds something else, or no model is named.
         MeasurementError: Two members share a name.
     """
     if given is None or isinstance(given, Family):
         return given
     every = [given] if isinstance(given, str | Path | Member | Mapping) else list(given)
-    members = [member for one in every for member in _members(one)]
+    models = [one for one in every if one != BY_BYTE]
+    if every and not models:
+        raise CurveError(
+            "A family by byte", "it has no model", "Name some beside it: --family MODEL=FLOPS."
+        )
+    members = [member for one in models for member in _members(one)]
     require_computes(members)
-    return Family(tuple(members)) if members else None
+    return Family(tuple(members), by_byte=len(models) < len(every)) if members else None
 
 
 def _members(given: Any) -> list[Member]:

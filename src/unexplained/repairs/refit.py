@@ -24,7 +24,7 @@ from torch.nn.functional import cross_entropy
 
 from unexplained.errors import MeasurementError, TextError
 from unexplained.evaluate import Edited, Program
-from unexplained.evaluate.arrays import ArrayWork
+from unexplained.evaluate.arrays import Arrays, ArrayWork
 from unexplained.evaluate.batches import Plan, Scored, plan
 from unexplained.evaluate.conditions import key, now, tensor_digest
 from unexplained.evaluate.runner import Workers, in_process, measured
@@ -453,6 +453,12 @@ class Refit(ArrayWork):
         )
         logits = 3.0 * self.item * self.batch_tokens * shape.vocabulary
         return self.item * (tokens * shape.width + 5.0 * weights) + inside + logits
+
+    def imagined(self, task: Task) -> Arrays:
+        """Weights near those before the first step: they are put into the model, so they are of its kind."""
+        drawn = super().imagined(task)
+        near = {n: w * (1 + 1e-3 * drawn[n].to(w)) for n, w in self._begin.items()}
+        return drawn | {name: weight.cpu() for name, weight in near.items()}
 
     def tried(self, tasks: Sequence[Task]) -> tuple[Refit, list[Task]]:
         """A step."""

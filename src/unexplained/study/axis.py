@@ -234,6 +234,15 @@ def axis_of(run: Run, family: Family | None = None, *, tokens: str = "") -> Axis
     return Axis(run, mine, cut=cut)
 
 
+def axis_beside(run: Run, family: Family | None) -> Axis:
+    """A family that was given, and no ladder where none was.
+
+    Raises:
+        UnexplainedError: As `axis_of`.
+    """
+    return Axis(run, Family(())) if family is None else axis_of(run, family)
+
+
 def _on(member: Member, device: str) -> Callable[[], Subject]:
     """Opens a member where the model is."""
 

@@ -114,7 +114,13 @@ class OwnFamily(Members):
 
 FAMILY = OwnFamily(
     "MODEL=FLOPS, MODEL=PARAMETERSxTOKENS, a MODEL of unknown compute, or a .json file of such: "
-    "weaker models that losses are placed among, in the place of the ladder. May be given again."
+    "weaker models that losses are placed among, in the place of the ladder. May be given again; "
+    "by-byte: in bits per byte, which is done anyway where tokenizers differ."
+)
+
+BESIDE = OwnFamily(
+    "MODEL=FLOPS, or what else an assay takes: weaker models that losses are placed among; none if not "
+    "given."
 )
 
 

@@ -20,8 +20,10 @@ from unexplained.explanations.directions import (
 from unexplained.explanations.find_directions import find_directions
 from unexplained.explanations.library.projection import Projection
 from unexplained.explanations.stream import hardly_read
+from unexplained.ladder.family import Family
 from unexplained.sites import Site
 from unexplained.study import arms, asked
+from unexplained.study.axis import Axis, axis_beside
 from unexplained.study.controls import possible_controls
 from unexplained.study.run import Run
 
@@ -42,9 +44,13 @@ class Asked:
     on: Directions
     draws: int
     size: int
+    axis: Axis
+    """The family that the claim is placed among."""
 
     @classmethod
-    def of(cls, run: Run, sites: str, directions: str, draws: int) -> Asked:
+    def of(
+        cls, run: Run, sites: str, directions: str, draws: int, family: Family | None = None
+    ) -> Asked:
         """Check what was asked for.
 
         Raises:
@@ -54,6 +60,7 @@ class Asked:
             ExplanationError: There are no such directions, or they are of another width.
             TextError: The text is too small.
             AblationError: There are too few tokens for a covariance.
+            UnexplainedError: As `axis_of`, where a family was given.
         """
         subject, text = run.subject, run.text
         subject.require_full_precision("A subspace")
@@ -68,7 +75,7 @@ class Asked:
         asked.require_donors(text, within=True)
         asked.require_covariances([claim.stands_at(site) for site in components], text, subject)
         asked.require_folder(run.folder, subject)
-        return cls(run, components, at, found, draws, size)
+        return cls(run, components, at, found, draws, size, axis_beside(run, family))
 
     def projected(self, on: Directions, **more: object) -> Projection:
         """The values on some directions."""
@@ -133,8 +140,9 @@ def measured(of: Asked) -> Found:
     put = arms.outside(run, claimed, activations)
     outside = [("noise", put["matched noise"]), ("another", put["resample"])]
     read = run.measure(
-        nothing, claimed, *others, *(one for _, one in outside), what="measuring subspaces"
-    )
+        nothing, claimed, *others, *(one for _, one in outside), *of.axis.arms,
+        tokens=of.axis.tokens(), what="measuring subspaces",
+    )  # fmt: skip
 
     def kept(one: Projection) -> float:
         return _variance(one.on or Principal(one.rank or 0), seen, activations)
@@ -144,8 +152,10 @@ def measured(of: Asked) -> Found:
         Measured(key, one.name, one.rank or 0, kept(one) if one.rank else None)
         for key, one in beside
     ]
+    base = next((one.name for key, one in beside if key == "mean"), REFERENCE)
     return Found(
         read=read,
+        scale=of.axis.scale(of.axis.read(read), [claim.name, base]),
         rows=tuple(rows),
         outside=tuple((key, one.name) for key, one in outside),
         nothing=REFERENCE,

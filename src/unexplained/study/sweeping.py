@@ -29,7 +29,7 @@ from unexplained.bars.effects import (
     controlled,
     raced,
 )
-from unexplained.bars.joints import Together
+from unexplained.bars.joints import Together, name_of, without
 from unexplained.bars.measures import Measure, measure_of
 from unexplained.bars.reading import Reading
 from unexplained.circuits.nodes import attribute_nodes
@@ -38,11 +38,14 @@ from unexplained.estimators import Selection, at_random, missed_among, survivors
 from unexplained.evaluate import Edited
 from unexplained.evaluate.evaluate import BATCH_TOKENS
 from unexplained.evaluate.job import Job
+from unexplained.ladder.family import Family
 from unexplained.record import Number
+from unexplained.record.compute import Scale
 from unexplained.sites import Site
 from unexplained.stats import FEWEST_DOCUMENTS, SHARE
 from unexplained.study.arms.ablations import ablations, fills
 from unexplained.study.asked import existing, require_fill, require_tokens
+from unexplained.study.axis import Axis, axis_of
 from unexplained.study.gate import gate, require_behaviour
 from unexplained.study.run import Run
 from unexplained.study.twins import few
@@ -69,6 +72,8 @@ class Sweeping:
     sites: tuple[Site, ...]
     ablation: str
     measure: Measure
+    axis: Axis | None = None
+    """A family that the strongest together are placed among, on the documents that report on them."""
 
     @classmethod
     def asked(cls, run: Run, sites: str, ablation: str, measure: str) -> Sweeping:
@@ -95,7 +100,7 @@ class Sweeping:
     def twin(self) -> Sweeping:
         """The same of a model with random weights, on few documents: nothing learned is in them."""
         run = self.run.of(self.run.subject.twin(self.run.settings.seed))
-        return replace(self, run=run.on(few(self.text)))
+        return replace(self, run=run.on(few(self.text)), axis=None)
 
     @cached_property
     def corrupted(self) -> Reading | None:
@@ -122,10 +127,41 @@ class Sweeping:
         if self.text.pairs:
             require_behaviour(gate(run), run.subject, self.text)
 
-    def measured(self, text: Text, groups: Sequence[Sequence[Site]], what: str) -> Reading:
-        """Groups of components, each ablated together, on some documents."""
+    def among(self, family: Family | None, method: str, sample: int) -> Sweeping:
+        """The same beside a family of the user's own, if one was given.
+
+        Raises:
+            UnexplainedError: As `axis_of`; or the text is one of pairs.
+        """
+        if family is None:
+            return self
+        require_priced(pairs=self.text.pairs)
+        _, reporting = self.parts(method, sample)
+        return replace(self, axis=axis_of(self.run.on(reporting), family))
+
+    def parts(self, method: str, sample: int) -> tuple[Text, Text]:
+        """The documents that choose the strongest, and those that report on them."""
+        text, units = self.text, self.text.units
+        if method == "race":
+            return text.only(set(units[:sample])), text.only(set(units[sample:]))
+        if method == "control variates":
+            ordered = sorted(units)
+            text = text.only({ordered[i] for i in self.drawn(sample)})
+        return text.halves()
+
+    def drawn(self, sample: int) -> np.ndarray:
+        """Which documents, in the order of their names, control variates measure exactly."""
+        return at_random(sample, len(self.text.units), seed=self.run.settings.seed)
+
+    def measured(
+        self, text: Text, groups: Sequence[Sequence[Site]], what: str, axis: Axis | None = None
+    ) -> Reading:
+        """Groups of components, each ablated together, on some documents; a family beside them."""
         made = ablations(self.run, self.ablation, groups)
-        return self.run.on(text).measure(*made, needs=self.measure.needs, what=what)
+        others, tokens = (axis.arms, axis.tokens()) if axis else ((), ())
+        return self.run.on(text).measure(
+            *made, *others, tokens=tokens, needs=self.measure.needs, what=what
+        )
 
     def alone(self, text: Text, what: str, sites: Sequence[Site] | None = None) -> Reading:
         """Components, by default all of them, each ablated alone on some documents."""
@@ -152,11 +188,27 @@ class Sweeping:
         sets = [tuple(strongest[:count]) for count in TOGETHER if count <= len(strongest)]
         couples = list(combinations(strongest[:pairs], 2))
         groups = list(dict.fromkeys([*sets, *couples]))
-        both = self.measured(reporting, groups, "ablating the strongest together")
+        both = self.measured(reporting, groups, "ablating the strongest together", self.axis)
         read = alone.and_arms(both)
         found = {group: read.joint(group, self.measure) for group in groups}
         of_sets, of_couples = (tuple(found[group] for group in some) for some in (sets, couples))
-        return Together(of_sets, of_couples, chosen_on, len(reporting.units))
+        scale = self._scale(both, sets)
+        return Together(of_sets, of_couples, chosen_on, len(reporting.units), scale)
+
+    def _scale(self, read: Reading, sets: Sequence[Sequence[Site]]) -> Scale | None:
+        """The model without its strongest components among the family; None without one."""
+        if self.axis is None:
+            return None
+        scale = self.axis.scale(self.axis.read(read), [name_of(some) for some in sets])
+        called = {name_of(some): without(len(some)) for some in sets}
+        return scale and scale.model_copy(
+            update={
+                "explained": tuple(
+                    one.model_copy(update={"condition": called.get(one.condition, one.condition)})
+                    for one in scale.explained
+                )
+            }
+        )
 
     def swept(
         self,
@@ -191,6 +243,21 @@ def _require_enough(text: Text) -> None:
         )
 
 
+def require_priced(*, pairs: bool) -> None:
+    """Refuse a family beside pairs of prompts.
+
+    Raises:
+        MeasurementError: They are asked for.
+    """
+    if pairs:
+        raise MeasurementError(
+            "A family of models in a sweep of pairs",
+            "pairs of prompts are scored at their last token alone, and a training compute buys a loss "
+            "on running text",
+            "Leave --family out, or sweep running text: --text webmix.",
+        )
+
+
 def require_sample(sweep: Sweeping, method: str, sample: int) -> None:
     """Refuse a cheaper method that cannot come to numbers, before anything is run.
 
@@ -218,7 +285,7 @@ def require_sample(sweep: Sweeping, method: str, sample: int) -> None:
 
 def exact(sweep: Sweeping, pairs: int) -> Swept:
     """Every component on every document; the strongest of one half together on the other."""
-    choosing, reporting = sweep.text.halves()
+    choosing, reporting = sweep.parts("exact", 0)
     first = sweep.alone(choosing, f"on the first half of {sweep.text.name}")
     second = sweep.alone(reporting, f"on the second half of {sweep.text.name}")
     strongest = sweep.changes(first).strongest()
@@ -236,8 +303,8 @@ def on_twin(sweep: Sweeping) -> Swept:
 def control_variates(sweep: Sweeping, sample: int, pairs: int) -> Swept:
     """Exact effects on `sample` documents drawn at random, attribution on all."""
     units, settings = sorted(sweep.text.units), sweep.run.settings
-    drawn = at_random(sample, len(units), seed=settings.seed)
-    choosing, reporting = sweep.text.only({units[i] for i in drawn}).halves()
+    drawn = sweep.drawn(sample)
+    choosing, reporting = sweep.parts("control variates", sample)
     first = sweep.alone(choosing, "on the first half of the sample")
     second = sweep.alone(reporting, "on the second half of the sample")
     found = sweep.changes(first.and_documents(second))
@@ -278,8 +345,8 @@ def _tokens(sweep: Sweeping, units: Sequence[str]) -> np.ndarray:
 
 def race(sweep: Sweeping, sample: int, keep: int, pairs: int) -> Swept:
     """All components on the first `sample` documents, the possible `keep` strongest on the rest."""
-    units, sites, settings = sweep.text.units, sweep.sites, sweep.run.settings
-    fewer, rest = (sweep.text.only(set(some)) for some in (units[:sample], units[sample:]))
+    sites, settings = sweep.sites, sweep.run.settings
+    fewer, rest = sweep.parts("race", sample)
     first = sweep.alone(fewer, f"on the race's first {sample} documents")
     seen = sweep.changes(first)
     selection = survivors(
