@@ -1741,7 +1741,11 @@ MUTANTS = (
            "test_study.py::test_a_control_that_recovers_something_fails_and_one_within_noise_does_not"),
     Mutant("study/instrument.py", "        if len(headlines) != 1:\n", "        if False:\n",
            "test_instruments.py::test_an_instrument_without_one_headline_is_refused"),
-    Mutant("cli/instruments.py", "    one.before({**mine", "    (lambda given: None)({**mine",
+    Mutant("study/instrument.py", "            run.subject.require_full_precision(self.precise)", "            pass",
+           "test_kinds_half.py::test_what_says_that_it_has_to_be_precise_is_refused_before_and_after_loading"),
+    Mutant("study/instrument.py", "            require_full_precision(self.precise)\n        self.before", "            pass\n        self.before",
+           "test_kinds_half.py::test_what_says_that_it_has_to_be_precise_is_refused_before_and_after_loading"),
+    Mutant("cli/instruments.py", "    one.require({**mine", "    (lambda given: None)({**mine",
            "test_first_cli.py::test_what_needs_no_model_is_refused_before_one_is_loaded"),
     # records of format 2 alone, and what the README reads of them
     Mutant("record/read.py", "if isinstance(found, bool) or found != FORMAT:", "if found is None:",

@@ -15,6 +15,9 @@ from kinds import PAIRS, TEXT, loss, measured, opened, plain, plain_loss, right_
 from test_assay import make_text
 from tiny import VOCABULARY, tiny_model
 from unexplained.circuits import attribute_edges
+from unexplained.opening import opening
+from unexplained.study import INSTRUMENTS as REGISTERED
+from unexplained.study import Run
 from unexplained.subject import Subject
 from unexplained.text import Text
 
@@ -70,6 +73,18 @@ def test_every_instrument_works_with_a_note_or_refuses_half_precision_by_name(
     if hasattr(found, "notes") or hasattr(found, "model_dump_json"):
         assert "half precision" in found.model_dump_json()
     print("outcome: works")
+
+
+@pytest.mark.parametrize("name", [one for one in REGISTERED.all() if REGISTERED.get(one).precise])
+def test_what_says_that_it_has_to_be_precise_is_refused_before_and_after_loading(name: str) -> None:
+    one = REGISTERED.get(name)
+    with pytest.raises(ux.UnexplainedError, match="float32") as before, opening(dtype="bfloat16"):
+        one.require({"text": "webmix"})
+    assert str(before.value).startswith(one.precise)
+    given = {parameter.name: parameter.default for parameter in one.parameters}
+    with pytest.raises(ux.UnexplainedError, match="float32") as after:
+        one.within(Run(half(torch.bfloat16), (), ux.Settings()), **given)
+    assert str(after.value).startswith(one.precise)
 
 
 @pytest.mark.parametrize("dtype", HALVES)

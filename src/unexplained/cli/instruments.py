@@ -235,7 +235,7 @@ def _asked(
     if not given["dry_run"]:
         require_folder(given["run"])
     _require_names(one, given.get("model"), mine)
-    one.before({**mine, "text": " ".join(names)})
+    one.require({**mine, "text": " ".join(names)})
     if given["workers"] or given["cluster"]:
         from unexplained.evaluate.ray_session import import_ray
 

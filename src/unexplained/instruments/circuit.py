@@ -49,9 +49,6 @@ SHOWN = 60
 
 def _files(given: Mapping[str, Any]) -> None:
     """Refuse methods that are given twice and files that are not there."""
-    from unexplained.opening import require_full_precision
-
-    require_full_precision("Scores of edges")
     from unexplained.circuits import require_json
     from unexplained.circuits.graph import CircuitError
 
@@ -67,6 +64,7 @@ def _files(given: Mapping[str, Any]) -> None:
 
 @instrument(
     "circuit",
+    precise="Scores of edges",
     before=_files,
     texts=Texts("ioi", documents=64, fit_documents=64, pairs=True),
     unpriced=Unpriced(

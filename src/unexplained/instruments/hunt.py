@@ -35,10 +35,7 @@ FEWEST = 10
 
 
 def _asked(given: Mapping[str, Any]) -> None:
-    """Refuse half precision, more than one claim, and pairs of prompts."""
-    from unexplained.opening import require_full_precision
-
-    require_full_precision("The help of single predictions")
+    """Refuse more than one claim, and pairs of prompts."""
     if len(given["claim"] or ()) > 1:
         raise MeasurementError(
             f"A hunt with {len(given['claim'])} claims", "it takes one at a time",
@@ -48,6 +45,7 @@ def _asked(given: Mapping[str, Any]) -> None:
 
 @instrument(
     "hunt",
+    precise="The help of single predictions",
     before=_asked,
     texts=Texts(fewest=FEWEST),
     unpriced=Unpriced(
@@ -132,7 +130,6 @@ def _claim(run: Run, claim: Sequence[StandIn] | None) -> StandIn:
         raise MeasurementError(
             f"A hunt with {len(claims)} claims", "it takes one at a time", "Give one explanation."
         )
-    run.subject.require_full_precision("The help of single predictions")
     if run.text.pairs:
         raise TextError(
             f"A hunt on {run.text.name}", "it is pairs of prompts, each scored at its end alone",

@@ -9,8 +9,8 @@ signal". The French neuron is Gurnee and others' (2023).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 from unexplained.record.blocks import Block, Prose
 from unexplained.study import Claims, Headline, Option, Texts, instrument
@@ -21,16 +21,9 @@ if TYPE_CHECKING:
     from unexplained.study import Run
 
 
-def _precise(given: Mapping[str, Any]) -> None:
-    """Refuse effects of single neurons in half precision."""
-    from unexplained.opening import require_full_precision
-
-    require_full_precision("A label of neurons")
-
-
 @instrument(
     "label",
-    before=_precise,
+    precise="A label of neurons",
     texts=Texts(documents=96, fit_documents=64, many=True),
     unpriced=Unpriced(
         "single neurons move the loss by less than two neighbouring models of a family are apart"

@@ -7,7 +7,7 @@ multiplied out the matrices was an induction-y term". Here the terms are multipl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from unexplained import study
@@ -37,16 +37,9 @@ COLUMNS = (
 )
 
 
-def _precise(given: Mapping[str, Any]) -> None:
-    """Refuse half precision."""
-    from unexplained.opening import require_full_precision
-
-    require_full_precision("Paths")
-
-
 @instrument(
     "paths",
-    before=_precise,
+    precise="Paths",
     texts=Texts("repeats", documents=32, fit_documents=32, block=96),
     unpriced=Unpriced(
         "it takes heads apart into paths, and what is kept of a head is a share of that head's worth"
@@ -76,7 +69,6 @@ def paths(run: Run) -> Iterator[Block | Headline]:
 
     subject, text = run.subject, run.text
     require_paths(subject, least=2)
-    subject.require_full_precision("Paths")
     study.asked.require_tokens(subject, text, "eval", "fit")
     study.asked.require_folder(run.folder, subject)
     there = looks(subject, text, **run.how("where heads look"))

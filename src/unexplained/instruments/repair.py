@@ -22,16 +22,15 @@ if TYPE_CHECKING:
 
 
 def _names(given: Mapping[str, Any]) -> None:
-    """Refuse half precision, and an ablation that there is none of."""
+    """Refuse an ablation that there is none of."""
     from unexplained.ablations import ABLATIONS
-    from unexplained.opening import require_full_precision
 
-    require_full_precision("Self-repair")
     ABLATIONS.get(given["ablation"])
 
 
 @instrument(
     "repair",
+    precise="Self-repair",
     before=_names,
     texts=Texts(documents=16, fit_documents=32, fewest=5),
     unpriced=Unpriced("it measures changes of the right token's logit, which are no loss"),
@@ -64,7 +63,6 @@ def repair(
     from unexplained.study import arms
 
     where = study.asked.components(run.subject, sites, heads=True)
-    run.subject.require_full_precision("Self-repair")
     study.asked.require_fill(ablation, where, run.text)
     study.asked.require_tokens(run.subject, run.text, "eval", "fit")
     made = arms.ablations(run, ablation, [(site,) for site in where])

@@ -25,10 +25,7 @@ FEWEST = 3
 
 
 def _asked(given: Mapping[str, Any]) -> None:
-    """Refuse half precision, and more than one claim."""
-    from unexplained.opening import require_full_precision
-
-    require_full_precision("A refit of later weights")
+    """Refuse more than one claim."""
     if len(given["claim"] or ()) > 1:
         raise MeasurementError(
             f"A shortfall of {len(given['claim'])} claims", "it takes one at a time",
@@ -38,6 +35,7 @@ def _asked(given: Mapping[str, Any]) -> None:
 
 @instrument(
     "shortfall",
+    precise="A refit of later weights",
     before=_asked,
     texts=Texts(documents=96, fit_documents=256),
     unpriced=Unpriced(

@@ -31,16 +31,9 @@ MOST = 8
 """Components that are measured one by one, at most: the answer names each."""
 
 
-def _precise(given: Mapping[str, Any]) -> None:
-    """Refuse effects of single components in half precision."""
-    from unexplained.opening import require_full_precision
-
-    require_full_precision("A panel of ablations")
-
-
 @instrument(
     "soundness",
-    before=_precise,
+    precise="A panel of ablations",
     texts=Texts(documents=48, fit_documents=48),
     unpriced=Unpriced(
         "it compares ablations of the same components with each other, and a difference of two "
@@ -115,7 +108,6 @@ def _asked(run: Run, sites: str, claims: Sequence[Explanation]) -> tuple[Site, .
             f"each takes two dozen conditions; at most {MOST} are taken",
             "Name fewer, or sweep them all: unexplained sweep MODEL.",
         )
-    subject.require_full_precision("A panel of ablations")
     asked.require_claims(claims)
     asked.require_standing(claims, where, subject)
     asked.require_tokens(subject, text, "eval", "fit")

@@ -32,16 +32,9 @@ LOOKED = {"induction": "Induction score", "previous_token": "Previous-token scor
 """Scores of where heads look."""
 
 
-def _precise(given: Mapping[str, Any]) -> None:
-    """Refuse half precision."""
-    from unexplained.opening import require_full_precision
-
-    require_full_precision("The effect of a single head")
-
-
 @instrument(
     "structure",
-    before=_precise,
+    precise="The effect of a single head",
     texts=Texts(documents=16, fit_documents=32, block=64, fewest=5),
     unpriced=Unpriced("it counts on how many heads a model's work rests, which is no loss"),
 )
@@ -77,7 +70,6 @@ def structure(
             f"The structure of {sites}", "no two of these heads are of one layer, to be rotated",
             'Give whole layers, such as "L*.H*" or "L3.H*".',
         )  # fmt: skip
-    run.subject.require_full_precision("The effect of a single head")
     study.asked.require_fill(REFERENCE, heads, run.text)
     study.asked.require_tokens(run.subject, run.text, "eval", "fit")
     study.asked.require_folder(run.folder, run.subject)

@@ -25,15 +25,15 @@ FEWEST = 5
 
 
 def _asked(given: Mapping[str, Any]) -> None:
-    """Refuse half precision, and what is no directions."""
+    """Refuse what is no directions."""
     from unexplained.explanations.find_directions import require_directions
-    from unexplained.opening import require_full_precision
 
-    require_full_precision("A subspace")
     require_directions(given["directions"])
 
 
-@instrument("subspace", before=_asked, texts=Texts(documents=48, fit_documents=64))
+@instrument(
+    "subspace", precise="A subspace", before=_asked, texts=Texts(documents=48, fit_documents=64)
+)
 def subspace(
     run: Run,
     sites: Annotated[

@@ -7,8 +7,8 @@ it is measured at every head, and beside it the same stand-in in the running mod
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 from unexplained import study
 from unexplained.record.blocks import Block
@@ -28,16 +28,9 @@ CONTROLS = 10
 """Heads beside the best: those whose mean costs most among the others."""
 
 
-def _precise(given: Mapping[str, Any]) -> None:
-    """Refuse half precision."""
-    from unexplained.opening import require_full_precision
-
-    require_full_precision("Copy suppression")
-
-
 @instrument(
     "suppression",
-    before=_precise,
+    precise="Copy suppression",
     texts=Texts(documents=48, fit_documents=48, fewest=FEWEST),
     unpriced=Unpriced(
         "its definition is a ratio of divergences on a direct path, and single heads move the loss by "
@@ -98,7 +91,6 @@ def _asked(run: Run, sites: str) -> tuple[Site, ...]:
 
     asked, subject, text = study.asked, run.subject, run.text
     where = asked.components(subject, sites, heads=True)
-    subject.require_full_precision("Copy suppression")
     Unembedding.of(subject)
     asked.require_fill("position mean", where, text)
     asked.require_tokens(subject, text, "eval", "fit")

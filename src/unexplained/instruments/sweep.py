@@ -36,9 +36,6 @@ SweepMethod = Literal["exact", "control variates", "race"]
 
 def _names(given: Mapping[str, Any]) -> None:
     """Refuse an ablation, a measure or a text that does not go with the others."""
-    from unexplained.opening import require_full_precision
-
-    require_full_precision("A sweep")
     from unexplained.ablations import ABLATIONS
     from unexplained.bars.measures import measure_of
     from unexplained.study.sweeping import require_priced
@@ -61,6 +58,7 @@ def _names(given: Mapping[str, Any]) -> None:
 
 @instrument(
     "sweep",
+    precise="A sweep",
     before=_names,
     texts=Texts(
         documents=32,

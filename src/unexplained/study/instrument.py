@@ -78,6 +78,8 @@ class Instrument:
     parameters: tuple[Parameter, ...]
     before: Callable[[Mapping[str, Any]], None]
     """Refuses, of plain values and names, what cannot be, before a model is loaded."""
+    precise: str = field(default="", kw_only=True)
+    """What of it half precision would drown in rounding; empty: nothing."""
     unpriced: Unpriced = field(default=Unpriced(), kw_only=True)
     """What it says to a family of the user's own, unless it has a parameter for one."""
 
@@ -196,7 +198,17 @@ class Instrument:
         place, doing = kept_in(folder), workers or in_process
         return Run(subject, texts, settings, place, doing, memory, say or silent)
 
+    def require(self, written: Mapping[str, Any]) -> None:
+        """Refuse what can be told before a model is loaded, of options as they were written and `text`."""
+        from unexplained.opening import require_full_precision
+
+        if self.precise:
+            require_full_precision(self.precise)
+        self.before(written)
+
     def _yielded(self, run: Run, given: Mapping[str, Any]) -> list[Yielded]:
+        if self.precise:
+            run.subject.require_full_precision(self.precise)
         resolved = {p.name: p.given.resolved(given[p.name], given) for p in self.parameters}
         return list(self.function(run, **resolved))
 
@@ -297,6 +309,7 @@ def instrument(
     model: str | None = None,
     models: str = "",
     before: Callable[[Mapping[str, Any]], None] = lambda given: None,
+    precise: str = "",
     unpriced: Unpriced = Unpriced(),  # noqa: B008  (frozen)
 ) -> Callable[[Function], Instrument]:
     """Register a function as an instrument.
@@ -308,12 +321,14 @@ def instrument(
         models: The parameter that holds its models, of an instrument that is given no single one.
         before: Given the options as they were written and `text`, refuses what cannot be, before a
             model is loaded.
+        precise: What of it is refused in half precision, before a model is loaded and of one that is.
         unpriced: Why it takes no family of models, and what to do; of one that takes none.
     """
 
     def register(function: Function) -> Instrument:
         parts = (texts, model, models, parameters_of(function), before)
-        return INSTRUMENTS.add(name, Instrument(name, function, *parts, unpriced=unpriced))
+        made = Instrument(name, function, *parts, precise=precise, unpriced=unpriced)
+        return INSTRUMENTS.add(name, made)
 
     return register
 

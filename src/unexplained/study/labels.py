@@ -93,7 +93,6 @@ class Asked:
         for one in near or ():
             require_label(one)
         check.require_claims([found, *(near or ())])
-        subject.require_full_precision("A label of neurons")
         for text in run.texts:
             _require_text(text, run)
         _require_apart(run.texts)

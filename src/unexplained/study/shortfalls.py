@@ -67,7 +67,6 @@ class Asked:
                 "Give one explanation.",
             )  # fmt: skip
         subject, text = run.subject, run.text
-        subject.require_full_precision("A refit")
         asked.require_claims(claims)
         where = asked.components(subject, sites)
         asked.require_standing([*claims, claims[0].on_shuffled()], where, subject)

@@ -63,7 +63,6 @@ class Asked:
             UnexplainedError: As `axis_of`, where a family was given.
         """
         subject, text = run.subject, run.text
-        subject.require_full_precision("A subspace")
         where = asked.existing(subject, sites)
         at, size = _kind(sites, where, run)
         found = find_directions(directions, subject)

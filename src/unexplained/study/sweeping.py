@@ -82,7 +82,6 @@ class Sweeping:
         found = cls(run, existing(subject, sites), ablation, measure_of(measure, pairs=text.pairs))
         fits = ABLATIONS.get(ablation).fits_on == "fit"
         require_fill(ablation, found.sites, text)
-        subject.require_full_precision("A sweep")
         require_tokens(subject, text, "eval")
         _require_enough(text)
         if fits:
