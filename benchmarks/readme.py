@@ -25,10 +25,12 @@ import readme_sweeps as tables
 import records
 import statistics_tables
 from statistics_tables import read
-from unexplained.record import Record
+from unexplained.record import Number, Record
 from unexplained.record import format as fmt
 from unexplained.record.blocks import Block, Prose, Section
-from unexplained.report import text_table
+from unexplained.report.drawn import drawn
+from unexplained.report.markdown import line, safe
+from unexplained.report.tables import answered
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -119,9 +121,20 @@ def engine_table(found: dict[str, Any]) -> str:
 
 
 def example(record: Record) -> str:
-    """What `print(record)` says of the README's ten lines, at 80 columns."""
-    said = text_table(record, columns=88)
-    return "\n".join(("```text", *(line.rstrip() for line in said.strip().splitlines()), "```"))
+    """The README's ten lines: the verdict, and the answer as a table."""
+    given = drawn(record)
+    assert given.answer is not None
+    found = answered(given.answer, lambda where: given.at("", where))
+    lines = [line(["", *(column.heading for column in found.columns)]), "|---|---|---|"]
+    for row in found.rows:
+        cells = (
+            "refused"
+            if isinstance(cell, Number) and cell.value is None
+            else str(fmt.cell(cell, column.style))
+            for cell, column in zip(row.cells, found.columns, strict=True)
+        )
+        lines.append(line([f"{row.name} ({row.note})" if row.note else row.name, *cells]))
+    return "\n".join((f"> {safe(record.verdict)}", "", *lines))
 
 
 def families() -> str:

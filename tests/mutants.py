@@ -301,6 +301,8 @@ MUTANTS = (
            "test_small_faults.py::test_single_effects_in_half_precision_are_refused_before_a_model_is_loaded"),
     Mutant("study/call.py", "elif not _default(value, parameter.default):", "elif False:",
            "test_small_faults.py::test_how_to_reproduce_is_the_call_with_its_explanations_code"),
+    Mutant("study/call.py", "        for name in sorted(_named(code) - {\"ux\", function.__name__}):\n            self._define(name, scope.get(name), function)\n", "",
+           "test_small_faults.py::test_how_to_reproduce_defines_what_it_names_or_says_what_is_to_be_defined"),
     # circuits as graphs, attention beside the claim's
     Mutant("report/network.py", "            points += [(x[link.source, passed], y + HIGH), (x[link.source, passed], y - HIGH)]\n", "            pass\n",
            "test_network.py::test_no_arrow_passes_behind_a_node_and_nodes_are_apart"),

@@ -7,8 +7,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import unexplained as ux
@@ -22,11 +24,13 @@ from test_report import words_of
 from unexplained import opening
 from unexplained.cli.app import app
 from unexplained.errors import MeasurementError, RecordError, SiteError, SubjectError
+from unexplained.record.heads import HeadScore
 from unexplained.record.ids import walk
 from unexplained.report import render, text_table
 from unexplained.sites import Shape, parse
 from unexplained.study.call import called
 from unexplained.study.run import Run
+from unexplained.study.tasks import TaskText
 
 SOURCES = Path(ux.__file__).parent
 
@@ -143,6 +147,52 @@ def test_how_to_reproduce_is_the_call_with_its_explanations_code() -> None:
     )
     assert "singles" not in code and "top" not in code.split("record =")[1]
     compile(code, "reproduce", "exec")
+
+
+FARAWAY, FIRST = torch.tensor([3]), 0
+
+
+def from_first(view: ux.View) -> object:
+    """Where a helper's constant says."""
+    return torch.zeros_like(view.blank) + FIRST + FARAWAY
+
+
+@ux.explanation(gives="pattern", reads=["tokens"])
+def with_helpers(view: ux.View) -> Any:
+    """Look where a helper says."""
+    return ux.patterns.evenly(from_first(view).bool())
+
+
+def test_how_to_reproduce_defines_what_it_names_or_says_what_is_to_be_defined() -> None:
+    """Helpers, constants, imports, scores and tasks of the package; of an array it says so."""
+    subject, text = model(), words()
+    given = {p.name: p.default for p in ux.assay.parameters}
+    scores = [HeadScore(site="L0.H0", induction=0.5, previous_token=0.25, duplicate_token=0.0)]
+    given |= {"sites": "L0.H0", "explanations": [with_helpers], "heads": scores}
+    code = called(ux.assay, Run(subject, (text,), ux.Settings()), given)
+    assert "import torch\n" in code and "\nFIRST = 0\n" in code and "def from_first" in code
+    assert "\nfrom typing import Any\n" in code
+    said = "# Define 'FARAWAY' first: the Tensor that 'from_first' reads in test_small_faults.py."
+    assert said in code and code.index(said) < code.index("def from_first") < code.index("@ux")
+    assert "heads=[HeadScore(site='L0.H0', induction=0.5, previous_token=0.25, " in code
+    scope: dict[str, Any] = {}
+    exec(compile(code.partition("subject = ")[0], "reproduce", "exec"), scope)
+    assert scope["HeadScore"] is HeadScore and scope["with_helpers"].function is not None
+
+    of_tasks = {p.name: p.default for p in ux.tasks.parameters}
+    of_tasks["asked"] = [
+        TaskText("all", text),
+        TaskText("web", text, "a domain", ("domain", "web")),
+    ]
+    code = called(ux.tasks, Run(subject, (text,), ux.Settings()), of_tasks)
+    assert code.endswith(
+        "record = ux.tasks(subject, text, asked=[TaskText(name='all', text=text), "
+        "TaskText(name='web', text=text, says='a domain', stratum=('domain', 'web'))])"
+    )
+    sizes = {p.name: p.default for p in ux.sizes.parameters} | {"rungs": {subject: 1e9}}
+    code = called(ux.sizes, Run(None, (text,), ux.Settings()), sizes)
+    assert "subject = ux.load('rung-2')\ntext = ux.text(" in code
+    assert code.endswith("record = ux.sizes({subject: 1000000000.0}, text)")
 
 
 def test_a_record_made_in_python_has_its_call_and_one_of_the_command_line_its_words(

@@ -106,6 +106,10 @@ class Accuracies:
 
         One-sided t tests by document; the greatest p, so that the claim holds for each of them
         (Berger's intersection of unions). None with too few documents, or no others.
+
+        Args:
+            condition: What is said not to be better.
+            others: Than each of these conditions.
         """
         if not others:
             return None

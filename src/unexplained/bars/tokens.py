@@ -36,16 +36,16 @@ class TokenLosses:
         return np.bincount(self.at, minlength=len(self.documents))
 
     def summed(self, values: np.ndarray) -> np.ndarray:
-        """Sum per document of one value per token."""
+        """Sum per document of `values`, one per token."""
         return np.bincount(self.at, weights=values, minlength=len(self.documents))
 
     def split(self, values: np.ndarray) -> dict[str, np.ndarray]:
-        """One value per token, by document."""
+        """The `values`, one per token, by document."""
         ends = np.cumsum(self.tokens)[:-1]
         return dict(zip(self.documents, np.split(values, ends), strict=True))
 
     def joined(self, masks: Mapping[str, np.ndarray]) -> np.ndarray:
-        """A mask of tokens by document, as one mask over all tokens.
+        """The `masks` of tokens by document, as one mask over all tokens.
 
         Raises:
             MeasurementError: A document has no mask, or one of another length.

@@ -84,6 +84,10 @@ class EdgeScores:
 
         Those whose score is within two standard errors (of the difference, taking the two as
         independent) of that of the last edge inside.
+
+        Args:
+            count: How many are inside.
+            by: By what edges are ordered.
         """
         order = self.ranking(by=by)
         if not 0 < count < len(order):

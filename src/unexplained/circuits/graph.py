@@ -38,7 +38,12 @@ class Graph:
 
     @classmethod
     def of(cls, shape: Shape, *, parallel: bool) -> Graph:
-        """The graph of a model of these sizes."""
+        """The graph of a model of these sizes.
+
+        Args:
+            shape: Layers and heads.
+            parallel: Attention and MLP read the same stream, side by side.
+        """
         return cls(shape.layers, shape.heads, shape.width, parallel)
 
     @cached_property
@@ -109,7 +114,7 @@ class Graph:
         return {self.name(edge): edge for edge in range(self.edges)}
 
     def find(self, name: str) -> int:
-        """The number of an edge.
+        """The number of an edge, by its `name`.
 
         Raises:
             CircuitError: There is no such edge.

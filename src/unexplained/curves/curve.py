@@ -144,12 +144,21 @@ class Surface:
             require_range(asked, one)
 
     def extrapolates(self, size: float, data: float) -> bool:
-        """Whether N parameters on D tokens are outside of what it was fitted on, as far as known."""
+        """Whether N parameters on D tokens are outside of what it was fitted on, as far as known.
+
+        Args:
+            size: N, parameters.
+            data: D, tokens.
+        """
         asked = ((size, self.sizes), (data, self.tokens_seen), (6 * size * data, self.fitted))
         return any(not one[0] <= at <= one[1] for at, one in asked if one is not None)
 
     def loss(self, size: float, data: float) -> float:
         """L of N parameters trained on D tokens.
+
+        Args:
+            size: N.
+            data: D.
 
         Raises:
             CurveError: One of them is not positive and finite.
@@ -203,6 +212,10 @@ class Surface:
 
         Divided by what the model did see this is the *fixed-size* data share: another quantity
         than the frontier's ratio of compute, and mostly a very different number.
+
+        Args:
+            size: N.
+            loss: The loss, in nats per token.
 
         Raises:
             CurveError: No amount of data takes a model of this size to that loss.

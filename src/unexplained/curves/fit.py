@@ -88,7 +88,7 @@ class FittedCurve:
         return min(some, key=lambda form: self.forms[form].left_out or 0.0, default=None)
 
     def only(self, form: Form) -> FittedCurve:
-        """The same by one form alone, its choice taken for granted."""
+        """The same by one `form` alone, its choice taken for granted."""
         one = self.forms[form]
         return replace(self, forms={form: one}, form=form, draws=one.draws)
 

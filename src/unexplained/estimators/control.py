@@ -64,7 +64,7 @@ class Estimate:
         return self.measured + price * self.documents
 
     def saving(self, price: float) -> float | None:
-        """How many times less it cost than exact measurements alone with as short an interval."""
+        """How many times less it cost, at a `price` as of `cost`, than exact measurements alone with as short an interval."""
         return None if self.worth is None else self.worth / self.cost(price)
 
 

@@ -35,7 +35,7 @@ class Ranks:
         return tuple(np.flatnonzero(self.high <= top).tolist())
 
     def possibly(self, top: int) -> tuple[int, ...]:
-        """Places of the components that could be among them."""
+        """Places of the components that could be among the `top` largest."""
         return tuple(np.flatnonzero(self.low <= top).tolist())
 
     def stated(self, top: int) -> str:

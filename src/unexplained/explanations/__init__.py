@@ -1,4 +1,13 @@
-"""Explanations: what is claimed of a component, as code that can stand in its place."""
+"""Explanations: what is claimed of a component, as code that can stand in its place.
+
+Args that methods here share:
+    site: The component, such as `L5.H3`.
+    sites: Components.
+    shape: Sizes of the model: layers, heads, width, vocabulary.
+    activations: What `observe` recorded of the intact model on the fit part.
+    parameters: How many numbers were fitted.
+    seed: Of what is drawn.
+"""
 
 from unexplained.explanations.fit import Fitted as Fitted
 from unexplained.explanations.fit import fit as fit

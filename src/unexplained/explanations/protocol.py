@@ -145,7 +145,11 @@ class Explanation:
         return control_of(self, sites, shape, activations, seed)
 
     def at(self, sites: str | Sequence[Site]) -> Claim:
-        """The claim about these components, for example `strict_induction.at("L18.H6 L17.H3-5")`."""
+        """The claim about `sites`, for example `strict_induction.at("L18.H6 L17.H3-5")`.
+
+        Raises:
+            ExplanationError: It gives logits, so it stands in the place of the whole model.
+        """
         if self.gives == "logits":
             raise ExplanationError(
                 f"{self.called} at {sites}",
@@ -155,7 +159,11 @@ class Explanation:
         return Claim(self, sites if isinstance(sites, str) else tuple(sites))
 
     def with_rest(self, rest: Rest) -> Explanation:
-        """The same with the unplaced attention elsewhere."""
+        """The same with the unplaced attention elsewhere.
+
+        Args:
+            rest: On the head's mean output (`"mean"`) or on the first position (`"first"`).
+        """
         if rest == self.rest:
             return self
         where = {"mean": "on the mean output", "first": "on the first position"}[rest]
@@ -286,12 +294,22 @@ class Explanation:
         self.asked.add(mark)
 
     def unasked(self, local: Local, read: tuple[Site, ...], asked: str) -> Tensor:
-        """What it says at a place of a batch that is mixed, which is no reason to ask again."""
+        """What it says at a place of a batch that is mixed, which is no reason to ask again.
+
+        Args:
+            local: What is known where it stands.
+            read: Sites that it reads.
+            asked: What was wanted, as errors say it.
+        """
         now = self.run(View(local, self.reads, read, self.gives), asked)
         return now.tril() if self.gives == "pattern" and now.dim() > 1 else now
 
     def run(self, view: View, asked: str) -> Tensor:
-        """Evaluate the function on a view; `asked` says in errors what was wanted.
+        """Evaluate the function.
+
+        Args:
+            view: What it is given.
+            asked: What was wanted, as errors say it.
 
         Raises:
             ExplanationError: It raised, returned something that is no tensor, or changed what it

@@ -144,6 +144,10 @@ class Scale(Frozen):
 
         A share of the frontier is one place on the curve over another, so it is as far out as
         the further of the two; the other kinds are read between what was measured.
+
+        Args:
+            one: The condition.
+            kind: The share's kind; None asks for the compute alone.
         """
 
         def beyond(placed: Explained | None) -> bool:

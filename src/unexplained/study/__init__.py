@@ -1,6 +1,10 @@
 """How an instrument measures: a run, arms with their cards, and the registry that makes it a command.
 
 Its rooms are fetched when they are first asked for, so that an instrument can be imported without torch.
+
+Args that methods here share:
+    value: What a caller gave for one parameter.
+    given: All that a caller gave, by the names of parameters.
 """
 
 from typing import TYPE_CHECKING

@@ -28,7 +28,12 @@ class Arm:
         return self.card.name
 
     def called(self, name: str, **card: Any) -> Arm:
-        """Its total effect under another name; what controls it has are this one's (`Card.of`)."""
+        """Its total effect under another name; what controls it has are this one's (`Card.of`).
+
+        Args:
+            name: Its name.
+            **card: Fields of its card that are different.
+        """
         fresh = {"name": name, "effects": {TOTAL: name}, "of": self.name}
         named = self.card.model_copy(update=fresh | card)
         return Arm(named, {TOTAL: replace(self.conditions[TOTAL], name=name)})

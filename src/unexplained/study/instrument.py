@@ -155,6 +155,10 @@ class Instrument:
 
         A little is run all the same, on the model itself: that is timed.
 
+        Args:
+            *args: As the call's.
+            **given: As the call's.
+
         Raises:
             UnexplainedError: As the call itself, of what can be told before anything is run.
             TypeError: As of any function that is called wrongly.

@@ -112,11 +112,11 @@ class Run:
         return replace(self, workers=by, say=by.say, _trace=_Trace())
 
     def on(self, *texts: Text) -> Run:
-        """The same run on one text, or on others; what it measures is of the whole run."""
+        """The same run on one or several `texts`; what it measures is of the whole run."""
         return replace(self, texts=texts)
 
     def of(self, subject: Subject) -> Run:
-        """The same run of another model, which progress names; nothing is read again of the others."""
+        """The same run of another `subject`, which progress names; nothing is read again of the others."""
         if self.model is None:
             self._trace.last.update(of_model(subject))
         return replace(
@@ -132,7 +132,7 @@ class Run:
         return (self.on(text) for text in self.texts)
 
     def how(self, said: str) -> How:
-        """Who does some work and where it is kept; what progress calls it."""
+        """Who does some work, where it is kept, and what is `said` of it by progress."""
         return How(folder=self.folder, workers=self.workers, progress=partial(self.say, said))
 
     def measure(
@@ -217,7 +217,11 @@ class Run:
     def observe(
         self, sites: Sequence[Site], *, part: Literal["eval", "fit"] = "fit"
     ) -> Activations:
-        """The intact model's values at some sites on a part of the text; read once for a whole run.
+        """The intact model's values on a part of the text; read once for a whole run.
+
+        Args:
+            sites: At which components.
+            part: The text's eval or fit part.
 
         Raises:
             UnexplainedError: As `observe`.
@@ -235,7 +239,7 @@ class Run:
         return found
 
     def beside(self, others: Mapping[str, str]) -> None:
-        """Other models that the record names: name → fingerprint."""
+        """Have the record name `others`, models that were measured too: name → fingerprint."""
         self._trace.others.update(others)
 
     def header(self) -> dict[str, Any]:
@@ -248,7 +252,7 @@ class Run:
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
-        """Put into the record's header how long something took, of all seconds."""
+        """Put into the record's header how long `what` took, of all seconds."""
         started, took = time.perf_counter(), self._trace.took
         try:
             yield

@@ -106,24 +106,7 @@ def run(
     held: Scales | None = None,
     differentiable: bool = False,
 ) -> Pass:
-    """Run one pass.
-
-    Args:
-        anatomy: The model.
-        batch: Its input.
-        edits: Interventions, each seeing the pass as edited so far.
-        keep: Sites whose values are returned.
-        keep_streams: Layers before which the stream is kept, for `Pass.resume`.
-        direct: Groups of edits whose direct effect is measured without making them.
-        resume: Start from here instead of from the tokens; nothing before it may be edited.
-        prefix: What comes before the batch's first column; `resume` already carries its own.
-        copies: In the place of `edits` and `resume`, several sets of edits, each on a copy of the
-            batch of its own, in one pass; copies that join at an earlier layer come first. Copy
-            i is rows i·batch to (i + 1)·batch of what is returned. Its low bits can depend on
-            the others.
-        keep_scales: What the norms multiply by is returned.
-        held: Scales of another pass on the same batch that the norms take instead of their own.
-        differentiable: Gradients go back to what edits put there; all of the pass is held for it.
+    """Run one pass of the model; `Subject.run` says what else is asked for.
 
     Raises:
         SiteError: A site that this model does not have, or that lies before `resume`.

@@ -126,7 +126,11 @@ class Subject:
         return known[0][1] if known and known[0][0] == self.counters() else self.fingerprint
 
     def take_products(self, precision: Precision) -> None:
-        """Compute matrix products so from now on, and say so in the notes."""
+        """Compute matrix products so from now on, and say so in the notes.
+
+        Args:
+            precision: How, as `precision.decide` found it to be exact enough.
+        """
         if precision == self.precision:
             return
         notes = tuple(str(precision) if n == str(self.precision) else n for n in self.notes)
@@ -162,6 +166,9 @@ class Subject:
     def require_full_precision(self, what: str) -> None:
         """Refuse half precision for effects of single components: its rounding is of their size.
 
+        Args:
+            what: What is refused, as the error names it.
+
         Raises:
             MeasurementError: The weights are not float32 or wider.
         """
@@ -175,7 +182,7 @@ class Subject:
             )
 
     def sites(self, text: str) -> tuple[Site, ...]:
-        """Expand addresses such as `L18.H6 L17.H3-5` (SiteError where they do not exist)."""
+        """Expand a text of addresses such as `L18.H6 L17.H3-5` (SiteError where they do not exist)."""
         return parse(text, self.shape)
 
     def run(
@@ -193,7 +200,27 @@ class Subject:
         held: Scales | None = None,
         differentiable: bool = False,
     ) -> Pass:
-        """One forward pass; see `unexplained.subject.run.run`."""
+        """One forward pass.
+
+        Args:
+            batch: Its input.
+            edits: Interventions, each seeing the pass as edited so far.
+            keep: Sites whose values are returned.
+            keep_streams: Layers before which the stream is kept, for `Pass.resume`.
+            direct: Groups of edits whose direct effect is measured without making them.
+            resume: Start from here instead of from the tokens; nothing before it may be edited.
+            prefix: What comes before the batch's first column; `resume` already carries its own.
+            copies: In the place of `edits` and `resume`, several sets of edits, each on a copy of the
+                batch of its own, in one pass; copies that join at an earlier layer come first. Copy
+                i is rows i·batch to (i + 1)·batch of what is returned. Its low bits can depend on
+                the others.
+            keep_scales: What the norms multiply by is returned.
+            held: Scales of another pass on the same batch that the norms take instead of their own.
+            differentiable: Gradients go back to what edits put there; all of the pass is held for it.
+
+        Raises:
+            SiteError: A site that this model does not have, or that lies before `resume`.
+        """
         with self.undisturbed():
             return run(
                 self.anatomy,
@@ -211,20 +238,29 @@ class Subject:
             )
 
     def prefix(self, tokens: Tensor) -> Prefix:
-        """Run the beginning (batch, position) that passes share; give it to `run`."""
+        """Run the beginning that passes share, `tokens` (batch, position); give it to `run`."""
         with self.undisturbed():
             return run_prefix(self.anatomy, tokens)
 
     def logits(self, normed: Tensor, columns: slice = slice(None)) -> Tensor:
-        """Logits from the final norm's output, (…, vocabulary) or some of its columns.
+        """Logits, (…, vocabulary) or some of its columns.
 
         Ask for few positions or few columns at a time: together they are large.
+
+        Args:
+            normed: The final norm's output, (…, width).
+            columns: Which tokens of the vocabulary.
         """
         with alone(), torch.no_grad(), self.precision.applied():
             return self.anatomy.logits(normed, columns)
 
     def logits_of(self, normed: Tensor, ids: Tensor) -> Tensor:
-        """Logits of every row (n, width) for columns of its own, (n, k) ids -> (n, k)."""
+        """Logits of every row for columns of its own, (n, k).
+
+        Args:
+            normed: The final norm's output, (n, width).
+            ids: Tokens, (n, k).
+        """
         with alone(), torch.no_grad(), self.precision.applied():
             return self.anatomy.logits_of(normed, ids)
 
@@ -238,6 +274,9 @@ class Subject:
 
         The weights are drawn by the architecture's own initialisation, so the twin is an
         untrained model, not a shuffled one.
+
+        Args:
+            seed: Of the weights.
         """
         config: Any = copy.deepcopy(self.anatomy.model.config)
         with alone(), _seeded(seed):

@@ -105,7 +105,12 @@ class Text:
         return replace(self._of(other(self.eval), other(self.fit)), name=f"{self.name}, corrupted")
 
     def first(self, documents: int, fit_documents: int | None = None) -> Text:
-        """The same text with only the first documents of its eval part, and of its fit part."""
+        """The same text with only the first documents of its eval part, and of its fit part.
+
+        Args:
+            documents: How many of the eval part.
+            fit_documents: How many of the fit part; all with None.
+        """
         return self._of(self.eval[:documents], self.fit[:fit_documents])
 
     def rest(self, documents: int) -> Text:
@@ -121,7 +126,7 @@ class Text:
         )
 
     def only(self, units: Collection[str]) -> Text:
-        """The same text with only some documents (or orbits of pairs) in its eval part."""
+        """The same text with only some `units` (documents, or orbits of pairs) in its eval part."""
         return self._of(tuple(b for b in self.eval if b.unit in units), self.fit)
 
     def fitting_on(self, documents: Collection[str]) -> Text:
@@ -129,7 +134,11 @@ class Text:
         return self._of(self.eval, tuple(b for b in self.fit if b.document in documents))
 
     def keeping(self, documents: Collection[str]) -> Text:
-        """The same text with only some pairs of its eval part, orbits divided or not."""
+        """The same text with only some pairs of its eval part, orbits divided or not.
+
+        Args:
+            documents: Names of the pairs that stay.
+        """
         return self._of(tuple(b for b in self.eval if b.document in documents), self.fit)
 
     @property
@@ -165,7 +174,7 @@ class Text:
         )
 
     def labels(self, block: Block) -> dict[str, Labels]:
-        """Stratum family → label of every predicted token; entry i is for `tokens[i + 1]`."""
+        """Stratum family → label of every predicted token of a block; entry i is for `tokens[i + 1]`."""
         return strata_of(block)
 
 
