@@ -727,6 +727,8 @@ MUTANTS = (
            "test_axis.py::test_a_subspace_is_placed_with_the_loss_that_it_has"),
     Mutant("ladder/family.py", "by_byte=len(models) < len(every)", "by_byte=False",
            "test_axis.py::test_a_family_is_read_from_words_files_and_mappings"),
+    Mutant("repairs/refit.py", "passes * (trained + held)}", "len(tasks) * layers_cost(shape) * (trained + held)}",
+           "test_forecast.py::test_of_a_refits_seeds_the_first_alone_pays_for_the_passes_and_a_step_is_what_is_timed"),
     Mutant("repairs/refit.py", "drawn[n].to(w)) for", "drawn[n]) for",
            "test_forecast.py::test_changes_of_low_rank_are_foreseen_in_the_models_own_kind_of_number"),
     Mutant("ledger.py", "if len(units) > 1:", "if False:",

@@ -28,7 +28,13 @@ from unexplained.evaluate.arrays import Arrays, ArrayWork
 from unexplained.evaluate.batches import Plan, Scored, plan
 from unexplained.evaluate.conditions import key, now, tensor_digest
 from unexplained.evaluate.runner import Workers, in_process, measured
-from unexplained.evaluate.work import Task, layer_cost, pass_bytes, unembedding_cost
+from unexplained.evaluate.work import (
+    Task,
+    layer_cost,
+    layers_cost,
+    pass_bytes,
+    unembedding_cost,
+)
 from unexplained.hashing import digest
 from unexplained.progress import Count
 from unexplained.repairs.later import Later, Weights, low_rank, principal
@@ -436,12 +442,14 @@ class Refit(ArrayWork):
         return found
 
     def amounts(self, tasks: Sequence[Task]) -> dict[str, float]:
-        """FLOPs: forwards and backwards of steps, forwards of looks, and all before the layers once."""
+        """FLOPs: forwards and backwards of steps, forwards of looks, and of every condition its passes once."""
         shape, (training, third) = self.subject.shape, self.split
         later = (shape.layers - self.first) * layer_cost(shape) + unembedding_cost(shape)
-        steps = self.how.steps * np.mean([math.prod(one.size) for one in training])
-        looked = len(self._looks()) * sum(math.prod(one.size) for one in third)
-        return {f"refit rank {self.how.rank}": len(tasks) * later * float(3 * steps + looked)}
+        trained, held = (sum(math.prod(one.size) for one in part) for part in (training, third))
+        looks = len(self._looks()) + (HALVINGS + 2) * bool(self.damage)
+        refit = later * (3 * self.how.steps * trained / len(training) + looks * held)
+        passes = len({self.each[task.batch][0].name for task in tasks}) * layers_cost(shape)
+        return {f"refit rank {self.how.rank}": len(tasks) * refit + passes * (trained + held)}
 
     def held(self, tasks: Sequence[Task]) -> float:
         """Streams of the whole part, weights with AdamW's two, a step's layers and logits."""
@@ -461,9 +469,11 @@ class Refit(ArrayWork):
         return drawn | {name: weight.cpu() for name, weight in near.items()}
 
     def tried(self, tasks: Sequence[Task]) -> tuple[Refit, list[Task]]:
-        """A step."""
+        """A step on one batch, looked at on one; the weights before it are known already."""
+        training, third = self.split
         small = replace(self, how=replace(self.how, steps=1), seeds=self.seeds[:1],
                         conditions=self.conditions[:1], _worker=[])  # fmt: skip
+        small.__dict__.update(_begin=self._begin, split=(training[:1], third[:1]))
         return small, [Task(0, self.names)]
 
 
