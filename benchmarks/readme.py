@@ -125,7 +125,7 @@ def example(record: Record) -> str:
     given = drawn(record)
     assert given.answer is not None
     found = answered(given.answer, lambda where: given.at("", where))
-    lines = [line(["", *(column.heading for column in found.columns)]), "|---|---|---|"]
+    lines = [line(["", *(column.heading for column in found.columns)]), "|---|---:|---:|"]
     for row in found.rows:
         cells = (
             "refused"

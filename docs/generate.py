@@ -22,7 +22,6 @@ from griffe import Docstring, DocstringElement
 
 import unexplained
 from unexplained.cli.app import app
-from unexplained.errors import UnexplainedError
 from unexplained.record import Record, load_record
 from unexplained.report import text_table
 from unexplained.report.glossary import TERMS
@@ -47,14 +46,24 @@ RECORDS = ROOT / "benchmarks" / "results"
 EXAMPLES = {
     "assay": "demo",
     "circuit": "circuit",
+    "family": "example-family",
+    "french-neuron": "smollm2-french-neuron",
     "gap": "ladder-gap",
+    "hunt": "example-hunt",
+    "label": "example-label",
+    "paths": "ladder-paths",
+    "repair": "example-repair",
     "rewrite": "ladder-rewrite",
     "shortfall": "smollm2-shortfall-repeats",
     "sizes": "ladder-sizes",
-    "sweep": "matters",
+    "soundness": "example-soundness",
+    "structure": "example-structure",
+    "subspace": "example-subspace",
+    "suppression": "example-suppression",
+    "sweep": "example-sweep",
     "tasks": "ladder-tasks",
 }
-"""Records that are kept with the repository, by instrument."""
+"""Records that are kept with the repository, by instrument or case: of every instrument one."""
 
 
 def written(path: str, words: str) -> None:
@@ -70,14 +79,14 @@ def first_page() -> str:
     return re.sub(r"\[([^]]+)\]\((CONTRIBUTING\.md|CITATION\.cff)\)", r"`\2`", words)
 
 
-def example(name: str) -> Record | None:
-    """A record of an instrument that was measured, if one is kept."""
+def example(name: str, folder: str) -> list[str]:
+    """The picture and the answer of a record that was measured, if one is kept."""
     if name not in EXAMPLES:
-        return None
-    try:
-        return load_record(RECORDS / f"{EXAMPLES[name]}.json")
-    except UnexplainedError:  # a file that holds records among other things
-        return None
+        return []
+    record = load_record(RECORDS / f"{EXAMPLES[name]}.json")
+    said = f"```text\n{text_table(record, columns=92)}\n```"
+    code = f"```\n{record.command}\n```"
+    return ["## An example", code, picture(f"{folder}/{name}", record), said]
 
 
 def options(*names: str) -> Iterator[str]:
@@ -110,11 +119,8 @@ def instrument_page(one: Instrument) -> str:
         "[workers](../cluster.md), gigabytes that may be held, and who is told of progress.",
         raises(one),
     ]
-    record = example(one.name)
-    if record is not None:
-        parts += ["## An example", f"`{record.command}`", picture(one.name, record)]
-        parts += [f"```text\n{text_table(record, columns=92)}\n```"]
     parts += [
+        *example(one.name, "instruments"),
         "## On the command line",
         "| option | | default |\n|---|---|---|\n" + "\n".join(options(one.name)),
     ]
@@ -135,6 +141,7 @@ def case_page(one: Case) -> str:
         f"```python\n{code}\n```",
         "\n".join(arguments(one)),
         raises(one),
+        *example(one.name, "casebook"),
         "## On the command line",
         "| option | | default |\n|---|---|---|\n" + "\n".join(options("casebook", one.name)),
     ]
@@ -168,13 +175,13 @@ def raises(one: Instrument) -> str:
     return "\n".join(["Refuses:", "", *lines]) if lines else ""
 
 
-def picture(name: str, record: Record) -> str:
+def picture(path: str, record: Record) -> str:
     """The picture that shows the answer, as the record's own figure."""
     drawn = io.BytesIO()
     record.figure().savefig(drawn, format="svg", metadata={"Date": None})
-    with mkdocs_gen_files.open(f"instruments/{name}.svg", "wb") as file:
+    with mkdocs_gen_files.open(f"{path}.svg", "wb") as file:
         file.write(drawn.getvalue())
-    return f"![{record.title}]({name}.svg)"
+    return f"![{record.title}]({Path(path).name}.svg)"
 
 
 def reference() -> str:

@@ -1735,6 +1735,8 @@ MUTANTS = (
            "test_verdicts.py::test_a_control_is_said_to_hold_where_it_cannot_recover_much"),
     Mutant("instruments/_assay_words.py", "share.high is not None and share.high < 0", "share.high is not None",
            "test_verdicts.py::test_a_claim_that_is_for_certain_below_the_ablation_is_said_to_be"),
+    Mutant("report/figures.py", "    named = [(name, n) for name, n in named if n.value is None or n.unit == unit]\n", "",
+           "test_small_faults.py::test_a_note_of_what_a_figure_leaves_out_takes_no_room_of_its_axes"),
     Mutant("report/figures.py", "            if block.share:\n", "            if False:\n",
            "test_small_faults.py::test_a_figure_of_shares_has_the_pages_axis_and_arrows_for_what_lies_beyond"),
     Mutant("report/figures.py", 'getattr(block, "title", "") or _section(record, above)', 'getattr(block, "title", "")',

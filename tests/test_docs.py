@@ -24,6 +24,7 @@ from unexplained import errors
 from unexplained.record import Record
 from unexplained.record.blocks import Attention, Tokens
 from unexplained.record.ids import walk
+from unexplained.study import CASEBOOK, INSTRUMENTS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -56,8 +57,8 @@ def records_in(data: object) -> Iterator[Record]:
 
 def test_no_words_of_others_are_kept_with_a_record() -> None:
     kept = [one for path in RESULTS for one in records_in(json.loads(path.read_text("utf-8")))]
-    measured = "assay circuit french-neuron gap paths rewrite shortfall sizes sweep tasks"
-    assert {one.instrument for one in kept} == set(measured.split())
+    every = {*INSTRUMENTS.all(), *CASEBOOK.all()}
+    assert set(INSTRUMENTS.all()) <= {one.instrument for one in kept} <= every
     assert not [b for one in kept for _, b in walk(one.blocks) if isinstance(b, Tokens | Attention)]
 
 

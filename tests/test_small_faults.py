@@ -29,6 +29,7 @@ from unexplained.record.ids import walk
 from unexplained.report import render, text_table
 from unexplained.sites import Shape, parse
 from unexplained.study.call import called
+from unexplained.study.given import Claims
 from unexplained.study.run import Run
 from unexplained.study.tasks import TaskText
 
@@ -149,6 +150,11 @@ def test_how_to_reproduce_is_the_call_with_its_explanations_code() -> None:
     compile(code, "reproduce", "exec")
 
 
+def test_one_explanation_is_taken_where_several_can_be_given() -> None:
+    (found,) = Claims("").resolved(halfway, {})
+    assert found is halfway and Claims("").resolved([halfway, "previous_token"], {})[0] is halfway
+
+
 FARAWAY, FIRST = torch.tensor([3]), 0
 
 
@@ -219,6 +225,19 @@ def test_a_figure_says_of_what_its_numbers_are() -> None:
     title = record.figure("text-1/recovered/forest").get_suptitle()
     section = next(one for _, one in walk(record.blocks) if getattr(one, "key", "") == "recovered")
     assert title == section.title and "against" in title
+
+
+def test_a_note_of_what_a_figure_leaves_out_takes_no_room_of_its_axes() -> None:
+    """However long: an answer in two units draws the first's rows alone, and names the others below."""
+    path = SOURCES.parents[1] / "benchmarks" / "results" / "example-suppression.json"
+    figure = ux.load_record(path).figure()
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    said = " ".join(figure.get_supxlabel().split())
+    assert "of another unit: L0.H0, Head's worth, " in said and "refused: L2.H1, In loss" in said
+    assert names and not [name for name in names if "worth" in name]
+    assert axes.get_position().width > 0.6
 
 
 def test_a_figure_of_shares_has_the_pages_axis_and_arrows_for_what_lies_beyond() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from unexplained import visible
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 Find = Callable[[str], Number]
 Named = tuple[str, Number]
+NOTE = 90
+"""Characters of a line of a note."""
 HEIGHT = 0.32
 """Inches for each line of names."""
 SCALES = {"even": "linear", "doubling": "log", "tenfold": "log"}
@@ -119,9 +122,9 @@ def _draw(made: Figure, axes: Axes, block: Block, find: Find, above: str) -> Non
             _intervals(made, axes, found)
         case Forest():
             named = [(t.name, find(mark)) for t in block.tracks for mark in t.marks]
-            _intervals(made, axes, named)
+            drawn = _intervals(made, axes, named)
             if block.share:
-                _within(axes, [number for _, number in named])
+                _within(axes, drawn)
         case Grid():
             _grid(made, axes, block, find)
         case Chart():
@@ -151,12 +154,13 @@ def _first_column(table: Table) -> list[Named]:
     return []
 
 
-def _intervals(made: Figure, axes: Axes, named: Sequence[Named]) -> None:
-    """One line a number, the first on top."""
-    made.set_figheight(max(1.5, 1.0 + HEIGHT * len(named)))
-    # One axis has one unit: that of the first.
+def _intervals(made: Figure, axes: Axes, named: Sequence[Named]) -> list[Number]:
+    """One line a number of the first's unit, the first on top; the numbers that have a line."""
     unit = next((n.unit for _, n in named if n.value is not None), "")
-    shown = [(i, n) for i, (_, n) in enumerate(named) if n.value is not None and n.unit == unit]
+    other = [name for name, n in named if n.value is not None and n.unit != unit]
+    named = [(name, n) for name, n in named if n.value is None or n.unit == unit]
+    made.set_figheight(max(1.5, 1.0 + HEIGHT * len(named)))
+    shown = [(i, n) for i, (_, n) in enumerate(named) if n.value is not None]
     if shown:
         values = [n.value or 0.0 for _, n in shown]
         axes.errorbar(
@@ -170,8 +174,8 @@ def _intervals(made: Figure, axes: Axes, named: Sequence[Named]) -> None:
     axes.set_yticks(range(len(named)), [_plain(name) for name, _ in named])
     axes.set_ylim(len(named) - 0.5, -0.5)
     _left_out(axes, [name for name, n in named if n.value is None])
-    other = [name for name, n in named if n.value is not None and n.unit != unit]
     _left_out(axes, other, "of another unit")
+    return [n for _, n in named]
 
 
 def _within(axes: Axes, numbers: Sequence[Number]) -> None:
@@ -201,11 +205,14 @@ def _ends(numbers: Iterable[Number]) -> list[list[float]]:
 
 
 def _left_out(axes: Axes, names: Sequence[str], why: str = "refused") -> None:
+    """A note below the figure: as wide as it is, so that it takes no room of the axes."""
     if names:
-        axes.annotate(
-            _plain(f"{why}: {', '.join(names)}"), (0, 0), (0, -30 if why == "refused" else -42), xycoords="axes fraction",
-            textcoords="offset points", fontsize="small", va="top",
-        )  # fmt: skip
+        made = axes.get_figure(root=True)
+        words = fill(_plain(f"{why}: {', '.join(names)}"), NOTE)
+        known = made.get_supxlabel()
+        made.supxlabel(
+            f"{known}\n{words}".strip(), x=0.01, ha="left", fontsize="small", multialignment="left"
+        )
 
 
 def _grid(made: Figure, axes: Axes, block: Grid, find: Find) -> None:

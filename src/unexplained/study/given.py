@@ -151,13 +151,13 @@ class Claims(Given):
     """They need no text, and are looked for before a model is loaded."""
 
     def resolved(self, value: Any, given: Mapping[str, Any]) -> Any:
-        """The explanations."""
+        """The explanations; one alone is a list of one."""
         from unexplained.explanations.files import find_explanation
         from unexplained.explanations.stand_in import find_stand_in
 
         if value is None:
             return None
-        every: Sequence[Any] = [value] if isinstance(value, str) else list(value)
+        every: Sequence[Any] = list(value) if isinstance(value, list | tuple) else [value]
         found: list[Any] = []
         for one in every:
             known = find_stand_in(one) if isinstance(one, str) else one
