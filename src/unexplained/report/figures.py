@@ -207,7 +207,7 @@ def _ends(numbers: Iterable[Number]) -> list[list[float]]:
 def _left_out(axes: Axes, names: Sequence[str], why: str = "refused") -> None:
     """A note below the figure: as wide as it is, so that it takes no room of the axes."""
     if names:
-        made = axes.get_figure(root=True)
+        made = axes.figure
         words = fill(_plain(f"{why}: {', '.join(names)}"), NOTE)
         known = made.get_supxlabel()
         made.supxlabel(
