@@ -48,7 +48,7 @@ MUTANTS = (
            "test_study.py::test_where_heads_look_by_document_is_where_they_look_in_it_alone"),
     Mutant("fetch.py", 'here = None if "{folder}" in CLIENTS[package.index].command else archives', "here = archives",
            "test_fetch.py::test_paths_from_where_the_program_runs_are_from_there"),
-    Mutant("report/printer.py", "if i and used > most:", "if False:",
+    Mutant("report/printer.py", "<= SCREEN or", "<= 2 * SCREEN or",
            "test_report_text.py::test_an_answer_that_stands_below_its_names_ends_before_the_screen_does"),
     # labels
     Mutant("repairs/labelled.py", "return mean.to(said) + local.value.to(said) - said", "return local.value.to(said) - said",
@@ -128,7 +128,9 @@ MUTANTS = (
     # the casebook
     Mutant("report/printer.py", "if len(self._fitting(shown, self._widths(shown))) < 2:", "if True:",
            "test_blocks.py::test_columns_that_have_no_room_side_by_side_stand_below_their_row_and_what_is_left_out_is_said"),
-    Mutant("report/printer.py", "if i and used > most:", "if False:",
+    Mutant("report/printer.py", "kinds.setdefault(OWN.sub(\"\", reason), [])", "kinds.setdefault(reason, [])",
+           "test_report_text.py::test_reasons_of_one_kind_are_given_once_and_those_of_rows_left_out_not_at_all"),
+    Mutant("report/printer.py", "if tried.get().count(\"\\n\") <= SCREEN or rows == 1:", "if True:",
            "test_blocks.py::test_columns_that_have_no_room_side_by_side_stand_below_their_row_and_what_is_left_out_is_said"),
     Mutant("study/case.py", "return [*super()._yielded(run, given), self.card.section()]",
            "return super()._yielded(run, given)",

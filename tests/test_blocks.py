@@ -320,11 +320,11 @@ def test_a_record_is_one_line_in_a_shell(record: Record) -> None:
     assert len(said) <= 200 and "\n" not in said
 
 
-@pytest.mark.parametrize(("rows", "wide", "left"), [(8, 2, 0), (12, 3, 6)])
+@pytest.mark.parametrize(("rows", "wide", "left"), [(8, 2, 0), (12, 3, 4)])
 def test_columns_that_have_no_room_side_by_side_stand_below_their_row_and_what_is_left_out_is_said(
     rows: int, wide: int, left: int
 ) -> None:
-    """Of twelve rows in three columns six have room: what is said of each, and each under its heading."""
+    """Of twelve rows in three columns eight have room: what is said of each, and each under its heading."""
     columns = tuple(
         Column(key=f"c{i}", heading=f"Recovered, {i}", note="12 documents") for i in range(wide)
     )

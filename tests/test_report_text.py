@@ -19,7 +19,7 @@ from unexplained import visible
 from unexplained.errors import RecordError
 from unexplained.record import Number, Record
 from unexplained.record import format as fmt
-from unexplained.record.blocks import Answer, Section
+from unexplained.record.blocks import Answer, AnswerRow, Row, Section, Table
 from unexplained.report import glossary, markdown, page, print_record, printer, render, text_table
 
 MODULES = (
@@ -226,5 +226,41 @@ def test_an_answer_that_stands_below_its_names_ends_before_the_screen_does(recor
     shown = [i for i in range(12) if f"claim {i}" in said]
     (more,) = [line for line in said if "rows more with --full" in line]
     assert 0 < len(shown) < 12 and more == f"{12 - len(shown)} rows more with --full."
-    lines = len(shown) * (1 + len(columns))
-    assert lines <= printer.MOST_LINES < lines + 1 + len(columns)
+    assert len(said) <= printer.SCREEN < len(said) + 1 + len(columns)
+
+
+def test_reasons_of_one_kind_are_given_once_and_those_of_rows_left_out_not_at_all(
+    record: Record,
+) -> None:
+    answer = next(block for block in record.blocks if isinstance(block, Answer))
+    numbers = dict(record.numbers())
+    row = next(one for one in answer.rows if all(one.cells))
+    columns = answer.columns[:1]
+    refused = [
+        numbers[row.cells[0]].model_copy(
+            update={"value": None, "low": None, "high": None, "refused": why, "tokens_needed": None}
+        )
+        for why in [
+            f"the denominator (damage of 'mean at L{i}') is 0.{i} [−0.1, {i}] nats"
+            for i in (1, 22, 3)
+        ]
+        + ["nothing was claimed"]
+    ]
+    table = Table(
+        key="t", columns=columns,
+        rows=tuple(Row(key=f"r{i}", name=f"row {i}", cells=(one,)) for i, one in enumerate(refused)),
+    )  # fmt: skip
+    longer = answer.model_copy(
+        update={"columns": columns, "beside": (), "says": "", "picture": "",
+                "rows": tuple(AnswerRow(name=one.name, cells=(table.at(one.key, columns[0].key),)) for one in table.rows)}
+    )  # fmt: skip
+    made = record.model_copy(update={"blocks": (longer, table)})
+    said = " ".join(text_table(made, columns=100).split())
+    for part in ("[1] the denominator (damage of 'mean at L1')", "[2], [3] likewise, by numbers of their own: --full",
+                 "[4] nothing was claimed"):  # fmt: skip
+        assert said.count(part) == 1
+    assert said.count("the denominator") == 1
+    full = " ".join(text_table(made, columns=100, full=True).split())
+    assert all(f"'mean at L{i}') is 0.{i} [−0.1, {i}] nats" in full for i in (1, 22, 3))
+    told = made.model_copy(update={"verdict": f"Refused: {refused[0].refused}."})
+    assert "[1] as said above" in text_table(told, columns=100)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich import box
@@ -38,10 +39,10 @@ NAME = 18
 """Columns that a row's name keeps where there is little room."""
 LEAST = 10
 """Columns that it has at least."""
-MOST_LINES = 26
-"""Lines of an answer whose columns have no room side by side: its first rows, and how many are left out."""
-VERDICT = 6
-"""Lines of a verdict: by what one is longer the rows below it are fewer."""
+SCREEN = 40
+"""Lines of an answer with all that stands around it: what does not fit is left to `--full`, and is counted."""
+OWN = re.compile(r"'[^']*'|−?\d[\d,.]*%?(?: million| billion)?")
+"""What two reasons of one kind may differ in: names of conditions, and numbers."""
 STYLES = {"explanation": "bold", "intact": "dim", "ablation": "dim"}
 
 
@@ -57,11 +58,13 @@ class Tables:
             self._facts(table)
         else:
             self.say(" · ".join(filter(None, (table.title, table.caption))), "dim")
-            table, refused = without_refused(table, self.notes.needed)
-            widths = self._widths(table)
-            for columns in self._fitting(table, widths):
-                self.console.print(self._part(table, {i: widths[i] for i in columns}))
-            self.say(refused, "dim")
+            self._side_by_side(*without_refused(table, self.notes.needed))
+
+    def _side_by_side(self, table: Table, refused: str) -> None:
+        widths = self._widths(table)
+        for columns in self._fitting(table, widths):
+            self.console.print(self._part(table, {i: widths[i] for i in columns}))
+        self.say(refused, "dim")
 
     def _facts(self, table: Table) -> None:
         if table.title:
@@ -148,10 +151,10 @@ class Tables:
         if words:
             self.console.print(_plain(words, style))
 
-    def reasons(self, said: str = "") -> None:
-        """Why numbers were refused, in full where the words `said` above do not have it."""
+    def reasons(self) -> None:
+        """Why numbers were refused."""
         for note, reason in self.notes.items():
-            self.say(f"[{note}] {'as said above' if reason in said else reason}", "dim")
+            self.say(f"[{note}] {reason}", "dim")
 
 
 class Printer(Tables):
@@ -173,18 +176,47 @@ class Printer(Tables):
 
     def record(self) -> None:
         """Title and verdict; then the answer, or all of it; why numbers were refused."""
-        record = self.drawn.record
-        self.say(record.title, "dim")
-        self.verdict()
         answer = self.drawn.answer
-        if self.full or answer is None:
-            self.blocks(record.blocks)
-        else:
-            self._answer(answer)
-        self.reasons(record.verdict)
-        if answer is not None and not self.full:
-            titles = [fold.title for fold in folds(record.blocks)]
-            self.say(f"More on the page, with --full, or --section: {'; '.join(titles)}", "dim")
+        if answer is None or self.full:
+            self._opening()
+            self.blocks(self.drawn.record.blocks)
+            self.reasons()
+            return
+        for rows in range(len(answer.rows), 0, -1):
+            with self.console.capture() as tried:
+                self._screen(answer, rows)
+            if tried.get().count("\n") <= SCREEN or rows == 1:
+                break
+        self._screen(answer, rows)
+
+    def _opening(self) -> None:
+        self.say(self.drawn.record.title, "dim")
+        self.verdict()
+
+    def _screen(self, answer: Answer, rows: int) -> None:
+        """The answer with so many of its rows, and where the rest is."""
+        record, self.notes = self.drawn.record, Notes(self.drawn.record.needed)
+        self._opening()
+        self._answer(answer, rows)
+        self._kinds_of_reasons(record.verdict)
+        titles = [fold.title for fold in folds(record.blocks)]
+        self.say(f"More on the page, with --full, or --section: {'; '.join(titles)}", "dim")
+
+    def _kinds_of_reasons(self, said: str) -> None:
+        """Why numbers were refused: each kind of reason once, and not again what is said above."""
+        kinds: dict[str, list[int]] = {}
+        reasons = dict(self.notes.items())
+        for note, reason in reasons.items():
+            kinds.setdefault(OWN.sub("", reason), []).append(note)
+        for first, *others in kinds.values():
+            reason = "as said above" if reasons[first] in said else reasons[first]
+            self.say(f"[{first}] {reason}", "dim")
+            if others:
+                notes = ", ".join(f"[{note}]" for note in others)
+                self.say(
+                    f"{notes} likewise, by numbers of {'its' if len(others) == 1 else 'their'} own: --full",
+                    "dim",
+                )
 
     def section(self, name: str) -> None:
         """The sections of a title or an id, and why numbers in them were refused.
@@ -237,11 +269,17 @@ class Printer(Tables):
             self.say(f"…{''.join(words)}…")
             self.say(f"   {about(one)}", "dim")
 
-    def _answer(self, answer: Answer) -> None:
-        """The answer's rows, and in lines of their own what its shares are shares of."""
+    def _answer(self, answer: Answer, most: int) -> None:
+        """The answer's first rows, and in lines of their own what its shares are shares of."""
         table = answered(answer, lambda cell: self.drawn.at("", cell))
         many = len(answer.rows)
-        self._rows(table.model_copy(update={"rows": table.rows[:many]}))
+        # What is refused throughout is so in rows that are left out too.
+        shown, refused = without_refused(
+            table.model_copy(update={"rows": table.rows[:many]}), self.notes.needed
+        )
+        self._rows(shown.model_copy(update={"rows": shown.rows[:most]}), refused)
+        if most < many:
+            self.say(f"{many - most} rows more with --full.", "dim")
         self.say(answer.says, "dim")
         # Of “Recovered on webmix” and “Recovered on repeats” what differs: a cost was not recovered.
         shared = os.path.commonprefix(  # noqa: RUF071  (of letters, which is what is wanted)
@@ -262,27 +300,19 @@ class Printer(Tables):
         for (words, _), names in lines.items():
             self.say(f"{'; '.join(names)}: {words}", "dim")
 
-    def _rows(self, table: Table) -> None:
+    def _rows(self, shown: Table, refused: str) -> None:
         """An answer's table; where its columns have no room side by side, below each name, once."""
-        shown, refused = without_refused(table, self.notes.needed)
         if len(self._fitting(shown, self._widths(shown))) < 2:
-            self.table(table)
+            self._side_by_side(shown, refused)
             return
-        width, used = self.console.width, 0
-        said = len(_plain(self.drawn.record.verdict).wrap(self.console, width))
-        most = MOST_LINES - max(0, said - VERDICT)
+        width = self.console.width
         self.console.print()
-        self.say(table.corner and f"{table.corner}:", "dim")
+        self.say(shown.corner and f"{shown.corner}:", "dim")
         for i, row in enumerate(shown.rows):
-            there = [(column, cell) for column, cell in zip(shown.columns, row.cells, strict=True)
-                     if cell is not None]  # fmt: skip
-            names = _plain(_name(row)).wrap(self.console, width)
-            used += len(names) + len(there)
-            if i and used > most:
-                self.say(f"{len(shown.rows) - i} rows more with --full.", "dim")
-                break
             self.say(_name(row), STYLES.get(row.role, ""))
-            for column, cell in there:
+            for column, cell in zip(shown.columns, row.cells, strict=True):
+                if cell is None:
+                    continue
                 heading = f"{column.group}: {column.heading}" if column.group else column.heading
                 note = f" ({column.note})" if column.note and not i else ""
                 words = _plain(self._written(cell, column.style))
