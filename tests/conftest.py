@@ -1,6 +1,13 @@
 """Tests keep nothing and tell nobody, unless they say where and whom."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 os.environ.setdefault("UNEXPLAINED_KEEP", "0")
 os.environ.setdefault("UNEXPLAINED_PROGRESS", "0")
+
+if "UNEXPLAINED_MEASURED" not in os.environ:  # made by the first process, which is the last to end
+    os.environ["UNEXPLAINED_MEASURED"] = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, os.environ["UNEXPLAINED_MEASURED"], ignore_errors=True)

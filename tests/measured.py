@@ -1,12 +1,10 @@
-"""A small record of every registered instrument, measured once in a process: what laws hold of."""
+"""A small record of every registered instrument, measured once in a test run: what laws hold of."""
 
 from __future__ import annotations
 
-import atexit
 import json
+import os
 import random
-import shutil
-import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -97,19 +95,17 @@ def languages() -> Path:
         ["le", "les", "des", "sur", "ces"],
         ["the", "of", "and", "to", "is", "that", "for", "with", "not", "by", "from"],
     ]
-    with path.open("w", encoding="utf-8") as file:
+    own = path.with_suffix(f".{os.getpid()}")  # another process may be reading it
+    with own.open("w", encoding="utf-8") as file:
         for number in range(80):
             halves = [" ".join(draw.choices(kinds[(number + i) % 2], k=24)) for i in (0, 1)]
             file.write(json.dumps({"text": " ".join(halves)}) + "\n")
-    return path
+    return own.replace(path)
 
 
-@cache
 def folder() -> Path:
-    """Where what was measured for `record_of` is kept, until the process ends."""
-    place = tempfile.mkdtemp()
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
-    return Path(place)
+    """Where what was measured for `record_of` is kept, for all processes of a test run."""
+    return Path(os.environ["UNEXPLAINED_MEASURED"])
 
 
 @cache

@@ -224,8 +224,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the package and of its tests with one more file of each kind, and some wrong ones."""
     folder = tmp_path_factory.mktemp("copy")
     for name in ("src", "tests"):
-        leave = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, folder / name, ignore=leave)
+        shutil.copytree(ROOT / name, folder / name)  # with what is compiled
     shutil.copy(ROOT / "pyproject.toml", folder)
     every = dict(FILES)
     for name, (right, before, after) in WRONG.items():
