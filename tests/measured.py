@@ -45,6 +45,23 @@ def even(view: ux.View) -> Tensor:
     return view.tokens % 2 == 0
 
 
+WIDTH = 32
+"""Of rung-2: what explanations hold must be written there."""
+
+
+@ux.explanation(gives="value", reads=["tokens"], name="whether it is even")
+def held(view: ux.View) -> Tensor:
+    """The embedding holds whether the token's number is even, and nothing else."""
+    return (view.tokens % 2 == 0).float()[..., None].expand(-1, -1, WIDTH)
+
+
+@ux.explanation(gives="pattern", reads=[], intermediates={"embed": held}, name="the like")
+def alike(view: ux.View) -> Tensor:
+    """Attends evenly to what is embedded alike: a claim with an intermediate."""
+    found = view.site("embed")[..., 0]
+    return ux.patterns.evenly((found[:, :, None] == found[:, None, :]).tril())
+
+
 @cache
 def model(name: str = "rung-2") -> ux.Subject:
     """A rung that ships."""
@@ -78,6 +95,8 @@ def called(one: Instrument, *, do: Callable[..., Any] | None = None, **how: Any)
     if "label" in names:
         how.setdefault("label", [even])
         how.setdefault("sites", "L0.N0 L0.N1")
+    if one.name == "shortfall":
+        how.setdefault("claim", [alike])
     if "narrow" in names:
         how.setdefault("narrow", str(languages()))
     if one.texts is not None:

@@ -154,3 +154,24 @@ CLAIMS: Mapping[str, Explanation] = {
     "half": claim("the token before, of half of the words", _half),
     "wrong": claim("the current token", _wrong),
 }
+
+
+def by_way(times: float) -> Explanation:
+    """Of L1.H0: it copies what L0.H0 writes, which is so many times the token before, divided by that again."""
+
+    @explanation(
+        gives="out",
+        reads=[],
+        intermediates={"L0.H0.out": claim(
+            "the token before, larger", lambda tokens: times * _before(tokens)
+        )},
+    )  # fmt: skip
+    def copies_it(view: View) -> Tensor:
+        """Copies what the first head writes."""
+        found = view.site("L0.H0.out")
+        out = torch.zeros(*found.shape[:2], WIDTH)
+        at, to = START["previous"], START["copied"]
+        out[..., to : to + 49] = found[..., at : at + 49] / times
+        return out
+
+    return copies_it

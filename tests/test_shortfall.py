@@ -23,7 +23,7 @@ from unexplained.evaluate.conditions import distinct
 from unexplained.explanations import Explanation
 from unexplained.ledger import Ledger
 from unexplained.record import Number
-from unexplained.repairs import noise
+from unexplained.repairs import noise, states
 from unexplained.repairs.later import Later, low_rank, principal
 from unexplained.repairs.refit import How, Refit, Start, condition_with, first_later, refit
 from unexplained.settings import Settings
@@ -374,6 +374,33 @@ def test_a_refit_is_found_again_and_the_same(tmp_path):
     kept[0].unlink()
     told.clear()
     assert go() == first and told == [(2, 2)]
+
+
+@pytest.mark.parametrize("damage", [0.0, 0.5])
+def test_a_refit_that_was_stopped_goes_on_to_the_same_bits(tmp_path, monkeypatch, damage):
+    subject, text, how = _model("plain"), _text(), replace(HOW, steps=8)
+    step, done = Refit._step, list[int]()
+
+    def go(folder: object) -> tuple[str, list[float]]:
+        (one,) = refit(subject, text, [INTACT], [0], first=1, how=how, batch_tokens=512,
+                       damage=damage, folder=folder)["intact model"]  # fmt: skip
+        return one.condition.fingerprint, one.looks.tolist()
+
+    def counted(*given: object) -> None:
+        if len(done) == 5 and not list(tmp_path.rglob("stopped")):
+            (tmp_path / "stopped").touch()
+            raise KeyboardInterrupt
+        done.append(1)
+        step(*given)
+
+    whole = go(None)
+    monkeypatch.setattr(states, "EVERY", 0.0)
+    monkeypatch.setattr(Refit, "_step", counted)
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path)
+    assert len(list(tmp_path.rglob("*.state"))) == 1
+    assert go(tmp_path) == whole and len(done) == 8
+    assert not list(tmp_path.rglob("*.state"))
 
 
 def test_a_damage_of_the_later_weights_is_as_large_as_it_was_asked_for():

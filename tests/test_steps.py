@@ -1,4 +1,4 @@
-"""Claims in steps: right at the end and wrong inside is caught at the step, under intervention too."""
+"""Claims by way of intermediates: right at the end and wrong inside is caught there, under intervention too."""
 
 from __future__ import annotations
 
@@ -8,74 +8,96 @@ import pytest
 import torch
 
 import repairable
-from measured import LEAN
-from unexplained.errors import MeasurementError
-from unexplained.evaluate import observe
+import unexplained as ux
+from measured import LEAN, record_of
+from unexplained.bars import steps as shown
+from unexplained.bars.steps import Followed
+from unexplained.errors import ExplanationError, SiteError
+from unexplained.evaluate import evaluate, observe
 from unexplained.evaluate.following import passed_on
-from unexplained.explanations import StandIn, View, explanation
+from unexplained.explanations import Explanation, View, explanation
+from unexplained.explanations.files import find_explanation
+from unexplained.record import Number
+from unexplained.record.blocks import Answer
 from unexplained.sites import Site
 from unexplained.study import Run
-from unexplained.study.steps import Followed, Steps, steps
+from unexplained.study.steps import followed
 from unexplained.subject import Batch, Edit, Local
-from unexplained.testbeds.weights import START, WIDTH
+from unexplained.testbeds.weights import WIDTH
 
-FIRST, LAST = "L0.H0", "L1.H0"
+FIRST, LAST = "L0.H0.out", "L1.H0.out"
+FOREIGN = "L0.H0.out of another document"
 
 
-def claim(times: float) -> dict[str, StandIn]:
-    """The first head writes so many times the token before; the last copies it, divided by that again."""
-
-    def copies(view: View) -> torch.Tensor:
-        found = view.site("L0.H0.out")
-        out = torch.zeros(*found.shape[:2], WIDTH)
-        at, to = START["previous"], START["copied"]
-        out[..., to : to + 49] = found[..., at : at + 49] / times
-        return out
-
-    copies.__doc__ = "Copies what the first head writes."
-    return {
-        FIRST: repairable.claim(
-            "the token before, larger", lambda tokens: times * repairable._before(tokens)
-        ),
-        LAST: explanation(gives="out", reads=["L0.H0.out"], name="copies it")(copies),
-    }
+claim = repairable.by_way
 
 
 def run() -> Run:
     return Run(repairable.model("plain"), (repairable.text(48, 48),), LEAN)
 
 
+SITES = (Site(1, "H", 0),)
+
+
 @cache
-def found(times: float) -> Steps:
-    return steps(run(), claim(times))
+def found(times: float) -> tuple[Followed, ...]:
+    return followed(run(), claim(times), SITES)
 
 
-def row(of: Steps, at: str, changed: str = "") -> Followed:
-    (one,) = (one for one in of.followed if (one.at, one.changed) == (at, changed))
+def row(of: tuple[Followed, ...], at: str, changed: str = "") -> Followed:
+    (one,) = (one for one in of if (one.at, one.changed) == (at, changed))
     return one
-
-
-FOREIGN = "L0.H0.out of another document"
 
 
 def test_what_is_right_at_every_step_follows() -> None:
     right = found(1.0)
-    assert right.together.value == pytest.approx(1, abs=1e-3)
     for one in (row(right, FIRST), row(right, LAST), row(right, LAST, FOREIGN)):
         assert one.share.value == pytest.approx(1, abs=1e-3)
         assert one.times.value == pytest.approx(1, abs=1e-3)
+    assert shown.said(right).startswith(" Of its intermediates least is right")
 
 
-def test_wrong_inside_and_made_good_at_the_end_is_caught_at_the_step_alone() -> None:
+def test_wrong_inside_and_made_good_at_the_end_is_caught_at_the_intermediate_alone() -> None:
     wrong = found(1.5)
-    assert wrong.together.value > 0.99  # by the end-to-end number nothing is missing
     inside, then = row(wrong, FIRST), row(wrong, LAST, FOREIGN)
     assert inside.times.high < 0.8 and inside.share.high < 0.8
     assert inside.times.value == pytest.approx(1 / 1.5, abs=1e-3)
     # Of another document's value the last step makes two thirds of what the model makes of it.
     assert then.times.low > 1.3 and then.times.value == pytest.approx(1.5, abs=1e-3)
     assert then.share.value == pytest.approx(1 - (1 - 1 / 1.5) ** 2, abs=1e-3)
-    assert "All steps in their places recover 10" in str(wrong)
+    said = shown.said(wrong)
+    assert said.startswith(f" Inside it is wrong: of {FIRST} 'the token before, larger' says 7")
+    assert "the site holds 0.67" in said
+
+
+def test_by_the_number_of_its_end_a_claim_that_is_wrong_inside_is_the_right_one() -> None:
+    """And is asked in the place of the model: not what the first head writes is divided, but what is claimed."""
+    here = run()
+    whole, shape = claim(1.5), here.subject.shape
+    assert whole.reads == ("tokens",) and whole.last.reads == (FIRST,)
+    made = []
+    for one in (whole, whole.last):
+        seen = observe(here.subject, here.text, one.observes(SITES, shape))
+        made.append(one.fit(SITES, shape, seen, 0).condition())
+    right, short = (evaluate(here.subject, here.text, [one]) for one in made)
+    name, intact = whole.name, right.sums("intact").per_token()
+    assert right.sums(name).per_token() == pytest.approx(intact, abs=1e-3)
+    assert abs(short.sums(name).per_token() - intact) > 0.05
+
+
+def test_what_an_intermediate_holds_is_part_of_the_claims_length_and_of_what_it_is() -> None:
+    one, other = claim(1.0), claim(1.5)
+    assert one.source.fingerprint != other.source.fingerprint
+    assert "_before" in one.source.text and one.source.bits > one.last.source.bits
+
+
+def test_one_command_holds_intermediates_against_their_sites() -> None:
+    record = record_of("shortfall")
+    number = record["steps/sites/embed/share"]
+    assert number.high < 0.5 and record["steps/sites/L0.H1.z/share"].value is not None
+    assert "Inside it is wrong: " in record.verdict
+    answer = next(one for one in record.blocks if isinstance(one, Answer))
+    assert answer.rows[-1].name == "Of its intermediates, least" and len(answer.rows) <= 12
 
 
 def test_twice_the_value_is_not_twice_the_copy_where_a_norm_stands_between() -> None:
@@ -119,8 +141,93 @@ def test_whoever_reads_an_edited_site_is_given_what_this_pass_put_there() -> Non
     assert second.shape[:2] == shape and not bool((second == 7).any())
 
 
-def test_what_is_no_step_is_refused() -> None:
-    with pytest.raises(MeasurementError, match="there are none"):
-        steps(run(), {})
-    with pytest.raises(MeasurementError, match="names 2 components"):
-        steps(run(), {"L0-1.H0": repairable.CLAIMS["right"]})
+def test_an_intermediate_asks_only_what_it_declares_and_those_before_it() -> None:
+    def of(body: object, reads: list[str], gives: str = "out") -> Explanation:
+        def rule(view: View) -> torch.Tensor:
+            return body(view)
+
+        rule.__doc__ = "Says something."
+        return explanation(gives=gives, reads=reads, name="it")(rule)
+
+    first = of(lambda view: torch.ones(*view.tokens.shape, WIDTH), ["tokens"])
+    second = of(lambda view: view.blank + view.site("L0.H0.out"), ["L0.H0.out"])
+    placed = of(lambda view: view.blank, ["tokens"], "pattern")
+
+    @explanation(
+        gives="out",
+        reads=["tokens"],
+        intermediates={"L0.H0.out": first, "L0.H1.out": second, "L0.H2.pattern": placed},
+    )
+    def whole(view: View) -> torch.Tensor:
+        """All of them."""
+        return view.site("L0.H1.out") + view.site("L0.H2.pattern").sum()
+
+    assert whole.reads == ("tokens",)
+    here = run()
+    seen = observe(here.subject, here.text, whole.observes(SITES, here.subject.shape))
+    edit = whole.fit(SITES, here.subject.shape, seen, 0).condition().edits[0]
+    assert all(bool((edit(local) == 1).all()) for local in seen.at(edit.where))
+
+
+@pytest.mark.parametrize(
+    ("at", "gives", "reads", "why"),
+    [
+        ("L0.H0.z", "out", ["tokens"], "gives 'out', and the address names a z"),
+        ("L0.H0", "out", ["tokens"], "names a value"),
+        ("L0.H0.out", "out", ["z"], "reads z of its own component"),
+    ],
+)
+def test_what_is_no_intermediate_is_refused(
+    at: str, gives: str, reads: list[str], why: str
+) -> None:
+    def rule(view: View) -> torch.Tensor:
+        """Says nothing."""
+        return view.blank
+
+    inside = explanation(gives=gives, reads=reads)(rule)
+    with pytest.raises(ExplanationError, match=why):
+        explanation(gives="out", reads=["tokens"], intermediates={at: inside})(rule)
+
+
+def test_an_intermediate_that_comes_later_or_is_several_is_refused_before_anything_is_run() -> None:
+    whole, here = claim(1.0), run()
+    with pytest.raises(SiteError, match="the claim itself is of that component"):
+        ux.shortfall(here.subject, "L0.H0", here.text, claim=[whole], steps=8)
+
+    @explanation(gives="out", reads=[], intermediates={LAST: whole.intermediates[0][1]})
+    def late(view: View) -> torch.Tensor:
+        """Of a head that comes later."""
+        return view.site(LAST)
+
+    with pytest.raises(SiteError, match="stands before it in the pass"):
+        ux.shortfall(here.subject, "L0.H1", here.text, claim=[late], steps=8)
+
+    @explanation(gives="out", reads=[], intermediates={"L0.H0-1.out": whole.intermediates[0][1]})
+    def several(view: View) -> torch.Tensor:
+        """Of two heads."""
+        return view.site("L0.H0-1.out")
+
+    with pytest.raises(SiteError, match="names 2 sites"):
+        followed(here, several, SITES)
+
+
+def test_a_file_of_one_claim_and_its_intermediates_is_one_claim(tmp_path) -> None:
+    path = tmp_path / "claims.py"
+    path.write_text(
+        "import unexplained as ux\n"
+        "@ux.explanation(gives='out', reads=['tokens'])\n"
+        "def inside(view):\n    'Nothing.'\n    return view.blank\n"
+        "@ux.explanation(gives='out', reads=[], intermediates={'L0.H0.out': inside})\n"
+        "def whole(view):\n    'The same.'\n    return view.site('L0.H0.out')\n"
+    )
+    (one,) = find_explanation(str(path))
+    assert one.name == "whole" and find_explanation(f"{path}:inside")[0].name == "inside"
+
+
+def test_of_what_is_refused_no_intermediate_is_said_to_be_wrong() -> None:
+    no = Number(value=None, refused="nothing varies there")
+    one = Followed("it", "L0.H0.out", "", no, no)
+    assert shown.least([one]) is None and "refused throughout" in shown.said([one])
+    bent = Followed("it", "L0.H0.out", "embed doubled", Number(value=0.1, low=0, high=0.2), no)
+    assert shown.least([one, bent]) is None  # a norm bends what is doubled
+    assert shown.said([]) == ""

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from unexplained.bars import steps
+from unexplained.bars.steps import Followed
 from unexplained.record import Number
 from unexplained.record.blocks import (
     Answer,
@@ -40,8 +42,8 @@ BIASES = (
     "little. The other pair takes such learning to be in proportion to what is still lost. Norms that are "
     "held leak how large the components were at every token. Intermediate results are claimed in the "
     "components' own coordinates: up to a fixed map, twice and three times a value are one claim. A claim that is "
-    "wrong inside and made good again at its end is not seen here: hold each of its steps against the site that "
-    "it is claimed of (unexplained.study.steps)."
+    "wrong inside and made good again at its end is seen only where it says what it claims on the way "
+    "(@explanation(…, intermediates={…}))."
 )
 
 
@@ -89,6 +91,8 @@ class Found:
     """(look,) of each: losses on the third part, means over seeds (nats per token)."""
     undone: np.ndarray
     """(look,) of the damaged later weights over the intact model."""
+    followed: tuple[Followed, ...] = ()
+    """The claim's intermediates, each against its own site."""
 
     @property
     def undoes(self) -> Number:
@@ -263,6 +267,8 @@ def answer(found: Found) -> Answer:
             row("The claim recovers, refitted", "refitted/refits/claim/kept", role="fitted"),
             *(row(f"{one.what.capitalize()}, refitted", f"refitted/refits/{one.what}/kept", role="control")
               for one in wrong),
+            *(row("Of its intermediates, least", f"steps/sites/{one.key}/share", one.at, "explanation")
+              for one in [steps.least(found.followed)] if one),
         ),
         picture="bounds/split",
         says="Refitted: all later weights, over the claim as over nothing; shares are of what nothing costs then.",
@@ -270,7 +276,11 @@ def answer(found: Found) -> Answer:
 
 
 def verdict(found: Found, claim: str, where: str) -> str:
-    """In a sentence or two, of numbers that stand alone."""
+    """In a sentence or two, of numbers that stand alone; then how its intermediates stand."""
+    return _end(found, claim, where) + steps.said(found.followed)
+
+
+def _end(found: Found, claim: str, where: str) -> str:
     split = found.split
     if split.recovered.value is None:
         return f"{claim.capitalize()} at {where}: nothing can be split ({split.recovered.refused})."

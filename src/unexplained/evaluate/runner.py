@@ -85,6 +85,7 @@ def gather(
         threads = getattr(workers, "threads", torch.get_num_threads())
         about = circumstances(work, threads)
         store = Store.of(folder, about) if imagined else Store.open(folder, about)
+        work = work if imagined else work.kept_in(store)
     with nullcontext(True) if store is None or imagined else store.held() as writable:
         order, tasks = _InOrder(take), list[Task]()
         for number in range(len(work.plans)):

@@ -90,6 +90,10 @@ class Work(ABC, Generic[R]):
     def keep(self, store: Store, task: Task, result: R) -> None:
         """Keep what a task gave."""
 
+    def kept_in(self, store: Store) -> Self:
+        """The same, which may keep there how far an unfinished task is."""
+        return self
+
     def arrived(self, result: R) -> None:
         """Told of every result as it comes, found or done; may refuse to go on."""
 

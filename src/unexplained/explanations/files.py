@@ -39,7 +39,8 @@ def find_explanation(
         return (LIBRARY.get(name.replace(" ", "_").replace("-", "_")),)
     found = _load(Path(path), text, words)
     if not wanted:
-        return tuple(found.values())
+        inside = [id(one) for whole in found.values() for _, one in whole.intermediates]
+        return tuple(one for one in found.values() if id(one) not in inside)
     if wanted not in found:
         raise ExplanationError(
             f"The explanation '{wanted}' of {path}",

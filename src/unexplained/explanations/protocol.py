@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -20,6 +20,12 @@ from unexplained.explanations.given import INEXACT as INEXACT
 from unexplained.explanations.given import TOLERANCE as TOLERANCE
 from unexplained.explanations.given import file_of, require_pattern, unusable
 from unexplained.explanations.given import own_lines as own_lines
+from unexplained.explanations.intermediates import (
+    Intermediates,
+    composed,
+    read_by_all,
+    require_intermediates,
+)
 from unexplained.explanations.view import View as View
 from unexplained.explanations.view import elsewhere as elsewhere
 from unexplained.explanations.view import is_address, mixed_local
@@ -63,6 +69,10 @@ class Explanation:
     """And put at other positions: the control of a rule that reads positions."""
     donors: Donors = field(default_factory=Another)
     """Which other document, where it is computed on one."""
+    intermediates: Intermediates = ()
+    """What it says the model holds on the way, by address; see `explanations.intermediates`."""
+    last: Explanation | None = None
+    """Where there are any, its last step alone: it goes on from what the model holds there."""
     asked: set[str] = field(default_factory=set, compare=False, repr=False)
     """What it has been asked and did not look ahead in, which its variants share. Forgotten whenever
     it is fitted or measured, since what it holds may have changed."""
@@ -393,6 +403,7 @@ def explanation(
     rest: Rest = "mean",
     method: Method = "mech",
     name: str | None = None,
+    intermediates: Mapping[str, Explanation] | None = None,
 ) -> Callable[[Callable[[View], Tensor]], Explanation]:
     """Make an explanation of a function of a view. Its docstring is the claim in English.
 
@@ -407,10 +418,13 @@ def explanation(
         rest: For a pattern whose rows sum to less than 1, where the rest goes.
         method: `mech`, `high-level`, `internals` or `black-box`.
         name: Instead of the function's name with spaces.
+        intermediates: What it says the model holds on the way: explanations by the address of what
+            they give (`L0.H0.out`), in the order of the pass. `view.site(address)` then gives what
+            is claimed there, and `shortfall` holds each against the model.
 
     Raises:
-        ExplanationError: An unknown value, a function without a docstring, or logits from
-            anything but tokens.
+        ExplanationError: An unknown value, a function without a docstring, logits from anything but
+            tokens, or an intermediate that cannot stand at its address.
     """
     for label, values, known in (
         ("gives", [gives], [*HEAD_VALUES, "value", "logits"]),
@@ -422,9 +436,9 @@ def explanation(
             if value not in known:
                 do = f"{near_matches(value, known)} {_CHOICE.get(label, '')}".strip()
                 raise ExplanationError(f"{label}='{value}'", "there is no such value", do)
-    if gives == "logits" and tuple(reads) != ("tokens",):
+    if gives == "logits" and (tuple(reads) != ("tokens",) or intermediates):
         raise ExplanationError(
-            f"An explanation that gives logits and reads {', '.join(reads) or 'nothing'}",
+            f"An explanation that gives logits and reads {', '.join((*reads, *(intermediates or ()))) or 'nothing'}",
             "a program stands in the whole model's place only if it reads tokens and no more",
             'Declare reads=["tokens"], or explain a component: give its pattern, z or value.',
         )
@@ -439,6 +453,17 @@ def explanation(
                 "its function has no docstring",
                 "Say the claim in English there: the report prints it.",
             )
-        return Explanation(title, says, function, gives, tuple(reads), rest, method, title)
+        made = Explanation(title, says, function, gives, tuple(reads), rest, method, title)
+        if not intermediates:
+            return made
+        require_intermediates(title, intermediates)
+        claimed = tuple(intermediates.items())
+        return replace(
+            made,
+            function=composed(function, made.reads, gives, claimed),
+            reads=read_by_all(made.reads, claimed),
+            intermediates=claimed,
+            last=replace(made, reads=tuple(dict.fromkeys((*made.reads, *intermediates)))),
+        )
 
     return make

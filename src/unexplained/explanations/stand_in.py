@@ -60,6 +60,14 @@ class StandIn(Protocol):
     def shuffled(self) -> bool:
         """Whether it is computed on another document, as a control is."""
 
+    @property
+    def intermediates(self) -> Sequence[tuple[str, StandIn]]:
+        """What it claims of sites on the way, by address; mostly nothing."""
+
+    @property
+    def last(self) -> StandIn | None:
+        """Where there are any, what it makes of what the model itself holds there."""
+
     def refuses(self, site: Site, shape: Shape) -> Why | None:
         """Why it cannot stand at a component, and what to do; None if it can."""
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from unexplained.bars import splits
+from unexplained.bars.steps import steps as steps_of
 from unexplained.errors import MeasurementError, require_count
 from unexplained.record.blocks import Block, Prose, fact, facts
 from unexplained.study import Claims, Headline, Option, Texts, instrument
@@ -64,6 +65,8 @@ def shortfall(
     The claim stands in the components' place. Then what it leaves out is put back as noise, an affine
     map is fitted on top, and all later weights are refitted to it, each beside the same over nothing.
     What a refit cannot make up is wrong; what it makes up beyond what it learns over nothing was clumsy.
+    Intermediates that an explanation declares (`intermediates=`) are each held against the model's own
+    sites, also where what they read is changed: so what is wrong inside and made good at its end is caught.
 
     Args:
         run: The model, and a running text. All fitting is on the fit part, of which every fifth
@@ -107,4 +110,6 @@ def shortfall(
     yield splits.bounds(found)
     yield splits.mended(found.mended)
     yield splits.refitted(found, asked.how.says)
+    if found.followed:
+        yield steps_of(found.followed)
     yield from (Prose(words=note, manner="aside") for note in run.text.notes)

@@ -11,11 +11,12 @@ trained on (`THIRD`); the eval part is never seen.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from unexplained.evaluate.arrays import Arrays, ArrayWork
 from unexplained.evaluate.batches import Plan, Scored, plan
 from unexplained.evaluate.conditions import key, now, tensor_digest
 from unexplained.evaluate.runner import Workers, in_process, measured
+from unexplained.evaluate.store import Store
 from unexplained.evaluate.work import (
     Task,
     layer_cost,
@@ -37,7 +39,9 @@ from unexplained.evaluate.work import (
 )
 from unexplained.hashing import digest
 from unexplained.progress import Count
+from unexplained.repairs import states
 from unexplained.repairs.later import Later, Weights, low_rank, principal
+from unexplained.repairs.states import State
 from unexplained.subject import Batch, Resume, Subject
 from unexplained.text import Block, Text
 
@@ -279,6 +283,8 @@ class Refit(ArrayWork):
     first: int
     how: How
     damage: float = 0.0
+    store: Store | None = field(default=None, repr=False)
+    """Where unfinished ones are kept."""
 
     @cached_property
     def each(self) -> list[tuple[Edited, int]]:
@@ -343,28 +349,55 @@ class Refit(ArrayWork):
         condition, seed = self.each[number]
         training, third = self._streams(condition)
         later = Later(self.subject.anatomy, self.first)
-        begin = self._damaged(later, third, seed) if self.damage else self._begin
-        weights = {name: weight.clone().requires_grad_() for name, weight in begin.items()}
+        now = self._state(number) or self._start(later, third, seed)
+        # In the order of the moments; a file has its own.
+        weights = {name: now.weights[name].clone().requires_grad_() for name in self._begin}
         optimizer = torch.optim.AdamW(weights.values(), betas=BETAS, weight_decay=0.0)
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": now.moments, "param_groups": groups})
         order = _order(len(training), self.how.steps, seed)
-        at, looks = self._looks(), list[float]()
-        best = {name: weight.detach().clone() for name, weight in weights.items()}
+        at, looks, best = self._looks(), list(now.looks), now.best
+        kept = time.monotonic()
         with self.subject.undisturbed():
-            looks.append(self._loss_on(later, third, weights))
-            for step in range(self.how.steps):
+            for step in range(now.step, self.how.steps):
                 optimizer.param_groups[0]["lr"] = self.how.rate_at(step)
                 self._step(later, training[order[step]], weights, optimizer)
                 if step + 1 in at:
                     looks.append(self._loss_on(later, third, weights))
                     if looks[-1] == min(looks):
                         best = {name: weight.detach().clone() for name, weight in weights.items()}
+                    if self.store and time.monotonic() - kept >= states.EVERY:
+                        moments = optimizer.state_dict()["state"]
+                        now = State(step + 1, weights, best, tuple(looks), moments)
+                        now.keep(self.store, self.unit(number))
+                        kept = time.monotonic()
         if not np.isfinite(looks).all():
             raise MeasurementError(
                 f"'{condition.name}' refitted", "the loss became NaN or infinite",
                 "Lower the rate, or look at what is put in its sites.",
             )  # fmt: skip
         told = {"looks": torch.tensor(looks, dtype=torch.float64), "steps": torch.tensor(at)}
-        return best | told
+        return {name: best[name] for name in self._begin} | told
+
+    def kept_in(self, store: Store) -> Self:
+        """The same, which keeps there how far it is."""
+        return replace(self, store=store)
+
+    def keep(self, store: Store, task: Task, result: Arrays) -> None:
+        """Keep the weights, and forget the way to them."""
+        super().keep(store, task, result)
+        State.forget(store, self.unit(task.batch))
+
+    def _state(self, number: int) -> State | None:
+        """How far an interrupted refit was."""
+        unit, device = self.unit(number), self.subject.device
+        return State.of(self.store, unit, device) if self.store else None
+
+    def _start(self, later: Later, third: Sequence[_Ready], seed: int) -> State:
+        begin = self._damaged(later, third, seed) if self.damage else self._begin
+        begin = {name: weight.detach().clone() for name, weight in begin.items()}
+        with self.subject.undisturbed():
+            return State(0, begin, begin, (self._loss_on(later, third, begin),))
 
     def _damaged(self, later: Later, third: Sequence[_Ready], seed: int) -> dict[str, Tensor]:
         """Weights that are worse by about `damage` on the third part: principal parts weakened unevenly."""
@@ -472,7 +505,7 @@ class Refit(ArrayWork):
         """A step on one batch, looked at on one; the weights before it are known already."""
         training, third = self.split
         small = replace(self, how=replace(self.how, steps=1), seeds=self.seeds[:1],
-                        conditions=self.conditions[:1], _worker=[])  # fmt: skip
+                        conditions=self.conditions[:1], store=None, _worker=[])  # fmt: skip
         small.__dict__.update(_begin=self._begin, split=(training[:1], third[:1]))
         return small, [Task(0, self.names)]
 

@@ -143,9 +143,10 @@ class _Call:
 
     def _explanation(self, one: Explanation) -> str:
         known = next((n for n, e in LIBRARY.all().items() if e.function is one.function), None)
+        last = one.last or one  # by way of intermediates, which its decorator names
         if known is None:
-            self._function(one.function, "\n".join(_code(one)))
-        name = one.function.__name__ if known is None else f"ux.LIBRARY.get({known!r})"
+            self._function(last.function, "\n".join(_code(last)))
+        name = last.function.__name__ if known is None else f"ux.LIBRARY.get({known!r})"
         return name + {"gate": ".gated()", "affine": ".affine()"}.get(one.readout, "")
 
     def _function(self, function: Any, code: str) -> None:
@@ -166,6 +167,8 @@ class _Call:
         elif _can_be_imported(value):
             alias = "" if name == value.__qualname__ else f" as {name}"
             self.imports[f"from {value.__module__} import {value.__qualname__}{alias}"] = None
+        elif isinstance(value, Explanation):
+            self._explanation(value)
         elif isinstance(value, types.FunctionType) and (source := _source(value)):
             self._function(value, source)
         elif _is_constant(value):

@@ -21,6 +21,7 @@ from unexplained.study.arm import Arm
 from unexplained.study.arms.refits import CLAIM, INTACT, NOTHING, SAYS
 from unexplained.study.arms.repaired import Repair
 from unexplained.study.run import Run
+from unexplained.study.steps import followed, require_steps
 from unexplained.study.twins import TWIN, few
 
 REFERENCE = "mean"
@@ -76,6 +77,7 @@ class Asked:
                 f"A shortfall on {text.name}", "it is pairs of prompts, and a refit learns running text",
                 "Use webmix or a file of running text.",
             )  # fmt: skip
+        require_steps(subject, claims[0], where)
         require_passes(text, steps)
         asked.require_donors(text, within=True)
         asked.require_covariances(where, text, subject)
@@ -109,6 +111,7 @@ def measured(of: Asked) -> Found:
         *(_mended(read, one, broken) for one in repairs),
         *_on_twin(of),
     ]
+    within = followed(run, of.claim, sites)
     damage = max(read.damage(REFERENCE).value or 0.0, LEAST_DAMAGE)
     made = arms.refits(
         run, sites, of.claim, condition, silent, how=of.how, seeds=of.refits, damage=damage
@@ -132,6 +135,7 @@ def measured(of: Asked) -> Found:
         steps=made.steps,
         looks={what: looks.mean(0) for what, looks in made.looks.items()},
         undone=made.damaged,
+        followed=within,
     )  # fmt: skip
 
 

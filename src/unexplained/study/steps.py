@@ -1,113 +1,91 @@
-"""A claim in steps: is each right by itself, and does it follow where what it is made from is changed?
+"""A claim's intermediates: is each right by itself, and does it follow where what it reads is changed?
 
 A claim can be right at its end and wrong inside: it says three times what the model holds on the way,
-and divides by what it is too large by. No number of the end tells. So every step is claimed of a site of
-its own, in that site's coordinates (through a map, where the step's code has one: with a free affine map
-twice and three times a value are one claim), and held against the model there, also where what the step
+and divides by what it is too large by. No number of the end tells. So every intermediate is claimed of a
+site of its own, in that site's coordinates (through a map, where its code has one: with a free affine map
+twice and three times a value are one claim), and held against the model there; also where what it
 reads is changed in the model: twice as large, or another document's (interventions as in causal
 abstraction, Geiger and others 2021).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
-from unexplained import bars
 from unexplained.ablations.resample import from_donors
+from unexplained.bars.steps import DOUBLED, Followed
 from unexplained.donors.another import Another
-from unexplained.errors import MeasurementError
-from unexplained.evaluate import Edited, evaluate
-from unexplained.evaluate.conditions import joint
-from unexplained.evaluate.following import Sums, following, passed_on
+from unexplained.errors import SiteError
+from unexplained.evaluate import Edited
+from unexplained.evaluate.following import Sums, following
 from unexplained.explanations import StandIn
 from unexplained.explanations.protocol import elsewhere
 from unexplained.hashing import digest
 from unexplained.record import Number
-from unexplained.record import format as fmt
-from unexplained.shares import percent
 from unexplained.sites import Site
 from unexplained.stats import fraction
-from unexplained.study import arms, asked
+from unexplained.study import asked
 from unexplained.study.run import Run
-from unexplained.subject import Edit, Local
+from unexplained.subject import Edit, Local, Subject
 
 
-@dataclass(frozen=True)
-class Followed:
-    """How one step stands to the model's site, as it is or under a change."""
-
-    step: str
-    at: str
-    changed: str
-    """What is changed in the model; empty where nothing is."""
-    share: Number
-    """Of the variance of what the site holds, or of what the change changes there, the share that the step says."""
-    times: Number
-    """So many times what the step says (least squares) is what the site holds, or how it changes."""
-
-
-@dataclass(frozen=True)
-class Steps:
-    """All steps together in the model, and each by itself."""
-
-    together: Number
-    """Recovered with every step in its component's place, of what mean ablation of the last costs."""
-    followed: tuple[Followed, ...]
-
-    def __str__(self) -> str:
-        """A line for each."""
-        lines = [f"All steps in their places recover {percent(self.together)}."]
-        lines += [
-            f"{one.step} at {one.at}, {one.changed or 'nothing changed'}: says {percent(one.share)} "
-            f"of it; the site is {fmt.written(one.times, spec='.2f')} times that"
-            for one in self.followed
-        ]
-        return "\n".join(lines)
-
-
-def steps(run: Run, claims: Mapping[str, StandIn]) -> Steps:
-    """Hold every step of a claim against the site that it is claimed of.
+def followed(run: Run, claim: StandIn, sites: Sequence[Site]) -> tuple[Followed, ...]:
+    """Hold every intermediate of a claim, and its last step, against the sites that they are claimed of.
 
     Args:
         run: The model and a text, whose eval part is measured.
-        claims: By component (`L0.H0`), in the order of the pass: what is claimed of it. A step that is
-            made from an earlier one reads that one's site by its address.
+        claim: What is claimed; without intermediates there is nothing to hold.
+        sites: The components that it is claimed of.
 
     Raises:
-        MeasurementError: There are no steps, or a number is not finite.
+        MeasurementError: A number is not finite.
         UnexplainedError: A step cannot stand at its component; there is no other document as long.
     """
     subject, shape = run.subject, run.subject.shape
-    if not claims:
-        raise MeasurementError("A claim in steps", "there are none", "Give a claim by component.")
-    asked.require_donors(run.text, within=True)
     found: list[Followed] = []
-    every: list[Edited] = []
-    where: list[Site] = []
-    for at, claim in claims.items():
-        sites = asked.components(subject, at)
-        asked.require_standing([claim], sites, subject)
-        if len(sites) > 1:
-            raise MeasurementError(
-                f"A step at {at}", f"it names {len(sites)} components", "Give one claim for each."
-            )
-        read = elsewhere(claim.reads, shape)
-        activations = run.observe([*claim.observes(sites, shape), *read])
-        changes = [one for site in read for one in _changes(run, site)]
-        fitted = claim.fit(sites, shape, activations, run.settings.seed).condition()
+    for step, site in require_steps(subject, claim, sites):
+        read = elsewhere(step.reads, shape)
+        activations = run.observe([*step.observes([site], shape), *read])
+        changes = [one for where in read for one in _changes(run, where)]
+        fitted = step.fit([site], shape, activations, run.settings.seed).condition()
+        (at,) = (str(edit.where) for edit in fitted.edits)
         sums = following(subject, run.text, fitted, changes, **run.how(f"following {at}"))
-        found += [_followed(run, claim.name, at, changed, some) for changed, some in sums.items()]
-        every.append(fitted)
-        where.extend(sites)
-    nothing = arms.ablation(run, "mean", where[-1:]).conditions["total"]
-    whole = joint("all steps", every)
-    whole = replace(whole, edits=passed_on(whole.edits))
-    ledger = evaluate(subject, run.text, [whole, nothing], **run.how("all steps"))
-    together = bars.recovered(ledger, whole.name, nothing.name, settings=run.settings)
-    return Steps(together, tuple(found))
+        found += [_followed(run, step.name, at, changed, some) for changed, some in sums.items()]
+    return tuple(found)
+
+
+def require_steps(
+    subject: Subject, claim: StandIn, sites: Sequence[Site]
+) -> list[tuple[StandIn, Site]]:
+    """Every step with the component that it stands at, the last ones at the claim's own.
+
+    Raises:
+        UnexplainedError: A site is not there, is several, or cannot be read or given by then.
+    """
+    inside = list(_steps(subject, claim))
+    for step, site in inside:
+        if site in sites:
+            raise SiteError(
+                f"The intermediate '{step.name}' at {site}", "the claim itself is of that component",
+                "Give what is claimed on the way to it, at an earlier site.",
+            )  # fmt: skip
+    found = [*inside, *((claim.last, site) for site in sites if claim.last)]
+    for step, site in found:
+        asked.require_standing([step], [site], subject)
+    return found
+
+
+def _steps(subject: Subject, claim: StandIn) -> Iterator[tuple[StandIn, Site]]:
+    for at, step in claim.intermediates:
+        where = asked.existing(subject, at)
+        if len(where) > 1:
+            raise SiteError(
+                f"The intermediate '{step.name}' at {at}", f"it names {len(where)} sites",
+                "Claim each of them by itself.",
+            )  # fmt: skip
+        yield step, where[0].component if where[0].part == "H" else where[0]
 
 
 def _doubled(local: Local) -> Tensor:
@@ -119,7 +97,7 @@ def _changes(run: Run, site: Site) -> Sequence[Edited]:
     activations, seed = run.observe([site]), run.settings.seed
     foreign = Edit(site, from_donors(activations, site, Another(), seed), calls=(Another(),))
     return (
-        Edited(f"{site} doubled", (Edit(site, _doubled),), digest("doubled", str(site))),
+        Edited(f"{site} {DOUBLED}", (Edit(site, _doubled),), digest(DOUBLED, str(site))),
         Edited(f"{site} of another document", (foreign,),
                digest("resample", str(site), str(seed), *activations.documents), fitted_on=activations.model),
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -65,6 +65,8 @@ class Projection:
     own_name: str = ""
     method: Method = "internals"
     gives: str = OWN
+    intermediates: ClassVar[tuple[()]] = ()
+    last: ClassVar[None] = None
 
     @property
     def name(self) -> str:
