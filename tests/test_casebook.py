@@ -16,11 +16,12 @@ from typer.testing import CliRunner
 import unexplained as ux
 from cells import cell
 from measured import CASES, LEAN, model, record_of, words
+from unexplained.casebook.induction import NESTED, nested
 from unexplained.casebook.induction_emergence import _verdict
 from unexplained.cli.app import app
 from unexplained.errors import MeasurementError
 from unexplained.record import Number
-from unexplained.record.blocks import Answer
+from unexplained.record.blocks import Answer, Prose
 from unexplained.sites import Site
 from unexplained.study import CASEBOOK, Run, answer_of, part
 from unexplained.subject import Batch
@@ -71,6 +72,21 @@ def test_a_case_whose_components_do_not_exist_says_what_it_looked_for() -> None:
         MeasurementError, match="50% of its attention on the position before; the near"
     ):
         CASEBOOK.get("weight-decode")(model(), words(), settings=LEAN, folder=None)
+
+
+def test_nested_hypotheses_that_are_fitted_do_not_fall_and_one_that_did_would_be_named() -> None:
+    record = record_of("induction")
+    said = [one.words for one in record.blocks if isinstance(one, Prose) and "Nested" in one.words]
+    assert said and all("none is told to recover less" in words for words in said)
+    where = "assay/text-1/recovered/fractions"
+    values = [record[f"{where}/{name}/against mean"].value for name in NESTED]
+    assert values == sorted(values) and values[0] == 0 and values[1] > 0
+    ends = zip(NESTED, ((0.0, 0.0), (0.4, 0.6), (0.1, 0.3)), strict=True)
+    cells = {
+        f"text-1/recovered/fractions/{name}/against mean": Number(value=low, low=low, high=high)
+        for name, (low, high) in ends
+    }
+    assert "less than the one before: strict induction, affine." in nested(cells, "text-1", "here")
 
 
 def test_what_emerges_is_what_plain_passes_give() -> None:

@@ -106,7 +106,7 @@ class Found:
             return ""
         return (
             f"the refit is too weak: of a damage to the later weights themselves it undoes "
-            f"{self.strength:.0%}, and it takes {STRONG:.0%} (more --steps, or another --rate)"
+            f"{self.strength:.0%}, and it takes {STRONG:.0%} (more --steps on more --fit-documents, or another --rate)"
         )
 
     def bound(self, number: Number) -> Number:

@@ -15,9 +15,10 @@ RIGHT = 0.9
 DOUBLED = "doubled"
 """How the change is called whose answer a norm in between bends: no verdict rests on it."""
 _SAYS = (
-    "Each intermediate stands against what the model holds at its own site: the variance over tokens, and "
-    "what changes there where the site that it reads is another document's or twice as large (of a right claim "
-    "too, a norm in between makes less than twice of that). Intermediates are in their sites' own coordinates, "
+    "Each intermediate stands against what the model holds at its own site (a pattern by what it makes of the "
+    "head's own values, z): the variance over tokens, and what changes there where the site that it reads is "
+    "another document's or twice as large (of a right claim too, a norm in between makes less than twice of "
+    "that). Intermediates are in their sites' own coordinates, "
     "or through a map that their code has: with a free affine map twice and three times a value are one claim."
 )
 

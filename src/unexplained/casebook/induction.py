@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
 import unexplained as ux
-from unexplained.record.blocks import Block
+from unexplained.record import Number, Record
+from unexplained.record.blocks import Block, Prose
 from unexplained.study import Card, Headline, Option, Texts, answer_of, case, no_candidates, part
 
 if TYPE_CHECKING:
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
 LEAST = 0.3
 """Mean attention on the token after the earlier one: below it no head is called an induction head."""
+
+NESTED = ("no explanation", "strict induction, gated", "strict induction, affine")
+"""Strict induction's hypotheses, each of which contains the one before."""
 
 CARD = Card(
     claim="Some heads do induction: they look where the token at hand stood before, and raise the "
@@ -61,4 +66,27 @@ def induction(
     found = ux.assay.within(run, sites=ux.strongest(enough, len(enough)), heads=heads, top=top)
     yield Headline(f"Induction heads of {run.subject.name}", found.verdict, found.sheet)
     yield answer_of("assay", found)
+    for number, text in enumerate(run.texts, start=1):
+        yield Prose(words=nested(found, f"text-{number}", text.name))
     yield part("assay", "In the heads' place", found)
+
+
+def nested(found: Record, section: str, text: str) -> str:
+    """Whether hypotheses that each contain the one before, once fitted, recover no less (MISSION 24)."""
+    chain = {name: found[f"{section}/recovered/fractions/{name}/against mean"] for name in NESTED}
+    fell = [name for (_, one), (name, then) in pairwise(chain.items()) if _falls(one, then)]
+    if any(number.value is None for number in chain.values()):
+        ends = "whether one recovers less than the one before cannot be told"
+    elif fell:
+        ends = f"told to recover less than the one before: {', '.join(fell)}"
+    else:
+        ends = "none is told to recover less than the one before"
+    return (
+        f"Nested hypotheses on {text}, each fitted on other documents and containing the one before (a gate of "
+        f"nothing, a map that is a multiple): {'; '.join(NESTED)}: {ends}."
+    )
+
+
+def _falls(one: Number, then: Number) -> bool:
+    """Whether the second is told to be less: documents are the same, so this errs to saying nothing."""
+    return one.low is not None and then.high is not None and then.high < one.low
