@@ -91,6 +91,12 @@ def test_what_is_no_json_of_ours_is_said_to_be_none(name: str, reader: str, tmp_
     assert "some.json" in str(refusal(lambda: READERS[reader](path)))
 
 
+def test_an_object_that_says_no_format_is_no_record_of_another_version(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text('{"a": 1}')
+    assert refusal(lambda: load_record(path)).found == "it is no record"
+
+
 @pytest.mark.parametrize("version", [1, 3, True, "2", None])
 def test_a_record_of_before_is_refused_by_its_format(version: object, tmp_path: Path) -> None:
     path = tmp_path / "old.json"

@@ -180,3 +180,12 @@ def test_a_loss_that_float16_cannot_hold_is_refused_and_not_infinite() -> None:
         model.model.layers[1].mlp.down_proj.weight.mul_(3e4)
     with pytest.raises(ux.UnexplainedError, match=r"(NaN|infinite).*float32"):
         loss(opened(model.half()), TEXT)
+
+
+def test_a_kind_of_number_may_be_named_and_a_wrong_name_is_refused_before_the_model_is_read() -> (
+    None
+):
+    found = ux.load("rung-1", device="cpu", dtype="bfloat16").anatomy.model
+    assert {weight.dtype for weight in found.parameters()} == {torch.bfloat16}
+    with pytest.raises(ux.UnexplainedError, match=r"dtype='float61'.*Did you mean float16"):
+        ux.load("rung-1", device="cpu", dtype="float61")

@@ -25,7 +25,7 @@ def load_record(path: str | Path) -> Record:
     path = Path(path)
     asked = f"The record {path}"
     data = read_json(path, asked, RecordError, bounded=True)
-    if not isinstance(data, dict):
+    if not isinstance(data, dict) or "format" not in data:
         raise RecordError(asked, "it is no record", "Give a file that an instrument wrote.")
     found = data.get("format")
     if isinstance(found, bool) or found != FORMAT:

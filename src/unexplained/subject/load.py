@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from unexplained.errors import SubjectError
+from unexplained.errors import SubjectError, require_choice
 from unexplained.fetch import cache_folder
-from unexplained.opening import NOW
+from unexplained.opening import HALF, NOW
 from unexplained.schemes import home_of_name
 from unexplained.subject.admission import require_plain
 from unexplained.subject.ambient import alone
@@ -35,7 +35,7 @@ def load(
     tokenizer: PreTrainedTokenizerBase | None = None,
     device: str | None = None,
     device_map: str | Mapping[str, int | str] | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     accept_terms: bool = False,
     name: str | None = None,
 ) -> Subject:
@@ -61,7 +61,7 @@ def load(
             does through accelerate (`auto`, `balanced`, or module name -> device). All of it
             must fit there: the engine reads weights where they are.
         dtype: float32 unless asked otherwise: bfloat16 moves single-head effects by up to 0.004
-            nats, which is as large as most of them. A model in memory keeps its own.
+            nats, which is as large as most of them; also by name. A model in memory keeps its own.
         accept_terms: Agree to the licence of a packaged model that asks for it.
         name: What to call it in records.
 
@@ -69,11 +69,12 @@ def load(
         SubjectError: The model does not exist, is not whole, has pickled weights only, is of an
             unknown architecture or not what its architecture says, or has another's tokenizer; or
             the device cannot be had or the `device_map` not be followed.
+        MeasurementError: There is no `dtype` of that name.
     """
+    kind = _kind(dtype or NOW.get().dtype)
     if device_map is not None:
         _check_placement(source, device)
     where = _device(device if device_map is not None else device or NOW.get().device)
-    kind = dtype or getattr(torch, NOW.get().dtype)
     if not isinstance(source, str | Path | nn.Module) and not is_wrapped(source):
         raise SubjectError(
             f"A model given as a {type(source).__name__}",
@@ -170,6 +171,15 @@ def _from_source(source: str, how: How, accept: bool) -> tuple[Read, list[str]]:
     config: Any = model.config
     commit = getattr(config, "_commit_hash", None)
     return (model, tokenizer), [f"hub id {source}" + (f" at {commit}" if commit else "")]
+
+
+def _kind(dtype: torch.dtype | str) -> torch.dtype:
+    """A kind of number, which may be said by its name."""
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    require_choice("dtype", dtype, ("float32", *HALF))
+    found: torch.dtype = getattr(torch, dtype)
+    return found
 
 
 def _device(device: str | None) -> str | None:
