@@ -25,11 +25,11 @@ INDUCTION = "L18.H6-7 L17.H3-5"
 ASKED = {
     "shortfall-repeats": f"shortfall smollm2-135m '{INDUCTION}' --explanation strict_induction "
     "--text repeats --documents 48 --fit-documents 256 --steps 24",
-    "copy-suppression": "suppression smollm2-135m 'L26.H0 L29.H3 L27.H1 L23.H4' --documents 48 "
-    "--predictions 64 --best 1",
+    "copy-suppression": "casebook copy-suppression smollm2-135m",
     "french-neuron": "casebook french-neuron smollm2-135m --documents 32 --fit-documents 40 --block 96",
     "self-repair": "casebook self-repair smollm2-135m",
     "hunt": "hunt smollm2-135m --documents 64",
+    "structure": "structure smollm2-135m",
 }
 """What is run, by the name of its record."""
 
