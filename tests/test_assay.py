@@ -18,7 +18,7 @@ from unexplained.bars import context_gain
 from unexplained.errors import ExplanationError, MeasurementError
 from unexplained.evaluate import Edited, Other, evaluate
 from unexplained.record import Record
-from unexplained.study.stated import induction_ladder
+from unexplained.study.stated import induction_rules
 from unexplained.subject import Edit, Subject
 from unexplained.testbeds import half_induction, periodic, planted
 from unexplained.testbeds.texts import interrupted, irregular, repeated, two_rules
@@ -115,7 +115,7 @@ def share(name: str, tokens: np.ndarray, explanation: str) -> float:
     """Recovered against zero ablation, through the whole road, by an explanation of the library."""
     subject, site = subject_of(name)
     text = make_text("planned", subject, tokens, tokens)
-    ladder = {one.name: one for one in induction_ladder().explanations}
+    ladder = {one.name: one for one in induction_rules().explanations}
     record = ux.assay(
         subject,
         site,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from unexplained.sites import Site
     from unexplained.study import Arm, Run
     from unexplained.study.axis import Axis
-    from unexplained.study.stated import Ladder
+    from unexplained.study.stated import Rules
 
 SINGLE_DOCUMENTS = 32
 """Documents on which components are measured alone."""
@@ -69,7 +69,7 @@ def assay(
 ) -> Iterator[b.Block | Headline]:
     """Put stated explanations in the place of heads and measure them on text.
 
-    Where no explanation is given the ladder of induction rules is used; where no components are,
+    Where no explanation is given those of induction are used; where no components are,
     the model's strongest induction heads on repeated random tokens.
 
     Args:
@@ -95,13 +95,13 @@ def assay(
         twin=twin, singles=singles, folder=run.folder,
     )  # fmt: skip
     # Of heads that are still to be found, any will do to ask whether explanations can stand there.
-    ladder, where = asked(sites or "L*.H*")
+    rules, where = asked(sites or "L*.H*")
     axes = [axis_of(at, family) for at in run.each_text()]
     if not sites:
         heads = scored(run, top, twin=twin) if heads is None else heads
-        ladder, where = asked(strongest(heads, top))
-    found = [_measured(axis, ladder, where, twin=twin, singles=singles) for axis in axes]
-    primary = ladder.primary.name
+        rules, where = asked(strongest(heads, top))
+    found = [_measured(axis, rules, where, twin=twin, singles=singles) for axis in axes]
+    primary = rules.primary.name
     yield Headline(
         f"{primary[:1].upper()}{primary[1:]} in {run.subject.name}",
         verdict_of(found, list(map(str, where))),
@@ -140,11 +140,11 @@ def _facts(run: Run, where: Sequence[Site]) -> b.Table:
 
 
 def _measured(
-    axis: Axis, ladder: Ladder, where: Sequence[Site], *, twin: bool, singles: int
+    axis: Axis, rules: Rules, where: Sequence[Site], *, twin: bool, singles: int
 ) -> OnText:
     """One text: the claims with their controls, ablations, tables and weaker models, at once."""
-    at, primary, text = axis.run, ladder.primary.name, axis.run.text
-    claims = arms.claims(at, where, ladder.explanations, controls=[primary], prices=True)
+    at, primary, text = axis.run, rules.primary.name, axis.run.text
+    claims = arms.claims(at, where, rules.explanations, controls=[primary], prices=True)
     fills = _fills(at, where)
     tables = arms.tables(at)
     read = at.measure(
@@ -152,13 +152,13 @@ def _measured(
         tokens=axis.tokens("intact", REFERENCE, primary),
     )  # fmt: skip
     rows = [_row(read, card) for card in _cards(read)]
-    alone = _singles(at, ladder.primary, where[:singles]) if singles else ()
-    beside = _twin(at, ladder.primary, where) if twin else ()
+    alone = _singles(at, rules.primary, where[:singles]) if singles else ()
+    beside = _twin(at, rules.primary, where) if twin else ()
     placed = axis.read(read)
     weaker, seeds = axis.compared, axis.seeds(placed)
     names = [*(one.name for one in (*fills, *claims, *tables)), *weaker]
     baselines = [*(one.name for one in tables), REFERENCE]
-    factors = read.factors(ladder.cells, REFERENCE) if ladder.cells else None
+    factors = read.factors(rules.cells, REFERENCE) if rules.cells else None
     counted = tuple(one.card.counted for one in tables if one.card.counted)
     # Activations that were read are kept for the whole run: this reads nothing again.
     fitted = at.observe([]).tokens
@@ -177,7 +177,7 @@ def _measured(
         context=read.context([row.name for row in rows if row.card.role != "baseline"]),
         singles=alone,
         examples=_examples(at, read, primary),
-        attention=attention_beside(at, ladder.primary, where[0]),
+        attention=attention_beside(at, rules.primary, where[0]),
         checks=read.checks(),
     )
 

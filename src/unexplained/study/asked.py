@@ -29,7 +29,7 @@ from unexplained.ladder.conditions import require_same_tokens, require_unseen_by
 from unexplained.ladder.family import Family
 from unexplained.sites import Site
 from unexplained.study.controls import possible_controls
-from unexplained.study.stated import Ladder, induction_ladder
+from unexplained.study.stated import Rules, induction_rules
 from unexplained.study.twins import few
 from unexplained.subject import Subject
 from unexplained.text import Text
@@ -301,7 +301,7 @@ def require_assay(
     twin: bool = True,
     singles: int = 0,
     folder: Path | None = None,
-) -> tuple[Ladder, tuple[Site, ...]]:
+) -> tuple[Rules, tuple[Site, ...]]:
     """The explanations and the components of an assay, refused before anything is run if it cannot be.
 
     Raises:
@@ -313,7 +313,7 @@ def require_assay(
         TextError: A text has too few documents, or is of another model's tokens.
     """
     require_count("singles", singles, least=0)
-    ladder = induction_ladder() if explanations is None else _own_ladder(explanations)
+    rules = induction_rules() if explanations is None else _own_rules(explanations)
     if not texts:
         raise MeasurementError("An assay", "no text was given", "Give at least one.")
     for text in texts:
@@ -323,7 +323,7 @@ def require_assay(
                 "Give it once, and every text a name of its own.",
             )  # fmt: skip
     where = components(subject, sites)
-    everything = (*ladder.explanations, *possible_controls(ladder.primary))
+    everything = (*rules.explanations, *possible_controls(rules.primary))
     require_standing(everything, where, subject)
     if singles or len(where) == 1:
         subject.require_full_precision("The effect of a single head")
@@ -333,10 +333,10 @@ def require_assay(
         if twin:
             require_donors(few(text))
     require_folder(folder, subject)
-    return ladder, where
+    return rules, where
 
 
-def _own_ladder(explanations: Sequence[StandIn]) -> Ladder:
+def _own_rules(explanations: Sequence[StandIn]) -> Rules:
     if not explanations:
         raise ExplanationError("An assay", "no explanation was given", "Give at least one.")
     require_claims(explanations)
@@ -348,7 +348,7 @@ def _own_ladder(explanations: Sequence[StandIn]) -> Ladder:
                 "an assay has something else of that name",
                 "Give it another: @explanation(…, name=…).",
             )
-    return Ladder(tuple(explanations), explanations[0])
+    return Rules(tuple(explanations), explanations[0])
 
 
 def require_beside(

@@ -1,4 +1,4 @@
-"""The ladder of induction explanations (MISSION 24), from the plainest to the best supported."""
+"""Rules that are compared; those of induction (MISSION 24), from the plainest to the best supported."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from unexplained.explanations.stand_in import StandIn
 
 
 @dataclass(frozen=True)
-class Ladder:
+class Rules:
     """Explanations of the same components that are to be compared."""
 
     explanations: tuple[StandIn, ...]
     primary: StandIn
     """The one whose strata, token view and controls are shown first."""
     cells: Mapping[tuple[Where, Amount], str] = field(default_factory=dict)
-    """The four conditions of where against how much, if the ladder has them."""
+    """The four conditions of where against how much, if they have them."""
 
 
-def induction_ladder() -> Ladder:
+def induction_rules() -> Rules:
     """Neighbouring rules, strict induction and its variants, and what the head itself does."""
     known = LIBRARY.all()
     strict, own = known["strict_induction"], known["own_attention_on_targets"]
@@ -45,4 +45,4 @@ def induction_ladder() -> Ladder:
         ("rule", "own"): known["own_amount"].name,
         ("own", "own"): own.name,
     }
-    return Ladder(explanations, strict, cells)
+    return Rules(explanations, strict, cells)
