@@ -351,7 +351,9 @@ def test_columns_that_have_no_room_side_by_side_stand_below_their_row_and_what_i
             said = " ".join(lines[at + 1 + j].split())
             assert said.startswith("Recovered") and said.endswith(str(fmt.cell(number, "plain")))
     assert (f"row {shown}" in lines) is False
-    assert any(f"{left} rows more with --full" in line for line in lines) == bool(left)
+    assert any(f"{left} row{'s' * (left > 1)} more with --full" in line for line in lines) == bool(
+        left
+    )
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])

@@ -224,9 +224,49 @@ def test_an_answer_that_stands_below_its_names_ends_before_the_screen_does(recor
     blocks = tuple(longer if block is answer else block for block in record.blocks)
     said = text_table(record.model_copy(update={"blocks": blocks}), columns=60).splitlines()
     shown = [i for i in range(12) if f"claim {i}" in said]
-    (more,) = [line for line in said if "rows more with --full" in line]
-    assert 0 < len(shown) < 12 and more == f"{12 - len(shown)} rows more with --full."
+    (more,) = [line for line in said if " more with --full" in line]
+    left = 12 - len(shown)
+    assert 0 < left < 12 and more == f"{left} row{'s' * (left > 1)} more with --full."
     assert len(said) <= printer.SCREEN < len(said) + 1 + len(columns)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_words_without_end_are_cut_and_numbers_are_not(record: Record, columns: int) -> None:
+    """A claim, a text and a model may have names of any length, and reasons are of any number of kinds."""
+    answer = next(block for block in record.blocks if isinstance(block, Answer))
+    row = next(one for one in answer.rows if all(one.cells))
+    much = "of a component of somebody else's model, " * 12
+    cells = tuple(
+        Number(value=None, unit="share", refused=f"because of {chr(97 + i) * 9} {much}") for i in range(8)
+    )  # fmt: skip
+    number = Number(value=0.123, low=0.101, high=0.145, unit="share")
+    table = Table(
+        key="t", columns=answer.columns[:1],
+        rows=tuple(Row(key=f"r{i}", name=f"{i} {much}", cells=(one,)) for i, one in enumerate((number, *cells))),
+    )  # fmt: skip
+    rows = [row.model_copy(update={"name": one.name, "note": much, "cells": (table.at(one.key, table.columns[0].key),)})
+            for one in table.rows]  # fmt: skip
+    long = answer.model_copy(
+        update={
+            "columns": table.columns,
+            "rows": tuple(rows),
+            "beside": tuple(rows[1:]),
+            "says": much,
+            "picture": "",
+        }
+    )
+    said = f"{record.verdict} {much * 9}".strip()
+    made = record.model_copy(update={"title": much, "verdict": said, "blocks": (long, table)})
+    lines = text_table(made, columns=columns).splitlines()
+    assert len(lines) <= printer.SCREEN and max(map(len, lines)) <= columns
+    shown = " ".join(" ".join(lines).split())
+    assert (
+        "12.3% [10.1%, 14.5%]" in shown
+        and "…" in shown
+        and "kinds of reasons more with --full." in shown
+    )
+    assert "1 lines" not in shown and "1 rows" not in shown and "1 kinds" not in shown
+    assert said in " ".join(text_table(made, columns=columns, full=True).split())
 
 
 def test_reasons_of_one_kind_are_given_once_and_those_of_rows_left_out_not_at_all(

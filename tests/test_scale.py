@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from test_gap import ledger_of
-from unexplained.curves import Curve, Surface
+from unexplained.curves import Curve, Point, Surface, fit_curve
 from unexplained.errors import MeasurementError
 from unexplained.ladder import conditions, data, family
 from unexplained.ladder import scale as room
 from unexplained.ladder.catalogue import Catalogue, Trained
 from unexplained.ladder.conditions import require_unseen
+from unexplained.ladder.law import law_of
 from unexplained.ladder.own import share_between_rungs, share_of_run
 from unexplained.ladder.scale import scale_of
 from unexplained.ledger import Ledger
@@ -270,6 +271,15 @@ def test_between_rungs_agrees_with_the_law_where_the_law_holds_and_with_itself_e
     assert one.shares["between rungs"].value == pytest.approx(one.shares["frontier"].value, rel=0.1)
     same = model.shares["between rungs"]
     assert (same.value, same.low, same.high) == (1, 1, 1)
+
+
+def test_what_scatters_about_a_curve_through_three_rungs_cannot_be_told() -> None:
+    points = [Point(one.compute, 1 + 1e3 * one.compute**-0.2, one.name) for one in RUNGS[:9:3]]
+    assert (
+        law_of(fit_curve(points, SETTINGS))[0].noise is None
+    )  # it was 0, of which nothing is known
+    again = Point(points[0].compute, points[0].loss * 1.003, points[0].rung, seed=1)
+    assert law_of(fit_curve([*points, again], SETTINGS))[0].noise == pytest.approx(0.0021, rel=0.01)
 
 
 def test_the_curve_that_is_drawn_is_the_law_with_its_numbers() -> None:

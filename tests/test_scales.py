@@ -180,6 +180,8 @@ def test_what_is_known_of_either_curve_stands_fact_by_fact(text: OnText) -> None
     assert f"less than {MARGIN:g} times as much" in chosen.note and MARGIN == 0.75
     assert found["scatter"] == "0.61% of a loss"
     assert facts(scale.model_copy(update={"form": "bend"}))["scatter"] == "0.68% of a loss"
+    exact = scale.model_copy(update={"law": scale.law.model_copy(update={"noise": None})})
+    assert str(facts(exact)["scatter"]).startswith("cannot be told: ")
     alone = facts(scale.model_copy(update={"bend": None}))
     assert "off-law" in alone and not {"off-bend", "middle", "chosen"} & set(alone)
 

@@ -303,9 +303,16 @@ def _law(scale: Scale, law: FittedLaw) -> Table:
     noise = bend.noise if scale.form == "bend" and bend else law.noise
     rows += [
         fact("range", "Fitted range", f"{fmt.power(law.least)} to {fmt.power(law.greatest)} FLOPs"),
-        fact("scatter", "Scatter about the curve", f"{_off(noise)} of a loss"),
+        fact("scatter", "Scatter about the curve", _scatter(noise)),
     ]
     return facts("law", *rows, title="The curve")
+
+
+def _scatter(noise: float | None) -> str:
+    """How far single runs lie about the curve, where anything is left over to tell it from."""
+    if noise is None:
+        return "cannot be told: three rungs are just enough for a curve of three numbers"
+    return f"{_off(noise)} of a loss"
 
 
 def _off(error: float | None) -> str:

@@ -111,7 +111,7 @@ def law_of(
         scale=math.log(scale.value or 1.0),
         least=least,
         greatest=greatest,
-        noise=law.curve.spread,
+        noise=law.chosen.noise,
         line=_line(fitted if fitted.form == "law" else law),
         left_out=law.chosen.left_out,
     )
@@ -139,7 +139,7 @@ def _bend_of(fitted: FittedCurve, form: Form) -> FittedBend:
         log_loss=curve.log_loss,
         exponent=_parameter(alone, 1, curve.exponent, ""),
         bends=_parameter(alone, 2, third, unit, times=times),
-        noise=curve.spread,
+        noise=alone.chosen.noise,
         line=_line(fitted if fitted.form == form else alone),
         left_out=alone.chosen.left_out,
     )

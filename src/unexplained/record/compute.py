@@ -45,9 +45,9 @@ class FittedLaw(Frozen):
     least: float
     """Smallest compute that it was fitted on (FLOPs)."""
     greatest: float
-    noise: float
+    noise: float | None
     """Scatter of single runs about the curve, as a share of a loss: the seeds' own where the law fits,
-    mostly the law's misfit where it does not."""
+    mostly the law's misfit where it does not; None where no rung is left over to tell it from."""
     line: tuple[CurvePoint, ...]
     """For drawing."""
     left_out: float | None = None
@@ -67,8 +67,8 @@ class FittedBend(Frozen):
     """α; of a bend at the middle."""
     bends: Number
     """c of a bend, C₀ of a shift (FLOPs)."""
-    noise: float
-    """Scatter of single runs about it, as a share of a loss."""
+    noise: float | None
+    """Scatter of single runs about it, as a share of a loss; as of the law."""
     line: tuple[CurvePoint, ...]
     """For drawing."""
     left_out: float | None

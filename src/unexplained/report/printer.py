@@ -41,6 +41,12 @@ LEAST = 10
 """Columns that it has at least."""
 SCREEN = 40
 """Lines of an answer with all that stands around it: what does not fit is left to `--full`, and is counted."""
+FEWEST = 3
+"""Rows that words do not take the place of: where they would, words are cut."""
+SHORTER = (0, 6, 4, 3, 2, 1)
+"""Lines that a paragraph takes at most, tried in this order until all fits; 0 is as many as it has."""
+VERDICT = 4
+"""Times as many that the verdict takes."""
 OWN = re.compile(r"'[^']*'|−?\d[\d,.]*%?(?: million| billion)?")
 """What two reasons of one kind may differ in: names of conditions, and numbers."""
 STYLES = {"explanation": "bold", "intact": "dim", "ablation": "dim"}
@@ -163,16 +169,17 @@ class Printer(Tables):
     def __init__(self, drawn: Drawn, console: Console, *, full: bool = False) -> None:
         super().__init__(console, drawn.record.needed)
         self.drawn, self.full = drawn, full
+        self.most = SHORTER[0]
 
     def verdict(self) -> None:
         """The verdict, and controls that failed."""
-        self.say(self.drawn.record.verdict, "bold")
+        self.say(self._brief(self.drawn.record.verdict, VERDICT), "bold")
         if self.drawn.failed:
             failed = [f"{check.name} ({check.text})" for check in self.drawn.failed]
             names = fmt.in_short(failed, most=5)
             many = f"{len(self.drawn.failed)} of {len(self.drawn.checks)} CONTROLS FAILED"
-            self.say(f"{many}: {names}", "bold red")
-            self.say(self.drawn.alarm)
+            self.say(self._brief(f"{many}: {names}"), "bold red")
+            self.say(self._brief(self.drawn.alarm))
 
     def record(self) -> None:
         """Title and verdict; then the answer, or all of it; why numbers were refused."""
@@ -182,15 +189,23 @@ class Printer(Tables):
             self.blocks(self.drawn.record.blocks)
             self.reasons()
             return
-        for rows in range(len(answer.rows), 0, -1):
-            with self.console.capture() as tried:
-                self._screen(answer, rows)
-            if tried.get().count("\n") <= SCREEN or rows == 1:
-                break
+        many = len(answer.rows)
+        for self.most in SHORTER:
+            least = 1 if self.most == SHORTER[-1] else FEWEST
+            for rows in range(many, min(many, least) - 1, -1):
+                with self.console.capture() as tried:
+                    self._screen(answer, rows)
+                if tried.get().count("\n") <= SCREEN:
+                    self._screen(answer, rows)
+                    return
         self._screen(answer, rows)
 
+    def _brief(self, words: str, times: int = 1) -> str:
+        """Words in as many lines as there is room for; what is cut is seen to be, and `--full` has it."""
+        return _cut(words, self.most * times * self.console.width) if self.most else words
+
     def _opening(self) -> None:
-        self.say(self.drawn.record.title, "dim")
+        self.say(self._brief(self.drawn.record.title), "dim")
         self.verdict()
 
     def _screen(self, answer: Answer, rows: int) -> None:
@@ -198,9 +213,9 @@ class Printer(Tables):
         record, self.notes = self.drawn.record, Notes(self.drawn.record.needed)
         self._opening()
         self._answer(answer, rows)
-        self._kinds_of_reasons(record.verdict)
-        titles = [fold.title for fold in folds(record.blocks)]
-        self.say(f"More on the page, with --full, or --section: {'; '.join(titles)}", "dim")
+        self._kinds_of_reasons(self._brief(record.verdict, VERDICT))
+        titles = "; ".join(fold.title for fold in folds(record.blocks))
+        self.say(self._brief(f"More on the page, with --full, or --section: {titles}", 2), "dim")
 
     def _kinds_of_reasons(self, said: str) -> None:
         """Why numbers were refused: each kind of reason once, and not again what is said above."""
@@ -208,15 +223,20 @@ class Printer(Tables):
         reasons = dict(self.notes.items())
         for note, reason in reasons.items():
             kinds.setdefault(OWN.sub("", reason), []).append(note)
-        for first, *others in kinds.values():
+        for first, *others in list(kinds.values())[: self.most or None]:
             reason = "as said above" if reasons[first] in said else reasons[first]
-            self.say(f"[{first}] {reason}", "dim")
+            self.say(self._brief(f"[{first}] {reason}"), "dim")
             if others:
                 notes = ", ".join(f"[{note}]" for note in others)
-                self.say(
-                    f"{notes} likewise, by numbers of {'its' if len(others) == 1 else 'their'} own: --full",
-                    "dim",
-                )
+                whose = "its" if len(others) == 1 else "their"
+                self.say(self._brief(f"{notes} likewise, by numbers of {whose} own: --full"), "dim")
+        self._left(len(kinds), self.most or len(kinds), "kind", " of reasons")
+
+    def _left(self, many: int, most: int, one: str, of: str = "") -> None:
+        """How many of what is listed are left out."""
+        if most < many:
+            words = f"{many - most} {one}{'s' * (many - most > 1)}"
+            self.say(f"{words}{of} more with --full.", "dim")
 
     def section(self, name: str) -> None:
         """The sections of a title or an id, and why numbers in them were refused.
@@ -277,10 +297,18 @@ class Printer(Tables):
         shown, refused = without_refused(
             table.model_copy(update={"rows": table.rows[:many]}), self.notes.needed
         )
-        self._rows(shown.model_copy(update={"rows": shown.rows[:most]}), refused)
-        if most < many:
-            self.say(f"{many - most} rows more with --full.", "dim")
-        self.say(answer.says, "dim")
+        rows = [
+            row.model_copy(update={"name": self._brief(_name(row)), "note": ""})
+            for row in shown.rows[:most]
+        ]
+        columns = shown.columns
+        if self.most == SHORTER[-1]:
+            columns = tuple(one.model_copy(update={"note": ""}) for one in columns)
+        self._rows(
+            shown.model_copy(update={"rows": tuple(rows), "columns": columns}), self._brief(refused)
+        )
+        self._left(many, most, "row")
+        self.say(self._brief(answer.says), "dim")
         # Of “Recovered on webmix” and “Recovered on repeats” what differs: a cost was not recovered.
         shared = os.path.commonprefix(  # noqa: RUF071  (of letters, which is what is wanted)
             [c.heading for c in table.columns]
@@ -297,8 +325,9 @@ class Printer(Tables):
                 else row.key
             )
             lines.setdefault(("; ".join(said), apart), []).append(_name(row))
-        for (words, _), names in lines.items():
-            self.say(f"{'; '.join(names)}: {words}", "dim")
+        for (words, _), names in list(lines.items())[: self.most or None]:
+            self.say(f"{self._brief('; '.join(names))}: {words}", "dim")
+        self._left(len(lines), self.most or len(lines), "line")
 
     def _rows(self, shown: Table, refused: str) -> None:
         """An answer's table; where its columns have no room side by side, below each name, once."""
@@ -313,9 +342,11 @@ class Printer(Tables):
             for column, cell in zip(shown.columns, row.cells, strict=True):
                 if cell is None:
                     continue
-                heading = f"{column.group}: {column.heading}" if column.group else column.heading
-                note = f" ({column.note})" if column.note and not i else ""
                 words = _plain(self._written(cell, column.style))
+                heading = f"{column.group}: {column.heading}" if column.group else column.heading
+                if self.most == SHORTER[-1]:
+                    heading = _cut(heading, width - len(words) - 2 * BESIDE)
+                note = f" ({column.note})" if column.note and not i else ""
                 name = _plain(_short(heading, note, width - len(words) - BESIDE))
                 gap = " " * max(1, width - len(name) - len(words) - BESIDE)
                 self.console.print(Text(" " * BESIDE) + name + Text(gap) + words)
@@ -333,6 +364,11 @@ def _name(row: Row | AnswerRow) -> str:
 def _short(heading: str, note: str, room: int) -> str:
     """A heading with its note where there is room for both."""
     return heading + note if len(heading) + len(note) < room else heading
+
+
+def _cut(words: str, room: int) -> str:
+    """The first words for which there is room, and that there were more."""
+    return words if len(words) <= room else words[: room - 2].rsplit(" ", 1)[0] + " …"
 
 
 def _longest(*words: str) -> int:
