@@ -50,6 +50,8 @@ MUTANTS = (
            "test_fetch.py::test_paths_from_where_the_program_runs_are_from_there"),
     Mutant("report/printer.py", "<= SCREEN:", "<= 2 * SCREEN:",
            "test_report_text.py::test_an_answer_that_stands_below_its_names_ends_before_the_screen_does"),
+    Mutant("instruments/_assay_words.py", "says=first[shown[0].primary].card.claimed,", "",
+           "test_shown_assay.py::test_the_first_screen_says_what_was_claimed_and_not_its_name_alone"),
     Mutant("report/printer.py", "SHORTER = (0, 6, 4, 3, 2, 1)", "SHORTER = (0,)",
            "test_report_text.py::test_words_without_end_are_cut_and_numbers_are_not"),
     # labels
@@ -1489,7 +1491,7 @@ MUTANTS = (
            "test_first.py::test_what_cannot_be_measured_is_refused_before_anything_is_run"),
     Mutant("settings.py", '        require_count("seed", self.seed, least=0)\n', "",
            "test_first.py::test_settings_that_mean_nothing_are_refused_where_they_are_made"),
-    Mutant("instruments/assay.py", '    ladder, where = asked(sites or "L*.H*")\n', '    if sites:\n        ladder, where = asked(sites)\n',
+    Mutant("instruments/assay.py", '    rules, where = asked(sites or "L*.H*")\n', '    if sites:\n        rules, where = asked(sites)\n',
            "test_first_cli.py::test_what_the_model_does_not_have_is_refused_before_it_is_run"),
     Mutant("instruments/sweep.py", "        ABLATIONS.get(ablation)", "        pass",
            "test_first_cli.py::test_what_needs_no_model_is_refused_before_one_is_loaded"),

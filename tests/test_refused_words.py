@@ -104,3 +104,10 @@ def test_the_search_for_broken_sentences_can_fail() -> None:
     ):
         assert BROKEN.search(broken), broken
     assert not BROKEN.search("mean refused [1], rung-1 refused [2]: refused for all, noise")
+
+
+def test_an_assay_of_which_all_is_refused_says_so_in_one_sentence() -> None:
+    said = verdict_of([all_refused(repeats_text())], ["L0.H0"])
+    assert (
+        f"accounts for of what mean ablation of L0.H0 costs is refused: on repeats, {WHY}." in said
+    )

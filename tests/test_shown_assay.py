@@ -16,6 +16,7 @@ from unexplained.instruments import _assay_rows as assay_rows
 from unexplained.instruments import _assay_strata as assay_strata
 from unexplained.instruments import _assay_text as assay_text
 from unexplained.instruments._assay_text import OnText
+from unexplained.instruments._assay_words import answer_of
 from unexplained.record import Number, Record
 from unexplained.record.blocks import Forest, Table
 from unexplained.record.ids import cells, walk
@@ -201,3 +202,8 @@ def test_denominators_stand_over_the_shares_of_strata_and_are_not_shaded(
     for above, block in walk(drawn(record).record.blocks):
         if isinstance(block, Table) and above == "text-1/strata" and block.shaded:
             assert block.folded == (block.key != "recurrence")
+
+
+def test_the_first_screen_says_what_was_claimed_and_not_its_name_alone(text: OnText) -> None:
+    card = text.row().card
+    assert card.says and answer_of([text]).says == f"“{card.name}” says: {card.says}"

@@ -35,6 +35,15 @@ class Must(Frozen):
     """In words."""
 
 
+def claimed(name: str, says: str) -> str:
+    """What a claim says, for whoever sees its name and not its code; empty where it says nothing.
+
+    >>> claimed("induction", "Attend to what came after.")
+    '“induction” says: Attend to what came after.'
+    """
+    return f"“{name}” says: {says}" if says else ""
+
+
 class Card(Frozen):
     """What stands on the card of an arm; torch-free, so that a reading can be read anywhere."""
 
@@ -62,6 +71,11 @@ class Card(Frozen):
     """The claim that it belongs to: of a control that which it controls; of a claim without controls
     of its own (a part of another, or one that is only compared with it) that whose controls there are."""
     must: Must | None = None
+
+    @property
+    def claimed(self) -> str:
+        """What is claimed, by its name; empty where it says nothing."""
+        return claimed(self.name, self.says)
 
     @property
     def condition(self) -> str:

@@ -72,8 +72,13 @@ class Found:
         return self.rows[0]
 
 
-def answer(found: Found) -> Answer:
-    """Of help and harm what the claim and what is none explain, and what they leave."""
+def answer(found: Found, claimed: str = "") -> Answer:
+    """Of help and harm what the claim and what is none explain, and what they leave.
+
+    Args:
+        found: What was measured.
+        claimed: What the claim says.
+    """
     return Answer(
         corner="The component",
         columns=tuple(Column(key=k, heading=h, style=s) for k, h, s in COLUMNS if k in SHOWN),  # type: ignore[arg-type]
@@ -87,7 +92,8 @@ def answer(found: Found) -> Answer:
         ),
         beside=(AnswerRow(name="Help less harm", cells=("facts/net/is", None)),),
         says=f"Explained: of the {stated(found.top)} of predictions helped (harmed) most, those of which at "
-        f"least {stated(found.keeps)} is kept. Left: what the others hold of all help (harm).",
+        f"least {stated(found.keeps)} is kept. Left: what the others hold of all help (harm). "
+        f"{claimed}".strip(),
     )  # fmt: skip
 
 

@@ -248,8 +248,13 @@ def _looks(found: Found) -> tuple[Chart, Table]:
     return chart, table
 
 
-def answer(found: Found) -> Answer:
-    """The parts, and whether the controls stay low."""
+def answer(found: Found, claimed: str = "") -> Answer:
+    """The parts, and whether the controls stay low.
+
+    Args:
+        found: What was measured.
+        claimed: What the claim says.
+    """
     columns = (Column(key="is", heading="Nats per token or share"),)
 
     def row(name: str, cell: str, note: str = "", role: Role = "") -> AnswerRow:
@@ -271,7 +276,8 @@ def answer(found: Found) -> Answer:
               for one in [steps.least(found.followed)] if one),
         ),
         picture="bounds/split",
-        says="Refitted: all later weights, over the claim as over nothing; shares are of what nothing costs then.",
+        says="Refitted: all later weights, over the claim as over nothing; shares are of what nothing costs then. "
+        f"{claimed}".strip(),
     )  # fmt: skip
 
 

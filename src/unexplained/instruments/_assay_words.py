@@ -31,15 +31,16 @@ def verdict_of(texts: Sequence[OnText], sites: Sequence[str]) -> str:
             worse = " (worse than the ablation)" * (share.high is not None and share.high < 0)
             told.append(f"{percent(share)} on {text.name}{worse}")
         else:
-            refused.append(f"on {text.name} that is refused: {share.refused or FEW}")
+            refused.append((text.name, share.refused or FEW))
     what = f"of what {REFERENCE} ablation of {fmt.in_short(sites)} costs"
-    said = (
-        [f"{what} it accounts for {' and for '.join(told)}"]
-        if told
-        else [f"how much {what} it accounts for"]
-    )
+    if told:
+        parts = [f"on {name} that is refused: {why}" for name, why in refused]
+        said = "; ".join([f"{what} it accounts for {' and for '.join(told)}", *parts])
+    else:
+        parts = [f"on {name}, {why}" for name, why in refused]
+        said = f"how much it accounts for {what} is refused: {'; '.join(parts)}"
     primary = texts[0].primary
-    return f"“{primary[:1].upper()}{primary[1:]}”: {'; '.join([*said, *refused])}."
+    return f"“{primary[:1].upper()}{primary[1:]}”: {said}."
 
 
 def answer_of(texts: Sequence[OnText]) -> b.Answer:
@@ -85,6 +86,7 @@ def answer_of(texts: Sequence[OnText]) -> b.Answer:
                         cells=tuple(f"text-{i}/costs/damage/{REFERENCE}/nats"
                                     for i in range(1, len(shown) + 1))),
         ),
+        says=first[shown[0].primary].card.claimed,
         picture="text-1/recovered/forest",
     )  # fmt: skip
 

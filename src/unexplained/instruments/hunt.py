@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from unexplained import study
 from unexplained.bars import hunting
+from unexplained.bars.cards import claimed
 from unexplained.errors import MeasurementError, TextError, require_count
 from unexplained.record import format as fmt
 from unexplained.record.blocks import Block, Example, Prose, Section, Token, Tokens, fact, facts
@@ -104,7 +105,7 @@ def hunt(
         hunting.verdict(found),
         {"Sites": ", ".join(map(str, where)), "Reference ablation": REFERENCE},
     )
-    yield hunting.answer(found)
+    yield hunting.answer(found, claimed(stated.name, stated.says))
     yield facts(
         "facts",
         fact("model", "Model", run.subject.name),

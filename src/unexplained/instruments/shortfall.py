@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from unexplained.bars import splits
+from unexplained.bars.cards import claimed
 from unexplained.bars.steps import steps as steps_of
 from unexplained.errors import MeasurementError, require_count
 from unexplained.record.blocks import Block, Prose, fact, facts
@@ -94,7 +95,7 @@ def shortfall(
         splits.verdict(found, name, asked.where),
         {"Sites": ", ".join(map(str, asked.sites))},
     )
-    yield splits.answer(found)
+    yield splits.answer(found, claimed(name, asked.claim.says))
     yield facts(
         "facts",
         fact("model", "Model", run.subject.name),
