@@ -1,6 +1,8 @@
 """Do intervals of ratios hold in designs by which they were not tuned?
 
-    python benchmarks/ratio_held_out.py
+    python benchmarks/ratio_held_out.py [--documents 8 12]
+
+With `--documents` only these cells are measured, and the others kept as they are.
 
 Damages that `ratio_designs` has not (gamma, Weibull, Pareto, Laplace, Gumbel, chi-squared), explained
 evenly, worse or better where they are large, or otherwise where the ablation helps; and damage that goes
@@ -14,10 +16,13 @@ the chance that a text has no document of the kind that is explained otherwise, 
 
 from __future__ import annotations
 
+import argparse
+import itertools
 import json
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtr
@@ -28,7 +33,8 @@ from unexplained.study.provenance import machine, versions
 HERE = Path(__file__).parent
 SEED, MANY = 7, 2_000_000
 DOCUMENTS = (8, 12, 16, 24, 48, 135)
-TEXTS = 1000
+FEW, TEXTS, MORE = 16, 1000, 4000
+"""So many texts of a cell, and of fewer documents than the first, of which fewer are printed."""
 CHECKED = 3
 """Texts of every cell about which the package itself is asked."""
 Draw = Callable[[np.random.Generator, int], np.ndarray]
@@ -83,6 +89,11 @@ LENGTHS = [(0.4, 0.7), (0.4, 1.1), (1.0, 0.7), (1.0, 0.9), (-0.3, 1.1), (-0.7, 0
 WITH_LENGTH = ["gamma, shape 2", "Rayleigh", "0.5 + beta, 4 and 1", "normal, cv 1.2"]
 
 
+def texts_of(n: int) -> int:
+    """How many texts of so many documents."""
+    return MORE if n < FEW else TEXTS
+
+
 def corpora(short: float, long: float, part: float) -> Draw:
     """Two corpora: the second has this part of the documents; lengths about those given."""
     return lambda rng, n: np.where(
@@ -120,15 +131,16 @@ LAW_DAMAGES: dict[str, Draw] = {
 
 def asked(drawn: Callable[[int], tuple[np.ndarray, ...]], n: int) -> dict[str, object]:
     """Coverage of a design with lengths (rate, numerator, tokens), and how often nothing is accepted, both signs."""
+    many = texts_of(n)
     rate, top, tokens = drawn(MANY)
     truth, mean = (float((one * tokens).sum()) for one in (top, rate))
     truth, mean = truth / mean, mean / float(tokens.sum())
-    rate, top, tokens = (one.reshape(TEXTS, n) for one in drawn(TEXTS * n))
+    rate, top, tokens = (one.reshape(many, n) for one in drawn(many * n))
     printed, inside = after((top * tokens, rate * tokens, tokens), truth)
     nothing = [
         after((top * tokens, sign * (rate - mean) * tokens, tokens), None)[0] for sign in (1, -1)
     ]
-    return {"documents": n, "texts": TEXTS, "printed": int(printed.sum()),
+    return {"documents": n, "texts": many, "printed": int(printed.sum()),
             "held": int((printed & inside).sum()),
             "accepted": [int(one.sum()) for one in nothing]}  # fmt: skip
 
@@ -167,10 +179,10 @@ def covered(damage: str, explained: str, uneven: bool, n: int) -> dict[str, obje
     """How often a ratio is printed, and holds the truth among those printed."""
     rng = np.random.default_rng([SEED, n, uneven, *damage.encode(), *explained.encode()])
     draw, (share, otherwise) = DAMAGES[damage], EXPLAINED[explained]
-    many = drawn_of(damage)
+    count, many = texts_of(n), drawn_of(damage)
     truth = float((share(many) * many).mean() / many.mean())
-    x = draw(rng, TEXTS * n).reshape(TEXTS, n)
-    tokens = lengths(rng, TEXTS * n, uneven).reshape(TEXTS, n)
+    x = draw(rng, count * n).reshape(count, n)
+    tokens = lengths(rng, count * n, uneven).reshape(count, n)
     bottom = 0.02 * x * tokens
     texts = ((share(x) * x + rng.normal(0, 0.2, x.shape)) * 0.02 * tokens, bottom, tokens)
     printed, inside = after(texts, truth)
@@ -180,7 +192,7 @@ def covered(damage: str, explained: str, uneven: bool, n: int) -> dict[str, obje
         holds = told and number.low <= truth <= number.high
         alike += (told, holds) == (printed[place], printed[place] and inside[place])
     return {"damage": damage, "explained": explained, "uneven": uneven, "documents": n,
-            "truth": truth, "texts": TEXTS, "printed": int(printed.sum()),
+            "truth": truth, "texts": count, "printed": int(printed.sum()),
             "held": int((printed & inside).sum()), "asked": CHECKED, "alike": int(alike),
             "unseen": max(float((1 - otherwise(many).mean()) ** n),
                           (1 - RARE[damage]) ** n if damage in RARE else 0.0)}  # fmt: skip
@@ -190,10 +202,11 @@ def accepted(damage: str, sign: int, n: int) -> dict[str, object]:
     """How often a denominator without expectation is divided by."""
     rng = np.random.default_rng([SEED, n, sign + 1, *damage.encode()])
     mean = drawn_of(damage).mean()
-    tokens = lengths(rng, TEXTS * n, True).reshape(TEXTS, n)
-    total = sign * (DAMAGES[damage](rng, TEXTS * n).reshape(TEXTS, n) - mean) * tokens
+    count = texts_of(n)
+    tokens = lengths(rng, count * n, True).reshape(count, n)
+    total = sign * (DAMAGES[damage](rng, count * n).reshape(count, n) - mean) * tokens
     found, _ = after((0.5 * total + rng.normal(0, 1, total.shape), total, tokens), None)
-    return {"damage": damage, "sign": sign, "documents": n, "texts": TEXTS,
+    return {"damage": damage, "sign": sign, "documents": n, "texts": count,
             "accepted": int(found.sum())}  # fmt: skip
 
 
@@ -213,39 +226,46 @@ def with_length(damage: str, power: float, sigma: float, n: int) -> dict[str, ob
 
 def main() -> None:
     """Measure all cells, print those that fall short, write `results/ratio_held_out.json`."""
-    cells = [covered(d, e, u, n) for d in DAMAGES for e in EXPLAINED for u in (False, True)
-             for n in DOCUMENTS]  # fmt: skip
-    empty = [
-        accepted(d, s, n) for d in DAMAGES if d != "Pareto, 2.2" for s in (1, -1) for n in DOCUMENTS
-    ]
-    by_length = [
-        with_length(d, *kind, n) for d in WITH_LENGTH for kind in LENGTHS for n in DOCUMENTS
-    ]
-    laws = [
-        by_law(d, law, tied, n) for d in LAW_DAMAGES for law in LAWS for tied in TIED
-        for n in (8, 16, 48, 135)
-    ]  # fmt: skip
-    about = {"seed": SEED, "versions": versions(), "machine": machine()}
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--documents", type=int, nargs="*", default=DOCUMENTS)
+    sizes = parser.parse_args().documents
     path = HERE / "results" / "ratio_held_out.json"
-    path.write_text(
-        json.dumps(
-            about | {"cells": cells, "empty": empty, "with length": by_length, "laws": laws},
-            indent=0,
-        )
-        + "\n",
-        "utf-8",
+    kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    asks = {
+        "cells": (covered, itertools.product(DAMAGES, EXPLAINED, (False, True), DOCUMENTS)),
+        "empty": (accepted, itertools.product(
+            (d for d in DAMAGES if d != "Pareto, 2.2"), (1, -1), DOCUMENTS)),
+        "with length": (with_length, ((d, *kind, n) for d, kind, n in itertools.product(
+            WITH_LENGTH, LENGTHS, DOCUMENTS))),
+        "laws": (by_law, itertools.product(LAW_DAMAGES, LAWS, TIED, (8, 16, 48, 135))),
+    }  # fmt: skip
+    found = {"seed": SEED, "versions": versions(), "machine": machine()} | {
+        name: [
+            measure(*cell) if cell[-1] in sizes else kept[name][place]
+            for place, cell in enumerate(cells)
+        ]
+        for name, (measure, cells) in asks.items()
+    }  # fmt: skip
+    path.write_text(json.dumps(found, indent=0) + "\n", "utf-8")
+    tell(found)
+
+
+def tell(found: dict[str, Any]) -> None:
+    """Print the cells that fall short."""
+    cells, empty, by_length, laws = (
+        found[name] for name in ("cells", "empty", "with length", "laws")
     )
-    seen = [c for c in cells if c["unseen"] <= 0.05 and c["printed"] >= 0.05 * c["texts"]]  # type: ignore[operator]
-    short = [c for c in seen if c["held"] < 0.93 * c["printed"]]  # type: ignore[operator]
+    seen = [c for c in cells if c["unseen"] <= 0.05 and c["printed"] >= 0.05 * c["texts"]]
+    short = [c for c in seen if c["held"] < 0.93 * c["printed"]]
     fresh = [sum(c["damage"] in FRESH for c in some) for some in (short, seen)]
-    print(sum(c["alike"] for c in cells), "of", sum(c["asked"] for c in cells), "alike")  # type: ignore[misc]
+    print(sum(c["alike"] for c in cells), "of", sum(c["asked"] for c in cells), "alike")
     print(f"{len(short)} of {len(seen)} cells below 93%, of damages tuned by nothing {fresh}")
     for cell in short:
         print({k: v for k, v in cell.items() if k != "truth"})
-    print("accepted above 5%:", [e for e in empty if e["accepted"] > 0.05 * TEXTS])  # type: ignore[operator]
+    print("accepted above 5%:", [e for e in empty if e["accepted"] > 0.05 * e["texts"]])
     for row in by_length + laws:
-        short = row["printed"] >= 0.05 * TEXTS and row["held"] < 0.93 * row["printed"]  # type: ignore[operator]
-        if short or max(row["accepted"]) > 0.05 * TEXTS:  # type: ignore[call-overload]
+        short = row["printed"] >= 0.05 * row["texts"] and row["held"] < 0.93 * row["printed"]
+        if short or max(row["accepted"]) > 0.05 * row["texts"]:
             print(row)
     print(len(by_length), "cells with lengths", len(laws), "of other laws")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from itertools import combinations, count, product
+from itertools import combinations, count, pairwise, permutations, product
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +14,19 @@ from scipy.stats import t as student
 
 import unexplained as ux
 from test_gap import ledger_of
-from unexplained.bars import bars_of, ties_at, ties_with
+from unexplained.bars import bars_of, over_pairs, ties_at, ties_with
 from unexplained.bars.accuracy import UNKNOWN, Accuracies
 from unexplained.bars.rungs import Seeds
 from unexplained.estimators.seeds import Scatter, scatter_of
 from unexplained.evaluate import evaluate
-from unexplained.ladder.catalogue import catalogue
+from unexplained.ladder.catalogue import Trained, catalogue
 from unexplained.ladder.family import shipped_beside, weaker_models
 from unexplained.ladder.own import share_between_rungs, share_of_run
 from unexplained.ladder.scale import ROOM, at_most_all
 from unexplained.ladder.scatter import moved_runs, scatter_among, seeds_of
 from unexplained.ledger import Ledger
 from unexplained.record import Number
-from unexplained.stats import SHARE, Settings
+from unexplained.stats import SHARE, Settings, difference_per_token
 from unexplained.text import Block, Text
 from unexplained.text.document import part
 from unexplained.text.tokens import Tokens
@@ -52,7 +52,17 @@ def shipped() -> Ledger:
     """Every rung with every seed, and an attention-only model, on the same documents."""
     subject = ux.load("attention-2", device="cpu")
     text = own_pages(subject)
-    return evaluate(subject, text, list(weaker_models(subject, text)))
+    kept = [one.name for runs in by_rung().values() for one in runs]
+    return evaluate(subject, text, list(weaker_models(subject, text)), keep_tokens=kept)
+
+
+def by_rung() -> dict[int, list[Trained]]:
+    """The rungs that ship with several seeds."""
+    found: dict[int, list[Trained]] = {}
+    for one in catalogue().rungs():
+        if one.rung <= 4:
+            found.setdefault(one.rung, []).append(one)
+    return found
 
 
 def alone(seed: int, scatter: Scatter) -> dict[str, Seeds]:
@@ -78,6 +88,8 @@ def test_no_two_seeds_of_the_shipped_rungs_give_opposite_certain_conclusions() -
     known = seeds_of(ledger, shipped_beside(ux.load("attention-2", device="cpu")))
     assert known is not None and known.scatter.freedom == 8
     opposite_before = 0
+    rung_of = {one.name: f"rung {one.rung}" for one in catalogue().rungs()}
+    between: dict[tuple[str, str], set[str]] = {}
     for condition in ledger.conditions:
         # As users have it, and as it was before training runs counted: this run and no other.
         for scatter, counts in ((known.scatter, True), (Scatter(0.0, 1), False)):
@@ -86,14 +98,42 @@ def test_no_two_seeds_of_the_shipped_rungs_give_opposite_certain_conclusions() -
                 said = {one[rung] for one in found}
                 if counts:
                     assert not said >= DECIDED, (condition, rung, said)
+                    between.setdefault((rung_of.get(condition, condition), rung), set()).update(
+                        said
+                    )
                 opposite_before += not counts and said >= DECIDED
     assert opposite_before > 0, "the check could not fail"
+    # Whichever of its seeds each of two rungs is; two runs of one rung are two models.
+    for (mine, other), said in between.items():
+        assert mine == other or not said >= DECIDED, (mine, other, said)
 
 
 def exclude(numbers: list[Number]) -> int:
     """How many pairs of numbers have intervals that have nothing in common."""
     known = [one for one in numbers if one.low is not None and one.high is not None]
     return sum(a.high < b.low or b.high < a.low for a, b in combinations(known, 2))
+
+
+def test_the_gap_of_two_shipped_rungs_is_the_same_whichever_of_their_seeds_are_paired() -> None:
+    """All 6 ways to pair three runs of each with three of the next: of one pair by itself it is not."""
+    alone = 0
+    for weak, strong in pairwise(by_rung().values()):
+        names = [[one.name for one in some] for some in (strong, weak)]
+        found = [
+            over_pairs(shipped(), list(zip(names[0], other, strict=True)), settings=SETTINGS)
+            for other in permutations(names[1])
+        ]
+        for what in ("gap", "worse", "factor", "effective"):
+            numbers = [getattr(one, what) for one in found]
+            assert not any(one.refused for one in numbers)
+            for one, other in permutations(numbers, 2):
+                assert one.low <= other.value <= one.high, (strong, weak, what)
+        loss = {one: shipped().sums(one) for some in names for one in some}
+        alone += exclude([
+            difference_per_token(loss[b].loss, loss[a].loss, loss[a].tokens, settings=SETTINGS)
+            for a, b in product(*names)
+        ])  # fmt: skip
+    assert alone > 0, "the check could not fail"
 
 
 def test_by_accuracy_no_two_seeds_of_the_shipped_rungs_exclude_each_other() -> None:
@@ -142,8 +182,8 @@ def test_shares_between_the_shipped_rungs_by_different_seeds_do_not_exclude_each
     mean = [np.mean([loss[o.name] for o in rungs if o.rung == rung]) for rung in (2, 3)]
     explained, model = (float(one) for one in mean)
     found = []
-    for seed in range(3):
-        losses = np.array([loss[one.name] for one in rungs if one.seed == seed])
+    for seeds in product(range(3), repeat=4):  # any seed of each rung
+        losses = np.array([loss[by_rung()[k][seed].name] for k, seed in enumerate(seeds, 1)])
         assert (np.diff(losses) < 0).all()
         draws = losses[:, None] * np.exp(moved_runs(scatter, [1] * 4, SETTINGS))
         same = np.ones(SETTINGS.resamples)

@@ -19,8 +19,8 @@ normal documents next to nothing changes, and as n grows x goes to 0.
 A ratio has one more danger: how well the few large documents are explained is only known once
 there are some. So its ends are moved apart by exp(max(m τ², 20 √(48/n) τ⁶)), τ of the denominator
 per token or of what a document adds to the sum, the last power of the sums as well, and
-m = 4 (48/n − 1), at least 0, or 15 where the tail is on the side of 0; and of few documents by what
-may be hidden below 0 (`doubt`), at least by `FLOOR`. Where an end is then `REACH` times the
+m = 4 (48/n − 1), at least 0, of fewer than 16 documents 10, or 15 where the tail is on the side of 0; and of
+few documents by what may be hidden below 0 (`doubt`), of fewer than 16 at least by `FLOOR_SCANTY`. Where an end is then `REACH` times the
 ratio's size away, or that far beyond 1, the interval says nothing and the ratio is refused: so what is
 printed has been chosen by its width, and the constants are those with which it holds all the same.
 
@@ -66,7 +66,12 @@ LEANS, CLEAR, FAR = 0.12, 0.3, 10.0
 
 SCANTY, CLEARER, FLOOR = 16, 0.2, 0.75
 """Of fewer documents than these, and so much of 8: what leans toward 0 must be clearer, as it may be the upper
-part of something wide; and doubted is at least so much, as what a ratio leaves of its numerator may hide a tail too."""
+part of something wide. What they are worth counts for what is doubted of more: at least so much of 8."""
+
+FLOOR_SCANTY, MODERATE_SCANTY, MOST_ASIDE_SCANTY = 1.25, 10.0, 0.75
+"""Of fewer than `SCANTY` documents, whatever they show: at least so much is doubted, as what a ratio leaves of
+its numerator, or noise in the denominator itself, may have a tail that none of them shows; and what counts of a
+moderate tail of the denominator, and at most of one of what is left, is less: so much is doubted already."""
 
 PLENTY = 48
 """With fewer documents the tails of a denominator are hardly seen, and moderate ones count too."""
@@ -383,7 +388,8 @@ def worth(falls: np.ndarray, tokens: np.ndarray) -> np.ndarray:
 def apart(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """Factor by which the ends of a ratio are moved apart for the tails of its denominator."""
     n = tokens.shape[-1]
-    few, strong = 4 * max(PLENTY / n - 1, 0.0), 20 * math.sqrt(PLENTY / n)
+    few = MODERATE_SCANTY if n < SCANTY else 4 * max(PLENTY / n - 1, 0.0)
+    strong = 20 * math.sqrt(PLENTY / n)
     total, error = denominator.sum(-1), _error(denominator, tokens)
     toward = matters(total, error, SURE * min(n / PLENTY, 1.0))
     away = matters(total, error, max(SURE, USUAL / math.sqrt(n)))
@@ -401,7 +407,8 @@ def apart(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     hidden = np.maximum(
         doubt(tau[0], alike, weak & below), DOUBT_WEAK * _fewer(PLENTY, n) * regular
     )
-    hidden, floor = hidden * toward, FLOOR * _fewer(SCANTY, alike)
+    floor = FLOOR_SCANTY if n < SCANTY else FLOOR * _fewer(SCANTY, alike)
+    hidden = hidden * toward
     counted = (tails * np.where(tau < 0, toward, away)).max(0)
     return np.asarray(np.exp(counted + np.maximum(hidden, floor)))
 
@@ -446,7 +453,8 @@ def aside(rest: np.ndarray, denominator: np.ndarray, tokens: np.ndarray) -> np.n
     fewer = PLENTY / worth(falls, tokens)
     farther = ASIDE * np.maximum(fewer**1.8, np.sqrt(fewer)) * np.maximum(sides * tau, 0.0) ** 3
     asked = np.maximum(lengthening(falls, tokens, divided=0.0), 0.0)
-    return np.asarray(np.exp(np.maximum(np.minimum(farther, MOST_ASIDE) - asked, 0.0)))
+    most = MOST_ASIDE_SCANTY if tokens.shape[-1] < SCANTY else MOST_ASIDE
+    return np.asarray(np.exp(np.maximum(np.minimum(farther, most) - asked, 0.0)))
 
 
 def hides_tail(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
