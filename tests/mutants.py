@@ -858,6 +858,8 @@ MUTANTS = (
            "test_steps.py::test_of_what_is_refused_no_intermediate_is_said_to_be_wrong"),
     Mutant("bars/splits.py", "_end(found, claim, where) + steps.said(found.followed)", "_end(found, claim, where)",
            "test_steps.py::test_one_command_holds_intermediates_against_their_sites"),
+    Mutant("study/given.py", "for one in value or () if not needs(one)]", "for one in value or ()]",
+           "test_made_claims.py::test_a_claim_made_of_the_vocabulary_is_found_from_the_shell"),
     Mutant("explanations/files.py", "if id(one) not in inside)", "if True)",
            "test_steps.py::test_a_file_of_one_claim_and_its_intermediates_is_one_claim"),
     Mutant("evaluate/following.py", "site: put.get(site, value)", "site: value",

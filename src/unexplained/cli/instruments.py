@@ -336,7 +336,7 @@ def _require_names(one: Instrument, model: str | None, given: Mapping[str, Any])
             priced = isinstance(p.given, Rungs | Members)  # MODEL=FLOPS
             models += [(priced and one.rpartition("=")[0]) or one for one in names]
         elif isinstance(p.given, Claims) and p.given.early:
-            p.given.resolved(value, given)
+            p.given.require(value)
         elif isinstance(p.given, Claims):
             require_explanations(*(value or ()))
     require_once("model", models)

@@ -300,11 +300,11 @@ def require_same(
         ExplanationError: There is no such one, or one depends on more than what it is given.
     """
     from unexplained.explanations import again
-    from unexplained.explanations.files import find_explanation, needs_words
+    from unexplained.explanations.files import OF_WORDS, find_explanation, needs
 
     all_found: list[Explanation] = []
     for name in names:
-        words = subject.words if needs_words(name) else None
+        words = subject.words if needs(name, OF_WORDS) else None
         found = find_explanation(name, text, words)
         if name.partition(":")[0].endswith(".py"):
             for note in again.require_same(name, found, subject.shape, text, words):

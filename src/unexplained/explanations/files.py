@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from unexplained import files
 from unexplained.errors import ExplanationError
@@ -50,10 +52,17 @@ def find_explanation(
     return (found[wanted],)
 
 
-def needs_words(name: str) -> bool:
-    """Whether an explanation's file makes it of the text of every token."""
+def needs(name: str, factory: str = f"{FACTORY}|{OF_WORDS}") -> bool:
+    """Whether an explanation's file makes it of a text, or of the text of every token.
+
+    Args:
+        name: `claims.py`, or `claims.py:name`.
+        factory: The functions that are looked for: by name, wherever they come from.
+    """
     path = Path(name.partition(":")[0])
-    return path.suffix == ".py" and path.is_file() and f"def {OF_WORDS}(" in path.read_text("utf-8")
+    if path.suffix != ".py" or not path.is_file():
+        return False
+    return bool(re.search(rf"\b(?:{factory})\b", path.read_text("utf-8", errors="replace")))
 
 
 def _load(path: Path, text: Text | None, words: Sequence[str] | None) -> dict[str, Explanation]:
@@ -70,7 +79,12 @@ def _load(path: Path, text: Text | None, words: Sequence[str] | None) -> dict[st
             made = getattr(module, factory, None)
             if given is not None and callable(made):
                 given = made(given)
-                for one in [given] if isinstance(given, Explanation) else given:
+                every: list[Any] = list(given) if isinstance(given, Iterable) else [given]
+                if not all(isinstance(one, Explanation) for one in every):
+                    kinds = ", ".join(sorted({type(one).__name__ for one in every}))
+                    why = f"what its {factory} gives ({kinds}) is no explanation"
+                    raise ExplanationError(asked, why, "Let it give what is under @explanation(…).")
+                for one in every:
                     setattr(module, one.written.replace(" ", "_"), one)
     except ExplanationError:
         raise
@@ -78,6 +92,12 @@ def _load(path: Path, text: Text | None, words: Sequence[str] | None) -> dict[st
         raise ExplanationError(asked, f"it raised\n{own_lines(error, str(path))}") from error
     found = {k: v for k, v in vars(module).items() if isinstance(v, Explanation)}
     if not found:
+        for factory, given, what in (
+            (FACTORY, text, "one text, and none or several are measured here"),
+            (OF_WORDS, words, "the text of every token, and no model is given here"),
+        ):
+            if given is None and callable(getattr(module, factory, None)):
+                raise ExplanationError(asked, f"its {factory} makes its explanation of {what}")
         raise ExplanationError(asked, "it has no explanation", "Mark one with @explanation(…).")
     for one in found.values():
         counted(one)  # before a model is opened

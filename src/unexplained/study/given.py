@@ -148,20 +148,35 @@ class Claims(Given):
     """Explanations, given as they are or by the names that the library knows."""
 
     early: bool = False
-    """They need no text, and are looked for before a model is loaded."""
+    """They are looked for before a model is loaded, but for files that make them of it or of a text."""
+
+    def require(self, value: Any) -> None:
+        """Refuse what can be refused before a model and a text are there.
+
+        Raises:
+            ExplanationError: There is no such explanation.
+        """
+        from unexplained.explanations.files import needs
+
+        self.resolved([one for one in value or () if not needs(one)], {})
 
     def resolved(self, value: Any, given: Mapping[str, Any]) -> Any:
-        """The explanations; one alone is a list of one."""
-        from unexplained.explanations.files import find_explanation
+        """The explanations; one alone is a list of one. A file may make them of `subject` and `text`."""
+        from unexplained.explanations.files import OF_WORDS, find_explanation, needs
         from unexplained.explanations.stand_in import find_stand_in
 
         if value is None:
             return None
         every: Sequence[Any] = list(value) if isinstance(value, list | tuple) else [value]
+        subject, text = given.get("subject"), given.get("text")
         found: list[Any] = []
         for one in every:
             known = find_stand_in(one) if isinstance(one, str) else one
-            found += [known] if known is not None else find_explanation(one)
+            if known is None:
+                words = subject.words if subject is not None and needs(one, OF_WORDS) else None
+                found += find_explanation(one, text, words)
+            else:
+                found.append(known)
         return found
 
 

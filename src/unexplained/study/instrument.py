@@ -213,7 +213,9 @@ class Instrument:
     def _yielded(self, run: Run, given: Mapping[str, Any]) -> list[Yielded]:
         if self.precise:
             run.subject.require_full_precision(self.precise)
-        resolved = {p.name: p.given.resolved(given[p.name], given) for p in self.parameters}
+        text = run.texts[0] if len(run.texts) == 1 else None
+        there = {"subject": run.model, "text": text, **given}
+        resolved = {p.name: p.given.resolved(given[p.name], there) for p in self.parameters}
         return list(self.function(run, **resolved))
 
     def notes(self, given: Mapping[str, Any]) -> list[str]:
