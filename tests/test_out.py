@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from unexplained.cli.app import app
 from unexplained.console import Visible
 from unexplained.errors import RecordError
 from unexplained.record import Number, Record
-from unexplained.record.blocks import Prose, Section, Table
+from unexplained.record.blocks import Column, Prose, Row, Section, Table
 from unexplained.record.difference import Change, difference
 from unexplained.record.ids import walk
 from unexplained.record.keys import below
@@ -59,6 +60,25 @@ def test_every_type_of_block_has_a_figure_with_its_numbers() -> None:
             if getattr(b, "key", None) and below(a, b.key) == where
         }  # type: ignore[union-attr]
     assert kinds >= {"table", "forest", "grid", "chart", "compute", "tokens", "checks"}
+
+
+def test_a_table_of_words_has_no_figure_and_one_of_bare_numbers_has_theirs() -> None:
+    """It was an empty one that said that every number was refused, of a table that has none."""
+    table = Table(
+        key="t", columns=(Column(key="says", heading="Says", words=True), Column(key="n", heading="N")),
+        rows=tuple(Row(key=name, name=name, cells=(name, None)) for name in ("a", "b")),
+    )  # fmt: skip
+    bare = table.model_copy(
+        update={"key": "bare", "rows": tuple(row.model_copy(update={"cells": (row.name, i + 0.5)})
+                                             for i, row in enumerate(table.rows))}
+    )  # fmt: skip
+    record = everything()
+    record = record.model_copy(update={"blocks": (*record.blocks, table, bare)})
+    with pytest.raises(RecordError, match="no block of that id with numbers"):
+        record.figure("t")
+    with warnings.catch_warnings(action="error"):
+        (axes,) = record.figure("bare").axes
+    assert [*axes.containers[0].lines[0].get_xdata()] == [0.5, 1.5]
 
 
 def test_a_figure_draws_the_values_and_ends_of_the_numbers() -> None:

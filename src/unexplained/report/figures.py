@@ -91,6 +91,7 @@ def _block(record: Record, where: str) -> tuple[str, Block]:
         below(above, block.key): (above, block)
         for above, block in walk(record.blocks)
         if not isinstance(block, Prose | Section)
+        and not (isinstance(block, Table) and not _first_column(block))
     }
     first = next(iter(record.blocks), None)
     if not where and isinstance(first, Answer):
@@ -145,13 +146,19 @@ def _plain(words: str) -> str:
 
 
 def _first_column(table: Table) -> list[Named]:
-    """The numbers of the first column that has any."""
+    """The numbers of the first column that has any; where none has an interval, bare ones."""
+    bare: list[Named] = []
     for i in range(len(table.columns)):
         cells = [(row.name, row.cells[i]) for row in table.rows]
         found = [(name, cell) for name, cell in cells if isinstance(cell, Number)]
         if found:
             return found
-    return []
+        bare = bare or [
+            (name, Number(value=float(cell)))
+            for name, cell in cells
+            if isinstance(cell, int | float)
+        ]
+    return bare
 
 
 def _intervals(made: Figure, axes: Axes, named: Sequence[Named]) -> list[Number]:
@@ -168,14 +175,19 @@ def _intervals(made: Figure, axes: Axes, named: Sequence[Named]) -> list[Number]
         )
         axes.set_xlabel(unit)
     else:
-        axes.text(0.5, 0.5, "every number was refused", ha="center", va="center",
-                  transform=axes.transAxes)  # fmt: skip
+        _nothing(axes)
     axes.axvline(0, linewidth=0.8, color="0.6", zorder=0)
     axes.set_yticks(range(len(named)), [_plain(name) for name, _ in named])
     axes.set_ylim(len(named) - 0.5, -0.5)
     _left_out(axes, [name for name, n in named if n.value is None])
     _left_out(axes, other, "of another unit")
     return [n for _, n in named]
+
+
+def _nothing(axes: Axes) -> None:
+    axes.text(
+        0.5, 0.5, "every number was refused", ha="center", va="center", transform=axes.transAxes
+    )
 
 
 def _within(axes: Axes, numbers: Sequence[Number]) -> None:
@@ -300,7 +312,9 @@ def _chart(axes: Axes, block: Chart, find: Find) -> None:
     axes.set_yscale(SCALES[block.up.spacing])
     axes.set_xlabel(_plain(block.across.label))
     axes.set_ylabel(_plain(block.up.label))
-    if len(block.series) + len(block.levels) > 1:
+    if not axes.get_legend_handles_labels()[0]:
+        _nothing(axes)
+    elif len(block.series) + len(block.levels) > 1:
         axes.legend(fontsize="small")
     _left_out(axes, left)
 
