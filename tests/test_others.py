@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn.functional import kl_div
@@ -9,7 +11,7 @@ from torch.nn.functional import kl_div
 from exact import text_of
 from test_planner import TEXT as PAIRS
 from tiny import tiny_model, tiny_subject, tiny_tokenizer, tokens
-from unexplained.errors import MeasurementError
+from unexplained.errors import MeasurementError, TextError
 from unexplained.evaluate import AnotherModel, Other, evaluate
 from unexplained.ledger import Ledger
 from unexplained.subject import Batch, Subject, load
@@ -29,6 +31,18 @@ def subject() -> Subject:
 def other() -> Subject:
     """Of another family and width, with the same tokenizer."""
     return load(tiny_model("gpt2", seed=5), tokenizer=tiny_tokenizer(), device="cpu")
+
+
+def test_copies_of_a_document_under_other_names_are_not_measured_as_documents(
+    subject: Subject,
+) -> None:
+    """Four names for each narrowed intervals by half; one unit for all copies of a document does not."""
+    names = [replace(b, document=f"{b.document}-{k}") for k in range(4) for b in TEXT.eval]
+    with pytest.raises(TextError, match="12 of its 16 documents to measure on have all tokens"):
+        evaluate(subject, text_of(*names), [])
+    units = [replace(b, original=b.document[:2]) for b in names]
+    ledger = evaluate(subject, text_of(*units), [])
+    assert ledger.sums("intact").documents == ("d0", "d1", "d2", "d3")
 
 
 def measured(subject: Subject, other: Subject, **options: object) -> Ledger:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 
 import numpy as np
@@ -173,6 +174,14 @@ def test_an_opening_that_stands_in_the_middle_of_another_document_is_found_in_ei
     opening = paper.split(" ", 500)[-1]
     for first, second in ((paper, opening), (opening, paper)):
         assert near_duplicates([first, second]).tolist() == [False, True]
+
+
+def test_texts_of_signs_without_a_word_are_compared_sign_by_sign():
+    """As emoji or drawings; copies of them that differ in their first sign each counted as a document."""
+    draw = random.Random(0)
+    signs = ["".join(draw.choice("!@#$%^&*()-+=[]{};:<>~|") for _ in range(100)) for _ in range(2)]
+    copy = "! ? " + signs[0].replace("#", "# ")
+    assert near_duplicates([signs[0], copy, signs[1], ""]).tolist() == [False, True, False, False]
 
 
 def test_case_stops_and_spaces_make_no_other_text_and_unspaced_scripts_have_runs_too():

@@ -29,7 +29,7 @@ from unexplained.progress import Count
 from unexplained.subject import Subject
 from unexplained.subject.ambient import neutrally
 from unexplained.text import Block, Text
-from unexplained.text.document import Part
+from unexplained.text.document import Pair, Part
 
 BATCH_TOKENS = 2048
 """Padded tokens per batch. Whole passes took 2.4, 2.1 and 1.8 s per 1,024 tokens at 1,024, 2,048
@@ -134,7 +134,7 @@ def _require_asked(
 
 
 def require_tokens(subject: Subject, text: Text, *parts: Part) -> None:
-    """Refuse a text without documents in a part that is run, or one of another model's tokens.
+    """Refuse a text without documents in a part that is run, with copies, or of another model's tokens.
 
     Raises:
         TextError: It is one.
@@ -142,6 +142,8 @@ def require_tokens(subject: Subject, text: Text, *parts: Part) -> None:
     blocks: list[Block] = []
     for part in parts:
         blocks += text.blocks(part, "What was asked")
+    if "eval" in parts:
+        _require_no_copies(text)
     subject.anatomy.require_positions(max(len(block.tokens) for block in blocks))
     highest = max(
         max(int(block.tokens.max()), int(block.targets.max(initial=0))) for block in blocks
@@ -152,6 +154,28 @@ def require_tokens(subject: Subject, text: Text, *parts: Part) -> None:
             f"it has the token {highest} and the model embeds {subject.shape.vocabulary:,}: it was "
             "made with another model's tokenizer",
             "Make the text with this model: text(source, subject).",
+        )
+
+
+def _require_no_copies(text: Text) -> None:
+    """Refuse to measure documents that have the tokens of another: intervals would count them twice.
+
+    Pairs are told apart by their corruptions and answers, and versions of one original are one unit.
+    """
+    units: dict[bytes, str] = {}
+    copies = [
+        block.document
+        for block in text.eval
+        if not isinstance(block, Pair)
+        and units.setdefault(block.tokens.tobytes(), block.unit) != block.unit
+    ]
+    if copies:
+        raise TextError(
+            f"{text.name}",
+            f"{len(copies)} of its {len(text.eval)} documents to measure on have all tokens of another "
+            f"(first {copies[0]})",
+            "Intervals take documents for independent: leave copies out, or give those of one "
+            "document the same `original`, by which they are resampled together.",
         )
 
 
