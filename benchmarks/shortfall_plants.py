@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,18 +145,23 @@ def main() -> None:
         print(landed)
         return
     landed = {name: [] for name in PLANTS} | landed
+    took: list[float] = []
     for seed in range(seeds):
+        began = time.perf_counter()
         found = {
             model: splits(model, [c for m, c, _ in PLANTS.values() if m == model], seed, how)
             for model in ("plain", "partner")
         }
         for name, (model, claim, lands) in PLANTS.items():
             landed[name].append(lands(found[model][claim]))
-        print(seed, {name: sum(some) for name, some in landed.items()}, flush=True)
+        took.append(round(time.perf_counter() - began, 1))
+        so_far = {name: sum(some[: seed + 1]) for name, some in landed.items()}
+        print(f"seed {seed}, {took[-1]} s: of {seed + 1} landed {so_far}", flush=True)
     about = {
         "seeds": seeds,
         "refit": how.says,
         "fit documents": FIT,
+        "seconds per seed": took,
         "versions": versions(),
         "machine": machine(),
     }

@@ -849,8 +849,12 @@ MUTANTS = (
            "test_soundness.py::test_orders_of_damage_and_of_all_claims_are_corrected_together"),
     Mutant("instruments/soundness.py", "filled.setdefault(kind, {})[one.name] = put.name", "filled.setdefault(kind, {})[one.name] = one.name",
            "test_soundness.py::test_explanations_of_one_component_turn_round_only_where_what_they_leave_out_is_filled"),
-    Mutant("casebook/induction.py", "then.high < one.low", "then.high < one.low - 1",
+    Mutant("casebook/induction.py", "one.high < 0]", "one.high < -1]",
+           "test_casebook.py::test_a_fall_that_both_shares_intervals_hide_is_told_from_the_same_documents"),
+    Mutant("instruments/assay.py", "read.regained(one, then, REFERENCE))", "read.regained(then, one, REFERENCE))",
            "test_casebook.py::test_nested_hypotheses_that_are_fitted_do_not_fall_and_one_that_did_would_be_named"),
+    Mutant("study/steps.py", 'update={"unit": "times"}', 'update={}',
+           "test_steps.py::test_one_command_holds_intermediates_against_their_sites"),
     # steps
     Mutant("explanations/intermediates.py", "            if at == address:\n", "            if False:\n",
            "test_steps.py::test_by_the_number_of_its_end_a_claim_that_is_wrong_inside_is_the_right_one"),

@@ -23,7 +23,8 @@ from unexplained.errors import MeasurementError
 from unexplained.record import Number
 from unexplained.record.blocks import Answer, Prose
 from unexplained.sites import Site
-from unexplained.study import CASEBOOK, Run, answer_of, part
+from unexplained.study import CASEBOOK, Run, answer_of, asked, part
+from unexplained.study.stated import Rules
 from unexplained.subject import Batch
 
 FOLDER = Path(inspect.getfile(ux)).parent / "casebook"
@@ -81,12 +82,29 @@ def test_nested_hypotheses_that_are_fitted_do_not_fall_and_one_that_did_would_be
     where = "assay/text-1/recovered/fractions"
     values = [record[f"{where}/{name}/against mean"].value for name in NESTED]
     assert values == sorted(values) and values[0] == 0 and values[1] > 0
-    ends = zip(NESTED, ((0.0, 0.0), (0.4, 0.6), (0.1, 0.3)), strict=True)
-    cells = {
-        f"text-1/recovered/fractions/{name}/against mean": Number(value=low, low=low, high=high)
-        for name, (low, high) in ends
-    }
-    assert "less than the one before: strict induction, affine." in nested(cells, "text-1", "here")
+    for name, before, then in zip(NESTED[1:], values, values[1:], strict=False):
+        more = record[f"assay/text-1/nested/steps/{name}/more"]
+        assert more.value == pytest.approx(then - before) and more.low > 0
+
+
+def test_a_fall_that_both_shares_intervals_hide_is_told_from_the_same_documents(
+    monkeypatch,
+) -> None:
+    strict = ux.LIBRARY.get("strict_induction")
+
+    @ux.explanation(gives="pattern", reads=["tokens"], name=NESTED[2])
+    def planted(view: ux.View) -> torch.Tensor:
+        """A little less of it."""
+        return 0.7 * ux.patterns.evenly(ux.patterns.after_earlier_occurrence(view.tokens))
+
+    rules = Rules((strict.gated(), planted), planted, nested=NESTED)
+    monkeypatch.setattr(asked, "induction_rules", lambda: rules)
+    on = ux.text("repeats", model("attention-2"), documents=16, fit_documents=16, block=32)
+    how = {"settings": LEAN, "folder": None, "twin": False, "singles": 0}
+    found = ux.assay(model("attention-2"), "L1.H0-2", on, **how)
+    gated, less = (found[f"text-1/recovered/fractions/{name}/against mean"] for name in NESTED[1:])
+    assert less.value < gated.value and less.high > gated.low, "apart they tell nothing"
+    assert f"less than the one before: {NESTED[2]}." in nested(found, "text-1", "here")
 
 
 def test_what_emerges_is_what_plain_passes_give() -> None:

@@ -374,6 +374,7 @@ def test_an_explanation_file_of_the_users_fails_in_their_own_lines(
     with pytest.raises(ExplanationError) as error:
         find_explanation(str(path))
     assert expected in str(error.value) and "importlib" not in str(error.value)
+    assert error.value.do, "what to do"
     assert sys.modules["json"] is json
 
 

@@ -185,7 +185,10 @@ def test_of_pairs_every_stratum_is_one_of_whole_prompts(done: list[Task], tmp_pa
         ({"": evenness}, "that name is taken, or none"),
         ({"short": lambda block: ["x"]}, "gave 1 labels.*Give 29 strings"),
         ({"numbers": lambda block: [1] * 29}, "29 labels, not all strings"),
-        ({"raises": lambda block: [block.nothing]}, "it raised AttributeError"),
+        (
+            {"raises": lambda block: [block.nothing]},
+            "it raised AttributeError.*It is called with every block",
+        ),
         ({"lacks": "auther"}, "no variable 'auther'.*author"),
     ],
 )

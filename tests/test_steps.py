@@ -96,6 +96,7 @@ def test_one_command_holds_intermediates_against_their_sites() -> None:
     number = record["steps/sites/embed/share"]
     assert number.high < 0.5 and record["steps/sites/L0.H1.z/share"].value is not None
     assert "Inside it is wrong: " in record.verdict
+    assert record["steps/sites/embed/times"].unit == "times", "a multiple is not written in percent"
     answer = next(one for one in record.blocks if isinstance(one, Answer))
     assert answer.rows[-1].name == "Of its intermediates, least" and len(answer.rows) <= 12
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
 import unexplained as ux
-from unexplained.record import Number, Record
+from unexplained.record import Record
 from unexplained.record.blocks import Block, Prose
 from unexplained.study import Card, Headline, Option, Texts, answer_of, case, no_candidates, part
 
@@ -72,21 +71,19 @@ def induction(
 
 
 def nested(found: Record, section: str, text: str) -> str:
-    """Whether hypotheses that each contain the one before, once fitted, recover no less (MISSION 24)."""
-    chain = {name: found[f"{section}/recovered/fractions/{name}/against mean"] for name in NESTED}
-    fell = [name for (_, one), (name, then) in pairwise(chain.items()) if _falls(one, then)]
-    if any(number.value is None for number in chain.values()):
-        ends = "whether one recovers less than the one before cannot be told"
-    elif fell:
+    """Whether hypotheses that each contain the one before, once fitted, recover no less (MISSION 24).
+
+    By their difference on the same documents: intervals of two shares may overlap though one is less everywhere.
+    """
+    more = {name: found[f"{section}/nested/steps/{name}/more"] for name in NESTED[1:]}
+    fell = [name for name, one in more.items() if one.high is not None and one.high < 0]
+    if fell:
         ends = f"told to recover less than the one before: {', '.join(fell)}"
+    elif any(one.value is None or one.low is None for one in more.values()):
+        ends = "whether one recovers less than the one before cannot be told"
     else:
         ends = "none is told to recover less than the one before"
     return (
         f"Nested hypotheses on {text}, each fitted on other documents and containing the one before (a gate of "
         f"nothing, a map that is a multiple): {'; '.join(NESTED)}: {ends}."
     )
-
-
-def _falls(one: Number, then: Number) -> bool:
-    """Whether the second is told to be less: documents are the same, so this errs to saying nothing."""
-    return one.low is not None and then.high is not None and then.high < one.low

@@ -12,14 +12,20 @@ from typing import Any
 from unexplained import files
 from unexplained.errors import ExplanationError
 from unexplained.explanations.carried import counted
+from unexplained.explanations.given import raised
 from unexplained.explanations.library import LIBRARY
-from unexplained.explanations.protocol import Explanation, own_lines
+from unexplained.explanations.protocol import Explanation
 from unexplained.text import Text
 
 FACTORY = "for_text"
 """A function of this name in a file makes an explanation for a text, with a table of it for one."""
 OF_WORDS = "for_vocabulary"
 """One of this name makes an explanation for a tokenizer, or several, of the text of every token."""
+
+_CALLED = (
+    f"A file is read by itself; then {FACTORY}(text) is called with the text, and {OF_WORDS}(words) "
+    "with the strings of all tokens."
+)
 
 
 def find_explanation(
@@ -89,7 +95,7 @@ def _load(path: Path, text: Text | None, words: Sequence[str] | None) -> dict[st
     except ExplanationError:
         raise
     except (Exception, SystemExit) as error:  # the user's own code may raise anything
-        raise ExplanationError(asked, f"it raised\n{own_lines(error, str(path))}") from error
+        raise raised(asked, error, str(path), _CALLED) from error
     found = {k: v for k, v in vars(module).items() if isinstance(v, Explanation)}
     if not found:
         for factory, given, what in (

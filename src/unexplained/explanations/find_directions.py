@@ -25,7 +25,8 @@ from unexplained.explanations.directions import (
     Unembedding,
     WrittenBy,
 )
-from unexplained.explanations.protocol import Explanation, own_lines
+from unexplained.explanations.given import raised
+from unexplained.explanations.protocol import Explanation
 from unexplained.sites import Site
 from unexplained.subject import Subject
 
@@ -136,7 +137,7 @@ def _called(path: Path, name: str, subject: Subject | None) -> Any:
     except UnexplainedError:
         raise
     except (Exception, SystemExit) as error:  # the user's own code may raise anything
-        raise ExplanationError(asked, f"it raised\n{own_lines(error, str(path))}") from error
+        raise raised(asked, error, str(path), "A function takes the model, or nothing.") from error
     return found.detach().cpu().double().numpy() if isinstance(found, Tensor) else found
 
 

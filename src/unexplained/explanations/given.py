@@ -36,7 +36,9 @@ def unusable(given: Tensor) -> str:
 def require_pattern(asked: str, pattern: Tensor) -> None:
     """Refuse what is no attention: made, owed, or on later positions."""
     if float(pattern.min()) < -TOLERANCE:
-        raise ExplanationError(asked, "its pattern has negative entries")
+        raise ExplanationError(
+            asked, "its pattern has negative entries", "Attention is at least 0."
+        )
     if float((most := pattern.sum(-1)).max()) > 1 + TOLERANCE:
         row = int(most.flatten().argmax()) % pattern.shape[-1]
         raise ExplanationError(
@@ -45,7 +47,10 @@ def require_pattern(asked: str, pattern: Tensor) -> None:
             "Rows must sum to at most 1: attention is shared out, not made.",
         )
     if float(pattern.triu(1).abs().max()) > TOLERANCE:
-        raise ExplanationError(asked, "its pattern attends to later positions")
+        raise ExplanationError(
+            asked, "its pattern attends to later positions",
+            "Give (document, to, from) with nothing above the diagonal: .tril() takes it off.",
+        )  # fmt: skip
 
 
 def own_lines(error: BaseException, file: str) -> str:
@@ -57,6 +62,21 @@ def own_lines(error: BaseException, file: str) -> str:
     first = next((i for i, one in enumerate(frames) if Path(one.filename).absolute() == mine), none)
     shown = traceback.format_list(frames[first:])
     return "".join([*shown, *traceback.format_exception_only(error)]).rstrip()
+
+
+def raised(asked: str, error: BaseException, file: str, given: str) -> ExplanationError:
+    """The error for a user's code that raised.
+
+    Args:
+        asked: What was wanted.
+        error: What it raised.
+        file: The file that the code is in.
+        given: What it is called with, as far as that is the caller's to say.
+    """
+    return ExplanationError(
+        asked, f"it raised\n{own_lines(error, file)}",
+        f"Mend the line above that is yours, the last of them. {given}",
+    )  # fmt: skip
 
 
 def file_of(function: Callable[..., Any]) -> str:

@@ -18,8 +18,7 @@ from unexplained.explanations.causal import Asked, Mixed
 from unexplained.explanations.description import Source, source_of
 from unexplained.explanations.given import INEXACT as INEXACT
 from unexplained.explanations.given import TOLERANCE as TOLERANCE
-from unexplained.explanations.given import file_of, require_pattern, unusable
-from unexplained.explanations.given import own_lines as own_lines
+from unexplained.explanations.given import file_of, raised, require_pattern, unusable
 from unexplained.explanations.intermediates import (
     Intermediates,
     composed,
@@ -43,6 +42,13 @@ if TYPE_CHECKING:
 Rest = Literal["mean", "first"]
 """Where attention goes that a pattern does not place: on the head's mean output (as mean ablation
 does, so that a pattern of zeros *is* mean ablation), or on the first position."""
+
+
+_ASKED_WITH = (
+    "It is called with a view of every batch, whose documents and positions are any number of each, "
+    "padding and tokens that this text never had among them."
+)
+"""What a function of an explanation has to bear."""
 
 
 @dataclass(frozen=True)
@@ -331,9 +337,7 @@ class Explanation:
         except ExplanationError:
             raise
         except (Exception, SystemExit) as error:  # the user's own code may raise anything
-            raise ExplanationError(
-                asked, f"it raised\n{own_lines(error, file_of(self.function))}"
-            ) from error
+            raise raised(asked, error, file_of(self.function), _ASKED_WITH) from error
         if before and (name := before.changed(carried(self.function, quick=True))):
             raise ExplanationError(
                 asked,

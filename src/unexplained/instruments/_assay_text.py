@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from unexplained.bars.scales import NO_LADDER, compute
@@ -44,6 +44,8 @@ class OnText:
     notes: tuple[str, ...] = ()
     tables: tuple[Counted, ...] = ()
     factors: tuple[Factor, ...] = ()
+    nested: Mapping[str, tuple[str, Number]] = field(default_factory=dict)
+    """What contains another once it is fitted, with that, and what it recovers more."""
     scale: Scale | None = None
     """The same on the scale of training compute; None where no ladder has the model's tokenizer."""
     context: ContextGain | None = None
@@ -66,6 +68,8 @@ class OnText:
         yield assay_rows.section(self.rows, self.primary)
         if self.factors:
             yield _factors(self.factors)
+        if self.nested:
+            yield _nested(self.nested)
         if self.scale:
             yield compute(self.scale, {row.name: row.card.role for row in self.rows})
         else:
@@ -177,6 +181,26 @@ def _factors(factors: Sequence[Factor]) -> b.Section:
     )
     blocks = (b.Prose(words=says), table)
     return b.Section(key="factors", title="Where against how much", blocks=blocks)
+
+
+def _nested(steps: Mapping[str, tuple[str, Number]]) -> b.Section:
+    """Hypotheses that contain one another: what each recovers more than the one before."""
+    table = b.Table(
+        key="steps",
+        corner="Hypothesis",
+        columns=(b.Column(key="more", heading="Recovers more, percentage points", style="points"),),
+        rows=tuple(
+            b.Row(key=name, name=name, note=f"contains {before}", role="fitted", cells=(more,))
+            for name, (before, more) in steps.items()
+        ),
+    )
+    says = (
+        "Each contains the one before and is fitted on other documents: what it recovers more of "
+        f"what {REFERENCE} ablation costs, on the same documents. Below 0 it was fitted to what this "
+        "text is not, or for what does not lower the loss."
+    )
+    blocks = (b.Prose(words=says), table)
+    return b.Section(key="nested", title="Nested hypotheses", blocks=blocks)
 
 
 def _context(context: ContextGain) -> b.Section:

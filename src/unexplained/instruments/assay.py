@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
 from unexplained import study
@@ -159,6 +160,9 @@ def _measured(
     names = [*(one.name for one in (*fills, *claims, *tables)), *weaker]
     baselines = [*(one.name for one in tables), REFERENCE]
     factors = read.factors(rules.cells, REFERENCE) if rules.cells else None
+    nested = {
+        then: (one, read.regained(one, then, REFERENCE)) for one, then in pairwise(rules.nested)
+    }
     counted = tuple(one.card.counted for one in tables if one.card.counted)
     # Activations that were read are kept for the whole run: this reads nothing again.
     fitted = at.observe([]).tokens
@@ -172,6 +176,7 @@ def _measured(
         rows=(*rows, *beside),
         tables=counted,
         factors=factors.table if factors else (),
+        nested=nested,
         bars=placed.bars(names, baselines, weaker, seeds),
         scale=axis.scale(placed, names),
         context=read.context([row.name for row in rows if row.card.role != "baseline"]),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from unexplained.bars.factors import Amount, Where
 from unexplained.explanations import LIBRARY
+from unexplained.explanations.ends import NOTHING
 from unexplained.explanations.stand_in import StandIn
 
 
@@ -19,12 +20,15 @@ class Rules:
     """The one whose strata, token view and controls are shown first."""
     cells: Mapping[tuple[Where, Amount], str] = field(default_factory=dict)
     """The four conditions of where against how much, if they have them."""
+    nested: tuple[str, ...] = ()
+    """Those of which each, once fitted, contains the one before."""
 
 
 def induction_rules() -> Rules:
     """Neighbouring rules, strict induction and its variants, and what the head itself does."""
     known = LIBRARY.all()
     strict, own = known["strict_induction"], known["own_attention_on_targets"]
+    gated, affine = strict.gated(), strict.affine()
     explanations = (
         known["previous_token"],
         known["duplicate_token"],
@@ -35,8 +39,8 @@ def induction_rules() -> Rules:
         known["own_placement"],
         known["own_amount"],
         own,
-        strict.gated(),
-        strict.affine(),
+        gated,
+        affine,
         own.affine(),
     )
     cells: dict[tuple[Where, Amount], str] = {
@@ -45,4 +49,5 @@ def induction_rules() -> Rules:
         ("rule", "own"): known["own_amount"].name,
         ("own", "own"): own.name,
     }
-    return Rules(explanations, strict, cells)
+    # A gate of nothing is no explanation, a map that is a multiple is a gate.
+    return Rules(explanations, strict, cells, (NOTHING.name, gated.name, affine.name))

@@ -111,4 +111,5 @@ def _followed(run: Run, step: str, at: str, changed: str, sums: Sums) -> Followe
         return fraction(top, bottom, tokens, what=what, settings=run.settings, unit="squared")
 
     share = of(held - apart, held, what)
-    return Followed(step, at, changed, share, of(both, said, f"{what}, as '{step}' says"))
+    times = of(both, said, f"{what}, as '{step}' says")
+    return Followed(step, at, changed, share, times.model_copy(update={"unit": "times"}))

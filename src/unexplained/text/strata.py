@@ -95,7 +95,10 @@ def marked(block: Block, given: Mapping[str, Stratum | str]) -> Block:
             try:
                 labels = list(make(block))
             except Exception as error:  # the user's own code may raise anything
-                raise TextError(asked, f"it raised {type(error).__name__}: {error}") from error
+                raise TextError(
+                    asked, f"it raised {type(error).__name__}: {error}",
+                    "It is called with every block: .document, .domain, .tokens, .targets.",
+                ) from error  # fmt: skip
         if len(labels) != count or not all(isinstance(label, str) for label in labels):
             raise TextError(
                 asked,
