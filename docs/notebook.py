@@ -12,14 +12,18 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import fill
 from typing import Any
 
 HERE = Path(__file__).parent
 PAGES = ("tutorial.md", "smollm2.md")
+COLUMNS = "92"
+"""How wide tables are printed: what the site's text column shows on a laptop without scrolling."""
 RUN = HERE.parent / "runs" / "notebooks"
 """Where notebooks are with what their cells gave."""
 CODE = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -76,8 +80,16 @@ def with_outputs(found: dict[str, Any], picture: Callable[[str, bytes], str]) ->
                 place = picture("png", base64.b64decode("".join(data["image/png"])))
                 parts.append(f"![What the cell above draws]({place})")
             elif said := "".join(output.get("text") or data.get("text/plain", "")).strip("\n"):
-                parts.append(f"```text\n{said}\n```")
+                parts.append(f"```text\n{folded(said)}\n```")
     return "\n\n".join(parts) + "\n"
+
+
+def folded(words: str) -> str:
+    """Sentences cut to the width of tables; what has columns stays as it is."""
+    return "\n".join(
+        line if "  " in line else fill(line, int(COLUMNS), break_long_words=False)
+        for line in words.splitlines()
+    )
 
 
 def execute(path: Path, to: Path) -> None:
@@ -89,9 +101,10 @@ def execute(path: Path, to: Path) -> None:
     found = nbformat.read(path, as_version=4)
     with TemporaryDirectory() as here:  # where the pages that it writes go
         kernel = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{here}/kernel")
-        NotebookClient(
+        client = NotebookClient(
             found, km=kernel, timeout=1800, resources={"metadata": {"path": here}}
-        ).execute()
+        )
+        client.execute(env={**os.environ, "COLUMNS": COLUMNS})
     to.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(found, to)
 

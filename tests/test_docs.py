@@ -15,7 +15,6 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-import click
 import pytest
 import typer
 
@@ -183,21 +182,48 @@ def commands() -> list[tuple[str, str]]:
     ]
 
 
+def understood(line: str) -> None:
+    """Go through a command line as the program does, but for running it; raises where it stops."""
+    from unexplained.cli.app import app
+
+    command: Any = typer.main.get_command(app)
+    name, parent, words = "unexplained", None, shlex.split(line)[1:]
+    while True:
+        context = command.make_context(name, list(words), parent=parent)
+        if not hasattr(command, "resolve_command"):  # typer has groups of its own, not click's
+            return
+        rest = [*context._protected_args, *context.args]
+        name, command, words = command.resolve_command(context, rest)
+        parent = context
+
+
 @pytest.mark.parametrize(("document", "line"), commands())
 def test_a_command_that_a_document_shows_is_one(document: str, line: str) -> None:
     """Its command, its options and their values are known; nothing is run."""
-    from unexplained.cli.app import app
-
     for name in ("models | texts", "report"):  # a line that names several is each of them
         line = line.replace(f"{name} | ", f"{name} ")
-    command: Any = typer.main.get_command(app)
-    words = shlex.split(line)[1:]
-    context = command.make_context("unexplained", list(words), resilient_parsing=False)
-    while isinstance(command, click.Group):
-        name, command, words = command.resolve_command(
-            context, context.protected_args + context.args
-        )
-        context = command.make_context(name, list(words), parent=context)
+    understood(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["nosuch", "assay rung-1 --no-such-option 3", "assay rung-1 --documents few", "models nosuch",
+     "assay rung-1 --dtype nope", "assay rung-1 --text"],
+)  # fmt: skip
+def test_a_command_that_is_none_is_not_understood(line: str) -> None:
+    with pytest.raises(Exception, match=r"(?i)no such|not a valid|valid|requires|one of"):
+        understood(f"unexplained {line}")
+
+
+def test_what_a_notebook_prints_is_as_wide_as_its_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import notebook
+
+    prose, row = "a sentence that is long, " * 9, "a row   of a table" * 9
+    *lines, last = notebook.folded(f"{prose}\n{row}").split("\n")
+    assert last == row and len(lines) > 1 and max(map(len, lines)) <= int(notebook.COLUMNS)
+    assert " ".join(lines) == prose.strip()
+    sys.modules.pop("notebook")
 
 
 @pytest.mark.parametrize("page", ["tutorial", "smollm2"])
