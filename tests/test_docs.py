@@ -162,6 +162,15 @@ def test_the_code_of_a_document_runs(
     exec(compile(code, str(file), "exec"), {"__name__": "shown"})
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_no_code_stands_where_it_would_not_run(document: Path) -> None:
+    """Every Python block is one that `CODE` finds: not indented, not under another name."""
+    text = document.read_text(encoding="utf-8")
+    rest = CODE.sub("", text)
+    assert not re.findall(r"^ *(?:```|~~~) *(?:py|python3?|pycon|ipython)\b.*$", rest, re.MULTILINE)
+    assert not re.findall(r"^ {4,}(?:(?:def|class|import|from) \w|@\w|>>>).*$", rest, re.MULTILINE)
+
+
 def test_only_code_that_starts_a_cluster_is_left_out_here() -> None:
     left_out = {
         path.name
