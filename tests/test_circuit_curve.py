@@ -10,6 +10,7 @@ import pytest
 
 from unexplained.bars import areas, counts_of
 from unexplained.bars.areas import SIZES
+from unexplained.bars.by_size import answer, kept_section
 from unexplained.bars.cards import Card
 from unexplained.bars.kept import CORRUPTED, FLOOR, kept_by_size, knee
 from unexplained.circuits.graph import Graph
@@ -162,6 +163,26 @@ def test_the_knee_is_the_intervals_and_not_the_values() -> None:
 
 def verdict_of(curve: KeptCurve) -> str:
     return _verdict([(Card(name="given", role=""), curve)], "ioi")
+
+
+def test_a_knee_of_refused_sizes_cannot_be_told_and_is_not_none() -> None:
+    curve = curve_of(-3.9, 0.0)
+    assert curve.knee is None and [p.share < 1 for p in curve.points] == [True, True, False]
+    no = Number(
+        value=None, unit="share", refused="too few documents for an interval (4; it takes 5)"
+    )
+    largest = curve.points[1].model_copy(update={"kept": no})
+    untold = curve.model_copy(update={"points": (curve.points[0], largest, curve.points[2])})
+    for one, knee, note in ((curve, "none", "80% at no size"),
+                            (untold, "cannot be told", "80% from where on cannot be told")):  # fmt: skip
+        curves = [(Card(name="given", role=""), one)]
+        assert answer(curves, keeps=0.8, of="pairs").rows[0].note == note
+        orders = next(
+            b
+            for b in kept_section(curves, 4, keeps=0.8).blocks
+            if getattr(b, "key", "") == "orders"
+        )
+        assert knee in orders.rows[0].cells
 
 
 def test_the_verdict_names_the_intervals_knee_and_no_refused_number() -> None:

@@ -30,7 +30,7 @@ from unexplained.record.keys import step
 Curves = Sequence[tuple[Card, KeptCurve]]
 LOWEST, HIGHEST = -0.5, 1.5
 """Shares of the behaviour beyond which the chart does not go: circuits can fall far below."""
-NONE = "none"
+NONE, UNTOLD = "none", "cannot be told"
 
 
 def answer(curves: Curves, *, keeps: float, of: str) -> Answer:
@@ -43,7 +43,8 @@ def answer(curves: Curves, *, keeps: float, of: str) -> Answer:
 
     def from_on(curve: KeptCurve) -> str:
         if curve.knee is None:
-            return f"{keeps:.0%} at no size"
+            told = _knee(curve, None) == NONE
+            return f"{keeps:.0%} at no size" if told else f"{keeps:.0%} from where on {UNTOLD}"
         return f"{keeps:.0%} from {curve.knee:,} edges on"
 
     return Answer(
@@ -65,6 +66,14 @@ def answer(curves: Curves, *, keeps: float, of: str) -> Answer:
         picture="sizes/curve",
         says=f"Of {of}. 0%: the logit difference of the corrupted prompts; 100%: that of the clean ones.",
     )  # fmt: skip
+
+
+def _knee(curve: KeptCurve, knee: int | None) -> int | str:
+    """A knee, or why there is none: sizes are gone through from the largest down, as `kept.knee` does."""
+    if knee is not None:
+        return knee
+    short = [point for point in curve.points if point.share < 1]
+    return UNTOLD if short and short[-1].kept.value is None else NONE
 
 
 def kept_section(curves: Curves, orbits: int, *, keeps: float, folded: bool = False) -> Section:
@@ -178,7 +187,7 @@ def _orders(curves: Curves, keeps: float) -> tuple[Block, ...]:
     share = fmt.tick(keeps, share=True)
 
     def row(card: Card, curve: KeptCurve) -> tuple[Cell, ...]:
-        knees = (NONE if knee is None else knee for knee in (curve.knee, curve.knee_by_value))
+        knees = (_knee(curve, knee) for knee in (curve.knee, curve.knee_by_value))
         return (curve.area, curve.distance, *knees, fmt.METHODS[card.method])
 
     return (
