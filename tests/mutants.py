@@ -56,6 +56,8 @@ MUTANTS = (
            "test_out.py::test_a_table_of_words_has_no_figure_and_one_of_bare_numbers_has_theirs"),
     Mutant("bars/by_size.py", "return UNTOLD if short and", "return UNTOLD if False and",
            "test_circuit_curve.py::test_a_knee_of_refused_sizes_cannot_be_told_and_is_not_none"),
+    Mutant("study/call.py", "elif _is_code(counted :=", "elif bool(counted :=",
+           "test_small_faults.py::test_of_a_claim_without_source_it_is_said_what_is_to_be_defined_and_no_bytecode"),
     Mutant("report/printer.py", "SHORTER = (0, 6, 4, 3, 2, 1)", "SHORTER = (0,)",
            "test_report_text.py::test_words_without_end_are_cut_and_numbers_are_not"),
     # labels

@@ -173,7 +173,7 @@ def test_a_knee_of_refused_sizes_cannot_be_told_and_is_not_none() -> None:
     )
     largest = curve.points[1].model_copy(update={"kept": no})
     untold = curve.model_copy(update={"points": (curve.points[0], largest, curve.points[2])})
-    for one, knee, note in ((curve, "none", "80% at no size"),
+    for one, found, note in ((curve, "none", "80% at no size"),
                             (untold, "cannot be told", "80% from where on cannot be told")):  # fmt: skip
         curves = [(Card(name="given", role=""), one)]
         assert answer(curves, keeps=0.8, of="pairs").rows[0].note == note
@@ -182,7 +182,7 @@ def test_a_knee_of_refused_sizes_cannot_be_told_and_is_not_none() -> None:
             for b in kept_section(curves, 4, keeps=0.8).blocks
             if getattr(b, "key", "") == "orders"
         )
-        assert knee in orders.rows[0].cells
+        assert found in orders.rows[0].cells
 
 
 def test_the_verdict_names_the_intervals_knee_and_no_refused_number() -> None:

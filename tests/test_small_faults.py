@@ -150,6 +150,24 @@ def test_how_to_reproduce_is_the_call_with_its_explanations_code() -> None:
     compile(code, "reproduce", "exec")
 
 
+def test_of_a_claim_without_source_it_is_said_what_is_to_be_defined_and_no_bytecode() -> None:
+    scope: dict[str, Any] = {"ux": ux}
+    exec(
+        "@ux.explanation(gives='pattern', reads=['tokens'])\n"
+        "def typed(view):\n    'Look nowhere.'\n    return view.blank * 0\n",
+        scope,
+    )
+    given = {p.name: p.default for p in ux.assay.parameters}
+    given |= {"sites": "L0.H0", "explanations": [scope["typed"].affine()]}
+    code = called(ux.assay, Run(model(), (words(),), ux.Settings()), given)
+    assert (
+        "\n# Define 'typed' first: the Explanation (gives='pattern', reads=['tokens']) of which"
+        in code
+    )
+    assert code.endswith("explanations=[typed.affine()])")
+    compile(code, "reproduce", "exec")
+
+
 def test_one_explanation_is_taken_where_several_can_be_given() -> None:
     (found,) = Claims("").resolved(halfway, {})
     assert found is halfway and Claims("").resolved([halfway, "previous_token"], {})[0] is halfway

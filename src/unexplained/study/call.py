@@ -144,8 +144,13 @@ class _Call:
     def _explanation(self, one: Explanation) -> str:
         known = next((n for n, e in LIBRARY.all().items() if e.function is one.function), None)
         last = one.last or one  # by way of intermediates, which its decorator names
-        if known is None:
-            self._function(last.function, "\n".join(_code(last)))
+        if known is None and (code := "\n".join(_code(last))):
+            self._function(last.function, code)
+        elif known is None:
+            whose = f"(gives={last.gives!r}, reads={list(last.reads)!r}) of which no source is kept"
+            self._missing(
+                last.function.__name__, last, f"{whose}: typed at a prompt, or made by code"
+            )
         name = last.function.__name__ if known is None else f"ux.LIBRARY.get({known!r})"
         return name + {"gate": ".gated()", "affine": ".affine()"}.get(one.readout, "")
 
@@ -189,7 +194,7 @@ def _named(code: str) -> set[str]:
     """What some code reads and does not define."""
     try:
         every = [symtable.symtable(code, "claim", "exec")]
-    except SyntaxError:  # bytecode, where the source is not at hand
+    except SyntaxError:
         return set()
     own = {one.get_name() for one in every[0].get_symbols() if one.is_assigned()}
     names: set[str] = set()
@@ -224,6 +229,13 @@ def _file(function: types.FunctionType) -> str:
     return path.name if path.suffix == ".py" else "a notebook or at a prompt"
 
 
+def _is_code(words: str) -> bool:
+    try:
+        return bool(ast.parse(words).body)
+    except (SyntaxError, ValueError):
+        return False
+
+
 def _source(function: Callable[..., Any]) -> str:
     """As its author wrote it, if that is at hand."""
     try:
@@ -233,9 +245,12 @@ def _source(function: Callable[..., Any]) -> str:
 
 
 def _code(one: Explanation) -> Iterator[str]:
-    """As its author wrote it; without a file, what is counted of it, which lacks the decorator."""
+    """As its author wrote it; without a file, what is counted of it, which lacks the decorator.
+
+    Nothing where that is bytecode.
+    """
     if source := _source(one.function):
         yield source
-    else:
+    elif _is_code(counted := source_of(one.function).text):
         yield f"\n@ux.explanation(gives={one.gives!r}, reads={list(one.reads)!r})"
-        yield f"{source_of(one.function).text}\n"
+        yield f"{counted}\n"
