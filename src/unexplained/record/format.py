@@ -169,8 +169,8 @@ def written(number: Number, *, scale: float = 1.0, spec: str = ".2g", mark: str 
 def power(value: float) -> str:
     """Write a number with two digits and a power of ten.
 
-    >>> power(4.02e11), power(9.96e11), power(1e13), power(0.0)
-    ('4.0 × 10¹¹', '1.0 × 10¹²', '1.0 × 10¹³', '0')
+    >>> power(4.02e11), power(9.96e11), power(1e13), power(-8.5), power(0.0)
+    ('4.0 × 10¹¹', '1.0 × 10¹²', '1.0 × 10¹³', '−8.5', '0')
     """
     if value == 0 or not math.isfinite(value):
         return "not finite" if value else "0"
@@ -180,7 +180,9 @@ def power(value: float) -> str:
 def _times_ten(text: str) -> str:
     """What Python writes with an `e`, with a power of ten."""
     mantissa, _, exponent = text.partition("e")
-    return f"{mantissa} × {ten(int(exponent))}" if exponent else text
+    if not exponent:
+        return text
+    return f"{mantissa} × {ten(int(exponent))}" if int(exponent) else mantissa
 
 
 def ten(exponent: int) -> str:
