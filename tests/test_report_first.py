@@ -10,7 +10,7 @@ import pytest
 from sample_blocks import SAMPLES, answered, everything
 from sample_sweep import sample_sweep
 from test_blocks import Cells, built, distinct, squeezed, styles, with_numbers
-from test_report import Elements, words_of
+from test_report import TEMPLATES, Elements, words_of
 from unexplained.record import Example, Number, Record, Token
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
@@ -320,3 +320,10 @@ def test_the_token_view_names_the_worst_tokens_and_begins_at_the_worst() -> None
     for view in re.findall(r'<div class="doc".*?</div>', html, re.DOTALL):
         (start,) = re.findall(r'tabindex="0" class="t (\w+)"', view)
         assert start in ("w4", "same", "none") or "w4" not in view
+
+
+def test_places_of_an_answers_axis_do_not_move_words_of_its_chart() -> None:
+    """A rule of `.answer .label` moved the name of a chart's straight line by half of its width."""
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    (rule,) = [one for one in style.splitlines() if ".label" in one and "transform" in one]
+    assert ".answer span.label" in rule and ".answer .label" not in rule
