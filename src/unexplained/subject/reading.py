@@ -21,7 +21,7 @@ from unexplained.errors import SubjectError, near_matches
 from unexplained.files import read_json, require_regular
 from unexplained.subject.checkpoint import idle, require_tensors
 from unexplained.subject.enclosed import require_enclosed
-from unexplained.subject.families import FAMILIES
+from unexplained.subject.families import FAMILIES, listed
 from unexplained.subject.gguf_file import require_read, require_whole
 from unexplained.subject.gguf_header import require_sound
 from unexplained.subject.packaged import PACKAGED
@@ -118,7 +118,7 @@ def _required_config(asked: str, path: Path) -> dict[str, Any]:
         raise SubjectError(
             asked,
             f"its architecture '{kind}' is not in the table of families",
-            f"{near_matches(kind, FAMILIES.all())} A new one needs a file in subject/families.",
+            f"{listed()} A new one needs a file in subject/families.",
         )
     if quantised := config.get("quantization_config"):
         method = quantised.get("quant_method", "?") if isinstance(quantised, dict) else quantised

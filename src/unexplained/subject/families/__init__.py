@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from unexplained.errors import SubjectError, near_matches
+from unexplained.errors import SubjectError
 from unexplained.registry import Registry
 
 Norm = Literal["rms", "rms, 1 + gain", "layer"]
@@ -92,6 +92,11 @@ def positions(family: Family, config: Any) -> int | None:
     return min(limits, default=None)
 
 
+def listed() -> str:
+    """All that there are. No near names: nobody typed this one, and one that is like it is another."""
+    return f"There are: {', '.join(FAMILIES.all())}."
+
+
 def family_of(model: nn.Module) -> Family:
     """The family of a model, by its configuration's `model_type`.
 
@@ -106,7 +111,7 @@ def family_of(model: nn.Module) -> Family:
         raise SubjectError(
             asked,
             "this architecture is not in the table of families",
-            f"{near_matches(kind, known)} A new one needs a file in subject/families: "
+            f"{listed()} A new one needs a file in subject/families: "
             "where its layers, norms, head output, neurons and unembedding are.",
         )
     family = known[kind]
