@@ -31,6 +31,8 @@ class Mutant:
 
 
 MUTANTS = (
+    Mutant("instruments/gap.py", "    if effective.high == 1:", "    if False:",
+           "test_verdicts.py::test_a_gap_that_all_tokens_may_carry_evenly_is_not_said_to_be_concentrated"),
     # accuracies beside other runs
     Mutant("bars/accuracy.py", "return other_runs(found, error, scatter.freedom, read.tokens, self.settings)", "return found",
            "test_training_seeds.py::test_by_accuracy_no_two_seeds_of_the_shipped_rungs_exclude_each_other"),

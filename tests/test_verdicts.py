@@ -403,3 +403,17 @@ def test_a_share_stands_with_its_interval_or_not_at_all(number: Number, said: st
 def test_a_tie_is_said_to_be_untold() -> None:
     assert rewrite._standing("ties with rung-1") == "it cannot be told apart from rung-1"
     assert rewrite._standing("between a and b") == "it is between a and b"
+
+
+def test_a_gap_that_all_tokens_may_carry_evenly_is_not_said_to_be_concentrated() -> None:
+    from unexplained.instruments.gap import _carried
+
+    said = {
+        low: _carried(Number(value=0.24, low=low, high=1.0, unit="share")) for low in (0.0, 0.04)
+    }
+    assert "not told to be spread in any way" in said[0.0]
+    assert said[0.04] == (
+        "is not told from one that all tokens carry evenly: as if 24% [4%, 100%] of them carried it"
+    )
+    told = _carried(Number(value=0.24, low=0.04, high=0.9, unit="share"))
+    assert told.startswith("is as concentrated as if 24%")

@@ -253,6 +253,11 @@ def _carried(effective: Number) -> str:
             "is not told to be spread in any way: as if anything from a few of the tokens to all "
             "carried it evenly"
         )
+    if effective.high == 1:
+        return (
+            "is not told from one that all tokens carry evenly: as if "
+            f"{percent(effective)} of them carried it"
+        )
     return f"is as concentrated as if {percent(effective)} of the tokens carried all of it evenly"
 
 
