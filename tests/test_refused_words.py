@@ -109,5 +109,5 @@ def test_the_search_for_broken_sentences_can_fail() -> None:
 def test_an_assay_of_which_all_is_refused_says_so_in_one_sentence() -> None:
     said = verdict_of([all_refused(repeats_text())], ["L0.H0"])
     assert (
-        f"accounts for of what mean ablation of L0.H0 costs is refused: on repeats, {WHY}." in said
+        f"accounts for of what mean ablation of L0.H0 costs on repeats is refused: {WHY}." in said
     )

@@ -33,12 +33,12 @@ def verdict_of(texts: Sequence[OnText], sites: Sequence[str]) -> str:
         else:
             refused.append((text.name, share.refused or FEW))
     what = f"of what {REFERENCE} ablation of {fmt.in_short(sites)} costs"
+    parts = [f"on {name} that is refused: {why}" for name, why in refused]
     if told:
-        parts = [f"on {name} that is refused: {why}" for name, why in refused]
         said = "; ".join([f"{what} it accounts for {' and for '.join(told)}", *parts])
     else:
-        parts = [f"on {name}, {why}" for name, why in refused]
-        said = f"how much it accounts for {what} is refused: {'; '.join(parts)}"
+        (name, why), parts = refused[0], parts[1:]
+        said = "; ".join([f"how much it accounts for {what} on {name} is refused: {why}", *parts])
     primary = texts[0].primary
     return f"“{primary[:1].upper()}{primary[1:]}”: {said}."
 
