@@ -862,6 +862,8 @@ MUTANTS = (
     Mutant("study/steps.py", 'update={"unit": "times"}', 'update={}',
            "test_steps.py::test_one_command_holds_intermediates_against_their_sites"),
     # steps
+    Mutant("bars/steps.py", "{_what(wrong[0])}", "{_what(one)}",
+           "test_steps.py::test_the_first_wrong_step_is_named_and_not_that_which_makes_it_good"),
     Mutant("explanations/intermediates.py", "            if at == address:\n", "            if False:\n",
            "test_steps.py::test_by_the_number_of_its_end_a_claim_that_is_wrong_inside_is_the_right_one"),
     Mutant("explanations/intermediates.py", "before = self._claimed[:number]", "before = ()",

@@ -225,6 +225,16 @@ def test_a_file_of_one_claim_and_its_intermediates_is_one_claim(tmp_path) -> Non
     assert one.name == "whole" and find_explanation(f"{path}:inside")[0].name == "inside"
 
 
+def test_the_first_wrong_step_is_named_and_not_that_which_makes_it_good() -> None:
+    """A hundredth on the way, a hundred times at the end: the end is far further off."""
+    small = shown.said(followed(run(), claim(0.01), SITES))
+    assert small.startswith(f" Inside it is wrong: of {FIRST} 'the token before, larger' says ")
+    assert small.endswith(f"; what is wrong at {LAST} comes after it.")
+    assert "100% [" in shown.said(found(1.0)), (
+        "what is 1 but for rounding is written without decimals"
+    )
+
+
 def test_of_what_is_refused_no_intermediate_is_said_to_be_wrong() -> None:
     no = Number(value=None, refused="nothing varies there")
     one = Followed("it", "L0.H0.out", "", no, no)

@@ -142,10 +142,12 @@ def stated(share: float) -> str:
 def decimals_of(share: float, *, least: int = 0) -> int:
     """Decimals of a percentage that does not read as all or none unless it is.
 
-    >>> decimals_of(0.5), decimals_of(0.9996), decimals_of(0.0004), decimals_of(1.0)
-    (0, 2, 2, 0)
+    >>> decimals_of(0.5), decimals_of(0.9996), decimals_of(0.0004), decimals_of(1.0), decimals_of(1 - 1e-12)
+    (0, 2, 2, 0, 0)
     """
     decimals = least
+    if round(100 * share, MOST_DECIMALS) in (0.0, 100.0):
+        return decimals  # no decimal that is written tells it apart
     while (
         decimals < MOST_DECIMALS
         and share not in (0.0, 1.0)

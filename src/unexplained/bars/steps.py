@@ -70,12 +70,26 @@ def least(every: Sequence[Followed]) -> Followed | None:
 
 
 def said(every: Sequence[Followed]) -> str:
-    """In a sentence; nothing of a claim without intermediates."""
+    """In a sentence, of what is wrong the first in the pass; nothing of a claim without intermediates."""
     if not every:
         return ""
     one = least(every)
     if one is None:
         return " What its intermediates say of their sites is refused throughout."
+    wrong = [
+        one
+        for one in every
+        if one.share.high is not None and one.share.high < RIGHT and not _doubled(one)
+    ]
+    if not wrong:
+        return f" Of its intermediates least is right {_what(one)}."
+    others = dict.fromkeys(one.at for one in wrong[1:] if one.at != wrong[0].at)
+    more = f"; what is wrong at {', '.join(others)} comes after it" if others else ""
+    return f" Inside it is wrong: {_what(wrong[0])}{more}."
+
+
+def _what(one: Followed) -> str:
+    """What a step says of its site."""
     where = (
         f"where {one.changed} stands there, of what changes at {one.at}"
         if one.changed
@@ -84,9 +98,11 @@ def said(every: Sequence[Followed]) -> str:
     holds = f"'{one.step}' says {percent(one.share)}"
     if one.times.value is not None:
         holds += f", and the site holds {written(one.times, spec='.2f')} times what it says"
-    if one.share.high is not None and one.share.high < RIGHT:
-        return f" Inside it is wrong: {where} {holds}."
-    return f" Of its intermediates least is right {where}: {holds}."
+    return (
+        f"{where}: {holds}"
+        if one.share.high is None or one.share.high >= RIGHT
+        else f"{where} {holds}"
+    )
 
 
 def _doubled(one: Followed) -> bool:

@@ -351,8 +351,8 @@ def _decimals(value: float, width: float | None, percent: bool) -> int:
     else:
         places = 1 - math.floor(math.log10(abs(value)))
     places = min(max(places, 0), MOST_DECIMALS)
-    if percent:
-        # 99.97% must not read as 100%, nor 0.02% as 0%.
+    if percent and round(value, MOST_DECIMALS) not in (0, 100):
+        # 99.97% must not read as 100%, nor 0.02% as 0%, where so many decimals can tell.
         while places < MOST_DECIMALS and round(value, places) in (0, 100) and value not in (0, 100):
             places += 1
     return places
