@@ -168,12 +168,12 @@ def test_a_control_that_recovers_something_fails_and_one_within_noise_does_not()
 
 def test_a_control_holds_that_for_certain_recovers_under_a_tenth_of_its_claim() -> None:
     rng = np.random.default_rng(0)
-    intact = rng.uniform(2, 3, 12)
-    gone = intact + rng.uniform(0.9, 1.1, 12)
+    intact = rng.uniform(2, 3, 48)
+    gone = intact + rng.uniform(0.9, 1.1, 48)
     nothing = Must(gives="nothing", of="mean", expected="nothing")
     claim = Card(name="claim", role="explanation", effects={"total": "claim"})
     for recovers, claimed, holds in ((0.04, 0.5, True), (0.04, 0.3, False), (0.04, 0.0, False)):
-        noise = rng.normal(0, 0.002, (2, 12))
+        noise = rng.normal(0, 0.002, (2, 48))
         losses = {"intact": intact, "mean": gone, "c": gone - recovers + noise[0],
                   "claim": gone - claimed + noise[1]}  # fmt: skip
         made = reading({k: list(v) for k, v in losses.items()}, control(nothing), claim)
