@@ -389,7 +389,7 @@ def test_sizes_that_mean_nothing_are_refused_by_the_command_line() -> None:
         ({"config.json": "{}", "pytorch_model.bin": "x"}, "its weights are pickled"),
         ({"config.json": "{}"}, "it has no weights in safetensors"),
         ({"model.safetensors": "x"}, "it has no config.json"),
-        ({"config.json": '{"model_type": "lama"}', "model.safetensors": "x"}, "Did you mean llama"),
+        ({"config.json": '{"model_type": "lama"}', "model.safetensors": "x"}, "llama, mistral"),
         (
             {"config.json": '{"model_type": "llama"}', "model.safetensors": "x"},
             "Is every file whole",

@@ -632,7 +632,7 @@ def test_a_file_can_make_its_program_for_the_text_that_is_measured(tmp_path: Pat
     text = example.made_up_text(subject, 10)
     (one,) = find_explanation(str(file), text)
     assert (one.gives, one.name) == ("logits", "bigram and strict induction")
-    with pytest.raises(ExplanationError, match="no explanation"):
+    with pytest.raises(ExplanationError, match="of one text, and none or several are measured"):
         find_explanation(str(file))
 
 
