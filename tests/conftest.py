@@ -5,6 +5,10 @@ import os
 import shutil
 import tempfile
 
+from hypothesis import settings
+
+settings.register_profile("same", derandomize=True)  # new examples are what `make fuzz` is for
+settings.load_profile("same")
 os.environ.setdefault("UNEXPLAINED_KEEP", "0")
 os.environ.setdefault("UNEXPLAINED_PROGRESS", "0")
 

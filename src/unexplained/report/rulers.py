@@ -148,7 +148,9 @@ def _tens(ruler: Ruler, x: Spaced) -> tuple[Tick, ...]:
             for times in (1, 2, 5)
         ]
     return tuple(
-        Tick(x.at(v), _written(ruler, v) if share else words, _counts(ruler, v))
+        Tick(
+            min(max(x.at(v), 0.0), 100.0), _written(ruler, v) if share else words, _counts(ruler, v)
+        )
         for v, words in values
         if -0.01 <= x.at(v) <= 100.01
     )
