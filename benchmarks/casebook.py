@@ -9,7 +9,6 @@ Records are kept without the words of documents (`benchmarks/results/smollm2-*.j
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import subprocess
 import sys
@@ -36,12 +35,7 @@ ASKED = {
 
 def main() -> None:
     """Measure what is asked for, and keep the records."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help=", ".join(ASKED))
-    names = parser.parse_args().names
-    if unknown := set(names) - set(ASKED):
-        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(ASKED)}")
-    for name in names or ASKED:
+    for name in records.chosen(__doc__, ASKED):
         with tempfile.TemporaryDirectory() as folder:
             written = Path(folder) / "record.json"
             words = [*shlex.split(ASKED[name]), "--record", str(written)]

@@ -8,7 +8,6 @@ Kept without the words of documents as `benchmarks/results/example-*.json`; `doc
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,12 +95,7 @@ ASKED: dict[str, Callable[[], Record]] = {
 
 def main() -> None:
     """Measure what is asked for, and keep the records."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help=", ".join(ASKED))
-    names = parser.parse_args().names
-    if unknown := set(names) - set(ASKED):
-        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(ASKED)}")
-    for name in names or ASKED:
+    for name in records.chosen(__doc__, ASKED):
         record = records.without_words(ASKED[name]())
         record.save(RESULTS / f"example-{name}.json")
         print(name, f"{record.seconds:.0f} s:", record.verdict, flush=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import argparse
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,17 @@ from unexplained.record.keys import below
 Kept = TypeVar("Kept", bound=Block)
 WORDS = (Tokens, Attention)
 """Blocks that hold the words of documents."""
+
+
+def chosen(about: str | None, names: Iterable[str]) -> Sequence[str]:
+    """The records that the command line asks for, by name; all where it names none."""
+    known = tuple(names)
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("names", nargs="*", help=", ".join(known))
+    asked: list[str] = parser.parse_args().names
+    if unknown := set(asked) - set(known):
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    return asked or known
 
 
 def read(path: Path, instrument: str) -> Record:

@@ -415,8 +415,9 @@ def itself(view: ux.View) -> Tensor:
 )
 def test_labels_that_say_nothing_are_refused(label: ux.Explanation, said: str) -> None:
     with pytest.raises(ExplanationError, match=said) as caught:
-        measured(gated(), "L0.N0", label=[label])
-    assert caught.value.do or label is raising, "what to do about it"
+        measured(gated(), "L0.N1", label=[label])
+    assert caught.value.do, "what to do about it"
+    assert "L0.N0" not in str(caught.value), "a neuron that nobody asked about"
 
 
 def test_what_cannot_be_labelled_is_refused_before_anything_is_run() -> None:

@@ -26,6 +26,8 @@ from unexplained.text.document import Part
 READS = ("tokens",)
 FAMILY = "label"
 """The stratum of tokens by what a label says of them."""
+ANY = Site(0, "N", 0)
+"""A neuron where it is not yet known which: a label says the same of each."""
 YES, NO = "yes", "no"
 
 
@@ -86,18 +88,24 @@ class Said:
         return found.to(batch.tokens.device)
 
 
-def said_of(label: Explanation, subject: Subject, text: Text, part: Part) -> Said:
+def said_of(label: Explanation, subject: Subject, text: Text, part: Part, at: Site = ANY) -> Said:
     """What a label says of every token of a part of a text.
+
+    Args:
+        label: Its function is given tokens alone.
+        subject: The model whose tokens they are.
+        text: Where it is asked.
+        part: Of which documents.
+        at: The neuron that errors name.
 
     Raises:
         ExplanationError: It raised, gave another shape, NaN or infinity, or looked ahead.
     """
     found: dict[str, NDArray[np.bool_]] = {}
-    site = Site(0, "N", 0)
     for some in plan(text.blocks(part, "A label"), BATCH_TOKENS):
         batch = some.batch(subject.device)
         blank = torch.zeros(batch.tokens.shape, device=subject.device)
-        yes = says_yes(label, _local(site, batch, blank), subject.shape).cpu().numpy()
+        yes = says_yes(label, _local(at, batch, blank), subject.shape).cpu().numpy()
         for row, block in enumerate(some.blocks):
             found[block.document] = yes[row, : len(block.tokens)]
     return Said(found)

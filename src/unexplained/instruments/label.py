@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     precise="A label of neurons",
     texts=Texts(documents=96, fit_documents=64, many=True),
     unpriced=Unpriced(
-        "single neurons move the loss by less than two neighbouring models of a family are apart"
+        "it asks which tokens neurons are active on, and how much of what they are worth a label carries: "
+        "both are shares, and no loss of the whole",
     ),
 )
 def label(

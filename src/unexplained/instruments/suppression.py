@@ -33,8 +33,8 @@ CONTROLS = 10
     precise="Copy suppression",
     texts=Texts(documents=48, fit_documents=48, fewest=FEWEST),
     unpriced=Unpriced(
-        "its definition is a ratio of divergences on a direct path, and single heads move the loss by "
-        "less than two neighbouring models of a family are apart"
+        "its definition is a ratio of divergences on a direct path, which is no loss, and in loss it "
+        "asks for shares of what each head is worth"
     ),
 )
 def suppression(

@@ -24,6 +24,7 @@ from unexplained.evaluate import Activations, Edited
 from unexplained.evaluate.moments import correlations
 from unexplained.explanations import Explanation
 from unexplained.explanations.labels import (
+    ANY,
     Said,
     require_label,
     require_neurons,
@@ -183,8 +184,9 @@ OUTSIDE = "mean outside the label"
 
 def _labelled(of: Asked, run: Run) -> _On:
     subject, text = run.subject, run.text
-    fit, measured = (said_of(of.label, subject, text, part) for part in ("fit", "eval"))  # type: ignore[arg-type]
-    near = {one.written: said_of(one, subject, text, "eval") for one in of.near}
+    at = next(iter(of.sites), ANY)
+    fit, measured = (said_of(of.label, subject, text, part, at) for part in ("fit", "eval"))  # type: ignore[arg-type]
+    near = {one.written: said_of(one, subject, text, "eval", at) for one in of.near}
     return _On(run.on(with_label(text, measured, fit)), fit, measured, near)
 
 
