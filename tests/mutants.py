@@ -1803,6 +1803,8 @@ MUTANTS = (
            "test_kinds_half.py::test_what_says_that_it_has_to_be_precise_is_refused_before_and_after_loading"),
     Mutant("study/instrument.py", "            require_full_precision(self.precise)\n        self.before", "            pass\n        self.before",
            "test_kinds_half.py::test_what_says_that_it_has_to_be_precise_is_refused_before_and_after_loading"),
+    Mutant("study/labels.py", "at = next(iter(of.sites), ANY)", "at = ANY",
+           "test_label.py::test_labels_that_say_nothing_are_refused"),
     Mutant("cli/instruments.py", "    one.require({**mine", "    (lambda given: None)({**mine",
            "test_first_cli.py::test_what_needs_no_model_is_refused_before_one_is_loaded"),
     # records of format 2 alone, and what the README reads of them
