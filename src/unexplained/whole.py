@@ -110,6 +110,28 @@ def write_flushed(path: Path, data: bytes) -> None:
         raise
 
 
+def move_folder(made: Path, place: Path) -> None:
+    """Move a finished folder to its place in one step; where another process was first, its own stays.
+
+    Raises:
+        OSError: It cannot be moved, and no folder is there.
+    """
+    try:
+        made.replace(place)
+    except OSError:
+        # A folder that is there is complete, for it came there in one step too.
+        if not is_folder(place):
+            raise
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there that one can see."""
+    try:
+        return path.is_dir()
+    except OSError:  # below a folder that one may not enter
+        return False
+
+
 def flush(file: int) -> None:
     """Have the system put an open file on the disk."""
     os.fsync(file)

@@ -7,7 +7,6 @@ ordinary safetensors checkpoint in the user's cache.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from unexplained.errors import FetchError, SubjectError
 from unexplained.fetch import Package, cache_folder, ensure
 from unexplained.subject.quiet import quiet
-from unexplained.whole import SUMS, set_aside, write_sums, wrong_in
+from unexplained.whole import SUMS, move_folder, set_aside, write_sums, wrong_in
 
 _GEMMA_TERMS = "https://ai.google.dev/gemma/terms"
 
@@ -156,7 +155,7 @@ def _convert(packaged: PackagedModel, say: Callable[[str], None]) -> None:
         with quiet():
             _dequantise(staging, gguf)
         write_sums(staging, packaged.folder.name)
-        os.replace(staging, packaged.folder)
+        move_folder(staging, packaged.folder)
     except OSError as error:
         raise _cannot_write(packaged, error) from error
     finally:
