@@ -155,7 +155,7 @@ class Work:
     def _pairs(self) -> list[Pair]:
         return [block for block in self.pairs.eval if isinstance(block, Pair)]
 
-    def margins(self, logits: Tensor) -> Tensor:
+    def logit_differences(self, logits: Tensor) -> Tensor:
         """Logit differences (pair,) from the last position's logits (pair, vocabulary)."""
         chosen = logits.gather(1, self.answers)
         return chosen[:, 0] - chosen[:, 1]

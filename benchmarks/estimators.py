@@ -37,11 +37,11 @@ def ours_w5(work: Work) -> dict[str, Any]:
     fills = {site: patch.fit(recorded, [site], 0) for site in sites}
     start = time.perf_counter()
     conditions = [fill.condition(str(site)) for site, fill in fills.items()]
-    ledger = ux.evaluate(work.subject, text, conditions, measure="margin")
+    ledger = ux.evaluate(work.subject, text, conditions, measure="logit difference")
     exact_seconds = time.perf_counter() - start
     found = changes(ledger, sites, measure_of("logit difference", pairs=True))
     start = time.perf_counter()
-    scores = attribute_nodes(work.subject, text, fills, measure="margin")
+    scores = attribute_nodes(work.subject, text, fills, measure="logit difference")
     attribution_seconds = time.perf_counter() - start
     order = [scores.documents.index(unit) for unit in sorted(text.units)]
     places = [scores.sites.index(site) for site in sites]

@@ -52,15 +52,17 @@ def ours_w2(work: Work) -> Tool:
     def run() -> Ledger:
         recorded = record_for(patch, work.subject, work.pairs, sites)
         conditions = [patch.fit(recorded, [site], 0).condition(str(site)) for site in sites]
-        return ux.evaluate(work.subject, work.pairs, conditions, measure="margin")
+        return ux.evaluate(work.subject, work.pairs, conditions, measure="logit difference")
 
     def tidy(ledger: Ledger) -> list[Tensor]:
         place = {document: i for i, document in enumerate(ledger.documents)}
         order = [place[block.unit] for block in work.pairs.eval]
-        margins = [ledger.sums(str(site)).margin[order].tolist() for site in sites]
-        return work.subset(torch.tensor(margins, dtype=torch.float64))
+        logit_differences = [
+            ledger.sums(str(site)).logit_difference[order].tolist() for site in sites
+        ]
+        return work.subset(torch.tensor(logit_differences, dtype=torch.float64))
 
-    ux.evaluate(work.subject, work.pairs, [], measure="margin")
+    ux.evaluate(work.subject, work.pairs, [], measure="logit difference")
     return Tool(run, tidy)
 
 

@@ -147,7 +147,7 @@ def patch(name: str) -> Callable[[Work], Tool]:
 
         def run() -> Tensor:
             with setting():
-                return torch.stack([work.margins(one(*head)) for head in work.heads])
+                return torch.stack([work.logit_differences(one(*head)) for head in work.heads])
 
         with setting():
             one(*work.heads[0])
@@ -247,7 +247,7 @@ def patch_invokes(work: Work, model: Any) -> Tool:
     heads = work.heads if work.device.type == "cpu" else work.all_heads
 
     def run() -> Tensor:
-        return torch.stack([work.margins(logits) for logits in passed(heads)])
+        return torch.stack([work.logit_differences(logits) for logits in passed(heads)])
 
     passed(heads[:1])
     every = heads is work.all_heads
@@ -295,7 +295,7 @@ _PATCHES: dict[str, Callable[[Work, Any], Patch]] = {
 def patch_exact(work: Work) -> list[Tensor]:
     """Plain hooks on a float64 model."""
     one = patch_hooks(work, work.model(torch.float64))
-    return [torch.stack([work.margins(one(*head)) for head in work.heads])]
+    return [torch.stack([work.logit_differences(one(*head)) for head in work.heads])]
 
 
 # --- W3: edges ------------------------------------------------------------------------------------
@@ -310,7 +310,7 @@ def attribute(name: str, steps: int) -> Callable[[Work], Tool]:
         setting = work.subject.precision.applied if name in DIAGNOSTIC else nullcontext
 
         def metric(logits: Tensor) -> Tensor:
-            return work.margins(logits).sum()
+            return work.logit_differences(logits).sum()
 
         def run() -> Tensor:
             with setting():
@@ -328,7 +328,7 @@ def attribute_exact(work: Work, steps: int) -> list[Tensor]:
     model = work.model(torch.float64).requires_grad_(False)
 
     def metric(logits: Tensor) -> Tensor:
-        return work.margins(logits).sum()
+        return work.logit_differences(logits).sum()
 
     return [plain_eap.plain(model, work.clean, work.corrupted, metric, steps)]
 

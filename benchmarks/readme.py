@@ -137,9 +137,9 @@ def example(record: Record) -> str:
     return "\n".join((f"> {safe(record.verdict)}", "", *lines))
 
 
-def families() -> str:
-    """What each file of a family says of it."""
-    files = sorted((ROOT / "src" / "unexplained" / "subject" / "families").glob("[!_]*.py"))
+def architectures() -> str:
+    """What each file of an architecture says of it."""
+    files = sorted((ROOT / "src" / "unexplained" / "subject" / "architectures").glob("[!_]*.py"))
     said = [
         (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split("\n\n")[0]
         for path in files
@@ -148,7 +148,7 @@ def families() -> str:
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
-    "families": families,
+    "architectures": architectures,
     "example": lambda: example(records.read(EXAMPLE, "assay")),
     "demo": lambda: demo_tables(records.read(DEMO, "assay")),
     "casebook": casebook.casebook_answers,

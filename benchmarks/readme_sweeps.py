@@ -163,7 +163,7 @@ def circuit_table(record: Record) -> str:
         f"`{record.command}`; {record.measured[:10]}, {record.seconds / 60:.1f} minutes.\n\n"
         f"> {record.verdict}\n\n"
         + "\n".join(lines)
-        + f"\n\nKept: the share of the difference in margin between clean "
+        + f"\n\nKept: the share of the way between the logit differences of clean "
         f"({fmt.show(record['facts/clean/is'])} logits) and corrupted "
         f"({fmt.show(record['facts/corrupted/is'])}) prompts, on {pairs} pairs in {orbits} orbits; "
         f"edges were scored on {others} other pairs."

@@ -3,7 +3,7 @@
     python tests/elsewhere.py --device cuda [--out numbers.json]
 
 Not a pytest module: a test machine has no GPU, and a test that is skipped there would only look
-like one. Tiny models of every family (random weights), planted models and two rungs of the ladder
+like one. Tiny models of every architecture (random weights), planted models and two rungs of the ladder
 are measured in every way that the command line offers, on both devices; the greatest difference
 is printed beside what float32 allows, and the script fails where one is larger. `test_devices.py`
 runs the script itself on the CPU.
@@ -46,8 +46,8 @@ WHERE = "L*.H* L*.mlp L1.H*.q L1.H*.k L1.H*.v L1.attn L2.resid_pre L1.N3 final"
 Numbers = dict[str, np.ndarray]
 
 
-def family(name: str, device: str) -> Subject:
-    """A tiny model of a family."""
+def architecture(name: str, device: str) -> Subject:
+    """A tiny model of an architecture."""
     return ux.load(tiny_model(name), tokenizer=tiny_tokenizer(), device=device, name=name)
 
 
@@ -63,7 +63,7 @@ def ledger_of(ledger: Any) -> Numbers:
     return {
         f"{name} {column}": values
         for name in ledger.conditions
-        for column in ("loss", "kl", "margin", "error")
+        for column in ("loss", "kl", "logit_difference", "error")
         if np.isfinite(values := np.asarray(getattr(ledger.sums(name), column))).any()
     }
 
@@ -101,7 +101,7 @@ def cells_of(record: Record) -> Numbers:
 
 
 def whole_pass(name: str, device: str) -> Numbers:
-    subject = family(name, device)
+    subject = architecture(name, device)
     generator = torch.Generator().manual_seed(1)
     tokens = torch.randint(0, VOCABULARY, (3, 12), generator=generator).to(device)
     done = subject.run(Batch.of(tokens), keep=subject.sites("L1.H1.pattern L1.H1.q L2.mlp"))
@@ -112,7 +112,7 @@ def whole_pass(name: str, device: str) -> Numbers:
 
 def ablated(name: str, device: str) -> Numbers:
     """Every ablation of every kind of site, total and direct, on running text."""
-    subject = family(name, device)
+    subject = architecture(name, device)
     text, sites = words(subject), subject.sites("L*.H* L*.mlp")
     conditions: list[Condition] = []
     for kind in ("zero", "mean", "position mean", "resample", "matched noise"):
@@ -129,7 +129,7 @@ def ablated(name: str, device: str) -> Numbers:
 
 def patched(name: str, device: str) -> Numbers:
     """Patches on pairs, after a prefix and side by side."""
-    subject, text = family(name, device), text_of(*PAIRS)
+    subject, text = architecture(name, device), text_of(*PAIRS)
     patch, sites = ABLATIONS.get("patch"), subject.sites(there(subject, WHERE))
     recorded = record_for(patch, subject, text, sites)
     conditions = [patch.fit(recorded, [site], 0).condition(str(site)) for site in sites]
@@ -138,7 +138,7 @@ def patched(name: str, device: str) -> Numbers:
 
 def attributed(name: str, device: str) -> Numbers:
     """Edges (which models with post-norms do not have) and nodes."""
-    subject, text = family(name, device), text_of(*PAIRS)
+    subject, text = architecture(name, device), text_of(*PAIRS)
     found: Numbers = {}
     for method in () if name not in ADDITIVE else ("eap", "eap-ig-inputs", "eap-ig-activations"):
         found[method] = attribute_edges(subject, text, method=method, steps=3).mean
@@ -174,7 +174,7 @@ def scored(device: str) -> Numbers:
 
 
 def circuit_of(device: str) -> Numbers:
-    subject = family("llama", device)
+    subject = architecture("llama", device)
     record = ux.circuit(
         subject, text_of(*PAIRS), methods=("eap",), draws=2, gated=False, settings=SETTINGS
     )
@@ -237,14 +237,14 @@ in another order. A wrong head, document or position is further off by orders of
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--families", nargs="+", default=list(CONFIGS))
+    parser.add_argument("--architectures", nargs="+", default=list(CONFIGS))
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     rows, failed = [], 0
     questions: list[tuple[str, Callable[[str], Numbers]]] = [
         (f"{what}, {name}", lambda device, ask=ask, name=name: ask(name, device))
         for what, ask in EVERY_FAMILY.items()
-        for name in asked.families
+        for name in asked.architectures
     ]
     questions += list(ONCE.items())
     with tempfile.TemporaryDirectory() as cache:

@@ -78,7 +78,7 @@ def batches(one: Pair) -> tuple[Batch, Batch]:
     return clean, corrupted
 
 
-def margin(subject: Subject, normed: Tensor, one: Pair) -> float:
+def logit_difference(subject: Subject, normed: Tensor, one: Pair) -> float:
     """The logit difference at the last position."""
     logits = subject.logits(normed[0, -1])
     return float(logits[one.answer] - logits[one.wrong])

@@ -107,10 +107,10 @@ def whole_circuit(subject: Subject) -> dict[str, float]:
     """The circuit of all edges on pairs: mean logit difference of the whole model."""
     graph = Graph.of(subject.shape, parallel=subject.anatomy.parallel)
     every = Circuits(subject, graph).condition("whole", np.ones(graph.edges, bool))
-    ledger = evaluate(subject, PAIRS, [every], measure="margin")
+    ledger = evaluate(subject, PAIRS, [every], measure="logit difference")
     return {
-        "pairs, intact": ledger.sums("intact").per_token("margin"),
-        "pairs, whole circuit": ledger.sums("whole").per_token("margin"),
+        "pairs, intact": ledger.sums("intact").per_token("logit_difference"),
+        "pairs, whole circuit": ledger.sums("whole").per_token("logit_difference"),
     }
 
 
@@ -143,15 +143,15 @@ def plain_loss(model: nn.Module, text: Text = TEXT) -> dict[str, float]:
         return {"intact": _mean_loss(eager(model), text)}
 
 
-def plain_margin(model: nn.Module) -> dict[str, float]:
+def plain_logit_difference(model: nn.Module) -> dict[str, float]:
     """The mean logit difference on pairs; the circuit of all edges is the whole model."""
     model = eager(model)
-    margins = []
+    logit_differences = []
     with torch.no_grad():
         for pair in PAIRS.eval:
             last = _logits(model, pair.tokens)[-1]
-            margins.append(float(last[pair.answer] - last[pair.wrong]))
-    mean = sum(margins) / len(margins)
+            logit_differences.append(float(last[pair.answer] - last[pair.wrong]))
+    mean = sum(logit_differences) / len(logit_differences)
     return {"pairs, intact": mean, "pairs, whole circuit": mean}
 
 

@@ -22,7 +22,7 @@ WITHIN = (
 
 
 def logits(value: float, spread: float = 0.4) -> Number:
-    """A margin."""
+    """A logit difference."""
     return Number(value=value, low=value - spread, high=value + spread, unit=UNIT)
 
 
@@ -31,7 +31,7 @@ def point(share_of_edges: float, kept: float | None) -> KeptAt:
     spread = 0.0 if share_of_edges == 1 else 0.08
     number = refused(WITHIN, 400) if kept is None else share(kept, kept - spread, kept + spread)
     return KeptAt(edges=round(share_of_edges * EDGES), share=share_of_edges,
-                  margin=logits(5 * (kept or 0) - 1), kept=number)  # fmt: skip
+                  logit_difference=logits(5 * (kept or 0) - 1), kept=number)  # fmt: skip
 
 
 def curve(

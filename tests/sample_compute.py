@@ -262,7 +262,7 @@ def bars(
     """A condition held against baselines, and against the six rungs where a place is given."""
     return Bars(
         condition=condition,
-        family=stratum[0],
+        partition=stratum[0],
         label=stratum[1],
         tokens=50_800 if stratum[0] == "all" else 11_390,
         loss=nats(loss, loss - 0.05, loss + 0.05),

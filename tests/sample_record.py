@@ -141,7 +141,7 @@ def web_text() -> OnText:
             Factor(where="own", amount="own", row="own output", recovered=ONE),
         ),
         context=ContextGain(
-            family="position",
+            partition="position",
             early="16-63",
             late="64-127",
             gain={

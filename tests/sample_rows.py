@@ -57,14 +57,14 @@ def _bars(recovered: Number) -> dict[str, Number]:
 def strata(values: dict[tuple[str, str], tuple[int, float, float, Number]]) -> tuple[Stratum, ...]:
     return tuple(
         Stratum(
-            family=family,
+            partition=partition,
             label=label,
             tokens=tokens,
             loss=nats(2.9, 2.8, 3.0),
             damage=nats(damage, damage - spread, damage + spread),
             recovered=recovered,
         )
-        for (family, label), (tokens, damage, spread, recovered) in values.items()
+        for (partition, label), (tokens, damage, spread, recovered) in values.items()
     )
 
 

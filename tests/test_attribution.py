@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from exact import PAIRS, TEXT, batches, double_subject, margin, text_of
+from exact import PAIRS, TEXT, batches, double_subject, logit_difference, text_of
 from tiny import VARIED, VARIED_ADDITIVE, VOCABULARY, there, tiny_subject
 from unexplained.ablations import ABLATIONS, Fill, record_for, value_site
 from unexplained.circuits import CircuitError, attribute_edges, attribute_nodes
@@ -103,7 +103,7 @@ def test_on_running_text_it_is_the_derivative_of_the_effect_by_document(
     assert (np.abs(got.values).max(0) > 1e-6).all()
 
 
-def test_on_pairs_it_is_the_derivative_of_the_margin_towards_the_other_prompt(
+def test_on_pairs_it_is_the_derivative_of_the_logit_difference_towards_the_other_prompt(
     subject: Subject,
 ) -> None:
     sites = sites_of(subject)
@@ -115,7 +115,7 @@ def test_on_pairs_it_is_the_derivative_of_the_margin_towards_the_other_prompt(
         for one in PAIRS:
             batch, edit = alone(one), edit_of(fills[site], site)
             expected[one.orbit] += derivative(
-                lambda share, e=edit, b=batch, o=one: margin(
+                lambda share, e=edit, b=batch, o=one: logit_difference(
                     subject, subject.run(b, [partly(e, share)]).normed, o
                 )
             )
@@ -147,7 +147,7 @@ def test_batches_of_one_are_all_at_once() -> None:
 
 
 def test_where_the_measure_is_linear_in_the_site_it_is_exact(subject: Subject) -> None:
-    """The margin is linear in the final norm's output: any step, no error. Not of soft-capped logits."""
+    """The logit difference is linear in the final norm's output: any step, no error. Not of soft-capped logits."""
     if getattr(subject.anatomy.model.config, "final_logit_softcapping", None):
         return
     final = subject.sites("final")
@@ -156,7 +156,9 @@ def test_where_the_measure_is_linear_in_the_site_it_is_exact(subject: Subject) -
     exact = dict.fromkeys(("o0", "o1", "o2"), 0.0)
     for one in PAIRS:
         clean, corrupted = (subject.run(batch).normed for batch in batches(one))
-        exact[one.orbit] += margin(subject, corrupted, one) - margin(subject, clean, one)
+        exact[one.orbit] += logit_difference(subject, corrupted, one) - logit_difference(
+            subject, clean, one
+        )
     assert got == pytest.approx([*exact.values()], rel=1e-9)
 
 
@@ -175,7 +177,7 @@ def test_a_heads_z_its_output_and_its_layers_attention_agree(subject: Subject) -
     sites = subject.sites("L1.H0 L1.H1 L1.H2 L1.H3 L1.H0.out L1.H1.out L1.H2.out L1.H3.out L1.attn")
     got = attribute_nodes(subject, TEXT, fills_of(subject, TEXT, sites, "patch")).values
     np.testing.assert_allclose(got[:, :4], got[:, 4:8], rtol=1e-7, atol=1e-10)
-    if not subject.anatomy.family.attention_post_norm:
+    if not subject.anatomy.architecture.attention_post_norm:
         np.testing.assert_allclose(got[:, :4].sum(1), got[:, 8], rtol=1e-6, atol=1e-9)
 
 
@@ -226,7 +228,7 @@ def _contribution(subject: Subject, one: Block, site: Site, fill: Fill) -> float
             pattern = new
         else:
             q, k = (new, k) if where.value == "q" else (q, new)
-            scale = anatomy.layers[site.layer].get_submodule(anatomy.family.attention).scaling
+            scale = anatomy.layers[site.layer].get_submodule(anatomy.architecture.attention).scaling
             pattern = (q @ k.transpose(1, 2) * scale).masked_fill(old == 0, -torch.inf).softmax(-1)
         change["moved"] = (pattern - old) @ v
 
@@ -334,7 +336,7 @@ def test_what_cannot_be_attributed_is_refused_and_says_why() -> None:
     site = subject.sites("L1.H1")
     fills = fills_of(subject, text, site, "zero")
     with pytest.raises(CircuitError, match="running text"):
-        attribute_nodes(subject, text, fills, measure="margin")
+        attribute_nodes(subject, text, fills, measure="logit difference")
     with pytest.raises(CircuitError, match="gradient there is zero"):
         attribute_nodes(subject, text, fills, measure="kl")
     with pytest.raises(CircuitError, match=r"L1\.H2.*0 edits"):

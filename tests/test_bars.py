@@ -31,7 +31,7 @@ def rows_of(condition, losses, *, tokens, stratum=ALL, kl=None, agree=None, erro
             float((kl or [0.0] * count)[i]),
             int((agree or tokens)[i]),
             int((agree or tokens)[i]) // 2,  # correct: half as often as it agrees
-            *(None, None),  # margin, preferred
+            *(None, None),  # logit difference, preferred
             None if error is None else float(error[i]),
         )
         for i in range(count)
@@ -401,7 +401,7 @@ def test_a_row_holds_the_numbers_that_were_asked_for():
     assert row.increase == bars.increase(ledger, "rule", settings=PLAIN)
     assert row.agreement.value == pytest.approx(0.9, abs=0.01)
     (stratum,) = row.strata
-    assert (stratum.family, stratum.label) == REPEATS
+    assert (stratum.partition, stratum.label) == REPEATS
     assert stratum.tokens == ledger.sums("intact", REPEATS).tokens.sum()
     assert stratum.damage == bars.damage(ledger, "mean", stratum=REPEATS, settings=PLAIN)
     assert stratum.recovered == bars.recovered(

@@ -1,4 +1,4 @@
-"""Every kind of site, in every family, is what plain hooks on Hugging Face's own model see and change."""
+"""Every kind of site, in every architecture, is what plain hooks on Hugging Face's own model see and change."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ MODULES = {
     "opt": Modules("model.decoder.layers", "model.decoder.final_layer_norm", "self_attn.out_proj",
                    middle="final_layer_norm", neurons="fc2", mlp="fc2"),
 }  # fmt: skip
-"""Of all other families Llama's."""
+"""Of all other architectures Llama's."""
 
 
 def half(value: Tensor) -> Tensor:
@@ -202,7 +202,7 @@ def test_logits_are_hugging_faces_under_either_of_its_attentions(name: str) -> N
     """Soft-capped models have no `sdpa`: transformers would leave the cap out."""
     subject, model = tiny_subject(name), tiny_model(name)
     found = subject.logits(subject.run(Batch.of(tokens())).normed)
-    for attention in ("eager", "sdpa")[: 1 if subject.anatomy.family.name == "gemma2" else 2]:
+    for attention in ("eager", "sdpa")[: 1 if subject.anatomy.architecture.name == "gemma2" else 2]:
         model.set_attn_implementation(attention)
         with torch.no_grad():
             right = model(tokens(), use_cache=False).logits

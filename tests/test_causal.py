@@ -208,8 +208,8 @@ def test_an_honest_explanation_is_not_accused(one: Explanation) -> None:
 
 
 @cache
-def tiny(family: str, kind: torch.dtype) -> tuple[Subject, Text]:
-    subject = load(tiny_model(family).to(kind), tokenizer=tiny_tokenizer(), device="cpu")
+def tiny(architecture: str, kind: torch.dtype) -> tuple[Subject, Text]:
+    subject = load(tiny_model(architecture).to(kind), tokenizer=tiny_tokenizer(), device="cpu")
     rows, more = (np.random.default_rng(i).integers(0, VOCABULARY, (5, 13)) for i in (0, 1))
     text = make_text("tiny", subject, rows, more)
     cut = tuple(
@@ -219,10 +219,10 @@ def tiny(family: str, kind: torch.dtype) -> tuple[Subject, Text]:
     return subject, text
 
 
-@pytest.mark.parametrize("family", ["gpt2", "gemma3", "gpt_neox", "mistral", "phi3"])
-def test_an_honest_explanation_is_not_accused_in_any_family(family: str) -> None:
+@pytest.mark.parametrize("architecture", ["gpt2", "gemma3", "gpt_neox", "mistral", "phi3"])
+def test_an_honest_explanation_is_not_accused_in_any_architecture(architecture: str) -> None:
     for one in (*LIBRARY.all().values(), claim(own_attention_again, "q", "k").affine()):
-        measure(one, given=tiny(family, torch.float32))
+        measure(one, given=tiny(architecture, torch.float32))
 
 
 def test_every_document_is_asked_at_four_places_and_once_for_all_that_is_measured() -> None:

@@ -1,4 +1,4 @@
-"""The curve of a circuit's sizes, by hand: margins in, shares, areas and knees out."""
+"""The curve of a circuit's sizes, by hand: logit differences in, shares, areas and knees out."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ ORBITS, EDGES = 60, 4
 """So many orbits that agree may lack others, but 6% of them at most."""
 
 
-def ledger_of(**margins: float) -> Ledger:
-    """Every orbit has two pairs with that margin each."""
+def ledger_of(**logit_differences: float) -> Ledger:
+    """Every orbit has two pairs with that logit difference each."""
     rows = [
-        {"condition": name, "document": f"o{i}", "family": "all", "label": "all", "tokens": 2,
-         "margin": 2 * margin, "preferred": 2}
-        for name, margin in margins.items()
+        {"condition": name, "document": f"o{i}", "partition": "all", "label": "all", "tokens": 2,
+         "logit_difference": 2 * logit_difference, "preferred": 2}
+        for name, logit_difference in logit_differences.items()
         for i in range(ORBITS)
     ]  # fmt: skip
     return Ledger(pa.Table.from_pylist(rows, schema=SCHEMA), TOKEN_SCHEMA.empty_table())
@@ -44,13 +44,13 @@ def read_of(ledger: Ledger, *counts: int) -> KeptCurve:
 
 
 def curve_of(one: float, two: float, four: float = 4.0) -> KeptCurve:
-    margins = {"intact": 4.0, CORRUPTED: -4.0, "c1": one, "c2": two, "c4": four}
-    return read_of(ledger_of(**margins), 1, 2, 4)
+    logit_differences = {"intact": 4.0, CORRUPTED: -4.0, "c1": one, "c2": two, "c4": four}
+    return read_of(ledger_of(**logit_differences), 1, 2, 4)
 
 
 def test_shares_areas_and_knees_by_hand() -> None:
     curve = curve_of(-2.0, 3.2)
-    # (margin + 4) / 8 at a quarter, a half and all of the edges
+    # (logit difference + 4) / 8 at a quarter, a half and all of the edges
     assert [p.kept.value for p in curve.points] == pytest.approx([0.25, 0.9, 1.0])
     assert [p.share for p in curve.points] == [0.25, 0.5, 1.0]
     # MIB's sizes up to 20% of four edges are no edge and keep 0; a half and all are two and four.
@@ -72,13 +72,13 @@ def test_the_whole_model_is_no_knee_and_rounding_is_no_finding() -> None:
     assert (curve.knee, curve.knee_by_value) == (None, None)
 
 
-def test_the_mean_of_several_draws_is_that_of_their_margins() -> None:
+def test_the_mean_of_several_draws_is_that_of_their_logit_differences() -> None:
     ledger = ledger_of(**{"intact": 4.0, CORRUPTED: -4.0, "d0": 0.0, "d1": 2.0})
     curve = kept_by_size(
         ledger, {2: ["d0", "d1"]}, EDGES, keeps=0.8, settings=Settings(resamples=200)
     )
     (point,) = curve.points
-    assert point.margin.value == 1.0 and point.kept.value == pytest.approx(5 / 8)
+    assert point.logit_difference.value == 1.0 and point.kept.value == pytest.approx(5 / 8)
 
 
 def test_every_order_of_edges_carries_a_tag_of_its_method() -> None:
@@ -96,7 +96,7 @@ def test_every_order_of_edges_carries_a_tag_of_its_method() -> None:
 
 # What `evaluate_area_under_curve` of MIB-circuit-track (b759df3, with the graph of EAP-IG 795f560)
 # gives for graphs of these sizes whose circuits of k of n edges keep 1.3 √(k/n) − 0.3 k/n. Run with
-# stand-ins for the model's margins, −4 corrupted and 4 clean; pruning takes no edge that does anything.
+# stand-ins for the model's logit differences, −4 corrupted and 4 clean; pruning takes no edge that does anything.
 PUBLISHED = {
     (2, 2): (46, [2, 4, 9, 23, 46], 0.6980767916946495, 0.3009232083053505),
     (6, 4): (1108, [1, 2, 5, 11, 22, 55, 110, 221, 554, 1108],
@@ -148,13 +148,13 @@ def test_a_knee_is_where_all_larger_circuits_keep_enough_too() -> None:
 
 
 def test_the_knee_is_the_intervals_and_not_the_values() -> None:
-    # Half of the orbits keep 100% of one edge's margin and half 62.5%: 81%, not for certain above 80%.
+    # Half of the orbits keep 100% of one edge's logit difference and half 62.5%: 81%, not for certain above 80%.
     rows = [4.0, 1.0] * (ORBITS // 2)
     whole = ledger_of(**{"intact": 4.0, CORRUPTED: -4.0, "c1": 0.0, "c2": 3.9})
     table = whole.table.to_pylist()
     for row in table:
         if row["condition"] == "c1":
-            row["margin"] = 2 * rows[int(row["document"][1:])]
+            row["logit_difference"] = 2 * rows[int(row["document"][1:])]
     ledger = Ledger(pa.Table.from_pylist(table, schema=SCHEMA), TOKEN_SCHEMA.empty_table())
     curve = read_of(ledger, 1, 2)
     assert curve.points[0].kept.low < 0.8 < curve.points[0].kept.value

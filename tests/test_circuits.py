@@ -1,4 +1,4 @@
-"""Circuits of edges, on tiny models of every family: the ends are the model, the middle a slow sum."""
+"""Circuits of edges, on tiny models of every architecture: the ends are the model, the middle a slow sum."""
 
 from __future__ import annotations
 
@@ -23,20 +23,24 @@ def graph_of(subject: Subject) -> Graph:
     return Graph.of(subject.shape, parallel=subject.anatomy.parallel)
 
 
-def margins(subject: Subject, *edges: np.ndarray) -> list[np.ndarray]:
+def logit_differences(subject: Subject, *edges: np.ndarray) -> list[np.ndarray]:
     circuits = Circuits(subject, graph_of(subject))
     conditions = [circuits.condition(str(i), some) for i, some in enumerate(edges)]
-    ledger = evaluate(subject, TEXT, conditions, measure="margin", batch_tokens=40)
-    return [ledger.sums(condition.name).margin for condition in conditions]
+    ledger = evaluate(subject, TEXT, conditions, measure="logit difference", batch_tokens=40)
+    return [ledger.sums(condition.name).logit_difference for condition in conditions]
 
 
 def test_with_all_edges_it_is_the_clean_model_and_with_none_the_corrupted_one(
     subject: Subject,
 ) -> None:
     count = graph_of(subject).edges
-    every, none = margins(subject, np.ones(count, bool), np.zeros(count, bool))
-    clean = evaluate(subject, TEXT, [], measure="margin").sums("intact").margin
-    corrupted = evaluate(subject, TEXT.swapped(), [], measure="margin").sums("intact").margin
+    every, none = logit_differences(subject, np.ones(count, bool), np.zeros(count, bool))
+    clean = evaluate(subject, TEXT, [], measure="logit difference").sums("intact").logit_difference
+    corrupted = (
+        evaluate(subject, TEXT.swapped(), [], measure="logit difference")
+        .sums("intact")
+        .logit_difference
+    )
     np.testing.assert_allclose(every, clean, atol=2e-4)
     np.testing.assert_allclose(none, corrupted, atol=2e-4)
     assert np.abs(clean - corrupted).max() > 0.1
@@ -48,8 +52,8 @@ def test_a_random_circuit_is_the_slow_sum_over_destinations(name: str) -> None:
     subject = tiny_subject(name)
     graph = graph_of(subject)
     edges = np.random.default_rng(0).random(graph.edges) < 0.5
-    (found,) = margins(subject, edges)
-    slow = [slow_margin(subject, graph, edges, one) for one in PAIRS]
+    (found,) = logit_differences(subject, edges)
+    slow = [slow_logit_difference(subject, graph, edges, one) for one in PAIRS]
     np.testing.assert_allclose(found, np.array(slow).reshape(3, 2).sum(-1), atol=2e-4)
 
 
@@ -59,24 +63,26 @@ def test_circuits_made_once_are_measured_on_other_prompts_of_the_same_documents_
     half = np.random.default_rng(0).random(graph_of(subject).edges) < 0.5
     circuits = Circuits(subject, graph_of(subject))
 
-    def margin(circuits: Circuits, text) -> float:
+    def logit_difference(circuits: Circuits, text) -> float:
         condition = circuits.condition("half", half)
         return (
-            evaluate(subject, text, [condition], measure="margin").sums("half").per_token("margin")
+            evaluate(subject, text, [condition], measure="logit difference")
+            .sums("half")
+            .per_token("logit_difference")
         )
 
     def anew(text) -> float:
-        return margin(Circuits(subject, graph_of(subject)), text)
+        return logit_difference(Circuits(subject, graph_of(subject)), text)
 
-    assert margin(circuits, TEXT) == anew(TEXT)
-    assert margin(circuits, TEXT.swapped()) == anew(TEXT.swapped()) != anew(TEXT)
-    before = margin(circuits, TEXT)
+    assert logit_difference(circuits, TEXT) == anew(TEXT)
+    assert logit_difference(circuits, TEXT.swapped()) == anew(TEXT.swapped()) != anew(TEXT)
+    before = logit_difference(circuits, TEXT)
     with torch.no_grad():
         subject.anatomy.neuron_output(0).weight.mul_(1.5)
-    assert margin(circuits, TEXT) == anew(TEXT) != before
+    assert logit_difference(circuits, TEXT) == anew(TEXT) != before
 
 
-def slow_margin(subject: Subject, graph: Graph, edges: np.ndarray, one) -> float:
+def slow_logit_difference(subject: Subject, graph: Graph, edges: np.ndarray, one) -> float:
     """Each source's output is found by a whole pass of the model with its inputs put in its way.
 
     A destination's input is set by replacing the stream before its layer's attention or MLP; what
@@ -148,11 +154,11 @@ def test_one_edge_more_changes_what_is_after_it(subject: Subject) -> None:
     graph = graph_of(subject)
     none, one = np.zeros(graph.edges, bool), np.zeros(graph.edges, bool)
     one[graph.find("input->logits")] = True
-    before, after = margins(subject, none, one)
+    before, after = logit_differences(subject, none, one)
     assert np.abs(before - after).max() < 1e-5  # both prompts end in the same token
     one[:] = True
     one[graph.find("m1->logits")] = False
-    every, without = margins(subject, np.ones(graph.edges, bool), one)
+    every, without = logit_differences(subject, np.ones(graph.edges, bool), one)
     assert np.abs(every - without).max() > 1e-3
 
 
@@ -171,12 +177,12 @@ def test_a_batch_of_prompts_with_several_beginnings_is_the_prompts_alone() -> No
     graph = graph_of(subject)
     edges = np.random.default_rng(1).random(graph.edges) < 0.3
     circuits = Circuits(subject, graph)
-    together = evaluate(subject, TEXT, [circuits.condition("c", edges)], measure="margin")
+    together = evaluate(subject, TEXT, [circuits.condition("c", edges)], measure="logit difference")
     alone = [
-        evaluate(subject, text_of(one), [circuits.condition("c", edges)], measure="margin")
-        .sums("c").margin[0]
+        evaluate(subject, text_of(one), [circuits.condition("c", edges)], measure="logit difference")
+        .sums("c").logit_difference[0]
         for one in PAIRS
     ]  # fmt: skip
     np.testing.assert_allclose(
-        together.sums("c").margin, np.array(alone).reshape(3, 2).sum(-1), atol=2e-4
+        together.sums("c").logit_difference, np.array(alone).reshape(3, 2).sum(-1), atol=2e-4
     )

@@ -30,7 +30,7 @@ from unexplained.curves import (
     table,
 )
 from unexplained.curves.bend import solve_bend
-from unexplained.curves.choice import MARGIN, chosen, left_out_errors
+from unexplained.curves.choice import ERROR_RATIO, chosen, left_out_errors
 from unexplained.curves.draws import FORMS, BendDraws, LawDraws, MixedDraws, ShiftDraws
 from unexplained.curves.fit import FittedCurve, _fitted
 from unexplained.curves.points import gathered
@@ -186,8 +186,8 @@ def test_leaving_a_rung_out_is_fitting_the_others_and_allens_formula() -> None:
         assert error == pytest.approx(math.sqrt(squares / 6), rel=1e-2)
 
 
-def test_the_law_is_kept_unless_another_form_is_better_by_the_margin() -> None:
-    errors = np.array([[1.0, MARGIN * 0.99, 9.0], [1.0, MARGIN * 1.01, 9.0], [1.0, 0.5, 0.4],
+def test_the_law_is_kept_unless_another_form_is_better_by_so_much() -> None:
+    errors = np.array([[1.0, ERROR_RATIO * 0.99, 9.0], [1.0, ERROR_RATIO * 1.01, 9.0], [1.0, 0.5, 0.4],
                        [np.inf, 2.0, np.inf], [1.0, np.inf, np.inf]])  # fmt: skip
     assert chosen(errors).tolist() == [1, 0, 2, 1, 0]
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from exact import PAIRS, TEXT, batches, double_subject, margin, pair, swapped, text_of
+from exact import PAIRS, TEXT, batches, double_subject, logit_difference, pair, swapped, text_of
 from tiny import VARIED_ADDITIVE, tiny_subject, tiny_tokenizer, tokens
 from unexplained.circuits import (
     CircuitError,
@@ -85,12 +85,12 @@ def moved(subject: Subject, one: Pair, source: str) -> Tensor:
 
 
 def nudged(subject: Subject, one: Pair, destination: str, nudge: Tensor) -> float:
-    """The margin where one destination alone reads a stream with something added to it."""
+    """The logit difference where one destination alone reads a stream with something added to it."""
     batch, _ = batches(one)
     intact = subject.run(batch, keep_streams=range(subject.shape.layers))
     if destination == "logits":
         stream = intact.stream + nudge
-        return margin(
+        return logit_difference(
             subject, subject.run(batch, resume=Resume(3, stream, _arguments(intact))).normed, one
         )
     layer = int(destination[1:].split(".")[0])
@@ -107,7 +107,9 @@ def nudged(subject: Subject, one: Pair, destination: str, nudge: Tensor) -> floa
         head, part = destination.split(".h")[1][:-1].split("<")
         site = Site(layer, "H", int(head), part)
         new = subject.run(batch, keep=[site], resume=pushed).values[site]
-    return margin(subject, subject.run(batch, [Edit(site, lambda local: new)]).normed, one)
+    return logit_difference(
+        subject, subject.run(batch, [Edit(site, lambda local: new)]).normed, one
+    )
 
 
 def _arguments(done):
@@ -218,7 +220,7 @@ def test_all_edges_of_a_llama_are_those_of_a_split_forward_pass() -> None:
 
 
 def node_total(subject: Subject, one: Pair, source: str) -> float:
-    """The derivative of the margin as a source's output goes towards the corrupted prompt's."""
+    """The derivative of the logit difference as a source's output goes towards the corrupted prompt's."""
     apart, step = moved(subject, one, source), 1e-4
     site = Graph.of(subject.shape, parallel=False).site(source)
     site = site.at("out") if site.part == "H" else site
@@ -227,7 +229,9 @@ def node_total(subject: Subject, one: Pair, source: str) -> float:
         subject.run(batch, [Edit(site, lambda local, w=way: local.value + w * step * apart)]).normed
         for way in (1, -1)
     ]
-    return (margin(subject, ends[0], one) - margin(subject, ends[1], one)) / (2 * step)
+    return (logit_difference(subject, ends[0], one) - logit_difference(subject, ends[1], one)) / (
+        2 * step
+    )
 
 
 def test_the_edges_out_of_a_source_add_up_to_its_node(subject: Subject) -> None:
@@ -240,11 +244,13 @@ def test_the_edges_out_of_a_source_add_up_to_its_node(subject: Subject) -> None:
 
 
 def patched(subject: Subject, one: Pair, site: Site) -> float:
-    """The change of the margin when the corrupted prompt's value is put at a site."""
+    """The change of the logit difference when the corrupted prompt's value is put at a site."""
     clean, corrupted = batches(one)
     value = subject.run(corrupted, keep=[site]).values[site]
     new = subject.run(clean, [Edit(site, lambda local: value)]).normed
-    return margin(subject, new, one) - margin(subject, subject.run(clean).normed, one)
+    return logit_difference(subject, new, one) - logit_difference(
+        subject, subject.run(clean).normed, one
+    )
 
 
 def errors_of(
@@ -366,8 +372,8 @@ def test_errors_are_those_of_means_over_orbits() -> None:
 def test_rankings_say_by_what() -> None:
     graph = Graph(layers=1, heads=1, width=4)
     mean = np.arange(graph.edges) - 3.0
-    scores = EdgeScores(graph, mean, np.full(graph.edges, 0.4), 8, 4, "eap", "margin")
-    assert scores.ranking(by="signed")[0] == 0  # corrupting it lowers the margin most
+    scores = EdgeScores(graph, mean, np.full(graph.edges, 0.4), 8, 4, "eap", "logit difference")
+    assert scores.ranking(by="signed")[0] == 0  # corrupting it lowers the logit difference most
     assert scores.ranking(by="absolute")[0] == np.argmax(np.abs(mean))
     # Two standard errors of a difference are 2 √2 · 0.4 = 1.13: the next one down.
     assert scores.unsettled(2, by="signed") == 1

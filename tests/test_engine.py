@@ -1,4 +1,4 @@
-"""The engine's laws, on tiny random models of every family."""
+"""The engine's laws, on tiny random models of every architecture."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_before_rotary_embedding_stands_what_projections_and_their_norms_give(
     handles = [
         (anatomy.layers[1].get_submodule(norm) if norm else anatomy.projection(1, name))
         .register_forward_hook(lambda module, args, output, name=name: made.update({name: output}))
-        for name, norm in zip(names, anatomy.family.head_norms or ("", ""), strict=True)
+        for name, norm in zip(names, anatomy.architecture.head_norms or ("", ""), strict=True)
     ]  # fmt: skip
     with torch.no_grad():
         anatomy.model(tokens(), use_cache=False)
@@ -93,7 +93,7 @@ def test_before_rotary_embedding_stands_what_projections_and_their_norms_give(
         by_head = output if output.dim() == 4 else anatomy.projected(name, output)
         axis = 1 if by_head.shape[1] == many else 2
         own = by_head.select(axis, site.index * many // shape.heads)
-        if name == "q" and anatomy.family.name == "opt":
+        if name == "q" and anatomy.architecture.name == "opt":
             own = own * shape.head_size**-0.5  # where others scale scores, it scales queries
         assert torch.allclose(value, own, atol=1e-5), site
 
@@ -130,7 +130,7 @@ def test_a_direct_effect_is_the_total_one_where_nothing_downstream_reacts(subjec
     last = subject.shape.layers - 1
     if not subject.anatomy.parallel:
         with torch.no_grad():  # without the last MLP, nothing comes after the last attention
-            for path in subject.anatomy.family.mlp:
+            for path in subject.anatomy.architecture.mlp:
                 for weight in subject.anatomy.layers[last].get_submodule(path).parameters():
                     weight.zero_()
     batch = Batch.of(tokens())
@@ -155,7 +155,7 @@ def test_the_frozen_norm_is_the_norm_where_nothing_is_added_and_linear(subject: 
 def test_direct_effects_add_up_when_the_norm_is_frozen(name: str) -> None:
     """Not in Gemma: its post-norms are not linear, so effects before them do not add up."""
     subject = tiny_subject(name)
-    assert not subject.anatomy.family.attention_post_norm
+    assert not subject.anatomy.architecture.attention_post_norm
     batch = Batch.of(tokens())
     edits = [Edit(site, lambda local: local.value * 0) for site in subject.sites("L1.H0 L2.H3")]
     got = subject.run(batch, direct=[edits, edits[:1], edits[1:]])

@@ -291,7 +291,7 @@ BAD: dict[str, dict[str, tuple[Any, ...]]] = {
         "text": TEXTS,
         "conditions": (lambda: [edit("L9.H0")], lambda: [edit("L1.H99")],
                        lambda: [edit("L1.H0", "L9.mlp")], lambda: [edit("L1.H0")] * 2),
-        "part": ("test", ""), "measure": ("nope", "margin"), "keep_tokens": (["nobody"],),
+        "part": ("test", ""), "measure": ("nope", "logit difference"), "keep_tokens": (["nobody"],),
         "batch_tokens": (0, -1, 2.5), "memory": (0, -1.0, float("nan"), 1e3, "much"),
         "folder": (file_in_the_way,),
     },

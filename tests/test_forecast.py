@@ -127,9 +127,9 @@ def test_imagined_losses_are_of_the_same_rows_and_no_condition_gains(
         conditions = job_of(subject, on).conditions[1:4]
         measured = evaluate(subject, on, conditions)
         imagined = evaluate(subject, on, conditions, workers=Rehearsal(in_process))
-        keys = ["condition", "document", "family", "label", "tokens"]
+        keys = ["condition", "document", "partition", "label", "tokens"]
         assert measured.table.select(keys) == imagined.table.select(keys)
-        for column in ("loss", "margin", "error"):
+        for column in ("loss", "logit_difference", "error"):
             one, two = (found.table[column].null_count for found in (measured, imagined))
             assert one == two
         sums = [imagined.sums(name).loss for name in ("intact", conditions[0].name)]

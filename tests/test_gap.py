@@ -350,7 +350,7 @@ def test_without_rungs_there_is_no_place_and_a_stratum_is_read_alone():
     )
     (found,) = bars.bars_of(both, ["rule"], ["mean"], stratum=LATE, settings=PLAIN)
     assert (found.place, found.rungs) == (None, ())
-    assert (found.family, found.label, found.tokens) == (*LATE, 60)
+    assert (found.partition, found.label, found.tokens) == (*LATE, 60)
     assert found.baselines[0].recovered.value == 0.75
     assert found.loss.value == 2.5
 

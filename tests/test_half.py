@@ -54,7 +54,7 @@ def numbers(found: Any) -> list[float]:
 
 @pytest.mark.parametrize("kind", HALVES, ids=str)
 @pytest.mark.parametrize("name", VARIED)
-def test_an_assay_of_every_family_in_half_precision_has_only_numbers_and_its_controls_hold(
+def test_an_assay_of_every_architecture_in_half_precision_has_only_numbers_and_its_controls_hold(
     name: str, kind: torch.dtype
 ) -> None:
     subject = opened(name, kind)

@@ -151,7 +151,9 @@ TABLES: dict[str, Callable[[pa.Table], pa.Table]] = {
     "tokens are null": with_column("tokens", lambda v: pa.nulls(len(v), pa.int64())),
     "documents are others": with_column("document", lambda v: pa.array([f"{d}x" for d in v])),
     "documents in another order": lambda table: table.take(list(range(table.num_rows))[::-1]),
-    "a margin on running text": with_column("margin", lambda v: pa.array(np.ones(len(v)))),
+    "a logit difference on running text": with_column(
+        "logit_difference", lambda v: pa.array(np.ones(len(v)))
+    ),
     "another schema": another_schema,
 }
 UNSEEN = {"loss is doubled": with_column("loss", lambda v: pa.array(2 * v))}

@@ -21,8 +21,8 @@ from kinds import (
     measured,
     opened,
     plain,
+    plain_logit_difference,
     plain_loss,
-    plain_margin,
     right_or_refused,
     whole_circuit,
 )
@@ -248,7 +248,9 @@ def test_the_circuit_of_all_edges_is_the_adapted_model_or_refused(name: str) -> 
     model, fresh = tiny_model("llama"), tiny_model("llama")
     change(model)
     change(fresh)
-    right_or_refused(lambda: whole_circuit(opened(model)), plain_margin(fresh), words, within=1e-4)
+    right_or_refused(
+        lambda: whole_circuit(opened(model)), plain_logit_difference(fresh), words, within=1e-4
+    )
 
 
 @pytest.mark.parametrize("name", ADAPTERS)

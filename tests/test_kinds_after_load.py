@@ -20,7 +20,7 @@ from kinds import (
     measured,
     opened,
     plain,
-    plain_margin,
+    plain_logit_difference,
     refused,
     right_or_refused,
     whole_circuit,
@@ -74,9 +74,9 @@ def one_dropout(model: Any) -> None:
 
 
 @pytest.mark.parametrize("name", OTHER_CHANGES)
-def test_a_change_in_another_family_is_measured_as_it_is_or_refused(name: str) -> None:
-    family, change, words = OTHER_CHANGES[name]
-    model, fresh = tiny_model(family), tiny_model(family)
+def test_a_change_in_another_architecture_is_measured_as_it_is_or_refused(name: str) -> None:
+    architecture, change, words = OTHER_CHANGES[name]
+    model, fresh = tiny_model(architecture), tiny_model(architecture)
     subject = opened(model)
     measured(subject)
     change(model)
@@ -193,4 +193,6 @@ def test_the_circuit_of_all_edges_is_the_changed_model_or_refused(name: str) -> 
     whole_circuit(subject)
     change(model)
     change(fresh)
-    right_or_refused(lambda: whole_circuit(subject), plain_margin(fresh), words, within=1e-4)
+    right_or_refused(
+        lambda: whole_circuit(subject), plain_logit_difference(fresh), words, within=1e-4
+    )

@@ -17,7 +17,7 @@ from kinds import (
     measured,
     opened,
     plain,
-    plain_margin,
+    plain_logit_difference,
     right_or_refused,
     text_of,
     whole_circuit,
@@ -222,7 +222,7 @@ def test_the_circuit_of_all_edges_is_the_model_whatever_is_switched_on(name: str
         with around():
             return whole_circuit(subject)
 
-    right_or_refused(number, plain_margin(tiny_model("llama")), words, within=1e-4)
+    right_or_refused(number, plain_logit_difference(tiny_model("llama")), words, within=1e-4)
 
 
 @quiet

@@ -20,13 +20,13 @@ from kinds import (
 from tiny import CONFIGS, tiny_model
 
 
-def model_of(family: str, **settings: Any) -> Any:
+def model_of(architecture: str, **settings: Any) -> Any:
     """The tiny model's weights under other settings."""
-    kind, plain_settings = CONFIGS[family]
+    kind, plain_settings = CONFIGS[architecture]
     model = AutoModelForCausalLM.from_config(
         AutoConfig.for_model(kind, **plain_settings | settings), dtype=torch.float32
     )
-    model.load_state_dict(tiny_model(family).state_dict())
+    model.load_state_dict(tiny_model(architecture).state_dict())
     return model.eval()
 
 
@@ -37,11 +37,11 @@ def gemma_both_ways() -> Any:
     return model_of("gemma3", use_bidirectional_attention=True)
 
 
-def configured(family: str) -> Callable[[], Any]:
+def configured(architecture: str) -> Callable[[], Any]:
     """`is_causal = False` in the configuration: any decoder becomes an encoder in transformers 5."""
 
     def make() -> Any:
-        model = model_of(family)
+        model = model_of(architecture)
         model.config.is_causal = False
         return model
 
@@ -143,11 +143,13 @@ def test_a_model_that_is_made_to_see_ahead_after_load_is_refused(name: str) -> N
     refused(lambda: measured(subject), f"{words}|changed|since")
 
 
-@pytest.mark.parametrize("family", list(CONFIGS))
-def test_every_family_as_it_is_does_not_see_ahead(family: str) -> None:
-    """And is not refused: windows and masks of all families are causal."""
-    assert not sees_ahead(tiny_model(family))
+@pytest.mark.parametrize("architecture", list(CONFIGS))
+def test_every_architecture_as_it_is_does_not_see_ahead(architecture: str) -> None:
+    """And is not refused: windows and masks of all architectures are causal."""
+    assert not sees_ahead(tiny_model(architecture))
     text = text_of(40, 9, 33, 7)
     right_or_refused(
-        lambda: measured(opened(tiny_model(family)), text), plain(tiny_model(family), text), ""
+        lambda: measured(opened(tiny_model(architecture)), text),
+        plain(tiny_model(architecture), text),
+        "",
     )

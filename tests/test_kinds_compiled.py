@@ -15,7 +15,7 @@ from kinds import (
     measured,
     opened,
     plain,
-    plain_margin,
+    plain_logit_difference,
     refused,
     right_or_refused,
     whole_circuit,
@@ -162,7 +162,7 @@ def test_the_circuit_of_all_edges_is_the_compiled_model_or_refused(name: str) ->
     model = tiny_model("llama").eval()
     PARTS[name](model)
     called(model)
-    right = plain_margin(tiny_model("llama"))
+    right = plain_logit_difference(tiny_model("llama"))
     right_or_refused(lambda: whole_circuit(opened(model)), right, COMPILED, within=1e-4)
 
 

@@ -181,7 +181,7 @@ LARGE = {
 
 
 def _saved(name: str, path: Path, **how: Any) -> tuple[Path, PreTrainedModel]:
-    """A tiny model of a family that has its own entries, as a file."""
+    """A tiny model of an architecture that has its own entries, as a file."""
     model = tiny_model(name, **LARGE[name] | how.pop("changed", {}))
     config: Any = model.config
     said: dict[str, Any] = {
@@ -201,7 +201,9 @@ def _saved(name: str, path: Path, **how: Any) -> tuple[Path, PreTrainedModel]:
 
 
 @pytest.mark.parametrize("name", LARGE)
-def test_a_gguf_of_a_family_with_entries_of_its_own_is_the_model(name: str, tmp_path: Path) -> None:
+def test_a_gguf_of_an_architecture_with_entries_of_its_own_is_the_model(
+    name: str, tmp_path: Path
+) -> None:
     """Soft caps, windows and experts: entries that transformers passes over and has by default."""
     path, model = _saved(name, tmp_path)
     right_or_refused(lambda: loss(from_gguf(path)), plain_loss(model), "")

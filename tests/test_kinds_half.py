@@ -38,8 +38,8 @@ def own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNEXPLAINED_CACHE", str(cache))
 
 
-def half(dtype: torch.dtype, family: str = "llama") -> Subject:
-    return opened(tiny_model(family).to(dtype))
+def half(dtype: torch.dtype, architecture: str = "llama") -> Subject:
+    return opened(tiny_model(architecture).to(dtype))
 
 
 def repeats(subject: Subject) -> Text:
@@ -88,12 +88,12 @@ def test_what_says_that_it_has_to_be_precise_is_refused_before_and_after_loading
 
 
 @pytest.mark.parametrize("dtype", HALVES)
-@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3", "gpt_neox"])
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "gemma3", "gpt_neox"])
 def test_losses_in_half_precision_are_near_those_in_float32(
-    family: str, dtype: torch.dtype
+    architecture: str, dtype: torch.dtype
 ) -> None:
-    right = plain_loss(tiny_model(family).to(dtype).float())
-    right_or_refused(lambda: loss(half(dtype, family)), right, WORDS, within=ROUNDING[dtype])
+    right = plain_loss(tiny_model(architecture).to(dtype).float())
+    right_or_refused(lambda: loss(half(dtype, architecture)), right, WORDS, within=ROUNDING[dtype])
 
 
 @pytest.mark.parametrize("dtype", HALVES)

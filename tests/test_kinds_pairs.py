@@ -395,7 +395,7 @@ def test_labels_that_some_lines_lack_count_the_lines_that_have_them(tmp_path):
              "answer": f" t{i + 2}", "wrong": f" t{i + 5}",
              **({"labels": {"k": "v"}} if i % 2 else {})} for i in range(36)]  # fmt: skip
     text = ux.pairs(lines(tmp_path / "mine.jsonl", rows), model, pairs=8, fit_pairs=8)
-    found = evaluate(model, text, [], measure="margin")
+    found = evaluate(model, text, [], measure="logit difference")
     with_label = sum("k" in p.labels for p in text.eval)
     assert 0 < with_label < len(text.eval)
     assert found.sums("intact").tokens.sum() == len(text.eval)
@@ -411,7 +411,7 @@ def test_a_label_family_called_all_does_not_count_pairs_twice(tmp_path):
 
     def counted() -> tuple[int, int]:
         text = ux.pairs(path, model, pairs=8, fit_pairs=8)
-        sums = evaluate(model, text, [], measure="margin").sums("intact")
+        sums = evaluate(model, text, [], measure="logit difference").sums("intact")
         return int(sums.tokens.sum()), len(text.eval)
 
     right_or_refused(counted, lambda n: n[0] == n[1] or pytest.fail(f"{n[0]} of {n[1]}"), "all")

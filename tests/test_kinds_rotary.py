@@ -19,8 +19,8 @@ from kinds import (
     measured,
     opened,
     plain,
+    plain_logit_difference,
     plain_loss,
-    plain_margin,
     right_or_refused,
     text_of,
     whole_circuit,
@@ -34,13 +34,13 @@ Settings = dict[str, Any]
 LENGTH = "rope|rotary|length|position"
 
 
-def model_of(family: str, **settings: Any) -> Any:
+def model_of(architecture: str, **settings: Any) -> Any:
     """The tiny model's weights under other settings."""
-    kind, plain_settings = CONFIGS[family]
+    kind, plain_settings = CONFIGS[architecture]
     model = AutoModelForCausalLM.from_config(
         AutoConfig.for_model(kind, **plain_settings | settings), dtype=torch.float32
     )
-    model.load_state_dict(tiny_model(family).state_dict())
+    model.load_state_dict(tiny_model(architecture).state_dict())
     return model.eval()
 
 
@@ -82,8 +82,8 @@ BY_LENGTH: dict[str, tuple[str, Settings]] = {
 
 
 def made(case: tuple[str, Settings]) -> Any:
-    family, settings = case
-    return model_of(family, **settings)
+    architecture, settings = case
+    return model_of(architecture, **settings)
 
 
 def each_alone(case: tuple[str, Settings], text: Text) -> dict[str, float]:
@@ -106,7 +106,7 @@ def test_frequencies_that_do_not_depend_on_length_are_followed(name: str) -> Non
 
 @pytest.mark.parametrize("name", FIXED)
 def test_pairs_under_fixed_frequencies_are_followed(name: str) -> None:
-    right = plain_margin(made(FIXED[name]))
+    right = plain_logit_difference(made(FIXED[name]))
     right_or_refused(lambda: whole_circuit(opened(made(FIXED[name]))), right, "", within=1e-4)
 
 
@@ -190,20 +190,22 @@ def test_pairs_that_begin_alike_are_whole_prompts_or_refused(name: str) -> None:
     from unexplained.evaluate import evaluate
 
     text = long_pairs()
-    margins = []
+    logit_differences = []
     for pair in text.eval:
         model = eager(made(BY_LENGTH[name]))
         with torch.no_grad():
             ids = torch.as_tensor(pair.tokens[None].astype("int64"))
             last = model(input_ids=ids, use_cache=False).logits[0, -1]
-        margins.append(float(last[pair.answer] - last[pair.wrong]))
+        logit_differences.append(float(last[pair.answer] - last[pair.wrong]))
 
     def number() -> dict[str, float]:
         subject = opened(made(BY_LENGTH[name]))
-        ledger = evaluate(subject, text, [], measure="margin")
-        return {"intact": ledger.sums("intact").per_token("margin")}
+        ledger = evaluate(subject, text, [], measure="logit difference")
+        return {"intact": ledger.sums("intact").per_token("logit_difference")}
 
-    right_or_refused(number, {"intact": sum(margins) / len(margins)}, LENGTH, within=1e-4)
+    right_or_refused(
+        number, {"intact": sum(logit_differences) / len(logit_differences)}, LENGTH, within=1e-4
+    )
 
 
 @pytest.mark.parametrize("name", BY_LENGTH)

@@ -384,7 +384,7 @@ ASKED: dict[str, tuple[Callable[[Subject, ux.Text], object], str]] = {
     "evaluate: tokens of a condition that is not measured": (
         lambda s, t: evaluate(s, t, [], keep_tokens=["nobody"]), "nobody"),
     "evaluate: a measure that is not there": (
-        lambda s, t: evaluate(s, t, [], measure="margins"), "margin"),  # type: ignore[arg-type]
+        lambda s, t: evaluate(s, t, [], measure="logit differences"), "logit difference"),  # type: ignore[arg-type]
     "evaluate: an empty text": (lambda s, t: evaluate(s, t.first(0), []), "empty|no document|document"),
     "tasks: none": (lambda s, t: ux.tasks(s, t, asked=[], sites="L0.H0"), "task"),
     "circuit: running text": (lambda s, t: ux.circuit(s, t), "pairs"),

@@ -232,9 +232,9 @@ LEGITIMATE = {
 def test_what_is_legitimate_opens_and_gives_plain_hugging_faces_numbers(
     name: str, tmp_path: Path
 ) -> None:
-    family, weights, settings = LEGITIMATE[name]
-    folder = write_folder(tmp_path / "model", family, weights=weights, settings=settings)
-    right_or_refused(lambda: measured(from_folder(folder)), plain(tiny_model(family)), "")
+    architecture, weights, settings = LEGITIMATE[name]
+    folder = write_folder(tmp_path / "model", architecture, weights=weights, settings=settings)
+    right_or_refused(lambda: measured(from_folder(folder)), plain(tiny_model(architecture)), "")
 
 
 def test_half_precision_on_disk_is_read_as_float32(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from unexplained.ledger import ALL, SCHEMA, TOKEN_SCHEMA, Ledger
 
 NO_TOKENS = TOKEN_SCHEMA.empty_table()
 
-# condition, document, family, label, tokens, loss, kl, agree, error
+# condition, document, partition, label, tokens, loss, kl, agree, error
 ROWS = [
     ("intact", "b", "all", "all", 10, 20.0, 0.0, 10, None),
     ("intact", "b", "recurrence", "repeats", 4, 2.0, 0.0, 4, None),
@@ -23,7 +23,9 @@ ROWS = [
 
 
 def ledger_of(rows) -> Ledger:
-    whole = [(*row[:8], None, None, None, row[8]) for row in rows]  # no correct, margin, preferred
+    whole = [
+        (*row[:8], None, None, None, row[8]) for row in rows
+    ]  # no correct, logit difference, preferred
     columns = [list(column) for column in zip(*whole, strict=True)] or [[] for _ in SCHEMA]
     return Ledger(pa.table(columns, schema=SCHEMA), NO_TOKENS)
 

@@ -72,9 +72,9 @@ def test_what_is_read_costs_its_matrices_once_as_counted_by_hand() -> None:
     assert lent(reader().reads, plain.sites("L1.H0"), plain.shape) == 3 * (head + 8)
 
 
-@pytest.mark.parametrize("family", VARIED)
-def test_all_parts_together_are_the_model_but_for_its_norms(family: str) -> None:
-    subject = tiny_subject(family)
+@pytest.mark.parametrize("architecture", VARIED)
+def test_all_parts_together_are_the_model_but_for_its_norms(architecture: str) -> None:
+    subject = tiny_subject(architecture)
     parts, model = subject.shape.parameters, subject.anatomy.model
     assert parts is not None
     body = {id(p): p.numel() for n, p in subject.anatomy.body.named_parameters()

@@ -1,4 +1,4 @@
-"""Norms whose scales are held: against plain PyTorch hooks that know no family, and by hand."""
+"""Norms whose scales are held: against plain PyTorch hooks that know no architecture, and by hand."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_where_nothing_is_changed_held_scales_change_nothing_bit_for_bit(name: s
 def by_plain_hooks(name: str, rows: torch.Tensor) -> torch.Tensor:
     """Logits with a head at half and every module called a norm written out, in a model of its own."""
     model: Any = tiny_model(name)
-    family = tiny_subject(name).anatomy.family
+    architecture = tiny_subject(name).anatomy.architecture
     held: dict[str, torch.Tensor] = {}
     norms = {path: one for path, one in model.named_modules() if "Norm" in type(one).__name__}
 
@@ -89,8 +89,8 @@ def by_plain_hooks(name: str, rows: torch.Tensor) -> torch.Tensor:
         z[..., 2 * size : 3 * size] /= 2
         return (z,)
 
-    layer = model.get_submodule(family.layers)[1]
-    layer.get_submodule(family.head_output).register_forward_pre_hook(halve)
+    layer = model.get_submodule(architecture.layers)[1]
+    layer.get_submodule(architecture.head_output).register_forward_pre_hook(halve)
     with torch.no_grad():
         return model(rows, use_cache=False).logits
 

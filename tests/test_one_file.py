@@ -23,7 +23,9 @@ FILES = dict(
         re.MULTILINE | re.DOTALL,
     )
 )
-assert len(FILES) == 3, "an ablation, an instrument and a family, as CONTRIBUTING.md has them"
+assert len(FILES) == 3, (
+    "an ablation, an instrument and an architecture, as CONTRIBUTING.md has them"
+)
 FILES |= {
     "donors/dummy_last.py": '''
 """The last in the alphabet of those that are long enough."""
@@ -161,7 +163,7 @@ from unexplained.donors import donors_for
 from unexplained.evaluate import evaluate, observe
 from unexplained.evaluate.conditions import modules_of
 from transformers import ArceeConfig, ArceeForCausalLM
-from unexplained.subject.families import family_of
+from unexplained.subject.architectures import architecture_of
 
 def test_they_are_found_by_name(tmp_path):
     out = tmp_path
@@ -192,7 +194,7 @@ def test_they_are_found_by_name(tmp_path):
     command("sweep", "testbed:dummy_bed", "L1.H*", "--text", "dummy_turns", "--documents", "12", "--no-gate")
     model = ArceeForCausalLM(ArceeConfig(hidden_size=8, intermediate_size=8, num_hidden_layers=1,
                                          num_attention_heads=2, vocab_size=16))
-    assert family_of(model).name == "arcee"
+    assert architecture_of(model).name == "arcee"
     assert "dummy_words" in command("texts")
     assert "dummy_turns" in command("behaviours")
     listed = command("explanations")

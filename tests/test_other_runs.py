@@ -13,7 +13,7 @@ from unexplained.bars import bars_of
 from unexplained.bars.rungs import Seeds
 from unexplained.estimators import Scatter
 from unexplained.evaluate.store import ENGINE
-from unexplained.hashing import code_digest, families
+from unexplained.hashing import architectures, code_digest
 from unexplained.ledger import Ledger
 
 SETTINGS = ux.Settings(resamples=400)
@@ -71,17 +71,17 @@ def test_tables_of_repeats_are_kept_by_the_length_of_their_segments() -> None:
     assert len(pools) == 2
 
 
-def test_every_family_is_in_the_digest_of_what_is_kept(tmp_path: Path) -> None:
-    folder = Path(ux.__file__).parent / "subject" / "families"
+def test_every_architecture_is_in_the_digest_of_what_is_kept(tmp_path: Path) -> None:
+    folder = Path(ux.__file__).parent / "subject" / "architectures"
     files = {path.stem for path in folder.glob("*.py") if path.stem != "__init__"}
-    assert files and files <= {name.rpartition(".")[2] for name in families()}
+    assert files and files <= {name.rpartition(".")[2] for name in architectures()}
     subject = ux.load("rung-1")
     text = ux.text("pydocs", subject, documents=5, fit_documents=5)
     ux.evaluate(subject, text, [], folder=tmp_path)
     told = "".join(
         path.read_text(encoding="utf-8", errors="ignore") for path in tmp_path.rglob("*.json")
     )
-    assert code_digest(ENGINE, *families()) in told
+    assert code_digest(ENGINE, *architectures()) in told
 
 
 @pytest.mark.parametrize("broken", ["{", '{"text": "t", "settings": {"nope": 1}, "cards": []}',

@@ -94,18 +94,20 @@ def test_another_model_of_the_same_name_is_not_found_for_this_one(
     assert (again.sums("other").loss != first.sums("other").loss).all()
 
 
-@pytest.mark.parametrize("measure", ["all", "margin"])
-def test_on_pairs_it_has_the_margin_of_its_own_logits(
+@pytest.mark.parametrize("measure", ["all", "logit difference"])
+def test_on_pairs_it_has_the_logit_difference_of_its_own_logits(
     subject: Subject, other: Subject, measure: str
 ) -> None:
     ledger = evaluate(subject, PAIRS, [Other("other", AnotherModel(other))], measure=measure)  # type: ignore[arg-type]
-    margins: dict[str, float] = {}
+    logit_differences: dict[str, float] = {}
     for pair in PAIRS.eval:
         logits = other.logits(other.run(Batch.of(torch.tensor(pair.tokens)[None].long())).normed)
         difference = float(logits[0, -1, pair.answer] - logits[0, -1, pair.wrong])
-        margins[pair.unit] = margins.get(pair.unit, 0.0) + difference
+        logit_differences[pair.unit] = logit_differences.get(pair.unit, 0.0) + difference
     found = ledger.sums("other")
-    assert found.margin == pytest.approx([margins[unit] for unit in found.documents], rel=1e-4)
+    assert found.logit_difference == pytest.approx(
+        [logit_differences[unit] for unit in found.documents], rel=1e-4
+    )
 
 
 def test_one_that_gives_nan_is_refused_by_name(subject: Subject, other: Subject) -> None:

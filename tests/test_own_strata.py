@@ -85,9 +85,9 @@ def test_a_stratum_sums_the_tokens_that_it_labels(subject: Subject) -> None:
     text = made(subject).with_strata({"evenness": evenness, "half": half})
     ledger = ledger_of(subject, text)
     for name in ("intact", "zero"):
-        for family, make in (("evenness", evenness), ("half", half)):
+        for partition, make in (("evenness", evenness), ("half", half)):
             for label in {one for block in text.eval for one in make(block)}:
-                sums = ledger.sums(name, (family, label))
+                sums = ledger.sums(name, (partition, label))
                 for at, block in enumerate(text.eval):
                     losses = np.array(ledger.token_rows(name, block.document)[0])
                     inside = np.array(make(block)) == label
@@ -111,7 +111,7 @@ def test_without_a_users_strata_a_ledger_is_what_it_was(subject: Subject) -> Non
     more = plain.with_strata(both)
     assert more.fingerprint == plain.fingerprint
     one, other = ledger_of(subject, plain), ledger_of(subject, more)
-    mine = ~np.isin(other.table["family"].to_pylist(), list(both))
+    mine = ~np.isin(other.table["partition"].to_pylist(), list(both))
     assert other.table.filter(mine).equals(one.table)
     assert other.tokens.equals(one.tokens)
     assert set(other.strata) - set(one.strata) == {
@@ -171,7 +171,9 @@ def test_of_pairs_every_stratum_is_one_of_whole_prompts(done: list[Task], tmp_pa
     assert not done
     for label in ("answer first", "answer last"):
         one, other = (ledger.sums("zero", (f, label)) for f in ("asked", "order"))
-        assert np.array_equal(one.loss, other.loss) and np.array_equal(one.margin, other.margin)
+        assert np.array_equal(one.loss, other.loss) and np.array_equal(
+            one.logit_difference, other.logit_difference
+        )
     odd = sum(pair.answer % 2 for pair in text.eval)  # type: ignore[attr-defined]
     assert 0 < odd < len(text.eval)
     assert ledger.sums("intact", ("evenness", "odd")).tokens.sum() == odd

@@ -322,17 +322,19 @@ def test_an_orbit_is_named_by_its_contents_in_either_order():
 
 
 @pytest.mark.parametrize("name", ["ioi", "capital_of", "antonyms", "agreement"])
-def test_a_preference_for_words_that_ignores_the_prompt_has_a_mean_margin_of_exactly_zero(name):
+def test_a_preference_for_words_that_ignores_the_prompt_has_a_mean_logit_difference_of_exactly_zero(
+    name,
+):
     found = pairs(name, toy_of(name), pairs=32, fit_pairs=20)
     logits = np.random.default_rng(0).normal(size=found.vocabulary) * 100
     for blocks in (found.eval, found.fit):
-        margins = np.array([logits[p.answer] - logits[p.wrong] for p in blocks])
-        assert margins.std() > 10
+        logit_differences = np.array([logits[p.answer] - logits[p.wrong] for p in blocks])
+        assert logit_differences.std() > 10
         by_orbit: dict[str, float] = {}
-        for pair, margin in zip(blocks, margins, strict=True):
-            by_orbit[pair.unit] = by_orbit.get(pair.unit, 0.0) + margin
+        for pair, logit_difference in zip(blocks, logit_differences, strict=True):
+            by_orbit[pair.unit] = by_orbit.get(pair.unit, 0.0) + logit_difference
         assert set(by_orbit.values()) == {0.0}
-        assert abs(margins.mean()) < 1e-12
+        assert abs(logit_differences.mean()) < 1e-12
 
 
 def test_texts_have_the_pairs_asked_for_and_share_nothing_between_parts(capitals):
@@ -383,7 +385,7 @@ def test_labels_are_the_strata_of_the_one_scored_position(capitals):
     found = pairs("capital_of", capitals, pairs=2, fit_pairs=2)
     pair = found.eval[0]
     assert {k: v.tolist() for k, v in found.labels(pair).items()} == {
-        family: [label] for family, label in pair.labels.items()
+        partition: [label] for partition, label in pair.labels.items()
     }
 
 
@@ -754,8 +756,8 @@ def test_the_real_tokenizer_has_the_words_of_every_behaviour(name, real):
     assert (len(found.eval), len(found.fit)) == (64, 64)
     assert len({len(p.tokens) for p in all_pairs(found)}) <= 12
     logits = np.random.default_rng(1).normal(size=found.vocabulary)
-    margins = [logits[p.answer] - logits[p.wrong] for p in found.eval]
-    assert np.std(margins) > 0.5 and abs(np.sum(margins)) < 1e-12
+    logit_differences = [logits[p.answer] - logits[p.wrong] for p in found.eval]
+    assert np.std(logit_differences) > 0.5 and abs(np.sum(logit_differences)) < 1e-12
     for pair in found.eval:
         whole = [*pair.tokens.tolist(), pair.answer]
         text = real.tokenizer.decode(whole)
@@ -769,14 +771,14 @@ def test_the_real_model_has_every_behaviour_in_both_roles():
     subject = load("smollm2-135m", device="cpu")
     for name in described():
         found = pairs(name, subject, pairs=20, fit_pairs=2)
-        right = [margin > 0 for margin in _margins(subject, found)]
+        right = [logit_difference > 0 for logit_difference in _logit_differences(subject, found)]
         assert sum(right) >= 16, name
         assert min(sum(right[::2]), sum(right[1::2])) >= 7, name
 
 
-def _margins(subject: Subject, text: Text) -> list[float]:
+def _logit_differences(subject: Subject, text: Text) -> list[float]:
     """Of every eval pair, by Hugging Face's own forward, prompts of one length at a time."""
-    margins = np.full(len(text.eval), np.nan)
+    logit_differences = np.full(len(text.eval), np.nan)
     lengths = np.array([len(pair.tokens) for pair in text.eval])
     for length in set(lengths.tolist()):
         rows = np.flatnonzero(lengths == length)
@@ -785,5 +787,7 @@ def _margins(subject: Subject, text: Text) -> list[float]:
         with torch.no_grad():
             logits = subject.anatomy.model(tokens, logits_to_keep=1).logits[:, -1].numpy()
         own = np.arange(len(rows))
-        margins[rows] = logits[own, [p.answer for p in some]] - logits[own, [p.wrong for p in some]]
-    return margins.tolist()
+        logit_differences[rows] = (
+            logits[own, [p.answer for p in some]] - logits[own, [p.wrong for p in some]]
+        )
+    return logit_differences.tolist()

@@ -1,4 +1,4 @@
-"""`evaluate` on pairs: prefixes, side by side, margins and budgets against one loop over prompts."""
+"""`evaluate` on pairs: prefixes, side by side, logit differences and budgets against one loop over prompts."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def bound(logits: torch.Tensor) -> float:
     return 400 * torch.finfo(torch.float32).eps * float(logits.abs().max())
 
 
-def test_patched_margins_and_losses_are_those_of_a_loop_over_prompts(subject: Subject) -> None:
+def test_patched_logit_differences_and_losses_are_those_of_a_loop_over_prompts(
+    subject: Subject,
+) -> None:
     ledger = evaluate(subject, TEXT, patches(subject), batch_tokens=40)
     assert ledger.documents == ("o0", "o1", "o2")
     for site in subject.sites(there(subject, WHERE)):
@@ -82,11 +84,13 @@ def test_patched_margins_and_losses_are_those_of_a_loop_over_prompts(subject: Su
         sums = ledger.sums(str(site))
         assert sums.tokens.tolist() == [2, 2, 2]
         ends = [(x[p.answer] - x[p.wrong], -x.log_softmax(-1)[p.answer]) for x, p in zip(logits, PAIRS, strict=True)]  # fmt: skip
-        margins, losses = torch.tensor(ends).T
+        logit_differences, losses = torch.tensor(ends).T
         slack = 2 * bound(torch.stack(logits))
-        np.testing.assert_allclose(sums.margin, margins.view(3, 2).sum(-1), atol=slack, rtol=0)
+        np.testing.assert_allclose(
+            sums.logit_difference, logit_differences.view(3, 2).sum(-1), atol=slack, rtol=0
+        )
         np.testing.assert_allclose(sums.loss, losses.view(3, 2).sum(-1), atol=slack, rtol=0)
-        assert sums.preferred.tolist() == (margins > 0).view(3, 2).sum(-1).tolist()
+        assert sums.preferred.tolist() == (logit_differences > 0).view(3, 2).sum(-1).tolist()
         right = torch.tensor([int(x.argmax()) == p.answer for x, p in zip(logits, PAIRS, strict=True)])  # fmt: skip
         assert sums.correct.tolist() == right.view(3, 2).sum(-1).tolist()
 
@@ -98,7 +102,7 @@ MODULES = {
     "olmo2": ("model.layers.{}.self_attn.o_proj", "model.layers.{}.post_feedforward_layernorm"),
     "opt": ("model.decoder.layers.{}.self_attn.out_proj", "model.decoder.layers.{}.fc2"),
 }
-"""What reads all heads' z, and what gives what the MLP adds; of all other families Llama's."""
+"""What reads all heads' z, and what gives what the MLP adds; of all other architectures Llama's."""
 
 
 def by_hooks(name: str, site: Site, one: Pair) -> torch.Tensor:
@@ -141,19 +145,23 @@ def test_patches_are_those_of_plain_hooks_on_hugging_faces_model(name: str) -> N
     ledger = evaluate(subject, TEXT, patches(subject, where))
     for site in subject.sites(where):
         logits = [by_hooks(name, site, one) for one in PAIRS]
-        margins = [float(x[p.answer] - x[p.wrong]) for x, p in zip(logits, PAIRS, strict=True)]
+        logit_differences = [
+            float(x[p.answer] - x[p.wrong]) for x, p in zip(logits, PAIRS, strict=True)
+        ]
         losses = [-float(x.log_softmax(-1)[p.answer]) for x, p in zip(logits, PAIRS, strict=True)]
         slack, found = 2 * bound(torch.stack(logits)), ledger.sums(str(site))
-        for mine, plain in ((found.margin, margins), (found.loss, losses)):
+        for mine, plain in ((found.logit_difference, logit_differences), (found.loss, losses)):
             np.testing.assert_allclose(mine, np.reshape(plain, (3, 2)).sum(-1), atol=slack, rtol=0)
 
 
-def test_margins_alone_are_the_same_margins(subject: Subject) -> None:
+def test_logit_differences_alone_are_the_same_logit_differences(subject: Subject) -> None:
     conditions = patches(subject, "L*.H*")
-    both = [evaluate(subject, TEXT, conditions, measure=kind) for kind in ("all", "margin")]
+    both = [
+        evaluate(subject, TEXT, conditions, measure=kind) for kind in ("all", "logit difference")
+    ]
     for condition in conditions:
         whole, alone = (ledger.sums(condition.name) for ledger in both)
-        assert whole.margin.tolist() == alone.margin.tolist()
+        assert whole.logit_difference.tolist() == alone.logit_difference.tolist()
         assert np.isnan(alone.loss).all() and np.isfinite(whole.loss).all()
 
 
@@ -166,11 +174,11 @@ def test_every_way_of_running_gives_the_same_numbers(
     base = evaluate(subject, TEXT, conditions)
     slack = 1e-4
     # Fused attention has other low bits without padding or prefix; what is written out has not.
-    least_moved = -1 if subject.anatomy.family.name == "gemma2" else 0
+    least_moved = -1 if subject.anatomy.architecture.name == "gemma2" else 0
 
     def differ(**options: float) -> float:
         other = evaluate(subject, TEXT, conditions, **options)  # type: ignore[arg-type]
-        return max(np.abs(base.sums(c.name).margin - other.sums(c.name).margin).max() for c in conditions)  # fmt: skip
+        return max(np.abs(base.sums(c.name).logit_difference - other.sums(c.name).logit_difference).max() for c in conditions)  # fmt: skip
 
     assert differ() == 0
     assert least_moved < differ(batch_tokens=12) < slack  # no padding, other prefixes
@@ -223,7 +231,7 @@ def test_side_by_side_only_as_many_starts_are_held_as_the_budget_allows(
     scarce = evaluate(subject, TEXT, conditions, memory=4 * stream)
     assert max(map(len, joined)) == 1
     for condition in conditions:
-        one, other = (ledger.sums(condition.name).margin for ledger in (plenty, scarce))
+        one, other = (ledger.sums(condition.name).logit_difference for ledger in (plenty, scarce))
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
@@ -233,9 +241,11 @@ def test_a_value_at_the_end_that_is_a_view_can_be_patched(subject: Subject) -> N
     ledger = evaluate(subject, text, patches(subject, "final", text))
     (site,) = subject.sites("final")
     logits = [by_loop(subject, site, one) for one in text.eval]
-    margins = [float(x[p.answer] - x[p.wrong]) for x, p in zip(logits, text.eval, strict=True)]
-    found = ledger.sums("final").margin.sum()
-    assert found == pytest.approx(sum(margins), abs=4 * bound(torch.stack(logits)))
+    logit_differences = [
+        float(x[p.answer] - x[p.wrong]) for x, p in zip(logits, text.eval, strict=True)
+    ]
+    found = ledger.sums("final").logit_difference.sum()
+    assert found == pytest.approx(sum(logit_differences), abs=4 * bound(torch.stack(logits)))
 
 
 def test_a_budget_that_is_too_small_says_what_it_takes() -> None:
@@ -253,11 +263,11 @@ def test_what_is_no_amount_of_memory_is_refused(memory: float) -> None:
         evaluate(subject, TEXT, patches(subject, "L1.H0"), memory=memory)
 
 
-def test_margins_of_running_text_and_patches_of_it_are_refused() -> None:
+def test_logit_differences_of_running_text_and_patches_of_it_are_refused() -> None:
     subject = tiny_subject("llama")
     running = text_of(Block("a", "x", np.arange(9, dtype=np.int32)))
     with pytest.raises(MeasurementError, match="running text"):
-        evaluate(subject, running, [], measure="margin")
+        evaluate(subject, running, [], measure="logit difference")
     with pytest.raises(TextError, match="running text"):
         record_for(ABLATIONS.get("patch"), subject, running, subject.sites("L1.H0"))
     with pytest.raises(TextError, match="not run"):
@@ -279,8 +289,10 @@ def test_a_pair_that_shares_nothing_is_run_whole() -> None:
     expected = by_loop(subject, Site(1, "H", 1), pair(0, 9, 0))
     one = text.eval[0]
     assert isinstance(one, Pair)
-    margin = float(expected[one.answer] - expected[one.wrong])
-    assert ledger.sums("L1.H1").margin[0] == pytest.approx(margin, abs=bound(expected))
+    logit_difference = float(expected[one.answer] - expected[one.wrong])
+    assert ledger.sums("L1.H1").logit_difference[0] == pytest.approx(
+        logit_difference, abs=bound(expected)
+    )
 
 
 def test_a_program_is_scored_like_the_edits_that_it_makes(subject: Subject) -> None:

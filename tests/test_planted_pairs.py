@@ -208,7 +208,7 @@ def mediated() -> tuple[Subject, Text]:
     return subject_of("mediation")[0], pairs_text("one back", prompts.one_back, orbits=10)
 
 
-def mean(ledger: Ledger, name: str, column: str = "margin") -> float:
+def mean(ledger: Ledger, name: str, column: str = "logit_difference") -> float:
     sums = ledger.sums(name)
     return float(getattr(sums, column).sum() / sums.tokens.sum())
 
@@ -266,12 +266,16 @@ def test_losses_of_effects_are_the_derived_ones_and_do_not_add_up(
     assert change["total"] - change["direct"] - change["indirect"] > 0.94
 
 
-def test_every_set_of_paths_gives_the_derived_margin(mediated: tuple[Subject, Text]) -> None:
+def test_every_set_of_paths_gives_the_derived_logit_difference(
+    mediated: tuple[Subject, Text],
+) -> None:
     subject, text = mediated
     edges = {"direct": "a0.h0->logits", "L1.H0": "a0.h0->a1.h0<v>", "L1.H2": "a0.h0->a1.h2<v>"}
     sets = [paths for count in range(4) for paths in itertools.combinations(mediation.PATHS, count)]
-    found = margins_without(subject, text, [[edges[path] for path in paths] for paths in sets])
-    expected = [mediation.derived_margin(paths) for paths in sets]
+    found = logit_differences_without(
+        subject, text, [[edges[path] for path in paths] for paths in sets]
+    )
+    expected = [mediation.derived_logit_difference(paths) for paths in sets]
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert len({round(value, 3) for value in expected}) == 8
 
@@ -281,9 +285,9 @@ def test_attribution_to_the_edges_of_a_linear_model_is_exact(
 ) -> None:
     subject, text = mediated
     scores = attribute_edges(subject, text, method="eap")
-    changes = {path: mediation.derived_margin([path]) - 5 for path in mediation.PATHS}
+    changes = {path: mediation.derived_logit_difference([path]) - 5 for path in mediation.PATHS}
     expected = {
-        "input->a0.h0<v>": mediation.derived_margin(mediation.PATHS) - 5,
+        "input->a0.h0<v>": mediation.derived_logit_difference(mediation.PATHS) - 5,
         "a0.h0->logits": changes["direct"],
         "a0.h0->a1.h0<v>": changes["L1.H0"],
         "a1.h0->logits": changes["L1.H0"],
@@ -303,17 +307,17 @@ def graph_of(subject: Subject) -> Graph:
 def measured_circuits(subject: Subject, text: Text, kept: list[np.ndarray]) -> list[float]:
     circuits = Circuits(subject, graph_of(subject))
     conditions = {e.tobytes(): circuits.condition(str(i), e) for i, e in enumerate(kept)}
-    ledger = evaluate(subject, text, list(conditions.values()), measure="margin")
+    ledger = evaluate(subject, text, list(conditions.values()), measure="logit difference")
     return [mean(ledger, conditions[edges.tobytes()].name) for edges in kept]
 
 
-def margins_with(subject: Subject, text: Text, sets: list[list[str]]) -> list[float]:
+def logit_differences_with(subject: Subject, text: Text, sets: list[list[str]]) -> list[float]:
     graph = graph_of(subject)
     every = np.array([graph.name(edge) for edge in range(graph.edges)])
     return measured_circuits(subject, text, [np.isin(every, edges) for edges in sets])
 
 
-def margins_without(subject: Subject, text: Text, sets: list[list[str]]) -> list[float]:
+def logit_differences_without(subject: Subject, text: Text, sets: list[list[str]]) -> list[float]:
     graph = graph_of(subject)
     every = np.array([graph.name(edge) for edge in range(graph.edges)])
     return measured_circuits(subject, text, [~np.isin(every, edges) for edges in sets])

@@ -16,8 +16,8 @@ from test_planted_pairs import (
     SETTINGS,
     alone,
     graph_of,
-    margins_with,
-    margins_without,
+    logit_differences_with,
+    logit_differences_without,
     mean,
     swept,
     zeroed,
@@ -44,13 +44,13 @@ def part_of(text: Text, **labels: str) -> Text:
     some = tuple(
         pair
         for pair in text.eval
-        if all(pair.labels[family] == label for family, label in labels.items())  # type: ignore[attr-defined]
+        if all(pair.labels[partition] == label for partition, label in labels.items())  # type: ignore[attr-defined]
     )
     name = f"{text.name}, {labels}"
     return replace(text_of(name, [some], [text.fit]), name=name)  # type: ignore[list-item]
 
 
-def test_single_pairs_have_the_derived_margins_and_balanced_ones_their_mean(
+def test_single_pairs_have_the_derived_logit_differences_and_balanced_ones_their_mean(
     named: tuple[Subject, Text],
 ) -> None:
     subject, text = named
@@ -63,8 +63,10 @@ def test_single_pairs_have_the_derived_margins_and_balanced_ones_their_mean(
                 order="answer last" if last else "answer first",
             )
             one = text_of("one pair", [some.eval[:1]])  # type: ignore[list-item]
-            (found,) = evaluate(subject, one, [zeroed("none", "L1.H0")]).sums(name).margin
-            wanted = name_bias.derived_margin(favourite=favourite, last=last, behaviour=behaviour)
+            (found,) = evaluate(subject, one, [zeroed("none", "L1.H0")]).sums(name).logit_difference
+            wanted = name_bias.derived_logit_difference(
+                favourite=favourite, last=last, behaviour=behaviour
+            )
             assert found == pytest.approx(wanted, abs=1e-3)
         # Without the behaviour one pair says 10, and another −2 with it.
         assert mean(ledger, name) == pytest.approx(8 * behaviour, abs=1e-4)
@@ -111,19 +113,21 @@ def test_patching_never_sees_a_constant_and_sees_recency_only_on_a_half(
 
 
 def test_the_gate_sees_that_a_bias_decides_in_one_role(named: tuple[Subject, Text]) -> None:
-    """Margins are 8 ± 6 ± 4: of those with the favourite as the wrong word half are −2."""
+    """Logit differences are 8 ± 6 ± 4: of those with the favourite as the wrong word half are −2."""
     subject, text = named
     found = gate(Run(subject, (text,), SETTINGS))
     assert {role.says: role.accuracy.value for role in found.roles} == {
         "favourite answer": 1.0,
         "favourite wrong": 0.5,
     }
-    assert found.accuracy.value == 0.75 and found.margin.value == pytest.approx(8, abs=1e-3)
+    assert found.accuracy.value == 0.75 and found.logit_difference.value == pytest.approx(
+        8, abs=1e-3
+    )
     assert not found.passed and found.fails == "not told from chance in favourite wrong"
 
 
 def test_in_the_loss_a_bias_does_not_cancel(named: tuple[Subject, Text]) -> None:
-    """A mean of losses is no mean of margins: balance buys nothing where the measure is curved."""
+    """A mean of losses is no mean of logit differences: balance buys nothing where the measure is curved."""
     subject, text = named
     ledger = evaluate(subject, text, [zeroed("unbiased", "L1.H2")])
     assert mean(ledger, "intact", "loss") - mean(ledger, "unbiased", "loss") > 0.4
@@ -142,25 +146,27 @@ def test_every_part_of_the_circuit_keeps_what_was_derived(crowd: tuple[Subject, 
     subject, text = crowd
     edges = sorted(circuit("soft_induction"))
     sets = [list(some) for n in range(6) for some in itertools.combinations(edges, n)]
-    found = margins_with(subject, text, sets)
-    expected = [soft_induction.derived_margin(some) for some in sets]
+    found = logit_differences_with(subject, text, sets)
+    expected = [soft_induction.derived_logit_difference(some) for some in sets]
     np.testing.assert_allclose(found, expected, atol=1e-3)
     shares = [soft_induction.derived_kept(some) for some in sets]
     assert max(shares[:-1]) < 0.51
     assert shares[-1] == 1
 
 
-def test_all_edges_outside_the_circuit_keep_nothing_and_its_margin_is_the_models(
+def test_all_edges_outside_the_circuit_keep_nothing_and_its_logit_difference_is_the_models(
     crowd: tuple[Subject, Text],
 ) -> None:
     subject, text = crowd
     edges = list(circuit("soft_induction"))
-    (rest,) = margins_without(subject, text, [edges])
-    (intact,) = margins_without(subject, text, [[]])
-    assert rest == pytest.approx(soft_induction.derived_margin(()), abs=1e-3)
-    assert intact == pytest.approx(soft_induction.derived_margin(edges), abs=1e-3)
-    corrupted = evaluate(subject, text.swapped(), [], measure="margin")
-    assert mean(corrupted, "intact") == pytest.approx(soft_induction.derived_margin(()), abs=1e-3)
+    (rest,) = logit_differences_without(subject, text, [edges])
+    (intact,) = logit_differences_without(subject, text, [[]])
+    assert rest == pytest.approx(soft_induction.derived_logit_difference(()), abs=1e-3)
+    assert intact == pytest.approx(soft_induction.derived_logit_difference(edges), abs=1e-3)
+    corrupted = evaluate(subject, text.swapped(), [], measure="logit difference")
+    assert mean(corrupted, "intact") == pytest.approx(
+        soft_induction.derived_logit_difference(()), abs=1e-3
+    )
 
 
 def test_attribution_puts_the_circuit_first_with_the_derived_scores(

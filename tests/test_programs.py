@@ -198,20 +198,22 @@ def test_predictions_do_not_depend_on_batches_or_padding() -> None:
     assert whole.tokens.tolist() == [39 - 5 * i for i in range(6)]
 
 
-def test_on_pairs_the_margin_is_that_of_its_own_logits() -> None:
+def test_on_pairs_the_logit_difference_is_that_of_its_own_logits() -> None:
     @program
     def counts(view: View) -> Tensor:
         return one_hot(view.tokens, view.vocabulary).cumsum(1).float()
 
     ledger = evaluate(tiny_subject("llama"), PAIRS, [Written(counts, PAIRS.vocabulary).condition()])
-    margins: dict[str, float] = {}
+    logit_differences: dict[str, float] = {}
     for pair in PAIRS.eval:
         often = np.bincount(pair.tokens, minlength=PAIRS.vocabulary)
         difference = float(often[pair.answer] - often[pair.wrong])
-        margins[pair.unit] = margins.get(pair.unit, 0.0) + difference
+        logit_differences[pair.unit] = logit_differences.get(pair.unit, 0.0) + difference
     found = ledger.sums("counts")
-    assert found.margin == pytest.approx([margins[unit] for unit in found.documents], abs=1e-5)
-    assert any(margins.values())
+    assert found.logit_difference == pytest.approx(
+        [logit_differences[unit] for unit in found.documents], abs=1e-5
+    )
+    assert any(logit_differences.values())
 
 
 # The control

@@ -41,8 +41,8 @@ def test_the_roads_are_those_of_a_loop_over_blocks(name: str) -> None:
     subject, model = tiny_subject(name), tiny_model(name)
     text = words(subject)
     found = roads(subject, text, [silenced(subject, "L1.H2")], batch_tokens=20)["L1.H2"]
-    family, layers = subject.anatomy.family, range(3)
-    norm: Any = model.get_submodule(family.final_norm)
+    architecture, layers = subject.anatomy.architecture, range(3)
+    norm: Any = model.get_submodule(architecture.final_norm)
     scale = getattr(model.config, "residual_multiplier", 1.0)
     divisor = getattr(model.config, "logits_scaling", 1.0)
     seen: dict[str, torch.Tensor] = {}
@@ -60,11 +60,11 @@ def test_the_roads_are_those_of_a_loop_over_blocks(name: str) -> None:
         return (z,)
 
     for layer in layers:
-        module = model.get_submodule(f"{family.layers}.{layer}")
-        module.get_submodule(family.attention).register_forward_hook(keep(f"attn {layer}"))
-        module.get_submodule(family.mlp[-1]).register_forward_hook(keep(f"mlp {layer}"))
+        module = model.get_submodule(f"{architecture.layers}.{layer}")
+        module.get_submodule(architecture.attention).register_forward_hook(keep(f"attn {layer}"))
+        module.get_submodule(architecture.mlp[-1]).register_forward_hook(keep(f"mlp {layer}"))
     norm.register_forward_pre_hook(lambda module, args: seen.update(stream=args[0][0].double()))
-    head = model.get_submodule(f"{family.layers}.1.{family.head_output}")
+    head = model.get_submodule(f"{architecture.layers}.1.{architecture.head_output}")
     for block, got in zip(text.eval, found.documents, strict=True):
         rows = torch.tensor(block.tokens[None].astype(np.int64))
         with torch.no_grad():
@@ -75,12 +75,12 @@ def test_the_roads_are_those_of_a_loop_over_blocks(name: str) -> None:
             handle.remove()
         for at, target in enumerate(rows[0, 1:].tolist()):
             stream = intact["stream"][at]
-            centred = stream - stream.mean() if family.norm == "layer" else stream
+            centred = stream - stream.mean() if architecture.norm == "layer" else stream
             factor = 1 / (centred.square().mean() + 1e-5).sqrt()
             gain = norm.weight.double() * model.get_output_embeddings().weight[target].double()
             gain = gain.detach()
             moved = {key: seen[key][at] - intact[key][at] for key in intact if key != "stream"}
-            if family.norm == "layer":
+            if architecture.norm == "layer":
                 moved = {key: one - one.mean() for key, one in moved.items()}
             parts = {key: float(one @ gain * factor) / divisor for key, one in moved.items()}
             direct = parts.pop("attn 1")

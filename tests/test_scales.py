@@ -15,7 +15,7 @@ from sample_rows import share
 from test_report import words_of
 from unexplained.bars import scales
 from unexplained.bars.standing import groups, standing
-from unexplained.curves.choice import MARGIN
+from unexplained.curves.choice import ERROR_RATIO
 from unexplained.instruments._assay_text import OnText
 from unexplained.record import Number, Record, Scale
 from unexplained.record import format as fmt
@@ -177,7 +177,7 @@ def test_what_is_known_of_either_curve_stands_fact_by_fact(text: OnText) -> None
     assert found["off-law"] != found["off-bend"]
     assert found["middle"] == fmt.power(scale.bend.middle)
     chosen = next(r for r in table_of(scales.compute(scale, {}), "law").rows if r.key == "chosen")
-    assert f"less than {MARGIN:g} times as much" in chosen.note and MARGIN == 0.75
+    assert f"less than {ERROR_RATIO:g} times as much" in chosen.note and ERROR_RATIO == 0.75
     assert found["scatter"] == "0.61% of a loss"
     assert facts(scale.model_copy(update={"form": "bend"}))["scatter"] == "0.68% of a loss"
     exact = scale.model_copy(update={"law": scale.law.model_copy(update={"noise": None})})

@@ -156,7 +156,7 @@ def test_a_row_scores_the_same_bits_whatever_is_ruled_out_in_others():
     assert torch.equal(plain.kl[rows], masked.kl[rows])
 
 
-def test_a_margin_that_is_infinite_is_not_sound_however_finite_the_loss():
+def test_a_logit_difference_that_is_infinite_is_not_sound_however_finite_the_loss():
     one = torch.ones(2, dtype=torch.float64)
     found = module.Scores(one, one * 0, None, torch.tensor([1.0, torch.inf], dtype=torch.float64))
     assert found.sound.tolist() == [True, False]

@@ -76,10 +76,10 @@ def shared(text: OnText, path: str) -> tuple[object, ...]:
         row = text.rows[int(steps[1])]
         stratum = row.numbers.strata[int(steps[-2])]
         twin = row.card.role == "twin"
-        return ("damage of", stratum.family, stratum.label, twin)
+        return ("damage of", stratum.partition, stratum.label, twin)
     if steps[0] == "bars":
         one = text.bars[int(steps[1])]
-        cut = (one.family, one.label)
+        cut = (one.partition, one.label)
         if steps[2] == "baselines" and steps[-1] == "damage":
             return ("cost of", *cut, one.baselines[int(steps[3])].baseline)
         if steps[2] == "rungs" and steps[4] in ("loss", "gap", "share"):
@@ -115,12 +115,12 @@ def test_strata_stand_in_reading_order_and_the_twin_apart(text: OnText) -> None:
     strict = text.row()
     turned = replace(strict.numbers, strata=tuple(reversed(strict.numbers.strata)))
     twin = next(row for row in text.rows if row.card.role == "twin")
-    found = assay_strata.families([row._replace(numbers=turned) for row in (strict, twin)])
-    assert [family.name for family in found] == ["recurrence", "position", "domain"]
+    found = assay_strata.partitions([row._replace(numbers=turned) for row in (strict, twin)])
+    assert [partition.name for partition in found] == ["recurrence", "position", "domain"]
     assert [s.label for s in found[1].columns] == ["first 16", "16-63", "64-127"]
     assert found[0].columns[0].label == "first time"
-    for family in found:
-        assert [row.name for row in family.rows] == ["strict induction"]
+    for partition in found:
+        assert [row.name for row in partition.rows] == ["strict induction"]
 
 
 def test_the_sentence_on_scales_names_the_extremes_of_the_claim_in_the_token_view(

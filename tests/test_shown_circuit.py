@@ -47,7 +47,10 @@ def test_every_number_of_a_circuit_has_the_id_that_its_size_and_order_give_it(
     for card, one in curves():
         for point in one.points:
             assert record[f"sizes/kept/{point.edges}/{card.name}"] == point.kept
-            assert record[f"sizes/margin/{point.edges}/{card.name}"] == point.margin
+            assert (
+                record[f"sizes/logit difference/{point.edges}/{card.name}"]
+                == point.logit_difference
+            )
     assert sample_circuit(twin=True)["twin/sizes/kept/1000/eap"].refused == WITHIN
 
 

@@ -94,8 +94,8 @@ def test_draws_add_their_scatter_and_a_ratio_is_paired_by_document() -> None:
 def hooked(name: str, z: Any) -> torch.Tensor:
     """Logits of a plain model with all heads' z of layer 1 changed by a hook on the output weights."""
     model: Any = tiny_model(name)
-    family = tiny_subject(name).anatomy.family
-    head = model.get_submodule(f"{family.layers}.1.{family.head_output}")
+    architecture = tiny_subject(name).anatomy.architecture
+    head = model.get_submodule(f"{architecture.layers}.1.{architecture.head_output}")
     handle = head.register_forward_pre_hook(lambda module, args: (z(args[0]),))
     rows = torch.tensor(
         np.stack([one.tokens for one in words(tiny_subject(name)).eval]).astype(int)

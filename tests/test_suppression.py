@@ -71,20 +71,20 @@ def by_loops(name: str, text: Text, layer: int, head: int) -> np.ndarray:
     """Sums of KL by document and condition, by Hugging Face's own pass and loops over pairs."""
     subject, model = tiny_subject(name), tiny_model(name)
     model.set_attn_implementation("eager")
-    family, width, size = subject.anatomy.family, 32, 8
-    block = model.get_submodule(f"{family.layers}.{layer}")
-    norm: Any = model.get_submodule(family.final_norm)
+    architecture, width, size = subject.anatomy.architecture, 32, 8
+    block = model.get_submodule(f"{architecture.layers}.{layer}")
+    norm: Any = model.get_submodule(architecture.final_norm)
     seen: dict[str, torch.Tensor] = {}
 
     def run(tokens: np.ndarray) -> tuple[torch.Tensor, ...]:
         """Logits, stream before the layer, final stream, pattern, z, v (all of one document)."""
-        output = block.get_submodule(family.head_output)
+        output = block.get_submodule(architecture.head_output)
         handles = [
             block.register_forward_pre_hook(lambda m, args: seen.update(before=args[0][0])),
             norm.register_forward_pre_hook(lambda m, args: seen.update(final=args[0][0])),
             output.register_forward_pre_hook(lambda m, args: seen.update(z=args[0][0])),
         ]
-        names = family.projections
+        names = architecture.projections
         last = block.get_submodule(names[2])
         handles.append(last.register_forward_hook(lambda m, args, out: seen.update(v=out[0])))
         with torch.no_grad():
@@ -94,7 +94,7 @@ def by_loops(name: str, text: Text, layer: int, head: int) -> np.ndarray:
         for handle in handles:
             handle.remove()
         v = seen["v"]
-        if family.fused:  # GPT-2: queries, keys and values side by side
+        if architecture.fused:  # GPT-2: queries, keys and values side by side
             v = v[:, 2 * width + head * size : 2 * width + (head + 1) * size]
         else:
             v = v[:, head // 2 * size : (head // 2 + 1) * size]
@@ -102,18 +102,20 @@ def by_loops(name: str, text: Text, layer: int, head: int) -> np.ndarray:
         pattern = done.attentions[layer][0, head]
         return done.logits[0], seen["before"], seen["final"], pattern, z, v
 
-    weight = block.get_submodule(family.head_output).weight.detach()
-    w_o = (weight if family.transposed else weight.T)[head * size : (head + 1) * size].double()
+    weight = block.get_submodule(architecture.head_output).weight.detach()
+    w_o = (weight if architecture.transposed else weight.T)[
+        head * size : (head + 1) * size
+    ].double()
     unembedding = (model.get_output_embeddings().weight * norm.weight).detach().double()
     unembedding = unembedding - unembedding.mean(0)
-    if family.norm == "layer":
+    if architecture.norm == "layer":
         unembedding = unembedding - unembedding.mean(-1, keepdim=True)
     fit = torch.stack([run(block.tokens)[4] for block in text.fit]).double()
     mean = fit.mean(0) @ w_o  # by position
     found = []
     for document in text.eval:
         logits, before, final, pattern, z, v = (one.double() for one in run(document.tokens))
-        final = final - final.mean(-1, keepdim=True) if family.norm == "layer" else final
+        final = final - final.mean(-1, keepdim=True) if architecture.norm == "layer" else final
         scale = (final.square().mean(-1) + 1e-5).rsqrt()
         tokens = document.tokens.tolist()
         sums = [0.0] * len(CONDITIONS)

@@ -150,11 +150,11 @@ def test_what_is_asked_for_settles_it_in_most_fresh_texts() -> None:
 def test_a_circuit_that_no_path_goes_through_keeps_exactly_nothing() -> None:
     clean, corrupted, tokens = np.linspace(5, 12, 16), np.linspace(-1, 1, 16), np.full(16, 2)
     nearly = corrupted + np.where(np.arange(16) == 3, 1e-3, 0.0)
-    margins = {"intact": clean, CORRUPTED: corrupted, "none": corrupted, "nearly": nearly}
+    logit_differences = {"intact": clean, CORRUPTED: corrupted, "none": corrupted, "nearly": nearly}
     rows = [
-        {"condition": name, "document": f"o{i:02}", "family": "all", "label": "all",
-         "tokens": int(tokens[i]), "margin": float(margin[i])}
-        for name, margin in margins.items() for i in range(16)
+        {"condition": name, "document": f"o{i:02}", "partition": "all", "label": "all",
+         "tokens": int(tokens[i]), "logit_difference": float(logit_difference[i])}
+        for name, logit_difference in logit_differences.items() for i in range(16)
     ]  # fmt: skip
     ledger = Ledger(pa.Table.from_pylist(rows, schema=SCHEMA), TOKEN_SCHEMA.empty_table())
     read = kept_by_size(ledger, {1: ["none"], 2: ["nearly"]}, 9, keeps=0.8, settings=PLAIN)

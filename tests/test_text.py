@@ -168,7 +168,7 @@ def test_blocks_are_right_for_a_model_with_a_start_token(source, block):
         assert 32 <= len(item.tokens) <= block
         assert item.tokens[0] == BOS and BOS not in item.tokens[1:]
         labels = found.labels(item)
-        assert {len(family) for family in labels.values()} == {len(item.tokens) - 1}
+        assert {len(partition) for partition in labels.values()} == {len(item.tokens) - 1}
     assert sum(found.composition.values()) == 6
     assert found.predicted == sum(len(item.tokens) - 1 for item in found.eval)
     assert found.notes[0] == "The tokenizer adds <bos> at the start of every block."

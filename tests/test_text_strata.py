@@ -86,7 +86,7 @@ def test_the_first_token_of_the_second_copy_is_not_counted_as_copied():
 
 def test_every_family_labels_every_predicted_token():
     block = Block("id", "news", np.arange(7, dtype=np.int32))
-    assert {family: len(labels) for family, labels in strata(block).items()} == {
+    assert {partition: len(labels) for partition, labels in strata(block).items()} == {
         "recurrence": 6,
         "position": 6,
         "domain": 6,

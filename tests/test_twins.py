@@ -95,7 +95,7 @@ def test_a_cheaper_sweep_has_a_twin_too(method: str) -> None:
     assert fact(record, "documents", "twin/facts") == TWIN_DOCUMENTS
 
 
-def test_a_circuit_has_its_twin_with_its_own_margins_and_no_orders_without_thought(
+def test_a_circuit_has_its_twin_with_its_own_logit_differences_and_no_orders_without_thought(
     circuits: tuple[Subject, Text, Record],
 ) -> None:
     subject, text, record = circuits
@@ -122,11 +122,11 @@ def test_an_order_of_edges_that_claims_something_is_not_measured_without_random_
     mine = given_orders({"mine": np.arange(graph.edges, dtype=float)}, graph, "signed")
     size, random = without_thought(np.arange(graph.edges, dtype=float), graph, 2, 0)
     with pytest.raises(MeasurementError, match=r"claim 'mine, 3 edges'.*without controls"):
-        run.measure(*arms.circuits(run, graph, [*mine, size], [3]), needs="margin")
+        run.measure(*arms.circuits(run, graph, [*mine, size], [3]), needs="logit difference")
     claim, *beside = arms.circuits(run, graph, [*mine, size, random], [3])
     assert [one.name for one in claim.controls] == random.names(3)
     assert [one.card.role for one in (claim, *beside)] == ["explanation", *["baseline"] * 3]
-    read = run.measure(claim, needs="margin")  # unasked they come along
+    read = run.measure(claim, needs="logit difference")  # unasked they come along
     assert [card.name for card in read.cards] == [claim.name, *random.names(3)]
 
 
@@ -168,7 +168,8 @@ def test_a_twin_of_which_every_share_is_refused_says_so() -> None:
 
     def said(*kept: Number) -> str:
         points = tuple(
-            KeptAt(edges=i, share=0.1, margin=some, kept=one) for i, one in enumerate(kept)
+            KeptAt(edges=i, share=0.1, logit_difference=some, kept=one)
+            for i, one in enumerate(kept)
         )
         curve = KeptCurve(
             edges=9, points=points, area=None, distance=None, knee=None, knee_by_value=None

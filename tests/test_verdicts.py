@@ -203,7 +203,8 @@ def test_the_verdict_of_a_circuit_is_lawful_and_its_knee_holds_beyond(data: st.D
     sizes_ = (1, 10, 100, 1000)
     kept = [data.draw(numbers()) for _ in sizes_]
     points = tuple(
-        KeptAt(edges=n, share=n / 1000, margin=k, kept=k) for n, k in zip(sizes_, kept, strict=True)
+        KeptAt(edges=n, share=n / 1000, logit_difference=k, kept=k)
+        for n, k in zip(sizes_, kept, strict=True)
     )
     knee = knee_of([(p.edges, p.kept.low) for p in points], 1000, 0.8)
     curve = KeptCurve(

@@ -1,4 +1,4 @@
-"""Tiny random models of every family, for laws that must hold whatever the weights are."""
+"""Tiny random models of every architecture, for laws that must hold whatever the weights are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from unexplained.subject import Subject, load
-from unexplained.subject.families import FAMILIES
+from unexplained.subject.architectures import ARCHITECTURES
 
 VOCABULARY = 61
 
@@ -31,13 +31,13 @@ TINY = {
     "bos_token_id": 0,
     "eos_token_id": 0,
 }
-"""Settings that every family has, by the names that Llama's have."""
+"""Settings that every architecture has, by the names that Llama's have."""
 
 CONFIGS: dict[str, tuple[str, dict[str, object]]] = {
-    kind.removesuffix("_text"): (kind, {**TINY, **family.tiny})
-    for kind, family in FAMILIES.all().items()
+    kind.removesuffix("_text"): (kind, {**TINY, **architecture.tiny})
+    for kind, architecture in ARCHITECTURES.all().items()
 }
-"""A tiny model of every registered family: its type and its settings."""
+"""A tiny model of every registered architecture: its type and its settings."""
 CONFIGS["gpt_neox, sequential"] = (
     "gpt_neox",
     CONFIGS["gpt_neox"][1] | {"use_parallel_residual": False},
@@ -46,8 +46,10 @@ COVERED = {"gemma3", "gpt_neox, sequential", "llama", "mistral", "qwen2", "qwen3
 """Those of which others have every mechanism: soft caps besides post-norms and windows (Gemma 2),
 multipliers besides all that is Llama's (Granite), layer norms and no parallel blocks (OPT)."""
 VARIED = [name for name in CONFIGS if name not in COVERED]
-"""The families that laws run on which take long."""
-ADDITIVE = [name for name, (kind, _) in CONFIGS.items() if not FAMILIES.get(kind).mlp_post_norm]
+"""The architectures that laws run on which take long."""
+ADDITIVE = [
+    name for name, (kind, _) in CONFIGS.items() if not ARCHITECTURES.get(kind).mlp_post_norm
+]
 """Those whose components add to the stream as they are, without a norm in between."""
 VARIED_ADDITIVE = [name for name in VARIED if name in ADDITIVE]
 

@@ -55,14 +55,14 @@ def own_digest(*modules: str) -> str:
     return digest(*(part for name in modules for part in (name, _doing(name)[0])))
 
 
-FAMILIES = "unexplained.subject.families"
+ARCHITECTURES = "unexplained.subject.architectures"
 """Its files say which module of a model is which; a registry imports them by names made as it runs."""
 
 
 @cache
-def families() -> tuple[str, ...]:
-    """The modules of all families: every measurement depends on them."""
-    return tuple(name for name in everything() if name.startswith(FAMILIES))
+def architectures() -> tuple[str, ...]:
+    """The modules of all architectures: every measurement depends on them."""
+    return tuple(name for name in everything() if name.startswith(ARCHITECTURES))
 
 
 def everything() -> tuple[str, ...]:

@@ -28,30 +28,30 @@ BITS = "bits per byte"
 """What losses are in where tokenizers differ: `tokens` are then the bytes of the same characters."""
 
 ALL = ("all", "all")
-"""The stratum that holds every token: family `all`, label `all`."""
+"""The stratum that holds every token: partition `all`, label `all`."""
 
 SCHEMA = pa.schema(
     [
         ("condition", pa.string()),
         ("document", pa.string()),
-        ("family", pa.string()),
+        ("partition", pa.string()),
         ("label", pa.string()),
         ("tokens", pa.int64()),
         ("loss", pa.float64()),
         ("kl", pa.float64()),
         ("agree", pa.int64()),
         ("correct", pa.int64()),
-        ("margin", pa.float64()),
+        ("logit_difference", pa.float64()),
         ("preferred", pa.int64()),
         ("error", pa.float64()),
     ]
 )
-"""`correct`: top-1 predictions that are the target. Of pairs of prompts only: `margin`, logit of
+"""`correct`: top-1 predictions that are the target. Of pairs of prompts only: `logit_difference`, logit of
 the answer minus logit of the wrong answer, and `preferred`, how often that is above 0. `error`:
 squared error at the edited sites in the intact run. All are sums, and null where not asked for;
-where the margin alone was asked for, so are loss, kl, agree and correct."""
+where the logit difference alone was asked for, so are loss, kl, agree and correct."""
 
-COLUMNS = ("loss", "kl", "agree", "correct", "margin", "preferred", "error")
+COLUMNS = ("loss", "kl", "agree", "correct", "logit_difference", "preferred", "error")
 """What is summed, besides the number of tokens."""
 
 TOKEN_SCHEMA = pa.schema(
@@ -79,7 +79,7 @@ class Sums:
     kl: np.ndarray
     agree: np.ndarray
     correct: np.ndarray
-    margin: np.ndarray
+    logit_difference: np.ndarray
     preferred: np.ndarray
     error: np.ndarray
 
@@ -126,22 +126,22 @@ class Ledger:
 
     @cached_property
     def strata(self) -> tuple[tuple[str, str], ...]:
-        """(family, label) pairs, `ALL` first."""
+        """(partition, label) pairs, `ALL` first."""
         found = {stratum for _, stratum in self._index}
         return tuple(sorted(found, key=lambda pair: (pair != ALL, pair)))
 
     @cached_property
     def _index(self) -> dict[tuple[str, tuple[str, str]], np.ndarray]:
         """Row numbers by condition and stratum: a record reads hundreds of them."""
-        columns = [_coded(self.table[name]) for name in ("condition", "family", "label")]
+        columns = [_coded(self.table[name]) for name in ("condition", "partition", "label")]
         codes = np.stack([codes for codes, _ in columns])
         order = np.lexsort(codes[::-1])
         changes = np.flatnonzero((codes[:, order[1:]] != codes[:, order[:-1]]).any(0)) + 1
         groups = np.split(order, changes) if len(order) else []
         found = {}
         for rows in groups:
-            condition, family, label = (names[codes[rows[0]]] for codes, names in columns)
-            found[condition, (family, label)] = rows
+            condition, partition, label = (names[codes[rows[0]]] for codes, names in columns)
+            found[condition, (partition, label)] = rows
         return found
 
     @cached_property

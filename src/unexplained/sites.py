@@ -73,7 +73,7 @@ class Shape:
     expert_neurons: int = 0
     """Of a mixture of experts, how many neurons a token passes through; they have no addresses."""
     positions: int | None = None
-    """The most tokens that a pass may have, where that is limited (`families.positions`)."""
+    """The most tokens that a pass may have, where that is limited (`architectures.positions`)."""
     parameters: Parameters | None = field(default=None, compare=False, repr=False)
     """What its parts take; sizes alone do not say."""
 

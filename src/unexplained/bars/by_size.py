@@ -90,9 +90,9 @@ def kept_section(curves: Curves, orbits: int, *, keeps: float, folded: bool = Fa
         caption="Kept by the first so many edges in each order, with its interval over "
         f"{orbits:,} orbits.",
     )  # fmt: skip
-    unit = curves[0][1].points[0].margin.unit
-    margin = _by_size(
-        curves, "margin", lambda point: point.margin, title="Logit differences", folded=True,
+    unit = curves[0][1].points[0].logit_difference.unit
+    logit_difference = _by_size(
+        curves, "logit difference", lambda point: point.logit_difference, title="Logit differences", folded=True,
         caption=f"Logit difference under the first so many edges in each order, {unit}.",
     )  # fmt: skip
     return Section(
@@ -104,7 +104,7 @@ def kept_section(curves: Curves, orbits: int, *, keeps: float, folded: bool = Fa
             _chart(curves, kept, keeps),
             kept,
             *_orders(curves, keeps),
-            margin,
+            logit_difference,
         ),
     )
 

@@ -31,9 +31,9 @@ def places(ledger: Ledger) -> tuple[Place, Place] | None:
     if all(place in ledger.strata for place in COPIES):
         return COPIES
     starts = {
-        int(label.split("-")[0]): (family, label)
-        for family, label in ledger.strata
-        if family == "position" and "-" in label
+        int(label.split("-")[0]): (partition, label)
+        for partition, label in ledger.strata
+        if partition == "position" and "-" in label
     }
     late = starts[max(starts)] if starts else EARLY
     return (EARLY, late) if EARLY in ledger.strata and late != EARLY else None
@@ -69,7 +69,7 @@ def context_gain(
     late = paired(ledger, "loss", names, after)
     whole_early, whole_late = early.columns[0], late.columns[0]
     return ContextGain(
-        family=before[0],
+        partition=before[0],
         early=before[1],
         late=after[1],
         gain={

@@ -131,7 +131,7 @@ def sides(found: Found) -> Section:
 def strata(
     found: Mapping[str, Mapping[str, tuple[int, int, int, Number]]],
 ) -> Section:
-    """Where the predictions are that are left, by family of strata."""
+    """Where the predictions are that are left, by partition."""
     columns = (
         Column(key="predictions", heading="Predictions"),
         Column(key="chosen", heading="Helped most"),
@@ -143,10 +143,10 @@ def strata(
         title="Where what is left stands",
         blocks=tuple(
             Table(
-                key=family, title=family, corner="Stratum", columns=columns,
+                key=partition, title=partition, corner="Stratum", columns=columns,
                 rows=tuple(Row(key=label, name=label, cells=cells) for label, cells in labels.items()),
             )
-            for family, labels in found.items()
+            for partition, labels in found.items()
             if len(labels) > 1
         ),
     )  # fmt: skip

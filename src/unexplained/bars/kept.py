@@ -38,7 +38,7 @@ def logit_difference(
         less: Another condition, whose difference is taken away.
         settings: Level and seed of intervals.
     """
-    read = paired(ledger, "margin", (condition, *([less] if less else [])), ALL)
+    read = paired(ledger, "logit_difference", (condition, *([less] if less else [])), ALL)
     sums = read.columns[0] - read.columns[1] if less else read.columns[0]
     return mean_per_token(sums, read.tokens, settings=settings, unit=UNIT)
 
@@ -86,7 +86,7 @@ def _kept(
     Where every orbit's logit difference is that of the corrupted prompts to the last bit, no path of the circuit
     reaches the end: nothing is there by construction, whatever other pairs would be.
     """
-    read = paired(ledger, "margin", (INTACT, CORRUPTED, *names), ALL)
+    read = paired(ledger, "logit_difference", (INTACT, CORRUPTED, *names), ALL)
     clean, corrupted, *draws = read.columns
     sums = np.mean(draws, axis=0)
     for end in (clean, corrupted):
@@ -98,7 +98,7 @@ def _kept(
         exact=count in (0, edges) or np.array_equal(sums, corrupted),
     )  # fmt: skip
     mean = mean_per_token(sums, read.tokens, settings=settings, unit=UNIT)
-    return KeptAt(edges=count, share=count / edges, margin=mean, kept=kept)
+    return KeptAt(edges=count, share=count / edges, logit_difference=mean, kept=kept)
 
 
 def knee(kept: Sequence[tuple[int, float | None]], edges: int, keeps: float) -> int | None:

@@ -20,7 +20,7 @@ class Measure:
     floor: float
     """Changes per prediction below this are rounding of float32 logits, however regular: a
     component that nothing reads still moves a norm's scale in its last digits."""
-    needs: Literal["all", "margin"]
+    needs: Literal["all", "logit difference"]
     """Whether whole rows of logits are needed, or only those of the two answers."""
 
     @property
@@ -54,11 +54,11 @@ def measure_of(name: str, *, pairs: bool) -> Measure:
             Measure("KL", "divergence from the intact model", "kl", unit, 1e-6, "all"),
             Measure(
                 "accuracy", right, "preferred" if pairs else "correct", SHARE, 0.0,
-                "margin" if pairs else "all",
+                "logit difference" if pairs else "all",
             ),
             Measure(
-                "logit difference", "logit of the answer minus logit of the wrong one", "margin",
-                "logits per pair", 1e-4, "margin",
+                "logit difference", "logit of the answer minus logit of the wrong one", "logit_difference",
+                "logits per pair", 1e-4, "logit difference",
             ),
         )
     }  # fmt: skip

@@ -26,12 +26,12 @@ from unexplained.record.difference import between
 from unexplained.settings import Settings
 from unexplained.stats import SHARE, difference_per_token, fraction, mean_per_token
 
-COLUMNS = ("loss", "margin", "kl", "agree", "correct", "preferred", "error")
-COMPARED = ("loss", "margin", "correct", "preferred")
+COLUMNS = ("loss", "logit_difference", "kl", "agree", "correct", "preferred", "error")
+COMPARED = ("loss", "logit_difference", "correct", "preferred")
 """Columns of which two conditions are compared."""
 PARTS = ("agree", "correct", "preferred")
 """Columns that count some of the tokens."""
-SHARED = ("loss", "margin", "error")
+SHARED = ("loss", "logit_difference", "error")
 """Columns of which a change is taken as a share of another."""
 MANY = 120
 """Of more conditions no two are compared but with the intact model."""

@@ -133,7 +133,7 @@ def _strata(
 ) -> tuple[Stratum, ...]:
     return tuple(
         Stratum(
-            family=stratum[0],
+            partition=stratum[0],
             label=stratum[1],
             tokens=int(ledger.sums(intact, stratum).tokens.sum()),
             loss=loss(ledger, name, stratum=stratum, settings=settings),

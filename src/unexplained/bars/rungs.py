@@ -179,7 +179,7 @@ def bars_of(
     return tuple(
         Bars(
             condition=name,
-            family=stratum[0],
+            partition=stratum[0],
             label=stratum[1],
             tokens=int(ledger.sums(name, stratum).tokens.sum()),
             loss=loss(ledger, name, stratum=stratum, settings=settings),

@@ -275,7 +275,7 @@ def _loss(scale: Scale, form: str, compute: float) -> float | None:
 
 
 def _law(scale: Scale, law: FittedLaw) -> Table:
-    from unexplained.curves.choice import MARGIN  # not above: it imports scipy
+    from unexplained.curves.choice import ERROR_RATIO  # not above: it imports scipy
 
     rows = [
         fact("floor", "Irreducible loss E", law.floor, "L(C) = E + A·C^(−α)"),
@@ -292,7 +292,7 @@ def _law(scale: Scale, law: FittedLaw) -> Table:
             fact("bends", "C₀ of the shift" if shift else "Second order of the bend", bend.bends),
             fact("chosen", "Chosen, by how well each foretells a rung from the others",
                  "the bend" if scale.form == "bend" else "the law",
-                 f"another form than the law only where it is off by less than {MARGIN:g} times as much"),
+                 f"another form than the law only where it is off by less than {ERROR_RATIO:g} times as much"),
         ]  # fmt: skip
     off = {"law": law.left_out, "bend": bend.left_out if bend else None}
     rows += [

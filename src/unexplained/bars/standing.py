@@ -11,7 +11,7 @@ from unexplained.record.bars import BaselineBar, Comparison, RungBar, Standing
 from unexplained.record.blocks import Block, Column, Prose, Row, Section, Table
 
 ALL = ("all", "all")
-"""Family and label of all tokens together."""
+"""Partition and label of all tokens together."""
 STANDINGS: dict[Standing, str] = {
     "beats": "lower loss",
     "ties": "not told apart",
@@ -25,7 +25,7 @@ STANDINGS: dict[Standing, str] = {
 class Group:
     """The bars of all conditions on some of the tokens."""
 
-    family: str
+    partition: str
     label: str
     tokens: int
     bars: tuple[Bars, ...]
@@ -59,7 +59,7 @@ def groups(bars: Sequence[Bars]) -> tuple[Group, ...]:
     """Bars by the tokens that they are taken on, all tokens first."""
     found: dict[tuple[str, str], list[Bars]] = {}
     for one in bars:
-        found.setdefault((one.family, one.label), []).append(one)
+        found.setdefault((one.partition, one.label), []).append(one)
     ordered = sorted(found.items(), key=lambda item: item[0] != ALL)
     return tuple(Group(*key, some[0].tokens, tuple(some)) for key, some in ordered)
 
@@ -82,13 +82,13 @@ def standing(bars: Sequence[Bars]) -> Section:
         )
     ]
     for group in groups(bars):
-        whole = (group.family, group.label) == ALL
+        whole = (group.partition, group.label) == ALL
         tables = (_recovered(group), _denominators(group), *_scores(group), *_distances(group))
         blocks.append(
             Section(
-                key=f"{group.family} {group.label}",
+                key=f"{group.partition} {group.label}",
                 title="All tokens" if whole
-                else f"{group.family}: {group.label}, {fmt.count(group.tokens)} tokens",
+                else f"{group.partition}: {group.label}, {fmt.count(group.tokens)} tokens",
                 folded=not whole,
                 blocks=tables,
             )

@@ -71,7 +71,7 @@ def matrices(subject: Subject, layer: int, distances: Sequence[int]) -> Matrices
     with torch.no_grad():
         edit = Edit(Site(layer, "resid_pre"), lambda local: rows)
         done = subject.run(batch, [edit], keep=keep, keep_scales=True)
-    path = anatomy.family.attention_norm
+    path = anatomy.architecture.attention_norm
     scale = done.scales[layer, path][:-1, :1] if path else torch.ones(1)
     at = [length - 1 - distance for distance in distances]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unexplained.circuits import measures
 from unexplained.circuits.graph import Graph
-from unexplained.circuits.measures import Measure
+from unexplained.circuits.measures import Metric
 from unexplained.circuits.methods import EdgeMethod
 from unexplained.circuits.paths import Written, differences, readers, written
 from unexplained.evaluate.batches import Plan, Scored
@@ -32,7 +32,7 @@ class EdgePasses:
     """
 
     def __init__(
-        self, subject: Subject, graph: Graph, some: Plan, measure: Measure, steps: int
+        self, subject: Subject, graph: Graph, some: Plan, measure: Metric, steps: int
     ) -> None:
         self.subject, self.graph, self.measure, self.steps = subject, graph, measure, steps
         whole, start = some.batch(subject.device), some.shared

@@ -35,7 +35,7 @@ from torch import Tensor
 
 from unexplained.circuits.edge_passes import TAPE_TOKENS, EdgePasses
 from unexplained.circuits.graph import CircuitError, Graph
-from unexplained.circuits.measures import Measure
+from unexplained.circuits.measures import Metric
 from unexplained.circuits.methods import By, EdgeMethod
 from unexplained.errors import require_count
 from unexplained.evaluate.arrays import ArrayWork
@@ -54,7 +54,7 @@ class EdgeScores:
 
     graph: Graph
     mean: NDArray[np.float64]
-    """Mean over pairs of the estimated change of the measure: a negative one of a margin means
+    """Mean over pairs of the estimated change of the measure: a negative one of a logit difference means
     that the edge helps."""
     error: NDArray[np.float64]
     """Standard error of the mean, with orbits (a pair and its role-swap) as independent units:
@@ -62,12 +62,12 @@ class EdgeScores:
     pairs: int
     orbits: int
     method: EdgeMethod
-    measure: Measure
+    measure: Metric
 
     @property
     def cost(self) -> NDArray[np.float64]:
-        """By how much corrupting the edge makes the measure worse: a lower margin, a higher loss."""
-        return -self.mean if self.measure == "margin" else self.mean
+        """By how much corrupting the edge makes the measure worse: a lower logit difference, a higher loss."""
+        return -self.mean if self.measure == "logit difference" else self.mean
 
     def ranking(self, *, by: By) -> NDArray[np.int64]:
         """Edges, first the most important.
@@ -105,7 +105,7 @@ def attribute_edges(
     *,
     method: EdgeMethod = "eap",
     steps: int = 5,
-    measure: Measure = "margin",
+    measure: Metric = "logit difference",
     part: Literal["eval", "fit"] = "eval",
     batch_pairs: int = 8,
     folder: Path | None = None,
@@ -159,7 +159,7 @@ class _Attribution(ArrayWork):
 
     graph: Graph
     method: EdgeMethod
-    measure: Measure
+    measure: Metric
     steps: int
     batch_pairs: int
 
@@ -207,10 +207,10 @@ class _Attribution(ArrayWork):
 
 
 def require_edges(
-    subject: Subject, text: Text, method: EdgeMethod, measure: Measure, steps: int
+    subject: Subject, text: Text, method: EdgeMethod, measure: Metric, steps: int
 ) -> None:
     """Refuse what cannot be scored, before anything is run; see `attribute_edges`."""
-    family = subject.anatomy.family
+    architecture = subject.anatomy.architecture
     subject.require_full_precision("Scores of edges")
     if not text.pairs:
         raise CircuitError(
@@ -218,19 +218,19 @@ def require_edges(
             "it is running text, not pairs of prompts",
             "Use a behaviour, such as ioi, or score nodes: attribute_nodes takes running text.",
         )
-    if family.attention_post_norm or family.mlp_post_norm:
+    if architecture.attention_post_norm or architecture.mlp_post_norm:
         raise CircuitError(
             f"Scoring edges of {subject.name}",
-            f"{family.name} has post-norms: what a head adds to the stream depends on the other "
+            f"{architecture.name} has post-norms: what a head adds to the stream depends on the other "
             "heads of its layer, so it has no edges of its own",
             "Patch or ablate its components instead (sweep), or score nodes (attribute_nodes): both "
-            "work in every family.",
+            "work in every architecture.",
         )
     if measure == "kl" and method == "eap":
         raise CircuitError(
             "Scoring edges by the KL divergence with 'eap'",
             "it is least at the clean prompt, so its gradient there is zero",
-            "Use method='eap-ig-inputs', or measure='margin'.",
+            "Use method='eap-ig-inputs', or measure='logit difference'.",
         )
     if method != "eap" and steps < 1:
         raise CircuitError(f"An average over {steps} steps", "the least is 1")
@@ -285,7 +285,7 @@ class _Sums:
             self.squares += total**2
             self.sized += total * came
 
-    def finished(self, method: EdgeMethod, measure: Measure) -> EdgeScores:
+    def finished(self, method: EdgeMethod, measure: Metric) -> EdgeScores:
         """Means, and errors by the sums over orbits: √(k/(k−1) Σ(s − n·mean)²) / pairs."""
         pairs, orbits = len(self.blocks), len(self.sizes)
         mean = self.sum / pairs

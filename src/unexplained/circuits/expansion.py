@@ -80,7 +80,7 @@ def require_paths(subject: Subject, *, least: int = 1) -> None:
             asked, f"its MLPs write something, the first in layer {loud[0]}: what they do is no product of matrices",
             "Take a model of attention alone, such as attention-2, whose MLPs are zero.",
         )  # fmt: skip
-    if anatomy.family.attention_post_norm or getattr(config, "final_logit_softcapping", None):
+    if anatomy.architecture.attention_post_norm or getattr(config, "final_logit_softcapping", None):
         raise CircuitError(
             asked, "a norm after its blocks, or a cap of its logits, stands between heads and logits",
             "Take a model whose heads add to the stream as they are.",
@@ -105,7 +105,7 @@ def require_paths(subject: Subject, *, least: int = 1) -> None:
 
 def _is_silent(anatomy: Anatomy, layer: int) -> bool:
     """Whether a layer's MLP adds nothing, whatever it reads."""
-    if not anatomy.family.neuron_output:
+    if not anatomy.architecture.neuron_output:
         return False
     last = anatomy.neuron_output(layer)
     return not any(bool(weight.any()) for weight in last.parameters())
@@ -167,7 +167,7 @@ class _Reader:
 
     @classmethod
     def of(cls, anatomy: Anatomy, layer: int, done: Pass) -> _Reader:
-        path = anatomy.family.attention_norm
+        path = anatomy.architecture.attention_norm
         norm = anatomy.attention_norm(layer) if path else None
         module: Any = anatomy.projection(layer, "v")
         last: Any = anatomy.head_output(layer)
@@ -314,7 +314,7 @@ def final_terms(subject: Subject, expanded: Expanded) -> list[Tensor]:
     """What the unembedding reads of every term, (batch, position, width), in the order of `_Terms.terms`."""
     anatomy, shape = subject.anatomy, subject.shape
     norm = anatomy.final_norm
-    scale = expanded.done.scales[shape.layers, anatomy.family.final_norm]
+    scale = expanded.done.scales[shape.layers, anatomy.architecture.final_norm]
     parts = expanded.before[-1]
     found = [scaled(anatomy, norm, scale, parts[one]) for one in chains(shape.layers, shape.heads)]
     return [*found, scaled(anatomy, norm, scale, expanded.biases[-1], constant=True)]
@@ -327,7 +327,7 @@ def _unembedded(subject: Subject, normed: Tensor, *, constant: bool) -> Tensor:
     assert isinstance(weight, Tensor)
     added = bias.detach() if constant and isinstance(bias, Tensor) else None
     logits = nn.functional.linear(normed, weight.detach(), added)
-    return logits / anatomy.family.logits_divisor(anatomy.model.config)
+    return logits / anatomy.architecture.logits_divisor(anatomy.model.config)
 
 
 def _above(subject: Subject, normed: Tensor, targets: Tensor) -> Tensor:
@@ -335,7 +335,7 @@ def _above(subject: Subject, normed: Tensor, targets: Tensor) -> Tensor:
     weight = subject.anatomy.unembed.weight
     assert isinstance(weight, Tensor)
     rows = weight.detach()[targets] - weight.detach().mean(0)
-    divisor = subject.anatomy.family.logits_divisor(subject.anatomy.model.config)
+    divisor = subject.anatomy.architecture.logits_divisor(subject.anatomy.model.config)
     return (normed * rows).sum(-1) / divisor
 
 

@@ -119,7 +119,7 @@ class Opened:
 def scaling_of(subject: Subject, layer: int) -> float:
     """What scores are multiplied by in a layer."""
     anatomy = subject.anatomy
-    module: Any = anatomy.layers[layer].get_submodule(anatomy.family.attention)
+    module: Any = anatomy.layers[layer].get_submodule(anatomy.architecture.attention)
     return float(getattr(module, "scaling", anatomy.shape.head_size**-0.5))
 
 

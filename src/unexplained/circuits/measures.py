@@ -2,7 +2,7 @@
 
 | measure | what | unit |
 |---|---|---|
-| `margin` | logit(answer) − logit(wrong); pairs only | logits |
+| `logit difference` | logit(answer) − logit(wrong); pairs only | logits |
 | `loss` | −log p(target) | nats |
 | `kl` | KL of the intact model's prediction from this one | nats |
 """
@@ -19,14 +19,14 @@ from unexplained.circuits.graph import CircuitError
 from unexplained.evaluate.batches import Scored
 from unexplained.subject import Subject
 
-Measure = Literal["margin", "loss", "kl"]
+Metric = Literal["logit difference", "loss", "kl"]
 
 ROWS = 64
 """Predictions whose logits are held at once."""
 
 
 def values(
-    subject: Subject, normed: Tensor, scored: Scored, measure: Measure, clean: Tensor | None = None
+    subject: Subject, normed: Tensor, scored: Scored, measure: Metric, clean: Tensor | None = None
 ) -> Tensor:
     """The measure at every scored prediction, float64.
 
@@ -41,7 +41,7 @@ def values(
         (copies · predictions,).
 
     Raises:
-        CircuitError: A margin of running text.
+        CircuitError: A logit difference of running text.
     """
     with torch.no_grad(), subject.undisturbed():
         picked = normed[_where(normed, scored)]
@@ -50,7 +50,7 @@ def values(
 
 
 def gradient(
-    subject: Subject, normed: Tensor, scored: Scored, measure: Measure, clean: Tensor | None = None
+    subject: Subject, normed: Tensor, scored: Scored, measure: Metric, clean: Tensor | None = None
 ) -> Tensor:
     """Gradient of the sum of the measure with respect to `normed`, of its shape.
 
@@ -73,26 +73,26 @@ def _where(normed: Tensor, scored: Scored) -> Tensor:
 
 
 def _chunks(
-    subject: Subject, picked: Tensor, scored: Scored, measure: Measure, clean: Tensor | None
+    subject: Subject, picked: Tensor, scored: Scored, measure: Metric, clean: Tensor | None
 ) -> list[tuple[Tensor, Callable[[Tensor], Tensor]]]:
     """Some predictions at a time, each time with the function that measures them."""
     anatomy = subject.anatomy
     copies = len(picked) // len(scored.targets)
     targets = scored.targets.repeat(copies)
-    if measure == "margin":
+    if measure == "logit difference":
         if scored.wrong is None:
             raise CircuitError(
-                "The margin of running text",
+                "The logit difference of running text",
                 "nothing says which word is the wrong one",
                 "Use measure='loss', or pairs of prompts.",
             )
         ids = torch.stack([targets, scored.wrong.repeat(copies)], -1)
 
-        def margin(rows: Tensor) -> Tensor:
+        def logit_difference(rows: Tensor) -> Tensor:
             logits = anatomy.logits_of(rows, ids)
             return logits[:, 0] - logits[:, 1]
 
-        return [(picked, margin)]
+        return [(picked, logit_difference)]
     intact = None if clean is None else clean[scored.where].repeat(copies, 1)
 
     def measured(start: int) -> Callable[[Tensor], Tensor]:

@@ -36,7 +36,7 @@ from torch import Tensor
 from unexplained.ablations import Fill, value_site
 from unexplained.circuits import measures
 from unexplained.circuits.graph import CircuitError
-from unexplained.circuits.measures import Measure
+from unexplained.circuits.measures import Metric
 from unexplained.circuits.methods import NodeMethod
 from unexplained.evaluate.arrays import ArrayWork
 from unexplained.evaluate.batches import Plan, Scored
@@ -71,7 +71,7 @@ class NodeScores:
     values: NDArray[np.float64]
     """(document, site): the estimated change of the measure, in nats or logits."""
     method: NodeMethod
-    measure: Measure
+    measure: Metric
 
 
 @neutrally
@@ -81,7 +81,7 @@ def attribute_nodes(
     fills: Mapping[Site, Fill],
     *,
     method: NodeMethod = "atp",
-    measure: Measure | None = None,
+    measure: Metric | None = None,
     part: Literal["eval", "fit"] = "eval",
     batch_tokens: int = BATCH_TOKENS,
     folder: Path | None = None,
@@ -91,12 +91,12 @@ def attribute_nodes(
     """Estimate what each fill in its site's place would do, one at a time.
 
     Args:
-        subject: The model, of any family.
+        subject: The model, of any architecture.
         text: Running text or pairs.
         fills: Site → what would stand there; a fill of several sites may be given for each of
             them. On pairs the ablation `patch` gives the corrupted prompt's values.
         method: `atp*` goes back through the layers about L/2 times instead of once.
-        measure: What would change; None means the loss on running text, the margin on pairs.
+        measure: What would change; None means the loss on running text, the logit difference on pairs.
         part: Where it is estimated.
         batch_tokens: Padded tokens at a time.
         folder: What is finished is kept here and found again; nothing is kept if None.
@@ -104,20 +104,20 @@ def attribute_nodes(
         progress: Told (batches done, batches in all).
 
     Raises:
-        CircuitError: A fill has no edit of its site; the margin of running text; `kl`, whose
+        CircuitError: A fill has no edit of its site; the logit difference of running text; `kl`, whose
             gradient at the intact model is zero; `atp*` in a model of one layer.
         SiteError: A site that the model does not have.
         MeasurementError: The model is in half precision; a fill was fitted to another one; a score is
             NaN or infinite; or as `evaluate` where there is a folder.
     """
     subject.require_full_precision("Attribution to nodes")
-    measure = measure or ("margin" if text.pairs else "loss")
+    measure = measure or ("logit difference" if text.pairs else "loss")
     edits = {site: _edit(site, fill) for site, fill in fills.items()}
     if measure == "kl":
         raise CircuitError(
             "Attribution by the KL divergence",
             "it is least at the intact model, so its gradient there is zero",
-            "Use measure='loss', or 'margin' on pairs.",
+            "Use measure='loss', or 'logit difference' on pairs.",
         )
     if method == "atp*" and subject.shape.layers < 2:
         raise CircuitError("GradDrop in a model of one layer", "no other layer is left to drop")
@@ -145,7 +145,7 @@ class _Attribution(ArrayWork):
     edits: Mapping[Site, Edit]
     """What each of the conditions puts in its own site."""
     method: NodeMethod
-    measure: Measure
+    measure: Metric
     after_prefix: bool
     """All fills change nothing before the first position at which the prompts of a pair differ."""
 
@@ -197,7 +197,7 @@ class _Batch:
     subject: Subject
     plan: Plan
     edits: Mapping[Site, Edit]
-    measure: Measure
+    measure: Metric
     method: NodeMethod
     start: int
     """The first position that is run: before it no fill changes anything."""

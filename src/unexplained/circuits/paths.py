@@ -125,7 +125,10 @@ def readers(anatomy: Anatomy, tape: Tape, gradient: Tensor, copies: int, found: 
     }
     for i, name in enumerate(small):
         here = found[:, i * heads : (i + 1) * heads]
-        weight, layer_norm = anatomy.projection_weight(layer, name), anatomy.family.norm == "layer"
+        weight, layer_norm = (
+            anatomy.projection_weight(layer, name),
+            anatomy.architecture.norm == "layer",
+        )
         _through_weights(here, small[name], weight, frame, copies, layer_norm)
     frame = anatomy.norm_frame(anatomy.mlp_norm(layer), tape.value("mid"))
     _through_norm(anatomy, found[:, -1], got["mlp normed"], frame, copies)
@@ -193,7 +196,7 @@ def _through_norm(
     centred, scale, gain = frame
     back = gradient * (scale * gain)
     along = (back * centred).sum(-1, keepdim=True) * (scale**2 / back.shape[-1])
-    if anatomy.family.norm == "layer":
+    if anatomy.architecture.norm == "layer":
         back = back - back.mean(-1, keepdim=True)
     back = back.addcmul(along, centred, value=-1)
     torch.sum(back.view(copies, *found.shape), 0, out=found)

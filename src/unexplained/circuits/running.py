@@ -107,9 +107,9 @@ def require_sums(anatomy: Anatomy) -> None:
     Raises:
         CircuitError: The model is one.
     """
-    if anatomy.family.attention_post_norm:
+    if anatomy.architecture.attention_post_norm:
         raise CircuitError(
-            f"Edges of a model of type '{anatomy.family.name}'",
+            f"Edges of a model of type '{anatomy.architecture.name}'",
             "it norms what a block adds (post-norms), so that is no sum over heads",
             "Attribute to nodes, or use a model without post-norms.",
         )

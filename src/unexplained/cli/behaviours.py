@@ -79,7 +79,7 @@ def _cells(found: Gate | None, there: int, pairs: int, passed: Sequence[str]) ->
         return [fmt.MISSING, fmt.MISSING, f"tokenization leaves no pairs: {' '.join(passed)}"]
     fewer = [f"{there} pairs left by tokenization"] if there < pairs - pairs % 2 else []
     said = "; ".join([*filter(None, [found.fails]), *fewer])
-    return [str(fmt.show(found.accuracy)), str(fmt.show(found.margin)), said]
+    return [str(fmt.show(found.accuracy)), str(fmt.show(found.logit_difference)), said]
 
 
 def _print(title: str, says: dict[str, str], cells: dict[str, list[str]]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from unexplained.curves.draws import FORMS
 from unexplained.curves.points import FEWEST_RUNGS
 
-MARGIN = 0.75
+ERROR_RATIO = 0.75
 """The law is kept unless another form's error is below this share of its own: on straight ladders
 the forms foretell alike, and chance alone would choose."""
 STEPS = 12
@@ -48,5 +48,5 @@ def left_out_errors(
 
 def chosen(errors: np.ndarray) -> np.ndarray:
     """Which form each data set chooses, as a place in `FORMS`, from `left_out_errors`."""
-    margin = np.array([1.0 if form == "law" else 1 / MARGIN for form in FORMS])
-    return np.asarray((errors * margin).argmin(axis=1))
+    factors = np.array([1.0 if form == "law" else 1 / ERROR_RATIO for form in FORMS])
+    return np.asarray((errors * factors).argmin(axis=1))

@@ -100,7 +100,7 @@ class Unembedding:
             MeasurementError: Its heads' outputs pass a norm first, or it caps its logits.
         """
         anatomy, asked = subject.anatomy, f"Copy suppression in {subject.name}"
-        if anatomy.family.attention_post_norm:
+        if anatomy.architecture.attention_post_norm:
             raise MeasurementError(
                 asked,
                 "its attention passes a norm before it is added to the stream, and the definition adds "
@@ -149,7 +149,7 @@ class Unembedding:
         """Of mixtures of the model's own rows, (…, width), with weights that add up to 1."""
         found = (vectors - self.mean) * self.gain
         if (
-            self.subject.anatomy.family.norm == "layer"
+            self.subject.anatomy.architecture.norm == "layer"
         ):  # the norm takes the mean out of what it reads
             found = found - found.mean(-1, keepdim=True)
         return found
@@ -157,7 +157,7 @@ class Unembedding:
     def scale(self, stream: Tensor) -> Tensor:
         """What final streams (…, width) and all that is added to them are multiplied by, (…, 1)."""
         anatomy = self.subject.anatomy
-        divisor = anatomy.family.logits_divisor(anatomy.model.config)
+        divisor = anatomy.architecture.logits_divisor(anatomy.model.config)
         return anatomy.norm_scale(anatomy.final_norm, stream) / divisor
 
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from unexplained.errors import MeasurementError, TextError, require_choice, require_count
 from unexplained.evaluate.conditions import Condition, Edited, Intact, key, now
-from unexplained.evaluate.job import MEMORY, Job, Measure
+from unexplained.evaluate.job import MEMORY, Job, Needs
 from unexplained.evaluate.rows import with_whole_blocks
 from unexplained.evaluate.runner import Workers as Workers
 from unexplained.evaluate.runner import gather
@@ -43,7 +43,7 @@ def evaluate(
     conditions: Sequence[Condition],
     *,
     part: Literal["eval", "fit"] = "eval",
-    measure: Measure = "all",
+    measure: Needs = "all",
     keep_tokens: Iterable[str] = (),
     folder: Path | None = None,
     batch_tokens: int = BATCH_TOKENS,
@@ -58,7 +58,7 @@ def evaluate(
         text: Where its eval part (or fit part) is measured.
         conditions: What to measure; the intact model is always measured as `intact`.
         part: `fit` only for looking at how well something fitted its own data.
-        measure: `margin` computes of pairs of prompts the logit difference alone.
+        measure: "logit difference" computes of pairs of prompts the logit difference alone.
         keep_tokens: Conditions whose every token's loss is kept, for the token view.
         folder: What is finished is kept here and found again; nothing is kept if None.
         batch_tokens: Padded tokens per batch. Part of what a result depends on, in the low bits.
@@ -116,8 +116,8 @@ def _require_asked(
 ) -> None:
     """Refuse what cannot be measured, before anything is run or kept."""
     require_choice("part", part, ("eval", "fit"))
-    require_choice("measure", measure, get_args(Measure))
-    if measure == "margin" and not text.pairs:
+    require_choice("measure", measure, get_args(Needs))
+    if measure == "logit difference" and not text.pairs:
         raise MeasurementError(
             f"The logit difference on {text.name}",
             "it is running text: nothing says which two words to compare",

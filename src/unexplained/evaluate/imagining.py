@@ -65,8 +65,8 @@ def amounts(job: Job, tasks: Sequence[Task]) -> dict[str, float]:
 
 
 def _scored(job: Job, number: int) -> float:
-    """Of one condition's predictions; of pairs' margins alone nearly nothing."""
-    if job.measure == "margin":
+    """Of one condition's predictions; of pairs' logit differences alone nearly nothing."""
+    if job.measure == "logit difference":
         return 0.0
     predicted = sum(len(block.targets) for block in job.plans[number].blocks)
     return predicted * unembedding_cost(job.subject.shape)
@@ -153,7 +153,7 @@ def scores(job: Job, task: Task, targets: Tensor, pairs: bool) -> dict[str, Scor
     for name in dict.fromkeys([INTACT, *task.names]):
         draw = torch.Generator().manual_seed(int(digest(name, str(task.batch))[:8], 16))
         more = torch.rand(count, generator=draw, dtype=torch.float64) * (name != INTACT)
-        margin = 3 - more + 0.1 * torch.randn(count, generator=draw, dtype=torch.float64)
+        logit_difference = 3 - more + 0.1 * torch.randn(count, generator=draw, dtype=torch.float64)
         said = torch.where(
             known & (more < 0.9), targets, (targets + 1) % job.subject.shape.vocabulary
         )
@@ -162,6 +162,6 @@ def scores(job: Job, task: Task, targets: Tensor, pairs: bool) -> dict[str, Scor
             loss + more if whole else None,
             more / 2 if whole else None,
             said if whole else None,
-            margin if pairs else None,
+            logit_difference if pairs else None,
         )
     return found

@@ -16,7 +16,7 @@ from unexplained.evaluate.batches import Scored
 from unexplained.evaluate.conditions import Condition, Edited, Other, Program, key
 from unexplained.evaluate.kept import Asked, load, save
 from unexplained.evaluate.rows import rows_of
-from unexplained.evaluate.score import Columns, Scores, margins, score
+from unexplained.evaluate.score import Columns, Scores, logit_differences, score
 from unexplained.evaluate.store import Store
 from unexplained.evaluate.work import Task, Work
 from unexplained.hashing import digest
@@ -28,8 +28,8 @@ from unexplained.text.strata import Labels, varying
 
 T = TypeVar("T")
 
-Measure = Literal["all", "margin"]
-"""Everything that a ledger has, or of pairs the margin alone, which needs two columns of logits."""
+Needs = Literal["all", "logit difference"]
+"""Everything that a ledger has, or of pairs the logit difference alone, which needs two columns of logits."""
 
 GROUP = {"cpu": 32, "cuda": 256}
 """Conditions that go through the unembedding together and are kept together: their final streams
@@ -65,7 +65,7 @@ class Job(Work[Ledger]):
     """Losses of conditions, the intact model's among them, on a part of a text."""
 
     keep_tokens: frozenset[str]
-    measure: Measure
+    measure: Needs
     memory: float
 
     @cached_property
@@ -191,7 +191,7 @@ class Job(Work[Ledger]):
         """What a kept unit of a batch must have."""
         blocks = self.plans[number].blocks
         pairs = all(isinstance(block, Pair) for block in blocks)
-        columns = {"margin", "preferred"} if pairs else set()
+        columns = {"logit_difference", "preferred"} if pairs else set()
         if self.measure == "all":
             columns |= {"loss", "kl", "agree", "correct"}
         documents = tuple((block.unit, len(block.targets)) for block in blocks)
@@ -226,8 +226,8 @@ class Unit:
         kept = varying(self.plan.blocks)
         every = [self.job.text.labels(block) for block in self.plan.blocks]
         return [
-            {family: labels for family, labels in some.items()
-             if family in kept or family not in block.marks}
+            {partition: labels for partition, labels in some.items()
+             if partition in kept or partition not in block.marks}
             for block, some in zip(self.plan.blocks, every, strict=True)
         ]  # fmt: skip
 
@@ -353,20 +353,22 @@ class Unit:
     ) -> dict[str, Scores]:
         base, scored = self.intact.normed[self.scored.where], self.scored
         every: dict[str, Tensor] = {"intact": base, **finals}
-        margin: dict[str, Tensor] = {}
+        logit_difference: dict[str, Tensor] = {}
         if scored.wrong is not None:
             for some in _together(list(every), self.layout.stack):
                 # One place for each pair: final streams are small.
                 normed = torch.cat([every[name] for name in some])
                 targets, wrong = (ids.repeat(len(some)) for ids in (scored.targets, scored.wrong))
-                both = margins(partial(self.subject.logits_of, normed), targets, wrong)
-                margin |= dict(zip(some, both.view(len(some), -1), strict=True))
+                both = logit_differences(partial(self.subject.logits_of, normed), targets, wrong)
+                logit_difference |= dict(zip(some, both.view(len(some), -1), strict=True))
             for name, columns in others.items():
                 # One place for each pair: whole rows are small.
                 rows = columns(slice(0, self.subject.shape.vocabulary))
-                margin[name] = margins(partial(rows.gather, 1), scored.targets, scored.wrong)
-        if self.job.measure == "margin":
-            return {name: Scores(None, None, None, one) for name, one in margin.items()}
+                logit_difference[name] = logit_differences(
+                    partial(rows.gather, 1), scored.targets, scored.wrong
+                )
+        if self.job.measure == "logit difference":
+            return {name: Scores(None, None, None, one) for name, one in logit_difference.items()}
         found = score(
             self._columns(base),
             {name: self._columns(normed) for name, normed in finals.items()} | dict(others),
@@ -374,7 +376,7 @@ class Unit:
             self.subject.shape.vocabulary,
         )
         return {
-            name: Scores(one.loss, one.kl, one.predicted, margin.get(name))
+            name: Scores(one.loss, one.kl, one.predicted, logit_difference.get(name))
             for name, one in found.items()
         }
 

@@ -41,7 +41,7 @@ class Asked:
     columns: frozenset[str]
     """What is measured of every condition; `error` of some."""
     strata: Mapping[str, str] = field(default_factory=dict)
-    """Families of the user's that it holds besides, and a digest of their labels."""
+    """Partitions of the user's that it holds besides, and a digest of their labels."""
 
 
 def load(store: Store, asked: Asked, keys: Mapping[str, str], want_tokens: Iterable[str]) -> Ledger:
@@ -98,7 +98,7 @@ def save(
 ) -> None:
     """Keep a unit's rows, for conditions given as name -> key.
 
-    `strata`: the families of the user's that the rows hold, as in `Asked`.
+    `strata`: the partitions of the user's that the rows hold, as in `Asked`.
     """
     renamed = Ledger.concat(_renamed(ledger.only([name]), keys[name]) for name in ledger.conditions)
     conditions = sorted(keys.values())
@@ -148,11 +148,11 @@ def stem(unit: str, conditions: Sequence[str], strata: Mapping[str, str]) -> str
     )
 
 
-def without(ledger: Ledger, families: Collection[str]) -> Ledger:
-    """The rows of a unit but for some families of strata."""
-    if not families:
+def without(ledger: Ledger, partitions: Collection[str]) -> Ledger:
+    """The rows of a unit but for some partitions."""
+    if not partitions:
         return ledger
-    gone = pc.is_in(ledger.table["family"], value_set=pa.array(sorted(families), pa.string()))
+    gone = pc.is_in(ledger.table["partition"], value_set=pa.array(sorted(partitions), pa.string()))
     return Ledger(ledger.table.filter(pc.invert(gone)), ledger.tokens)
 
 
@@ -179,7 +179,9 @@ def fault(ledger: Ledger, keys: Sequence[str], asked: Asked) -> str:
         rows = ledger.only([key]).table
         layout = rows.select(SCHEMA.names[1:5]).to_pylist()
         first = first or layout
-        whole = [(r["document"], r["tokens"]) for r in layout if (r["family"], r["label"]) == ALL]
+        whole = [
+            (r["document"], r["tokens"]) for r in layout if (r["partition"], r["label"]) == ALL
+        ]
         if layout != first or tuple(whole) != asked.documents:
             return "rows of it are missing, doubled or of other documents"
         for column in COLUMNS:
@@ -203,7 +205,7 @@ def _fault_of(rows: pa.Table, column: str, asked: Asked) -> str:
     sound = np.isfinite(numbers)
     if column in ("loss", "kl", "error"):
         sound &= numbers >= LEAST * tokens
-    elif column != "margin":
+    elif column != "logit_difference":
         sound &= (numbers >= 0) & (numbers <= tokens)
     return "" if sound.all() else f"its {column} is out of range"
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from unexplained.evaluate.work import Work
-from unexplained.hashing import code_digest, families
+from unexplained.hashing import architectures, code_digest
 from unexplained.subject import Subject
 from unexplained.subject.precision import SETTINGS, Precision
 from unexplained.text.build import fingerprint_of
@@ -27,7 +27,7 @@ def circumstances(work: Work[Any], threads: int) -> dict[str, str]:
     return {
         **_facts(work.subject),
         "measured by": work.engine,
-        "code": code_digest(work.engine, *families()),
+        "code": code_digest(work.engine, *architectures()),
         # As it is now: whoever has a text may write to its tokens.
         "text": fingerprint_of(text.name, text.eval, text.fit),
         "threads": str(threads),
@@ -73,7 +73,7 @@ def _kept(folder: Path) -> Iterator[Mapping[str, str]]:
 
 def _by_this_code(about: Mapping[str, str]) -> bool:
     """Whether what is kept was measured as it would be now."""
-    return about.get("code") == code_digest(str(about.get("measured by")), *families())
+    return about.get("code") == code_digest(str(about.get("measured by")), *architectures())
 
 
 def _facts(subject: Subject) -> dict[str, str]:

@@ -137,9 +137,9 @@ class _Batch:
         weight = anatomy.unembed.weight
         assert isinstance(weight, Tensor)
         rows = weight.detach()[self.scored.targets] * gain * scale
-        if anatomy.family.norm == "layer":  # the norm takes the mean out of whatever it reads
+        if anatomy.architecture.norm == "layer":  # the norm takes the mean out of whatever it reads
             rows = rows - rows.mean(-1, keepdim=True)
-        return rows.double() / anatomy.family.logits_divisor(anatomy.model.config)
+        return rows.double() / anatomy.architecture.logits_divisor(anatomy.model.config)
 
     def roads(self, one: Edited) -> Tensor:
         """(prediction, road)."""

@@ -36,7 +36,7 @@ def rows_of(
         intact: The intact model's top-1 predictions; None where they were not asked for.
         targets: The tokens that were to be predicted.
         plan: The batch's blocks.
-        labels: Of every block, stratum family → label of every scored token.
+        labels: Of every block, partition → label of every scored token.
         keep_tokens: Conditions of which every token's loss is kept.
     """
     strata = _Strata.of(plan.blocks, labels)
@@ -45,7 +45,7 @@ def rows_of(
     table: dict[str, pa.Array] = {
         "condition": pa.array([name for name in names for _ in range(rows)], pa.string()),
         "document": pa.array(strata.document * len(names), pa.string()),
-        "family": pa.array(strata.family * len(names), pa.string()),
+        "partition": pa.array(strata.partition * len(names), pa.string()),
         "label": pa.array(strata.label * len(names), pa.string()),
         "tokens": pa.array(np.tile(strata.tokens, len(names))),
     }
@@ -67,19 +67,19 @@ def with_whole_blocks(ledger: Ledger, blocks: Sequence[Block]) -> Ledger:
     """
     measured = varying(blocks)
     wholly = [
-        (place, family, str(labels[0]))
+        (place, partition, str(labels[0]))
         for place, block in enumerate(blocks)
-        for family, labels in block.marks.items()
-        if family not in measured and len(labels)
+        for partition, labels in block.marks.items()
+        if partition not in measured and len(labels)
     ]
     if not wholly:
         return ledger
-    places, families, labels = zip(*wholly, strict=True)
+    places, partitions, labels = zip(*wholly, strict=True)
     parts = [ledger.table]
     for condition in ledger.conditions:
         rows = ledger.only([condition]).table
-        added = rows.filter(pc.equal(rows["family"], ALL[0])).take(list(places))
-        for name, column in (("family", families), ("label", labels)):
+        added = rows.filter(pc.equal(rows["partition"], ALL[0])).take(list(places))
+        for name, column in (("partition", partitions), ("label", labels)):
             at = SCHEMA.get_field_index(name)
             added = added.set_column(at, SCHEMA.field(at), pa.array(column, pa.string()))
         parts.append(added)
@@ -91,7 +91,7 @@ class _Strata:
     """The rows that every condition has in a batch, and which tokens each is about."""
 
     document: list[str]
-    family: list[str]
+    partition: list[str]
     label: list[str]
     tokens: NDArray[np.int64]
     """How many tokens a row has."""
@@ -102,9 +102,9 @@ class _Strata:
 
     @classmethod
     def of(cls, blocks: Sequence[Block], labels: Sequence[Mapping[str, np.ndarray]]) -> _Strata:
-        """Every block's rows: all of its tokens, then each (family, label) that is not empty."""
+        """Every block's rows: all of its tokens, then each (partition, label) that is not empty."""
         document: list[str] = []
-        family: list[str] = []
+        partition: list[str] = []
         label: list[str] = []
         members: list[NDArray[np.int64]] = []
         first = 0
@@ -116,12 +116,12 @@ class _Strata:
                 for one in dict.fromkeys(values.tolist()):
                     found[name, one] = places[values == one]
             document += [block.unit] * len(found)
-            family += [name for name, _ in found]
+            partition += [name for name, _ in found]
             label += [one for _, one in found]
             members += found.values()
         counts = np.array([len(some) for some in members])
         row = np.repeat(np.arange(len(counts)), counts)
-        return cls(document, family, label, counts, np.concatenate(members), row)
+        return cls(document, partition, label, counts, np.concatenate(members), row)
 
     def sums(self, values: np.ndarray) -> NDArray[np.float64]:
         """Of one number per token, the sum of every row."""
@@ -136,14 +136,16 @@ def _values(
 ) -> dict[str, dict[str, np.ndarray]]:
     """Of every column of a ledger, the conditions that have it, per token."""
     predicted = {n: s.predicted for n, s in scores.items() if s.predicted is not None}
-    margins = {n: s.margin for n, s in scores.items() if s.margin is not None}
+    logit_differences = {
+        n: s.logit_difference for n, s in scores.items() if s.logit_difference is not None
+    }
     found: dict[str, Mapping[str, Tensor]] = {
         "loss": {n: s.loss for n, s in scores.items() if s.loss is not None},
         "kl": {n: s.kl for n, s in scores.items() if s.kl is not None},
         "agree": {} if intact is None else {n: p.eq(intact) for n, p in predicted.items()},
         "correct": {n: p.eq(targets) for n, p in predicted.items()},
-        "margin": margins,
-        "preferred": {n: m > 0 for n, m in margins.items()},
+        "logit_difference": logit_differences,
+        "preferred": {n: m > 0 for n, m in logit_differences.items()},
         "error": {n: e for n, e in errors.items() if n in scores},
     }
     assert tuple(found) == COLUMNS

@@ -148,7 +148,7 @@ def _done(
             raise MeasurementError(
                 f"Measuring {work.subject.name} on {work.text.name}",
                 "weights of it or of a model beside it were changed while it was measured",
-                "What was finished before is kept. Measure again when nothing else trains it.",
+                "What was finished before is kept. Needs again when nothing else trains it.",
             )
         work.arrived(fresh)
         yield task, fresh

@@ -26,19 +26,19 @@ BLOCK = {"cpu": 1024, "cuda": 16384}
 class Scores:
     """Per predicted token; None where it was not asked for.
 
-    Loss and KL from the intact model (nats), top-1 prediction, and of pairs the margin: logit of
+    Loss and KL from the intact model (nats), top-1 prediction, and of pairs the logit difference: logit of
     the answer minus logit of the wrong one.
     """
 
     loss: Tensor | None
     kl: Tensor | None
     predicted: Tensor | None
-    margin: Tensor | None = None
+    logit_difference: Tensor | None = None
 
     @property
     def sound(self) -> Tensor:
         """Which tokens have finite numbers, every one that was asked for."""
-        given = [one for one in (self.loss, self.kl, self.margin) if one is not None]
+        given = [one for one in (self.loss, self.kl, self.logit_difference) if one is not None]
         return torch.isfinite(torch.stack(given)).all(0)
 
 
@@ -82,7 +82,7 @@ class _Softmax:
         return self.normaliser - self.at_target
 
 
-def margins(logits: Callable[[Tensor], Tensor], targets: Tensor, wrong: Tensor) -> Tensor:
+def logit_differences(logits: Callable[[Tensor], Tensor], targets: Tensor, wrong: Tensor) -> Tensor:
     """Logit of the answer minus logit of the wrong one, (n,) float64, from two columns alone.
 
     Args:

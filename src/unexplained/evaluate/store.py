@@ -21,7 +21,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from unexplained.errors import MeasurementError
-from unexplained.hashing import code_digest, digest, families
+from unexplained.hashing import architectures, code_digest, digest
 from unexplained.whole import BLANK, clean, is_sealed, read_sealed, seal, set_aside, write_flushed
 
 ENGINE = "unexplained.evaluate.job"
@@ -206,7 +206,7 @@ def run_folder(folder: Path | None, asked: Mapping[str, str]) -> Iterator[None]:
         return
     describes = {
         **asked,
-        "code": f"{version('unexplained')}, {code_digest(ENGINE, *families())}",
+        "code": f"{version('unexplained')}, {code_digest(ENGINE, *architectures())}",
         "torch": torch.__version__,
     }
     store = Store(folder, describes)

@@ -24,7 +24,7 @@ from unexplained.text import Block, Text
 from unexplained.text.document import Part
 
 READS = ("tokens",)
-FAMILY = "label"
+PARTITION = "label"
 """The stratum of tokens by what a label says of them."""
 ANY = Site(0, "N", 0)
 """A neuron where it is not yet known which: a label says the same of each."""
@@ -119,4 +119,4 @@ def _local(site: Site, batch: Batch, blank: Tensor) -> Local:
 def with_label(text: Text, measured: Said, fitted: Said) -> Text:
     """The text, its losses broken down by what a label says."""
     both = Said({**fitted.yes, **measured.yes})
-    return text.with_strata({FAMILY: both.stratum})
+    return text.with_strata({PARTITION: both.stratum})

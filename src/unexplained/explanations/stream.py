@@ -92,7 +92,7 @@ def _unread(strength: Tensor) -> tuple[Tensor, Tensor]:
 
 def _turned(subject: Subject, layer: int) -> int:
     """How many entries of a head's query or key rotary embedding turns in a layer."""
-    module = subject.anatomy.layers[layer].get_submodule(subject.anatomy.family.attention)
+    module = subject.anatomy.layers[layer].get_submodule(subject.anatomy.architecture.attention)
     if not getattr(module, "use_rope", True):
         return 0
     return subject.run(Batch.of(torch.zeros(1, 1, dtype=torch.long, device=subject.device))).turned(
@@ -125,17 +125,17 @@ def projection_of(
     heads = shape.heads if name == "q" else shape.key_heads
     group = site.index * heads // shape.heads
     weight = anatomy.projection_weight(site.layer, name)[group].double().cpu()
-    if anatomy.family.attention_norm:
+    if anatomy.architecture.attention_norm:
         weight = weight * gain_of(subject, anatomy.attention_norm(site.layer))
-        if anatomy.family.norm == "layer":
+        if anatomy.architecture.norm == "layer":
             weight = weight - weight.mean(-1, keepdim=True)
     own = anatomy.projection(site.layer, name).bias
     if bias and own is not None:
         assert isinstance(own, Tensor)
         by_head = anatomy.projected(name, own.detach()).double().cpu()
         weight = torch.cat([weight, by_head[group][:, None]], -1)
-    if name != "v" and anatomy.family.head_norms:
-        path = anatomy.family.head_norms["qk".index(name)]
+    if name != "v" and anatomy.architecture.head_norms:
+        path = anatomy.architecture.head_norms["qk".index(name)]
         gain = gain_of(subject, anatomy.layers[site.layer].get_submodule(path))
         weight = (
             weight
@@ -150,6 +150,6 @@ def written_by(subject: Subject, site: Site) -> Tensor:
     """What a head's z adds to the stream, (size, width), a post-norm's gain in it."""
     anatomy = subject.anatomy
     weight = anatomy.head_weight(site.layer, site.index).double().cpu()
-    if anatomy.family.attention_post_norm:
+    if anatomy.architecture.attention_post_norm:
         weight = weight * gain_of(subject, anatomy.attention_end(site.layer))
     return weight

@@ -11,11 +11,11 @@ from unexplained.record import Number
 from unexplained.record import blocks as b
 from unexplained.record.bars import Stratum
 
-FAMILIES = ("recurrence", "copy", "position", "domain")
-"""Families of strata in the order in which they are shown; others follow."""
+PARTITIONS = ("recurrence", "copy", "position", "domain")
+"""Partitions of strata in the order in which they are shown; others follow."""
 
 
-class Family(NamedTuple):
+class Partition(NamedTuple):
     """One way of cutting the text, with a column for each label."""
 
     name: str
@@ -24,23 +24,23 @@ class Family(NamedTuple):
     rows: tuple[Row, ...]
 
 
-def families(rows: Sequence[Row]) -> tuple[Family, ...]:
-    """The strata of a text, by family, with the rows that are scored on this model.
+def partitions(rows: Sequence[Row]) -> tuple[Partition, ...]:
+    """The strata of a text, by partition, with the rows that are scored on this model.
 
     The twin is left out: its denominators are its own, not those that head the columns.
     """
     scored = tuple(row for row in in_order(rows) if row.card.role != "twin" and row.numbers.strata)
     found: dict[str, list[Stratum]] = {}
     for stratum in scored[0].numbers.strata if scored else ():
-        found.setdefault(stratum.family, []).append(stratum)
+        found.setdefault(stratum.partition, []).append(stratum)
     return tuple(
-        Family(name, tuple(sorted(found[name], key=_label_order)), scored)
+        Partition(name, tuple(sorted(found[name], key=_label_order)), scored)
         for name in sorted(found, key=_family_order)
     )
 
 
 def _family_order(name: str) -> tuple[int, str]:
-    return (FAMILIES.index(name) if name in FAMILIES else len(FAMILIES), name)
+    return (PARTITIONS.index(name) if name in PARTITIONS else len(PARTITIONS), name)
 
 
 def _label_order(stratum: Stratum) -> tuple[bool, int, str]:
@@ -57,41 +57,41 @@ def section(rows: Sequence[Row]) -> b.Section:
         f"{REFERENCE} ablation; in the first rows the tokens and the denominator."
     )
     blocks: list[b.Block] = [b.Prose(words=words)]
-    for i, family in enumerate(families(rows)):
-        blocks += [_shares(family, folded=i > 0), _losses(family)]
+    for i, partition in enumerate(partitions(rows)):
+        blocks += [_shares(partition, folded=i > 0), _losses(partition)]
     blocks += [_twin_strata(row) for row in rows if row.card.role == "twin" and row.numbers.strata]
     return b.Section(key="strata", title="By stratum", blocks=tuple(blocks))
 
 
 def _columns(
-    family: Family, of: Callable[[Stratum], Number]
+    partition: Partition, of: Callable[[Stratum], Number]
 ) -> list[tuple[b.Column, Callable[[Row], b.Cell]]]:
     """A column for each label with a number of every row's stratum there."""
 
     def there(label: str) -> Callable[[Row], b.Cell]:
         return lambda row: next(
-            of(s) for s in row.numbers.strata if (s.family, s.label) == (family.name, label)
+            of(s) for s in row.numbers.strata if (s.partition, s.label) == (partition.name, label)
         )
 
-    return [(b.Column(key=s.label, heading=s.label), there(s.label)) for s in family.columns]
+    return [(b.Column(key=s.label, heading=s.label), there(s.label)) for s in partition.columns]
 
 
-def _shares(family: Family, *, folded: bool) -> b.Table:
-    shares = _columns(family, lambda stratum: stratum.recovered)
-    table = table_of(family.name, family.rows, shares, title=f"By {family.name}",
+def _shares(partition: Partition, *, folded: bool) -> b.Table:
+    shares = _columns(partition, lambda stratum: stratum.recovered)
+    table = table_of(partition.name, partition.rows, shares, title=f"By {partition.name}",
                      shaded=True, folded=folded)  # fmt: skip
     top = (
-        b.Row(key="count", name="tokens", cells=tuple(s.tokens for s in family.columns)),
+        b.Row(key="count", name="tokens", cells=tuple(s.tokens for s in partition.columns)),
         b.Row(key="denominator", name="damage", note="nats per token",
-              cells=tuple(s.damage for s in family.columns)),
+              cells=tuple(s.damage for s in partition.columns)),
     )  # fmt: skip
     return table.model_copy(update={"rows": (*top, *table.rows)})
 
 
-def _losses(family: Family) -> b.Table:
-    losses = _columns(family, lambda stratum: stratum.loss)
+def _losses(partition: Partition) -> b.Table:
+    losses = _columns(partition, lambda stratum: stratum.loss)
     return table_of(
-        f"losses by {family.name}", family.rows, losses, title=f"Losses by {family.name}",
+        f"losses by {partition.name}", partition.rows, losses, title=f"Losses by {partition.name}",
         caption="In nats per token.", folded=True,
     )  # fmt: skip
 
@@ -109,7 +109,7 @@ def _twin_strata(row: Row) -> b.Table:
             b.Column(key="recovered", heading="Recovered", style="share"),
         ),
         rows=tuple(
-            b.Row(key=f"{s.family} {s.label}", name=s.label, note=s.family, role="twin",
+            b.Row(key=f"{s.partition} {s.label}", name=s.label, note=s.partition, role="twin",
                   cells=(s.tokens, s.loss, s.damage, s.recovered))
             for s in row.numbers.strata
         ),

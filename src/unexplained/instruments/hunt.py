@@ -195,12 +195,12 @@ def _by_stratum(run: Run, found: Hunt) -> dict[str, Any]:
     from unexplained import bars
 
     labels = {block.document: run.text.labels(block) for block in run.text.eval}
-    families = sorted({family for one in labels.values() for family in one})
+    partitions = sorted({partition for one in labels.values() for partition in one})
     return {
-        family: bars.by_stratum(
-            found, {name: one[family] for name, one in labels.items()}, run.settings
+        partition: bars.by_stratum(
+            found, {name: one[partition] for name, one in labels.items()}, run.settings
         )
-        for family in families
+        for partition in partitions
     }
 
 

@@ -190,7 +190,7 @@ def _weights(run: Run, there: Looks, later: Sequence[Site]) -> dict[str, Weights
     ids = weights.some_tokens(subject, run.settings.seed)
     weight: Any = anatomy.model.get_input_embeddings()  # type: ignore[operator]
     embedded = weight(ids).detach()
-    norm = anatomy.attention_norm(0) if anatomy.family.attention_norm else None
+    norm = anatomy.attention_norm(0) if anatomy.architecture.attention_norm else None
     scale = anatomy.norm_scale(norm, embedded) if norm is not None else 1.0
     first = [site for site in there.rewriting if site.layer == 0]
     written = {

@@ -81,7 +81,7 @@ class Bars(Frozen):
     """All bars for one condition. No single one is a pass mark, and this type names none."""
 
     condition: str
-    family: str
+    partition: str
     label: str
     tokens: int
     loss: Number
@@ -201,7 +201,7 @@ class KeptAt(Frozen):
     edges: int
     share: float
     """Of all edges."""
-    margin: Number
+    logit_difference: Number
     """Logit difference under the circuit (logits per pair)."""
     kept: Number
     """(m(circuit) − m(corrupted)) / (m(clean) − m(corrupted)): 1 is the whole behaviour. Neither 0
@@ -229,7 +229,7 @@ class KeptCurve(Frozen):
 class Stratum(Frozen):
     """An explanation's row on one part of the tokens."""
 
-    family: str
+    partition: str
     """Which way of cutting the text: `recurrence`, `position`, `domain`, …"""
     label: str
     tokens: int
@@ -251,7 +251,7 @@ class Factor(Frozen):
 class ContextGain(Frozen):
     """How much lower the loss is where there is more earlier text to use (nats per token)."""
 
-    family: str
+    partition: str
     early: str
     """Label of the tokens with little context."""
     late: str

@@ -131,6 +131,6 @@ def principal(later: Later, name: str, right: Tensor) -> Tensor:
 
 
 def _by_input(module: nn.Module) -> Tensor:
-    """A linear map's weights (input, output), whichever way its family keeps them."""
+    """A linear map's weights (input, output), whichever way its architecture keeps them."""
     weight = module.get_parameter("weight").detach()
     return weight.T if isinstance(module, nn.Linear) else weight

@@ -511,7 +511,7 @@ class Refit(ArrayWork):
 
 
 def _written_out(later: Later, name: str, low: Weights, left: Tensor) -> Tensor:
-    """A change of low rank as a matrix, the way its family keeps it."""
+    """A change of low rank as a matrix, the way its architecture keeps it."""
     module = later.matrices()[name.removesuffix(".left")]
     product = low[f"{name.removesuffix('.left')}.right"] @ left
     return product.T if isinstance(module, nn.Linear) else product

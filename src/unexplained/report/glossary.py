@@ -233,7 +233,7 @@ TERMS: tuple[Term, ...] = (
         "logit difference",
         "The logit of the answer minus that of the wrong answer, at the last token of the prompt "
         "(logits per pair): above 0 the model prefers the answer.",
-        ("margin", "logits per pair"),
+        ("logits per pair",),
     ),
     Term(
         "loss",

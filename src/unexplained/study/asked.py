@@ -265,15 +265,15 @@ def require_labels(text: Text, stratum: tuple[str, str]) -> None:
     Raises:
         TextError: It is empty.
     """
-    family, label = stratum
-    if family == label == "all":
+    partition, label = stratum
+    if partition == label == "all":
         return
-    known = {str(one) for block in text.eval for one in text.labels(block).get(family, ())}
+    known = {str(one) for block in text.eval for one in text.labels(block).get(partition, ())}
     if label not in known:
         raise TextError(
-            f"The tokens with {family} '{label}' of {text.name}",
+            f"The tokens with {partition} '{label}' of {text.name}",
             "there are none",
-            f"Labels there are: {', '.join(sorted(known)) or 'none of that family'}.",
+            f"Labels there are: {', '.join(sorted(known)) or 'none of that partition'}.",
         )
 
 

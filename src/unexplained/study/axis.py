@@ -107,7 +107,7 @@ def by_byte(ledger: Ledger, cut: Alike, number: int, names: Mapping[str, str]) -
             where, size = stretches[kept["document"]]
             rows.append({
                 "condition": names.get(kept["condition"], kept["condition"]),
-                "document": kept["document"], "family": ALL[0], "label": ALL[1], "tokens": size,
+                "document": kept["document"], "partition": ALL[0], "label": ALL[1], "tokens": size,
                 "loss": math.fsum(kept["loss"][where]) / math.log(2),
             })  # fmt: skip
     return Ledger(pa.Table.from_pylist(rows, schema=SCHEMA), TOKEN_SCHEMA.empty_table(), BITS)

@@ -65,10 +65,12 @@ def measure_orders(
     """
     counts = counts_of(sizes, graph.edges)
     read = run.measure(
-        *circuits(run, graph, orders, counts, role=role), needs="margin", batch_tokens=BATCH_TOKENS,
+        *circuits(run, graph, orders, counts, role=role), needs="logit difference", batch_tokens=BATCH_TOKENS,
         what="running circuits",
     )  # fmt: skip
-    corrupted = run.on(run.text.swapped()).measure(needs="margin", what="running corrupted prompts")
+    corrupted = run.on(run.text.swapped()).measure(
+        needs="logit difference", what="running corrupted prompts"
+    )
     read = read.beside(CORRUPTED, corrupted)
     cards = [Card(name=o.name, role=o.role, says=o.says, method=o.method) for o in orders]
     curves = [
@@ -113,7 +115,7 @@ def require_orders(
         )
     require_once("order of edges", [*methods, *others])
     for method in methods:
-        require_edges(run.subject, run.text, method, "margin", steps)
+        require_edges(run.subject, run.text, method, "logit difference", steps)
     require_sums(run.subject.anatomy)
     run.text.blocks("fit", "Attribution to edges")
     require_tokens(run.subject, run.text, "eval", "fit")

@@ -82,7 +82,7 @@ class Gate:
 
     accuracy: Number
     """How often it prefers the answer; by chance 0.5."""
-    margin: Number
+    logit_difference: Number
     """Logit of the answer minus logit of the wrong one (logits per pair)."""
     roles: tuple[Role, ...]
     """The accuracy in each role apart."""
@@ -126,7 +126,8 @@ def gate(run: Run) -> Gate:
     halves, settings = roles(run.text), run.settings
     said = f"asking whether the model does {run.text.name}"
     read = [
-        run.on(half).measure(needs="margin", what=said).ledger.sums(INTACT) for _, half in halves
+        run.on(half).measure(needs="logit difference", what=said).ledger.sums(INTACT)
+        for _, half in halves
     ]
 
     fewest = fewest_orbits(settings.level)
@@ -143,7 +144,7 @@ def gate(run: Run) -> Gate:
     unit = measure_of("logit difference", pairs=True).unit
     return Gate(
         mean("preferred", SHARE, *read),
-        mean("margin", unit, *read),
+        mean("logit_difference", unit, *read),
         tuple(
             Role(says, len(half.eval), mean("preferred", SHARE, sums), len(half.units), fewest)
             for (says, half), sums in zip(halves, read, strict=True)
@@ -176,10 +177,10 @@ def roles(text: Text) -> list[tuple[str, Text]]:
 
 def _told_apart(one: Sequence[Pair], other: Sequence[Pair]) -> tuple[str, str]:
     """The label that all pairs of one role have and none of the other, if there is such a one."""
-    for family in one[0].labels if one and other else ():
-        here, there = ({pair.labels.get(family) for pair in some} for some in (one, other))
+    for partition in one[0].labels if one and other else ():
+        here, there = ({pair.labels.get(partition) for pair in some} for some in (one, other))
         if len(here) == len(there) == 1 and here != there:
-            return f"{family} {here.pop()}", f"{family} {there.pop()}"
+            return f"{partition} {here.pop()}", f"{partition} {there.pop()}"
     return "the first role", "the other role"
 
 
@@ -217,8 +218,8 @@ def require_behaviour(found: Gate, subject: Subject, text: Text) -> None:
         raise MeasurementError(
             f"The behaviour '{text.name}' of {subject.name}",
             f"of {text.predicted} pairs it prefers the right answer in {percent(found.accuracy)} "
-            f"({apart}), where chance gives 50% in each; the logit difference is {written(found.margin)} "
-            f"{found.margin.unit}",
+            f"({apart}), where chance gives 50% in each; the logit difference is {written(found.logit_difference)} "
+            f"{found.logit_difference.unit}",
             "Use a behaviour that this model has, or more pairs. Or leave the gate out "
             "(gated=False; --no-gate).",
         )

@@ -17,7 +17,7 @@ from unexplained.errors import MeasurementError
 from unexplained.evaluate import Activations, Other, evaluate, observe
 from unexplained.evaluate.conditions import distinct, key
 from unexplained.evaluate.evaluate import BATCH_TOKENS, Workers, in_process
-from unexplained.evaluate.job import MEMORY, Measure
+from unexplained.evaluate.job import MEMORY, Needs
 from unexplained.evaluate.rehearsal import Rehearsal
 from unexplained.ledger import Ledger
 from unexplained.progress import Count, Progress
@@ -140,7 +140,7 @@ class Run:
         *arms: Arm,
         part: Literal["eval", "fit"] = "eval",
         tokens: Iterable[str] | Literal["every"] = (),
-        needs: Measure = "all",
+        needs: Needs = "all",
         batch_tokens: int = BATCH_TOKENS,
         what: str = "",
     ) -> Reading:
@@ -150,7 +150,7 @@ class Run:
             arms: What is measured.
             part: `fit` only for looking at how well something fitted its own data.
             tokens: Names of arms whose losses are kept token by token, and `intact`; or `every`.
-            needs: `margin` computes of pairs of prompts the logit difference alone.
+            needs: "logit difference" computes of pairs of prompts the logit difference alone.
             batch_tokens: Padded tokens per batch; part of what a result depends on, in the low bits.
             what: What progress calls it.
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
-from typing import Literal
+from typing import cast
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from unexplained.bars.effects import (
 from unexplained.bars.joints import Together, name_of, without
 from unexplained.bars.measures import Measure, measure_of
 from unexplained.bars.reading import Reading
+from unexplained.circuits.measures import Metric
 from unexplained.circuits.nodes import attribute_nodes
 from unexplained.errors import MeasurementError, TextError
 from unexplained.estimators import Selection, at_random, missed_among, survivors
@@ -60,8 +61,8 @@ FEWEST = 10
 CHECKED = 20
 """Rejected components that are measured on fresh documents to bound what was missed."""
 
-GRADIENTS: dict[str, Literal["margin", "loss"]] = {"logit difference": "margin", "loss": "loss"}
-"""Measures that attribution can tell of, and what it calls them."""
+GRADIENTS = ("logit difference", "loss")
+"""Measures that attribution can tell of."""
 
 
 @dataclass(frozen=True)
@@ -328,7 +329,7 @@ def attributed(sweep: Sweeping, units: Sequence[str]) -> np.ndarray:
     fitted = fills(run, sweep.ablation, [(site,) for site in sites])
     found = attribute_nodes(
         run.subject, run.text, dict(zip(sites, fitted, strict=True)),
-        measure=GRADIENTS[sweep.measure.name], **run.how("attribution on all documents"),
+        measure=cast(Metric, sweep.measure.name), **run.how("attribution on all documents"),
     )  # fmt: skip
     order = [found.documents.index(unit) for unit in units]
     places = [found.sites.index(site) for site in sites]

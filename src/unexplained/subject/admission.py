@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedModel
 
 from unexplained.errors import SubjectError
-from unexplained.subject.families import family_of
+from unexplained.subject.architectures import architecture_of
 from unexplained.subject.live import (
     ADAPTERS,
     compiled,
@@ -71,9 +71,9 @@ def _require_class(model: nn.Module) -> None:
         raise SubjectError(asked, "it carries an adapter beside its weights", MERGE)
     if not isinstance(model, PreTrainedModel):
         raise SubjectError(asked, "it is no model of transformers", PLAIN)
-    family = family_of(model)
+    architecture = architecture_of(model)
     config: Any = model.config
-    if not len(list(model.get_submodule(family.layers).children())):
+    if not len(list(model.get_submodule(architecture.layers).children())):
         raise SubjectError(asked, "it has no layers", "Give a model with at least one.")
     expected = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     if not _same_forward(type(model), expected):

@@ -11,37 +11,37 @@ from torch import Tensor, nn
 
 from unexplained.errors import SubjectError
 from unexplained.sites import Parameters, Shape
-from unexplained.subject.families import Family, family_of, positions
+from unexplained.subject.architectures import Architecture, architecture_of, positions
 
 Projection = Literal["q", "k", "v"]
 
 
 @dataclass(frozen=True)
 class Anatomy:
-    """Modules of a causal language model by role, the same names for every family."""
+    """Modules of a causal language model by role, the same names for every architecture."""
 
     model: nn.Module
-    family: Family
+    architecture: Architecture
 
     @classmethod
     def of(cls, model: nn.Module) -> Anatomy:
-        """Find the roles in a model (SubjectError where its family is not known)."""
-        return cls(model, family_of(model))
+        """Find the roles in a model (SubjectError where its architecture is not known)."""
+        return cls(model, architecture_of(model))
 
     @cached_property
     def body(self) -> nn.Module:
         """The stack without the unembedding."""
-        return self.model.get_submodule(self.family.body)
+        return self.model.get_submodule(self.architecture.body)
 
     @cached_property
     def layers(self) -> list[nn.Module]:
         """The decoder layers in order."""
-        return list(self.model.get_submodule(self.family.layers).children())
+        return list(self.model.get_submodule(self.architecture.layers).children())
 
     @cached_property
     def final_norm(self) -> nn.Module:
         """The norm before the unembedding."""
-        return self.model.get_submodule(self.family.final_norm)
+        return self.model.get_submodule(self.architecture.final_norm)
 
     @cached_property
     def unembed(self) -> nn.Module:
@@ -61,12 +61,12 @@ class Anatomy:
     @cached_property
     def parallel(self) -> bool:
         """Whether attention and MLP read the same stream."""
-        return self.family.parallel(self.model.config)
+        return self.architecture.parallel(self.model.config)
 
     @cached_property
     def residual_scale(self) -> float:
         """What the outputs of attention and MLP are multiplied by on their way to the stream."""
-        return self.family.residual_scale(self.model.config)
+        return self.architecture.residual_scale(self.model.config)
 
     @cached_property
     def shape(self) -> Shape:
@@ -80,10 +80,10 @@ class Anatomy:
             key_heads=int(getattr(config, "num_key_value_heads", None) or heads),
             head_size=self._inputs(self.head_output(0)) // heads,
             width=width,
-            neurons=self._inputs(self.neuron_output(0)) if self.family.neuron_output else 0,
-            expert_neurons=self.family.expert_neurons(config),
+            neurons=self._inputs(self.neuron_output(0)) if self.architecture.neuron_output else 0,
+            expert_neurons=self.architecture.expert_neurons(config),
             vocabulary=int(self._weight(self.unembed).shape[0]),
-            positions=positions(self.family, config),
+            positions=positions(self.architecture, config),
             parameters=self._parameters(heads, width),
         )
 
@@ -98,10 +98,10 @@ class Anatomy:
             return sum(p.numel() for name, p in module.named_parameters() if "norm" not in name)
 
         layer = self.layers[0]
-        attention = numbers(layer.get_submodule(self.family.attention))
-        mlp = sum(numbers(layer.get_submodule(path)) for path in self.family.mlp)
+        attention = numbers(layer.get_submodule(self.architecture.attention))
+        mlp = sum(numbers(layer.get_submodule(path)) for path in self.architecture.mlp)
         neuron = 0
-        if self.family.neuron_output:
+        if self.architecture.neuron_output:
             last = self.neuron_output(0)
             neuron = (mlp - numbers(last)) // self._inputs(last)
         others = {id(p) for part in (*self.layers, self.final_norm) for p in part.parameters()}
@@ -144,74 +144,84 @@ class Anatomy:
 
     def head_output(self, layer: int) -> nn.Module:
         """The linear layer from all heads' z to the attention output."""
-        return self.layers[layer].get_submodule(self.family.head_output)
+        return self.layers[layer].get_submodule(self.architecture.head_output)
 
     def attention_norm(self, layer: int) -> nn.Module:
         """The norm through which attention reads the stream; there must be one."""
-        assert self.family.attention_norm
-        return self.layers[layer].get_submodule(self.family.attention_norm)
+        assert self.architecture.attention_norm
+        return self.layers[layer].get_submodule(self.architecture.attention_norm)
 
     def mlp_norm(self, layer: int) -> nn.Module:
         """The norm through which the MLP reads the stream; there must be one."""
-        assert self.family.mlp_norm
-        return self.layers[layer].get_submodule(self.family.mlp_norm)
+        assert self.architecture.mlp_norm
+        return self.layers[layer].get_submodule(self.architecture.mlp_norm)
 
     def norms(self, layer: int) -> dict[str, nn.Module]:
         """Every norm of a layer by its path there; after the last layer the final one."""
         if layer == len(self.layers):
-            return {self.family.final_norm: self.final_norm}
-        family = self.family
-        paths = (family.attention_norm, *family.head_norms, family.attention_post_norm)
-        paths += (family.mlp_norm, family.mlp_post_norm)
+            return {self.architecture.final_norm: self.final_norm}
+        architecture = self.architecture
+        paths = (
+            architecture.attention_norm,
+            *architecture.head_norms,
+            architecture.attention_post_norm,
+        )
+        paths += (architecture.mlp_norm, architecture.mlp_post_norm)
         return {path: self.layers[layer].get_submodule(path) for path in paths if path}
 
     def mlp_reader(self, layer: int) -> nn.Module:
         """The module whose input is the stream as the MLP finds it."""
-        return self.layers[layer].get_submodule(self.family.mlp_norm or self.family.mlp[0])
+        return self.layers[layer].get_submodule(
+            self.architecture.mlp_norm or self.architecture.mlp[0]
+        )
 
     def projection(self, layer: int, name: Projection) -> nn.Module:
         """The linear layer from the normed stream to `q`, `k` or `v`; the same three times if fused."""
-        path = self.family.projections["qkv".index(name)]
+        path = self.architecture.projections["qkv".index(name)]
         return self.layers[layer].get_submodule(path)
 
     def neuron_output(self, layer: int) -> nn.Module:
         """The linear layer from the neurons to the MLP output."""
-        return self.layers[layer].get_submodule(self.family.neuron_output)
+        return self.layers[layer].get_submodule(self.architecture.neuron_output)
 
     def attention_end(self, layer: int) -> nn.Module:
         """The module whose output, times `residual_scale`, is what attention adds to the stream."""
-        path = self.family.attention_post_norm or self.family.attention
+        path = self.architecture.attention_post_norm or self.architecture.attention
         return self.layers[layer].get_submodule(path)
 
     def mlp_end(self, layer: int) -> nn.Module:
         """The module whose output, times `residual_scale`, is what the MLP adds to the stream."""
-        return self.layers[layer].get_submodule(self.family.mlp_post_norm or self.family.mlp[-1])
+        return self.layers[layer].get_submodule(
+            self.architecture.mlp_post_norm or self.architecture.mlp[-1]
+        )
 
     def head_weight(self, layer: int, head: int) -> Tensor:
         """W_O of one head, (head size, width): `out = z @ head_weight`."""
         size = self.shape.head_size
         weight = self._weight(self.head_output(layer))
         rows = slice(head * size, (head + 1) * size)
-        return self._scaled(weight[rows] if self.family.transposed else weight[:, rows].T)
+        return self._scaled(weight[rows] if self.architecture.transposed else weight[:, rows].T)
 
     def head_weights(self, layer: int) -> Tensor:
         """W_O of every head, (head, head size, width)."""
         weight = self._weight(self.head_output(layer))
-        rows = self._scaled(weight if self.family.transposed else weight.T)
+        rows = self._scaled(weight if self.architecture.transposed else weight.T)
         return rows.reshape(self.shape.heads, self.shape.head_size, -1)
 
     def projection_weight(self, layer: int, name: Projection) -> Tensor:
         """W_Q, W_K or W_V by head, (head or key head, head size, width): `q = weight @ normed`."""
         weight = self._weight(self.projection(layer, name))
-        return self.projected(name, weight if self.family.transposed else weight.T).movedim(0, -1)
+        return self.projected(name, weight if self.architecture.transposed else weight.T).movedim(
+            0, -1
+        )
 
     def projected(self, name: Projection, output: Tensor) -> Tensor:
         """The part for `q`, `k` or `v` of what `projection` put out: (…, outputs) -> (…, head, size)."""
         shape, which = self.shape, "qkv".index(name)
         heads = shape.heads if name == "q" else shape.key_heads
-        if self.family.fused == "by head":
+        if self.architecture.fused == "by head":
             return output.reshape(*output.shape[:-1], heads, 3, shape.head_size)[..., which, :]
-        if self.family.fused == "side by side":
+        if self.architecture.fused == "side by side":
             start = (0, shape.heads, shape.heads + shape.key_heads)[which] * shape.head_size
             output = output[..., start : start + heads * shape.head_size]
         return output.reshape(*output.shape[:-1], heads, shape.head_size)
@@ -219,7 +229,7 @@ class Anatomy:
     def neuron_weight(self, layer: int, neuron: int) -> Tensor:
         """What one unit of a neuron adds to the MLP output, (width,)."""
         weight = self._weight(self.neuron_output(layer))
-        return self._scaled(weight[neuron] if self.family.transposed else weight[:, neuron])
+        return self._scaled(weight[neuron] if self.architecture.transposed else weight[:, neuron])
 
     def logits(self, normed: Tensor, columns: slice = slice(None)) -> Tensor:
         """Unembed normed stream values (…, width) -> (…, vocabulary), or some of its columns."""
@@ -240,7 +250,7 @@ class Anatomy:
 
     def _finished(self, logits: Tensor) -> Tensor:
         """What the model does to what its unembedding gives."""
-        divisor = self.family.logits_divisor(self.model.config)
+        divisor = self.architecture.logits_divisor(self.model.config)
         if divisor != 1:
             logits = logits / divisor
         cap = getattr(self.model.config, "final_logit_softcapping", None)
@@ -258,7 +268,7 @@ class Anatomy:
         where = self.device(len(self.layers))
         back, stream, added = stream.device, stream.to(where), added.to(where)
         _, scale, gain = self.norm_frame(self.final_norm, stream)
-        if self.family.norm == "layer":
+        if self.architecture.norm == "layer":
             added = added - added.mean(-1, keepdim=True)
         normed: Tensor = self.final_norm(stream)
         moved: Tensor = normed + added * scale * gain
@@ -272,14 +282,14 @@ class Anatomy:
         """
         module: Any = norm
         gain, scale = module.weight.detach(), self.norm_scale(norm, stream)
-        if self.family.norm == "layer":
+        if self.architecture.norm == "layer":
             return stream - stream.mean(-1, keepdim=True), scale, gain
-        return stream, scale, gain + 1 if self.family.norm == "rms, 1 + gain" else gain
+        return stream, scale, gain + 1 if self.architecture.norm == "rms, 1 + gain" else gain
 
     def norm_scale(self, norm: nn.Module, stream: Tensor) -> Tensor:
         """What one of the model's norms multiplies a stream (…, width) by, (…, 1), its gain apart."""
         module: Any = norm
-        if self.family.norm == "layer":
+        if self.architecture.norm == "layer":
             return torch.rsqrt(stream.var(-1, correction=0, keepdim=True) + module.eps)
         eps = getattr(module, "variance_epsilon", None) or module.eps
         return torch.rsqrt(stream.pow(2).mean(-1, keepdim=True) + eps)
@@ -303,7 +313,7 @@ class Anatomy:
         return weight if self.residual_scale == 1 else weight * self.residual_scale
 
     def _inputs(self, linear: nn.Module) -> int:
-        return int(self._weight(linear).shape[0 if self.family.transposed else 1])
+        return int(self._weight(linear).shape[0 if self.architecture.transposed else 1])
 
     @staticmethod
     def _weight(linear: nn.Module) -> Tensor:

@@ -250,11 +250,11 @@ class _Recorder:
         yield anatomy.mlp_reader(layer).register_forward_pre_hook(
             own_hook(self, self._before("mid"))
         )
-        if anatomy.family.mlp_norm:
+        if anatomy.architecture.mlp_norm:
             yield anatomy.mlp_norm(layer).register_forward_hook(
                 own_hook(self, self._after("mlp normed"))
             )
-        if anatomy.family.neuron_output:
+        if anatomy.architecture.neuron_output:
             yield anatomy.neuron_output(layer).register_forward_pre_hook(
                 own_hook(self, self._before("neurons"))
             )

@@ -209,7 +209,7 @@ class Running:
             yield anatomy.head_output(layer).register_forward_hook(
                 own_hook(self, self._outs(layer))
             )
-        if here & {"attn"} or (self.groups and anatomy.family.attention_post_norm):
+        if here & {"attn"} or (self.groups and anatomy.architecture.attention_post_norm):
             yield anatomy.attention_end(layer).register_forward_hook(
                 own_hook(self, self._attention_end(layer))
             )
@@ -221,7 +221,7 @@ class Running:
             yield anatomy.neuron_output(layer).register_forward_pre_hook(
                 own_hook(self, self._neurons(layer))
             )
-        if here & {"mlp"} or (self.groups and anatomy.family.mlp_post_norm):
+        if here & {"mlp"} or (self.groups and anatomy.architecture.mlp_post_norm):
             yield anatomy.mlp_end(layer).register_forward_hook(own_hook(self, self._mlp_end(layer)))
         if "resid_post" in here:
             yield module.register_forward_hook(own_hook(self, self._plain(layer, "resid_post")))
@@ -325,7 +325,9 @@ class Running:
                     if new is not old:
                         weight = self.anatomy.neuron_weight(layer, placed.edit.site.index)
                         added = (new - old)[..., None] * weight
-                        self._add(group, layer, added, bool(self.anatomy.family.mlp_post_norm))
+                        self._add(
+                            group, layer, added, bool(self.anatomy.architecture.mlp_post_norm)
+                        )
             return (acts.reshape(args[0].shape), *args[1:])
 
         return hook
@@ -410,7 +412,7 @@ class Running:
 
     def _add(self, group: _Group, layer: int, added: Tensor, post_norm: bool | None = None) -> None:
         group.error += added.to(_wide(added.dtype)).pow(2).sum(-1).to(group.error.device)
-        if bool(self.anatomy.family.attention_post_norm) if post_norm is None else post_norm:
+        if bool(self.anatomy.architecture.attention_post_norm) if post_norm is None else post_norm:
             group.raw = added if group.raw is None else group.raw + added
         else:
             group.added += added.to(group.added.device)

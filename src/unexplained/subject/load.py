@@ -135,7 +135,7 @@ def _opened(
     size = sum(parameter.numel() for parameter in model.parameters())
     facts = (
         *notes,
-        f"{anatomy.family.name}, {size / 1e6:.1f}M parameters, {kind}",
+        f"{anatomy.architecture.name}, {size / 1e6:.1f}M parameters, {kind}",
         str(precision),
     )
     with precision.applied():

@@ -19,9 +19,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from unexplained.errors import SubjectError, near_matches
 from unexplained.files import read_json, require_regular
+from unexplained.subject.architectures import ARCHITECTURES, listed
 from unexplained.subject.checkpoint import idle, require_tensors
 from unexplained.subject.enclosed import require_enclosed
-from unexplained.subject.families import FAMILIES, listed
 from unexplained.subject.gguf_file import require_read, require_whole
 from unexplained.subject.gguf_header import require_sound
 from unexplained.subject.packaged import PACKAGED
@@ -114,11 +114,11 @@ def _required_config(asked: str, path: Path) -> dict[str, Any]:
         raise SubjectError(
             asked, "its config.json names no model_type", "Is it the configuration of a model?"
         )
-    if kind not in FAMILIES.all():
+    if kind not in ARCHITECTURES.all():
         raise SubjectError(
             asked,
-            f"its architecture '{kind}' is not in the table of families",
-            f"{listed()} A new one needs a file in subject/families.",
+            f"its architecture '{kind}' is not in the table of architectures",
+            f"{listed()} A new one needs a file in subject/architectures.",
         )
     if quantised := config.get("quantization_config"):
         method = quantised.get("quant_method", "?") if isinstance(quantised, dict) else quantised

@@ -17,9 +17,9 @@ from unexplained.errors import MeasurementError, SubjectError
 from unexplained.sites import Shape, Site, parse
 from unexplained.subject.ambient import alone
 from unexplained.subject.anatomy import Anatomy
+from unexplained.subject.architectures import architecture_of
 from unexplained.subject.attention import NAME
 from unexplained.subject.edits import Batch, Edit
-from unexplained.subject.families import family_of
 from unexplained.subject.hooks import Scales
 from unexplained.subject.lent import Lent
 from unexplained.subject.live import Opened, counters, fingerprint, replaced_functions, switches
@@ -62,7 +62,7 @@ class Subject:
     def __repr__(self) -> str:
         shape = self.shape
         return (
-            f"<model {self.name}: {self.anatomy.family.name}, {shape.layers} layers of {shape.heads} "
+            f"<model {self.name}: {self.anatomy.architecture.name}, {shape.layers} layers of {shape.heads} "
             f"heads, {next(self.anatomy.model.parameters()).dtype} on {self.device}>"
         )
 
@@ -159,7 +159,7 @@ class Subject:
                 )
             now = switches(self.anatomy.model)
             if now != self._tried[0]:
-                family_of(self.anatomy.model)
+                architecture_of(self.anatomy.model)
                 require_reproduced(self.anatomy)
                 self._tried[:] = [now]
 

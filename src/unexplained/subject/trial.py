@@ -1,6 +1,6 @@
 """The engine tried on a model before it is trusted: its laws, on a few tokens, against the model itself.
 
-Whatever a table of families or a look at the modules has overlooked (an attention that a setting
+Whatever a table of architectures or a look at the modules has overlooked (an attention that a setting
 changes, a mask that looks ahead, a sum that is scaled) shows here as a different number.
 """
 
@@ -43,7 +43,7 @@ def require_reproduced(anatomy: Anatomy) -> None:
     if bool(alone.isnan().any()) or bool((alone == torch.inf).any()):
         kind = str(alone.dtype).removeprefix("torch.")
         raise SubjectError(
-            f"A model of type '{anatomy.family.name}' ({type(anatomy.model).__name__})",
+            f"A model of type '{anatomy.architecture.name}' ({type(anatomy.model).__name__})",
             f"its logits are NaN or infinite on a few tokens (weights in {kind})",
             "In half precision large values overflow: load it in float32. Else look at its weights.",
         )
@@ -57,7 +57,7 @@ def require_reproduced(anatomy: Anatomy) -> None:
     for found in laws:
         if found:
             raise SubjectError(
-                f"A model of type '{anatomy.family.name}' ({type(anatomy.model).__name__})",
+                f"A model of type '{anatomy.architecture.name}' ({type(anatomy.model).__name__})",
                 f"the engine does not reproduce it: {found}",
                 do,
             )
@@ -113,7 +113,7 @@ def _by_itself(anatomy: Anatomy, tokens: Tensor) -> Tensor:
     except Exception as error:  # a model of somebody's may fail in any way
         said = " ".join(str(error).split())[:200]
         raise SubjectError(
-            f"A model of type '{anatomy.family.name}' ({type(model).__name__})",
+            f"A model of type '{anatomy.architecture.name}' ({type(model).__name__})",
             f"it cannot be called with {tokens.shape[1]} tokens ({type(error).__name__}: {said})",
             "Does it run by itself: model(input_ids=…, use_cache=False)?",
         ) from error
@@ -146,7 +146,7 @@ def _sums(anatomy: Anatomy, whole: Pass, near: Any) -> Iterator[str]:
             yield found
     last = anatomy.shape.layers - 1
     heads = range(anatomy.shape.heads)
-    if not anatomy.family.attention_post_norm:
+    if not anatomy.architecture.attention_post_norm:
         outs = [got[Site(last, "H", h, "z")] @ anatomy.head_weight(last, h) for h in heads]
         bias: Any = anatomy.head_output(last).bias
         total = torch.stack(outs).sum(0) + (
@@ -162,4 +162,6 @@ def _norms(anatomy: Anatomy, whole: Pass, near: Any) -> Iterator[str]:
     centred, scale, gain = anatomy.norm_frame(norm, stream)
     bias = getattr(norm, "bias", None)
     framed = centred * scale * gain + (0 if bias is None else bias.detach())
-    yield near("its final norm is not of its family", framed.to(whole.normed.dtype), whole.normed)
+    yield near(
+        "its final norm is not of its architecture", framed.to(whole.normed.dtype), whole.normed
+    )

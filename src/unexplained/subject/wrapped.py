@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from unexplained.errors import SubjectError
 from unexplained.subject.admission import blank_of
-from unexplained.subject.families import family_of
+from unexplained.subject.architectures import architecture_of
 from unexplained.subject.trial import LENGTH, NEAR
 
 INSIDE = {"nnsight": ("_module", "_model"), "transformer_lens": ("original_model",)}
@@ -49,7 +49,7 @@ def unwrapped(source: object) -> nn.Module:
     if not isinstance(inside, PreTrainedModel):
         found = "it has weights of its own, written anew, and no model of transformers inside"
         raise SubjectError(asked, found, do)
-    family_of(inside)
+    architecture_of(inside)
     if getattr(source, "_edits", None):
         raise SubjectError(asked, "it has edits that stay", "Take them back: .clear_edits().")
     if getattr(source, "compatibility_mode", False) or getattr(source, "_weights_processed", False):

@@ -43,7 +43,7 @@ def derived_logit(through: Iterable[str] = tuple(PATHS)) -> float:
     return GAIN * sum(PATHS[path] for path in through)
 
 
-def derived_margin(corrupted: Iterable[str] = ()) -> float:
+def derived_logit_difference(corrupted: Iterable[str] = ()) -> float:
     """Logit of the answer minus that of the wrong word on `prompts.one_back`.
 
     In the corrupted prompt L0.H0 holds the wrong word. A path that carries this instead of the
@@ -52,7 +52,7 @@ def derived_margin(corrupted: Iterable[str] = ()) -> float:
     Args:
         corrupted: The paths that carry the corrupted prompt's value.
 
-    >>> derived_margin(), derived_margin(["direct"]), derived_margin(PATHS)
+    >>> derived_logit_difference(), derived_logit_difference(["direct"]), derived_logit_difference(PATHS)
     (5.0, 1.0, -5.0)
     """
     gone = set(corrupted)

@@ -29,7 +29,7 @@ TRUTH = (
 )
 
 
-def derived_margin(
+def derived_logit_difference(
     *, favourite: bool, last: bool, behaviour: float = 1, bias: float = 1, recency: float = 1
 ) -> float:
     """Logit of the answer minus that of the wrong word on a pair of `prompts.two_slots`.
@@ -49,7 +49,7 @@ def derived_margin(
         bias: The same of the head that prefers one word.
         recency: The same of the head that prefers the later word.
 
-    >>> [derived_margin(favourite=f, last=l) for f in (True, False) for l in (True, False)]
+    >>> [derived_logit_difference(favourite=f, last=l) for f in (True, False) for l in (True, False)]
     [18.0, 10.0, 6.0, -2.0]
     """
     preferred = BIAS * bias * (1 if favourite else -1)

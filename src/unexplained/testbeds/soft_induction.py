@@ -62,8 +62,8 @@ def soft_pattern(tokens: IntArray) -> FloatArray:
     return np.asarray(weights / weights.sum(-1, keepdims=True))
 
 
-def derived_margin(edges: Collection[str]) -> float:
-    """Margin on a pair of `prompts.other_slot` when only these edges carry the clean prompt.
+def derived_logit_difference(edges: Collection[str]) -> float:
+    """Logit difference on a pair of `prompts.other_slot` when only these edges carry the clean prompt.
 
     Write p = `MATCHED`, r = `PASSED`, and slots for the places of the two words. The clean prompt
     has the answer in the first slot and the wrong word in the second, the corrupted one another
@@ -81,7 +81,7 @@ def derived_margin(edges: Collection[str]) -> float:
     edges that are not in `CIRCUIT` change nothing, and any four of it keep at most half of the
     way from −8 p to 8 (p − r): the circuit's size is 5.
 
-    >>> round(derived_margin(CIRCUIT), 4), round(derived_margin(CIRCUIT - {QUERY}), 4)
+    >>> round(derived_logit_difference(CIRCUIT), 4), round(derived_logit_difference(CIRCUIT - {QUERY}), 4)
     (7.0759, 0.0)
     """
     kept = set(edges)
@@ -96,13 +96,13 @@ def derived_margin(edges: Collection[str]) -> float:
 
 
 def derived_kept(edges: Collection[str]) -> float:
-    """The share of the way from the corrupted prompt's margin to the clean one's.
+    """The share of the way from the corrupted prompt's logit difference to the clean one's.
 
     >>> [round(derived_kept(CIRCUIT - {edge}), 4) for edge in sorted(CIRCUIT)]
     [0.5046, 0.0, 0.5046, 0.5046, 0.4954]
     """
-    low, high = derived_margin(()), derived_margin(CIRCUIT)
-    return (derived_margin(edges) - low) / (high - low)
+    low, high = derived_logit_difference(()), derived_logit_difference(CIRCUIT)
+    return (derived_logit_difference(edges) - low) / (high - low)
 
 
 def _attributed() -> dict[str, float]:
@@ -117,7 +117,7 @@ def _attributed() -> dict[str, float]:
 ATTRIBUTED: Mapping[str, float] = MappingProxyType(_attributed())
 """What `eap` gives each edge of the circuit; to all others 0.
 
-The gradient of the margin 8 (p₁ − p₂) by the first slot's score is 8 p (1 − p + r). A corrupted
+The gradient of the logit difference 8 (p₁ − p₂) by the first slot's score is 8 p (1 − p + r). A corrupted
 query, or a corrupted key there, takes 4 from this score and adds nothing to another one, since
 the query of each prompt matches no key of the other. What follows the softmax is linear.
 """

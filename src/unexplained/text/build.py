@@ -159,13 +159,13 @@ class Text:
         """The same text, its losses broken down by a user's strata as well.
 
         The name, fingerprint and tokens stay: what was measured of the text is still known, and is
-        measured again only for a family with several labels in one block.
+        measured again only for a partition with several labels in one block.
 
         Args:
-            given: Family → a function of a block (`strata.Stratum`), or the name of a variable.
+            given: Partition → a function of a block (`strata.Stratum`), or the name of a variable.
 
         Raises:
-            TextError: A family cannot be made of some document (`strata.marked`).
+            TextError: A partition cannot be made of some document (`strata.marked`).
         """
         return replace(
             self,
@@ -174,7 +174,7 @@ class Text:
         )
 
     def labels(self, block: Block) -> dict[str, Labels]:
-        """Stratum family → label of every predicted token of a block; entry i is for `tokens[i + 1]`."""
+        """Partition → label of every predicted token of a block; entry i is for `tokens[i + 1]`."""
         return strata_of(block)
 
 
@@ -203,7 +203,7 @@ def text(
         fit_documents: How many documents to fit on.
         block: Greatest number of tokens in a block.
         seed: Which documents are drawn; which part a document is in does not depend on it.
-        strata: More families to break losses down by (`Text.with_strata`): name → a function from a
+        strata: More partitions to break losses down by (`Text.with_strata`): name → a function from a
             block to a label for each predicted token, or the name of a variable of the documents.
 
     Documents of a file whose openings mostly stand in others are left out before the split

@@ -51,7 +51,7 @@ class Block:
     given: Mapping[str, str] = field(default_factory=dict)
     """Variables of the document as a whole, by whoever made the text: name → value."""
     marks: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
-    """Strata that the user gave (`Text.with_strata`): family → label of every scored position."""
+    """Strata that the user gave (`Text.with_strata`): partition → label of every scored position."""
     original: str = ""
     """As `Document.original`."""
 
@@ -80,7 +80,7 @@ class Block:
 class Pair(Block):
     """A prompt and its corruption, of equal length; only the prediction at the end is scored.
 
-    The margin, logit(answer) − logit(wrong), says whether the model has the behaviour. A single
+    The logit difference, logit(answer) − logit(wrong), says whether the model has the behaviour. A single
     pair confounds that with any preference for one of the two words: pairs come with their
     role-swap, in which answer and wrong have changed places, and both are one `orbit`.
 
@@ -95,7 +95,7 @@ class Pair(Block):
     orbit: str
     """Hash shared by a pair and its role-swap: the unit of resampling."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    """Stratum family → label: template, order of names, …"""
+    """Partition → label: template, order of names, …"""
 
     def __post_init__(self) -> None:
         if self.tokens.shape != self.corrupted.shape:

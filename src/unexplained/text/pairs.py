@@ -3,9 +3,9 @@
 Only the prediction at a prompt's end is scored. An orbit, a pair and its role-swap, is the unit:
 of the split into parts, of drawing and of resampling.
 
-Why role-swaps: suppose a condition gave every prompt the same logits. Over an orbit its margins
+Why role-swaps: suppose a condition gave every prompt the same logits. Over an orbit its logit differences
 are (a − b) + (b − a) = 0, so over a text too. A preference for a word, however strong, passes for
-no part of a behaviour; it can still make the margin large on one half and small on the other.
+no part of a behaviour; it can still make the logit difference large on one half and small on the other.
 """
 
 from __future__ import annotations

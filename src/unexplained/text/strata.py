@@ -1,17 +1,17 @@
 """Strata: a label for every predicted token, by which losses are broken down.
 
-Entry i of every family labels the prediction of `tokens[i + 1]` from `tokens[: i + 1]`.
+Entry i of every partition labels the prediction of `tokens[i + 1]` from `tokens[: i + 1]`.
 
-| family | labels |
+| partition | labels |
 |---|---|
 | `recurrence` | `first time`; `recurs, continuation repeats`; `recurs, other continuation` |
 | `position` | `first 16`, `16-63`, `64-127`, `128-255`, … (the predicted token's index) |
 | `domain` | the document's domain |
 | `copy` | `first copy`, `second copy`; only for blocks that were built to repeat themselves |
 
-A pair of prompts has one scored position and its own families: `template`, `order`, ….
+A pair of prompts has one scored position and its own partitions: `template`, `order`, ….
 
-Users may give families of their own (`Text.with_strata`). What is kept is known by those that it
+Users may give partitions of their own (`Text.with_strata`). What is kept is known by those that it
 holds: a new one voids nothing. One that has a single label in every block is not even measured: its
 rows are those of the whole block.
 """
@@ -46,23 +46,23 @@ the last; entry i is about `tokens[i + 1]`)."""
 
 
 def strata(block: Block) -> dict[str, Labels]:
-    """Family → labels, one for each scored position of the block; the user's last."""
+    """Partition → labels, one for each scored position of the block; the user's last."""
     return {**own_strata(block), **block.marks}
 
 
 def own_strata(block: Block) -> dict[str, Labels]:
-    """The families that every block of its kind has."""
+    """The partitions that every block of its kind has."""
     if isinstance(block, Pair):
-        return {family: np.array([label]) for family, label in block.labels.items()}
+        return {partition: np.array([label]) for partition, label in block.labels.items()}
     count = len(block.tokens) - 1
-    families = {
+    partitions = {
         "recurrence": recurrence(block.tokens),
         "position": position(count),
         "domain": np.full(count, block.domain),
     }
     if block.second_copy:
-        families["copy"] = copy(count, block.second_copy)
-    return families
+        partitions["copy"] = copy(count, block.second_copy)
+    return partitions
 
 
 def marked(block: Block, given: Mapping[str, Stratum | str]) -> Block:
@@ -70,17 +70,17 @@ def marked(block: Block, given: Mapping[str, Stratum | str]) -> Block:
 
     Args:
         block: The block.
-        given: Family → a function of a block, or the name of a variable of the document.
+        given: Partition → a function of a block, or the name of a variable of the document.
 
     Raises:
-        TextError: The family has a name that is taken, a function raised or did not give a label
+        TextError: The partition has a name that is taken, a function raised or did not give a label
             for every scored position, or the document lacks the variable.
     """
     made: dict[str, Labels] = {}
     taken = {"all", *own_strata(block), *block.marks}
-    for family, make in given.items():
-        asked = f"The stratum '{family}' of document {block.document}"
-        if not isinstance(family, str) or not family or family in taken:
+    for partition, make in given.items():
+        asked = f"The stratum '{partition}' of document {block.document}"
+        if not isinstance(partition, str) or not partition or partition in taken:
             raise TextError(asked, "that name is taken, or none", "Give it another.")
         count = len(block.targets)
         if isinstance(make, str):
@@ -106,21 +106,21 @@ def marked(block: Block, given: Mapping[str, Stratum | str]) -> Block:
                 + ("" if all(isinstance(label, str) for label in labels) else ", not all strings"),
                 f"Give {count} strings, one for each scored position (tokens[1:] of running text).",
             )
-        made[family] = np.array(labels, dtype=np.str_)
+        made[partition] = np.array(labels, dtype=np.str_)
     return replace(block, marks={**block.marks, **made})
 
 
 def varying(blocks: Sequence[Block]) -> dict[str, str]:
-    """The users' families that some block has several labels of, and a digest of all labels.
+    """The users' partitions that some block has several labels of, and a digest of all labels.
 
-    Only these depend on single positions. The rows of every other family are those of whole blocks.
+    Only these depend on single positions. The rows of every other partition are those of whole blocks.
     """
     found: dict[str, str] = {}
-    families = {family for block in blocks for family in block.marks}
-    for family in sorted(families):
-        labels = [block.marks.get(family, np.empty(0, np.str_)).tolist() for block in blocks]
+    partitions = {partition for block in blocks for partition in block.marks}
+    for partition in sorted(partitions):
+        labels = [block.marks.get(partition, np.empty(0, np.str_)).tolist() for block in blocks]
         if any(len(set(some)) > 1 for some in labels):
-            found[family] = digest(json.dumps([family, labels]))
+            found[partition] = digest(json.dumps([partition, labels]))
     return found
 
 

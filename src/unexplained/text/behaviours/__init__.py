@@ -114,7 +114,7 @@ class Contrast:
     """Right after the clean prompt, with its leading space where it has one."""
     wrong: str
     labels: Mapping[str, str] = field(default_factory=dict)
-    """Stratum family → label of the clean prompt."""
+    """Partition → label of the clean prompt."""
     where: str = ""
     """The file and line that it was read from; empty for one of ours."""
     part: Literal["", "eval", "fit"] = ""
@@ -143,7 +143,7 @@ class Orbit:
     """Contrasts in which every word is right as often as it is wrong.
 
     So a preference for a word that does not depend on the prompt adds exactly nothing to the sum
-    of the margins.
+    of the logit differences.
     """
 
     contrasts: tuple[Contrast, ...]

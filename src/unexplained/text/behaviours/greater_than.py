@@ -11,7 +11,7 @@ does so in `The war ended in 1783 and began in 178` as well, so the direction is
 
 What no balance removes: what goes up ends higher, so of two words the higher is right wherever the
 examples go up, whatever year is asked about. A rule that reads the direction alone is right in all
-pairs, so a margin here says that a model knows the direction, not that it compares with the year;
+pairs, so a logit difference here says that a model knows the direction, not that it compares with the year;
 the notes of every text say it too.
 
 Source: Hanna, Liu and Variengien 2023, "How does GPT-2 compute greater-than?", for the question;

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from unexplained.subject.families import FAMILIES, Family
+from unexplained.subject.architectures import ARCHITECTURES, Architecture
 
-FAMILIES.add(
+ARCHITECTURES.add(
     "gemma2",
-    Family(
+    Architecture(
         "gemma2",
         attention_post_norm="post_attention_layernorm",
         mlp_norm="pre_feedforward_layernorm",

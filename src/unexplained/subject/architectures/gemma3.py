@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from unexplained.subject.families import FAMILIES, Family
+from unexplained.subject.architectures import ARCHITECTURES, Architecture
 
 
 def _unsupported(config: Any) -> str:
@@ -14,9 +14,9 @@ def _unsupported(config: Any) -> str:
     return ""
 
 
-FAMILIES.add(
+ARCHITECTURES.add(
     "gemma3_text",
-    Family(
+    Architecture(
         "gemma3_text",
         head_norms=("self_attn.q_norm", "self_attn.k_norm"),
         attention_post_norm="post_attention_layernorm",

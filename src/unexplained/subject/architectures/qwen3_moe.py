@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from unexplained.subject.families import FAMILIES, Family
+from unexplained.subject.architectures import ARCHITECTURES, Architecture
 
 
 def _unsupported(config: Any) -> str:
@@ -14,9 +14,9 @@ def _unsupported(config: Any) -> str:
     return "" if every == 1 else f"decoder_sparse_step={every}"
 
 
-FAMILIES.add(
+ARCHITECTURES.add(
     "qwen3_moe",
-    Family(
+    Architecture(
         "qwen3_moe",
         head_norms=("self_attn.q_norm", "self_attn.k_norm"),
         neuron_output="",

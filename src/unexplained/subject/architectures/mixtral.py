@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from unexplained.subject.families import FAMILIES, Family
+from unexplained.subject.architectures import ARCHITECTURES, Architecture
 
-FAMILIES.add(
+ARCHITECTURES.add(
     "mixtral",
-    Family(
+    Architecture(
         "mixtral",
         neuron_output="",
         expert_neurons=lambda config: config.num_experts_per_tok * config.intermediate_size,

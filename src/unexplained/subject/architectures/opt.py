@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from unexplained.subject.families import FAMILIES, Family
+from unexplained.subject.architectures import ARCHITECTURES, Architecture
 
 
 def _unsupported(config: Any) -> str:
@@ -17,9 +17,9 @@ def _unsupported(config: Any) -> str:
     return "" if config.layer_norm_elementwise_affine else "layer_norm_elementwise_affine=False"
 
 
-FAMILIES.add(
+ARCHITECTURES.add(
     "opt",
-    Family(
+    Architecture(
         "opt",
         body="model.decoder",
         layers="model.decoder.layers",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from unexplained.subject.families import FAMILIES, Family
+from unexplained.subject.architectures import ARCHITECTURES, Architecture
 
-FAMILIES.add(
+ARCHITECTURES.add(
     "gpt_neox",
-    Family(
+    Architecture(
         "gpt_neox",
         body="gpt_neox",
         layers="gpt_neox.layers",

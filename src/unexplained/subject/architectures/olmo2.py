@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from unexplained.subject.families import FAMILIES, Family
+from unexplained.subject.architectures import ARCHITECTURES, Architecture
 
-FAMILIES.add(
+ARCHITECTURES.add(
     "olmo2",
-    Family(
+    Architecture(
         "olmo2",
         attention_norm="",
         head_norms=("self_attn.q_norm", "self_attn.k_norm"),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from unexplained.subject.families import FAMILIES, Family
+from unexplained.subject.architectures import ARCHITECTURES, Architecture
 
-FAMILIES.add(
+ARCHITECTURES.add(
     "granite",
-    Family(
+    Architecture(
         "granite",
         residual_scale=lambda config: float(config.residual_multiplier),
         logits_divisor=lambda config: float(config.logits_scaling),

@@ -1,6 +1,6 @@
 """Where things are in each architecture: the only place that knows module names.
 
-To add a family: add a file that adds it to `FAMILIES` under its `model_type`, then run the engine's
+To add an architecture: add a file that adds it to `ARCHITECTURES` under its `model_type`, then run the engine's
 laws (tests/test_engine.py), which run over a tiny model of each.
 """
 
@@ -19,7 +19,7 @@ Norm = Literal["rms", "rms, 1 + gain", "layer"]
 
 
 @dataclass(frozen=True)
-class Family:
+class Architecture:
     """Module paths of one architecture; paths below a layer are relative to the layer."""
 
     name: str
@@ -64,14 +64,16 @@ class Family:
     """Names a setting of the configuration that the engine would get wrong."""
     tiny: Mapping[str, object] = field(default_factory=dict)
     """Settings of the tiny model that the laws are run on, besides what Llama's are called (a width of 32,
-    three layers of four heads with two keys): those by which it is a member of this family."""
+    three layers of four heads with two keys): those by which it is one of this architecture."""
 
 
-FAMILIES: Registry[Family] = Registry("family", "unexplained.subject.families", SubjectError)
+ARCHITECTURES: Registry[Architecture] = Registry(
+    "architecture", "unexplained.subject.architectures", SubjectError
+)
 """By `config.model_type`."""
 
 
-def positions(family: Family, config: Any) -> int | None:
+def positions(architecture: Architecture, config: Any) -> int | None:
     """The most tokens that a pass may have; None where there is no such limit.
 
     A table of positions ends. Rotary embeddings that are rescaled with the length (`dynamic`,
@@ -79,7 +81,7 @@ def positions(family: Family, config: Any) -> int | None:
     it a key depends on how long the prompt becomes, so beginnings could not be shared, and
     `dynamic` ones depend on what was run before.
     """
-    limits = [int(config.max_position_embeddings)] if family.embedded_positions else []
+    limits = [int(config.max_position_embeddings)] if architecture.embedded_positions else []
     stated = getattr(config, "rope_parameters", None) or {}
     by_layer_type = [value for value in stated.values() if isinstance(value, dict)]
     for rotary in by_layer_type or [stated]:
@@ -94,11 +96,11 @@ def positions(family: Family, config: Any) -> int | None:
 
 def listed() -> str:
     """All that there are. No near names: nobody typed this one, and one that is like it is another."""
-    return f"There are: {', '.join(FAMILIES.all())}."
+    return f"There are: {', '.join(ARCHITECTURES.all())}."
 
 
-def family_of(model: nn.Module) -> Family:
-    """The family of a model, by its configuration's `model_type`.
+def architecture_of(model: nn.Module) -> Architecture:
+    """The architecture of a model, by its configuration's `model_type`.
 
     Raises:
         SubjectError: The architecture is not in the table, or a setting of it is not supported.
@@ -106,22 +108,22 @@ def family_of(model: nn.Module) -> Family:
     config: Any = model.config
     kind = str(config.model_type)
     asked = f"A model of type '{kind}' ({type(model).__name__})"
-    known = FAMILIES.all()
+    known = ARCHITECTURES.all()
     if kind not in known:
         raise SubjectError(
             asked,
-            "this architecture is not in the table of families",
-            f"{listed()} A new one needs a file in subject/families: "
+            "it is not in the table of architectures",
+            f"{listed()} A new one needs a file in subject/architectures: "
             "where its layers, norms, head output, neurons and unembedding are.",
         )
-    family = known[kind]
-    if setting := family.unsupported(config):
+    architecture = known[kind]
+    if setting := architecture.unsupported(config):
         raise SubjectError(
             asked,
             f"the engine does not reproduce its setting '{setting}'",
             "Change it if the weights allow it, or use another model.",
         )
-    for path in (family.body, family.layers, family.final_norm):
+    for path in (architecture.body, architecture.layers, architecture.final_norm):
         try:
             model.get_submodule(path)
         except AttributeError:
@@ -130,4 +132,4 @@ def family_of(model: nn.Module) -> Family:
                 f"it has no module '{path}', which models of this type have",
                 "Load it with its language-model head (AutoModelForCausalLM).",
             ) from None
-    return family
+    return architecture

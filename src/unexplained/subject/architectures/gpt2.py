@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from unexplained.subject.families import FAMILIES, Family
+from unexplained.subject.architectures import ARCHITECTURES, Architecture
 
 
 def _unsupported(config: Any) -> str:
@@ -14,9 +14,9 @@ def _unsupported(config: Any) -> str:
     return ""
 
 
-FAMILIES.add(
+ARCHITECTURES.add(
     "gpt2",
-    Family(
+    Architecture(
         "gpt2",
         body="transformer",
         layers="transformer.h",
