@@ -28,7 +28,7 @@ import numpy as np
 from unexplained.curves import (
     CURVES,
     FittedCurve,
-    Point,
+    TrainedPoint,
     compute_of,
     fit_curve,
     leave_one_out,
@@ -92,7 +92,7 @@ class World:
         """Of its own, so that worlds are independent and methods see the same runs."""
         return np.random.default_rng([SEED, crc32(repr(self).encode())])
 
-    def points(self, rng: np.random.Generator) -> list[Point]:
+    def points(self, rng: np.random.Generator) -> list[TrainedPoint]:
         """One draw of its models."""
         points = []
         for at, compute in enumerate(self.compute):
@@ -100,7 +100,7 @@ class World:
             for seed in range(self.seeds[at] if self.seeds else 1):
                 log = np.log(TRUTHS[self.truth](float(compute))) + off
                 loss = float(np.exp(log + self.noise * rng.standard_normal()))
-                points.append(Point(float(compute), loss, str(at), seed))
+                points.append(TrainedPoint(float(compute), loss, str(at), seed))
         return points
 
 

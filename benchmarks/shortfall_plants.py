@@ -31,7 +31,7 @@ from unexplained.bars.shortfall import Shortfall  # noqa: E402
 from unexplained.bars.steps import said  # noqa: E402
 from unexplained.evaluate import Edited, evaluate, observe  # noqa: E402
 from unexplained.evaluate.conditions import distinct  # noqa: E402
-from unexplained.repairs.refit import How, refit  # noqa: E402
+from unexplained.repairs.refit import RefitSettings, refit  # noqa: E402
 from unexplained.settings import Settings  # noqa: E402
 from unexplained.sites import Site  # noqa: E402
 from unexplained.study import Run  # noqa: E402
@@ -82,7 +82,7 @@ PLANTS: dict[str, tuple[str, str, Callable[[Shortfall], bool]]] = {
 }
 
 
-def splits(model: str, claims: list[str], seed: int, how: How) -> dict[str, Shortfall]:
+def splits(model: str, claims: list[str], seed: int, how: RefitSettings) -> dict[str, Shortfall]:
     """Each claim's shortfall, on a text and with refits of this seed."""
     subject, text, sites = (
         repairable.model(model),
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--inside", action="store_true", help="The last plant alone.")
     given = parser.parse_args()
-    seeds, how = given.seeds, How(steps=given.steps, rank=0, rate=1e-2)
+    seeds, how = given.seeds, RefitSettings(steps=given.steps, rank=0, rate=1e-2)
     landed: dict[str, list[bool]] = {INSIDE: [inside(seed) for seed in range(seeds)]}
     path = HERE / "results" / "shortfall_plants.json"
     if given.inside and seeds >= PUBLISHED:

@@ -7,7 +7,7 @@ import math
 from sample_rows import HOSTILE_NAME, nats, refused, share
 from unexplained.record import Bars, Explained, Number, Scale, ShareKind
 from unexplained.record.bars import BaselineBar, Comparison, RungBar, Standing, Ties
-from unexplained.record.compute import CurvePoint, FittedBend, FittedLaw, Left, RungPoint
+from unexplained.record.compute import CurvePoint, FittedBend, FittedLaw, LeftOutRung, RungPoint
 
 FLOOR, SCALE, EXPONENT = 1.80, 4.951, 0.1468
 COMPUTES = tuple(4e11 * 3.0**i for i in range(6))
@@ -131,7 +131,7 @@ def bend() -> FittedBend:
     return found.model_copy(update={"line": tuple(line)})
 
 
-def left_out() -> tuple[Left, ...]:
+def left_out() -> tuple[LeftOutRung, ...]:
     """Each rung against the others; the third is missed, the last has no upper end."""
     found = []
     for i, compute in enumerate(COMPUTES):
@@ -139,7 +139,7 @@ def left_out() -> tuple[Left, ...]:
         value = compute * (1.04, 1.11, 1.44, 0.92, 0.97, 1.31)[i]
         predicted = loss + 0.004 * (i - 2)
         found.append(
-            Left(
+            LeftOutRung(
                 rung=f"rung-{i + 1}",
                 loss=nats(loss, loss - 0.045, loss + 0.045),
                 predicted=nats(predicted, predicted - 0.06, predicted + 0.06),

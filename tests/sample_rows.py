@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unexplained.bars.cards import Card
 from unexplained.bars.rows import RowNumbers
-from unexplained.instruments._assay_rows import Row
+from unexplained.instruments._assay_rows import ArmRow
 from unexplained.record import Description, Number, Stratum
 
 HOSTILE_NAME = "<script>alert('name')</script> & \"quoted\" | [red]piped[/red]"
@@ -116,7 +116,7 @@ def row(
     description: Description | None = None,
     strata: tuple[Stratum, ...] = (),
     agreement: float = 0.97,
-) -> Row:
+) -> ArmRow:
     value, width = loss
     up, spread = increase
     card = Card.model_validate(
@@ -138,7 +138,7 @@ def row(
         nines=nines or Number(value=None, refused="recovered is 0 or less: there are no nines"),
         strata=strata,
     )
-    return Row(card, numbers)
+    return ArmRow(card, numbers)
 
 
 ONE = share(1.0, 1.0, 1.0)
@@ -146,7 +146,7 @@ NONE = share(0.0, 0.0, 0.0)
 OWN = ("the model's own values", "the output matrix")
 
 
-def web_rows() -> tuple[Row, ...]:
+def web_rows() -> tuple[ArmRow, ...]:
     loss = 0.11
     return (
         row(

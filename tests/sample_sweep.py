@@ -71,11 +71,11 @@ def swept() -> Swept:
     )  # fmt: skip
 
 
-def random_weights() -> sweep.Twin:
+def random_weights() -> sweep.TwinSweep:
     """The same with random weights."""
     effects = tuple(effect(e.site, 0.0001 * i, 0.9) for i, e in enumerate(EFFECTS))
     found = Swept(asked().measure, effects, nats(10.8, 10.7, 10.9))
-    return sweep.Twin(asked(small=True), found)
+    return sweep.TwinSweep(asked(small=True), found)
 
 
 def swept_of_pairs() -> Swept:
@@ -106,7 +106,7 @@ def swept_of_pairs() -> Swept:
     )  # fmt: skip
 
 
-def record_of(found: Swept, twin: sweep.Twin | None, *, pairs: bool = False) -> Record:
+def record_of(found: Swept, twin: sweep.TwinSweep | None, *, pairs: bool = False) -> Record:
     """What the instrument shows of it."""
     return Record(
         instrument="sweep",

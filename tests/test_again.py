@@ -104,7 +104,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     found = dict(zip(rules, find_explanation(str(path)), strict=True))
     samples = {name: again.sample_of(one, again.PLAIN) for name, one in found.items()}
     there, notes = again._ask(
-        again.Request(
+        again.Question(
             str(path), list(samples.values()), again.PLAIN.vocabulary, None, None, 1, "highest"
         )
     )

@@ -17,7 +17,7 @@ from tiny import VOCABULARY, tiny_model, tiny_tokenizer
 from unexplained.errors import ExplanationError
 from unexplained.evaluate import evaluate, observe
 from unexplained.explanations import LIBRARY, Explanation, explanation, fit, patterns
-from unexplained.explanations.causal import Asked, Mixed
+from unexplained.explanations.causal import Mixed, Replay
 from unexplained.explanations.fit import sites_to_observe
 from unexplained.study import Run
 from unexplained.study.arms import claims
@@ -235,7 +235,7 @@ def test_every_document_is_asked_at_four_places_and_once_for_all_that_is_measure
         asked.append(mixed)
         return said[mixed.home][:, : mixed.rows.shape[1]]
 
-    Asked("x", valid, ("a", "b", "c"), said, again).require_causal()
+    Replay("x", valid, ("a", "b", "c"), said, again).require_causal()
     cuts = [{mixed.cuts[row] for mixed in asked[:4]} for row in range(3)]
     assert [len(some) for some in cuts] == [4, 4, 2]
     assert cuts[2] == {1, 2}
@@ -266,7 +266,7 @@ def test_a_mixed_pattern_is_one_of_a_causal_model_and_unchanged_before_the_cut()
         length = mixed.rows.shape[1]
         return pattern[mixed.home][:, :length, :length]
 
-    Asked("x", valid, ("a", "b", "c"), pattern, again, square=True).require_causal()
+    Replay("x", valid, ("a", "b", "c"), pattern, again, square=True).require_causal()
     for mixed in seen:
         now, length = mixed.of(pattern, pattern=True), mixed.rows.shape[1]
         assert now.shape == (3, length, length)
@@ -302,9 +302,9 @@ def test_a_rule_is_asked_once_for_all_heads_and_effects_that_are_measured() -> N
     sites = subject.sites("L1.H0 L1.H1 L0.H0")
     seen = observe(subject, text, sites_to_observe(one, sites, subject.shape))
     made = fit(one.at(sites), subject.shape, seen, 0)
-    require = Asked.require_causal
+    require = Replay.require_causal
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Asked, "require_causal", lambda self: (times.append(1), require(self)))
+        patch.setattr(Replay, "require_causal", lambda self: (times.append(1), require(self)))
         evaluate(subject, text, [made.condition(), made.condition("direct")])
         assert len(times) == 1  # of one batch: tokens are the same everywhere
         evaluate(subject, text, [made.condition()])

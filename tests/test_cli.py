@@ -25,7 +25,7 @@ from unexplained.explanations.files import find_explanation
 from unexplained.record import Record, load_record
 from unexplained.record.blocks import Prose, Table
 from unexplained.record.ids import walk
-from unexplained.telling import Bars
+from unexplained.telling import ProgressBars
 from unexplained.text.named import is_pairs
 
 RUN = CliRunner()
@@ -145,8 +145,8 @@ def test_a_file_is_one_of_pairs_by_the_fields_of_its_first_line(tmp_path: Path) 
 def test_progress_says_rate_and_time_left_however_long_a_step_takes() -> None:
     now = [0.0]
     lines, paces = io.StringIO(), []
-    plain = Bars(Console(file=lines, width=120), clock=lambda: now[0])
-    bars = Bars(Console(file=io.StringIO(), force_terminal=True), clock=lambda: now[0])
+    plain = ProgressBars(Console(file=lines, width=120), clock=lambda: now[0])
+    bars = ProgressBars(Console(file=io.StringIO(), force_terminal=True), clock=lambda: now[0])
     with bars:
         for done in (320, 352, 384, 1600, 3200):
             for one in (plain, bars):
@@ -190,7 +190,7 @@ def test_in_a_notebook_progress_is_one_line_that_is_empty_in_the_end(
     now = [0.0]
     console = Console(width=120)
     console.is_jupyter = True
-    with Bars(console, clock=lambda: now[0]) as bars:
+    with ProgressBars(console, clock=lambda: now[0]) as bars:
         for done in (1, 2, 3):
             now[0] += 2.0  # at a terminal's pace nothing would be said yet
             bars("sweeping", done, 3)
@@ -202,7 +202,7 @@ def test_in_a_notebook_progress_is_one_line_that_is_empty_in_the_end(
 def test_a_step_that_takes_long_is_not_waited_for_in_silence() -> None:
     now = [0.0]
     lines = io.StringIO()
-    bars = Bars(Console(file=lines, width=120), clock=lambda: now[0])
+    bars = ProgressBars(Console(file=lines, width=120), clock=lambda: now[0])
     bars.still()
     now[0] = 16.0
     bars.still()  # before anything was told

@@ -34,7 +34,7 @@ from unexplained.evaluate import (
     task_queue,
 )
 from unexplained.evaluate.cluster import RayWorkers, ray_workers
-from unexplained.evaluate.shipping import Copy, pack, parts_of, unpack
+from unexplained.evaluate.shipping import Blueprint, pack, parts_of, unpack
 from unexplained.evaluate.task_queue import TaskQueue
 from unexplained.evaluate.work import Task
 from unexplained.ledger import Ledger
@@ -485,7 +485,7 @@ def test_tensors_arrive_with_their_strides_types_and_bits() -> None:
 
 def test_a_model_arrives_with_its_tied_weights_tied_and_the_same_fingerprint() -> None:
     subject = tiny_subject("gpt2")
-    found = unpack(pack(Copy.of(subject)))()
+    found = unpack(pack(Blueprint.of(subject)))()
     assert found.fingerprint == subject.fingerprint
     model = found.anatomy.model
     assert model.get_input_embeddings().weight is model.get_output_embeddings().weight

@@ -18,8 +18,8 @@ from unexplained.curves import (
     SURFACES,
     Bend,
     Curve,
-    Point,
     Shift,
+    TrainedPoint,
     compute_left,
     compute_of,
     fit_curve,
@@ -53,11 +53,11 @@ def nats(value: float, low: float | None = None, high: float | None = None) -> N
     return Number(value=value, low=low, high=high, unit=NATS)
 
 
-def planted(truth, noise: float = 0.0, seeds=(1,) * 6, seed: int = 0) -> list[Point]:
+def planted(truth, noise: float = 0.0, seeds=(1,) * 6, seed: int = 0) -> list[TrainedPoint]:
     """Runs of a ladder on a curve."""
     rng = np.random.default_rng(seed)
     return [
-        Point(
+        TrainedPoint(
             float(c), truth.loss(float(c)) * math.exp(noise * rng.standard_normal()), f"r{at}", run
         )
         for at, c in enumerate(RUNGS)
@@ -284,7 +284,7 @@ def test_draws_that_no_compute_reaches_leave_an_end_open() -> None:
 # The ladder that ships, and its record
 
 
-def shipped() -> list[Point]:
+def shipped() -> list[TrainedPoint]:
     blocks = walk(load_record(RESULTS / "ladder-attention.json").blocks)
     rungs = next(b for _, b in blocks if isinstance(b, Table) and b.key == "rungs")
     columns = [column.key for column in rungs.columns]
@@ -293,7 +293,7 @@ def shipped() -> list[Point]:
         compute, loss = (row.cells[columns.index(key)] for key in ("compute", "loss"))
         assert isinstance(compute, float) and isinstance(loss, Number) and loss.value is not None
         rung, _, seed = row.key.partition("-seed-")
-        points.append(Point(compute, loss.value, rung, int(seed or 0)))
+        points.append(TrainedPoint(compute, loss.value, rung, int(seed or 0)))
     return points
 
 

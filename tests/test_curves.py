@@ -17,7 +17,7 @@ from unexplained.curves import (
     SURFACES,
     Baseline,
     Curve,
-    Point,
+    TrainedPoint,
     bits_per_byte,
     compute_left,
     compute_of,
@@ -47,7 +47,7 @@ def on(curve, compute, noise=0.0, seed=0):
     """Points on a curve, one per rung, with noise of the log loss."""
     normal = np.random.default_rng(seed).standard_normal(len(compute))
     return [
-        Point(float(c), curve.loss(float(c)) * math.exp(noise * z), f"r{at}")
+        TrainedPoint(float(c), curve.loss(float(c)) * math.exp(noise * z), f"r{at}")
         for at, (c, z) in enumerate(zip(compute, normal, strict=True))
     ]
 
@@ -652,7 +652,9 @@ def test_a_left_out_rung_of_many_seeds_is_foretold_more_closely():
     points = on(truth, compute, noise=0.004, seed=1)
     rng = np.random.default_rng(5)
     many = [p for p in points if p.rung != "r3"] + [
-        Point(points[3].compute, truth.loss(points[3].compute) * math.exp(0.004 * z), "r3", seed)
+        TrainedPoint(
+            points[3].compute, truth.loss(points[3].compute) * math.exp(0.004 * z), "r3", seed
+        )
         for seed, z in enumerate(rng.standard_normal(16))
     ]
     one, sixteen = (leave_one_out(these, FAST)[3].predicted for these in (points, many))

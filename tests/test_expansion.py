@@ -18,7 +18,7 @@ from unexplained.circuits import expansion
 from unexplained.circuits.composition import composition, matrices, rotations
 from unexplained.circuits.expansion import BIASES, chains, name_of, require_paths, terms
 from unexplained.circuits.graph import CircuitError
-from unexplained.circuits.kept_paths import Part
+from unexplained.circuits.kept_paths import StreamPart
 from unexplained.circuits.looking import Looks, looks
 from unexplained.circuits.score_terms import preferences
 from unexplained.explanations import patterns
@@ -127,8 +127,8 @@ def test_terms_of_scores_add_up_to_the_heads_own_preference() -> None:
     rows = np.random.default_rng(2).integers(0, 6, (2, 3, 12))
     text = make_text("few words", subject, *rows)
     site = Site(1, "H", 1)
-    parts = {"token": Part(((),)), "biases": Part((), True)}
-    parts |= {f"{head}": Part(((Site(0, "H", head),),)) for head in range(4)}
+    parts = {"token": StreamPart(((),)), "biases": StreamPart((), True)}
+    parts |= {f"{head}": StreamPart(((Site(0, "H", head),),)) for head in range(4)}
     found = preferences(subject, text, [site], parts, parts)
     batch = Batch.of(torch.tensor(np.stack([block.tokens for block in text.eval]).astype(np.int64)))
     scores = subject.run(batch, keep=[site.at("pattern")]).values[site.at("pattern")].double().log()

@@ -210,7 +210,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, cache, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(archives.Member, "write", full)
+    monkeypatch.setattr(archives.Entry, "write", full)
     package = wheel(tmp_path / "index")
     with pytest.raises(FetchError, match="No space left on device") as caught:
         get(package, tmp_path / "index")

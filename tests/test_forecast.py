@@ -25,12 +25,12 @@ from unexplained.evaluate.evaluate import BATCH_TOKENS, in_process
 from unexplained.evaluate.job import GROUP, MEMORY, Job
 from unexplained.evaluate.rehearsal import Foretelling, Rehearsal, rates_of
 from unexplained.evaluate.work import Task, Work, layer_cost, layers_cost
-from unexplained.repairs.refit import How, Refit
+from unexplained.repairs.refit import Refit, RefitSettings
 from unexplained.study import INSTRUMENTS, Instrument
 from unexplained.study.forecast import Forecast
 from unexplained.study.instrument import _foretell
 from unexplained.subject import subject as engine
-from unexplained.telling import Bars
+from unexplained.telling import ProgressBars
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_of_a_refits_seeds_the_first_alone_pays_for_the_passes_and_a_step_is_wha
 ) -> None:
     """What was timed began anew from the whole text: 4 hours were foretold of 49 minutes."""
     work = Refit(subject=subject, text=text, part="fit", batch_tokens=64, seeds=(0, 1), first=1,
-                 conditions=(Edited("intact model", (), "nothing"),), how=How(8))  # fmt: skip
+                 conditions=(Edited("intact model", (), "nothing"),), how=RefitSettings(8))  # fmt: skip
     tasks = [Task(number, work.names) for number in (0, 1)]
     (one,), (two,) = (work.amounts(some).values() for some in (tasks[:1], tasks))
     tokens = sum(math.prod(batch.size) for part in work.split for batch in part)
@@ -240,7 +240,7 @@ def test_before_a_long_run_time_and_memory_are_said_once_and_a_failure_stops_not
 ) -> None:  # fmt: skip
     monkeypatch.setattr(rehearsal, "LONG", 0)
     monkeypatch.setattr(import_module("unexplained.study.instrument"), "LONG", 0)
-    with Bars() as bars:
+    with ProgressBars() as bars:
         ux.sweep(subject, "L0.H*", text, folder=None, twin=False, say=bars)
     assert capsys.readouterr().err.count("Expected: about ") == 1
 
@@ -248,7 +248,7 @@ def test_before_a_long_run_time_and_memory_are_said_once_and_a_failure_stops_not
         raise MeasurementError("A forecast", "it cannot be made")
 
     monkeypatch.setattr(Instrument, "_foretold", refuse)
-    with Bars() as bars:
+    with ProgressBars() as bars:
         ux.sweep(subject, "L0.H*", text, folder=None, twin=False, say=bars)
     assert "Expected" not in capsys.readouterr().err
 

@@ -29,7 +29,7 @@ from unexplained.evaluate.job import Job
 from unexplained.evaluate.store import ENGINE
 from unexplained.evaluate.work import Task, Work
 from unexplained.explanations.carried import counted
-from unexplained.explanations.fit import Standing
+from unexplained.explanations.fit import InPlace
 from unexplained.hashing import code_digest, code_of, digest, file_of, home_of
 from unexplained.study.tasks import TaskText
 from unexplained.testbeds import prompts
@@ -97,7 +97,7 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[Traced]:
 def files_of_claims(condition: Condition) -> set[str]:
     """Where the functions are, and their helpers, of the explanations that stand in a condition."""
     standing = [edit.standing for edit in getattr(condition, "edits", ())]
-    claims = [one.explanation for one in standing if isinstance(one, Standing)]
+    claims = [one.explanation for one in standing if isinstance(one, InPlace)]
     codes = [code for claim in claims for code in counted(claim).written if type(code) is CodeType]
     return {code.co_filename for code in codes}
 

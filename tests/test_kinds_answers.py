@@ -35,7 +35,7 @@ from unexplained.places import require_writable
 from unexplained.record import load_record
 from unexplained.report import render, text_table, write_report
 from unexplained.subject import Subject
-from unexplained.telling import Bars
+from unexplained.telling import ProgressBars
 from unexplained.text import Text
 from unexplained.text.corpora.files import corpus
 
@@ -303,7 +303,7 @@ def test_a_control_is_made_visible_wherever_it_is_written(name: str) -> None:
     table.add_row(hostile)
     for thing in (hostile, Text(hostile), table):
         console.print(thing)
-    progress = Bars(console, clock=partial(next, count(0, 100)))
+    progress = ProgressBars(console, clock=partial(next, count(0, 100)))
     progress(hostile, 1, 9)
     progress(hostile, 2, 9)
     progress(hostile, 9, 9)
@@ -321,7 +321,7 @@ def test_markup_is_written_as_it_is(markup: str) -> None:
     table = Table("column")
     table.add_row(markup)
     console.print(markup, table)
-    with Bars(console) as progress:
+    with ProgressBars(console) as progress:
         progress(markup, 9, 9)
     assert out.getvalue().count(markup) >= 3
 

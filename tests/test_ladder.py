@@ -25,7 +25,7 @@ from unexplained.ladder import train as training
 from unexplained.ladder.catalogue import Catalogue, catalogue
 from unexplained.ladder.publish import held_out_loss, publish
 from unexplained.ladder.recipe import VOCABULARY, Recipe
-from unexplained.ladder.series import FACTOR, FIRST, RUNGS, SEEDED, Plan, plan_of, plans
+from unexplained.ladder.series import FACTOR, FIRST, RUNGS, SEEDED, RunPlan, plan_of, plans
 from unexplained.ladder.stream import Stream, rows
 from unexplained.ladder.tokenizer import train_tokenizer
 from unexplained.ladder.train import build, train
@@ -33,7 +33,7 @@ from unexplained.subject import Subject, load
 from unexplained.subject.shipped import FOLDER, shipped
 from unexplained.text import Block, Text, document, text
 from unexplained.text.document import part
-from unexplained.text.tokens import Tokens
+from unexplained.text.tokens import Encoder
 
 TINY = Recipe(
     "tiny", 16, 1, 2, steps=30, rows=4, rate=1e-2, warm_up=5, vocabulary=50, context=16, repeats=0.5
@@ -234,7 +234,7 @@ def test_a_finished_checkpoint_that_is_damaged_is_named_and_trained_again(
     name: str, kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(publishing, "plans", lambda: {"tiny": Plan(TINY, (10,))})
+    monkeypatch.setattr(publishing, "plans", lambda: {"tiny": RunPlan(TINY, (10,))})
     train(TINY, TOKENS, tmp_path / "tiny", checkpoints=[10])
     place = tmp_path / "tiny" / name / "model.safetensors"
     before = place.read_bytes()
@@ -419,7 +419,7 @@ def pydocs_like(subject: Subject, blocks: int = 1) -> Text:
     words = [document(page, "docs") for page in pages for _ in range(blocks)]
     ids = [
         whole[128 * place : 128 * (place + 1)]
-        for whole in Tokens(subject).encode([item.text for item in words[::blocks]])
+        for whole in Encoder(subject).encode([item.text for item in words[::blocks]])
         for place in range(blocks)
     ]
     words, ids = zip(*((w, i) for w, i in zip(words, ids, strict=True) if len(i) > 2), strict=True)
@@ -450,7 +450,7 @@ def test_the_loss_on_kept_back_documents_by_hand(tmp_path: Path) -> None:
 def test_published_runs_are_checkpoints_that_any_tool_loads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "plans", lambda: {"tiny": Plan(TINY, (10,))})
+    monkeypatch.setattr(publishing, "plans", lambda: {"tiny": RunPlan(TINY, (10,))})
     runs, out = tmp_path / "runs", tmp_path / "models"
     with pytest.raises(SubjectError, match="none of them is finished"):
         publish(runs, out, None, Stream(TOKENS, TOKENS, "x"), print)

@@ -20,7 +20,7 @@ from unexplained.text import corpora
 from unexplained.text.corpora import handbook, parallel
 from unexplained.text.document import Corpus, document, part
 from unexplained.text.draw import Request, draw
-from unexplained.text.tokens import Tokens
+from unexplained.text.tokens import Encoder
 
 FILES = {"package/a.html": b"<p>a</p>", "package/b.css": b"p {}"}
 
@@ -163,7 +163,7 @@ def test_versions_of_one_original_are_split_drawn_and_resampled_together() -> No
         for n in range(40)
     ]
     subject = ux.load("rung-1", device="cpu")
-    request = Request("x", Tokens(subject), 6, 6, 16, 0)
+    request = Request("x", Encoder(subject), 6, 6, 16, 0)
     parts = draw(request, Corpus(tuple(documents), {"one": 1.0, "two": 1.0}))
     units = [block.unit for block in parts.eval]
     assert [units.count(unit) for unit in units] == [2] * 6  # three articles, each in both
@@ -179,7 +179,7 @@ def test_of_every_unit_one_document_is_drawn_before_another_of_any() -> None:
         for n in range(30)
         for piece in range(9)
     ]
-    request = Request("x", Tokens(ux.load("rung-1", device="cpu")), 5, 20, 16, 0)
+    request = Request("x", Encoder(ux.load("rung-1", device="cpu")), 5, 20, 16, 0)
     parts = draw(request, Corpus(tuple(documents), {"one": 1.0}))
     assert len({block.unit for block in parts.eval}) == 5
     assert len({block.unit for block in parts.fit}) == 20

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from measured import folder, record_of
 from test_gap import ledger_of
 from unexplained import bars
-from unexplained.bars.pairing import Kept, Pairing, Sheet
+from unexplained.bars.pairing import KeptLedgers, Pairing, Sheet
 from unexplained.cli.app import app
 from unexplained.ledger import Ledger
 from unexplained.record import Record
@@ -39,7 +39,7 @@ def sheet(losses: dict[str, Any], *, first: int = 0) -> Sheet:
 
 
 def pairing(before: Sheet, after: Sheet) -> Pairing:
-    return Pairing(Kept((before,), SETTINGS), Kept((after,), SETTINGS))
+    return Pairing(KeptLedgers((before,), SETTINGS), KeptLedgers((after,), SETTINGS))
 
 
 def planted(seed: int = 0) -> tuple[Sheet, Sheet]:

@@ -15,7 +15,7 @@ from tiny import VARIED, VOCABULARY, there, tiny_model, tiny_subject
 from unexplained.ablations import ABLATIONS, AblationError, record_for
 from unexplained.errors import MeasurementError, TextError
 from unexplained.evaluate import Condition, Edited, Program, evaluate
-from unexplained.evaluate.batches import Plan
+from unexplained.evaluate.batches import BatchPlan
 from unexplained.sites import Site
 from unexplained.subject import Edit, Subject
 from unexplained.text import Block, Pair, Text
@@ -187,7 +187,7 @@ def test_every_way_of_running_gives_the_same_numbers(
     monkeypatch.setattr(job, "STACK", {"cpu": 1, "cuda": 1})
     assert differ() < slack
     assert differ(memory=least) < slack
-    monkeypatch.setattr(Plan, "shared", 0)
+    monkeypatch.setattr(BatchPlan, "shared", 0)
     assert least_moved < differ() < slack
 
 

@@ -23,7 +23,7 @@ from unexplained.errors import ExplanationError
 from unexplained.evaluate import Other, evaluate, observe
 from unexplained.explanations import (
     Explanation,
-    Written,
+    WrittenProgram,
     explanation,
     fit,
     fit_program,
@@ -203,7 +203,9 @@ def test_on_pairs_the_logit_difference_is_that_of_its_own_logits() -> None:
     def counts(view: View) -> Tensor:
         return one_hot(view.tokens, view.vocabulary).cumsum(1).float()
 
-    ledger = evaluate(tiny_subject("llama"), PAIRS, [Written(counts, PAIRS.vocabulary).condition()])
+    ledger = evaluate(
+        tiny_subject("llama"), PAIRS, [WrittenProgram(counts, PAIRS.vocabulary).condition()]
+    )
     logit_differences: dict[str, float] = {}
     for pair in PAIRS.eval:
         often = np.bincount(pair.tokens, minlength=PAIRS.vocabulary)
@@ -381,9 +383,9 @@ PATTERN = explanation(gives="pattern", reads=["tokens"])(pattern_of_nothing)
         (nothing.gated, "calibrated"),
         (nothing.affine, "calibrated"),
         (PATTERN.calibrated, "gated"),
-        (lambda: Written(PATTERN, SIZE), "gives='logits'"),
-        (lambda: Written(nothing.calibrated(), SIZE), "fit_program"),
-        (lambda: Written(nothing.on_shuffled(), SIZE), "fit_program"),
+        (lambda: WrittenProgram(PATTERN, SIZE), "gives='logits'"),
+        (lambda: WrittenProgram(nothing.calibrated(), SIZE), "fit_program"),
+        (lambda: WrittenProgram(nothing.on_shuffled(), SIZE), "fit_program"),
     ],
 )
 def test_what_has_no_meaning_for_a_program_is_refused_with_what_to_do(
@@ -425,7 +427,7 @@ def test_a_program_that_carries_what_no_length_counts_is_refused(kind: str) -> N
 
     one, label = (through_a_helper, "HELD_ELSEWHERE") if "helper" in kind else (carrying, "held")
     with pytest.raises(ExplanationError, match=f"{one.name}.*'{label}'"):
-        Written(one, SIZE)
+        WrittenProgram(one, SIZE)
 
 
 def test_code_that_a_program_names_in_libraries_and_here_is_no_cargo() -> None:

@@ -14,7 +14,7 @@ from measured import LEAN
 from test_assay import make_text
 from test_soundness import cells
 from tiny import ADDITIVE, VOCABULARY, tiny_model, tiny_subject, tiny_tokenizer
-from unexplained.bars.repair import Repair
+from unexplained.bars.repair import RoadSums
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import Edited
 from unexplained.evaluate.repair import ROADS, roads
@@ -160,7 +160,7 @@ def test_the_norms_share_is_of_late_heads_and_that_of_all_stands_beside() -> Non
     sums = {f"L{n}.H0": one if n > 3 else other for n in range(6)}
     roads = {h: {road: np.full(8, x) for road, x in each.items()} for h, each in sums.items()}
     counts = {head: np.full(8, 4.0) for head in roads}
-    found = Repair(roads, counts, roads, np.full(8, 4.0), LEAN)
+    found = RoadSums(roads, counts, roads, np.full(8, 4.0), LEAN)
     assert found.late == ["L4.H0", "L5.H0"]
     assert found.of_norm(found.late).value == pytest.approx(1 / 2)
     assert found.share(["opposing", "agreeing"], found.late).value == pytest.approx(1 / 10)
@@ -178,7 +178,7 @@ def test_the_head_that_matters_most_is_named_with_those_that_may_as_much() -> No
             h: dict.fromkeys(ROADS, 0 * sums[h]) | {"direct": sums[h], "total": sums[h]}
             for h in heads
         }
-        return Repair(roads, counts, roads, np.full(24, 4.0), LEAN).verdict()
+        return RoadSums(roads, counts, roads, np.full(24, 4.0), LEAN).verdict()
 
     assert "on these documents (1 other head is not told to matter less)" in verdict(list(means))
     assert "which matters most directly, moves" in verdict(["L0.H0", "L0.H2"])
@@ -200,7 +200,7 @@ def test_what_a_refused_share_takes_is_in_tokens_of_the_text() -> None:
     counts = {"L0.H0": np.ones(8)}
 
     def needed(tokens: float) -> int | None:
-        found = Repair(roads, counts, roads, np.full(8, tokens), LEAN)
+        found = RoadSums(roads, counts, roads, np.full(8, tokens), LEAN)
         return found.of_norm(["L0.H0"]).tokens_needed
 
     few, many = needed(1), needed(50)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from test_gap import ledger_of
-from unexplained.curves import Curve, Point, Surface, fit_curve
+from unexplained.curves import Curve, Surface, TrainedPoint, fit_curve
 from unexplained.errors import MeasurementError
 from unexplained.ladder import conditions, data, family
 from unexplained.ladder import scale as room
@@ -274,11 +274,13 @@ def test_between_rungs_agrees_with_the_law_where_the_law_holds_and_with_itself_e
 
 
 def test_what_scatters_about_a_curve_through_three_rungs_cannot_be_told() -> None:
-    points = [Point(one.compute, 1 + 1e3 * one.compute**-0.2, one.name) for one in RUNGS[:9:3]]
+    points = [
+        TrainedPoint(one.compute, 1 + 1e3 * one.compute**-0.2, one.name) for one in RUNGS[:9:3]
+    ]
     assert (
         law_of(fit_curve(points, SETTINGS))[0].noise is None
     )  # it was 0, of which nothing is known
-    again = Point(points[0].compute, points[0].loss * 1.003, points[0].rung, seed=1)
+    again = TrainedPoint(points[0].compute, points[0].loss * 1.003, points[0].rung, seed=1)
     assert law_of(fit_curve([*points, again], SETTINGS))[0].noise == pytest.approx(0.0021, rel=0.01)
 
 

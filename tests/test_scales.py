@@ -20,7 +20,7 @@ from unexplained.instruments._assay_text import OnText
 from unexplained.record import Number, Record, Scale
 from unexplained.record import format as fmt
 from unexplained.record.blocks import Prose, Section, Table
-from unexplained.record.compute import Left
+from unexplained.record.compute import LeftOutRung
 from unexplained.report import glossary, render
 from unexplained.report.terms import COMPUTE
 
@@ -127,10 +127,12 @@ def test_each_kind_of_share_has_its_own_column_and_its_meaning(text: OnText) -> 
 def test_a_left_out_rung_is_covered_only_where_the_interval_holds_its_compute() -> None:
     zero = Number(value=0.0)
 
-    def left(low: float | None, high: float | None, value: float | None = 2e12) -> Left:
+    def left(low: float | None, high: float | None, value: float | None = 2e12) -> LeftOutRung:
         why = "" if value else "beyond the ladder"
         equals = Number(value=value, low=low, high=high, unit="FLOPs", refused=why)
-        return Left(rung="3", loss=zero, predicted=zero, compute=2e12, equals=equals, outside=False)
+        return LeftOutRung(
+            rung="3", loss=zero, predicted=zero, compute=2e12, equals=equals, outside=False
+        )
 
     assert scales.covered(left(1e12, 3e12)) is True
     assert scales.covered(left(2.5e12, 3e12)) is False

@@ -15,7 +15,7 @@ import unexplained as ux
 from test_bars import ledger_of, rows_of
 from unexplained import bars
 from unexplained.ablations import ABLATIONS
-from unexplained.bars.splits import Found, verdict
+from unexplained.bars.splits import ShortfallFindings, verdict
 from unexplained.errors import MeasurementError, NotFinite, TextError
 from unexplained.evaluate import Edited, evaluate, observe
 from unexplained.evaluate.batches import plan
@@ -25,7 +25,14 @@ from unexplained.ledger import Ledger
 from unexplained.record import Number
 from unexplained.repairs import noise, states
 from unexplained.repairs.later import Later, low_rank, principal
-from unexplained.repairs.refit import How, Refit, Start, condition_with, first_later, refit
+from unexplained.repairs.refit import (
+    Refit,
+    RefitSettings,
+    Start,
+    condition_with,
+    first_later,
+    refit,
+)
 from unexplained.settings import Settings
 from unexplained.study import Run, arm, arms
 from unexplained.study.arms.repaired import Repair
@@ -33,7 +40,7 @@ from unexplained.study.shortfalls import _finite, _mended
 from unexplained.subject import Edit, Subject
 from unexplained.text import Text
 
-HOW = How(steps=40, rank=0, rate=1e-2)
+HOW = RefitSettings(steps=40, rank=0, rate=1e-2)
 INTACT = Edited("intact model", (), "nothing is edited")
 SITES = (repairable.AT,)
 
@@ -238,14 +245,14 @@ def test_all_is_said_to_be_wrong_only_where_that_is_told(wrong, made_up, says):
         Number(**dict(zip(("value", "low", "high"), one, strict=True))) for one in (wrong, made_up)
     ]
     split = replace(planted(0, -0.5, 0.2), wrong_least=number[0], clumsy_most=number[1])
-    found = Found(split, 0.95, (), (), np.zeros(1), {}, np.zeros(1))
+    found = ShortfallFindings(split, 0.95, (), (), np.zeros(1), {}, np.zeros(1))
     assert says in verdict(found, "the claim", "L0.H0")
 
 
 def test_of_what_does_better_than_the_component_nothing_is_split():
     split = planted(0, -1.4, 0.2)
     assert split.shortfall.high < 0 and split.recovered.low > 1
-    found = Found(split, 0.95, (), (), np.zeros(1), {}, np.zeros(1))
+    found = ShortfallFindings(split, 0.95, (), (), np.zeros(1), {}, np.zeros(1))
     assert "falls short of nothing" in verdict(found, "the claim", "L0.H0")
     for bound in (split.wrong_least, split.wrong_most, split.clumsy_least, split.clumsy_most):
         assert (
@@ -261,7 +268,7 @@ def test_what_does_better_once_refitted_is_in_no_proportion():
     assert split.wrong_least.high < 0 and split.clumsy_most.low > split.shortfall.value
     for bound in (split.wrong_most, split.clumsy_least):
         assert bound.value is None and "in no proportion to what is lost" in bound.refused
-    found = Found(split, 0.95, (), (), np.zeros(1), {}, np.zeros(1))
+    found = ShortfallFindings(split, 0.95, (), (), np.zeros(1), {}, np.zeros(1))
     said = verdict(found, "the claim", "L0.H0")
     assert "how much is clumsy substitution at least is refused (after the refit" in said
     told = planted(0, -0.5, 0.2)

@@ -16,7 +16,7 @@ from test_repair import words
 from tiny import tiny_model, tiny_subject, tiny_tokenizer
 from unexplained.bars import spectra
 from unexplained.bars.spectra import Spectrum
-from unexplained.bars.spectrum import Scores, effective, ratio
+from unexplained.bars.spectrum import HeadScores, effective, ratio
 from unexplained.errors import SiteError
 from unexplained.record import Number, Record
 from unexplained.study import Run
@@ -24,9 +24,9 @@ from unexplained.study.arms.rotated import orthogonal, rotated
 from unexplained.study.heads import scored
 
 
-def scores(sums: np.ndarray, layers: int = 1) -> Scores:
+def scores(sums: np.ndarray, layers: int = 1) -> HeadScores:
     of = np.arange(len(sums)) * layers // len(sums)
-    return Scores(sums, np.full(sums.shape[1], 10.0), of, "nats per token")
+    return HeadScores(sums, np.full(sums.shape[1], 10.0), of, "nats per token")
 
 
 def test_one_head_is_one_and_equal_heads_are_as_many_as_they_are() -> None:

@@ -17,11 +17,11 @@ import subspaced
 import unexplained as ux
 from subspaced import AT, CODE, A, B, N, entries
 from tiny import tiny_subject, tokens
-from unexplained.bars.subspace import Found, Measured
+from unexplained.bars.subspace import MeasuredSubspace, SubspaceFindings
 from unexplained.errors import ExplanationError, MeasurementError, UnexplainedError
 from unexplained.evaluate import observe
 from unexplained.explanations import directions, stream
-from unexplained.explanations.directions import Given, Random, Unembedding, WrittenBy
+from unexplained.explanations.directions import GivenDirections, LogitDirections, Random, WrittenBy
 from unexplained.explanations.find_directions import find_directions
 from unexplained.explanations.library.projection import Projection
 from unexplained.explanations.stand_in import find_stand_in
@@ -184,7 +184,7 @@ def test_directions_of_a_file_are_those_of_a_function_and_of_a_name(tmp_path: Pa
     for which in (f"{tmp_path}/some.npy", f"{tmp_path}/some.safetensors:one", f"{tmp_path}/mine.py:plain",
                   f"{tmp_path}/mine.py:of"):  # fmt: skip
         found = find_directions(which, subject)
-        assert isinstance(found, Given) and np.array_equal(found.numbers, rows), which
+        assert isinstance(found, GivenDirections) and np.array_equal(found.numbers, rows), which
     for which, why in (("some.safetensors", "2 tensors"), ("some.safetensors:three", "no tensor 'three'"),
                        ("mine.py:other", "no function 'other'"), ("mine.py:wrong", "it raised")):  # fmt: skip
         with pytest.raises(ExplanationError, match=why):
@@ -192,7 +192,7 @@ def test_directions_of_a_file_are_those_of_a_function_and_of_a_name(tmp_path: Pa
     with pytest.raises(ExplanationError, match="takes the model"):
         find_stand_in(f"projection:q={tmp_path}/mine.py:of")
     stood = find_stand_in(f"projection:q={tmp_path}/some.npy")
-    assert stood == Projection(3, Given.of(rows, "some.npy"), "q")
+    assert stood == Projection(3, GivenDirections.of(rows, "some.npy"), "q")
     assert find_stand_in("projection:k=random:2:7") == Projection(2, Random(2, 7), "k")
     with pytest.raises(ExplanationError, match="no value of a head that is projected"):
         find_stand_in("projection:pattern=2")
@@ -217,7 +217,7 @@ def test_functions_of_the_users_are_called_as_they_are_written(
     monkeypatch.chdir(tmp_path)
     for name in ("by_default", "trained", "half"):
         found = find_directions(f"mine.py:{name}", subspaced.model())
-        assert isinstance(found, Given) and np.array_equal(found.numbers, rows), name
+        assert isinstance(found, GivenDirections) and np.array_equal(found.numbers, rows), name
     save_torch({"one": torch.tensor(rows).to(torch.bfloat16)}, "half.safetensors")
     assert np.array_equal(find_directions("half.safetensors").numbers, rows)  # type: ignore[attr-defined]
     for name, why in (("both", "takes subject, number"), ("ragged", "no table"), ("label", "is an explanation"),
@@ -245,8 +245,8 @@ def test_as_many_draws_as_chance_allows_are_no_verdict() -> None:
     )  # fmt: skip
     for many, good, said in ((5, 1, True), (100, 1, False), (100, 9, True)):
         values |= {"claim": 0.5} | {str(i): 0.6 if i < good else 0.1 for i in range(many)}
-        rows = (Measured("claim", "claim", 2, 0.1), *(Measured("random", str(i), 2, 0.1) for i in range(many)))  # fmt: skip
-        found = Found(read, rows, (), "mean", "the value", 64, "these", None)  # type: ignore[arg-type]
+        rows = (MeasuredSubspace("claim", "claim", 2, 0.1), *(MeasuredSubspace("random", str(i), 2, 0.1) for i in range(many)))  # fmt: skip
+        found = SubspaceFindings(read, rows, (), "mean", "the value", 64, "these", None)  # type: ignore[arg-type]
         assert found.as_good == good and f"{good} of {many} random draws" in found.verdict("L0.H0")
         assert ("not told from random" in found.verdict("L0.H0")) == said
 
@@ -294,7 +294,7 @@ def test_tokens_are_rows_of_the_unembedding_and_heads_what_they_write() -> None:
     weight, gain = subject.anatomy.unembed.weight, subject.anatomy.final_norm.weight
     assert torch.allclose(rows, (weight[[3, 5]] * gain).double().detach(), rtol=1e-6)  # type: ignore[operator,index]
     word = subject.tokenizer.convert_ids_to_tokens(3)
-    assert find_directions(f'tokens:["{word}", 5]', subject) == Unembedding((3, 5))
+    assert find_directions(f'tokens:["{word}", 5]', subject) == LogitDirections((3, 5))
     # L0.H0 writes one of 49 tokens to `previous`: nothing that it writes is elsewhere.
     made = WrittenBy(Site(0, "H", 0), 4)
     basis = directions.basis_of(made, site, seen)

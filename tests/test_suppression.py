@@ -21,7 +21,7 @@ from unexplained.bars.suppression import KEYS, OnPath, Suppression
 from unexplained.errors import MeasurementError, SiteError, TextError
 from unexplained.evaluate import Edited, copying, evaluate, observe
 from unexplained.evaluate.copying import KEPT, stand_in
-from unexplained.evaluate.suppression import CONDITIONS, Direct, _DirectPath, direct_path
+from unexplained.evaluate.suppression import CONDITIONS, DirectPath, _DirectPath, direct_path
 from unexplained.record import Number, Record
 from unexplained.record.blocks import Answer, Checks
 from unexplained.record.ids import walk
@@ -59,7 +59,7 @@ def words(subject: Subject, documents: int = 5, length: int = 24, fit: int = 9) 
     return make_text("words", subject, fitted, scored)
 
 
-def of(subject: Subject, text: Text, heads: str = HEADS, predictions: int = 99) -> Direct:
+def of(subject: Subject, text: Text, heads: str = HEADS, predictions: int = 99) -> DirectPath:
     sites = subject.sites(heads)
     seen = observe(subject, text, [site.at("z") for site in sites])
     length = max(len(block.tokens) for block in text.eval)

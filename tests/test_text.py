@@ -38,7 +38,7 @@ from unexplained.text.corpora import (
 from unexplained.text.document import part
 from unexplained.text.draw import require_disjoint
 from unexplained.text.lines import require_regular
-from unexplained.text.tokens import Tokens
+from unexplained.text.tokens import Encoder
 
 BOS = 256
 
@@ -263,7 +263,7 @@ def test_every_corpus_that_has_a_name_is_described():
 def test_ordinary_tokens_are_neither_special_nor_added():
     subject = toy()
     subject.tokenizer.add_tokens(["<extra>"])
-    assert Tokens(subject).ordinary.tolist() == list(range(256))
+    assert Encoder(subject).ordinary.tolist() == list(range(256))
 
 
 def test_pydocs_has_both_domains_and_names_the_version(small_pydocs, monkeypatch):
@@ -614,7 +614,7 @@ def test_a_long_run_of_one_letter_gives_the_block_that_the_whole_document_has(tm
 def test_of_an_ordinary_document_no_more_is_read_than_before():
     asked = []
 
-    class Counting(Tokens):
+    class Counting(Encoder):
         def encode(self, texts, **more):
             asked.extend(map(len, texts))
             return super().encode(texts, **more)

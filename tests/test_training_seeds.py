@@ -29,7 +29,7 @@ from unexplained.record import Number
 from unexplained.stats import SHARE, Settings, difference_per_token
 from unexplained.text import Block, Text
 from unexplained.text.document import part
-from unexplained.text.tokens import Tokens
+from unexplained.text.tokens import Encoder
 
 SETTINGS = Settings(resamples=1000)
 DECIDED = {"beats", "loses"}
@@ -38,7 +38,7 @@ DECIDED = {"beats", "loses"}
 def own_pages(subject: ux.Subject) -> Text:
     """The package's own pages as a text of the eval part, two stretches of each."""
     pages = sorted((Path(ux.__file__).parent).rglob("*.py"))
-    ids = Tokens(subject).encode([page.read_text(encoding="utf-8")[:4000] for page in pages])
+    ids = Encoder(subject).encode([page.read_text(encoding="utf-8")[:4000] for page in pages])
     names = (name for name in map(str, count()) if part(name) == "eval")
     pieces = [one[at : at + 128] for one in ids for at in (0, 256) if len(one) >= at + 128]
     blocks = tuple(

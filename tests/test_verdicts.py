@@ -35,15 +35,15 @@ from unexplained.bars.tasks import OnTask, among_narrow
 from unexplained.errors import MeasurementError
 from unexplained.estimators import Scatter, Slope
 from unexplained.instruments import circuit, family, gap, rewrite, sizes, sweep, tasks
-from unexplained.instruments._assay_rows import REFERENCE, Row
+from unexplained.instruments._assay_rows import REFERENCE, ArmRow
 from unexplained.instruments._assay_words import _held, cruxes_of, verdict_of
 from unexplained.record import Number
 from unexplained.record.bars import Concentration, KeptAt, KeptCurve, OverRuns
 from unexplained.record.blocks import Check
-from unexplained.record.compute import Left
+from unexplained.record.compute import LeftOutRung
 from unexplained.shares import percent
 from unexplained.stats import Settings
-from unexplained.study.gate import Gate, Role, fewest_orbits, require_behaviour
+from unexplained.study.gate import Gate, PairRole, fewest_orbits, require_behaviour
 
 WHY = "the denominator (x) is 0.1 [−0.1, 0.3] nats per token, within noise of zero"
 
@@ -152,7 +152,7 @@ def test_a_claim_that_is_for_certain_below_the_ablation_is_said_to_be(
     text = counted_text()
     found = Number(value=-5.6, low=-11.0, high=high, unit="share")
 
-    def changed(row: Row) -> Row:
+    def changed(row: ArmRow) -> ArmRow:
         recovered = {**row.numbers.recovered, REFERENCE: found}
         return row._replace(numbers=replace(row.numbers, recovered=recovered))
 
@@ -234,9 +234,11 @@ def test_the_verdict_of_a_sweep_is_lawful(found: list[tuple[Number, float | None
 def test_the_verdict_of_a_family_is_lawful_and_an_open_interval_is_no_test(
     data: st.DataObject,
 ) -> None:
-    def left() -> Left:
+    def left() -> LeftOutRung:
         one, two, three = (data.draw(numbers(unit="FLOPs")) for _ in range(3))
-        return Left(rung="r", loss=one, predicted=two, compute=1.0, equals=three, outside=False)
+        return LeftOutRung(
+            rung="r", loss=one, predicted=two, compute=1.0, equals=three, outside=False
+        )
 
     lefts = [left() for _ in range(data.draw(st.integers(0, 4)))]
     scale = SimpleNamespace(law=data.draw(st.sampled_from([None, object()])), left=lefts)
@@ -253,7 +255,7 @@ def test_an_interval_without_an_end_is_no_test_of_a_law() -> None:
     loss = whole(1.0, 0.9, 1.1, "bits per byte")
     equals = (whole(1.1, 0.8, 1.4), whole(3.0, 2.0, 4.0), Number(value=2.0, low=0.5),
               Number(value=2.0), Number(value=None, refused=WHY))  # fmt: skip
-    lefts = [Left(rung="r", loss=loss, predicted=loss, compute=1.0, equals=one, outside=False)
+    lefts = [LeftOutRung(rung="r", loss=loss, predicted=loss, compute=1.0, equals=one, outside=False)
              for one in equals]  # fmt: skip
     known = [SimpleNamespace(name=name, bits_per_byte=loss) for name in ("small", "large")]
     said = family._verdict(known, SimpleNamespace(law=object(), left=lefts))
@@ -367,8 +369,8 @@ def test_a_task_is_won_against_every_run_of_the_reference_or_not_at_all() -> Non
 # Too few
 
 
-def role(orbits: int, accuracy: Number) -> Role:
-    return Role("way up", orbits, accuracy, orbits, fewest_orbits(0.95))
+def role(orbits: int, accuracy: Number) -> PairRole:
+    return PairRole("way up", orbits, accuracy, orbits, fewest_orbits(0.95))
 
 
 def test_all_of_five_pairs_right_tell_nothing_and_it_is_said_how_many_it_takes() -> None:

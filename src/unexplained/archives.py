@@ -24,7 +24,7 @@ _AR = b"!<arch>\n"
 
 
 @dataclass(frozen=True)
-class Member:
+class Entry:
     """A file in an archive."""
 
     name: str
@@ -43,7 +43,7 @@ class Member:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[dict[str, Member]]:
+def opened(path: Path) -> Iterator[dict[str, Entry]]:
     """The members of an archive by name, folders left out; read while it is open.
 
     Raises:
@@ -58,15 +58,15 @@ def opened(path: Path) -> Iterator[dict[str, Member]]:
         return
     with path.open("rb") as file, tarfile.open(fileobj=_tarball(path, file)) as tar:
         yield {
-            (name := one.name.removeprefix("./")): Member(name, one.size, one.isreg(), _reader(tar, one))
+            (name := one.name.removeprefix("./")): Entry(name, one.size, one.isreg(), _reader(tar, one))
             for one in tar.getmembers()
             if not one.isdir()
         }  # fmt: skip
 
 
-def _of_zip(wheel: zipfile.ZipFile, one: zipfile.ZipInfo) -> Member:
+def _of_zip(wheel: zipfile.ZipFile, one: zipfile.ZipInfo) -> Entry:
     kind = stat.S_IFMT(one.external_attr >> 16)
-    return Member(one.filename, one.file_size, kind in (0, stat.S_IFREG), lambda: wheel.open(one))
+    return Entry(one.filename, one.file_size, kind in (0, stat.S_IFREG), lambda: wheel.open(one))
 
 
 def _reader(tar: tarfile.TarFile, one: tarfile.TarInfo) -> Callable[[], IO[bytes]]:

@@ -23,7 +23,7 @@ import platformdirs
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from unexplained.archives import BROKEN, Member, opened
+from unexplained.archives import BROKEN, Entry, opened
 from unexplained.errors import FetchError
 from unexplained.places import Shared
 from unexplained.whole import (
@@ -337,7 +337,7 @@ def _unpack(package: Package, archive: Path, folder: Path) -> None:
         raise FetchError(f"The file {package.filename}", f"it is not a {kind} ({error})") from error
 
 
-def _require_plain(package: Package, members: Iterable[Member]) -> None:
+def _require_plain(package: Package, members: Iterable[Entry]) -> None:
     """Refuse members that would land elsewhere, are no files, or are far larger than the package."""
     size = 0
     for member in members:
@@ -354,8 +354,8 @@ def _require_plain(package: Package, members: Iterable[Member]) -> None:
         )
 
 
-def _wanted(package: Package, members: Mapping[str, Member]) -> list[Member]:
-    found: dict[str, Member] = {}
+def _wanted(package: Package, members: Mapping[str, Entry]) -> list[Entry]:
+    found: dict[str, Entry] = {}
     for wanted in package.members:
         hits = [name for name in members if _fits(name, wanted)]
         if not hits:

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from unexplained.errors import MeasurementError, near_matches
 from unexplained.hashing import digest
@@ -27,7 +28,12 @@ NATS = "nats per token"
 BITS = "bits per byte"
 """What losses are in where tokenizers differ: `tokens` are then the bytes of the same characters."""
 
-ALL = ("all", "all")
+Floats = NDArray[np.float64]
+
+StratumKey = tuple[str, str]
+"""Partition and label."""
+
+ALL: StratumKey = ("all", "all")
 """The stratum that holds every token: partition `all`, label `all`."""
 
 SCHEMA = pa.schema(

@@ -30,7 +30,9 @@ HEAD_VALUES = ("q_pre", "k_pre", "q", "k", "v", "pattern", "z", "out")
 LAYER_PARTS = ("attn", "mlp", "resid_pre", "resid_mid", "resid_post")
 MODEL_PARTS = ("embed", "final")
 
-Part = Literal["H", "N", "attn", "mlp", "resid_pre", "resid_mid", "resid_post", "embed", "final"]
+SitePart = Literal[
+    "H", "N", "attn", "mlp", "resid_pre", "resid_mid", "resid_post", "embed", "final"
+]
 
 _ITEM = re.compile(
     r"L(?P<layer>\*|\d+(?:-\d+)?)\.(?:(?P<unit>[HN])(?P<index>\*|\d+(?:-\d+)?)(?:\.(?P<value>\w+))?"

@@ -48,7 +48,7 @@ class _Task:
         return f"{what}: {self.done:,} of {self.total:,}, {how}"
 
 
-class Bars:
+class ProgressBars:
     """Called with (what, done, total); the same `what` moves the same bar."""
 
     def __init__(
@@ -69,7 +69,7 @@ class Bars:
         self._seconds = 1.0 if console.is_jupyter else SECONDS
         self._cell: Any = None
 
-    def __enter__(self) -> Bars:
+    def __enter__(self) -> ProgressBars:
         self._said = self._clock()
         self._bars.start()
         if not self._console.is_terminal:
@@ -164,5 +164,5 @@ def telling(say: Progress | None) -> Iterator[Progress]:
     if say is not None or os.environ.get(VARIABLE) == "0":
         yield silent if say is None else say
         return
-    with Bars() as bars:
+    with ProgressBars() as bars:
         yield bars

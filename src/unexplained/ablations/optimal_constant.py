@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from unexplained.ablations import ABLATIONS, AblationError, Fill, keeping_first, value_site
 from unexplained.evaluate import Activations
 from unexplained.evaluate.arrays import Arrays, ArrayWork
-from unexplained.evaluate.batches import Plan, plan
+from unexplained.evaluate.batches import BatchPlan, plan
 from unexplained.evaluate.conditions import tensor_digest
 from unexplained.evaluate.runner import Workers, in_process, measured
 from unexplained.evaluate.work import Task, layers_cost, pass_bytes, unembedding_cost
@@ -125,7 +125,7 @@ def _require(subject: Subject, text: Text, sites: Sequence[Site]) -> None:
 class _Ready:
     """A batch, run up to the first site."""
 
-    plan: Plan
+    plan: BatchPlan
     resume: Resume
     values: Mapping[Site, Tensor]
 
@@ -203,14 +203,14 @@ class _Search(ArrayWork):
         fitted = {str(site): one.detach().reshape(-1) for site, one in zip(self.sites, best, strict=True)}  # fmt: skip
         return fitted | {"losses": torch.tensor(losses, dtype=torch.float64)}
 
-    def _parts(self, whole: Plan) -> tuple[list[_Ready], list[_Ready]]:
+    def _parts(self, whole: BatchPlan) -> tuple[list[_Ready], list[_Ready]]:
         """What is fitted on and what is held out, by hash of the document."""
         order = sorted(whole.blocks, key=lambda b: hashlib.sha256(f"{self.seed}{b.unit}".encode()).digest())  # fmt: skip
         count = int(len(order) * self.how.held_out)
         held, fit = order[:count], order[count:]
         return [[self._ready(one) for one in plan(some, BATCH_TOKENS)] for some in (fit, held)]  # type: ignore[return-value]
 
-    def _ready(self, some: Plan) -> _Ready:
+    def _ready(self, some: BatchPlan) -> _Ready:
         layer = min(max(min(site.layer for site in self.sites), 0), self.subject.shape.layers)
         done = self.subject.run(
             some.batch(self.subject.device), keep=self.sites, keep_streams=[layer]

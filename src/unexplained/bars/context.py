@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from unexplained.bars.paired import paired
 from unexplained.bars.recovered import INTACT
-from unexplained.ledger import Ledger
+from unexplained.ledger import Ledger, StratumKey
 from unexplained.record import ContextGain
 from unexplained.stats import Settings, difference_of_means
 
@@ -19,10 +19,8 @@ COPIES = (("copy", "first copy"), ("copy", "second copy"))
 EARLY = ("position", "16-63")
 """The first 16 positions are left out: their loss falls for reasons that are no use of context."""
 
-Place = tuple[str, str]
 
-
-def places(ledger: Ledger) -> tuple[Place, Place] | None:
+def places(ledger: Ledger) -> tuple[StratumKey, StratumKey] | None:
     """The early and the late stratum of a text; None where its blocks are too short for two.
 
     In repeated text the first and the second copy, elsewhere positions 16-63 and the last bucket

@@ -26,15 +26,15 @@ from unexplained.record import Number
 from unexplained.shares import within
 from unexplained.stats import SHARE, Settings, difference_per_token, fraction, mean_per_token
 
-SIDES: tuple[Side, ...] = ("help", "harm")
+SIDES: tuple[HelpOrHarm, ...] = ("help", "harm")
 LEAST = 1e-5
 """Nats: what moves a prediction's loss by less moves its last digits."""
-Side = Literal["help", "harm"]
+HelpOrHarm = Literal["help", "harm"]
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Left:
+class LeftByClaim:
     """What a claim leaves of a component's help, or of its harm."""
 
     total: Number
@@ -59,7 +59,7 @@ class Left:
 class Hunt:
     """What a claim leaves, and which predictions those are."""
 
-    sides: Mapping[Side, Left]
+    sides: Mapping[HelpOrHarm, LeftByClaim]
     net: Number
     """Help less harm: the damage of the ablation (nats per token)."""
     bars: tuple[float, float]
@@ -103,9 +103,9 @@ def hunted(
     read = token_losses(ledger, (intact, ablation, claim))
     helps = read.losses[ablation] - read.losses[intact]
     kept = read.losses[ablation] - read.losses[claim]
-    sides: dict[Side, Left] = {}
-    chosen: dict[Side, Mask] = {}
-    bars: dict[Side, tuple[float, float]] = {}
+    sides: dict[HelpOrHarm, LeftByClaim] = {}
+    chosen: dict[HelpOrHarm, Mask] = {}
+    bars: dict[HelpOrHarm, tuple[float, float]] = {}
     for side, sign in zip(SIDES, (1, -1), strict=True):
         bars[side] = _bars(sign * helps, read.at, top)
         chosen[side] = sign * helps >= np.array(bars[side])[read.at % 2]
@@ -135,10 +135,10 @@ def _left(
     gain: NDArray[np.float64],
     kept: NDArray[np.float64],
     chosen: Mask,
-    side: Side,
+    side: HelpOrHarm,
     keeps: float,
     settings: Settings,
-) -> Left:
+) -> LeftByClaim:
     """One side; `gain` and `kept` are of its sign."""
     tokens, positive = read.tokens, np.maximum(gain, 0)
     missed = kept < keeps * gain
@@ -151,7 +151,7 @@ def _left(
     def part(which: Mask) -> Number:
         return within(share(positive * which, positive, f"all {side}"), 0, 1)
 
-    return Left(
+    return LeftByClaim(
         total=mean_per_token(read.summed(positive), tokens, settings=settings),
         helped=_part(read.summed((gain > LEAST).astype(float)), tokens, settings),
         chosen=int(counts.sum()),

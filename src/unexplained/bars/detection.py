@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unexplained.intervals import of_estimate, unseen
+from unexplained.ledger import Floats
 from unexplained.record import Number
 from unexplained.shares import told
 from unexplained.stats import FEWEST_DOCUMENTS, SHARE, Settings, fraction, mean_per_token
 
 AUROC = "AUROC"
-Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 

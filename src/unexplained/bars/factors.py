@@ -17,10 +17,10 @@ from unexplained.record import Factor, Number
 from unexplained.shares import FEW, percent
 from unexplained.stats import Settings
 
-Where = Literal["rule", "own"]
+LookedUpBy = Literal["rule", "own"]
 Amount = Literal["all", "own"]
 
-CELLS: tuple[tuple[Where, Amount], ...] = (
+CELLS: tuple[tuple[LookedUpBy, Amount], ...] = (
     ("rule", "all"),
     ("own", "all"),
     ("rule", "own"),
@@ -47,7 +47,7 @@ class FactorReading:
 
 def factors(
     ledger: Ledger,
-    rows: Mapping[tuple[Where, Amount], str],
+    rows: Mapping[tuple[LookedUpBy, Amount], str],
     reference: str,
     *,
     intact: str = INTACT,
@@ -76,7 +76,7 @@ def factors(
             "Give one condition for each of the four cells.",
         )
 
-    def gain(before: tuple[Where, Amount], after: tuple[Where, Amount]) -> Number:
+    def gain(before: tuple[LookedUpBy, Amount], after: tuple[LookedUpBy, Amount]) -> Number:
         return regained(
             ledger,
             rows[before],
@@ -98,7 +98,7 @@ def factors(
         )
         for cell in CELLS
     )
-    bare: tuple[Where, Amount] = ("rule", "all")
+    bare: tuple[LookedUpBy, Amount] = ("rule", "all")
     where, amount = gain(bare, ("own", "all")), gain(bare, ("rule", "own"))
     both, contrast = gain(bare, ("own", "own")), gain(("rule", "own"), ("own", "all"))
     said = _sentence(where, amount, both, contrast, reference)

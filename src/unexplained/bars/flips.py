@@ -22,7 +22,7 @@ Conditions = Mapping[str, Mapping[str, str]]
 """Ablation → component (or explanation) → the condition in the ledger."""
 EXPLANATIONS = "loss of explanations"
 """By what explanations of the same components are ordered."""
-Order = Callable[[str, str, str], int]
+ReadOrder = Callable[[str, str, str], int]
 """1 where under an ablation the first is more than the second, −1 where less, 0 where that is not told."""
 
 
@@ -135,7 +135,7 @@ def _side(difference: Number) -> int:
     return -int(difference.high is not None and difference.high < 0)
 
 
-def _flips(sites: Sequence[str], ablations: Sequence[str], order: Order) -> list[Flip]:
+def _flips(sites: Sequence[str], ablations: Sequence[str], order: ReadOrder) -> list[Flip]:
     found = []
     for first, second in combinations(sites, 2):
         sides = {ablation: order(ablation, first, second) for ablation in ablations}

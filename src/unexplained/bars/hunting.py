@@ -56,7 +56,7 @@ class Hunted:
 
 
 @dataclass(frozen=True)
-class Found:
+class HuntFindings:
     """A claim and what stands beside it."""
 
     where: str
@@ -72,7 +72,7 @@ class Found:
         return self.rows[0]
 
 
-def answer(found: Found, claimed: str = "") -> Answer:
+def answer(found: HuntFindings, claimed: str = "") -> Answer:
     """Of help and harm what the claim and what is none explain, and what they leave.
 
     Args:
@@ -97,7 +97,7 @@ def answer(found: Found, claimed: str = "") -> Answer:
     )  # fmt: skip
 
 
-def sides(found: Found) -> Section:
+def sides(found: HuntFindings) -> Section:
     """Everything that was counted, help and harm apart."""
 
     def table(side: str) -> Table:
@@ -152,7 +152,7 @@ def strata(
     )  # fmt: skip
 
 
-def facts_of(found: Found) -> Sequence[Row]:
+def facts_of(found: HuntFindings) -> Sequence[Row]:
     """What was chosen by, and the net of help and harm."""
     low, high = found.claim.hunt.bars
     return (
@@ -164,7 +164,7 @@ def facts_of(found: Found) -> Sequence[Row]:
     )  # fmt: skip
 
 
-def verdict(found: Found) -> str:
+def verdict(found: HuntFindings) -> str:
     """In plain words."""
     claim, beside = found.claim, next((one for one in found.rows if one.role == "control"), None)
     side, harm = (claim.hunt.sides[one] for one in ("help", "harm"))

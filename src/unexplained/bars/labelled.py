@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unexplained.bars import detection as d
 from unexplained.bars.reading import Reading
+from unexplained.record.bars import KeptVariation
 from unexplained.sites import Site
 
 YES, NO = ("label", "yes"), ("label", "no")
 """Strata."""
 REFERENCE = "mean"
 SCORES = (("auroc", "AUROC"), ("precision", "Precision"), ("recall", "Recall"))
-Kept = Literal["residual", "yes", "no"]
-KEPT: dict[Kept, tuple[str, str]] = {
+KEPT: dict[KeptVariation, tuple[str, str]] = {
     "residual": ("only the rest", "What the label predicts is taken off, and the difference kept."),
     "yes": ("the rest within the label", "As predicted where the label says no, and as it is where it says yes."),
     "no": ("the rest outside the label", "As predicted where the label says yes, and as it is where it says no."),
@@ -38,8 +37,8 @@ class Names:
     without: Mapping[str, str]
     """All but it, those of the model that tell the label too included."""
     everyone: str
-    kept: Mapping[Kept, str]
-    says: Mapping[Kept, str]
+    kept: Mapping[KeptVariation, str]
+    says: Mapping[KeptVariation, str]
 
     @classmethod
     def of(cls, sites: Sequence[Site], units: Sequence[Site], claim: str) -> Names:
@@ -57,7 +56,7 @@ class Names:
 
 
 @dataclass(frozen=True)
-class OnText:
+class TokensMeasured:
     """Every token of a text, and what was measured there."""
 
     name: str
@@ -71,11 +70,11 @@ class OnText:
     detectors: Mapping[str, d.Detector] = field(default_factory=dict)
     """Of a model with random weights, whose neurons are others."""
 
-    def with_reading(self, read: Reading) -> OnText:
+    def with_reading(self, read: Reading) -> TokensMeasured:
         """With what was measured."""
         return replace(self, read=read)
 
-    def with_detectors(self, detectors: Mapping[str, d.Detector]) -> OnText:
+    def with_detectors(self, detectors: Mapping[str, d.Detector]) -> TokensMeasured:
         """With what was fitted to its own neurons."""
         return replace(self, detectors=detectors)
 

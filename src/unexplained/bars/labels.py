@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unexplained.bars import detection as d
-from unexplained.bars.labelled import NO, REFERENCE, SCORES, YES, Names, OnText
+from unexplained.bars.labelled import NO, REFERENCE, SCORES, YES, Names, TokensMeasured
 from unexplained.bars.reading import Reading
 from unexplained.bars.recovered import ROUNDING
 from unexplained.record import Number
@@ -31,7 +31,7 @@ from unexplained.stats import Settings, fraction
 
 
 @dataclass(frozen=True)
-class Found:
+class LabelFindings:
     """What was measured of a label, and how it is shown."""
 
     label: str
@@ -39,11 +39,11 @@ class Found:
     sites: tuple[str, ...]
     others: tuple[str, ...]
     detectors: Mapping[str, d.Detector]
-    texts: tuple[OnText, ...]
+    texts: tuple[TokensMeasured, ...]
     """The narrow one first."""
     names: Names
     references: tuple[str, ...]
-    twin: tuple[OnText, ...]
+    twin: tuple[TokensMeasured, ...]
     """With random weights: its own neurons that go with the label most."""
     twin_read: Reading | None
     """What the label carries of these; None where it has none."""
@@ -53,7 +53,7 @@ class Found:
     """Neurons of the model."""
 
     @property
-    def narrow(self) -> OnText:
+    def narrow(self) -> TokensMeasured:
         """The text on which thresholds and means were fitted."""
         return self.texts[0]
 
@@ -62,7 +62,7 @@ class Found:
         """The prevalence that precision is for."""
         return stated(self.prevalence)
 
-    def scores(self, on: OnText, unit: str, detector: d.Detector) -> tuple[Number, ...]:
+    def scores(self, on: TokensMeasured, unit: str, detector: d.Detector) -> tuple[Number, ...]:
         """AUROC, precision and recall of a neuron."""
         fires = detector.fires(on.values[unit])
         first = (self.twin if on.detectors else self.texts)[0]
@@ -124,7 +124,7 @@ class Found:
             fact("searched", "Neurons looked through", self.searched),
         )  # fmt: skip
 
-    def _share(self, on: OnText, what: d.Bools) -> Number:
+    def _share(self, on: TokensMeasured, what: d.Bools) -> Number:
         return d.share(what, np.ones_like(what), on.tokens, self.settings)
 
     def scored(self) -> Section:
@@ -191,7 +191,7 @@ class Found:
             ]
         return Section(key="effects", title="Function", blocks=tuple(blocks))
 
-    def _parts(self, on: OnText, key: str) -> Table:
+    def _parts(self, on: TokensMeasured, key: str) -> Table:
         read = on.measured
         rows: list[tuple[str, str, Role, str, Reading]] = [
             ("ablated", "all ablated", "ablation", REFERENCE, read),
@@ -223,7 +223,7 @@ class Found:
             ),
         )  # fmt: skip
 
-    def _alone(self, on: OnText, key: str) -> Table:
+    def _alone(self, on: TokensMeasured, key: str) -> Table:
         read = on.measured
         return Table(
             key=key, title=f"Each alone, on {on.name}", corner="Neuron",
@@ -242,7 +242,7 @@ class Found:
             ),
         )  # fmt: skip
 
-    def _references(self, on: OnText, key: str) -> Table:
+    def _references(self, on: TokensMeasured, key: str) -> Table:
         read = on.measured
         return Table(
             key=key, title=f"By what they are put at, on {on.name}", corner="Put at",
@@ -318,7 +318,7 @@ class Found:
             blocks.append(self._kinds(on, f"kinds-{i}", {**kinds, **near}))
         return Section(key="misses", title="Near misses", blocks=tuple(blocks))
 
-    def _kinds(self, on: OnText, key: str, kinds: Mapping[str, d.Bools]) -> Table:
+    def _kinds(self, on: TokensMeasured, key: str, kinds: Mapping[str, d.Bools]) -> Table:
         fires = {site: self.detectors[site].fires(on.values[site]) for site in self.sites}
         columns = [Column(key="tokens", heading="Tokens"), Column(key="label", heading="Label says yes", style="share")]  # fmt: skip
         columns += [Column(key=site, heading=site, group="Active", style="share") for site in self.sites]  # fmt: skip

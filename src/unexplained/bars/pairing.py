@@ -43,7 +43,7 @@ ALIKE = 1e-9
 """Numbers that are apart by less than this, relative to their size, are one."""
 
 
-class Form(NamedTuple):
+class RatioForm(NamedTuple):
     """A ratio of sums: (top − less) / tokens, or / (base − whole) where there is a base."""
 
     column: str
@@ -55,10 +55,10 @@ class Form(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Terms:
+class RatioTerms:
     """What a form is the ratio of, by document."""
 
-    form: Form
+    form: RatioForm
     top: np.ndarray
     bottom: np.ndarray
     tokens: np.ndarray
@@ -128,7 +128,7 @@ class Sheet:
         order = np.argsort(values)
         return values[order], order, forms
 
-    def near(self, value: float) -> Iterator[Form]:
+    def near(self, value: float) -> Iterator[RatioForm]:
         """Forms that give this value."""
         names, off = (*self.ledger.conditions, ""), ALIKE * abs(value)
         for column in COLUMNS:
@@ -137,9 +137,9 @@ class Sheet:
                 low = np.searchsorted(values, value - off, "left")
                 high = np.searchsorted(values, value + off, "right")
                 for at in order[low:high][:FEW]:
-                    yield Form(column, stratum, *(names[i] for i in forms[:, at]))
+                    yield RatioForm(column, stratum, *(names[i] for i in forms[:, at]))
 
-    def terms(self, form: Form, number: Number) -> Terms | None:
+    def terms(self, form: RatioForm, number: Number) -> RatioTerms | None:
         """What the form is the ratio of; None where it is not here, or of another value or unit."""
         share = bool(form.base) or form.column in PARTS
         names, asked = self.ledger.conditions, [name for name in form[2:] if name]
@@ -158,7 +158,7 @@ class Sheet:
         sign = math.copysign(1.0, bottom.sum())
         value = float(top.sum() / bottom.sum())
         near = math.isclose(value, number.value or 0.0, rel_tol=ALIKE)
-        return Terms(form, sign * top, sign * bottom, counts[0]) if near else None
+        return RatioTerms(form, sign * top, sign * bottom, counts[0]) if near else None
 
 
 def _all(*places: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -167,7 +167,7 @@ def _all(*places: Sequence[int] | np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptLedgers:
     """What a record's ledgers hold, as far as they are in a folder."""
 
     sheets: tuple[Sheet, ...]
@@ -176,7 +176,7 @@ class Kept:
     """Why there are none."""
 
     @classmethod
-    def of(cls, record: Record, folders: Sequence[Path]) -> Kept:
+    def of(cls, record: Record, folders: Sequence[Path]) -> KeptLedgers:
         """Read the ledgers that a record names.
 
         Args:
@@ -240,13 +240,13 @@ def _joined(parts: Sequence[Ledger]) -> Ledger:
 class Pairing:
     """Two records whose documents may be paired."""
 
-    before: Kept
-    after: Kept
+    before: KeptLedgers
+    after: KeptLedgers
 
     @classmethod
     def of(cls, before: Record, after: Record, folders: Sequence[Path]) -> Pairing:
         """Read what both kept."""
-        return cls(Kept.of(before, folders), Kept.of(after, folders))
+        return cls(KeptLedgers.of(before, folders), KeptLedgers.of(after, folders))
 
     @cached_property
     def both(self) -> tuple[tuple[Sheet, Sheet], ...]:
@@ -286,9 +286,9 @@ class Pairing:
         assert own.low is not None and own.high is not None
         return Number(value=value, low=min(low, own.low), high=max(high, own.high), unit=after.unit)
 
-    def _terms(self, before: Number, after: Number) -> Iterator[tuple[Terms, Terms]]:
+    def _terms(self, before: Number, after: Number) -> Iterator[tuple[RatioTerms, RatioTerms]]:
         """What both numbers are ratios of, each once that says something else of the documents."""
-        tried: list[tuple[Terms, Terms]] = []
+        tried: list[tuple[RatioTerms, RatioTerms]] = []
         for one, two in self.both:
             for form in one.near(before.value or 0.0):
                 old, new = one.terms(form, before), two.terms(form, after)
@@ -305,7 +305,7 @@ class Pairing:
                     yield old, new
 
 
-def _same(one: Terms, two: Terms) -> bool:
+def _same(one: RatioTerms, two: RatioTerms) -> bool:
     """Whether two ratios are of one kind and say the same of every document."""
     a, b = one.falls, two.falls
     if [bool(name) for name in one.form] != [bool(name) for name in two.form]:

@@ -37,7 +37,7 @@ SHOWN = 12
 
 
 @dataclass(frozen=True)
-class Columns:
+class PathsKept:
     """A way of keeping paths, as a column."""
 
     key: str
@@ -47,7 +47,7 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Weights:
+class HeadWeights:
     """What the weights alone say of one head."""
 
     composition: Mapping[str, tuple[float, float]]
@@ -67,7 +67,7 @@ class Paths:
     read: Reading
     heads: tuple[str, ...]
     """Those of later layers."""
-    columns: tuple[Columns, ...]
+    columns: tuple[PathsKept, ...]
     previous: str
     """The head of an earlier layer that looks most at the position before."""
     share: float
@@ -86,7 +86,7 @@ class Paths:
         worth = {head: self.read.damage(head) for head in self.heads}
         return sorted(self.heads, key=lambda head: -(worth[head].value or 0.0))
 
-    def kept(self, head: str, column: Columns) -> Number:
+    def kept(self, head: str, column: PathsKept) -> Number:
         """Share of a head's worth that a term carries."""
         return self.read.recovered(f"{column.term} at {head}", head)
 
@@ -184,7 +184,7 @@ class Paths:
     def _score(self, sums: NDArray[np.float64], positions: NDArray[np.float64]) -> Number:
         return mean_per_token(sums, positions, settings=self.settings, unit=SCORES)
 
-    def weights(self, found: Mapping[str, Weights], distance: int) -> Section:
+    def weights(self, found: Mapping[str, HeadWeights], distance: int) -> Section:
         """What the weights alone say, heads by composition with the previous-token head."""
         ranked = sorted(found, key=lambda head: -found[head].composition[f"{self.previous} K"][0])
 
@@ -220,7 +220,7 @@ class Paths:
         ]  # fmt: skip
         return Section(key="weights", title="What the weights alone say", blocks=tuple(blocks))
 
-    def _by_distance(self, found: Mapping[str, Weights], ranked: Sequence[str]) -> Table:
+    def _by_distance(self, found: Mapping[str, HeadWeights], ranked: Sequence[str]) -> Table:
         distances = tuple(found[ranked[0]].matches)
         return Table(
             key="distance", corner="Head", title="Matches by distance, tokens rewritten",
@@ -231,7 +231,7 @@ class Paths:
             ),
         )  # fmt: skip
 
-    def _pairs(self, found: Mapping[str, Weights], ranked: Sequence[str]) -> Table:
+    def _pairs(self, found: Mapping[str, HeadWeights], ranked: Sequence[str]) -> Table:
         rows = []
         for head in ranked:
             for earlier in dict.fromkeys(name.split()[0] for name in found[head].composition):

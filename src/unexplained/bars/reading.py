@@ -20,7 +20,7 @@ from unexplained.bars.cards import Card, Must
 from unexplained.bars.counterexamples import Hunt
 from unexplained.bars.crucial import Crucial
 from unexplained.bars.effects import Changes, Effect
-from unexplained.bars.factors import Amount, FactorReading, Where
+from unexplained.bars.factors import Amount, FactorReading, LookedUpBy
 from unexplained.bars.joints import Joint
 from unexplained.bars.measures import Measure
 from unexplained.bars.orders import Step
@@ -30,7 +30,7 @@ from unexplained.bars.rungs import Seeds
 from unexplained.bars.tasks import OnTask
 from unexplained.errors import MeasurementError, near_matches
 from unexplained.files import read_json
-from unexplained.ledger import ALL, Ledger
+from unexplained.ledger import ALL, Ledger, StratumKey
 from unexplained.places import write_whole
 from unexplained.record import Number
 from unexplained.record.bars import (
@@ -52,7 +52,6 @@ DIRECT = {NORM_FREE: "direct", "norm frozen": "direct, norm frozen"}
 """Direct effects in words, and what they are called on a card."""
 LITTLE = 0.1
 """Of what a claim recovers: a control that for certain recovers less leaves its score standing."""
-Stratum = tuple[str, str]
 """Family and label of some of the tokens."""
 
 
@@ -85,32 +84,32 @@ class Reading:
 
     # Losses
 
-    def loss(self, name: str = INTACT, stratum: Stratum = ALL) -> Number:
+    def loss(self, name: str = INTACT, stratum: StratumKey = ALL) -> Number:
         """Mean loss (nats per token)."""
         return bars.loss(self.ledger, self._in(name), stratum=stratum, settings=self.settings)
 
-    def increase(self, name: str, stratum: Stratum = ALL, *, over: str = INTACT) -> Number:
+    def increase(self, name: str, stratum: StratumKey = ALL, *, over: str = INTACT) -> Number:
         """Loss minus the intact model's, or another arm's (nats per token)."""
         return bars.increase(
             self.ledger, self._in(name), intact=self._in(over), stratum=stratum,
             settings=self.settings,
         )  # fmt: skip
 
-    def kl(self, name: str, stratum: Stratum = ALL) -> Number:
+    def kl(self, name: str, stratum: StratumKey = ALL) -> Number:
         """Mean divergence from the intact model (nats per token)."""
         return bars.kl(self.ledger, self._in(name), stratum=stratum, settings=self.settings)
 
-    def agreement(self, name: str, stratum: Stratum = ALL) -> Number:
+    def agreement(self, name: str, stratum: StratumKey = ALL) -> Number:
         """Share of tokens whose top-1 prediction is the intact model's."""
         return bars.agreement(self.ledger, self._in(name), stratum=stratum, settings=self.settings)
 
-    def reliability(self, name: str = INTACT, stratum: Stratum = ALL) -> Number:
+    def reliability(self, name: str = INTACT, stratum: StratumKey = ALL) -> Number:
         """Share of tokens whose top-1 prediction is the text's own."""
         return bars.reliability(
             self.ledger, self._in(name), stratum=stratum, settings=self.settings
         )
 
-    def recovered(self, name: str, against: str, stratum: Stratum = ALL) -> Number:
+    def recovered(self, name: str, against: str, stratum: StratumKey = ALL) -> Number:
         """Share of an ablation's damage that is recovered."""
         return bars.recovered(
             self.ledger, self._in(name), self._in(against), stratum=stratum, settings=self.settings
@@ -126,7 +125,7 @@ class Reading:
             settings=self.settings,
         )
 
-    def damage(self, ablation: str, stratum: Stratum = ALL) -> Number:
+    def damage(self, ablation: str, stratum: StratumKey = ALL) -> Number:
         """What an ablation costs (nats per token)."""
         return bars.damage(self.ledger, self._in(ablation), stratum=stratum, settings=self.settings)
 
@@ -162,7 +161,9 @@ class Reading:
         lost = {name: found.lost[self._in(name)] for name in names}
         return found.model_copy(update={"gain": gain, "lost": lost})
 
-    def factors(self, cells: Mapping[tuple[Where, Amount], str], reference: str) -> FactorReading:
+    def factors(
+        self, cells: Mapping[tuple[LookedUpBy, Amount], str], reference: str
+    ) -> FactorReading:
         """Where against how much (`bars.factors`)."""
         return bars.factors(self.ledger, cells, reference, settings=self.settings)
 

@@ -26,12 +26,12 @@ ROUNDING = measure_of("loss", pairs=False).floor
 """Damage below this (nats per token) is none: the norm's last digits, not what was ablated."""
 
 
-Alike = Mapping[str, str]
+SameAs = Mapping[str, str]
 """Conditions that are another by construction, such as the component as its own explanation."""
-NONE_ALIKE: Alike = MappingProxyType({})
+NONE_ALIKE: SameAs = MappingProxyType({})
 
 
-def same(alike: Alike, one: str, other: str) -> bool:
+def same(alike: SameAs, one: str, other: str) -> bool:
     """Whether two conditions are one by construction; that they gave the same is no proof of it."""
     return alike.get(one, one) == alike.get(other, other)
 
@@ -56,7 +56,7 @@ def kl(
     intact: str = INTACT,
     stratum: tuple[str, str] = ALL,
     settings: Settings,
-    alike: Alike = NONE_ALIKE,
+    alike: SameAs = NONE_ALIKE,
 ) -> Number:
     """Mean KL divergence of a condition's predictions from the intact model's (nats per token).
 
@@ -78,7 +78,7 @@ def agreement(
     intact: str = INTACT,
     stratum: tuple[str, str] = ALL,
     settings: Settings,
-    alike: Alike = NONE_ALIKE,
+    alike: SameAs = NONE_ALIKE,
 ) -> Number:
     """Share of tokens whose top-1 prediction is the intact model's; faithful is not right.
 
@@ -112,7 +112,7 @@ def increase(
     intact: str = INTACT,
     stratum: tuple[str, str] = ALL,
     settings: Settings,
-    alike: Alike = NONE_ALIKE,
+    alike: SameAs = NONE_ALIKE,
 ) -> Number:
     """Loss of a condition minus the intact model's, paired by document (nats per token).
 
@@ -164,7 +164,7 @@ def regained(
     intact: str = INTACT,
     stratum: tuple[str, str] = ALL,
     settings: Settings,
-    alike: Alike = NONE_ALIKE,
+    alike: SameAs = NONE_ALIKE,
 ) -> Number:
     """(L_before − L_after) / (L_abl − L_full): share of the damage undone by a change.
 
@@ -208,7 +208,7 @@ def recovered(
     intact: str = INTACT,
     stratum: tuple[str, str] = ALL,
     settings: Settings,
-    alike: Alike = NONE_ALIKE,
+    alike: SameAs = NONE_ALIKE,
 ) -> Number:
     """(L_abl − L_sub) / (L_abl − L_full): share of the ablation's damage that is recovered.
 
@@ -239,7 +239,7 @@ def variance_explained(
     *,
     stratum: tuple[str, str] = ALL,
     settings: Settings,
-    alike: Alike = NONE_ALIKE,
+    alike: SameAs = NONE_ALIKE,
 ) -> Number:
     """1 − Σ error(condition) / Σ error(mean): share of the variance of the outputs explained.
 

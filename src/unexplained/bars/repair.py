@@ -44,7 +44,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Repair:
+class RoadSums:
     """Roads of every head, by document: sums over predictions, and over those where it matters most."""
 
     roads: Mapping[str, Mapping[str, NDArray[np.float64]]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from unexplained.bars.recovered import (
     INTACT,
-    Alike,
+    SameAs,
     agreement,
     damage,
     increase,
@@ -129,7 +129,7 @@ def _check(ledger: Ledger, named: Sequence[str]) -> None:
 
 
 def _strata(
-    ledger: Ledger, name: str, reference: str, intact: str, settings: Settings, alike: Alike
+    ledger: Ledger, name: str, reference: str, intact: str, settings: Settings, alike: SameAs
 ) -> tuple[Stratum, ...]:
     return tuple(
         Stratum(

@@ -22,7 +22,7 @@ from unexplained.record.blocks import (
     fact,
     facts,
 )
-from unexplained.record.compute import FittedLaw, Left
+from unexplained.record.compute import FittedLaw, LeftOutRung
 from unexplained.record.keys import step
 
 SHARES: tuple[tuple[ShareKind, str, str], ...] = (
@@ -347,7 +347,7 @@ def _left_out(scale: Scale) -> Table:
     )  # fmt: skip
 
 
-def covered(left: Left) -> bool | None:
+def covered(left: LeftOutRung) -> bool | None:
     """Whether the interval from the other rungs holds a rung's true compute; None without one."""
     number = left.equals
     if number.value is None or (number.low is None and number.high is None):
@@ -356,7 +356,7 @@ def covered(left: Left) -> bool | None:
     return above and (number.high is None or left.compute <= number.high)
 
 
-def _factor(left: Left) -> str:
+def _factor(left: LeftOutRung) -> str:
     """How far a rung's compute by the others is from its own."""
     value = left.equals.value
     if value is None or not math.isfinite(value) or left.compute <= 0:

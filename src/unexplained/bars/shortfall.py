@@ -144,11 +144,13 @@ def _kept(losses: Mapping[str, float], name: str) -> float:
     return 1 - (losses[name] - losses[INTACT]) / (losses["nothing"] - losses[INTACT])
 
 
-Refits = Mapping[str, Sequence[str]]
+RefitsBySeed = Mapping[str, Sequence[str]]
 """For `intact`, `nothing` and every claim the conditions refitted with one seed each, in one order."""
 
 
-def _means(ledger: Ledger, plain: Mapping[str, str], refits: Refits, settings: Settings) -> _Means:
+def _means(
+    ledger: Ledger, plain: Mapping[str, str], refits: RefitsBySeed, settings: Settings
+) -> _Means:
     counts = {len(names) for names in refits.values()}
     if len(counts) != 1 or min(counts) < FEWEST_SEEDS:
         raise MeasurementError(
@@ -167,7 +169,7 @@ def _means(ledger: Ledger, plain: Mapping[str, str], refits: Refits, settings: S
 
 
 def shortfall(
-    ledger: Ledger, claim: str, nothing: str, refits: Refits, *, settings: Settings
+    ledger: Ledger, claim: str, nothing: str, refits: RefitsBySeed, *, settings: Settings
 ) -> Shortfall:
     """Split what a claim loses; see the module.
 
@@ -178,7 +180,7 @@ def shortfall(
         ledger: Holds all conditions.
         claim: The claim's condition.
         nothing: That of saying nothing of the component.
-        refits: Of `intact`, `nothing` and `claim`, see `Refits`.
+        refits: Of `intact`, `nothing` and `claim`, see `RefitsBySeed`.
         settings: Level, resamples and seed.
 
     Raises:
@@ -241,7 +243,7 @@ def _clumsy(losses: Mapping[str, float], refitted: Mapping[str, float]) -> float
 
 
 def of_refitted(
-    ledger: Ledger, refits: Refits, *, settings: Settings
+    ledger: Ledger, refits: RefitsBySeed, *, settings: Settings
 ) -> dict[str, tuple[Number, Number]]:
     """Of everything that was refitted the loss after it (nats per token), and f*.
 

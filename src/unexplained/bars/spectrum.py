@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from unexplained.estimators import jackknifed, laid_out, over_runs
 from unexplained.intervals import of_estimate
+from unexplained.ledger import Floats
 from unexplained.record import Number
 from unexplained.stats import Settings, mean_per_token, too_few, written
 
 HEADS, TIMES = "heads", "times"
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class HeadScores:
     """What every head scores, by document."""
 
     sums: Floats
@@ -38,7 +38,7 @@ class Scores:
     """Of a mean over tokens."""
 
 
-Basis = Sequence[Scores]
+Basis = Sequence[HeadScores]
 """The same in one basis, or in several that were drawn."""
 
 
@@ -105,7 +105,7 @@ def _logs(basis: Basis, settings: Settings, in_layers: bool) -> _Logs:
     return _Logs(np.array([whole for whole, _ in pairs]), np.stack([left for _, left in pairs]))
 
 
-def _of_draw(scores: Scores, settings: Settings, in_layers: bool) -> tuple[float, Floats] | str:
+def _of_draw(scores: HeadScores, settings: Settings, in_layers: bool) -> tuple[float, Floats] | str:
     """Its logarithm, and with every document left out; or why there is none."""
     sums, tokens = scores.sums, scores.tokens
     total = mean_per_token(sums.sum(0), tokens, settings=settings, unit=scores.unit)

@@ -77,7 +77,7 @@ class After:
 
 
 @dataclass(frozen=True)
-class Found:
+class ShortfallFindings:
     """Everything that a shortfall measures."""
 
     split: Shortfall
@@ -127,7 +127,7 @@ _BOUNDS = (
 )
 
 
-def bounds(found: Found) -> Section:
+def bounds(found: ShortfallFindings) -> Section:
     """What the components are worth, what the claim falls short of, and the bounds."""
     split = found.split
 
@@ -185,7 +185,7 @@ def mended(repairs: Sequence[Mended]) -> Section:
     )
 
 
-def refitted(found: Found, how: str) -> Section:
+def refitted(found: ShortfallFindings, how: str) -> Section:
     """What is lost after refitting the later weights over the claim and over all else."""
     table = Table(
         key="refits",
@@ -217,7 +217,7 @@ def refitted(found: Found, how: str) -> Section:
 _ROLES: dict[str, Role] = {"intact": "intact", "nothing": "ablation", "claim": "fitted"}
 
 
-def _looks(found: Found) -> tuple[Chart, Table]:
+def _looks(found: ShortfallFindings) -> tuple[Chart, Table]:
     """The way there, on documents of the fit part that are not trained on."""
     looks = {**found.looks, "damaged": found.undone}
     rows = tuple(
@@ -248,7 +248,7 @@ def _looks(found: Found) -> tuple[Chart, Table]:
     return chart, table
 
 
-def answer(found: Found, claimed: str = "") -> Answer:
+def answer(found: ShortfallFindings, claimed: str = "") -> Answer:
     """The parts, and whether the controls stay low.
 
     Args:
@@ -281,12 +281,12 @@ def answer(found: Found, claimed: str = "") -> Answer:
     )  # fmt: skip
 
 
-def verdict(found: Found, claim: str, where: str) -> str:
+def verdict(found: ShortfallFindings, claim: str, where: str) -> str:
     """In a sentence or two, of numbers that stand alone; then how its intermediates stand."""
     return _end(found, claim, where) + steps.said(found.followed)
 
 
-def _end(found: Found, claim: str, where: str) -> str:
+def _end(found: ShortfallFindings, claim: str, where: str) -> str:
     split = found.split
     if split.recovered.value is None:
         return f"{claim.capitalize()} at {where}: nothing can be split ({split.recovered.refused})."

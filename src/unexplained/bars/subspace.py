@@ -36,7 +36,7 @@ ROLES: dict[str, Role] = {
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredSubspace:
     """A subspace that was measured."""
 
     key: str
@@ -47,11 +47,11 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Found:
+class SubspaceFindings:
     """Everything that was measured of a subspace."""
 
     read: Reading
-    rows: tuple[Measured, ...]
+    rows: tuple[MeasuredSubspace, ...]
     outside: tuple[tuple[str, str], ...]
     """Key and arm of the claim with something else outside."""
     nothing: str
@@ -67,11 +67,11 @@ class Found:
     scale: Scale | None = None
     """The claim among a family of the user's own."""
 
-    def _arms(self, key: str) -> list[Measured]:
+    def _arms(self, key: str) -> list[MeasuredSubspace]:
         return [one for one in self.rows if one.key == key]
 
     @property
-    def claim(self) -> Measured:
+    def claim(self) -> MeasuredSubspace:
         """What is claimed."""
         return self.rows[0]
 
@@ -87,22 +87,25 @@ class Found:
         return self.base != self.nothing
 
     @property
-    def draws(self) -> list[tuple[Measured, Number]]:
+    def draws(self) -> list[tuple[MeasuredSubspace, Number]]:
         """Random subspaces, those that recover least first."""
         drawn = [(one, self.read.recovered(one.arm, self.base)) for one in self._arms("random")]
         return sorted(drawn, key=lambda one: one[1].value or 0.0)
 
     @property
-    def shown(self) -> list[Measured]:
+    def shown(self) -> list[MeasuredSubspace]:
         """One row for each kind, of draws the middle and the best."""
         drawn = [one for one, _ in self.draws]
         random = [("middle", drawn[len(drawn) // 2]), ("best", drawn[-1])]
         parts = [
             self.claim, *self._arms("most"),
-            *(Measured(key, one.arm, one.rank, one.variance) for key, one in random),
+            *(MeasuredSubspace(key, one.arm, one.rank, one.variance) for key, one in random),
             *self._arms("read"), *self._arms("unread"), *self._arms("zero"),
         ]  # fmt: skip
-        return [*parts, *(Measured(key, name, self.claim.rank, None) for key, name in self.outside)]
+        return [
+            *parts,
+            *(MeasuredSubspace(key, name, self.claim.rank, None) for key, name in self.outside),
+        ]
 
     @property
     def as_good(self) -> int | None:
@@ -146,7 +149,7 @@ class Found:
         if not self.parted:
             del columns[1]
 
-        def cells(one: Measured) -> dict[str, Number | None]:
+        def cells(one: MeasuredSubspace) -> dict[str, Number | None]:
             kept = None if one.variance is None else Number(value=one.variance, unit=SHARE)
             return {
                 "value": self.read.recovered(one.arm, self.base),

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import unexplained as ux
 from unexplained.record.blocks import Block
-from unexplained.study import Card, Headline, Option, Texts, answer_of, case, part
+from unexplained.study import CaseCard, Headline, Option, Texts, answer_of, case, part
 
 if TYPE_CHECKING:
     from unexplained.study import Run
 
-CARD = Card(
+CARD = CaseCard(
     claim="Some heads do copy suppression: they attend to tokens of the context that are about to be "
     "predicted, and lower just those.",
     source="McDougall, Conmy, Rushing, McGrath and Nanda 2023, Copy Suppression: Comprehensively "

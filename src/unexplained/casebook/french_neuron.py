@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import unexplained as ux
 from unexplained.record.blocks import Block
-from unexplained.study import Card, Headline, Option, Texts, answer_of, case, no_candidates, part
+from unexplained.study import (
+    CaseCard,
+    Headline,
+    Option,
+    Texts,
+    answer_of,
+    case,
+    no_candidates,
+    part,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +43,7 @@ LATELY = 64
 FEWEST = 2
 """Small words that tell a language."""
 
-CARD = Card(
+CARD = CaseCard(
     claim="There are neurons for French: active on French text and on no other, and that is what they do.",
     source="Gurnee et al. 2023, Finding Neurons in a Haystack: Case Studies with Sparse Probing",
     candidates="The neurons whose activation goes with the label most on the fit documents of a text in several "

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import unexplained as ux
 from unexplained.record import Record
 from unexplained.record.blocks import Block, Prose
-from unexplained.study import Card, Headline, Option, Texts, answer_of, case, no_candidates, part
+from unexplained.study import (
+    CaseCard,
+    Headline,
+    Option,
+    Texts,
+    answer_of,
+    case,
+    no_candidates,
+    part,
+)
 
 if TYPE_CHECKING:
     from unexplained.study import Run
@@ -19,7 +28,7 @@ LEAST = 0.3
 NESTED = ("no explanation", "strict induction, gated", "strict induction, affine")
 """Strict induction's hypotheses, each of which contains the one before."""
 
-CARD = Card(
+CARD = CaseCard(
     claim="Some heads do induction: they look where the token at hand stood before, and raise the "
     "token that followed it there.",
     source="Elhage et al. 2021, A Mathematical Framework for Transformer Circuits; Olsson et al. 2022, "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import unexplained as ux
 from unexplained.record.blocks import Block
-from unexplained.study import Card, Headline, Texts, answer_of, case, no_candidates, part
+from unexplained.study import CaseCard, Headline, Texts, answer_of, case, no_candidates, part
 
 if TYPE_CHECKING:
     from unexplained.study import Run
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LEAST = 0.3
 """Mean attention on the token after the earlier one: below it no head is called an induction head."""
 
-CARD = Card(
+CARD = CaseCard(
     claim="An induction head matters by induction, or by near variants of it: a long prefix, a word that "
     "is cut into tokens otherwise.",
     source="Neel Nanda in How useful is mechanistic interpretability? (LessWrong 2023), who names the "

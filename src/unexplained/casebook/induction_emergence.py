@@ -18,7 +18,7 @@ from unexplained.record.blocks import (
     Section,
     Table,
 )
-from unexplained.study import Card, Headline, Models, Texts, case, no_candidates
+from unexplained.study import CaseCard, Headline, Models, Texts, case, no_candidates
 
 if TYPE_CHECKING:
     from unexplained import Subject
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LEAST = 0.3
 """Mean attention on the token after the earlier one: below it no head is called an induction head."""
 
-CARD = Card(
+CARD = CaseCard(
     claim="Induction heads form in a short phase of training, together with the previous-token heads that they "
     "are made of, and with most of what a model gains from earlier text.",
     source="Olsson et al. 2022, In-context Learning and Induction Heads; Singh et al. 2024, What needs to go "

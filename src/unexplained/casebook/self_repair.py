@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import unexplained as ux
 from unexplained.record.blocks import Block
-from unexplained.study import Card, Headline, Option, Texts, answer_of, case, few, part
+from unexplained.study import CaseCard, Headline, Option, Texts, answer_of, case, few, part
 
 if TYPE_CHECKING:
     from unexplained.study import Run
 
-CARD = Card(
+CARD = CaseCard(
     claim="Where a head is ablated, what comes after it undoes a part of its direct effect; the final "
     "norm's scale alone does about 30% of that.",
     source="McGrath et al. 2023, The Hydra Effect; Rushing and Nanda 2024, Explorations of Self-Repair "

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import unexplained as ux
 from unexplained.record.blocks import Block
-from unexplained.study import Card, Headline, Option, Texts, answer_of, case, part
+from unexplained.study import CaseCard, Headline, Option, Texts, answer_of, case, part
 
 if TYPE_CHECKING:
     from unexplained.study import Run
 
-CARD = Card(
+CARD = CaseCard(
     claim="Mechanisms are sparse in the head basis: some heads seem very induction-y, and others not at "
     "all relevant; there is more structure than in a random model.",
     source="Neel Nanda and Ryan Greenblatt in How useful is mechanistic interpretability? (LessWrong 2023)",

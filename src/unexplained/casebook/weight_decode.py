@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import unexplained as ux
 from unexplained.record.blocks import Block
-from unexplained.study import Card, Headline, Texts, answer_of, case, no_candidates, part
+from unexplained.study import CaseCard, Headline, Texts, answer_of, case, no_candidates, part
 
 if TYPE_CHECKING:
     from unexplained.study import Run
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LEAST = 0.5
 """Mean attention on the position before: below it no head is called a previous-token head."""
 
-CARD = Card(
+CARD = CaseCard(
     claim="The weights of a model of attention alone can be multiplied out into paths, and in some heads "
     "one of the terms does strict induction.",
     source="Elhage et al. 2021, A Mathematical Framework for Transformer Circuits",

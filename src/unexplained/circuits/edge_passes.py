@@ -11,8 +11,8 @@ from unexplained.circuits import measures
 from unexplained.circuits.graph import Graph
 from unexplained.circuits.measures import Metric
 from unexplained.circuits.methods import EdgeMethod
-from unexplained.circuits.paths import Written, differences, readers, written
-from unexplained.evaluate.batches import Plan, Scored
+from unexplained.circuits.paths import WrittenSources, differences, readers, written
+from unexplained.evaluate.batches import BatchPlan, Scored
 from unexplained.subject import Batch, Resume, Subject
 from unexplained.subject.gradients import Recording, record
 
@@ -32,7 +32,7 @@ class EdgePasses:
     """
 
     def __init__(
-        self, subject: Subject, graph: Graph, some: Plan, measure: Metric, steps: int
+        self, subject: Subject, graph: Graph, some: BatchPlan, measure: Metric, steps: int
     ) -> None:
         self.subject, self.graph, self.measure, self.steps = subject, graph, measure, steps
         whole, start = some.batch(subject.device), some.shared
@@ -51,7 +51,7 @@ class EdgePasses:
             len(some.blocks), *graph.real.shape, device=subject.device, dtype=torch.float64
         )
 
-    def _others(self, which: Tensor) -> Written:
+    def _others(self, which: Tensor) -> WrittenSources:
         """What sources write in corrupted prompts that are no pair's clean one here."""
         graph, clean = self.graph, self.clean
         assert clean.corrupted is not None
@@ -65,9 +65,9 @@ class EdgePasses:
         )
         prefix = None if self.prefix is None else self.prefix.rows(rows)
         keep = written(graph.layers, graph.heads)
-        return Written.of_pass(self.subject.run(batch, keep=keep, prefix=prefix), graph)
+        return WrittenSources.of_pass(self.subject.run(batch, keep=keep, prefix=prefix), graph)
 
-    def _sources(self, clean: Written) -> Tensor:
+    def _sources(self, clean: WrittenSources) -> Tensor:
         """Corrupted less clean, of every source (pair, source, position, width)."""
         corrupted = clean.then(self.others).rows(self.corrupted)
         return differences(self.subject.anatomy, clean, corrupted)
@@ -82,7 +82,7 @@ class EdgePasses:
         first = self._record(chunks[0], steps)
         # The last step of the average, and the first here, is the clean prompt.
         rows = slice(0, len(self.clean.tokens))
-        sources = self._sources(Written.of_tapes(first.tapes, rows))
+        sources = self._sources(WrittenSources.of_tapes(first.tapes, rows))
         normed = first.normed[rows].detach()
         self._add(first, sources, len(chunks[0]), normed)
         del first
@@ -115,7 +115,7 @@ class EdgePasses:
             keep_streams=range(graph.layers),
             prefix=self.prefix,
         )
-        sources = self._sources(Written.of_pass(clean, graph))
+        sources = self._sources(WrittenSources.of_pass(clean, graph))
         for layer in range(-1, graph.layers):
             first = graph.sources_before(layer) if layer >= 0 else 0
             after = clean.resume(layer + 1)

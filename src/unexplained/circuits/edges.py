@@ -39,7 +39,7 @@ from unexplained.circuits.measures import Metric
 from unexplained.circuits.methods import By, EdgeMethod
 from unexplained.errors import require_count
 from unexplained.evaluate.arrays import ArrayWork
-from unexplained.evaluate.batches import Plan, plan
+from unexplained.evaluate.batches import BatchPlan, plan
 from unexplained.evaluate.runner import Workers, gather, in_process
 from unexplained.evaluate.work import Task, pass_bytes
 from unexplained.progress import Count
@@ -164,7 +164,7 @@ class _Attribution(ArrayWork):
     batch_pairs: int
 
     @cached_property
-    def plans(self) -> list[Plan]:
+    def plans(self) -> list[BatchPlan]:
         """So many pairs at a time."""
         return list(_batches(self.text.blocks(self.part, self.what), self.batch_pairs))
 
@@ -236,13 +236,13 @@ def require_edges(
         raise CircuitError(f"An average over {steps} steps", "the least is 1")
 
 
-def _batches(blocks: Sequence[Block], size: int) -> Iterator[Plan]:
+def _batches(blocks: Sequence[Block], size: int) -> Iterator[BatchPlan]:
     """Batches of so many pairs, those of like length and prefix together."""
     total = sum(len(block.tokens) for block in blocks)
-    (whole,) = plan(blocks, total * len(blocks)) or [Plan((), ())]
+    (whole,) = plan(blocks, total * len(blocks)) or [BatchPlan((), ())]
     for start in range(0, len(blocks), size):
         here = slice(start, start + size)
-        yield Plan(whole.rows[here], whole.blocks[here])
+        yield BatchPlan(whole.rows[here], whole.blocks[here])
 
 
 def _together(blocks: Sequence[Block], sizes: Mapping[str, int]) -> list[list[int]]:

@@ -32,7 +32,7 @@ from unexplained.text import Text
 
 
 @dataclass(frozen=True)
-class Part:
+class StreamPart:
     """What of the stream a query, a key or a value is made of."""
 
     chains: tuple[Chain, ...] | None
@@ -46,18 +46,18 @@ class Part:
         return " + ".join([*map(name_of, self.chains), *(["biases"] if self.biases else [])])
 
 
-EVERYTHING = Part(None)
+EVERYTHING = StreamPart(None)
 
 
 @dataclass(frozen=True)
-class Term:
+class PathTerm:
     """Which paths are kept."""
 
     name: str
     says: str
-    query: Part
-    key: Part
-    value: Part
+    query: StreamPart
+    key: StreamPart
+    value: StreamPart
     without: bool = False
     """All of the scores but the product of query and key is kept, in the place of it alone."""
 
@@ -65,7 +65,7 @@ class Term:
         return f"{self.query} × {self.key}, {self.value}, {self.without}"
 
 
-class Opened:
+class Multiplied:
     """One batch, multiplied out; what parts of the stream are as queries, keys and values is computed once."""
 
     def __init__(self, subject: Subject, batch: Batch) -> None:
@@ -76,17 +76,17 @@ class Opened:
             keep_streams=range(shape.layers),
         )  # fmt: skip
         self.expanded: Expanded = expand(subject, self.done)
-        self._known: dict[tuple[int, Part], dict[Site, Tensor]] = {}
+        self._known: dict[tuple[int, StreamPart], dict[Site, Tensor]] = {}
 
-    def values(self, part: Part, site: Site, which: str) -> Tensor:
+    def values(self, part: StreamPart, site: Site, which: str) -> Tensor:
         """A head's `q`, `k` (rotated) or `v` of a part of the stream before its layer, (batch, position, size)."""
         found = self._read(part, site.layer)[site.at(which)]
         if part.chains is None or part.biases:
             return found
         # The projections' own biases come with whatever is read: taken off, only the chains are left.
-        return found - self._read(Part(()), site.layer)[site.at(which)]
+        return found - self._read(StreamPart(()), site.layer)[site.at(which)]
 
-    def _read(self, part: Part, layer: int) -> dict[Site, Tensor]:
+    def _read(self, part: StreamPart, layer: int) -> dict[Site, Tensor]:
         """By the model's own projections and rotation, with the scales of the intact pass."""
         if (layer, part) not in self._known:
             stream = self._stream(part, layer)
@@ -99,14 +99,14 @@ class Opened:
             self._known[layer, part] = done.values
         return self._known[layer, part]
 
-    def _stream(self, part: Part, layer: int) -> Tensor | None:
+    def _stream(self, part: StreamPart, layer: int) -> Tensor | None:
         if part.chains is None:
             return None
         before, biases = self.expanded.before[layer], self.expanded.biases[layer]
         found = [before[chain] for chain in part.chains if chain in before]
         return sum(found, biases if part.biases else torch.zeros_like(biases))
 
-    def kept(self, term: Term, site: Site) -> tuple[Tensor, Tensor]:
+    def kept(self, term: PathTerm, site: Site) -> tuple[Tensor, Tensor]:
         """A head's pattern and values with only some paths kept."""
         query, key = self.values(term.query, site, "q"), self.values(term.key, site, "k")
         if term.without:
@@ -124,7 +124,7 @@ def scaling_of(subject: Subject, layer: int) -> float:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptPaths:
     """Makes conditions in which of some heads only some paths are kept.
 
     What else a head writes is put at its mean over the fit part, so that with no path kept this is mean
@@ -133,9 +133,9 @@ class Kept:
 
     means: dict[tuple[str, Site], Tensor]
     """By term and head: the mean of z less that of what is kept of it."""
-    _last: list[tuple[object, Batch, Opened]]
+    _last: list[tuple[object, Batch, Multiplied]]
 
-    def condition(self, name: str, term: Term, sites: Sequence[Site]) -> Program:
+    def condition(self, name: str, term: PathTerm, sites: Sequence[Site]) -> Program:
         """The model with only a term of some heads kept."""
         means = [self.means[str(term), site] for site in sites]
 
@@ -155,10 +155,10 @@ class Kept:
             name, run, digest("kept paths", str(term), *map(str, sites), tensor_digest(means))
         )
 
-    def _opened(self, subject: Subject, batch: Batch) -> Opened:
+    def _opened(self, subject: Subject, batch: Batch) -> Multiplied:
         counters = subject.counters()
         if not self._last or self._last[0][0] != counters or self._last[0][1] is not batch:
-            self._last[:] = [(counters, batch, Opened(subject, batch))]
+            self._last[:] = [(counters, batch, Multiplied(subject, batch))]
         return self._last[0][2]
 
 
@@ -174,13 +174,13 @@ def _adding(value: Tensor) -> Callable[[Local], Tensor]:
 def keeping(
     subject: Subject,
     text: Text,
-    terms: Sequence[Term],
+    terms: Sequence[PathTerm],
     sites: Sequence[Site],
     *,
     folder: Path | None = None,
     workers: Workers = in_process,
     progress: Count = lambda done, total: None,
-) -> Kept:
+) -> KeptPaths:
     """Fit the means of some terms at some heads on the fit part of a text.
 
     Raises:
@@ -201,7 +201,7 @@ def keeping(
         for i, term in enumerate(terms)
         for j, site in enumerate(sites)
     }
-    return Kept(means, [])
+    return KeptPaths(means, [])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,7 +209,7 @@ class _Means(ArrayWork):
     """Sums of what is left out of every head's z."""
 
     what: ClassVar[str] = "What paths leave out"
-    kept: tuple[Term, ...]
+    kept: tuple[PathTerm, ...]
     sites: tuple[Site, ...]
 
     @cached_property
@@ -227,7 +227,7 @@ class _Means(ArrayWork):
         batch = self.plans[number].batch(self.subject.device)
         sums = torch.zeros(self.shapes(number)["sums"], dtype=torch.float64)
         with torch.no_grad():
-            opened = Opened(self.subject, batch)
+            opened = Multiplied(self.subject, batch)
             for j, site in enumerate(self.sites):
                 whole = opened.done.values[site.at("pattern")] @ opened.values(
                     EVERYTHING, site, "v"

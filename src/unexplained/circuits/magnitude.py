@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unexplained.circuits.graph import Graph
-from unexplained.circuits.paths import Written, differences, written
+from unexplained.circuits.paths import WrittenSources, differences, written
 from unexplained.evaluate.arrays import ArrayWork
 from unexplained.evaluate.runner import Workers, in_process, measured
 from unexplained.evaluate.work import Task, pass_bytes
@@ -87,7 +87,8 @@ class _Sizes(ArrayWork):
         other = Batch(batch.corrupted, batch.valid, batch.rows, batch.documents)
         keep = written(self.graph.layers, self.graph.heads)
         clean, corrupted = (
-            Written.of_pass(self.subject.run(one, keep=keep), self.graph) for one in (batch, other)
+            WrittenSources.of_pass(self.subject.run(one, keep=keep), self.graph)
+            for one in (batch, other)
         )
         moved = differences(self.subject.anatomy, clean, corrupted)
         size = moved.pow(2).mean(-1) * batch.valid[:, None]

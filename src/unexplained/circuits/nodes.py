@@ -39,7 +39,7 @@ from unexplained.circuits.graph import CircuitError
 from unexplained.circuits.measures import Metric
 from unexplained.circuits.methods import NodeMethod
 from unexplained.evaluate.arrays import ArrayWork
-from unexplained.evaluate.batches import Plan, Scored
+from unexplained.evaluate.batches import BatchPlan, Scored
 from unexplained.evaluate.conditions import now
 from unexplained.evaluate.runner import Workers, in_process, measured
 from unexplained.evaluate.work import Task, pass_bytes
@@ -195,7 +195,7 @@ class _Batch:
     """One batch: what the fills would change, then back through the layers."""
 
     subject: Subject
-    plan: Plan
+    plan: BatchPlan
     edits: Mapping[Site, Edit]
     measure: Metric
     method: NodeMethod

@@ -18,7 +18,7 @@ from torch import Tensor
 from unexplained.circuits.graph import Graph
 from unexplained.sites import Site
 from unexplained.subject import Pass
-from unexplained.subject.anatomy import Anatomy, Projection
+from unexplained.subject.anatomy import Anatomy, ProjectionName
 from unexplained.subject.gradients import PartName, Tape
 
 WANTED: tuple[PartName, ...] = ("q projected", "k", "v", "mlp normed", "stream")
@@ -34,7 +34,7 @@ def written(shape_layers: int, heads: int) -> list[Site]:
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenSources:
     """What the sources of one pass write, in a form that takes little memory."""
 
     embed: Tensor
@@ -45,7 +45,7 @@ class Written:
     """By layer, (batch, position, width)."""
 
     @classmethod
-    def of_pass(cls, done: Pass, graph: Graph) -> Written:
+    def of_pass(cls, done: Pass, graph: Graph) -> WrittenSources:
         """From a pass that kept the sites of `written`."""
         layers, heads, values = range(graph.layers), range(graph.heads), done.values
         z = [
@@ -56,7 +56,7 @@ class Written:
         return cls(values[Site(-1, "embed")], z, mlp)
 
     @classmethod
-    def of_tapes(cls, tapes: Sequence[Tape], rows: slice) -> Written:
+    def of_tapes(cls, tapes: Sequence[Tape], rows: slice) -> WrittenSources:
         """From some rows of the tapes of a whole pass."""
         return cls(
             tapes[0].parts["stream"][rows].detach(),
@@ -64,25 +64,27 @@ class Written:
             [tape.value("mlp")[rows] for tape in tapes],
         )
 
-    def then(self, other: Written | None) -> Written:
+    def then(self, other: WrittenSources | None) -> WrittenSources:
         """These prompts and after them others."""
         if other is None:
             return self
         return self._each(other, lambda mine, theirs: torch.cat([mine, theirs]))
 
-    def rows(self, which: Tensor) -> Written:
+    def rows(self, which: Tensor) -> WrittenSources:
         """Some of the prompts, in a new order."""
         return self._each(self, lambda mine, _: mine[which])
 
-    def _each(self, other: Written, function: Callable[[Tensor, Tensor], Tensor]) -> Written:
-        return Written(
+    def _each(
+        self, other: WrittenSources, function: Callable[[Tensor, Tensor], Tensor]
+    ) -> WrittenSources:
+        return WrittenSources(
             function(self.embed, other.embed),
             list(map(function, self.z, other.z)),
             list(map(function, self.mlp, other.mlp)),
         )
 
 
-def differences(anatomy: Anatomy, clean: Written, corrupted: Written) -> Tensor:
+def differences(anatomy: Anatomy, clean: WrittenSources, corrupted: WrittenSources) -> Tensor:
     """What every source writes in the corrupted prompt less what it writes in the clean one.
 
     (batch, source, position, width). An output layer's bias belongs to no head and cancels.
@@ -118,7 +120,7 @@ def readers(anatomy: Anatomy, tape: Tape, gradient: Tensor, copies: int, found: 
     shape, layer = anatomy.shape, tape.layer
     heads = shape.heads
     frame = anatomy.norm_frame(anatomy.attention_norm(layer), tape.parts["stream"].detach())
-    small: dict[Projection, Tensor] = {
+    small: dict[ProjectionName, Tensor] = {
         "q": anatomy.projected("q", got["q projected"]),
         "k": _keys(anatomy, tape, got["k"]),
         "v": got["v"].transpose(1, 2),

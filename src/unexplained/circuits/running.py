@@ -28,11 +28,11 @@ from unexplained.evaluate import Program
 from unexplained.hashing import digest
 from unexplained.sites import Site
 from unexplained.subject import Batch, Pass, Subject
-from unexplained.subject.anatomy import Anatomy, Projection
+from unexplained.subject.anatomy import Anatomy, ProjectionName
 from unexplained.subject.hooks import first_of
 from unexplained.subject.passing import own_hook, passing
 
-PARTS: tuple[Projection, ...] = ("q", "k", "v")
+PARTS: tuple[ProjectionName, ...] = ("q", "k", "v")
 
 
 class _Enough(Exception):
@@ -218,7 +218,7 @@ class _Layer:
             self._call(arguments)
         return caught[0]
 
-    def _project(self, part: Projection, normed: Tensor) -> Tensor:
+    def _project(self, part: ProjectionName, normed: Tensor) -> Tensor:
         """Every query head's projection of its own input: (batch, position, head, size)."""
         heads, batch, length, width = normed.shape
         weight = self.anatomy.projection_weight(self.layer, part)
@@ -232,11 +232,13 @@ class _Layer:
         return found.view(heads, batch, length, -1).permute(1, 2, 0, 3)
 
     def _z(
-        self, arguments: tuple[tuple[Any, ...], dict[str, Any]], projected: dict[Projection, Tensor]
+        self,
+        arguments: tuple[tuple[Any, ...], dict[str, Any]],
+        projected: dict[ProjectionName, Tensor],
     ) -> Tensor:
         anatomy, caught = self.anatomy, []
 
-        def put(parts: Sequence[Projection]) -> Any:
+        def put(parts: Sequence[ProjectionName]) -> Any:
             def hook(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
                 output = torch.empty_like(output)
                 for part in parts:
@@ -249,7 +251,7 @@ class _Layer:
             caught.append(args[0].unflatten(-1, (anatomy.shape.heads, anatomy.shape.head_size)))
             raise _Enough
 
-        where: dict[nn.Module, list[Projection]] = {}
+        where: dict[nn.Module, list[ProjectionName]] = {}
         for part in PARTS:
             where.setdefault(anatomy.projection(self.layer, part), []).append(part)
         handles = [

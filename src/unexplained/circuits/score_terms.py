@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unexplained.circuits.expansion import require_paths
-from unexplained.circuits.kept_paths import Opened, Part, scaling_of
+from unexplained.circuits.kept_paths import Multiplied, StreamPart, scaling_of
 from unexplained.evaluate.arrays import ArrayWork
 from unexplained.evaluate.evaluate import BATCH_TOKENS
 from unexplained.evaluate.runner import Workers, in_process, measured
@@ -41,8 +41,8 @@ def preferences(
     subject: Subject,
     text: Text,
     sites: Sequence[Site],
-    queries: Mapping[str, Part],
-    keys: Mapping[str, Part],
+    queries: Mapping[str, StreamPart],
+    keys: Mapping[str, StreamPart],
     *,
     folder: Path | None = None,
     workers: Workers = in_process,
@@ -74,8 +74,8 @@ class _Preferences(ArrayWork):
 
     what: ClassVar[str] = "What scores are made of"
     sites: tuple[Site, ...]
-    queries: tuple[Part, ...]
-    keys: tuple[Part, ...]
+    queries: tuple[StreamPart, ...]
+    keys: tuple[StreamPart, ...]
 
     @cached_property
     def asked(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -102,7 +102,7 @@ class _Preferences(ArrayWork):
         weights = weights * there[:, :, None]
         sums = torch.zeros(self.shapes(number)["sums"], dtype=torch.float64)
         with torch.no_grad():
-            opened = Opened(self.subject, batch)
+            opened = Multiplied(self.subject, batch)
             for i, site in enumerate(self.sites):
                 scaling = scaling_of(self.subject, site.layer)
                 apart = [weights @ opened.values(part, site, "k") for part in self.keys]

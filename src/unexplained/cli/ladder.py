@@ -11,7 +11,7 @@ from rich.table import Table
 
 from unexplained.cli.shared import OUT, app
 from unexplained.stops import keeping
-from unexplained.telling import Bars
+from unexplained.telling import ProgressBars
 
 ladder_app = typer.Typer(help="The ladder: small models trained by us, to place a loss among.")
 app.add_typer(ladder_app, name="ladder", invoke_without_command=True)
@@ -53,7 +53,7 @@ def train(
     from unexplained.ladder.series import plans
 
     keeping(str(folder))
-    with Bars() as progress:
+    with ProgressBars() as progress:
         train_runs(names or list(plans()), folder, jobs=jobs, say=progress)
     OUT.print(
         f"Finished runs are in {folder}. To make a ladder of them: unexplained ladder publish"

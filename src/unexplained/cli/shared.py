@@ -93,7 +93,7 @@ OUT = Visible()
 TOLD = Visible(stderr=True)
 """Progress and asides: what is asked for alone goes where it can be piped on."""
 
-Model = Annotated[
+ModelArgument = Annotated[
     str, typer.Argument(help="Packaged name, folder, .gguf file, hub id or testbed:NAME.")
 ]
 TextName = Annotated[
@@ -106,7 +106,9 @@ BlockSize = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Draws documents, donors and the twin's weights.")]
 Full = Annotated[bool, typer.Option(help="Print all of it, with what is folded on the page.")]
-Terms = Annotated[bool, typer.Option("--accept-terms", help="Accept the model's licence terms.")]
+AcceptTerms = Annotated[
+    bool, typer.Option("--accept-terms", help="Accept the model's licence terms.")
+]
 Of = Annotated[
     str, typer.Option("--section", help="Print all of this section alone, by its title or id.")
 ]
@@ -136,8 +138,8 @@ Cluster = Annotated[str, typer.Option(help="Address of a Ray cluster.")]
 Memory = Annotated[
     float, typer.Option(help="Gigabytes of streams that may be held; the rest is computed again.")
 ]
-Twin = Annotated[bool, typer.Option(help="Measure a model with random weights beside it.")]
-Run = Annotated[
+WithTwin = Annotated[bool, typer.Option(help="Measure a model with random weights beside it.")]
+RunFolder = Annotated[
     Path | None,
     typer.Option("--run", help="A folder for this run alone; by default the cache is shared."),
 ]

@@ -15,7 +15,7 @@ from unexplained.curves.calculator import (
     GPT_4,
     GPT_35,
     Baseline,
-    Row,
+    CalculatorRow,
     compute_left,
     fraction_needed,
     table,
@@ -24,14 +24,14 @@ from unexplained.curves.curve import Curve, Surface, bits_per_byte
 from unexplained.curves.fit import FittedCurve, fit_curve
 from unexplained.curves.place import (
     FLOPS,
-    Placed,
+    PlacedLoss,
     Predicted,
     Share,
     compute_of,
     loss_at,
     share,
 )
-from unexplained.curves.points import Point
+from unexplained.curves.points import TrainedPoint
 from unexplained.curves.published import CEREBRAS_POINTS, CURVES, PF_DAY, SURFACES, published
 from unexplained.curves.rungs import LeftOut, leave_one_out
 from unexplained.curves.shift import Shift
@@ -49,16 +49,16 @@ __all__ = [
     "SURFACES",
     "Baseline",
     "Bend",
+    "CalculatorRow",
     "Curve",
     "FittedCurve",
     "LeftOut",
-    "Placed",
-    "Point",
+    "PlacedLoss",
     "Predicted",
-    "Row",
     "Share",
     "Shift",
     "Surface",
+    "TrainedPoint",
     "bits_per_byte",
     "compute_left",
     "compute_of",

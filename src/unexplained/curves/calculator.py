@@ -52,7 +52,7 @@ that everybody makes."""
 
 
 @dataclass(frozen=True)
-class Row:
+class CalculatorRow:
     """What one curve and one baseline say."""
 
     curve: str
@@ -170,7 +170,7 @@ def table(
     weak: float = GPT_35,
     fractions: Sequence[float] = FRACTIONS,
     settings: Settings | None = None,
-) -> tuple[Row, ...]:
+) -> tuple[CalculatorRow, ...]:
     """Give f* and the compute left for every curve and baseline, what is extrapolated marked.
 
     Args:
@@ -199,14 +199,14 @@ def _row(
     weak: float,
     fractions: Sequence[float],
     curve: AnyCurve | FittedCurve,
-) -> Row:
+) -> CalculatorRow:
     settings = laws.settings
     beyond = [out_of_range(laws.curve, compute) for compute in (weak, strong)]
     left = {
         fraction: compute_left(curve, baseline, fraction, strong=strong, settings=settings)
         for fraction in fractions
     }
-    return Row(
+    return CalculatorRow(
         curve=laws.curve.name,
         baseline=baseline.name,
         apart=_number(

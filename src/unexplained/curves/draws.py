@@ -39,7 +39,7 @@ class Draws(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Columns:
+class CurveDraws:
     """Curves of one form, each a row of three numbers."""
 
     table: np.ndarray
@@ -98,11 +98,11 @@ class Columns:
         return np.stack([np.resize(c, count) for c in self.table.T]), np.resize(losses, count)
 
 
-class LawDraws(Columns):
+class LawDraws(CurveDraws):
     """Laws L = E + A·C^(−α): E, A and α."""
 
     def log_losses(self, log_compute: float) -> np.ndarray:
-        """See `Columns`."""
+        """See `CurveDraws`."""
         floor, scale, alpha = self.table.T
         with np.errstate(all="ignore"):
             return np.asarray(np.log(floor + np.exp(np.log(scale) - alpha * log_compute)))
@@ -115,11 +115,11 @@ class LawDraws(Columns):
         return np.where(above > 0, (np.log(scale) - log) / alpha, np.inf)
 
     def falls(self, logs: np.ndarray) -> np.ndarray:
-        """See `Columns`: wherever one was found."""
+        """See `CurveDraws`: wherever one was found."""
         return np.asarray(np.isfinite(self.table).all(axis=1))
 
     def curve(self, **common: Any) -> Curve:
-        """See `Columns`."""
+        """See `CurveDraws`."""
         floor, scale, alpha = self.table[0].tolist()
         return Curve(floor=floor, scale=scale, exponent=alpha, **common)
 
@@ -129,11 +129,11 @@ class LawDraws(Columns):
         return np.stack([found.floor, np.exp(found.log_scale), found.alpha], axis=1)
 
 
-class BendDraws(Columns):
+class BendDraws(CurveDraws):
     """Bends ln L = ℓ − α·u + c·u²: ℓ, α and c."""
 
     def log_losses(self, log_compute: float) -> np.ndarray:
-        """See `Columns`."""
+        """See `CurveDraws`."""
         level, alpha, curvature = self.table.T
         u = log_compute - self.middle
         return np.asarray(level - alpha * u + curvature * u * u)
@@ -151,12 +151,12 @@ class BendDraws(Columns):
         return np.where(square >= 0, self.middle + u, beyond)
 
     def falls(self, logs: np.ndarray) -> np.ndarray:
-        """See `Columns`."""
+        """See `CurveDraws`."""
         u = np.array([logs.min(), logs.max()]) - self.middle
         return np.asarray((2 * self.table[:, 2:] * u < self.table[:, 1:2]).all(axis=1))
 
     def curve(self, **common: Any) -> Bend:
-        """See `Columns`."""
+        """See `CurveDraws`."""
         level, alpha, curvature = self.table[0].tolist()
         return Bend(middle=math.exp(self.middle), log_loss=level, exponent=alpha,
                     curvature=curvature, **common)  # fmt: skip
@@ -166,11 +166,11 @@ class BendDraws(Columns):
         return solve_bend(sets, logs, weights)
 
 
-class ShiftDraws(Columns):
+class ShiftDraws(CurveDraws):
     """Shifted power laws A·(C + C₀)^(−α): ℓ, α and C₀ in units of the middle."""
 
     def log_losses(self, log_compute: float) -> np.ndarray:
-        """See `Columns`."""
+        """See `CurveDraws`."""
         level, alpha, start = self.table.T
         ratio = (math.exp(log_compute - self.middle) + start) / (1 + start)
         return np.asarray(level - alpha * np.log(ratio))
@@ -186,11 +186,11 @@ class ShiftDraws(Columns):
         return np.where(alpha > 0, found, np.nan)
 
     def falls(self, logs: np.ndarray) -> np.ndarray:
-        """See `Columns`."""
+        """See `CurveDraws`."""
         return np.asarray(self.table[:, 1] > 0)
 
     def curve(self, **common: Any) -> Shift:
-        """See `Columns`."""
+        """See `CurveDraws`."""
         (level, alpha, start), middle = self.table[0].tolist(), math.exp(self.middle)
         return Shift(middle=middle, log_loss=level, exponent=alpha, start=start * middle, **common)
 
@@ -210,7 +210,7 @@ FORMS: dict[Form, type[LawDraws] | type[BendDraws] | type[ShiftDraws]] = {
 class MixedDraws:
     """Draws that are each of the form that its own data chose."""
 
-    forms: tuple[Columns, ...]
+    forms: tuple[CurveDraws, ...]
     which: np.ndarray
     """(draw,): the place of its form among them."""
 

@@ -10,8 +10,8 @@ import numpy as np
 from scipy.special import fdtrc
 
 from unexplained.curves.choice import chosen, left_out_errors
-from unexplained.curves.draws import FORMS, AnyCurve, Columns, Draws, Form, MixedDraws
-from unexplained.curves.points import FEWEST_RUNGS, Ladder, Point, gathered, require_falling
+from unexplained.curves.draws import FORMS, AnyCurve, CurveDraws, Draws, Form, MixedDraws
+from unexplained.curves.points import FEWEST_RUNGS, Ladder, TrainedPoint, gathered, require_falling
 from unexplained.stats import Settings
 
 POOLED_ABOVE = 0.25
@@ -25,7 +25,7 @@ class FittedForm:
     """One form fitted to a ladder, and bootstrap draws of it."""
 
     curve: AnyCurve
-    draws: Columns
+    draws: CurveDraws
     """One per resample; none where there is nothing to tell the spread from."""
     noise_draws: np.ndarray
     """(resample,): the standard deviation of log losses that each draw was made with."""
@@ -94,7 +94,7 @@ class FittedCurve:
 
 
 def fit_curve(
-    points: Sequence[Point],
+    points: Sequence[TrainedPoint],
     settings: Settings,
     *,
     name: str = "fitted",
@@ -136,7 +136,7 @@ def fit_curve(
             computes or two rungs have the same; there are fewer than three rungs; a rung does not
             have a lower loss than the one before.
 
-    >>> points = [Point(c, 1.5 + 400 * c**-0.15, str(c)) for c in (1e18, 1e19, 1e20, 1e21)]
+    >>> points = [TrainedPoint(c, 1.5 + 400 * c**-0.15, str(c)) for c in (1e18, 1e19, 1e20, 1e21)]
     >>> round(fit_curve(points, Settings(resamples=100)).curve.floor, 4)
     1.5
     """
@@ -177,7 +177,7 @@ def _fitted(
     """One form, and draws of it."""
     kind, logs, rungs = FORMS[form], np.log(ladder.compute), len(ladder.rungs)
 
-    def fit(weights: np.ndarray) -> tuple[Columns, np.ndarray, float]:
+    def fit(weights: np.ndarray) -> tuple[CurveDraws, np.ndarray, float]:
         found = kind.fitted(ladder.log_loss[None], logs, weights, steps=34)
         fitted = np.array([found.log_losses(log)[0] for log in logs])
         return found, fitted, float((weights * (ladder.log_loss - fitted) ** 2).sum())
@@ -210,7 +210,7 @@ def _fitted(
     )
 
 
-def _whole(draws: Columns, found: Columns) -> Columns:
+def _whole(draws: CurveDraws, found: CurveDraws) -> CurveDraws:
     """Draws with the fit itself for those that are no curve.
 
     With one degree of freedom a few in a thousand are so far off that no curve is found.

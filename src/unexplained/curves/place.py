@@ -30,7 +30,7 @@ EITHER = "the interval is that of law and bends together, as no rung there tells
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedLoss:
     """The compute that a loss is worth."""
 
     compute: Number
@@ -55,8 +55,8 @@ class Share:
     """The frontier ratio of two losses: compute explained, of all compute."""
 
     share: Number
-    explained: Placed
-    model: Placed
+    explained: PlacedLoss
+    model: PlacedLoss
     extrapolated: bool
     note: str = ""
 
@@ -146,7 +146,7 @@ def compute_of(
     draws: np.ndarray | None = None,
     extrapolate: bool = False,
     settings: Settings | None = None,
-) -> Placed:
+) -> PlacedLoss:
     """Give the compute at which the curve has a loss, both intervals carried through.
 
     Each draw of the curve is asked about a draw of the loss. Those are `draws`, or else drawn from
@@ -177,12 +177,12 @@ def compute_of(
     laws = laws_of(curve, settings)
     refused, extrapolated, note = _placeable(laws.curve, loss, extrapolate)
     if refused or loss.value is None:
-        return Placed(Number(value=None, unit=FLOPS, refused=refused), extrapolated, note)
+        return PlacedLoss(Number(value=None, unit=FLOPS, refused=refused), extrapolated, note)
     value = laws.curve.compute(loss.value)
     losses = _drawn(loss, draws, laws.settings, stream=0)
     note = joined(note, NO_ERROR if laws.certain else "")
     if losses.size == 1 and laws.certain:
-        return Placed(Number(value=value, unit=FLOPS), extrapolated, note)
+        return PlacedLoss(Number(value=value, unit=FLOPS), extrapolated, note)
     low, high = _exponents(
         laws.ends(lambda draws: draws.log_compute(losses), math.log(value), beyond=extrapolated)
     )
@@ -193,7 +193,7 @@ def compute_of(
         out_of_range(laws.curve, low)[0] or out_of_range(laws.curve, high)[0]
     ):
         note = joined(note, "the interval leaves the curve's range")
-    return Placed(Number(value=value, low=low, high=high, unit=FLOPS), extrapolated, note)
+    return PlacedLoss(Number(value=value, low=low, high=high, unit=FLOPS), extrapolated, note)
 
 
 def share(

@@ -17,7 +17,7 @@ FEWEST_RUNGS = 3
 
 
 @dataclass(frozen=True)
-class Point:
+class TrainedPoint:
     """One trained model: its compute in FLOPs and its loss in `unit` on the one text of all."""
 
     compute: float
@@ -47,7 +47,7 @@ class Ladder:
         return int(self.seeds.sum()) - len(self.rungs)
 
 
-def gathered(points: Sequence[Point]) -> Ladder:
+def gathered(points: Sequence[TrainedPoint]) -> Ladder:
     """Points by rung, checked; see `fit_curve` for what is refused."""
     asked = f"A curve through {len(points)} points"
     for point in points:
@@ -58,7 +58,7 @@ def gathered(points: Sequence[Point]) -> Ladder:
     units = sorted({point.unit for point in points})
     if len(units) > 1:
         raise CurveError(asked, f"units differ: {', '.join(units)}", "Use `bits_per_byte`.")
-    by_rung: dict[str, list[Point]] = {}
+    by_rung: dict[str, list[TrainedPoint]] = {}
     for point in points:
         by_rung.setdefault(point.rung, []).append(point)
     for rung, those in by_rung.items():

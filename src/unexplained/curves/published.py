@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from unexplained.curves.curve import Curve, Surface
-from unexplained.curves.points import Point
+from unexplained.curves.points import TrainedPoint
 from unexplained.errors import CurveError, near_matches
 
 PF_DAY = 8.64e19
@@ -81,7 +81,7 @@ CURVES = {
 """Curves of compute, by name; those of `SURFACES` along their frontier, C = 6ND."""
 
 CEREBRAS_POINTS = tuple(
-    Point(compute, loss, rung)
+    TrainedPoint(compute, loss, rung)
     for rung, compute, loss in (
         ("111M", 2.6e18, 2.608),
         ("256M", 1.3e19, 2.349),

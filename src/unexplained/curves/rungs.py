@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from unexplained.curves.fit import FittedCurve, fit_curve
-from unexplained.curves.place import Placed, compute_of, laws_of
-from unexplained.curves.points import FEWEST_RUNGS, Point, gathered
+from unexplained.curves.place import PlacedLoss, compute_of, laws_of
+from unexplained.curves.points import FEWEST_RUNGS, TrainedPoint, gathered
 from unexplained.errors import CurveError
 from unexplained.record import Number
 from unexplained.stats import Settings
@@ -29,7 +29,7 @@ class LeftOut:
     """Its loss by the others' curve. The interval is for such runs, so it holds their scatter."""
     covered: bool | None
     """Whether `loss` is in it; None without an interval."""
-    placed: Placed
+    placed: PlacedLoss
     """The compute of `loss` by the others' curve, the scatter of its own runs carried along."""
     compute_covered: bool | None
     """Whether `compute` is in it; None where it is refused or without an interval."""
@@ -37,7 +37,7 @@ class LeftOut:
     """Whether it is the least or the greatest, foretold from rungs on one side only."""
 
 
-def leave_one_out(points: Sequence[Point], settings: Settings) -> tuple[LeftOut, ...]:
+def leave_one_out(points: Sequence[TrainedPoint], settings: Settings) -> tuple[LeftOut, ...]:
     """Fit a curve without each rung in turn and ask it for that rung.
 
     The check that a ladder carries with it. With six rungs a 95% interval that misses one is no

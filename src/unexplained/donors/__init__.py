@@ -44,10 +44,10 @@ class Donors(Protocol):
         """
 
 
-Maker = Callable[[Text, Sequence[str]], Donors]
+DonorsMaker = Callable[[Text, Sequence[str]], Donors]
 """Makes donors for a text, from what was written behind their name."""
 
-DONORS: Registry[Maker] = Registry("donors", __name__, TextError)
+DONORS: Registry[DonorsMaker] = Registry("donors", __name__, TextError)
 
 
 def donors_for(text: Text, name: str) -> Donors:

@@ -14,7 +14,7 @@ from unexplained.text import Block, Pair
 
 
 @dataclass(frozen=True)
-class Plan:
+class BatchPlan:
     """One batch: the indices of its blocks and the blocks themselves."""
 
     rows: tuple[int, ...]
@@ -81,7 +81,7 @@ class Scored:
     wrong: Tensor | None
 
 
-def plan(blocks: Sequence[Block], tokens: int) -> list[Plan]:
+def plan(blocks: Sequence[Block], tokens: int) -> list[BatchPlan]:
     """Cut blocks into batches of at most `tokens` padded tokens, longest first; pairs by their prefix.
 
     A batch is the same whatever is measured on it, which is what makes results reproducible to
@@ -93,11 +93,11 @@ def plan(blocks: Sequence[Block], tokens: int) -> list[Plan]:
         return -len(block.tokens), -block.shared if isinstance(block, Pair) else 0, i
 
     order = sorted(range(len(blocks)), key=like)
-    plans: list[Plan] = []
+    plans: list[BatchPlan] = []
     start = 0
     while start < len(order):
         longest = len(blocks[order[start]].tokens)
         rows = order[start : start + max(1, tokens // longest)]
-        plans.append(Plan(tuple(rows), tuple(blocks[i] for i in rows)))
+        plans.append(BatchPlan(tuple(rows), tuple(blocks[i] for i in rows)))
         start += len(rows)
     return plans

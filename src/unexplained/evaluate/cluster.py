@@ -18,7 +18,7 @@ import torch
 
 from unexplained.errors import MeasurementError
 from unexplained.evaluate.ray_session import capacity, import_ray, session
-from unexplained.evaluate.shipping import Copy, Shipped, pack, parts_of, unpack
+from unexplained.evaluate.shipping import Blueprint, Shipped, pack, parts_of, unpack
 from unexplained.evaluate.task_queue import TaskQueue, WorkerFailures
 from unexplained.evaluate.work import R, Task, Work
 from unexplained.hashing import code_digest, digest, everything
@@ -219,7 +219,7 @@ class WorkerPool:
         model = digest(*expected.values(), str(id(load)))
         if model not in self._models:
             _refuse_spread(job.subject, load)
-            self._models = {model: self._ray.put(pack(load or Copy.of(job.subject)))}
+            self._models = {model: self._ray.put(pack(load or Blueprint.of(job.subject)))}
         source = (self._models[model], job.subject.precision, expected)
         # The pool is only for counting n-grams, and may hold all tokens of a corpus.
         lean = replace(job, text=replace(job.text, pool=_no_pool), _worker=[])

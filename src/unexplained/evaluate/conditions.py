@@ -9,12 +9,12 @@ from typing import Literal, Protocol
 from torch import Tensor
 
 from unexplained.errors import MeasurementError
-from unexplained.evaluate.score import Columns
+from unexplained.evaluate.score import LogitsOf
 from unexplained.hashing import code_digest, digest, home_of
 from unexplained.subject import Batch, Edit, Subject
 from unexplained.subject.live import memory_of
 
-Effect = Literal["total", "total, norms frozen", "direct", "direct, norm frozen"]
+EffectKind = Literal["total", "total, norms frozen", "direct", "direct, norm frozen"]
 """Total: everything downstream reacts. Direct: only what the edited components themselves add to
 the final stream changes; with the final norm's scale frozen, direct effects add up.
 
@@ -33,7 +33,7 @@ class Predictor(Protocol):
     def fingerprint(self) -> str:
         """Hash of everything that its predictions depend on."""
 
-    def predict(self, batch: Batch, where: Tensor) -> Columns:
+    def predict(self, batch: Batch, where: Tensor) -> LogitsOf:
         """Predictions at the n places that `where` (batch, position) marks, in its order."""
 
 
@@ -53,7 +53,7 @@ class Edited:
     edits: tuple[Edit, ...]
     fingerprint: str
     """Hash of everything that the edits depend on: code, fitted values, sites."""
-    effect: Effect = "total"
+    effect: EffectKind = "total"
     after_prefix: bool = False
     """It is the identity at positions before the first at which the prompts of its pair differ,
     so that those need not be run again."""
@@ -114,7 +114,7 @@ class AnotherModel:
         """The model's."""
         return f"model {self.subject.remembered}"
 
-    def predict(self, batch: Batch, where: Tensor) -> Columns:
+    def predict(self, batch: Batch, where: Tensor) -> LogitsOf:
         """Run it on whole rows."""
         there, subject = batch.on(self.subject.device), self.subject
         normed = subject.run(there).normed[where.to(subject.device)]

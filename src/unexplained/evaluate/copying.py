@@ -29,28 +29,28 @@ from unexplained.subject import Edit, Local, Subject
 
 SHARE = 0.05
 """Of the context, the part that counts as predicted."""
-Counted = Literal["positions", "distinct"]
+CountedBy = Literal["positions", "distinct"]
 """5% of what: of the positions so far (as their code has it), or of the distinct tokens among them. Either
 way so many distinct tokens are taken."""
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptOfHead:
     """What is kept of a head."""
 
     ov: bool = True
-    qk: Counted | None = "positions"
+    qk: CountedBy | None = "positions"
     other: bool = False
     """A control: every token's unembedding is that of another token, about as frequent."""
 
 
-KEPT: dict[str, Kept] = {
-    "OV": Kept(qk=None),
-    "QK": Kept(ov=False),
-    "both": Kept(),
-    "QK, of distinct": Kept(ov=False, qk="distinct"),
-    "both, of distinct": Kept(qk="distinct"),
-    "both, other tokens": Kept(other=True),
+KEPT: dict[str, KeptOfHead] = {
+    "OV": KeptOfHead(qk=None),
+    "QK": KeptOfHead(ov=False),
+    "both": KeptOfHead(),
+    "QK, of distinct": KeptOfHead(ov=False, qk="distinct"),
+    "both, of distinct": KeptOfHead(qk="distinct"),
+    "both, other tokens": KeptOfHead(other=True),
 }
 """By name; besides these, `mean`: nothing is."""
 
@@ -161,7 +161,7 @@ class Unembedding:
         return anatomy.norm_scale(anatomy.final_norm, stream) / divisor
 
 
-class Document:
+class DistinctTokens:
     """The distinct tokens of a document: where each stands, and which are predicted where."""
 
     def __init__(self, tokens: Tensor, unembedding: Unembedding, function: Tensor) -> None:
@@ -178,7 +178,7 @@ class Document:
             other: torch.nn.functional.normalize(rows, dim=-1) for other, rows in self.rows.items()
         }
 
-    def predicted(self, stream: Tensor, places: Tensor, kept: Kept) -> Tensor:
+    def predicted(self, stream: Tensor, places: Tensor, kept: KeptOfHead) -> Tensor:
         """Which distinct tokens are kept at some destinations, (destination, token) bool.
 
         Args:
@@ -202,7 +202,7 @@ class Document:
 
 
 def kept_z(
-    document: Document, predicted: Tensor, *, pattern: Tensor, v: Tensor, mean: Tensor
+    document: DistinctTokens, predicted: Tensor, *, pattern: Tensor, v: Tensor, mean: Tensor
 ) -> Tensor:
     """What QK alone keeps of a head beyond its mean, (destination, head size); see `kept_along`."""
     attended = pattern * predicted[:, document.at]
@@ -210,7 +210,7 @@ def kept_z(
 
 
 def kept_along(
-    document: Document,
+    document: DistinctTokens,
     predicted: Tensor,
     *,
     pattern: Tensor,
@@ -238,7 +238,7 @@ def kept_along(
     return blank.index_add(1, document.at, attended * suppressing)
 
 
-def stand_in(subject: Subject, head: Site, means: Tensor, kept: Kept | None) -> Edit:
+def stand_in(subject: Subject, head: Site, means: Tensor, kept: KeptOfHead | None) -> Edit:
     """Put what is kept of a head in its place, in a pass that goes on from there.
 
     Args:
@@ -257,7 +257,7 @@ def stand_in(subject: Subject, head: Site, means: Tensor, kept: Kept | None) -> 
             return said
         said = said.clone()
         for row, size in enumerate(local.batch.valid.sum(-1).tolist()):
-            document = Document(local.tokens[row, :size], unembedding, function)
+            document = DistinctTokens(local.tokens[row, :size], unembedding, function)
             at = torch.arange(size, device=local.tokens.device)
             predicted = document.predicted(local.elsewhere(stream)[row, :size], at, kept)
             seen = {

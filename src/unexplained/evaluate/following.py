@@ -26,7 +26,7 @@ from unexplained.text import Text
 
 AS_IT_IS = ""
 """Nothing is changed."""
-Sums = NDArray[np.float64]
+Products = NDArray[np.float64]
 """(unit, 5): of what is held the square, of what is said, their product, the square of the difference; tokens."""
 
 
@@ -62,7 +62,7 @@ def following(
     folder: Path | None = None,
     workers: Workers = in_process,
     progress: Count = lambda done, total: None,
-) -> dict[str, Sums]:
+) -> dict[str, Products]:
     """Of every unit (document) of the eval part sums over tokens and numbers, after the first position.
 
     Where nothing is changed (`AS_IT_IS`), of values less their means over all tokens, but for the
@@ -90,7 +90,7 @@ def following(
     names = (AS_IT_IS, *(one.name for one in changes))
     units = [block.unit for some in work.plans for block in some.blocks]
     _, at = np.unique(units, return_inverse=True)
-    every: dict[str, Sums] = {}
+    every: dict[str, Products] = {}
     for i, name in enumerate(names):
         rows = np.concatenate([one[f"{i}"].numpy() for one in found])
         sums = np.zeros((at.max() + 1, rows.shape[1]))
@@ -99,7 +99,7 @@ def following(
     return every
 
 
-def _centred(rows: Sums) -> Sums:
+def _centred(rows: Products) -> Products:
     """Squares and products of values less their means over all tokens."""
     sums, tokens = rows[:, :5].copy(), rows[:, 4]
     held, said = np.split(rows[:, 5:], 2, axis=1)

@@ -14,9 +14,9 @@ from unexplained.errors import MeasurementError, NotFinite
 from unexplained.evaluate import imagining
 from unexplained.evaluate.batches import Scored
 from unexplained.evaluate.conditions import Condition, Edited, Other, Program, key
-from unexplained.evaluate.kept import Asked, load, save
+from unexplained.evaluate.kept import Required, load, save
 from unexplained.evaluate.rows import rows_of
-from unexplained.evaluate.score import Columns, Scores, logit_differences, score
+from unexplained.evaluate.score import LogitsOf, Scores, logit_differences, score
 from unexplained.evaluate.store import Store
 from unexplained.evaluate.work import Task, Work
 from unexplained.hashing import digest
@@ -187,7 +187,7 @@ class Job(Work[Ledger]):
         """A batch with some conditions of every kind."""
         return imagining.tried(self, tasks)
 
-    def asked(self, number: int) -> Asked:
+    def asked(self, number: int) -> Required:
         """What a kept unit of a batch must have."""
         blocks = self.plans[number].blocks
         pairs = all(isinstance(block, Pair) for block in blocks)
@@ -195,7 +195,7 @@ class Job(Work[Ledger]):
         if self.measure == "all":
             columns |= {"loss", "kl", "agree", "correct"}
         documents = tuple((block.unit, len(block.targets)) for block in blocks)
-        return Asked(self.unit(number), documents, frozenset(columns), varying(blocks))
+        return Required(self.unit(number), documents, frozenset(columns), varying(blocks))
 
 
 class Unit:
@@ -281,7 +281,7 @@ class Unit:
         """Measure some of the conditions, always with the intact model for comparison."""
         finals: dict[str, Tensor] = {}
         errors: dict[str, Tensor] = {}
-        others: dict[str, Columns] = {}
+        others: dict[str, LogitsOf] = {}
         where = self.scored.where
         finals |= self._totals([c for c in conditions if _is_total(c)])
         for condition in conditions:
@@ -349,7 +349,7 @@ class Unit:
             return normed.to(added.device)
 
     def _scores(
-        self, finals: Mapping[str, Tensor], others: Mapping[str, Columns]
+        self, finals: Mapping[str, Tensor], others: Mapping[str, LogitsOf]
     ) -> dict[str, Scores]:
         base, scored = self.intact.normed[self.scored.where], self.scored
         every: dict[str, Tensor] = {"intact": base, **finals}
@@ -380,11 +380,11 @@ class Unit:
             for name, one in found.items()
         }
 
-    def _here(self, columns: Columns) -> Columns:
+    def _here(self, columns: LogitsOf) -> LogitsOf:
         """A table or another model may give its columns on a device of its own."""
         return lambda some: columns(some).to(self.scored.targets.device)
 
-    def _columns(self, normed: Tensor) -> Columns:
+    def _columns(self, normed: Tensor) -> LogitsOf:
         return lambda columns: self.subject.logits(normed, columns)
 
     def _check(self, conditions: Sequence[Condition], scores: Mapping[str, Scores]) -> None:

@@ -32,7 +32,7 @@ LEAST = -1e-3
 
 
 @dataclass(frozen=True)
-class Asked:
+class Required:
     """What a unit must have, whoever measured it."""
 
     unit: str
@@ -44,7 +44,9 @@ class Asked:
     """Partitions of the user's that it holds besides, and a digest of their labels."""
 
 
-def load(store: Store, asked: Asked, keys: Mapping[str, str], want_tokens: Iterable[str]) -> Ledger:
+def load(
+    store: Store, asked: Required, keys: Mapping[str, str], want_tokens: Iterable[str]
+) -> Ledger:
     """What is known of a unit, for conditions given as key -> name.
 
     A condition whose per-token rows are wanted counts as known only if they were kept. Files
@@ -62,7 +64,7 @@ def load(store: Store, asked: Asked, keys: Mapping[str, str], want_tokens: Itera
     return Ledger.concat(found[key] for key in keys if key in found)
 
 
-def _read(store: Store, path: Path, asked: Asked) -> Ledger:
+def _read(store: Store, path: Path, asked: Required) -> Ledger:
     """The rows of a unit's file; none where it is not what was written."""
     data = store.read(path.name)
     if data is None:
@@ -98,7 +100,7 @@ def save(
 ) -> None:
     """Keep a unit's rows, for conditions given as name -> key.
 
-    `strata`: the partitions of the user's that the rows hold, as in `Asked`.
+    `strata`: the partitions of the user's that the rows hold, as in `Required`.
     """
     renamed = Ledger.concat(_renamed(ledger.only([name]), keys[name]) for name in ledger.conditions)
     conditions = sorted(keys.values())
@@ -161,7 +163,7 @@ def stem_of(path: Path) -> str:
     return path.name.removesuffix(".parquet").removesuffix(".tokens")
 
 
-def fault(ledger: Ledger, keys: Sequence[str], asked: Asked) -> str:
+def fault(ledger: Ledger, keys: Sequence[str], asked: Required) -> str:
     """Why rows cannot be those of the unit that is asked about; "" if they can.
 
     The seal says that a file is what was written; this, that what was written is a whole unit.
@@ -190,7 +192,7 @@ def fault(ledger: Ledger, keys: Sequence[str], asked: Asked) -> str:
     return _fault_of_tokens(ledger.tokens, set(keys), asked)
 
 
-def _fault_of(rows: pa.Table, column: str, asked: Asked) -> str:
+def _fault_of(rows: pa.Table, column: str, asked: Required) -> str:
     """What is wrong with a column of one condition."""
     values, missing = rows[column], rows[column].null_count
     wanted = column in asked.columns
@@ -210,7 +212,7 @@ def _fault_of(rows: pa.Table, column: str, asked: Asked) -> str:
     return "" if sound.all() else f"its {column} is out of range"
 
 
-def _fault_of_tokens(table: pa.Table, keys: set[str], asked: Asked) -> str:
+def _fault_of_tokens(table: pa.Table, keys: set[str], asked: Required) -> str:
     """What is wrong with the per-token rows."""
     found: dict[str, list[tuple[str, int]]] = {}
     for row in table.to_pylist():

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unexplained.errors import MeasurementError
 from unexplained.evaluate.arrays import ArrayWork
-from unexplained.evaluate.batches import Plan
+from unexplained.evaluate.batches import BatchPlan
 from unexplained.evaluate.conditions import Edited, now
 from unexplained.evaluate.evaluate import BATCH_TOKENS
 from unexplained.evaluate.runner import Workers, in_process, measured
@@ -110,7 +110,7 @@ class _Roads(ArrayWork):
 class _Batch:
     """One batch: what the right token's logit reads, and the intact pass."""
 
-    def __init__(self, subject: Subject, plan: Plan, edited: Sequence[Edited]) -> None:
+    def __init__(self, subject: Subject, plan: BatchPlan, edited: Sequence[Edited]) -> None:
         self.subject = subject
         self.batch: Batch = plan.batch(subject.device)
         self.scored = plan.scored(subject.device)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unexplained.evaluate.batches import Plan
+from unexplained.evaluate.batches import BatchPlan
 from unexplained.evaluate.score import Scores
 from unexplained.ledger import ALL, COLUMNS, SCHEMA, TOKEN_SCHEMA, Ledger
 from unexplained.text import Block
@@ -24,7 +24,7 @@ def rows_of(
     errors: Mapping[str, Tensor],
     intact: Tensor | None,
     targets: Tensor,
-    plan: Plan,
+    plan: BatchPlan,
     labels: Sequence[Mapping[str, np.ndarray]],
     keep_tokens: Collection[str],
 ) -> Ledger:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-Columns = Callable[[slice], Tensor]
+LogitsOf = Callable[[slice], Tensor]
 """Logits (or log probabilities) of all rows for a slice of the vocabulary, (rows, columns)."""
 
 BLOCK = {"cpu": 1024, "cuda": 16384}
@@ -95,7 +95,7 @@ def logit_differences(logits: Callable[[Tensor], Tensor], targets: Tensor, wrong
 
 
 def score(
-    intact: Columns, conditions: Mapping[str, Columns], targets: Tensor, vocabulary: int
+    intact: LogitsOf, conditions: Mapping[str, LogitsOf], targets: Tensor, vocabulary: int
 ) -> dict[str, Scores]:
     """Score conditions against the targets and against the intact model.
 

@@ -119,7 +119,7 @@ def parts_of(subject: Subject) -> dict[str, object]:
 
 
 @dataclass(frozen=True)
-class Copy:
+class Blueprint:
     """How to make a subject again from its parts."""
 
     name: str
@@ -129,7 +129,7 @@ class Copy:
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, subject: Subject) -> Copy:
+    def of(cls, subject: Subject) -> Blueprint:
         """Take a subject's parts, without what was computed from them."""
         return cls(
             subject.name, subject.anatomy.model, subject.tokenizer, subject.precision, subject.notes

@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unexplained.evaluate.arrays import ArrayWork
-from unexplained.evaluate.batches import Plan
+from unexplained.evaluate.batches import BatchPlan
 from unexplained.evaluate.conditions import tensor_digest
 from unexplained.evaluate.copying import (
     KEPT,
-    Document,
+    DistinctTokens,
     Unembedding,
     function_tokens,
     kept_along,
@@ -51,7 +51,7 @@ FEW = 8
 
 
 @dataclass(frozen=True)
-class Direct:
+class DirectPath:
     """What `CONDITIONS` do on the direct path, by head: sums over the predictions of a document."""
 
     units: tuple[str, ...]
@@ -81,7 +81,7 @@ def direct_path(
     folder: Path | None = None,
     workers: Workers = in_process,
     progress: Count = lambda done, total: None,
-) -> Direct:
+) -> DirectPath:
     """Every condition at every head on the eval part of a text.
 
     Args:
@@ -112,7 +112,7 @@ def direct_path(
         ends = np.cumsum([len(work.drawn(block)) for block in some.blocks])[:-1]
         sums += [part.sum(1) for part in np.split(arrays["kl"].double().numpy(), ends, axis=1)]
     units = tuple(block.unit for block in blocks)
-    return Direct(units, np.array(counts, dtype=np.float64), np.stack(sums, axis=1))
+    return DirectPath(units, np.array(counts, dtype=np.float64), np.stack(sums, axis=1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,13 +188,15 @@ class _Head:
 class _Batch:
     """One batch: what every condition of every head adds to the stream, and what that does."""
 
-    def __init__(self, work: _DirectPath, plan: Plan) -> None:
+    def __init__(self, work: _DirectPath, plan: BatchPlan) -> None:
         self.subject, self.unembedding = work.subject, Unembedding(work.subject)
         self.work, device = work, work.subject.device
         self.places = [torch.tensor(work.drawn(block), device=device) for block in plan.blocks]
         function = function_tokens(self.subject)
         self.documents = [
-            Document(torch.from_numpy(block.tokens).long().to(device), self.unembedding, function)
+            DistinctTokens(
+                torch.from_numpy(block.tokens).long().to(device), self.unembedding, function
+            )
             for block in plan.blocks
         ]
         self.predicted: dict[tuple[int, int], dict[str, Tensor]] = {}
@@ -256,7 +258,7 @@ class _Batch:
                 beyond[i] += ((torch.expm1(moved) - moved) * p).sum(-1).double().cpu()
         return torch.log1p(beyond)[..., [_ORDER.index(name) for name in CONDITIONS]]
 
-    def _lines(self, document: Document, reads: Tensor) -> Tensor:
+    def _lines(self, document: DistinctTokens, reads: Tensor) -> Tensor:
         """What a step along each token does to some logits, or its other's: (condition, token, column)."""
         known = {other: units @ reads for other, units in document.units.items()}
         return torch.stack([known[KEPT[name].other] for name in _LINES])

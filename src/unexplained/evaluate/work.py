@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from unexplained.evaluate.batches import Plan, plan
+from unexplained.evaluate.batches import BatchPlan, plan
 from unexplained.evaluate.conditions import AnotherModel, Condition, Other
 from unexplained.evaluate.store import Store
 from unexplained.hashing import home_of
@@ -54,7 +54,7 @@ class Work(ABC, Generic[R]):
     """What a worker keeps from one task for the next."""
 
     @cached_property
-    def plans(self) -> list[Plan]:
+    def plans(self) -> list[BatchPlan]:
         """The batches: they do not depend on what is measured."""
         return plan(self.text.blocks(self.part, self.what), self.batch_tokens)
 
@@ -115,18 +115,18 @@ class Work(ABC, Generic[R]):
     def tried(self, tasks: Sequence[Task]) -> tuple[Work[R], list[Task]]:
         """A small piece of it, and tasks that have steps of every kind: first the plainest."""
 
-    def over(self, batch: Plan, **changes: Any) -> Self:
+    def over(self, batch: BatchPlan, **changes: Any) -> Self:
         """The same on one batch alone."""
         found = replace(self, _worker=[], **changes)
         found.__dict__["plans"] = [batch]
         return found
 
-    def small(self, batch: Plan) -> Plan:
+    def small(self, batch: BatchPlan) -> BatchPlan:
         """The first rows of a batch, as few as are timed well: what is small already is whole."""
         _, longest = batch.size
         row = longest * layers_cost(self.subject.shape)
         rows = max(math.ceil(TRIED / row), math.ceil(TRIED_TOKENS / longest))
-        return Plan(batch.rows[:rows], batch.blocks[:rows])
+        return BatchPlan(batch.rows[:rows], batch.blocks[:rows])
 
     @property
     def item(self) -> int:

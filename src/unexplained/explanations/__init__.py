@@ -12,7 +12,7 @@ Args that methods here share:
 from unexplained.explanations.fit import Fitted as Fitted
 from unexplained.explanations.fit import fit as fit
 from unexplained.explanations.library import LIBRARY as LIBRARY
-from unexplained.explanations.program import Written as Written
+from unexplained.explanations.program import WrittenProgram as WrittenProgram
 from unexplained.explanations.program import fit_program as fit_program
 from unexplained.explanations.protocol import Claim as Claim
 from unexplained.explanations.protocol import Explanation as Explanation

@@ -30,7 +30,7 @@ from unexplained.hashing import digest
 from unexplained.sites import HEAD_VALUES, Shape, parse
 from unexplained.text import Text
 
-Answer = dict[str, Any]
+Reply = dict[str, Any]
 """What a process found, as JSON."""
 
 PLAIN = Shape(4, 4, 4, 16, 64, 64, 211)
@@ -83,7 +83,7 @@ class SampleView(View):
 
 
 @dataclass(frozen=True)
-class Request:
+class Question:
     """What a fresh process is asked."""
 
     name: str
@@ -122,7 +122,7 @@ def require_same(
     """
     path, colon, one = name.partition(":")
     samples = [sample_of(explanation, shape) for explanation in found]
-    request = Request(
+    request = Question(
         f"{Path(path).resolve()}{colon}{one}", samples, shape.vocabulary, text, words,
         torch.get_num_threads(), torch.get_float32_matmul_precision(),
     )  # fmt: skip
@@ -180,7 +180,7 @@ def no_pool() -> Iterator[NDArray[np.int32]]:
     raise ExplanationError("The pool of a text", NO_POOL)
 
 
-def _ask(request: Request) -> tuple[Answer | None, list[str]]:
+def _ask(request: Question) -> tuple[Reply | None, list[str]]:
     """What a fresh process answers, or a note that it did not."""
     with tempfile.TemporaryDirectory(prefix="unexplained-") as folder:
         asked = Path(folder, "asked.pt")
@@ -220,7 +220,7 @@ def _environment(folder: str) -> dict[str, str]:
     return found
 
 
-def _compared(explanation: Explanation, here: Answer, there: Sequence[Answer]) -> list[str]:
+def _compared(explanation: Explanation, here: Reply, there: Sequence[Reply]) -> list[str]:
     """A note, or nothing; raises where what was found differs."""
     for answer in there:
         if answer["watched"]:
@@ -247,7 +247,7 @@ def _compared(explanation: Explanation, here: Answer, there: Sequence[Answer]) -
     return []
 
 
-def answer_of(explanation: Explanation, sample: Mapping[str, Tensor], vocabulary: int) -> Answer:
+def answer_of(explanation: Explanation, sample: Mapping[str, Tensor], vocabulary: int) -> Reply:
     """What an explanation gives for a sample: a digest of all bytes, or how it failed."""
     try:
         with torch.no_grad():

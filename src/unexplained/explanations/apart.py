@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from unexplained.errors import ExplanationError
-from unexplained.explanations.again import Request, answer_of
+from unexplained.explanations.again import Question, answer_of
 from unexplained.explanations.files import find_explanation
 from unexplained.explanations.language import _installed
 from unexplained.fetch import cache_folder
@@ -106,7 +106,7 @@ def put_clock_forward() -> None:
     time.time_ns = lambda: now_ns() + int(LATER * 1e9)
 
 
-def answers(request: Request) -> dict[str, Any]:
+def answers(request: Question) -> dict[str, Any]:
     """What the file says here, each explanation twice, and what was touched."""
     torch.set_num_threads(request.threads)
     torch.set_float32_matmul_precision(request.product)
@@ -133,7 +133,7 @@ def answers(request: Request) -> dict[str, Any]:
 def main() -> None:
     """Read what is asked, write the answer."""
     # A file of our own, written a moment ago into a folder that only this user may enter.
-    request: Request = torch.load(sys.argv[1], weights_only=False)
+    request: Question = torch.load(sys.argv[1], weights_only=False)
     Path("answer.json").write_text(json.dumps(answers(request)), encoding="utf-8")
 
 

@@ -35,7 +35,7 @@ _HAS_DOCSTRING = 0x4000000
 
 
 @dataclass(frozen=True)
-class Named:
+class NameRead:
     """A name that code reads and the attributes that it reads of it."""
 
     place: Literal["global", "free", "import"]
@@ -53,10 +53,10 @@ class Named:
 
 
 @dataclass
-class Reading:
+class NamesRead:
     """What a code object and those inside it do with names."""
 
-    names: dict[Named, None] = field(default_factory=dict)
+    names: dict[NameRead, None] = field(default_factory=dict)
     """In the order in which they are met, each once."""
     writes: list[str] = field(default_factory=list)
     """Names outside of it that it assigns to."""
@@ -65,9 +65,9 @@ class Reading:
 
 
 @lru_cache(maxsize=4096)
-def reading(code: types.CodeType) -> Reading:
+def reading(code: types.CodeType) -> NamesRead:
     """Read a function's code object."""
-    found = Reading()
+    found = NamesRead()
     _Reader(code, frozenset(code.co_freevars), {}, found).read()
     return found
 
@@ -79,12 +79,12 @@ class _Reader:
         self,
         code: types.CodeType,
         free: frozenset[str],
-        imported: Mapping[str, Named],
-        found: Reading,
+        imported: Mapping[str, NameRead],
+        found: NamesRead,
     ) -> None:
         """`free`: names of the outermost function's closure; `imported`: names of outer imports."""
         self.code, self.free, self.found = code, free, found
-        self.outside, self.imported = imported, dict[str, Named]()
+        self.outside, self.imported = imported, dict[str, NameRead]()
         self.steps = [step for step in dis.get_instructions(code) if step.opname not in _SILENT]
 
     def read(self) -> None:
@@ -122,13 +122,13 @@ class _Reader:
             self.found.inside.append(step.argval)
         return at + 1
 
-    def _add(self, named: Named) -> None:
+    def _add(self, named: NameRead) -> None:
         if named.path[0].startswith("@"):
             return  # no name that can be written: a test runner's own, in an assert
         self.found.inside += [name for name in named.path if name in _INSIDE]
         self.found.names[named] = None
 
-    def _chain(self, at: int) -> tuple[Named, int] | None:
+    def _chain(self, at: int) -> tuple[NameRead, int] | None:
         """A name and its attributes that begin at a step, and where they end."""
         step = self.steps[at]
         name = step.argval if step.opname in _GLOBAL | _FREE | _FAST else None
@@ -140,21 +140,21 @@ class _Reader:
         if known is not None:
             start = known
         elif step.opname in _GLOBAL:
-            start = Named("global", (step.argval,))
+            start = NameRead("global", (step.argval,))
         elif step.opname in _FREE and step.argval in self.free & set(self.code.co_freevars):
-            start = Named("free", (step.argval,))
+            start = NameRead("free", (step.argval,))
         else:
             return None
         return self._attributes(start, at + 1)
 
-    def _attributes(self, start: Named, at: int) -> tuple[Named, int]:
+    def _attributes(self, start: NameRead, at: int) -> tuple[NameRead, int]:
         path = list(start.path)
         while at < len(self.steps) and self.steps[at].opname in _ATTRIBUTE:
             path.append(self.steps[at].argval)
             at += 1
-        return Named(start.place, tuple(path), start.level), at
+        return NameRead(start.place, tuple(path), start.level), at
 
-    def _getattr(self, named: Named, at: int) -> int:
+    def _getattr(self, named: NameRead, at: int) -> int:
         """`getattr(chain, "name")`, or of a local; anything else is computed."""
         owner = self._chain(at)
         if owner is not None:
@@ -166,12 +166,12 @@ class _Reader:
         step = self.steps[min(after, len(self.steps) - 1)]
         constant = step.argval if step.opname == "LOAD_CONST" else None
         if not isinstance(constant, str) or not self._called(after + 1):
-            self._add(Named(named.place, named.path, computed=True))
+            self._add(NameRead(named.place, named.path, computed=True))
             return at
         self._add(named)
         after += 1
         if owner is not None:
-            named = Named(owner[0].place, (*owner[0].path, constant), owner[0].level)
+            named = NameRead(owner[0].place, (*owner[0].path, constant), owner[0].level)
             if self.steps[after].opname == "CALL":
                 named, after = self._attributes(named, after + 1)
             self._add(named)
@@ -197,7 +197,7 @@ class _Reader:
                 item = (*path, step.argval)
                 path = path if wanted else item
             elif step.opname in _STORES:
-                self.imported[step.argval] = Named("import", item, level)
+                self.imported[step.argval] = NameRead("import", item, level)
                 if step.opname == "STORE_GLOBAL":
                     self.found.writes.append(step.argval)
                 item = path

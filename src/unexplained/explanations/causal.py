@@ -73,7 +73,7 @@ class Mixed:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Replay:
     """What an explanation was asked, what it said, and how to ask it again."""
 
     called: str

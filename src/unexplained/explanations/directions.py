@@ -110,7 +110,7 @@ class Random:
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenDirections:
     """Numbers that somebody gives, the same at every site."""
 
     numbers: np.ndarray = field(compare=False, repr=False)
@@ -119,7 +119,7 @@ class Given:
     mark: str
 
     @classmethod
-    def of(cls, numbers: object, name: str) -> Given:
+    def of(cls, numbers: object, name: str) -> GivenDirections:
         """Check what was given.
 
         Raises:
@@ -164,7 +164,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Unembedding:
+class LogitDirections:
     """What raises the logits of some tokens, through the final norm's gain."""
 
     tokens: tuple[int, ...]
@@ -245,7 +245,7 @@ class WrittenBy:
 
 
 @dataclass(frozen=True)
-class Part:
+class ReadPart:
     """Of some directions, what is read, or what hardly is, by what reads the value: see `reading`."""
 
     of: Directions
@@ -295,7 +295,7 @@ def basis_of(directions: Directions, site: Site, activations: Activations) -> Te
         )
     if not bool(torch.isfinite(rows).all()):
         raise ExplanationError(asked, "some numbers are NaN or infinite", "Give finite ones.")
-    if isinstance(directions, Principal | Part):
+    if isinstance(directions, Principal | ReadPart):
         return rows.T  # orthonormal as they are, of a part perhaps fewer or none
     spanned = span_of(rows.T)
     if len(spanned) < len(rows):

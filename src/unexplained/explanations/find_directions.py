@@ -19,10 +19,10 @@ from unexplained import files
 from unexplained.errors import ExplanationError, UnexplainedError
 from unexplained.explanations.directions import (
     Directions,
-    Given,
+    GivenDirections,
+    LogitDirections,
     Principal,
     Random,
-    Unembedding,
     WrittenBy,
 )
 from unexplained.explanations.given import raised
@@ -53,7 +53,7 @@ def find_directions(about: str, subject: Subject | None = None) -> Directions:
     if kind.isdecimal() and not rest:
         return Principal(int(kind))
     if kind == "tokens":
-        return Unembedding(_tokens(rest, subject))
+        return LogitDirections(_tokens(rest, subject))
     if kind == "random":
         rank, _, seed = rest.partition(":")
         return Random(_rank(rank, about), _count(seed or "0", about))
@@ -64,7 +64,7 @@ def find_directions(about: str, subject: Subject | None = None) -> Directions:
     path, _, name = about.rpartition(":") if Path(about).suffix not in _READERS else (about, "", "")
     if Path(path).suffix in _READERS or Path(path).suffix == ".py":
         label = Path(path).name + (f":{name}" if name else "")
-        return Given.of(_read(Path(path), name, subject), label)
+        return GivenDirections.of(_read(Path(path), name, subject), label)
     raise ExplanationError(f"The directions '{about}'", "they are of no kind that is known", WAYS)
 
 

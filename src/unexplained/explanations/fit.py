@@ -12,9 +12,9 @@ from unexplained.donors import places_of
 from unexplained.errors import ExplanationError
 from unexplained.evaluate import Activations, Edited
 from unexplained.evaluate.activations import local as recorded_local
-from unexplained.evaluate.conditions import Effect, tensor_digest
+from unexplained.evaluate.conditions import EffectKind, tensor_digest
 from unexplained.explanations.carried import counted
-from unexplained.explanations.causal import Asked, Mixed
+from unexplained.explanations.causal import Mixed, Replay
 from unexplained.explanations.description import PARAMETER_BITS, written
 from unexplained.explanations.protocol import INEXACT, Claim, Explanation, elsewhere
 from unexplained.explanations.stand_in import StandIn
@@ -65,7 +65,7 @@ class Fitted:
         """How long it is: code, fitted numbers, and the parameters that compute what it reads."""
         return self.explanation.described(self.parameters, self.sites, self.shape)
 
-    def condition(self, effect: Effect = "total") -> Edited:
+    def condition(self, effect: EffectKind = "total") -> Edited:
         """The model with the explanation in the components' place."""
         suffix = "" if effect == "total" else f" ({effect})"
         return Edited(
@@ -75,7 +75,7 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class Standing:
+class InPlace:
     """What an explanation in a component's place depends on at the moment when it is asked."""
 
     explanation: Explanation
@@ -152,7 +152,7 @@ def fit(claim: Claim, shape: Shape, activations: Activations, seed: int) -> Fitt
     explanation.asked.clear()
     calls = (explanation.donors,) if explanation.shuffled else ()
     reads = elsewhere(explanation.reads, shape)
-    standing = Standing(explanation, counted(explanation).fingerprint)
+    standing = InPlace(explanation, counted(explanation).fingerprint)
     edits: list[Edit] = []
     tensors: list[Tensor] = []
     gates: dict[str, float] = {}
@@ -343,7 +343,7 @@ def _require_unraised(
         )
 
     batch = local.batch
-    Asked(asked, batch.valid, batch.documents, z, again, own=True).require_causal()
+    Replay(asked, batch.valid, batch.documents, z, again, own=True).require_causal()
 
 
 def _columns(value: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ _NEEDS = {
 }  # fmt: skip
 """The matrices from the stream to a head's value."""
 
-Unit = tuple[str, int, int]
+LentUnit = tuple[str, int, int]
 """A kind of parameters, the layer, and which of its kind there."""
 
 
@@ -54,7 +54,7 @@ def bits_lent(parameters: int, shape: Shape) -> int:
     return parameters * _counts(shape).bits
 
 
-def _units(site: Site, shape: Shape) -> Iterator[Unit]:
+def _units(site: Site, shape: Shape) -> Iterator[LentUnit]:
     layer, part = site.layer, site.part
     if part == "H":
         group = site.index * shape.key_heads // shape.heads

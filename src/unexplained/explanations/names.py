@@ -14,7 +14,7 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from unexplained.explanations.bytecode import Named
+from unexplained.explanations.bytecode import NameRead
 from unexplained.explanations.kinds import MISSING, is_plain
 from unexplained.explanations.language import PACKAGE, denied, is_library, root_of
 from unexplained.lazy import Face
@@ -32,7 +32,7 @@ def cells(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
             yield name, MISSING
 
 
-def resolve(named: Named, function: types.FunctionType, refuse: Refuse) -> tuple[str, Any]:
+def resolve(named: NameRead, function: types.FunctionType, refuse: Refuse) -> tuple[str, Any]:
     """What a name stands for, followed through attributes as far as those are plain."""
     name, *rest = named.path
     if named.place == "free":

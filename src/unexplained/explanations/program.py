@@ -24,11 +24,11 @@ from unexplained.errors import ExplanationError
 from unexplained.evaluate import Activations, Other
 from unexplained.evaluate.batches import plan
 from unexplained.evaluate.evaluate import BATCH_TOKENS
-from unexplained.evaluate.score import Columns
+from unexplained.evaluate.score import LogitsOf
 from unexplained.explanations.calibration import Calibration, calibrate
 from unexplained.explanations.carried import counted
-from unexplained.explanations.causal import Asked
-from unexplained.explanations.fit import Standing, describe
+from unexplained.explanations.causal import Replay
+from unexplained.explanations.fit import InPlace, describe
 from unexplained.explanations.protocol import TOLERANCE, Explanation, View
 from unexplained.hashing import code_digest, digest, home_of
 from unexplained.record import Description
@@ -114,7 +114,7 @@ class Elsewhere:
 
 
 @dataclass(frozen=True, eq=False)
-class Written:
+class WrittenProgram:
     """A program as a predictor, like a table of n-grams or another model.
 
     It runs on the CPU, on one document at a time and without padding, so that it cannot read
@@ -155,8 +155,8 @@ class Written:
         assert self._standing.made  # looked for now, so that what is not counted is refused
 
     @cached_property
-    def _standing(self) -> Standing:
-        return Standing(self.explanation, counted(self.explanation).fingerprint)
+    def _standing(self) -> InPlace:
+        return InPlace(self.explanation, counted(self.explanation).fingerprint)
 
     @property
     def fingerprint(self) -> str:
@@ -181,7 +181,7 @@ class Written:
         """The program in the whole model's place, by its own name unless another is given."""
         return Other(name or self.explanation.name, self)
 
-    def predict(self, batch: Batch, where: Tensor) -> Columns:
+    def predict(self, batch: Batch, where: Tensor) -> LogitsOf:
         """Log probabilities at the places that `where` (batch, position) marks.
 
         Raises:
@@ -210,7 +210,7 @@ class Written:
     def _causal(self, document: str, tokens: Tensor) -> Tensor:
         """Predictions for a document, refused if what comes later changes them."""
         whole = self.log_probs(tokens)
-        Asked(
+        Replay(
             self.explanation.called,
             torch.ones((1, len(tokens)), dtype=torch.bool),
             (document,),
@@ -221,7 +221,7 @@ class Written:
         return whole
 
 
-def fit_program(explanation: Explanation, text: Text, seed: int = 0) -> Written:
+def fit_program(explanation: Explanation, text: Text, seed: int = 0) -> WrittenProgram:
     """Make a program ready to stand in a whole model's place on a text.
 
     A plain one has nothing fitted. A shuffled one reads documents of the fit part. A calibrated
@@ -246,7 +246,7 @@ def fit_program(explanation: Explanation, text: Text, seed: int = 0) -> Written:
     if explanation.readout == "calibrated":
         logits, targets = _fit_data(explanation, text, elsewhere)
         calibration = calibrate(logits, targets, table(text, 1))
-    return Written(explanation, text.vocabulary, calibration, elsewhere)
+    return WrittenProgram(explanation, text.vocabulary, calibration, elsewhere)
 
 
 def _fit_data(

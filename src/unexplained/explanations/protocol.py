@@ -14,7 +14,7 @@ from unexplained.donors import Donors
 from unexplained.donors.another import Another
 from unexplained.errors import ExplanationError, Why, near_matches
 from unexplained.evaluate.conditions import tensor_digest
-from unexplained.explanations.causal import Asked, Mixed
+from unexplained.explanations.causal import Mixed, Replay
 from unexplained.explanations.description import Source, source_of
 from unexplained.explanations.given import INEXACT as INEXACT
 from unexplained.explanations.given import TOLERANCE as TOLERANCE
@@ -303,7 +303,7 @@ class Explanation:
         def again(mixed: Mixed) -> Tensor:
             return self.unasked(mixed_local(local, mixed, read), read, asked)
 
-        if not Asked(
+        if not Replay(
             asked, batch.valid, batch.documents, given, again, self.gives == "pattern", own
         ).require_causal():
             self.asked.add(INEXACT)

@@ -119,10 +119,10 @@ class Control:
     """Of what the claim says, how much the control leaves as it was."""
 
 
-Maker = Callable[[str], StandIn]
+StandInMaker = Callable[[str], StandIn]
 """Makes a stand-in from what was written behind its name; nothing was where that is empty."""
 
-STAND_INS: Registry[Maker] = Registry(
+STAND_INS: Registry[StandInMaker] = Registry(
     "stand-in", "unexplained.explanations.library", ExplanationError
 )
 """Stand-ins that are no rule of a view; those are in `LIBRARY`, in the same folder."""

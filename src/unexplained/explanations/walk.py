@@ -16,7 +16,7 @@ from torch import Tensor
 
 from unexplained.evaluate.conditions import tensor_bytes
 from unexplained.explanations import kinds, prices
-from unexplained.explanations.bytecode import Named, parts, reading
+from unexplained.explanations.bytecode import NameRead, parts, reading
 from unexplained.explanations.language import (
     PACKAGE,
     denied,
@@ -178,7 +178,7 @@ class _Walk:
             self.value(f"{label}.{name}", content)
             self.flush(f"{label}.{name}")
 
-    def named(self, named: Named, function: types.FunctionType) -> None:
+    def named(self, named: NameRead, function: types.FunctionType) -> None:
         """A name that the function's code reads."""
         label, thing = resolve(named, function, self.refuse)
         self.found.marks.append(f"name {label}")

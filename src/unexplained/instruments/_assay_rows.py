@@ -25,7 +25,7 @@ GROUPS = {
 """Roles of rows in the order in which they are shown; ablations come before."""
 
 
-class Row(NamedTuple):
+class ArmRow(NamedTuple):
     """An arm with all its numbers."""
 
     card: Card
@@ -58,17 +58,17 @@ class Row(NamedTuple):
         return ", ".join(part for part in (role, self.few) if part)
 
 
-Columns = Sequence[tuple[b.Column, Callable[[Row], b.Cell]]]
+Columns = Sequence[tuple[b.Column, Callable[[ArmRow], b.Cell]]]
 """Of each column what it holds of a row."""
 
 
-def in_order(rows: Sequence[Row]) -> tuple[Row, ...]:
+def in_order(rows: Sequence[ArmRow]) -> tuple[ArmRow, ...]:
     """The ablations, then the roles as in the charts."""
     order = ["ablation", *GROUPS]
     return tuple(sorted(rows, key=lambda row: order.index(row.card.role)))
 
 
-def table_of(key: str, rows: Sequence[Row], columns: Columns, **about: Any) -> b.Table:
+def table_of(key: str, rows: Sequence[ArmRow], columns: Columns, **about: Any) -> b.Table:
     """A table of rows of the assay."""
     return b.Table(
         key=key,
@@ -83,12 +83,12 @@ def table_of(key: str, rows: Sequence[Row], columns: Columns, **about: Any) -> b
     )  # fmt: skip
 
 
-def _of(field: str, name: str) -> Callable[[Row], b.Cell]:
+def _of(field: str, name: str) -> Callable[[ArmRow], b.Cell]:
     """A row's number of that name in a field that has several."""
     return lambda row: getattr(row.numbers, field).get(name)
 
 
-def _fractions(rows: Sequence[Row]) -> b.Table:
+def _fractions(rows: Sequence[ArmRow]) -> b.Table:
     """One claim on every scale that it was measured on."""
 
     def scale(key: str, heading: str, group: str = "") -> b.Column:
@@ -109,7 +109,7 @@ def _fractions(rows: Sequence[Row]) -> b.Table:
     )  # fmt: skip
 
 
-def _numbers(rows: Sequence[Row]) -> b.Table:
+def _numbers(rows: Sequence[ArmRow]) -> b.Table:
     columns: Columns = [
         (
             b.Column(key="increase", heading="Increase over intact"),
@@ -120,10 +120,10 @@ def _numbers(rows: Sequence[Row]) -> b.Table:
     return table_of("numbers", rows, columns, title="Loss", caption="In nats per token.")
 
 
-def _more(rows: Sequence[Row]) -> b.Table:
+def _more(rows: Sequence[ArmRow]) -> b.Table:
     """Everything else about rows, and the fractions against the other ablations."""
     names = dict.fromkeys(name for row in rows for name in row.numbers.recovered)
-    columns: list[tuple[b.Column, Callable[[Row], b.Cell]]] = [
+    columns: list[tuple[b.Column, Callable[[ArmRow], b.Cell]]] = [
         (b.Column(key=f"against {name}", heading=name, group="Recovered against", style="share"),
          _of("recovered", name))
         for name in names if name != REFERENCE
@@ -143,7 +143,7 @@ def _more(rows: Sequence[Row]) -> b.Table:
     return table_of("more", rows, columns, title=title, caption=caption, folded=True)
 
 
-def _claims(rows: Sequence[Row]) -> b.Table:
+def _claims(rows: Sequence[ArmRow]) -> b.Table:
     """What each row claims, what it was given, and how long it is."""
     lengths = (
         ("bits", "Description, bits", "bits"),
@@ -152,7 +152,7 @@ def _claims(rows: Sequence[Row]) -> b.Table:
         ("lent", "Lent by the model", "lent"),
     )
 
-    def length(field: str) -> Callable[[Row], b.Cell]:
+    def length(field: str) -> Callable[[ArmRow], b.Cell]:
         return lambda row: getattr(row.card.description, field, None)
 
     columns: Columns = [
@@ -168,7 +168,7 @@ def _claims(rows: Sequence[Row]) -> b.Table:
     return table_of("claims", rows, columns, title="What each row claims", folded=True)
 
 
-def _distances(rows: Sequence[Row]) -> b.Table:
+def _distances(rows: Sequence[ArmRow]) -> b.Table:
     columns: Columns = [
         (b.Column(key=f"{float(name):g}", heading=fmt.tick(float(name), share=True), style="points"),
          _of("bars", name))
@@ -179,10 +179,10 @@ def _distances(rows: Sequence[Row]) -> b.Table:
     return table_of("distances", rows, columns, title=title, caption=caption, folded=True)
 
 
-def _own(rows: Sequence[Row], **about: bool) -> list[b.Table]:
+def _own(rows: Sequence[ArmRow], **about: bool) -> list[b.Table]:
     """The damage that rows are measured against, where it is not the text's."""
 
-    def cost(name: str) -> Callable[[Row], b.Cell]:
+    def cost(name: str) -> Callable[[ArmRow], b.Cell]:
         return lambda row: row.own.get(name)
 
     columns: Columns = [
@@ -194,7 +194,7 @@ def _own(rows: Sequence[Row], **about: bool) -> list[b.Table]:
     return [table_of("own", rows, columns, title=title, caption=caption, **about)] * bool(rows)
 
 
-def section(rows: Sequence[Row], primary: str) -> b.Section:
+def section(rows: Sequence[ArmRow], primary: str) -> b.Section:
     """The forest of fractions, and every number of every row.
 
     Args:
@@ -227,7 +227,7 @@ def section(rows: Sequence[Row], primary: str) -> b.Section:
     return b.Section(key="recovered", title=title, blocks=tuple(blocks))
 
 
-def _track(row: Row, at: Mapping[str, b.Table], against: str) -> b.Track:
+def _track(row: ArmRow, at: Mapping[str, b.Table], against: str) -> b.Track:
     """A row's line: its number in one of the tables, and strokes for those in others."""
     others = [name for name in row.numbers.recovered if against and name != against]
     return b.Track(
@@ -240,7 +240,7 @@ def _track(row: Row, at: Mapping[str, b.Table], against: str) -> b.Track:
     )
 
 
-def forest_against(rows: Sequence[Row]) -> tuple[str, str]:
+def forest_against(rows: Sequence[ArmRow]) -> tuple[str, str]:
     """The ablation that the chart is drawn against, and why where it is not the reference.
 
     The reference, if any explanation has a fraction against it; else another ablation; else none,
@@ -259,7 +259,7 @@ def forest_against(rows: Sequence[Row]) -> tuple[str, str]:
     )
 
 
-def differ(rows: Sequence[Row], primary: str) -> str:
+def differ(rows: Sequence[ArmRow], primary: str) -> str:
     """How far the scales are apart for one claim: the one in detail, if it is on several.
 
     Empty where no claim has two numbers to compare.
@@ -285,7 +285,7 @@ def differ(rows: Sequence[Row], primary: str) -> str:
     )
 
 
-def singles(rows: Sequence[Row]) -> b.Section:
+def singles(rows: Sequence[ArmRow]) -> b.Section:
     """Each component alone."""
     fractions = _fractions(rows)
     words = (

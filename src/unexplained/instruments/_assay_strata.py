@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from unexplained.instruments._assay_rows import REFERENCE, Row, in_order, table_of
+from unexplained.instruments._assay_rows import REFERENCE, ArmRow, in_order, table_of
 from unexplained.record import Number
 from unexplained.record import blocks as b
 from unexplained.record.bars import Stratum
@@ -21,10 +21,10 @@ class Partition(NamedTuple):
     name: str
     columns: tuple[Stratum, ...]
     """One stratum for each label: its label, tokens and damage head the column."""
-    rows: tuple[Row, ...]
+    rows: tuple[ArmRow, ...]
 
 
-def partitions(rows: Sequence[Row]) -> tuple[Partition, ...]:
+def partitions(rows: Sequence[ArmRow]) -> tuple[Partition, ...]:
     """The strata of a text, by partition, with the rows that are scored on this model.
 
     The twin is left out: its denominators are its own, not those that head the columns.
@@ -50,7 +50,7 @@ def _label_order(stratum: Stratum) -> tuple[bool, int, str]:
     return (not label.startswith("first"), int(start[0]) if start else 0, label)
 
 
-def section(rows: Sequence[Row]) -> b.Section:
+def section(rows: Sequence[ArmRow]) -> b.Section:
     """A table of fractions for each way of cutting the text, denominators in its first rows."""
     words = (
         "An average can hide that an explanation fails somewhere. Fraction recovered against "
@@ -65,10 +65,10 @@ def section(rows: Sequence[Row]) -> b.Section:
 
 def _columns(
     partition: Partition, of: Callable[[Stratum], Number]
-) -> list[tuple[b.Column, Callable[[Row], b.Cell]]]:
+) -> list[tuple[b.Column, Callable[[ArmRow], b.Cell]]]:
     """A column for each label with a number of every row's stratum there."""
 
-    def there(label: str) -> Callable[[Row], b.Cell]:
+    def there(label: str) -> Callable[[ArmRow], b.Cell]:
         return lambda row: next(
             of(s) for s in row.numbers.strata if (s.partition, s.label) == (partition.name, label)
         )
@@ -96,7 +96,7 @@ def _losses(partition: Partition) -> b.Table:
     )  # fmt: skip
 
 
-def _twin_strata(row: Row) -> b.Table:
+def _twin_strata(row: ArmRow) -> b.Table:
     return b.Table(
         key="twin",
         title=f"{row.name}, by stratum",

@@ -10,7 +10,7 @@ from unexplained.bars.scales import NO_LADDER, compute
 from unexplained.bars.standing import standing
 from unexplained.instruments import _assay_rows as assay_rows
 from unexplained.instruments import _assay_strata as assay_strata
-from unexplained.instruments._assay_rows import REFERENCE, Row
+from unexplained.instruments._assay_rows import REFERENCE, ArmRow
 from unexplained.record import Counted, Number, Scale
 from unexplained.record import blocks as b
 from unexplained.record import format as fmt
@@ -37,7 +37,7 @@ class OnText:
     """How much was predicted, of what, and what stands beside the explanations."""
     damage: Mapping[str, Number]
     """What each ablation costs (nats per token): the denominators."""
-    rows: tuple[Row, ...]
+    rows: tuple[ArmRow, ...]
     bars: tuple[Bars, ...]
     """Everything held against every baseline and every weaker model."""
     documents: int = 0
@@ -49,14 +49,14 @@ class OnText:
     scale: Scale | None = None
     """The same on the scale of training compute; None where no ladder has the model's tokenizer."""
     context: ContextGain | None = None
-    singles: tuple[Row, ...] = ()
+    singles: tuple[ArmRow, ...] = ()
     """Each component alone, where that was asked for."""
     examples: tuple[b.Example, ...] = ()
     attention: b.Attention | None = None
     """Of the first head and of the claim."""
     checks: tuple[b.Check, ...] = ()
 
-    def row(self) -> Row:
+    def row(self) -> ArmRow:
         """The row of the claim that is shown in detail."""
         return next(row for row in self.rows if row.name == self.primary)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from unexplained.instruments._assay_rows import REFERENCE, Row
+from unexplained.instruments._assay_rows import REFERENCE, ArmRow
 from unexplained.instruments._assay_text import OnText
 from unexplained.record import blocks as b
 from unexplained.record import format as fmt
@@ -51,7 +51,7 @@ def answer_of(texts: Sequence[OnText]) -> b.Answer:
         row for row in first.values() if all(row.name in {r.name for r in t.rows} for t in shown)
     ]
 
-    def best(*roles: str) -> list[Row]:
+    def best(*roles: str) -> list[ArmRow]:
         some = [row for row in common if row.card.role in roles and row.name != shown[0].primary]
         known = [row for row in some if row.numbers.recovered[REFERENCE].value is not None]
         return sorted(known, key=lambda row: -(row.numbers.recovered[REFERENCE].value or 0.0))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from unexplained import study
 from unexplained.instruments._assay_attention import attention_beside
-from unexplained.instruments._assay_rows import REFERENCE, Row
+from unexplained.instruments._assay_rows import REFERENCE, ArmRow
 from unexplained.instruments._assay_text import OnText, size_of
 from unexplained.instruments._assay_words import answer_of, cruxes, verdict_of
 from unexplained.record import HeadScore
@@ -229,12 +229,12 @@ def _cards(read: Reading) -> list[Card]:
     return [*stated, *tells, *ends, *prices]
 
 
-def _row(read: Reading, card: Card, **about: Any) -> Row:
+def _row(read: Reading, card: Card, **about: Any) -> ArmRow:
     against = [one.name for one in read.of("ablation")]
-    return Row(card, read.row(card.name, against, REFERENCE), **about)
+    return ArmRow(card, read.row(card.name, against, REFERENCE), **about)
 
 
-def _twin(at: Run, primary: StandIn, where: Sequence[Site]) -> tuple[Row]:
+def _twin(at: Run, primary: StandIn, where: Sequence[Site]) -> tuple[ArmRow]:
     """The claim on a model with random weights, with its own fills and denominators."""
     from unexplained.study.twins import TWIN, few
 
@@ -249,7 +249,7 @@ def _twin(at: Run, primary: StandIn, where: Sequence[Site]) -> tuple[Row]:
         return (_row(read, read.card(name), own=own, documents=_some(there, at)),)
 
 
-def _singles(at: Run, primary: StandIn, where: Sequence[Site]) -> tuple[Row, ...]:
+def _singles(at: Run, primary: StandIn, where: Sequence[Site]) -> tuple[ArmRow, ...]:
     """The claim at each component alone, against the reference ablation of that one alone."""
     few = at.on(at.text.first(SINGLE_DOCUMENTS))
     pairs = []
@@ -266,7 +266,7 @@ def _singles(at: Run, primary: StandIn, where: Sequence[Site]) -> tuple[Row, ...
         recovered = {REFERENCE: numbers.recovered[against]}
         own = {REFERENCE: read.damage(against)}
         numbers = replace(numbers, recovered=recovered)
-        rows.append(Row(claim.card, numbers, own, _some(few, at)))
+        rows.append(ArmRow(claim.card, numbers, own, _some(few, at)))
     return tuple(rows)
 
 

@@ -39,7 +39,7 @@ from unexplained.study.given import Members, Unpriced
 if TYPE_CHECKING:
     from unexplained.ladder.members import Member
     from unexplained.study import Run
-    from unexplained.study.axis import Opened
+    from unexplained.study.axis import KeptModel
     from unexplained.text.alike import Alike
 
 SAID = 2
@@ -155,7 +155,7 @@ def family(
 
 def _cut(
     run: Run, members: Sequence[Member], source: str, documents: int, characters: int
-) -> tuple[list[Opened], Alike]:
+) -> tuple[list[KeptModel], Alike]:
     """The same characters for all models; what cannot be measured is refused before anything is run."""
     from unexplained.ladder.members import require_members
     from unexplained.study.axis import opened, require_positions
@@ -173,7 +173,7 @@ def _cut(
 
 
 def _measured(
-    run: Run, members: Sequence[Member], opened: Sequence[Opened], cut: Alike, extrapolate: bool
+    run: Run, members: Sequence[Member], opened: Sequence[KeptModel], cut: Alike, extrapolate: bool
 ) -> tuple[list[Loss], Scale]:
     """The family from the least compute on, then those that are placed; and the curve."""
     from unexplained.bars import loss

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 ABLATION = "mean"
 NOTHING = 0.01
 """An effective share that could be less than this, and all as well, says nothing."""
-Pair = tuple["Subject", "Subject"]
+ModelPair = tuple["Subject", "Subject"]
 
 
 @instrument("gap", model="rung-4", texts=Texts())
@@ -130,8 +130,8 @@ def gap(
 def _asked(
     run: Run,
     weak: Subject,
-    chosen_by: Pair,
-    runs: Sequence[Pair],
+    chosen_by: ModelPair,
+    runs: Sequence[ModelPair],
     beside: Sequence[Subject],
     sites: str,
     explanations: Sequence[StandIn],
@@ -149,7 +149,9 @@ def _asked(
     return where
 
 
-def _other_runs(run: Run, weak: Subject, chosen_by: Pair, family: Family | None) -> list[Pair]:
+def _other_runs(
+    run: Run, weak: Subject, chosen_by: ModelPair, family: Family | None
+) -> list[ModelPair]:
     """Other runs of two rungs that have several, those of the choosing pair as given."""
     from unexplained.ladder.family import shipped_beside
 
@@ -200,7 +202,7 @@ def _require_claims(
         run.subject.require_full_precision("The effect of a single component")
 
 
-def _over(read: Reading, strong: Subject, weak: Subject, runs: Sequence[Pair]) -> OverRuns:
+def _over(read: Reading, strong: Subject, weak: Subject, runs: Sequence[ModelPair]) -> OverRuns:
     """The gap over all pairs of runs, under the models' own names."""
     others = [(one.name, two.name) for one, two in runs]
     found = read.over_pairs([("intact", weak.name), *others])

@@ -159,7 +159,7 @@ def _sites(run: Run, sites: str, claim: StandIn, twin: bool) -> tuple[Site, ...]
 
 def _measured(
     run: Run, where: Sequence[Site], claim: StandIn, top: float, keeps: float, *, twin: bool
-) -> tuple[hunting.Found, Reading]:
+) -> tuple[hunting.HuntFindings, Reading]:
     """The claim, the control that can tell, and the claim where nothing was learned."""
     from unexplained.study import arms
     from unexplained.study.twins import TWIN, few
@@ -188,7 +188,7 @@ def _measured(
             rows.append(hunting.Hunted("twin", "the same, random weights", "", "twin",
                         other.hunted(one.name, REFERENCE, top=top, keeps=keeps)))  # fmt: skip
     names = fmt.in_short(list(map(str, where)))
-    return hunting.Found(names, tuple(rows), top, keeps), read
+    return hunting.HuntFindings(names, tuple(rows), top, keeps), read
 
 
 def _by_stratum(run: Run, found: Hunt) -> dict[str, Any]:

@@ -76,9 +76,9 @@ def label(
         MeasurementError: The model is in half precision, or a number is out of bounds.
         TextError: A text has a document of another.
     """
-    from unexplained.study.labels import Asked, measured
+    from unexplained.study.labels import LabelQuestion, measured
 
-    asked = Asked.of(run, sites, label, near, top=top, alike=alike, prevalence=prevalence)
+    asked = LabelQuestion.of(run, sites, label, near, top=top, alike=alike, prevalence=prevalence)
     found = measured(asked)
     yield Headline(
         f"'{found.label}' as a label of {', '.join(found.sites)} in {run.subject.name}",

@@ -16,9 +16,9 @@ from unexplained.study import Headline, Texts, instrument
 from unexplained.study.given import Unpriced
 
 if TYPE_CHECKING:
-    from unexplained.bars.paths import Paths, Weights
+    from unexplained.bars.paths import HeadWeights, Paths
     from unexplained.circuits.expansion import Terms
-    from unexplained.circuits.kept_paths import Part, Term
+    from unexplained.circuits.kept_paths import PathTerm, StreamPart
     from unexplained.circuits.looking import Looks
     from unexplained.sites import Site
     from unexplained.study import Run
@@ -60,9 +60,9 @@ def paths(run: Run) -> Iterator[Block | Headline]:
             not add up to its logits.
         MeasurementError: The model is in half precision, or a number is not finite.
     """
-    from unexplained.bars.paths import Columns, Paths
+    from unexplained.bars.paths import Paths, PathsKept
     from unexplained.circuits.expansion import require_paths, terms
-    from unexplained.circuits.kept_paths import Part
+    from unexplained.circuits.kept_paths import StreamPart
     from unexplained.circuits.looking import looks
     from unexplained.sites import Site
     from unexplained.study import arms
@@ -82,7 +82,7 @@ def paths(run: Run) -> Iterator[Block | Headline]:
     )  # fmt: skip
     columns = (*COLUMNS, ("wrong", wrong.name, f"Through {there.least}"))
     found = Paths(
-        read, tuple(map(str, later)), tuple(Columns(*one) for one in columns), str(there.previous),
+        read, tuple(map(str, later)), tuple(PathsKept(*one) for one in columns), str(there.previous),
         there.before[there.previous], there.is_previous, tuple(map(str, there.rewriting)),
         str(there.least), run.settings,
     )  # fmt: skip
@@ -98,7 +98,7 @@ def paths(run: Run) -> Iterator[Block | Headline]:
         subject.name, text.name, predictions, len(every.names) - 1, every.error, every.logit
     )
     yield found.shares()
-    yield _scores(run, found, there, Part)
+    yield _scores(run, found, there, StreamPart)
     yield found.weights(_weights(run, there, later), AT)
     yield _paths(found, every)
 
@@ -112,11 +112,11 @@ def _tokens(there: Looks) -> tuple[tuple[Site, ...], ...]:
     return tuple(c for c in chains if all(a.layer < b.layer for a, b in pairwise(c)))
 
 
-def _terms(there: Looks) -> tuple[list[Term], Term]:
+def _terms(there: Looks) -> tuple[list[PathTerm], PathTerm]:
     """The induction term and its variants; and the first one through a head that does not look before."""
-    from unexplained.circuits.kept_paths import EVERYTHING, Part, Term
+    from unexplained.circuits.kept_paths import EVERYTHING, PathTerm, StreamPart
 
-    embedded, tokens = Part(((),)), _tokens(there)
+    embedded, tokens = StreamPart(((),)), _tokens(there)
 
     def before(head: Site, *, through: bool) -> tuple[tuple[Site, ...], ...]:
         """The token before: as embedded, or as rewritten before that head."""
@@ -124,14 +124,14 @@ def _terms(there: Looks) -> tuple[list[Term], Term]:
         return tuple((*c, head) for c in every if not c or c[-1].layer < head.layer)
 
     strict, whole = (
-        Part(before(there.previous, through=False)),
-        Part(before(there.previous, through=True)),
+        StreamPart(before(there.previous, through=False)),
+        StreamPart(before(there.previous, through=True)),
     )
-    token = Part(tokens)
+    token = StreamPart(tokens)
     parts = {
         "strict": (embedded, strict, embedded),
         "token": (token, whole, token),
-        "bias": (Part(tokens, True), Part(whole.chains, True), token),
+        "bias": (StreamPart(tokens, True), StreamPart(whole.chains, True), token),
         "scores": (token, whole, EVERYTHING),
         "values": (EVERYTHING, EVERYTHING, token),
         "without": (token, whole, EVERYTHING),
@@ -145,14 +145,14 @@ def _terms(there: Looks) -> tuple[list[Term], Term]:
         "without": "All of the scores but the product of its query and key; values whole.",
     }
     made = [
-        Term(name, said[key], *parts[key], without=key == "without") for key, name, _ in COLUMNS
+        PathTerm(name, said[key], *parts[key], without=key == "without") for key, name, _ in COLUMNS
     ]
-    other = Part(before(there.least, through=True))
+    other = StreamPart(before(there.least, through=True))
     says = f"As with tokens rewritten, but keys of what {there.least} wrote."
-    return made, Term("through another head", says, token, other, token)
+    return made, PathTerm("through another head", says, token, other, token)
 
 
-def _scores(run: Run, found: Paths, there: Looks, part: type[Part]) -> Block:
+def _scores(run: Run, found: Paths, there: Looks, part: type[StreamPart]) -> Block:
     """What the head that matters most looks for, term by term."""
     from unexplained.circuits.expansion import chains
     from unexplained.circuits.score_terms import preferences
@@ -166,7 +166,7 @@ def _scores(run: Run, found: Paths, there: Looks, part: type[Part]) -> Block:
     )
     every = [c for c in chains(shape.layers, shape.heads) if not c or c[-1].layer < site.layer]
     rewritten = tuple(c for c in tokens if c)
-    named: dict[str, Part] = {"token": part(((),))}
+    named: dict[str, StreamPart] = {"token": part(((),))}
     if rewritten:
         named["rewritten token"] = part(rewritten)
     named[str(there.previous)] = part(before)
@@ -177,11 +177,11 @@ def _scores(run: Run, found: Paths, there: Looks, part: type[Part]) -> Block:
     return found.scores(str(site), split.sums[:, 0], split.positions, list(named), list(named))
 
 
-def _weights(run: Run, there: Looks, later: Sequence[Site]) -> dict[str, Weights]:
+def _weights(run: Run, there: Looks, later: Sequence[Site]) -> dict[str, HeadWeights]:
     """Compositions of every later head with every earlier one, and what its circuits do to tokens."""
     import torch
 
-    from unexplained.bars.paths import Weights
+    from unexplained.bars.paths import HeadWeights
     from unexplained.circuits import composition as weights
 
     subject, shape, anatomy = run.subject, run.subject.shape, run.subject.anatomy
@@ -227,7 +227,7 @@ def _weights(run: Run, there: Looks, later: Sequence[Site]) -> dict[str, Weights
             weights.most_for_itself(one @ mine.output[site.index], unembedded)
             for one in (token, embedded)
         )
-        found[str(site)] = Weights(composed, matches, strict, copies)  # type: ignore[arg-type]
+        found[str(site)] = HeadWeights(composed, matches, strict, copies)  # type: ignore[arg-type]
     return found
 
 

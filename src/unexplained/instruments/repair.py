@@ -16,7 +16,7 @@ from unexplained.study import Headline, Option, Texts, instrument
 from unexplained.study.given import Unpriced
 
 if TYPE_CHECKING:
-    from unexplained.bars.repair import Repair
+    from unexplained.bars.repair import RoadSums
     from unexplained.evaluate.repair import Roads
     from unexplained.study import Run
 
@@ -78,11 +78,11 @@ def repair(
     yield shown.heads()
 
 
-def _summed(found: Mapping[str, Roads], run: Run) -> Repair:
+def _summed(found: Mapping[str, Roads], run: Run) -> RoadSums:
     """Sums by document, over all predictions and over those where the direct effect is largest."""
     import numpy as np
 
-    from unexplained.bars.repair import TOP, Repair
+    from unexplained.bars.repair import TOP, RoadSums
     from unexplained.evaluate.repair import ROADS
 
     some, counts, every = {}, {}, {}
@@ -101,4 +101,4 @@ def _summed(found: Mapping[str, Roads], run: Run) -> Repair:
             for i, road in enumerate(ROADS)
         }
         tokens = np.array([float(len(rows)) for rows in one.documents])
-    return Repair(some, counts, every, tokens, run.settings)
+    return RoadSums(some, counts, every, tokens, run.settings)

@@ -84,11 +84,11 @@ def shortfall(
         TextError: The fit part is too small.
         UnexplainedError: As for every claim that cannot stand there.
     """
-    from unexplained.study.shortfalls import REFERENCE, Asked, measured
+    from unexplained.study.shortfalls import REFERENCE, RefitQuestion, measured
 
     require_count("steps", steps, least=8)
     require_count("refits", refits, least=FEWEST)
-    asked = Asked.of(run, sites, claim, steps=steps, rate=rate, refits=refits)
+    asked = RefitQuestion.of(run, sites, claim, steps=steps, rate=rate, refits=refits)
     found, name = measured(asked), asked.claim.name
     yield Headline(
         f"What {name} falls short of in {run.subject.name}",

@@ -21,7 +21,7 @@ from unexplained.study.sheet import of_text
 
 if TYPE_CHECKING:
     from unexplained.bars.spectra import Spectrum
-    from unexplained.bars.spectrum import Basis, Scores
+    from unexplained.bars.spectrum import Basis, HeadScores
     from unexplained.sites import Site
     from unexplained.study import Run
 
@@ -130,29 +130,29 @@ def _measured(
     return found
 
 
-def _scores(read: Any, names: list[str], heads: tuple[Site, ...], column: str) -> Scores:
+def _scores(read: Any, names: list[str], heads: tuple[Site, ...], column: str) -> HeadScores:
     """What ablating each does, by document."""
     import numpy as np
 
-    from unexplained.bars.spectrum import Scores
+    from unexplained.bars.spectrum import HeadScores
     from unexplained.ledger import NATS
 
     intact = read.ledger.sums("intact")
     sums = np.stack([getattr(read.ledger.sums(name), column) for name in names])
     sums = sums if column == "kl" else sums - getattr(intact, column)
     layers = np.array([head.layer for head in heads])
-    return Scores(sums, intact.tokens, layers, NATS)
+    return HeadScores(sums, intact.tokens, layers, NATS)
 
 
-def _looks(sums: Any, heads: tuple[Site, ...]) -> Scores:
+def _looks(sums: Any, heads: tuple[Site, ...]) -> HeadScores:
     """Shares of attention, every document counting the same."""
     import numpy as np
 
-    from unexplained.bars.spectrum import Scores
+    from unexplained.bars.spectrum import HeadScores
     from unexplained.stats import SHARE
 
     layers = np.array([head.layer for head in heads])
-    return Scores(sums, np.ones(sums.shape[1]), layers, f"{SHARE} of attention")
+    return HeadScores(sums, np.ones(sums.shape[1]), layers, f"{SHARE} of attention")
 
 
 def _spectra(run: Run, measured: Mapping[str, Mapping[str, Basis]]) -> list[Spectrum]:

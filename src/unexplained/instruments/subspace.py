@@ -74,10 +74,10 @@ def subspace(
         TextError: The text is too small.
         AblationError: There are too few tokens for a covariance.
     """
-    from unexplained.study.subspaces import Asked, measured
+    from unexplained.study.subspaces import SubspaceQuestion, measured
 
     require_count("draws", draws, least=FEWEST)
-    asked = Asked.of(run, sites, directions, draws, family)
+    asked = SubspaceQuestion.of(run, sites, directions, draws, family)
     found = measured(asked)
     where = fmt.in_short(list(map(str, asked.sites)))
     yield Headline(

@@ -168,20 +168,20 @@ def sweep(
     yield from blocks(sweep, found, beside)
 
 
-class Twin(NamedTuple):
+class TwinSweep(NamedTuple):
     """The same components of a model with random weights, each alone."""
 
     sweep: Sweeping
     found: Swept
 
 
-def _twin_of(sweep: Sweeping) -> Twin:
+def _twin_of(sweep: Sweeping) -> TwinSweep:
     from unexplained.study.sweeping import on_twin
     from unexplained.study.twins import TWIN
 
     with sweep.run.timed(TWIN):
         other = sweep.twin
-        return Twin(other, on_twin(other))
+        return TwinSweep(other, on_twin(other))
 
 
 def _title(sweep: Sweeping, sites: str) -> str:
@@ -222,7 +222,7 @@ def _verdict(effects: Sequence[Effect], sweep: Sweeping) -> str:
     )
 
 
-def _sheet(sweep: Sweeping, twin: Twin | None) -> dict[str, str]:
+def _sheet(sweep: Sweeping, twin: TwinSweep | None) -> dict[str, str]:
     """What was measured on."""
     found = sweep.run.sheet
     if twin is not None:
@@ -234,7 +234,7 @@ def _sheet(sweep: Sweeping, twin: Twin | None) -> dict[str, str]:
     return found
 
 
-def blocks(sweep: Sweeping, found: Swept, twin: Twin | None) -> Iterator[Block]:
+def blocks(sweep: Sweeping, found: Swept, twin: TwinSweep | None) -> Iterator[Block]:
     """What was found, as blocks."""
     from unexplained.bars import components, joints, scales
 
@@ -306,7 +306,7 @@ def _estimation(one: Estimation) -> Section:
     )
 
 
-def _twin(twin: Twin) -> Section:
+def _twin(twin: TwinSweep) -> Section:
     sweep, found = twin.sweep, twin.found
     units, documents = _units(sweep), len(sweep.text.units)
     said = _verdict(found.effects, sweep)

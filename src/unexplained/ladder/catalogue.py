@@ -12,14 +12,14 @@ from unexplained.ladder.recipe import CONTEXT
 from unexplained.record.base import Frozen
 from unexplained.subject.shipped import FOLDER
 
-Role = Literal["rung", "checkpoint", "annealed", "attention only"]
+RunRole = Literal["rung", "checkpoint", "annealed", "attention only"]
 
 
 class Trained(Frozen):
     """One checkpoint that we trained, and what training it took."""
 
     name: str
-    role: Role
+    role: RunRole
     """`rung`: trained near its compute-optimal point. `checkpoint`: the run of a rung, as it stood
     after some steps. `annealed`: a rung's size on less data, its rate brought to zero.
     `attention only`: without MLPs, on data enriched with repeats, no part of any curve."""
@@ -101,7 +101,7 @@ class Catalogue(Frozen):
         named = {one.rung for one in self.rungs() if one.name in names}
         return [one.name for one in self.rungs() if one.rung in named and one.name not in names]
 
-    def run_of(self, rung: int, role: Role) -> tuple[Trained, ...]:
+    def run_of(self, rung: int, role: RunRole) -> tuple[Trained, ...]:
         """Checkpoints, or annealed shorter runs, of a rung, from the earliest on."""
         found = [one for one in self.models if one.rung == rung and one.role == role]
         return tuple(sorted(found, key=lambda one: one.compute))

@@ -8,12 +8,12 @@ from unexplained.subject import Subject
 from unexplained.subject.shipped import NOTE
 from unexplained.text import Pair, Text
 from unexplained.text.document import part
-from unexplained.text.tokens import Tokens
+from unexplained.text.tokens import Encoder
 
 
 def on_ladder(subject: Subject) -> bool:
     """Whether losses of this model and of the ladder's are of the same tokens."""
-    return Tokens(subject).fingerprint == catalogue().tokenizer
+    return Encoder(subject).fingerprint == catalogue().tokenizer
 
 
 def trained_as(subject: Subject) -> Trained | None:
@@ -29,7 +29,7 @@ def require_same_tokens(subject: Subject, other: Subject) -> None:
     Raises:
         MeasurementError: Their tokenizers are not the same.
     """
-    if Tokens(subject).fingerprint != Tokens(other).fingerprint:
+    if Encoder(subject).fingerprint != Encoder(other).fingerprint:
         raise MeasurementError(
             f"{other.name} beside {subject.name}",
             "their tokenizers differ, so losses per token are of different tokens",

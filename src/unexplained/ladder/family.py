@@ -18,7 +18,7 @@ from unexplained.evaluate import AnotherModel, Other
 from unexplained.files import read_json
 from unexplained.ladder.catalogue import catalogue
 from unexplained.ladder.conditions import on_ladder, require_unseen, trained_as
-from unexplained.ladder.members import Member, Run, member_of, require_computes, runs_of
+from unexplained.ladder.members import FamilyRun, Member, member_of, require_computes, runs_of
 from unexplained.opening import NOW, opening
 from unexplained.record.format import power
 from unexplained.subject import Subject, load
@@ -45,7 +45,7 @@ class Family:
     """It is the ladder, of which more is known than what is measured here."""
 
     @cached_property
-    def runs(self) -> tuple[Run, ...]:
+    def runs(self) -> tuple[FamilyRun, ...]:
         """The members of known compute, as runs of rungs."""
         return runs_of(self.members)
 
@@ -155,10 +155,10 @@ def _shipped(name: str, device: str) -> Subject:
     return load(name, device=device)
 
 
-Given = str | Path | Member | Sequence["str | Path | Member"] | Mapping[Any, Any] | Family | None
+AsFamily = str | Path | Member | Sequence["str | Path | Member"] | Mapping[Any, Any] | Family | None
 
 
-def family_of(given: Given) -> Family | None:
+def family_of(given: AsFamily) -> Family | None:
     """A family of the user's own; None where none was given.
 
     Args:

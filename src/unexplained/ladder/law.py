@@ -12,8 +12,8 @@ from unexplained.curves import (
     Bend,
     Curve,
     FittedCurve,
-    Point,
     Shift,
+    TrainedPoint,
     fit_curve,
     leave_one_out,
     loss_at,
@@ -23,7 +23,7 @@ from unexplained.curves.place import percentile_ends
 from unexplained.errors import CurveError
 from unexplained.ladder.measured import Measured
 from unexplained.record import Number
-from unexplained.record.compute import CurvePoint, FittedBend, FittedLaw, Left
+from unexplained.record.compute import CurvePoint, FittedBend, FittedLaw, LeftOutRung
 from unexplained.stats import NATS, Settings
 
 LINE = 25
@@ -89,9 +89,9 @@ def fit_rungs(
 
 def _points(
     rungs: Sequence[Rung], names: Mapping[str, str], measured: Measured, unit: str
-) -> list[Point]:
+) -> list[TrainedPoint]:
     return [
-        Point(one.compute, measured.values[names[one.name]], str(one.rung), one.seed, unit)
+        TrainedPoint(one.compute, measured.values[names[one.name]], str(one.rung), one.seed, unit)
         for one in rungs
     ]
 
@@ -173,14 +173,14 @@ def left_out(
     settings: Settings,
     *,
     unit: str = NATS,
-) -> tuple[Left, ...]:
+) -> tuple[LeftOutRung, ...]:
     """Every rung against the law through the others; none where they are too few."""
     try:
         found = leave_one_out(_points(rungs, names, measured, unit), settings)
     except CurveError:
         return ()
     return tuple(
-        Left(
+        LeftOutRung(
             rung=f"rung {one.rung}",
             loss=Number(value=one.loss, unit=one.predicted.unit),
             predicted=one.predicted,

@@ -45,7 +45,7 @@ class Member:
     """Of training; 0 where that is not known."""
 
 
-class Run(NamedTuple):
+class FamilyRun(NamedTuple):
     """A member of known compute, as a run of a rung."""
 
     name: str
@@ -58,12 +58,12 @@ class Run(NamedTuple):
     tokens: int
 
 
-def runs_of(members: Sequence[Member]) -> tuple[Run, ...]:
+def runs_of(members: Sequence[Member]) -> tuple[FamilyRun, ...]:
     """Members by compute, those of equal compute as runs of one rung; none whose compute is unknown."""
     compute = attrgetter("compute")
     known = sorted((one for one in members if one.compute is not None), key=compute)
     return tuple(
-        Run(one.name, rung, seed, flops, one.parameters, one.tokens)
+        FamilyRun(one.name, rung, seed, flops, one.parameters, one.tokens)
         for rung, (flops, runs) in enumerate(groupby(known, key=compute), start=1)
         for seed, one in enumerate(runs)
     )

@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from transformers import LlamaForCausalLM
 
 from unexplained.errors import SubjectError
-from unexplained.ladder.catalogue import Catalogue, Role, Trained
+from unexplained.ladder.catalogue import Catalogue, RunRole, Trained
 from unexplained.ladder.recipe import Recipe
-from unexplained.ladder.series import RUNGS, Plan, plans
+from unexplained.ladder.series import RUNGS, RunPlan, plans
 from unexplained.ladder.stream import LONGEST_SEGMENT, SHORTEST_SEGMENT, Stream
 from unexplained.ladder.tokenizer import save_tokenizer
 from unexplained.ladder.train import cost_of
 from unexplained.places import write_whole
 from unexplained.subject.quiet import quiet
 from unexplained.text.corpora import webmix
-from unexplained.text.tokens import Tokens
+from unexplained.text.tokens import Encoder
 from unexplained.whole import SUMS, wrong_in
 
 HELD_OUT_ROWS = 1024
@@ -36,10 +36,10 @@ class _Made:
     """A checkpoint of a run, before it is published."""
 
     name: str
-    role: Role
+    role: RunRole
     folder: Path
     step: int
-    plan: Plan
+    plan: RunPlan
 
 
 def publish(
@@ -59,7 +59,7 @@ def publish(
     catalogue = Catalogue(
         corpus=f"{webmix.PACKAGE}, fit part",
         corpus_sha256=webmix.PACKAGE.sha256,
-        tokenizer=Tokens(_Bare(tokenizer)).fingerprint,  # type: ignore[arg-type]
+        tokenizer=Encoder(_Bare(tokenizer)).fingerprint,  # type: ignore[arg-type]
         versions={"python": platform.python_version(), "torch": first["torch"]}
         | {name: version(name) for name in ("transformers", "tokenizers")},
         machine={"processor": first["processor"], "threads": str(first["threads"])},
@@ -89,16 +89,16 @@ class _Bare:
     tokenizer: Any
 
 
-def _made(run: Path, plan: Plan) -> list[_Made]:
+def _made(run: Path, plan: RunPlan) -> list[_Made]:
     if not (run / "final").is_dir():
         return []
     name, recipe = plan.recipe.name, plan.recipe
-    role: Role = "attention only" if not recipe.mlp else "rung"
+    role: RunRole = "attention only" if not recipe.mlp else "rung"
     if "-annealed-" in name:
         role = "annealed"
     found = [_Made(name, role, run / "final", recipe.steps, plan)]
     for step in plan.checkpoints:
-        kind: Role = role if role == "attention only" else "checkpoint"
+        kind: RunRole = role if role == "attention only" else "checkpoint"
         found.append(_Made(f"{name}-step-{step}", kind, run / f"step-{step}", step, plan))
     return found
 

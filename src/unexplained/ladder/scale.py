@@ -14,13 +14,13 @@ from unexplained.curves import FittedCurve, Share, share
 from unexplained.curves.draws import Form
 from unexplained.errors import CurveError
 from unexplained.estimators.seeds import Scatter
-from unexplained.ladder.catalogue import Role, Trained, catalogue
+from unexplained.ladder.catalogue import RunRole, Trained, catalogue
 from unexplained.ladder.conditions import trained_as
 from unexplained.ladder.data import DataScale, Sized
 from unexplained.ladder.family import Family, shipped_beside
 from unexplained.ladder.law import fit_rungs, law_of, left_out
 from unexplained.ladder.measured import Measured
-from unexplained.ladder.members import Run
+from unexplained.ladder.members import FamilyRun
 from unexplained.ladder.own import share_between_rungs, share_of_run
 from unexplained.ladder.scatter import moved_runs, scatter_among
 from unexplained.ledger import BITS, Ledger
@@ -160,7 +160,7 @@ class _Rungs:
 
 def _rungs(
     fitted: FittedCurve,
-    rungs: Sequence[Run],
+    rungs: Sequence[FamilyRun],
     names: Mapping[str, str],
     measured: Measured,
     scatter: Scatter,
@@ -179,7 +179,7 @@ def _rungs(
 
 
 def _data(
-    rungs: Sequence[Run],
+    rungs: Sequence[FamilyRun],
     names: Mapping[str, str],
     measured: Measured,
     fitted: FittedCurve,
@@ -223,7 +223,7 @@ class _Place:
             (self.measured.values[INTACT], draws[INTACT]),
             settings=self.settings, room=ROOM * (self.scatter.deviation or 0.0),
         )  # fmt: skip
-        kinds: tuple[tuple[ShareKind, Role], ...] = (
+        kinds: tuple[tuple[ShareKind, RunRole], ...] = (
             ("own run", "checkpoint"),
             ("annealed", "annealed"),
         )
@@ -260,7 +260,7 @@ class _Place:
             return chosen.share
         return self._share(self.fitted.only(form), name).share
 
-    def _of_run(self, name: str, role: Role) -> Number:
+    def _of_run(self, name: str, role: RunRole) -> Number:
         mine = self.mine
         if mine is None or mine.role != "rung" or mine.seed:
             return _none("the model's own training run is not known")

@@ -27,7 +27,7 @@ runs are."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """A run and the steps after which its weights are kept."""
 
     recipe: Recipe
@@ -74,26 +74,26 @@ GROWTH = (8000, 10_000)
 """Steps after which attention-only models are kept: induction heads grow between two of them."""
 
 
-def plans() -> dict[str, Plan]:
+def plans() -> dict[str, RunPlan]:
     """Every run of the series by name, the longest first, so that two at once end together."""
-    found: dict[str, Plan] = {}
+    found: dict[str, RunPlan] = {}
     for number, recipe in enumerate(RUNGS, start=1):
         for seed in range(3 if number <= SEEDED else 1):
             name = recipe.name + (f"-seed-{seed}" if seed else "")
             watched = number == WATCHED and seed == 0
             kept = tuple(round(share * recipe.steps) for share in SHARES) if watched else ()
-            found[name] = Plan(replace(recipe, name=name, seed=seed), kept)
+            found[name] = RunPlan(replace(recipe, name=name, seed=seed), kept)
     watched_recipe = RUNGS[WATCHED - 1]
     for share in SHARES:
         steps = round(share * watched_recipe.steps)
         name = f"{watched_recipe.name}-annealed-{steps}"
-        found[name] = Plan(replace(watched_recipe, name=name, steps=steps))
+        found[name] = RunPlan(replace(watched_recipe, name=name, steps=steps))
     for recipe in ATTENTION_ONLY:
-        found[recipe.name] = Plan(recipe, GROWTH)
+        found[recipe.name] = RunPlan(recipe, GROWTH)
     return dict(sorted(found.items(), key=lambda item: -item[1].recipe.compute))
 
 
-def plan_of(name: str) -> Plan:
+def plan_of(name: str) -> RunPlan:
     """The run of that name.
 
     Raises:

@@ -18,7 +18,7 @@ from unexplained.sites import Shape
 from unexplained.text.corpora import webmix
 from unexplained.text.document import Document, order_key, part
 from unexplained.text.mixture import mixed
-from unexplained.text.tokens import Tokens
+from unexplained.text.tokens import Encoder
 
 HELD_OUT = 50
 """Of the fit part one document in so many is not trained on: recipes were chosen by these."""
@@ -69,7 +69,9 @@ def stream(tokenizer: Any) -> Stream:
     data = read_kept(path)
     if data is None:
         kept: dict[str, list[NDArray[np.int32]]] = {"train": [], "held_out": []}
-        for place, (_, ids) in enumerate(Tokens(_Untrained(tokenizer)).encode_all(fit_documents())):
+        for place, (_, ids) in enumerate(
+            Encoder(_Untrained(tokenizer)).encode_all(fit_documents())
+        ):
             which = "held_out" if place % HELD_OUT == HELD_OUT - 1 else "train"
             kept[which].append(ids)
         with new_file(path, sealed=True) as draft, draft.open("wb") as file:

@@ -40,7 +40,7 @@ from unexplained.whole import (
     wrong_in,
 )
 
-Trained = Callable[[int, float], None]
+StepDone = Callable[[int, float], None]
 """Told the step and the running loss."""
 
 BETAS, CLIP = (0.9, 0.98), 1.0
@@ -85,7 +85,7 @@ def train(
     folder: Path,
     *,
     checkpoints: Collection[int] = (),
-    say: Trained = lambda step, loss: None,
+    say: StepDone = lambda step, loss: None,
 ) -> Path:
     """Run a recipe to its end and return the folder of the finished checkpoint.
 
@@ -120,7 +120,7 @@ def _train(
     tokens: NDArray[np.int32],
     folder: Path,
     checkpoints: Collection[int],
-    say: Trained,
+    say: StepDone,
 ) -> None:
     """From the last state, or from the beginning, to the end."""
     model = build(recipe).train()

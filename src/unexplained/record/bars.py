@@ -11,6 +11,10 @@ from pydantic import Field
 
 from unexplained.record.base import Frozen, Number
 
+KeptVariation = Literal["residual", "yes", "no"]
+"""What is kept of a neuron: the difference from what the label predicts, put on the mean; or its
+variation where the label says yes, or where it says no, the rest being as predicted."""
+
 Standing = Literal["beats", "ties", "loses", "unknown"]
 
 

@@ -84,7 +84,7 @@ class FittedBend(Frozen):
         return math.exp(min(self.log_loss - alpha * u + third * u * u, 700.0))
 
 
-class Left(Frozen):
+class LeftOutRung(Frozen):
     """One rung left out, and what the others say of it."""
 
     rung: str
@@ -129,7 +129,7 @@ class Scale(Frozen):
     """What is known of the scatter of training runs, and from how many."""
     refused: str = ""
     """Why there is no curve."""
-    left: tuple[Left, ...] = ()
+    left: tuple[LeftOutRung, ...] = ()
     subject: Explained | None
     """The intact model itself."""
     explained: tuple[Explained, ...]

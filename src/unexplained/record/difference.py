@@ -88,12 +88,12 @@ class Difference:
     """Ids that the first has not."""
 
 
-Pair = Callable[[Number, Number], Number | None]
+OfTwo = Callable[[Number, Number], Number | None]
 """After minus before, paired by document; None where that cannot be."""
 
 
 def difference(
-    before: Record, after: Record, pair: Pair = lambda before, after: None
+    before: Record, after: Record, pair: OfTwo = lambda before, after: None
 ) -> Difference:
     """Compare two records number by number, by their ids."""
     old, now, words = dict(before.numbers()), dict(after.numbers()), titles(after)

@@ -7,7 +7,6 @@ no (an affine map of what it says). What is left, and either half of it, is kept
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,18 +16,15 @@ from unexplained.evaluate.conditions import tensor_digest
 from unexplained.explanations.labels import says_yes
 from unexplained.explanations.protocol import Explanation
 from unexplained.hashing import digest
-from unexplained.repairs.noise import Given, remade
+from unexplained.record.bars import KeptVariation
+from unexplained.repairs.noise import ValueOf, remade
 from unexplained.sites import Shape, Site
 from unexplained.subject import Edit, Local
-
-Kept = Literal["residual", "yes", "no"]
-"""What is kept of a neuron: the difference from what the label predicts, put on the mean; or its
-variation where the label says yes, or where it says no, the rest being as predicted."""
 
 
 def keeping(
     name: str,
-    kept: Kept,
+    kept: KeptVariation,
     claim: Edited,
     label: Explanation,
     means: Mapping[Site, Tensor],
@@ -45,7 +41,7 @@ def keeping(
         shape: The model's sizes.
     """
 
-    def make(edit: Edit) -> tuple[Given, list[Tensor]]:
+    def make(edit: Edit) -> tuple[ValueOf, list[Tensor]]:
         mean = means[edit.site]
 
         def given(local: Local) -> Tensor:
@@ -64,7 +60,7 @@ def keeping(
 def constant(name: str, values: Mapping[Site, Tensor], fitted_on: str) -> Edited:
     """Neurons put at constants."""
 
-    def put(value: Tensor) -> Given:
+    def put(value: Tensor) -> ValueOf:
         return lambda local: value.to(local.value).expand_as(local.value)
 
     mark = digest("constants", *map(str, values), tensor_digest(list(values.values())))

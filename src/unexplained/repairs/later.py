@@ -17,7 +17,7 @@ from unexplained.subject.anatomy import Anatomy
 from unexplained.subject.hooks import first_of
 from unexplained.subject.passing import own_hook, passing
 
-Weights = Mapping[str, Tensor]
+LayerWeights = Mapping[str, Tensor]
 """By name: `L5.mlp.down_proj.weight`, `norm.weight`; of low-rank changes `….left` and `….right`."""
 
 NORM = "norm"
@@ -59,7 +59,7 @@ class Later:
             if isinstance(one, nn.Linear | Conv1D)
         }
 
-    def normed(self, start: Resume, changed: Weights) -> Tensor:
+    def normed(self, start: Resume, changed: LayerWeights) -> Tensor:
         """The final norm's output (batch, position, width) from the stream before the first of the layers.
 
         Args:
@@ -81,7 +81,7 @@ class Later:
         return normed
 
     @contextmanager
-    def _with_low_rank(self, changed: Weights) -> Iterator[None]:
+    def _with_low_rank(self, changed: LayerWeights) -> Iterator[None]:
         with ExitStack() as hooks:
             for name, module in self.matrices().items():
                 if f"{name}.left" in changed:
@@ -91,7 +91,7 @@ class Later:
             yield
 
 
-def _under(changed: Weights, where: str) -> dict[str, Tensor]:
+def _under(changed: LayerWeights, where: str) -> dict[str, Tensor]:
     """The weights of one module, by its own names."""
     start = f"{where}."
     return {

@@ -21,7 +21,7 @@ from unexplained.hashing import digest
 from unexplained.sites import Site
 from unexplained.subject import Edit, Local
 
-Given = Callable[[Local], Tensor]
+ValueOf = Callable[[Local], Tensor]
 VARIES = 1e-6
 """A spread below this share of the mean is rounding."""
 
@@ -41,7 +41,7 @@ def random_instead(name: str, claim: Edited, activations: Activations, seed: int
     if all(root.norm() <= VARIES * mean.norm() for mean, root in fits.values()):
         return None
 
-    def make(edit: Edit) -> tuple[Given, list[Tensor]]:
+    def make(edit: Edit) -> tuple[ValueOf, list[Tensor]]:
         fit = fits[edit.where]
         return noise(f"instead of {edit.where}", *fit, seed), list(fit)
 
@@ -57,7 +57,7 @@ def with_noise(name: str, claim: Edited, activations: Activations, seed: int) ->
         AblationError: There are too few tokens for a covariance.
     """
 
-    def make(edit: Edit) -> tuple[Given, list[Tensor]]:
+    def make(edit: Edit) -> tuple[ValueOf, list[Tensor]]:
         fit = _gaussian(activations, edit, f"what is left out of {edit.where}", less=True)
         draw = noise(f"beside {edit.where}", *fit, seed)
 
@@ -74,7 +74,7 @@ def with_another(
 ) -> Edited:
     """What a claim gives and, of what it leaves out, what another document has at the same position."""
 
-    def make(edit: Edit) -> tuple[Given, list[Tensor]]:
+    def make(edit: Edit) -> tuple[ValueOf, list[Tensor]]:
         rest = [one.value - _of(edit, one) for one in activations.at(edit.where)]
 
         def given(local: Local) -> Tensor:
@@ -96,7 +96,7 @@ def remade(
     name: str,
     kind: str,
     claim: Edited,
-    make: Callable[[Edit], tuple[Given, list[Tensor]]],
+    make: Callable[[Edit], tuple[ValueOf, list[Tensor]]],
     seed: int,
     *about: str,
 ) -> Edited:

@@ -26,7 +26,7 @@ from torch.nn.functional import cross_entropy
 from unexplained.errors import MeasurementError, TextError
 from unexplained.evaluate import Edited, Program
 from unexplained.evaluate.arrays import Arrays, ArrayWork
-from unexplained.evaluate.batches import Plan, Scored, plan
+from unexplained.evaluate.batches import BatchPlan, Scored, plan
 from unexplained.evaluate.conditions import key, now, tensor_digest
 from unexplained.evaluate.runner import Workers, in_process, measured
 from unexplained.evaluate.store import Store
@@ -40,7 +40,7 @@ from unexplained.evaluate.work import (
 from unexplained.hashing import digest
 from unexplained.progress import Count
 from unexplained.repairs import states
-from unexplained.repairs.later import Later, Weights, low_rank, principal
+from unexplained.repairs.later import Later, LayerWeights, low_rank, principal
 from unexplained.repairs.states import State
 from unexplained.subject import Batch, Resume, Subject
 from unexplained.text import Block, Text
@@ -67,7 +67,7 @@ HALVINGS = 12
 
 
 @dataclass(frozen=True)
-class How:
+class RefitSettings:
     """How a refit is done: the same for every condition."""
 
     steps: int = 200
@@ -84,7 +84,7 @@ class How:
         return self.rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
 
     @classmethod
-    def for_model(cls, subject: Subject, first: int, steps: int) -> How:
+    def for_model(cls, subject: Subject, first: int, steps: int) -> RefitSettings:
         """All weights of a small rest, low rank of a large one."""
         many = sum(w.numel() for w in Later(subject.anatomy, first).weights().values())
         return cls(steps, 0, 1e-2) if many <= SMALL else cls(steps, RANK, 3e-3)
@@ -171,7 +171,7 @@ def refit(
     seeds: Sequence[int],
     *,
     first: int,
-    how: How,
+    how: RefitSettings,
     damage: float = 0.0,
     batch_tokens: int = BATCH_TOKENS,
     folder: Path | None = None,
@@ -250,7 +250,7 @@ class Start:
         return self._last[0][2]
 
 
-def condition_with(name: str, start: Start, changed: Weights) -> Program:
+def condition_with(name: str, start: Start, changed: LayerWeights) -> Program:
     """The model under a condition, its later weights changed."""
     first = start.first
     mark = digest(
@@ -281,7 +281,7 @@ class Refit(ArrayWork):
 
     seeds: tuple[int, ...]
     first: int
-    how: How
+    how: RefitSettings
     damage: float = 0.0
     store: Store | None = field(default=None, repr=False)
     """Where unfinished ones are kept."""
@@ -292,13 +292,13 @@ class Refit(ArrayWork):
         return [(c, seed) for c in self.conditions if isinstance(c, Edited) for seed in self.seeds]
 
     @cached_property
-    def plans(self) -> list[Plan]:
+    def plans(self) -> list[BatchPlan]:
         """One for every task: all of the fit part."""
         blocks = tuple(self.text.blocks(self.part, self.what))
-        return [Plan(tuple(range(len(blocks))), blocks)] * len(self.each)
+        return [BatchPlan(tuple(range(len(blocks))), blocks)] * len(self.each)
 
     @cached_property
-    def split(self) -> tuple[list[Plan], list[Plan]]:
+    def split(self) -> tuple[list[BatchPlan], list[BatchPlan]]:
         """Batches to train on, and those that say when to stop; no unit is in both.
 
         Raises:
@@ -446,13 +446,13 @@ class Refit(ArrayWork):
             weight.grad = None if gradient is None else gradient * (CLIP / size.clamp(min=CLIP))
         optimizer.step()
 
-    def _loss(self, later: Later, ready: _Ready, weights: Weights) -> Tensor:
+    def _loss(self, later: Later, ready: _Ready, weights: LayerWeights) -> Tensor:
         """Of every scored prediction."""
         normed = later.normed(ready.start, weights)[ready.scored.where]
         logits = self.subject.anatomy.logits(normed).float()
         return cross_entropy(logits, ready.scored.targets, reduction="none")
 
-    def _loss_on(self, later: Later, some: Sequence[_Ready], weights: Weights) -> float:
+    def _loss_on(self, later: Later, some: Sequence[_Ready], weights: LayerWeights) -> float:
         """Per token."""
         with torch.no_grad():
             losses = [self._loss(later, ready, weights).double() for ready in some]
@@ -466,7 +466,7 @@ class Refit(ArrayWork):
         _, training, third = self._worker[0]
         return training, third
 
-    def _run(self, condition: Edited, plans: Sequence[Plan]) -> list[_Ready]:
+    def _run(self, condition: Edited, plans: Sequence[BatchPlan]) -> list[_Ready]:
         device = self.subject.device
         found = list[_Ready]()
         for one in plans:
@@ -510,7 +510,7 @@ class Refit(ArrayWork):
         return small, [Task(0, self.names)]
 
 
-def _written_out(later: Later, name: str, low: Weights, left: Tensor) -> Tensor:
+def _written_out(later: Later, name: str, low: LayerWeights, left: Tensor) -> Tensor:
     """A change of low rank as a matrix, the way its architecture keeps it."""
     module = later.matrices()[name.removesuffix(".left")]
     product = low[f"{name.removesuffix('.left')}.right"] @ left

@@ -19,7 +19,7 @@ EXCESS_STEPS = (0.1, 0.5, 1.5, 4.0)
 
 
 @dataclass(frozen=True)
-class Axis:
+class LinearAxis:
     """A linear axis."""
 
     low: float
@@ -29,19 +29,19 @@ class Axis:
     def at(self, value: float) -> float:
         """Position in percent of the width, from 0 to 100; values outside sit at the edge.
 
-        >>> Axis(0.0, 2.0, ()).at(0.5), Axis(0.0, 2.0, ()).at(7.0)
+        >>> LinearAxis(0.0, 2.0, ()).at(0.5), LinearAxis(0.0, 2.0, ()).at(7.0)
         (25.0, 100.0)
         """
         share = (value - self.low) / (self.high - self.low)
         return round(100 * min(max(share, 0.0), 1.0), 2)
 
 
-UNIT = Axis(0.0, 1.0, (0.0, 1.0))
+UNIT = LinearAxis(0.0, 1.0, (0.0, 1.0))
 """The axis of the gauges in table cells."""
 
 
 @dataclass(frozen=True)
-class Mark:
+class PlacedTick:
     """A number placed on an axis."""
 
     at: float
@@ -54,17 +54,17 @@ class Mark:
     """Left end and width of the bar from zero to the value."""
 
 
-def mark(number: Number | None, axis: Axis) -> Mark | None:
+def mark(number: Number | None, axis: LinearAxis) -> PlacedTick | None:
     """Place a number; None where there is no value to place.
 
-    >>> mark(Number(value=-3.2, low=-5.1, high=0.5), Axis(-0.5, 1.5, ()))
+    >>> mark(Number(value=-3.2, low=-5.1, high=0.5), LinearAxis(-0.5, 1.5, ()))
     Mark(at=0.0, low=0.0, high=50.0, beyond='left', bar=(0.0, 25.0))
     """
     if number is None or number.value is None or not math.isfinite(number.value):
         return None
     value = number.value
     at, zero = axis.at(value), axis.at(0.0)
-    return Mark(
+    return PlacedTick(
         at,
         at if number.low is None else axis.at(number.low),
         at if number.high is None else axis.at(number.high),
@@ -73,7 +73,7 @@ def mark(number: Number | None, axis: Axis) -> Mark | None:
     )
 
 
-def fraction_axis(numbers: Iterable[Number | None]) -> Axis:
+def fraction_axis(numbers: Iterable[Number | None]) -> LinearAxis:
     """An axis for fractions recovered: 0 and 1 and what is near them, at most −0.5 to 1.5.
 
     >>> fraction_axis([Number(value=-3.2), Number(value=0.4)])
@@ -91,10 +91,10 @@ def fraction_axis(numbers: Iterable[Number | None]) -> Axis:
     # A label at the very edge would stick out of a narrow page.
     edge = (high - low) * 0.04
     ticks = [step / 4 for step in range(-2, 7) if low + edge <= step / 4 <= high - edge]
-    return Axis(round(low, 4), round(high, 4), tuple(ticks))
+    return LinearAxis(round(low, 4), round(high, 4), tuple(ticks))
 
 
-def nats_axis(numbers: Iterable[Number | None]) -> Axis:
+def nats_axis(numbers: Iterable[Number | None]) -> LinearAxis:
     """An axis from zero (or below) over all values, with round ticks.
 
     >>> nats_axis([Number(value=0.0141, low=0.0098, high=0.0187)]).ticks
@@ -114,7 +114,7 @@ def nats_axis(numbers: Iterable[Number | None]) -> Axis:
     return axis_over(low - margin * (low < 0), high + margin)
 
 
-def axis_over(low: float, high: float, pieces: int = 4) -> Axis:
+def axis_over(low: float, high: float, pieces: int = 4) -> LinearAxis:
     """An axis from one value to another, with round ticks that cut it into about so many pieces.
 
     >>> axis_over(2.9, 5.2).ticks
@@ -122,7 +122,7 @@ def axis_over(low: float, high: float, pieces: int = 4) -> Axis:
     """
     step = _round_step((high - low) / pieces)
     first, last = math.ceil(low / step), math.floor(high / step)
-    return Axis(low, high, tuple(round(i * step, 12) for i in range(first, last + 1)))
+    return LinearAxis(low, high, tuple(round(i * step, 12) for i in range(first, last + 1)))
 
 
 def _round_step(rough: float) -> float:

@@ -27,7 +27,7 @@ FLOPS = Ruler(label="training compute, FLOPs", spacing="tenfold", written="power
 
 
 @dataclass(frozen=True)
-class Dot:
+class RunDot:
     """A trained model: a rung's run from one seed."""
 
     x: float
@@ -69,7 +69,7 @@ class CurvePlot:
 
     across: tuple[Tick, ...]
     up: tuple[Tick, ...]
-    dots: tuple[Dot, ...]
+    dots: tuple[RunDot, ...]
     names: tuple[tuple[str, float], ...]
     """Each rung's number and its place from the left."""
     fitted: tuple[float, float] | None
@@ -133,12 +133,12 @@ def _losses(rungs: Sequence[OnCurve], there: Sequence[OnCurve], find: Find) -> S
     return Spaced("even", low - margin, high + margin)
 
 
-def _dot(rung: OnCurve, x: Spaced, y: Spaced, find: Find) -> Dot:
+def _dot(rung: OnCurve, x: Spaced, y: Spaced, find: Find) -> RunDot:
     number = find(rung.loss)
     value, compute = number.value or 0.0, _flops(rung, find)
     low, high = (value if end is None else end for end in (number.low, number.high))
     hover = f"{rung.name}: {fmt.power(compute)} FLOPs; loss {fmt.show(number)}"
-    return Dot(x.at(compute), y.top(value), y.top(low), y.top(high), hover)
+    return RunDot(x.at(compute), y.top(value), y.top(low), y.top(high), hover)
 
 
 def _names(rungs: Sequence[OnCurve], x: Spaced, find: Find) -> tuple[tuple[str, float], ...]:

@@ -6,7 +6,7 @@ that `matplotlib.rc` and style sheets hold. Refused numbers are left out and nam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -33,12 +33,12 @@ from unexplained.record.ids import walk
 from unexplained.record.keys import below
 from unexplained.report import network
 from unexplained.report.charts import fraction_axis, mark
+from unexplained.report.rulers import Find
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Find = Callable[[str], Number]
 Named = tuple[str, Number]
 NOTE = 90
 """Characters of a line of a note."""
@@ -59,7 +59,7 @@ def figure(record: Record, where: str = "") -> Figure:
             not installed.
     """
     try:
-        from unexplained.report.shown import Shown
+        from unexplained.report.shown import FigureShown
     except ImportError as error:
         raise RecordError(
             "A figure of a record",
@@ -68,7 +68,7 @@ def figure(record: Record, where: str = "") -> Figure:
         ) from error
     above, block = _block(record, where)
     numbers = dict(record.numbers())
-    made = Shown(layout="constrained")
+    made = FigureShown(layout="constrained")
     axes = made.add_subplot()
     _draw(made, axes, block, lambda reference: numbers[below(above, reference)], above)
     if title := getattr(block, "title", "") or _section(record, above):

@@ -26,9 +26,9 @@ HIGH, PORT = 9.0, 13.0
 THINNEST, THICKEST = 0.8, 7.0
 SWEEPS, PULLS = 12, 40
 
-Place = tuple[str, int]
+NodePlace = tuple[str, int]
 """A node at its own level, or at a higher one where its arrows pass."""
-Spots = dict[Place, float]
+Spots = dict[NodePlace, float]
 
 
 @dataclass(frozen=True)
@@ -141,17 +141,17 @@ def _ports(
 
 def _across(links: Sequence[Link], level: Mapping[str, int]) -> tuple[Spots, float]:
     """Where across every place is, and how wide all is."""
-    near: dict[Place, list[Place]] = {(name, at): [] for name, at in level.items()}
+    near: dict[NodePlace, list[NodePlace]] = {(name, at): [] for name, at in level.items()}
     for link in links:
-        here: Place = link.source, level[link.source]
+        here: NodePlace = link.source, level[link.source]
         for passed in range(here[1] + 1, level[link.target] + 1):
             name = link.target if passed == level[link.target] else link.source
-            there: Place = name, passed
+            there: NodePlace = name, passed
             if there not in near.setdefault(here, []):
                 near[here].append(there)
                 near.setdefault(there, []).append(here)
             here = there
-    rows: list[list[Place]] = [[] for _ in range(max(level.values()) + 1)]
+    rows: list[list[NodePlace]] = [[] for _ in range(max(level.values()) + 1)]
     for place in near:
         rows[place[1]].append(place)
     wide = {place: _wide(place[0]) if level[place[0]] == place[1] else LANE for place in near}
@@ -170,12 +170,12 @@ def _across(links: Sequence[Link], level: Mapping[str, int]) -> tuple[Spots, flo
     return {place: at - left for place, at in x.items()}, right - left
 
 
-def _mean(place: Place, near: Mapping[Place, Sequence[Place]], x: Spots) -> float:
+def _mean(place: NodePlace, near: Mapping[NodePlace, Sequence[NodePlace]], x: Spots) -> float:
     joined = near[place]
     return sum(x[other] for other in joined) / len(joined) if joined else x[place]
 
 
-def _side_by_side(row: Sequence[Place], wide: Mapping[Place, float]) -> Spots:
+def _side_by_side(row: Sequence[NodePlace], wide: Mapping[NodePlace, float]) -> Spots:
     """One beside the other around the middle."""
     found, end = {}, -sum(wide[place] + GAP for place in row) / 2
     for place in row:
@@ -184,7 +184,9 @@ def _side_by_side(row: Sequence[Place], wide: Mapping[Place, float]) -> Spots:
     return found
 
 
-def _pulled(row: Sequence[Place], to: Sequence[float], wide: Mapping[Place, float]) -> Spots:
+def _pulled(
+    row: Sequence[NodePlace], to: Sequence[float], wide: Mapping[NodePlace, float]
+) -> Spots:
     """As near to where they are pulled as the order and the room leave: from both sides, the mean."""
     apart = [(wide[a] + wide[b]) / 2 + GAP for a, b in pairwise(row)]
     from_left, from_right = list(to), list(to)

@@ -29,16 +29,16 @@ from unexplained.record.format import Shown
 from unexplained.record.ids import walk
 from unexplained.record.keys import below
 from unexplained.report import curveplot, network, plots
-from unexplained.report.charts import Axis, fraction_axis, nats_axis
+from unexplained.report.charts import LinearAxis, fraction_axis, nats_axis
 from unexplained.report.drawn import Drawn, Notes
 from unexplained.report.screen import First, Fold, first, folds
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedForest:
     """A forest, placed: its axis, and its lines under their headings."""
 
-    axis: Axis
+    axis: LinearAxis
     groups: tuple[tuple[str, tuple[Track, ...]], ...]
 
 
@@ -90,7 +90,7 @@ class Pen:
         """The number that a picture points at."""
         return self.drawn.at(above, reference)
 
-    def forest(self, block: Forest, above: str) -> Placed:
+    def forest(self, block: Forest, above: str) -> PlacedForest:
         """The axis of a forest over all that is drawn on it, and its lines by heading."""
         every = [self.at(above, mark) for track in block.tracks for mark in track.marks]
         axis = fraction_axis(every) if block.share else nats_axis(every)
@@ -98,7 +98,7 @@ class Pen:
         groups = tuple(
             (heading, tuple(t for t in block.tracks if t.group == heading)) for heading in headings
         )
-        return Placed(axis, groups)
+        return PlacedForest(axis, groups)
 
     def grid(self, block: Grid, above: str) -> Shades:
         """The cells of a grid with their shades."""

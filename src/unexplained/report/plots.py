@@ -82,7 +82,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Held:
+class LevelLine:
     """A level line, placed."""
 
     role: str
@@ -109,7 +109,7 @@ class ChartPlot:
     across: tuple[Tick, ...]
     up: tuple[Tick, ...]
     lines: tuple[Line, ...]
-    held: tuple[Held, ...]
+    held: tuple[LevelLine, ...]
     margin: tuple[Margin, ...]
     straight: tuple[float, float, float, float] | None
     omitted: tuple[str, ...]
@@ -141,7 +141,7 @@ def plot(chart: Chart, find: Find) -> ChartPlot | None:
         ticks_across(chart.across, x),
         ticks_up(chart.up, y, LITTLE if chart.small else HEIGHT),
         lines,
-        tuple(Held(one.role, y.top(v), f"{one.name}: {fmt.show(find(one.y))}") for one, v in inside),
+        tuple(LevelLine(one.role, y.top(v), f"{one.name}: {fmt.show(find(one.y))}") for one, v in inside),
         _margin(lines, inside, y, WITHIN if chart.small else APART),
         None if chart.line is None else _straight(chart.line, x, y),
         tuple(_left_out(s, p, chart.across) for s, points in values for p in points if not _both(p)),

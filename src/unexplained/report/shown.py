@@ -7,7 +7,7 @@ import io
 from matplotlib.figure import Figure
 
 
-class Shown(Figure):
+class FigureShown(Figure):
     """As any figure of matplotlib."""
 
     def _repr_png_(self) -> bytes:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from unexplained.study.arm import Arm as Arm
     from unexplained.study.arm import arm as arm
     from unexplained.study.case import CASEBOOK as CASEBOOK
-    from unexplained.study.case import Card as Card
     from unexplained.study.case import Case as Case
+    from unexplained.study.case import CaseCard as CaseCard
     from unexplained.study.case import answer_of as answer_of
     from unexplained.study.case import case as case
     from unexplained.study.case import no_candidates as no_candidates

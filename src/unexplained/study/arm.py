@@ -9,7 +9,7 @@ from typing import Any
 from unexplained.bars.cards import TOTAL, Card
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import Condition, Edited
-from unexplained.evaluate.conditions import Effect
+from unexplained.evaluate.conditions import EffectKind
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Arm:
         named = self.card.model_copy(update=fresh | card)
         return Arm(named, {TOTAL: replace(self.conditions[TOTAL], name=name)})
 
-    def also(self, *effects: Effect) -> Arm:
+    def also(self, *effects: EffectKind) -> Arm:
         """The same with other effects of its edits measured too, each under a name of its own.
 
         Raises:

@@ -37,10 +37,10 @@ from unexplained.study.run import Run
 from unexplained.subject import Subject
 from unexplained.subject.shipped import NOTE
 from unexplained.text.alike import Alike, alike_to
-from unexplained.text.tokens import Tokens
+from unexplained.text.tokens import Encoder
 
 
-class Opened(NamedTuple):
+class KeptModel(NamedTuple):
     """What is kept of a model while others are open."""
 
     name: str
@@ -53,7 +53,7 @@ class Opened(NamedTuple):
     shipped: bool
 
     @classmethod
-    def of(cls, name: str, subject: Subject) -> Opened:
+    def of(cls, name: str, subject: Subject) -> KeptModel:
         """A model under the name that it was given with."""
         model = subject.anatomy.model
         return cls(
@@ -67,16 +67,16 @@ class Opened(NamedTuple):
         )
 
 
-def opened(run: Run, members: Sequence[Member]) -> list[Opened]:
+def opened(run: Run, members: Sequence[Member]) -> list[KeptModel]:
     """Every model of some, one open at a time."""
     found = []
     for number, member in enumerate(members):
-        found.append(Opened.of(member.name, member.open()))
+        found.append(KeptModel.of(member.name, member.open()))
         run.say("reading tokenizers", number + 1, len(members))
     return found
 
 
-def require_positions(models: Sequence[Opened], cut: Alike) -> None:
+def require_positions(models: Sequence[KeptModel], cut: Alike) -> None:
     """Refuse beginnings that are longer than a model can read.
 
     Raises:
@@ -217,8 +217,8 @@ def axis_of(run: Run, family: Family | None = None, *, tokens: str = "") -> Axis
         for member, one in zip(family.members, known, strict=True)
     )
     mine = replace(family, members=members, itself=itself)
-    own_tokens = Tokens(subject).fingerprint
-    differ = [one.name for one in known if Tokens(one).fingerprint != own_tokens]
+    own_tokens = Encoder(subject).fingerprint
+    differ = [one.name for one in known if Encoder(one).fingerprint != own_tokens]
     if not differ and not family.by_byte:
         return Axis(run, mine, mine.others(device))
     if tokens:
@@ -227,7 +227,7 @@ def axis_of(run: Run, family: Family | None = None, *, tokens: str = "") -> Axis
             f"{tokens} token by token, and their tokens differ",
             "Give models with the model's own tokenizer.",
         )
-    own = Opened.of(subject.name, subject)
+    own = KeptModel.of(subject.name, subject)
     cut = alike_to(text, [own, *known])
     require_positions([own, *known], cut)
     run.beside({one.name: f"model {one.fingerprint}" for one in known if one.name != itself})

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Card:
+class CaseCard:
     """What every case says of itself, in a sentence or two each."""
 
     claim: str
@@ -61,7 +61,7 @@ class Card:
 class Case(Instrument):
     """An instrument of the casebook: called as a function, it gives a record."""
 
-    card: Card
+    card: CaseCard
 
     @property
     def in_python(self) -> str:
@@ -77,7 +77,7 @@ CASEBOOK: Registry[Case] = Registry("case", "unexplained.casebook", MeasurementE
 
 def case(
     name: str,
-    card: Card,
+    card: CaseCard,
     *,
     texts: Texts | None = Texts(),  # noqa: B008  (frozen)
     before: Callable[[Mapping[str, Any]], None] = lambda given: None,

@@ -53,7 +53,7 @@ def require_orbits(text: Text, level: float) -> None:
 
 
 @dataclass(frozen=True)
-class Role:
+class PairRole:
     """The pairs of all orbits whose words have the same parts: one half of a text."""
 
     says: str
@@ -84,7 +84,7 @@ class Gate:
     """How often it prefers the answer; by chance 0.5."""
     logit_difference: Number
     """Logit of the answer minus logit of the wrong one (logits per pair)."""
-    roles: tuple[Role, ...]
+    roles: tuple[PairRole, ...]
     """The accuracy in each role apart."""
 
     @property
@@ -108,7 +108,7 @@ class Gate:
         return f"not told from chance in {' and '.join(failed)}" if failed else ""
 
 
-def _too_few(roles: Sequence[Role]) -> str:
+def _too_few(roles: Sequence[PairRole]) -> str:
     few = [role for role in roles if not role.enough]
     if not few:
         return ""
@@ -146,7 +146,7 @@ def gate(run: Run) -> Gate:
         mean("preferred", SHARE, *read),
         mean("logit_difference", unit, *read),
         tuple(
-            Role(says, len(half.eval), mean("preferred", SHARE, sums), len(half.units), fewest)
+            PairRole(says, len(half.eval), mean("preferred", SHARE, sums), len(half.units), fewest)
             for (says, half), sums in zip(halves, read, strict=True)
         ),
     )

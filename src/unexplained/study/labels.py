@@ -11,8 +11,8 @@ from torch import Tensor
 
 from unexplained.ablations.mean import mean_of
 from unexplained.bars.detection import Labelled, fitted
-from unexplained.bars.labelled import REFERENCE, Names, OnText
-from unexplained.bars.labels import Found
+from unexplained.bars.labelled import REFERENCE, Names, TokensMeasured
+from unexplained.bars.labels import LabelFindings
 from unexplained.bars.reading import Reading
 from unexplained.errors import (
     ExplanationError,
@@ -46,7 +46,7 @@ MOST = 8
 
 
 @dataclass(frozen=True)
-class Asked:
+class LabelQuestion:
     """A label of some neurons; refused before anything is run."""
 
     run: Run
@@ -69,7 +69,7 @@ class Asked:
         top: int,
         alike: int,
         prevalence: float,
-    ) -> Asked:
+    ) -> LabelQuestion:
         """Check what was asked for.
 
         Raises:
@@ -146,7 +146,7 @@ class _On:
     near: dict[str, Said]
 
 
-def measured(of: Asked) -> Found:
+def measured(of: LabelQuestion) -> LabelFindings:
     """Choose on fit documents, score and measure on the others, on every text.
 
     Raises:
@@ -170,7 +170,7 @@ def measured(of: Asked) -> Found:
         measured = one.run.measure(*made, what=f"measuring the label on {one.run.text.name}")
         shown.append(_scored(one, units).with_reading(measured))
     twin, twin_read = _on_twin(of, texts, len(sites), names)
-    return Found(
+    return LabelFindings(
         label=of.label.written, says=of.label.says, sites=tuple(map(str, sites)),
         others=tuple(map(str, others)), detectors=detectors, texts=tuple(shown), names=names,
         references=(REFERENCE, *(f"mean of {n}" for n in means), OUTSIDE, "zero"),
@@ -182,7 +182,7 @@ def measured(of: Asked) -> Found:
 OUTSIDE = "mean outside the label"
 
 
-def _labelled(of: Asked, run: Run) -> _On:
+def _labelled(of: LabelQuestion, run: Run) -> _On:
     subject, text = run.subject, run.text
     at = next(iter(of.sites), ANY)
     fit, measured = (said_of(of.label, subject, text, part, at) for part in ("fit", "eval"))  # type: ignore[arg-type]
@@ -213,7 +213,7 @@ def _require_varies(label: Explanation, narrow: _On) -> None:
             )  # fmt: skip
 
 
-def _chosen(of: Asked, narrow: _On) -> tuple[tuple[Site, ...], tuple[Site, ...]]:
+def _chosen(of: LabelQuestion, narrow: _On) -> tuple[tuple[Site, ...], tuple[Site, ...]]:
     """The neurons, and others of the model that go with the label most, on documents that score none."""
     if of.sites and not of.alike:
         return of.sites, ()
@@ -222,7 +222,7 @@ def _chosen(of: Asked, narrow: _On) -> tuple[tuple[Site, ...], tuple[Site, ...]]
     return sites, tuple(site for site in ranked if site not in sites)[: of.alike]
 
 
-def _ranked(of: Asked, run: Run, fit: Said, many: int) -> list[Site]:
+def _ranked(of: LabelQuestion, run: Run, fit: Said, many: int) -> list[Site]:
     found = np.abs(
         correlations(run.subject, run.text, fit.yes, **run.how("looking at every neuron"))
     )
@@ -247,7 +247,7 @@ def _rows(read: Activations, said: Said) -> list[tuple[int, int, int, str]]:
     ]
 
 
-def _scored(one: _On, units: Sequence[Site]) -> OnText:
+def _scored(one: _On, units: Sequence[Site]) -> TokensMeasured:
     """Every token of the eval part, with the neurons' values."""
     text = one.run.text
     read = one.run.observe(units, part="eval")
@@ -263,7 +263,7 @@ def _scored(one: _On, units: Sequence[Site]) -> OnText:
         for label, said in one.near.items()
     }
     values = {str(site): _tokens(read, site, one.eval)[0] for site in units}
-    return OnText(text.name, Labelled(unit, yes, len(number)), values, domain, near)
+    return TokensMeasured(text.name, Labelled(unit, yes, len(number)), values, domain, near)
 
 
 def _means(read: Activations, sites: Sequence[Site]) -> dict[Site, Tensor]:
@@ -271,7 +271,7 @@ def _means(read: Activations, sites: Sequence[Site]) -> dict[Site, Tensor]:
 
 
 def _arms(
-    of: Asked,
+    of: LabelQuestion,
     one: _On,
     sites: Sequence[Site],
     units: Sequence[Site],
@@ -313,8 +313,8 @@ def _arms(
 
 
 def _on_twin(
-    of: Asked, texts: Sequence[_On], many: int, names: Names
-) -> tuple[tuple[OnText, ...], Reading | None]:
+    of: LabelQuestion, texts: Sequence[_On], many: int, names: Names
+) -> tuple[tuple[TokensMeasured, ...], Reading | None]:
     """The same with random weights: its own best neurons by the same search, on few documents.
 
     Nothing where none goes with the label there, as where the few are all of one kind.

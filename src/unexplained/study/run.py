@@ -50,7 +50,7 @@ class _Trace:
     """What these controls gave: in the record, whether the instrument shows them or not."""
 
 
-class How(TypedDict):
+class WorkOptions(TypedDict):
     """What whoever has work done takes besides the work."""
 
     folder: Path | None
@@ -131,9 +131,11 @@ class Run:
         """The run on each of its texts."""
         return (self.on(text) for text in self.texts)
 
-    def how(self, said: str) -> How:
+    def how(self, said: str) -> WorkOptions:
         """Who does some work, where it is kept, and what is `said` of it by progress."""
-        return How(folder=self.folder, workers=self.workers, progress=partial(self.say, said))
+        return WorkOptions(
+            folder=self.folder, workers=self.workers, progress=partial(self.say, said)
+        )
 
     def measure(
         self,

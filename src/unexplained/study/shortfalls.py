@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 from unexplained import bars
 from unexplained.bars.reading import Reading
-from unexplained.bars.splits import After, Found, Mended
+from unexplained.bars.splits import After, Mended, ShortfallFindings
 from unexplained.errors import MeasurementError, NotFinite, TextError
 from unexplained.evaluate import Edited
 from unexplained.explanations import LIBRARY
 from unexplained.explanations.stand_in import StandIn
 from unexplained.record import Number
 from unexplained.record import format as fmt
-from unexplained.repairs.refit import How, first_later, require_passes
+from unexplained.repairs.refit import RefitSettings, first_later, require_passes
 from unexplained.sites import Site
 from unexplained.study import arms, asked
 from unexplained.study.arm import Arm
@@ -31,13 +31,13 @@ LEAST_DAMAGE = 0.05
 
 
 @dataclass(frozen=True)
-class Asked:
+class RefitQuestion:
     """A claim about some components, and how it is refitted; refused before anything is run."""
 
     run: Run
     sites: tuple[Site, ...]
     claim: StandIn
-    how: How
+    how: RefitSettings
     refits: int
     first: int
     """The first layer that is refitted."""
@@ -52,7 +52,7 @@ class Asked:
         steps: int,
         rate: float,
         refits: int,
-    ) -> Asked:
+    ) -> RefitQuestion:
         """Check what was asked for.
 
         Raises:
@@ -83,7 +83,7 @@ class Asked:
         asked.require_covariances(where, text, subject)
         asked.require_folder(run.folder, subject)
         first = first_later(subject, [site.layer for site in where])
-        how = How.for_model(subject, first, steps)
+        how = RefitSettings.for_model(subject, first, steps)
         how = replace(how, rate=rate) if rate else how
         return cls(run, where, claims[0], how, refits, first)
 
@@ -93,7 +93,7 @@ class Asked:
         return fmt.in_short(list(map(str, self.sites)))
 
 
-def measured(of: Asked) -> Found:
+def measured(of: RefitQuestion) -> ShortfallFindings:
     """Measure the claim and its repairs without training, then refits.
 
     Raises:
@@ -120,7 +120,7 @@ def measured(of: Asked) -> Found:
     bounded = (INTACT, NOTHING, CLAIM)
     starred = bars.of_refitted(read.ledger, made.names, settings=run.settings)
     plain = {INTACT: "intact", NOTHING: REFERENCE, CLAIM: claimed.name}
-    return Found(
+    return ShortfallFindings(
         split=bars.shortfall(
             read.ledger, claimed.name, REFERENCE, {what: made.names[what] for what in bounded},
             settings=run.settings,
@@ -180,7 +180,7 @@ def _mended(read: Reading, one: Repair, broken: Mapping[str, str]) -> Mended:
     )  # fmt: skip
 
 
-def _on_twin(of: Asked) -> list[Mended]:
+def _on_twin(of: RefitQuestion) -> list[Mended]:
     """The claim through an affine map in a model with random weights; none where it has no map."""
     mapped, run = of.claim.with_map(), of.run
     if mapped is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from unexplained.bars.factors import Amount, Where
+from unexplained.bars.factors import Amount, LookedUpBy
 from unexplained.explanations import LIBRARY
 from unexplained.explanations.ends import NOTHING
 from unexplained.explanations.stand_in import StandIn
@@ -18,7 +18,7 @@ class Rules:
     explanations: tuple[StandIn, ...]
     primary: StandIn
     """The one whose strata, token view and controls are shown first."""
-    cells: Mapping[tuple[Where, Amount], str] = field(default_factory=dict)
+    cells: Mapping[tuple[LookedUpBy, Amount], str] = field(default_factory=dict)
     """The four conditions of where against how much, if they have them."""
     nested: tuple[str, ...] = ()
     """Those of which each, once fitted, contains the one before."""
@@ -43,7 +43,7 @@ def induction_rules() -> Rules:
         affine,
         own.affine(),
     )
-    cells: dict[tuple[Where, Amount], str] = {
+    cells: dict[tuple[LookedUpBy, Amount], str] = {
         ("rule", "all"): strict.name,
         ("own", "all"): known["own_placement"].name,
         ("rule", "own"): known["own_amount"].name,

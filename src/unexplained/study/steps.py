@@ -19,7 +19,7 @@ from unexplained.bars.steps import DOUBLED, Followed
 from unexplained.donors.another import Another
 from unexplained.errors import SiteError
 from unexplained.evaluate import Edited
-from unexplained.evaluate.following import Sums, following
+from unexplained.evaluate.following import Products, following
 from unexplained.explanations import StandIn
 from unexplained.explanations.protocol import elsewhere
 from unexplained.hashing import digest
@@ -103,11 +103,11 @@ def _changes(run: Run, site: Site) -> Sequence[Edited]:
     )  # fmt: skip
 
 
-def _followed(run: Run, step: str, at: str, changed: str, sums: Sums) -> Followed:
+def _followed(run: Run, step: str, at: str, changed: str, sums: Products) -> Followed:
     held, said, both, apart, tokens = sums.T
     what = f"what {changed} changes at {at}" if changed else f"the variance of {at}"
 
-    def of(top: Sums, bottom: Sums, what: str) -> Number:
+    def of(top: Products, bottom: Products, what: str) -> Number:
         return fraction(top, bottom, tokens, what=what, settings=run.settings, unit="squared")
 
     share = of(held - apart, held, what)

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from unexplained.ablations import value_site
-from unexplained.bars.subspace import Found, Measured
+from unexplained.bars.subspace import MeasuredSubspace, SubspaceFindings
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import Activations
 from unexplained.explanations.directions import (
     Directions,
-    Part,
     Principal,
     Random,
+    ReadPart,
     basis_of,
     strength_at,
 )
@@ -33,7 +33,7 @@ WORDS = {"q": "the query", "k": "the key", "v": "the values", "out": "the output
 
 
 @dataclass(frozen=True)
-class Asked:
+class SubspaceQuestion:
     """A claim about a subspace of some values, refused before anything is run."""
 
     run: Run
@@ -50,7 +50,7 @@ class Asked:
     @classmethod
     def of(
         cls, run: Run, sites: str, directions: str, draws: int, family: Family | None = None
-    ) -> Asked:
+    ) -> SubspaceQuestion:
         """Check what was asked for.
 
         Raises:
@@ -120,7 +120,7 @@ def _kind(sites: str, where: Sequence[Site], run: Run) -> tuple[str, int]:
     return value, shape.head_size if head and value != "out" else shape.width
 
 
-def measured(of: Asked) -> Found:
+def measured(of: SubspaceQuestion) -> SubspaceFindings:
     """Measure the claim and everything beside it.
 
     Raises:
@@ -146,13 +146,13 @@ def measured(of: Asked) -> Found:
     def kept(one: Projection) -> float:
         return _variance(one.on or Principal(one.rank or 0), seen, activations)
 
-    rows = [Measured("claim", claim.name, of.on.rank, kept(claim))]
+    rows = [MeasuredSubspace("claim", claim.name, of.on.rank, kept(claim))]
     rows += [
-        Measured(key, one.name, one.rank or 0, kept(one) if one.rank else None)
+        MeasuredSubspace(key, one.name, one.rank or 0, kept(one) if one.rank else None)
         for key, one in beside
     ]
     base = next((one.name for key, one in beside if key == "mean"), REFERENCE)
-    return Found(
+    return SubspaceFindings(
         read=read,
         scale=of.axis.scale(of.axis.read(read), [claim.name, base]),
         rows=tuple(rows),
@@ -166,7 +166,7 @@ def measured(of: Asked) -> Found:
 
 
 def _beside(
-    of: Asked, claim: Projection, unread: tuple[int, ...] | None
+    of: SubspaceQuestion, claim: Projection, unread: tuple[int, ...] | None
 ) -> Iterator[tuple[str, Projection]]:
     """What stands beside the claim, by what it is."""
     if of.at:
@@ -177,14 +177,16 @@ def _beside(
     for draw in range(of.draws):
         yield "random", of.projected(Random(of.on.rank, of.run.settings.seed + draw))
     if unread and any(unread):
-        yield "read", of.projected(Part(of.on, True))
-        yield "unread", of.projected(Part(of.on, False))
+        yield "read", of.projected(ReadPart(of.on, True))
+        yield "unread", of.projected(ReadPart(of.on, False))
     zeros = claim.with_zeros()
     assert zeros is not None
     yield "zero", zeros
 
 
-def _unread(of: Asked, seen: Sequence[Site], activations: Activations) -> tuple[int, ...] | None:
+def _unread(
+    of: SubspaceQuestion, seen: Sequence[Site], activations: Activations
+) -> tuple[int, ...] | None:
     """Of every value, how many directions are hardly read; None where all that comes later reads it."""
     found = [strength_at(site, activations) for site in seen]
     counts = tuple(hardly_read(one) for one in found if one is not None)

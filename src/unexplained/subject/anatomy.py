@@ -13,7 +13,7 @@ from unexplained.errors import SubjectError
 from unexplained.sites import Parameters, Shape
 from unexplained.subject.architectures import Architecture, architecture_of, positions
 
-Projection = Literal["q", "k", "v"]
+ProjectionName = Literal["q", "k", "v"]
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Anatomy:
         """What the parts of the first layer take, biases included."""
         size = self._inputs(self.head_output(0)) // heads
 
-        def projected(name: Projection) -> int:
+        def projected(name: ProjectionName) -> int:
             return size * (width + (getattr(self.projection(0, name), "bias", None) is not None))
 
         def numbers(module: nn.Module) -> int:
@@ -175,7 +175,7 @@ class Anatomy:
             self.architecture.mlp_norm or self.architecture.mlp[0]
         )
 
-    def projection(self, layer: int, name: Projection) -> nn.Module:
+    def projection(self, layer: int, name: ProjectionName) -> nn.Module:
         """The linear layer from the normed stream to `q`, `k` or `v`; the same three times if fused."""
         path = self.architecture.projections["qkv".index(name)]
         return self.layers[layer].get_submodule(path)
@@ -208,14 +208,14 @@ class Anatomy:
         rows = self._scaled(weight if self.architecture.transposed else weight.T)
         return rows.reshape(self.shape.heads, self.shape.head_size, -1)
 
-    def projection_weight(self, layer: int, name: Projection) -> Tensor:
+    def projection_weight(self, layer: int, name: ProjectionName) -> Tensor:
         """W_Q, W_K or W_V by head, (head or key head, head size, width): `q = weight @ normed`."""
         weight = self._weight(self.projection(layer, name))
         return self.projected(name, weight if self.architecture.transposed else weight.T).movedim(
             0, -1
         )
 
-    def projected(self, name: Projection, output: Tensor) -> Tensor:
+    def projected(self, name: ProjectionName, output: Tensor) -> Tensor:
         """The part for `q`, `k` or `v` of what `projection` put out: (…, outputs) -> (…, head, size)."""
         shape, which = self.shape, "qkv".index(name)
         heads = shape.heads if name == "q" else shape.key_heads

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from unexplained.errors import SubjectError
 from unexplained.files import read_json
-from unexplained.subject.room import Held
+from unexplained.subject.room import StoredWeights
 
 INDEX = "model.safetensors.index.json"
 
@@ -27,7 +27,7 @@ def idle(name: str) -> bool:
     return _IDLE.search(name) is not None
 
 
-def require_tensors(asked: str, folder: Path) -> Held:
+def require_tensors(asked: str, folder: Path) -> StoredWeights:
     """Refuse weights that are damaged, quantised, or not where the folder's index says; their sizes.
 
     Raises:
@@ -76,7 +76,7 @@ def require_tensors(asked: str, folder: Path) -> Held:
             f"it is in {found.get(first, 'none of them')} ({len(wrong)} such)",
             "Is every file whole, and of one model?",
         )
-    return Held(len(found), numbers)
+    return StoredWeights(len(found), numbers)
 
 
 def _stated(asked: str, index: Path) -> dict[str, str]:

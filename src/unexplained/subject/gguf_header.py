@@ -17,7 +17,7 @@ from gguf import GGML_QUANT_SIZES
 
 from unexplained.errors import SubjectError
 from unexplained.files import said
-from unexplained.subject.room import Held, require_counts
+from unexplained.subject.room import StoredWeights, require_counts
 
 _PLAIN = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "B", 10: "Q", 11: "q", 12: "d"}
 """How values are packed, by GGUF's number of their type."""
@@ -29,7 +29,7 @@ DIMENSIONS = 4
 _SIZES = {int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()}
 
 
-def require_sound(path: Path) -> Held:
+def require_sound(path: Path) -> StoredWeights:
     """Refuse a header with counts, lengths or sizes that the file has no room for; what it holds.
 
     Raises:
@@ -105,7 +105,7 @@ class _Header:
             raise _Unsound(f"the entry {name} is of the unknown type {kind}")
 
 
-def _read(header: _Header) -> tuple[dict[str, int], Held]:
+def _read(header: _Header) -> tuple[dict[str, int], StoredWeights]:
     """The whole numbers among the entries, and what tensors there are."""
     if header.data[:4] != b"GGUF":
         raise _Unsound("it does not begin with GGUF")
@@ -120,7 +120,7 @@ def _read(header: _Header) -> tuple[dict[str, int], Held]:
     numbers = 0
     for _ in range(tensors):
         numbers += _tensor(header)
-    return header.numbers, Held(tensors, numbers)
+    return header.numbers, StoredWeights(tensors, numbers)
 
 
 def _tensor(header: _Header) -> int:

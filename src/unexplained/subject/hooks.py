@@ -44,7 +44,7 @@ def _place(site: Site) -> tuple[int, str]:
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedEdit:
     """An edit and the rows of the batch that it is about."""
 
     edit: Edit
@@ -57,7 +57,7 @@ Scales = dict[tuple[int, str], Tensor]
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldScales:
     """Scales of another pass that norms keep, in some rows, from a layer on."""
 
     scales: Scales
@@ -69,7 +69,7 @@ class Held:
 class _Group:
     """Direct edits of one condition, with what they have added so far."""
 
-    edits: dict[tuple[int, str], list[Placed]]
+    edits: dict[tuple[int, str], list[PlacedEdit]]
     added: Tensor
     error: Tensor
     raw: Tensor | None = None
@@ -82,11 +82,11 @@ class Running:
 
     anatomy: Anatomy
     batch: Batch
-    edits: Sequence[Placed]
+    edits: Sequence[PlacedEdit]
     keep: Sequence[Site]
     keep_streams: set[int]
     direct: Sequence[Sequence[Edit]]
-    held: Sequence[Held] = ()
+    held: Sequence[HeldScales] = ()
     keep_scales: bool = False
     scales: Scales = field(default_factory=dict)
     values: dict[Site, Tensor] = field(default_factory=dict)
@@ -110,7 +110,7 @@ class Running:
         like = next(self.anatomy.model.parameters())
         self.groups = [
             _Group(
-                _by_place([Placed(edit) for edit in group]),
+                _by_place([PlacedEdit(edit) for edit in group]),
                 like.new_zeros(shape),
                 # Squares of half precision leave its range.
                 like.new_zeros(shape[:2], dtype=_wide(like.dtype)),
@@ -342,7 +342,7 @@ class Running:
 
     # --- what happens at a place --------------------------------------------------------------
 
-    def _local(self, placed: Placed, own: Lookup) -> Local:
+    def _local(self, placed: PlacedEdit, own: Lookup) -> Local:
         # A model may be spread over devices: an edit sees all that it is given on its own one.
         device = self.anatomy.device(placed.edit.where.layer)
         reads = {
@@ -352,7 +352,7 @@ class Running:
         }
         return Local(placed.edit.where, self.batch.on(device), own, reads)
 
-    def _edited(self, placed: Placed, value: Tensor) -> Tensor:
+    def _edited(self, placed: PlacedEdit, value: Tensor) -> Tensor:
         """The value with the edit's rows replaced; the very same tensor where it only looked."""
         here = _some(value, placed.rows)
         local = self._local(placed, _only(here))
@@ -396,7 +396,7 @@ class Running:
                     self._add(group, layer, moved @ self.anatomy.head_weight(layer, head))
         return z
 
-    def _edit_head(self, placed: Placed, layer: int, values: HeadValues) -> None:
+    def _edit_head(self, placed: PlacedEdit, layer: int, values: HeadValues) -> None:
         head = placed.edit.site.index
 
         def own(name: str) -> Tensor:
@@ -442,9 +442,9 @@ def for_any_batch(
     return tuple(map(cut, args[1:])), {name: cut(value) for name, value in kwargs.items()}
 
 
-def _by_rows(placed: Sequence[Placed]) -> list[tuple[slice | None, list[Placed]]]:
+def _by_rows(placed: Sequence[PlacedEdit]) -> list[tuple[slice | None, list[PlacedEdit]]]:
     """Edits by the rows that they are about, in the order in which they came."""
-    found: dict[tuple[int, int] | None, tuple[slice | None, list[Placed]]] = {}
+    found: dict[tuple[int, int] | None, tuple[slice | None, list[PlacedEdit]]] = {}
     for one in placed:
         mark = None if one.rows is None else (one.rows.start, one.rows.stop)
         found.setdefault(mark, (one.rows, []))[1].append(one)
@@ -471,11 +471,11 @@ def _rescaled(norm: nn.Module, output: Tensor, ratio: Tensor) -> Tensor:
     return (output + plain * (ratio - 1)).to(output.dtype)
 
 
-def _watch(site: Site, into: dict[Site, Tensor]) -> Placed:
+def _watch(site: Site, into: dict[Site, Tensor]) -> PlacedEdit:
     def look(local: Local) -> None:
         into[site] = local.value
 
-    return Placed(Edit(site, look))
+    return PlacedEdit(Edit(site, look))
 
 
 def _only(value: Tensor) -> Lookup:
@@ -483,9 +483,9 @@ def _only(value: Tensor) -> Lookup:
     return lambda name: value
 
 
-def _by_place(edits: Sequence[Placed]) -> dict[tuple[int, str], list[Placed]]:
+def _by_place(edits: Sequence[PlacedEdit]) -> dict[tuple[int, str], list[PlacedEdit]]:
     """Edits by the hook that sees them; at one attention, in the order in which values come about."""
-    places: dict[tuple[int, str], list[Placed]] = defaultdict(list)
+    places: dict[tuple[int, str], list[PlacedEdit]] = defaultdict(list)
     for placed in edits:
         places[_place(placed.edit.where)].append(placed)
     for at in places.values():

@@ -22,7 +22,7 @@ from unexplained.subject.lent import Lent
 from unexplained.subject.packaged import PACKAGED, packaged_folder
 from unexplained.subject.precision import chosen
 from unexplained.subject.quiet import quiet
-from unexplained.subject.reading import How, Read, read_folder, read_gguf, read_hub
+from unexplained.subject.reading import ReadModel, ReadSettings, read_folder, read_gguf, read_hub
 from unexplained.subject.shipped import NOTE, TOKENIZER, shipped
 from unexplained.subject.subject import Subject
 from unexplained.subject.trial import require_reproduced
@@ -96,7 +96,9 @@ def load(
             config: Any = getattr(source, "config", None)
             title = name or getattr(config, "name_or_path", "") or type(source).__name__
         else:
-            how = How(tokenizer, kind, {} if device_map is None else {"device_map": device_map})
+            how = ReadSettings(
+                tokenizer, kind, {} if device_map is None else {"device_map": device_map}
+            )
             (model, found), notes = _from_source(str(source), how, accept_terms)
             path = Path(str(source))
             title = name or (path.name if path.exists() else str(source))
@@ -143,7 +145,7 @@ def _opened(
     return Subject(title, anatomy, tokenizer, precision, facts, lent)
 
 
-def _from_source(source: str, how: How, accept: bool) -> tuple[Read, list[str]]:
+def _from_source(source: str, how: ReadSettings, accept: bool) -> tuple[ReadModel, list[str]]:
     path = Path(source).expanduser()
     if (known := home_of_name(source)) is not None:
         home, rest = known
@@ -156,7 +158,7 @@ def _from_source(source: str, how: How, accept: bool) -> tuple[Read, list[str]]:
         own = how.tokenizer or AutoTokenizer.from_pretrained(
             TOKENIZER, trust_remote_code=False, local_files_only=True
         )
-        return read_folder(ours[source], How(own, how.dtype, how.placement)), [NOTE]
+        return read_folder(ours[source], ReadSettings(own, how.dtype, how.placement)), [NOTE]
     if path.is_dir():
         return read_folder(path, how), [f"read from the folder {path.name}"]
     if path.suffix == ".gguf":

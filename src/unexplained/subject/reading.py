@@ -25,7 +25,7 @@ from unexplained.subject.enclosed import require_enclosed
 from unexplained.subject.gguf_file import require_read, require_whole
 from unexplained.subject.gguf_header import require_sound
 from unexplained.subject.packaged import PACKAGED
-from unexplained.subject.room import Held, require_counts, require_room
+from unexplained.subject.room import StoredWeights, require_counts, require_room
 from unexplained.subject.shipped import shipped
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -51,7 +51,7 @@ HUB_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class How:
+class ReadSettings:
     """How a model is to be read."""
 
     tokenizer: PreTrainedTokenizerBase | None
@@ -61,10 +61,10 @@ class How:
     """What transformers is told besides: `device_map` where one was asked for."""
 
 
-Read = tuple[nn.Module, PreTrainedTokenizerBase]
+ReadModel = tuple[nn.Module, PreTrainedTokenizerBase]
 
 
-def read_folder(folder: Path, how: How, asked: str = "") -> Read:
+def read_folder(folder: Path, how: ReadSettings, asked: str = "") -> ReadModel:
     """The model and the tokenizer of a folder.
 
     Raises:
@@ -150,7 +150,7 @@ def _required_config(asked: str, path: Path) -> dict[str, Any]:
     return found
 
 
-def read_gguf(path: Path, how: How) -> Read:
+def read_gguf(path: Path, how: ReadSettings) -> ReadModel:
     """The model and the tokenizer of a GGUF file.
 
     Raises:
@@ -172,7 +172,7 @@ def read_gguf(path: Path, how: How) -> Read:
     return model, tokenizer
 
 
-def read_hub(source: str, how: How) -> Read:
+def read_hub(source: str, how: ReadSettings) -> ReadModel:
     """The model and the tokenizer of a hub id.
 
     Raises:
@@ -234,7 +234,9 @@ def _only_here(asked: str, source: str) -> bool:
     return False
 
 
-def _model(asked: str, source: Path, how: How, held: Held, **extra: Any) -> nn.Module:
+def _model(
+    asked: str, source: Path, how: ReadSettings, held: StoredWeights, **extra: Any
+) -> nn.Module:
     """A model whose every weight was read, and whose every file was used."""
     with _named(asked, "the model", how.placement):
         require_room(asked, source, held, **extra)
@@ -277,7 +279,9 @@ def _require_all(asked: str, report: Mapping[str, Any]) -> None:
         )
 
 
-def _tokenizer(asked: str, source: Path, how: How, **extra: Any) -> PreTrainedTokenizerBase:
+def _tokenizer(
+    asked: str, source: Path, how: ReadSettings, **extra: Any
+) -> PreTrainedTokenizerBase:
     if how.tokenizer is not None:
         return how.tokenizer
     with _named(asked, "its tokenizer", {}):

@@ -25,14 +25,14 @@ LABELS = 1 << 16
 
 
 @dataclass(frozen=True)
-class Held:
+class StoredWeights:
     """What weights are in a model's files."""
 
     tensors: int
     numbers: int
 
 
-def require_counts(asked: str, config: Mapping[str, Any], held: Held) -> None:
+def require_counts(asked: str, config: Mapping[str, Any], held: StoredWeights) -> None:
     """Refuse more layers than the files have tensors.
 
     Raises:
@@ -52,7 +52,7 @@ def require_counts(asked: str, config: Mapping[str, Any], held: Held) -> None:
             )
 
 
-def require_room(asked: str, source: Path, held: Held, **extra: Any) -> None:
+def require_room(asked: str, source: Path, held: StoredWeights, **extra: Any) -> None:
     """Refuse a configuration whose model has far more numbers than its files.
 
     The model is made without memory, on torch's `meta` device. `require_counts` comes first: the

@@ -21,7 +21,7 @@ from unexplained.sites import Site
 from unexplained.subject.anatomy import Anatomy
 from unexplained.subject.attention import listener
 from unexplained.subject.edits import Batch, Edit, first_layer
-from unexplained.subject.hooks import Held, Placed, Running, Scales, first_of
+from unexplained.subject.hooks import HeldScales, PlacedEdit, Running, Scales, first_of
 from unexplained.subject.prefix import Prefix
 
 
@@ -112,13 +112,13 @@ def run(
         SiteError: A site that this model does not have, or that lies before `resume`.
     """
     rows = batch.tokens.shape[0]
-    placed = [Placed(edit) for edit in edits]
-    holding = [] if held is None else [Held(held)]
+    placed = [PlacedEdit(edit) for edit in edits]
+    holding = [] if held is None else [HeldScales(held)]
     for i, copy in enumerate(copies):
         mine = slice(i * rows, (i + 1) * rows)
-        placed += [Placed(edit, mine) for edit in copy.edits]
+        placed += [PlacedEdit(edit, mine) for edit in copy.edits]
         if copy.held is not None:
-            holding.append(Held(copy.held, mine, since=copy.resume.layer))
+            holding.append(HeldScales(copy.held, mine, since=copy.resume.layer))
         # The embedding, -1, is seen before layer 0.
         first = max(first_layer(copy.edits, none=copy.resume.layer), 0)
         if first < copy.resume.layer:

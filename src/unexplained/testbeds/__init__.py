@@ -9,13 +9,13 @@ To add one, put one file here with a function decorated by `register`, or, for a
 written by hand, with `TESTBEDS.add(name, maker of a Testbed)`; nothing else names it.
 """
 
-from unexplained.testbeds.planted import Planted, Rule, circuit, names, planted, register
+from unexplained.testbeds.planted import AttentionRule, Planted, circuit, names, planted, register
 from unexplained.testbeds.testbed import TESTBEDS, Testbed, testbed
 
 __all__ = [
     "TESTBEDS",
+    "AttentionRule",
     "Planted",
-    "Rule",
     "Testbed",
     "circuit",
     "names",

@@ -21,7 +21,7 @@ from unexplained.testbeds.testbed import TESTBEDS, Testbed, TextMaker
 from unexplained.testbeds.vocabulary import VOCABULARY, FloatArray, IntArray, make_tokenizer
 from unexplained.testbeds.weights import Head, assemble
 
-Rule = Callable[[IntArray], FloatArray]
+AttentionRule = Callable[[IntArray], FloatArray]
 """Tokens (document, position), BOS at position 0 and nowhere else, to attention patterns
 (document, position, position): row t says how position t spreads its attention."""
 
@@ -40,7 +40,7 @@ class Planted:
     """What the planted head does, in one sentence."""
     sites: tuple[Site, ...]
     """The planted head, or heads that all attend by one rule."""
-    rule: Rule
+    rule: AttentionRule
     """The truth as code: the planted head's attention pattern."""
     notes: Mapping[Site, str]
     """What the other heads do; a head that is not named is dead."""
@@ -65,7 +65,7 @@ class Plan:
     truth: str
     sites: tuple[Site, ...]
     heads: Mapping[Site, Head]
-    rule: Rule
+    rule: AttentionRule
     notes: Mapping[Site, str]
     text: TextMaker
     """What to ask on."""
@@ -114,7 +114,7 @@ def _testbed(name: str) -> Testbed:
     )
 
 
-def _as_explanation(rule: Rule, says: str) -> Explanation:
+def _as_explanation(rule: AttentionRule, says: str) -> Explanation:
     """A rule as a claim about the head's attention pattern."""
 
     def truth(view: View) -> Tensor:

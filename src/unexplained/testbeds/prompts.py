@@ -17,7 +17,7 @@ from unexplained.testbeds.vocabulary import BOS, VOCABULARY, WORDS
 from unexplained.text import Text
 from unexplained.text.document import Pair
 
-Maker = Callable[[np.random.Generator], tuple[Pair, ...]]
+PairsMaker = Callable[[np.random.Generator], tuple[Pair, ...]]
 """Draws one orbit."""
 
 _Roles = tuple[list[int], list[int], int, int, dict[str, str]]
@@ -91,7 +91,7 @@ def other_slot(rng: np.random.Generator) -> tuple[Pair, ...]:
 
 
 def pairs_text(
-    name: str, maker: Maker, *, orbits: int = 12, fit_orbits: int = 12, seed: int = 0
+    name: str, maker: PairsMaker, *, orbits: int = 12, fit_orbits: int = 12, seed: int = 0
 ) -> Text:
     """A text of pairs of a planted behaviour, with different orbits in its two parts.
 

@@ -23,7 +23,7 @@ from unexplained.testbeds.vocabulary import IntArray
 from unexplained.text import Text
 from unexplained.text.tokens import Tokenized
 
-Model = Callable[[], tuple[nn.Module, PreTrainedTokenizerBase]]
+MakeModel = Callable[[], tuple[nn.Module, PreTrainedTokenizerBase]]
 """Makes the model anew, with its tokenizer."""
 
 TextMaker = Callable[[int, int, int], Text]
@@ -39,7 +39,7 @@ class Testbed:
     name: str
     says: str
     """The truth, in a sentence."""
-    model: Model
+    model: MakeModel
     text: TextMaker
     sites: tuple[Site, ...]
     """The components that the truth is about."""

@@ -47,8 +47,8 @@ BALLAST = 1024.0
 NEVER = -40.0
 """Logit of BOS, which is never predicted: e⁻⁴⁰ is lost in float32 beside 1."""
 
-Block = Literal["token", "previous", "copied", "aside"]
-START: Mapping[Block, int] = {
+StreamSlice = Literal["token", "previous", "copied", "aside"]
+START: Mapping[StreamSlice, int] = {
     "token": 0,
     "previous": len(VOCABULARY),
     "copied": 2 * len(VOCABULARY),
@@ -86,7 +86,7 @@ class Head:
         return cls(square, vector, square, vector, square, square.T)
 
 
-def match(key: Block, words: Iterable[int]) -> Head:
+def match(key: StreamSlice, words: Iterable[int]) -> Head:
     """Score `MATCH` wherever `key` holds the current token, for those current tokens."""
     head = _blank()
     strength = _root(MATCH)
@@ -133,7 +133,9 @@ def at_distance(
     return head
 
 
-def move(read: Block, write: Block, to: Callable[[int], int] = lambda token: token) -> Head:
+def move(
+    read: StreamSlice, write: StreamSlice, to: Callable[[int], int] = lambda token: token
+) -> Head:
     """Add the attended position's `read` block to `write`, with `to` applied; BOS adds nothing."""
     head = _blank()
     for token in range(1, WORDS + 1):
@@ -142,7 +144,7 @@ def move(read: Block, write: Block, to: Callable[[int], int] = lambda token: tok
     return head
 
 
-def move_all(read: Block, write: Block) -> Head:
+def move_all(read: StreamSlice, write: StreamSlice) -> Head:
     """As `move`, BOS included."""
     head = move(read, write)
     head.value[BOS, START[read] + BOS] = 1.0
@@ -150,7 +152,7 @@ def move_all(read: Block, write: Block) -> Head:
     return head
 
 
-def move_too(write: Block, strength: float) -> Head:
+def move_too(write: StreamSlice, strength: float) -> Head:
     """What a `move` in the same head moves, so many times, to another block as well."""
     head = _blank()
     for token in range(1, WORDS + 1):
@@ -158,7 +160,7 @@ def move_too(write: Block, strength: float) -> Head:
     return head
 
 
-def say(write: Block, word: int, strength: float) -> Head:
+def say(write: StreamSlice, word: int, strength: float) -> Head:
     """Add one token to `write`, so many times, where attention is on BOS."""
     head = _blank()
     head.value[BOS, START["token"] + BOS] = 1.0

@@ -22,7 +22,7 @@ from unexplained.text.corpora import corpus_of
 from unexplained.text.document import Block, Corpus, Document, Pair, order_key, part
 from unexplained.text.draw import ENOUGH, WHAT_A_DOCUMENT_IS
 from unexplained.text.mixture import mixed
-from unexplained.text.tokens import Tokenized, Tokens
+from unexplained.text.tokens import Encoder, Tokenized
 
 OPENING = 64
 """Characters at least that are read before the stretch begins."""
@@ -98,7 +98,7 @@ def alike_to(text: Text, models: Sequence[Tokenized]) -> Alike:
             "it is of pairs of prompts, which are scored at their last token alone",
             "Give models with the model's own tokenizer, or take running text.",
         )
-    own = _Cutter(models[0], Tokens(models[0]))
+    own = _Cutter(models[0], Encoder(models[0]))
     whole = (Document(b.document, own.words_of(b), b.domain) for b in text.eval)
     return _cut_all(text.name, whole, models, len(text.eval), ())
 
@@ -111,7 +111,7 @@ def _cut_all(
     said: Sequence[str],
 ) -> Alike:
     """Documents, as far as they are to be read, under every tokenizer."""
-    cutters = [_Cutter(model, Tokens(model)) for model in models]
+    cutters = [_Cutter(model, Encoder(model)) for model in models]
     found: list[tuple[Document, list[_Cut], int]] = []
     short = unbroken = 0
     failed = dict.fromkeys((model.name for model in models), 0)
@@ -193,7 +193,7 @@ class _Cut:
 @dataclass(frozen=True)
 class _Cutter:
     model: Tokenized
-    tokens: Tokens
+    tokens: Encoder
 
     def cut(self, words: str, begin: int) -> _Cut | None:
         """The tokens, if one begins at the place and they give both sides back."""

@@ -17,9 +17,9 @@ from unexplained.subject.shipped import training_of
 from unexplained.text.corpora import parts_of
 from unexplained.text.document import Block, Pair, Part
 from unexplained.text.draw import Pool, Request, require_disjoint
-from unexplained.text.strata import VERSION, Labels, Stratum, marked
+from unexplained.text.strata import VERSION, Labeller, Labels, marked
 from unexplained.text.strata import strata as strata_of
-from unexplained.text.tokens import Tokenized, Tokens
+from unexplained.text.tokens import Encoder, Tokenized
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +155,7 @@ class Text:
             composition=_composition(some),
         )
 
-    def with_strata(self, given: Mapping[str, Stratum | str]) -> Text:
+    def with_strata(self, given: Mapping[str, Labeller | str]) -> Text:
         """The same text, its losses broken down by a user's strata as well.
 
         The name, fingerprint and tokens stay: what was measured of the text is still known, and is
@@ -186,7 +186,7 @@ def text(
     fit_documents: int = 64,
     block: int = 128,
     seed: int = 0,
-    strata: Mapping[str, Stratum | str] | None = None,
+    strata: Mapping[str, Labeller | str] | None = None,
 ) -> Text:
     """Read a source and cut it into blocks of a model's tokens.
 
@@ -234,7 +234,7 @@ def text(
             rest, subject, documents=documents, fit_documents=fit_documents, seed=seed
         )
         return made.with_strata(strata or {})
-    tokens = Tokens(subject)
+    tokens = Encoder(subject)
     request = Request(source, tokens, documents, fit_documents, block, seed)
     name, parts = parts_of(request)
     require_disjoint(parts.eval, parts.fit)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unexplained.errors import TextError
 from unexplained.text.behaviours import Contrast, Orbit
 from unexplained.text.document import Pair
-from unexplained.text.tokens import Tokens
+from unexplained.text.tokens import Encoder
 
 NOT_ONE = "for a word that is not one token after its prompt"
 LENGTHS = "for prompts of unequal length"
@@ -49,7 +49,7 @@ class Cut:
         return repr(sorted(sorted(pair.labels.items()) for pair in self.pairs))
 
 
-def cut_all(tokens: Tokens, orbits: list[Orbit], domain: str) -> tuple[list[Cut], list[Passed]]:
+def cut_all(tokens: Encoder, orbits: list[Orbit], domain: str) -> tuple[list[Cut], list[Passed]]:
     """The orbits whose every pair can be cut, and those that cannot be."""
     strings = sorted({text for orbit in orbits for text in _strings(orbit)})
     encoded = dict(zip(strings, tokens.encode(strings, spelt=True), strict=True))
@@ -72,7 +72,7 @@ def cut_all(tokens: Tokens, orbits: list[Orbit], domain: str) -> tuple[list[Cut]
     return found, passed
 
 
-def _require_one_start(tokens: Tokens, contrast: Contrast, ids: NDArray[np.int32]) -> None:
+def _require_one_start(tokens: Encoder, contrast: Contrast, ids: NDArray[np.int32]) -> None:
     """Refuse a line that writes the token which the tokenizer puts first, and so has it twice."""
     size = len(tokens.prefix)
     if contrast.where and size and tuple(ids[size : 2 * size].tolist()) == tokens.prefix:

@@ -14,7 +14,7 @@ from unexplained.errors import TextError
 from unexplained.text.document import Block, Corpus, Document, Part, order_key, part
 from unexplained.text.lines import printable
 from unexplained.text.mixture import mixed
-from unexplained.text.tokens import Tokens
+from unexplained.text.tokens import Encoder
 
 SHORTEST = 32
 """Documents of fewer tokens are passed over (of fewer than a block, where blocks are shorter)."""
@@ -39,7 +39,7 @@ class Request:
     """What was asked of `text`."""
 
     source: str
-    tokens: Tokens
+    tokens: Encoder
     documents: int
     fit_documents: int
     block: int

@@ -16,7 +16,7 @@ from unexplained.text.behaviours import Contrast
 from unexplained.text.cutting import LENGTHS, NOT_ONE, REPEATED, SAME, Cut, Passed, word_after
 from unexplained.text.document import Part
 from unexplained.text.lines import printable
-from unexplained.text.tokens import Tokens
+from unexplained.text.tokens import Encoder
 
 SHARED = "for sharing a prompt with the eval part"
 
@@ -34,7 +34,7 @@ def require_enough(
     halves: Mapping[Part, Sequence[Cut]],
     asked: Mapping[Part, int],
     passed: Sequence[Passed],
-    tokens: Tokens,
+    tokens: Encoder,
     *,
     own: bool,
 ) -> None:
@@ -62,7 +62,7 @@ def require_enough(
     )
 
 
-def reasons(passed: Sequence[Passed], tokens: Tokens) -> list[str]:
+def reasons(passed: Sequence[Passed], tokens: Encoder) -> list[str]:
     """What to note about orbits that were passed over; of a file, what is wrong with the first."""
     notes = []
     for why, count in Counter(one.why for one in passed).items():
@@ -96,7 +96,7 @@ def _own(
     sizes: Mapping[Part, Sequence[int]],
     asked: Mapping[Part, int],
     passed: Sequence[Passed],
-    tokens: Tokens,
+    tokens: Encoder,
 ) -> str:
     """What helps where a file of the user's own leaves a part empty."""
     orbits = [orbit for half in halves.values() for orbit in half]
@@ -121,7 +121,7 @@ def _own(
     )
 
 
-def _wrong(why: str, contrast: Contrast, tokens: Tokens) -> tuple[str, str]:
+def _wrong(why: str, contrast: Contrast, tokens: Encoder) -> tuple[str, str]:
     """What is wrong with a pair, and what to do."""
     if why == NOT_ONE:
         return _not_one(contrast, tokens)
@@ -136,7 +136,7 @@ def _wrong(why: str, contrast: Contrast, tokens: Tokens) -> tuple[str, str]:
     return "", do[why]
 
 
-def _not_one(contrast: Contrast, tokens: Tokens) -> tuple[str, str]:
+def _not_one(contrast: Contrast, tokens: Encoder) -> tuple[str, str]:
     for prompt in (contrast.clean, contrast.corrupted):
         for word in (contrast.answer, contrast.wrong):
             if _fits(tokens, prompt, word):
@@ -163,7 +163,7 @@ def _end(prompt: str) -> str:
     return prompt if len(prompt) <= SHOWN else f"…{prompt[-SHOWN:]}"
 
 
-def _written_otherwise(prompt: str, word: str, tokens: Tokens) -> str:
+def _written_otherwise(prompt: str, word: str, tokens: Encoder) -> str:
     """How the same words are one token, if there is such a way."""
     bare = prompt.rstrip()
     if bare != prompt and _fits(tokens, bare, f" {word.strip()}"):
@@ -179,12 +179,12 @@ def _written_otherwise(prompt: str, word: str, tokens: Tokens) -> str:
     return f"Choose words that are one token of this tokenizer each{ends}."
 
 
-def _fits(tokens: Tokens, prompt: str, word: str) -> bool:
+def _fits(tokens: Encoder, prompt: str, word: str) -> bool:
     before, whole = tokens.encode([prompt, prompt + word], spelt=True)
     return word_after(before, whole) is not None
 
 
-def _same(contrast: Contrast, tokens: Tokens) -> tuple[str, str]:
+def _same(contrast: Contrast, tokens: Encoder) -> tuple[str, str]:
     clean, corrupted, answer, wrong = tokens.encode(
         [contrast.clean, contrast.corrupted, contrast.clean + contrast.answer,
          contrast.clean + contrast.wrong], spelt=True)  # fmt: skip

@@ -31,7 +31,7 @@ from unexplained.text.document import Pair, Part, order_key, part
 from unexplained.text.draw import require_disjoint
 from unexplained.text.enough import SHARED, reasons, require_enough
 from unexplained.text.lines import printable
-from unexplained.text.tokens import Tokenized, Tokens
+from unexplained.text.tokens import Encoder, Tokenized
 
 __all__ = ["described", "pairs"]
 
@@ -94,7 +94,7 @@ def pairs(
     asked: dict[Part, int] = {"eval": pairs, "fit": asked_fit}
     if source.own and fit_pairs is None and not marked:
         asked["fit"] = 0
-    tokens = Tokens(subject)
+    tokens = Encoder(subject)
     halves, passed = _halves(tokens, source, fits=asked["fit"] > 0)
     apart = halves["fit"]
     require_enough(name, halves, asked, passed, tokens, own=source.own)
@@ -126,13 +126,13 @@ def left_by_tokenizer(behaviour: str, subject: Tokenized) -> tuple[int, tuple[st
     Raises:
         TextError: There is no such behaviour or file, or it cannot be read.
     """
-    tokens = Tokens(subject)
+    tokens = Encoder(subject)
     halves, passed = _halves(tokens, _orbits(behaviour), fits=False)
     return sum(len(orbit.pairs) for orbit in halves["eval"]), tuple(reasons(passed, tokens))
 
 
 def _halves(
-    tokens: Tokens, source: _Source, *, fits: bool
+    tokens: Encoder, source: _Source, *, fits: bool
 ) -> tuple[dict[Part, list[Cut]], list[Passed]]:
     """Both parts, and the orbits that are in neither.
 
@@ -154,7 +154,7 @@ def _halves(
     return {**halves, "fit": apart}, passed
 
 
-def _unknown(tokens: Tokens, drawn: tuple[tuple[Pair, ...], ...]) -> str:
+def _unknown(tokens: Encoder, drawn: tuple[tuple[Pair, ...], ...]) -> str:
     """What to note about prompts of which the tokenizer does not know a word."""
     whole = [pair for half in drawn for pair in half]
     count = sum(tokens.unknown(np.append(pair.tokens, pair.corrupted)) > 0 for pair in whole)
@@ -196,7 +196,7 @@ def _fewer(which: Part, there: list[Cut], drawn: tuple[Pair, ...], asked: int) -
     return f"{which}: whole orbits make {len(drawn)} pairs of the {asked} asked for."
 
 
-def _spelt(tokens: Tokens, orbits: list[Orbit]) -> list[str]:
+def _spelt(tokens: Encoder, orbits: list[Orbit]) -> list[str]:
     """What to note about special tokens that prompts or words spell out."""
     found = Counter(
         token
@@ -280,6 +280,6 @@ def _pool(orbits: list[Cut]) -> Iterator[NDArray[np.int32]]:
             yield np.append(pair.tokens, np.int32(pair.answer))
 
 
-def _fingerprint(tokens: Tokens, orbits: list[Cut]) -> str:
+def _fingerprint(tokens: Encoder, orbits: list[Cut]) -> str:
     ids = " ".join(pair.document for orbit in orbits for pair in orbit.pairs)
     return hashlib.sha256(f"pairs {tokens.fingerprint} {ids}".encode()).hexdigest()

@@ -26,6 +26,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from unexplained.ledger import Floats
 from unexplained.text.counts import Counts, Ints, runs
 
 Smoothing = Literal["Witten–Bell", "Kneser–Ney"]
@@ -34,11 +35,9 @@ SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
 FALLBACK = (0.5, 1.0, 1.5)
 """Discounts where too few n-grams were seen to estimate any; those of KenLM."""
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False)
-class Level:
+class ContextCounts:
     """What is known after contexts of one length."""
 
     contexts: Ints
@@ -59,7 +58,7 @@ class Smoothed:
 
     lower: Floats
     """(vocabulary,) after a context that was never seen."""
-    levels: tuple[Level, ...]
+    levels: tuple[ContextCounts, ...]
     """After contexts of one token, of two, …"""
 
 
@@ -67,7 +66,7 @@ def smooth(counts: Counts, order: int, smoothing: Smoothing) -> Smoothed:
     """Probabilities of an order: 0 (uniform), 1, 2 or 3."""
     size = counts.vocabulary
     lower = np.full(size, 1 / size)
-    levels: list[Level] = []
+    levels: list[ContextCounts] = []
     for length in range(1, order + 1):
         seen = counts.seen(length)
         continued = smoothing == "Kneser–Ney" and length < order
@@ -80,7 +79,9 @@ def smooth(counts: Counts, order: int, smoothing: Smoothing) -> Smoothed:
     return Smoothed(lower, tuple(levels[1:]))
 
 
-def _level(keys: Ints, amounts: Ints, size: int, below: Floats, smoothing: Smoothing) -> Level:
+def _level(
+    keys: Ints, amounts: Ints, size: int, below: Floats, smoothing: Smoothing
+) -> ContextCounts:
     after = keys // size
     starts = runs(after)
     offsets = np.append(starts, len(keys))
@@ -93,7 +94,7 @@ def _level(keys: Ints, amounts: Ints, size: int, below: Floats, smoothing: Smoot
     left = np.add.reduceat(given, starts) / total
     lengths = np.diff(offsets)
     stored = kept / np.repeat(total, lengths) + np.repeat(left, lengths) * below
-    return Level(after[starts], left, offsets, keys, stored)
+    return ContextCounts(after[starts], left, offsets, keys, stored)
 
 
 def discounts(amounts: Ints) -> tuple[float, float, float]:

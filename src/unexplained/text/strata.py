@@ -40,7 +40,7 @@ OTHER = "recurs, other continuation"
 Labels = NDArray[np.str_]
 
 
-Stratum = Callable[[Block], Sequence[str]]
+Labeller = Callable[[Block], Sequence[str]]
 """A user's own: from a block to a label for each of its scored positions (of running text all but
 the last; entry i is about `tokens[i + 1]`)."""
 
@@ -65,7 +65,7 @@ def own_strata(block: Block) -> dict[str, Labels]:
     return partitions
 
 
-def marked(block: Block, given: Mapping[str, Stratum | str]) -> Block:
+def marked(block: Block, given: Mapping[str, Labeller | str]) -> Block:
     """The block with a user's strata.
 
     Args:

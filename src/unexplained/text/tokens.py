@@ -53,7 +53,7 @@ class Tokenized(Protocol):
 
 
 @dataclass(frozen=True)
-class Tokens:
+class Encoder:
     """The tokenizer with its own defaults: special tokens are added where it adds them."""
 
     subject: Tokenized

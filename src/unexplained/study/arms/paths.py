@@ -7,19 +7,19 @@ from typing import Any
 
 from unexplained.bars.cards import Must
 from unexplained.bars.joints import name_of
-from unexplained.circuits.kept_paths import EVERYTHING, Kept, Term, keeping
+from unexplained.circuits.kept_paths import EVERYTHING, KeptPaths, PathTerm, keeping
 from unexplained.record.blocks import Role
 from unexplained.sites import Site
 from unexplained.study.arm import Arm, arm
 from unexplained.study.run import Run
 
-ALL = Term("everything kept", "All paths: the head itself.", EVERYTHING, EVERYTHING, EVERYTHING)
+ALL = PathTerm("everything kept", "All paths: the head itself.", EVERYTHING, EVERYTHING, EVERYTHING)
 FLOOR = 1e-5
 """Nats per token by which a pass of parts may differ from the model's own: arithmetic in another order."""
 
 
 def paths(
-    run: Run, terms: Sequence[Term], wrong: Term, groups: Sequence[Sequence[Site]]
+    run: Run, terms: Sequence[PathTerm], wrong: PathTerm, groups: Sequence[Sequence[Site]]
 ) -> list[Arm]:
     """Every term of every group of heads, called `<term> at <heads>`; the first brings the controls.
 
@@ -33,17 +33,19 @@ def paths(
         CircuitError: The model is none that can be multiplied out.
     """
     sites = list(dict.fromkeys(site for group in groups for site in group))
-    kept: Kept = keeping(
+    kept: KeptPaths = keeping(
         run.subject, run.text, [*terms, wrong, ALL], sites, **run.how("what paths leave out")
     )
     return [one for group in groups for one in _of(kept, terms, wrong, group)]
 
 
-def _of(kept: Kept, terms: Sequence[Term], wrong: Term, group: Sequence[Site]) -> list[Arm]:
+def _of(
+    kept: KeptPaths, terms: Sequence[PathTerm], wrong: PathTerm, group: Sequence[Site]
+) -> list[Arm]:
     ablated = name_of(group)
     first = f"{terms[0].name} at {ablated}"
 
-    def made(term: Term, role: Role, **card: Any) -> Arm:
+    def made(term: PathTerm, role: Role, **card: Any) -> Arm:
         condition = kept.condition(f"{term.name} at {ablated}", term, group)
         return arm(condition, role=role, says=term.says, **card)
 

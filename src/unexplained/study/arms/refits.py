@@ -10,7 +10,7 @@ import numpy as np
 from unexplained.evaluate import Edited
 from unexplained.explanations import StandIn
 from unexplained.repairs.noise import random_instead, sites_of
-from unexplained.repairs.refit import How, Refitted, first_later, refit
+from unexplained.repairs.refit import RefitSettings, Refitted, first_later, refit
 from unexplained.sites import Site
 from unexplained.study.arm import Arm, arm
 from unexplained.study.run import Run
@@ -30,7 +30,7 @@ SAYS = {
 class Refits:
     """What was refitted, and how strong a refit is."""
 
-    how: How
+    how: RefitSettings
     first: int
     arms: tuple[Arm, ...]
     """What is refitted wrongly, as it is, and everything refitted."""
@@ -55,7 +55,7 @@ def refits(
     claimed: Edited,
     nothing: Edited,
     *,
-    how: How,
+    how: RefitSettings,
     seeds: int,
     damage: float,
 ) -> Refits:

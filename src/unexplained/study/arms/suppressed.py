@@ -9,7 +9,7 @@ from torch import Tensor
 from unexplained.bars.cards import NOTHING_RECOVERED, Must
 from unexplained.evaluate import Edited
 from unexplained.evaluate.conditions import tensor_digest
-from unexplained.evaluate.copying import KEPT, Kept, stand_in
+from unexplained.evaluate.copying import KEPT, KeptOfHead, stand_in
 from unexplained.hashing import digest
 from unexplained.sites import Site
 from unexplained.study.arm import Arm, arm
@@ -21,7 +21,7 @@ SAYS = (
 )
 TOLERANCE = 1e-4
 """Nats per token: what the same sum in another order of arithmetic may move."""
-ALL = Kept(ov=False, qk=None)
+ALL = KeptOfHead(ov=False, qk=None)
 OTHER = "both, other tokens"
 """The control: the same rule, for other tokens about as frequent."""
 
@@ -50,7 +50,7 @@ def suppressed(
         more: Whether OV and QK alone and the other reading of 5% are measured as well.
     """
 
-    def made(name: str, kept: Kept | None, **card: object) -> Arm:
+    def made(name: str, kept: KeptOfHead | None, **card: object) -> Arm:
         mark = digest("copy suppression", repr(kept), str(head), tensor_digest([means]))
         edit = stand_in(run.subject, head, means, kept)
         condition = Edited(name, (edit,), mark, fitted_on=fitted_on)

@@ -109,10 +109,10 @@ def _require_there(path: Path) -> None:
 
 _STRINGS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 
-Read = list[tuple[str, Mapping[str, str]]]
+FileDocuments = list[tuple[str, Mapping[str, str]]]
 """Texts, and the variables of each."""
 
-Reader = Callable[[Path], tuple[Read, str]]
+Reader = Callable[[Path], tuple[FileDocuments, str]]
 
 
 def _reader(path: Path) -> Reader:
@@ -127,7 +127,7 @@ def _reader(path: Path) -> Reader:
     return reader
 
 
-def _txt(path: Path) -> tuple[Read, str]:
+def _txt(path: Path) -> tuple[FileDocuments, str]:
     text = decoded(path)
     if "\n" not in text:
         text = text.replace("\r", "\n")  # the line ends of old Macintoshes
@@ -143,8 +143,8 @@ def _txt(path: Path) -> tuple[Read, str]:
     return [(text.strip("\r\n"), {}) for text in passages], note
 
 
-def _jsonl(path: Path) -> tuple[Read, str]:
-    texts: Read = []
+def _jsonl(path: Path) -> tuple[FileDocuments, str]:
+    texts: FileDocuments = []
     for where, row in json_lines(path):
         if not isinstance(row, dict) or not isinstance(row.get("text"), str):
             fields = ", ".join(row) if isinstance(row, dict) else type(row).__name__
@@ -161,7 +161,7 @@ def _jsonl(path: Path) -> tuple[Read, str]:
     return texts, ""
 
 
-def _parquet(path: Path) -> tuple[Read, str]:
+def _parquet(path: Path) -> tuple[FileDocuments, str]:
     require_regular(path)
     asked = f"The file '{printable(str(path))}'"
     try:
@@ -179,7 +179,7 @@ def _parquet(path: Path) -> tuple[Read, str]:
     if not any(is_kind(kind) for is_kind in _STRINGS):
         raise TextError(asked, f"its column `text` holds {column.type}, not strings")
     said = table["variables"].to_pylist() if "variables" in columns else [None] * len(column)
-    texts: Read = []
+    texts: FileDocuments = []
     for number, (text, one) in enumerate(zip(column.to_pylist(), said, strict=True), start=1):
         if text is not None:
             row = {} if one is None else {"variables": _without_nulls(one)}
