@@ -31,7 +31,8 @@ from unexplained.bars.shortfall import Shortfall  # noqa: E402
 from unexplained.bars.steps import said  # noqa: E402
 from unexplained.evaluate import Edited, evaluate, observe  # noqa: E402
 from unexplained.evaluate.conditions import distinct  # noqa: E402
-from unexplained.repairs.refit import RefitSettings, refit  # noqa: E402
+from unexplained.repairs.refit import refit  # noqa: E402
+from unexplained.repairs.schedule import RefitSettings  # noqa: E402
 from unexplained.settings import Settings  # noqa: E402
 from unexplained.sites import Site  # noqa: E402
 from unexplained.study import Run  # noqa: E402

@@ -25,7 +25,8 @@ from unexplained.evaluate.evaluate import BATCH_TOKENS, in_process
 from unexplained.evaluate.job import GROUP, MEMORY, Job
 from unexplained.evaluate.rehearsal import Foretelling, Rehearsal, rates_of
 from unexplained.evaluate.work import Task, Work, layer_cost, layers_cost
-from unexplained.repairs.refit import Refit, RefitSettings
+from unexplained.repairs.refit import Refit
+from unexplained.repairs.schedule import RefitSettings
 from unexplained.study import INSTRUMENTS, Instrument
 from unexplained.study.forecast import Forecast
 from unexplained.study.instrument import _foretell

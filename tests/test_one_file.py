@@ -54,7 +54,8 @@ DONORS.add("dummy_last", make)
 """A rule."""
 from unexplained.explanations import patterns
 from unexplained.explanations.library import LIBRARY
-from unexplained.explanations.protocol import View, explanation
+from unexplained.explanations.view import View
+from unexplained.explanations.declared import explanation
 
 @explanation(gives="pattern", reads=["tokens"])
 def dummy_rule(view: View):

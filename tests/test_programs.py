@@ -33,7 +33,7 @@ from unexplained.explanations.calibration import calibrate
 from unexplained.explanations.carried import tables_of
 from unexplained.explanations.description import PARAMETER_BITS
 from unexplained.explanations.files import find_explanation
-from unexplained.explanations.protocol import View
+from unexplained.explanations.view import View
 from unexplained.ledger import Ledger
 from unexplained.testbeds import planted
 from unexplained.testbeds.losses import GAIN, RIGHT, SILENT, WRONG

@@ -25,14 +25,9 @@ from unexplained.ledger import Ledger
 from unexplained.record import Number
 from unexplained.repairs import noise, states
 from unexplained.repairs.later import Later, low_rank, principal
-from unexplained.repairs.refit import (
-    Refit,
-    RefitSettings,
-    Start,
-    condition_with,
-    first_later,
-    refit,
-)
+from unexplained.repairs.refit import Refit, refit
+from unexplained.repairs.refitted import Start, condition_with
+from unexplained.repairs.schedule import RefitSettings, first_later
 from unexplained.settings import Settings
 from unexplained.study import Run, arm, arms
 from unexplained.study.arms.repaired import Repair

@@ -29,8 +29,8 @@ from unexplained.hashing import digest
 from unexplained.sites import Site
 from unexplained.subject import Batch, Pass, Subject
 from unexplained.subject.anatomy import Anatomy, ProjectionName
-from unexplained.subject.hooks import first_of
 from unexplained.subject.passing import own_hook, passing
+from unexplained.subject.placed import first_of
 
 PARTS: tuple[ProjectionName, ...] = ("q", "k", "v")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -51,7 +52,6 @@ def heads(
 ) -> None:
     """Score every head: induction, previous-token and duplicate-token attention."""
     import unexplained as ux
-    from unexplained.record import format as fmt
     from unexplained.study import Run
     from unexplained.study.forecast import Forecast
 
@@ -75,12 +75,19 @@ def heads(
             say_forecast(Forecast.of(run, measured))
             return
         scores = measured(run)
-    table = Table(title=f"Share of attention on each rule's targets: {model} on {text}")
+    _show(scores[:show], f"{model} on {text}", gains=ablate > 0)
+
+
+def _show(scores: Sequence[HeadScore], title: str, *, gains: bool) -> None:
+    """A table of heads, and what it does not say."""
+    from unexplained.record import format as fmt
+
+    table = Table(title=f"Share of attention on each rule's targets: {title}")
     columns = ["head", "induction", "previous token", "duplicate token", "twin: induction"]
-    columns += ["gain in context lost (nats per token)"] * (ablate > 0)
+    columns += ["gain in context lost (nats per token)"] * gains
     for column in columns:
         table.add_column(column, justify="left" if column == "head" else "right")
-    for score in scores[:show]:
+    for score in scores:
         beside = "" if score.twin_induction is None else f"{score.twin_induction:.3f}"
         table.add_row(
             score.site,
@@ -88,7 +95,7 @@ def heads(
             f"{score.previous_token:.3f}",
             f"{score.duplicate_token:.3f}",
             beside,
-            *([str(fmt.show(score.gain_lost))] if ablate > 0 else []),
+            *([str(fmt.show(score.gain_lost))] if gains else []),
         )
     OUT.print(table)
     OUT.print("A score says where a head looks, not what that does for the loss: use assay.")

@@ -9,6 +9,7 @@ Args that methods here share:
     seed: Of what is drawn.
 """
 
+from unexplained.explanations.declared import explanation as explanation
 from unexplained.explanations.fit import Fitted as Fitted
 from unexplained.explanations.fit import fit as fit
 from unexplained.explanations.library import LIBRARY as LIBRARY
@@ -16,7 +17,6 @@ from unexplained.explanations.program import WrittenProgram as WrittenProgram
 from unexplained.explanations.program import fit_program as fit_program
 from unexplained.explanations.protocol import Claim as Claim
 from unexplained.explanations.protocol import Explanation as Explanation
-from unexplained.explanations.protocol import View as View
-from unexplained.explanations.protocol import explanation as explanation
 from unexplained.explanations.stand_in import STAND_INS as STAND_INS
 from unexplained.explanations.stand_in import StandIn as StandIn
+from unexplained.explanations.view import View as View

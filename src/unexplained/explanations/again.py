@@ -25,7 +25,8 @@ from torch import Tensor
 
 from unexplained import files
 from unexplained.errors import ExplanationError
-from unexplained.explanations.protocol import Explanation, View, elsewhere
+from unexplained.explanations.protocol import Explanation
+from unexplained.explanations.view import View, elsewhere
 from unexplained.hashing import digest
 from unexplained.sites import HEAD_VALUES, Shape, parse
 from unexplained.text import Text

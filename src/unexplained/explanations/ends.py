@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from unexplained.explanations.protocol import Explanation, View, explanation
+from unexplained.explanations.declared import explanation
+from unexplained.explanations.protocol import Explanation
+from unexplained.explanations.view import View
 
 
 @explanation(gives="z", reads=["z"], method="internals", name="the component itself")

@@ -16,9 +16,10 @@ from unexplained.evaluate.conditions import EffectKind, tensor_digest
 from unexplained.explanations.carried import counted
 from unexplained.explanations.causal import Mixed, Replay
 from unexplained.explanations.description import PARAMETER_BITS, written
-from unexplained.explanations.protocol import INEXACT, Claim, Explanation, elsewhere
+from unexplained.explanations.given import INEXACT
+from unexplained.explanations.protocol import Claim, Explanation
 from unexplained.explanations.stand_in import StandIn
-from unexplained.explanations.view import mixed_local
+from unexplained.explanations.view import elsewhere, mixed_local
 from unexplained.hashing import digest
 from unexplained.record import Description
 from unexplained.sites import HEAD_VALUES, Shape, Site

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from unexplained.explanations.protocol import elsewhere
+from unexplained.explanations.view import elsewhere
 from unexplained.record import Description
 from unexplained.sites import HEAD_VALUES, Parameters, Shape, Site
 

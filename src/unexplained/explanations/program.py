@@ -29,7 +29,9 @@ from unexplained.explanations.calibration import Calibration, calibrate
 from unexplained.explanations.carried import counted
 from unexplained.explanations.causal import Replay
 from unexplained.explanations.fit import InPlace, describe
-from unexplained.explanations.protocol import TOLERANCE, Explanation, View
+from unexplained.explanations.given import TOLERANCE
+from unexplained.explanations.protocol import Explanation
+from unexplained.explanations.view import View
 from unexplained.hashing import code_digest, digest, home_of
 from unexplained.record import Description
 from unexplained.subject import Batch

@@ -14,8 +14,8 @@ from transformers.pytorch_utils import Conv1D
 
 from unexplained.subject import Resume
 from unexplained.subject.anatomy import Anatomy
-from unexplained.subject.hooks import first_of
 from unexplained.subject.passing import own_hook, passing
+from unexplained.subject.placed import first_of
 
 LayerWeights = Mapping[str, Tensor]
 """By name: `L5.mlp.down_proj.weight`, `norm.weight`; of low-rank changes `….left` and `….right`."""

@@ -23,11 +23,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from unexplained.errors import MeasurementError, TextError
-from unexplained.evaluate import Edited, Program
+from unexplained.errors import MeasurementError
+from unexplained.evaluate import Edited
 from unexplained.evaluate.arrays import Arrays, ArrayWork
 from unexplained.evaluate.batches import BatchPlan, Scored, plan
-from unexplained.evaluate.conditions import key, now, tensor_digest
+from unexplained.evaluate.conditions import key, now
 from unexplained.evaluate.runner import Workers, in_process, measured
 from unexplained.evaluate.store import Store
 from unexplained.evaluate.work import (
@@ -41,127 +41,19 @@ from unexplained.hashing import digest
 from unexplained.progress import Count
 from unexplained.repairs import states
 from unexplained.repairs.later import Later, LayerWeights, low_rank, principal
+from unexplained.repairs.refitted import Refitted, Start, condition_with
+from unexplained.repairs.schedule import BATCH_TOKENS, RANK, RefitSettings, third_of
 from unexplained.repairs.states import State
-from unexplained.subject import Batch, Resume, Subject
+from unexplained.subject import Resume, Subject
 from unexplained.text import Block, Text
 
-THIRD = 5
-"""Every fifth document of the fit part is not trained on: it says when to stop."""
 LOOKS = 8
 """How often that is looked at, evenly over the steps, besides before the first."""
 LOOKED_AT = 4096
 """Padded tokens of it that are looked at, at most."""
-SMALL = 2e7
-"""Later weights up to so many are all refitted; more get changes of low rank."""
-RANK = 8
-WARM = 0.1
-"""Share of the steps over which the rate rises."""
 BETAS, CLIP = (0.9, 0.98), 1.0
-BATCH_TOKENS = 1024
-"""Padded tokens of a step."""
-MOST_PASSES = 10
-"""How often a refit may go through what it is trained on. In planted models that go through theirs 40 times
-right claims that were only put in clumsily were told to be wrong; at 10 they were not."""
 HALVINGS = 12
 """Of the search for a damage of some size."""
-
-
-@dataclass(frozen=True)
-class RefitSettings:
-    """How a refit is done: the same for every condition."""
-
-    steps: int = 200
-    rank: int = 0
-    """Of the changes; 0: all later weights themselves."""
-    rate: float = 1e-2
-    """Greatest of AdamW's."""
-
-    def rate_at(self, step: int) -> float:
-        """Rises over the first tenth of the steps, then falls like a cosine to nothing."""
-        warm = max(1, round(WARM * self.steps))
-        if step < warm:
-            return self.rate * (step + 1) / warm
-        return self.rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
-
-    @classmethod
-    def for_model(cls, subject: Subject, first: int, steps: int) -> RefitSettings:
-        """All weights of a small rest, low rank of a large one."""
-        many = sum(w.numel() for w in Later(subject.anatomy, first).weights().values())
-        return cls(steps, 0, 1e-2) if many <= SMALL else cls(steps, RANK, 3e-3)
-
-    @property
-    def says(self) -> str:
-        """In words."""
-        what = f"changes of rank {self.rank} to every matrix" if self.rank else "all weights"
-        return f"{what} of the later layers, {self.steps} steps of AdamW (rate {self.rate:g})"
-
-
-class Refitted(NamedTuple):
-    """A condition with later weights that were refitted to it."""
-
-    condition: Program
-    looks: np.ndarray
-    """Loss (nats per token) on the third part: before the first step, and after each eighth of them."""
-    steps: np.ndarray
-    """After how many steps that was."""
-
-    @property
-    def stopped(self) -> int:
-        """After how many steps it was best there: these weights are the condition's."""
-        return int(self.steps[self.looks.argmin()])
-
-
-def first_later(subject: Subject, layers: Sequence[int]) -> int:
-    """The first layer that comes after all of some layers.
-
-    Raises:
-        MeasurementError: There is none.
-    """
-    first, many = max(layers) + 1, subject.shape.layers
-    if first >= many:
-        raise MeasurementError(
-            f"A refit of {subject.name} after layer {first - 1}",
-            f"it has {many} layers, so none comes after it and nothing can be refitted",
-            f"Explain components of layers up to {many - 2}." if many > 1 else "",
-        )
-    return first
-
-
-def third_of(text: Text) -> set[str]:
-    """The units of the fit part that a refit is not trained on and stops by.
-
-    Raises:
-        TextError: There are too few.
-    """
-    units = list(dict.fromkeys(block.unit for block in text.blocks("fit", "A refit")))
-    if len(units) < 2 * THIRD:
-        raise TextError(
-            f"A refit on the fit part of {text.name}",
-            f"it has {len(units)} documents, of which every fifth says when to stop",
-            f"Give {2 * THIRD} or more (fit_documents=…; --fit-documents).",
-        )
-    return set(units[THIRD - 1 :: THIRD])
-
-
-def require_passes(text: Text, steps: int) -> None:
-    """Refuse so many steps that a refit would learn its documents by heart.
-
-    What it then learns of them does not carry over, more so over a claim than over the intact model,
-    which has less to learn: a loss that is nobody's fault would count as wrong.
-
-    Raises:
-        TextError: There are too few documents, for so many steps or at all.
-    """
-    third = third_of(text)
-    training = [one for one in text.blocks("fit", "A refit") if one.unit not in third]
-    passes = steps / len(plan(training, BATCH_TOKENS))
-    if passes > MOST_PASSES:
-        raise TextError(
-            f"A refit of {steps} steps on the fit part of {text.name}",
-            f"it would go through its {len(training)} documents {passes:.0f} times; at most {MOST_PASSES} "
-            "times, or it learns them by heart",
-            "Give more documents (fit_documents=…; --fit-documents), or fewer steps (steps=…; --steps).",
-        )
 
 
 def refit(
@@ -228,42 +120,6 @@ def _refitted(subject: Subject, start: Start, seed: int, arrays: Mapping[str, Te
     weights = {n: w.to(subject.device) for n, w in arrays.items() if n not in ("looks", "steps")}
     program = condition_with(f"{start.base.name}, refitted (seed {seed})", start, weights)
     return Refitted(program, arrays["looks"].numpy(), arrays["steps"].numpy())
-
-
-@dataclass(frozen=True)
-class Start:
-    """The model under a condition, up to the layers that are refitted; the last batch's stream is kept.
-
-    So what comes before them is run once for all seeds, which are measured one after another.
-    """
-
-    base: Edited
-    first: int
-    _last: list[tuple[Batch, object, Resume]] = field(default_factory=list, repr=False)
-
-    def of(self, subject: Subject, batch: Batch) -> Resume:
-        """The stream there."""
-        weights = subject.counters()
-        if not self._last or self._last[0][0] is not batch or self._last[0][1] != weights:
-            done = subject.run(batch, self.base.edits, keep_streams=[self.first])
-            self._last[:] = [(batch, weights, done.resume(self.first))]
-        return self._last[0][2]
-
-
-def condition_with(name: str, start: Start, changed: LayerWeights) -> Program:
-    """The model under a condition, its later weights changed."""
-    first = start.first
-    mark = digest(
-        "later weights", key(start.base), str(first), *changed,
-        tensor_digest(list(changed.values())),
-    )  # fmt: skip
-
-    def run(subject: Subject, batch: Batch) -> Tensor:
-        there = start.of(subject, batch)
-        with torch.no_grad(), subject.undisturbed():
-            return Later(subject.anatomy, first).normed(there, changed)
-
-    return Program(name, run, mark, after_prefix=False)
 
 
 class _Ready(NamedTuple):

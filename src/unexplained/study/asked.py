@@ -24,7 +24,7 @@ from unexplained.evaluate import store
 from unexplained.evaluate.evaluate import require_tokens as require_tokens
 from unexplained.evaluate.products import take_products
 from unexplained.explanations import StandIn
-from unexplained.explanations.protocol import elsewhere
+from unexplained.explanations.view import elsewhere
 from unexplained.ladder.conditions import require_same_tokens, require_unseen_by
 from unexplained.ladder.family import Family
 from unexplained.sites import Site

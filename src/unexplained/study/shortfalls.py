@@ -14,7 +14,7 @@ from unexplained.explanations import LIBRARY
 from unexplained.explanations.stand_in import StandIn
 from unexplained.record import Number
 from unexplained.record import format as fmt
-from unexplained.repairs.refit import RefitSettings, first_later, require_passes
+from unexplained.repairs.schedule import RefitSettings, first_later, require_passes
 from unexplained.sites import Site
 from unexplained.study import arms, asked
 from unexplained.study.arm import Arm

@@ -21,7 +21,7 @@ from unexplained.errors import SiteError
 from unexplained.evaluate import Edited
 from unexplained.evaluate.following import Products, following
 from unexplained.explanations import StandIn
-from unexplained.explanations.protocol import elsewhere
+from unexplained.explanations.view import elsewhere
 from unexplained.hashing import digest
 from unexplained.record import Number
 from unexplained.sites import Site

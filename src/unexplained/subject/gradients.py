@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from unexplained.subject.anatomy import Anatomy
 from unexplained.subject.attention import HeadValues, attender, capped
 from unexplained.subject.edits import Batch
-from unexplained.subject.hooks import by_position, first_of, for_any_batch
 from unexplained.subject.passing import own_hook, passing
+from unexplained.subject.placed import by_position, first_of, for_any_batch
 from unexplained.subject.precision import fused, fused_backward
 from unexplained.subject.prefix import Prefix
 from unexplained.subject.run import Resume

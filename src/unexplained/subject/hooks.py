@@ -6,7 +6,6 @@ None only looks.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,62 +17,26 @@ from torch import Tensor, nn
 from unexplained.errors import MeasurementError, SiteError
 from unexplained.sites import FINAL_LAYER, Site
 from unexplained.subject.anatomy import Anatomy
-from unexplained.subject.attention import STAGES, HeadValues, Rotary
+from unexplained.subject.attention import HeadValues, Rotary
 from unexplained.subject.edits import Batch, Edit, Local, Lookup
 from unexplained.subject.passing import aside, own_hook, passing
-
-
-def first_of(output: Any) -> Tensor:
-    """A module's output, or the first of several."""
-    first: Tensor = output[0] if isinstance(output, tuple) else output
-    return first
-
-
-def by_position(value: Tensor, stream: Tensor) -> Tensor:
-    """(batch, position, …), also where a layer has put all positions in one row (OPT's MLP)."""
-    return value if value.dim() > 2 else value.view(*stream.shape[:2], -1)
-
-
-def _place(site: Site) -> tuple[int, str]:
-    """Which hook sees a site: (layer, place)."""
-    if site.part == "H":
-        return site.layer, "out" if site.value == "out" else "attention"
-    if site.part == "embed":
-        return 0, "resid_pre"
-    return site.layer, "neurons" if site.part == "N" else site.part
-
-
-@dataclass(frozen=True)
-class PlacedEdit:
-    """An edit and the rows of the batch that it is about."""
-
-    edit: Edit
-    rows: slice | None = None
-    """None for all."""
-
-
-Scales = dict[tuple[int, str], Tensor]
-"""What every norm of a pass multiplied by, by layer and path (`Anatomy.norms`): (batch, position, …, 1)."""
-
-
-@dataclass(frozen=True)
-class HeldScales:
-    """Scales of another pass that norms keep, in some rows, from a layer on."""
-
-    scales: Scales
-    rows: slice | None = None
-    since: int = 0
-
-
-@dataclass
-class _Group:
-    """Direct edits of one condition, with what they have added so far."""
-
-    edits: dict[tuple[int, str], list[PlacedEdit]]
-    added: Tensor
-    error: Tensor
-    raw: Tensor | None = None
-    """What this layer's head edits add before a post-norm."""
+from unexplained.subject.placed import (
+    DirectGroup,
+    HeldScales,
+    PlacedEdit,
+    Scales,
+    by_place,
+    by_position,
+    by_rows,
+    first_of,
+    for_any_batch,
+    only,
+    rescaled,
+    some_rows,
+    watch,
+    wide,
+    with_rows,
+)
 
 
 @dataclass
@@ -102,18 +65,18 @@ class Running:
     def __post_init__(self) -> None:
         both = [placed.edit for placed in self.edits]
         both += [edit for group in self.direct for edit in group]
-        readers = [_watch(site, self.seen) for edit in both for site in edit.reads]
-        keepers = [_watch(site, self.values) for site in self.keep]
-        self.places = _by_place([*readers, *self.edits, *keepers])
+        readers = [watch(site, self.seen) for edit in both for site in edit.reads]
+        keepers = [watch(site, self.values) for site in self.keep]
+        self.places = by_place([*readers, *self.edits, *keepers])
         width = self.anatomy.shape.width
         shape = (*self.batch.tokens.shape, width)
         like = next(self.anatomy.model.parameters())
         self.groups = [
-            _Group(
-                _by_place([PlacedEdit(edit) for edit in group]),
+            DirectGroup(
+                by_place([PlacedEdit(edit) for edit in group]),
                 like.new_zeros(shape),
                 # Squares of half precision leave its range.
-                like.new_zeros(shape[:2], dtype=_wide(like.dtype)),
+                like.new_zeros(shape[:2], dtype=wide(like.dtype)),
             )
             for group in self.direct
         ]
@@ -235,15 +198,17 @@ class Running:
         def hook(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
             last = layer == len(self.anatomy.layers)
             read = args[0] if last else by_position(args[0], self.layer_input)
-            own = self.anatomy.norm_scale(module, read.to(_wide(read.dtype)))
+            own = self.anatomy.norm_scale(module, read.to(wide(read.dtype)))
             if self.keep_scales:
                 self.scales[layer, path] = own
             whole = output.view(read.shape)
             for held in self.held:
                 if layer >= held.since:
                     scale = held.scales[layer, path].to(own.device)
-                    kept = _rescaled(module, _some(whole, held.rows), scale / _some(own, held.rows))
-                    whole = _with_rows(whole, held.rows, kept)
+                    kept = rescaled(
+                        module, some_rows(whole, held.rows), scale / some_rows(own, held.rows)
+                    )
+                    whole = with_rows(whole, held.rows, kept)
             return whole.view(output.shape)
 
         return hook
@@ -346,7 +311,7 @@ class Running:
         # A model may be spread over devices: an edit sees all that it is given on its own one.
         device = self.anatomy.device(placed.edit.where.layer)
         reads = {
-            site: _some(self.seen[site], placed.rows).to(device)
+            site: some_rows(self.seen[site], placed.rows).to(device)
             for site in placed.edit.reads
             if site in self.seen
         }
@@ -354,13 +319,13 @@ class Running:
 
     def _edited(self, placed: PlacedEdit, value: Tensor) -> Tensor:
         """The value with the edit's rows replaced; the very same tensor where it only looked."""
-        here = _some(value, placed.rows)
-        local = self._local(placed, _only(here))
+        here = some_rows(value, placed.rows)
+        local = self._local(placed, only(here))
         with aside():
             new = placed.edit(local)
         if new is None:
             return value
-        return _with_rows(value, placed.rows, new)
+        return with_rows(value, placed.rows, new)
 
     def _visit(self, layer: int, place: str, value: Tensor) -> Tensor:
         """Let the edits at a whole-vector place have their turn."""
@@ -378,14 +343,14 @@ class Running:
         """Called by the attention function: q, k, v, pattern and z of every head."""
         self.attended.append(layer)
         whole = z
-        for rows, here in _by_rows(self.places.get((layer, "attention"), ())):
+        for rows, here in by_rows(self.places.get((layer, "attention"), ())):
             some = values if rows is None else values.rows(rows)
             for placed in here:
                 self._edit_head(placed, layer, some)
             if some.changed and z is whole:
                 z = z.clone()
             for head in some.changed:
-                _some(z, rows)[:, :, head] = some.get(head, "z")
+                some_rows(z, rows)[:, :, head] = some.get(head, "z")
         for group in self.groups:
             if (layer, "attention") in group.edits:
                 mine = values.fork()
@@ -410,8 +375,10 @@ class Running:
         if new is not None:
             values.set(head, placed.edit.where.value, new)
 
-    def _add(self, group: _Group, layer: int, added: Tensor, post_norm: bool | None = None) -> None:
-        group.error += added.to(_wide(added.dtype)).pow(2).sum(-1).to(group.error.device)
+    def _add(
+        self, group: DirectGroup, layer: int, added: Tensor, post_norm: bool | None = None
+    ) -> None:
+        group.error += added.to(wide(added.dtype)).pow(2).sum(-1).to(group.error.device)
         if bool(self.anatomy.architecture.attention_post_norm) if post_norm is None else post_norm:
             group.raw = added if group.raw is None else group.raw + added
         else:
@@ -425,69 +392,3 @@ class Running:
                 moved = norm.forward(args[0] + group.raw) - norm.forward(args[0])
                 group.added += moved.to(group.added.device)
                 group.raw = None
-
-
-def _wide(kind: torch.dtype) -> torch.dtype:
-    return torch.promote_types(kind, torch.float32)
-
-
-def for_any_batch(
-    args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A layer's other arguments, the mask cut to one row: no row has a mask of its own."""
-
-    def cut(value: Any) -> Any:
-        return value[:1] if isinstance(value, Tensor) and value.dim() == 4 else value
-
-    return tuple(map(cut, args[1:])), {name: cut(value) for name, value in kwargs.items()}
-
-
-def _by_rows(placed: Sequence[PlacedEdit]) -> list[tuple[slice | None, list[PlacedEdit]]]:
-    """Edits by the rows that they are about, in the order in which they came."""
-    found: dict[tuple[int, int] | None, tuple[slice | None, list[PlacedEdit]]] = {}
-    for one in placed:
-        mark = None if one.rows is None else (one.rows.start, one.rows.stop)
-        found.setdefault(mark, (one.rows, []))[1].append(one)
-    return list(found.values())
-
-
-def _some(value: Tensor, rows: slice | None) -> Tensor:
-    return value if rows is None else value[rows]
-
-
-def _with_rows(value: Tensor, rows: slice | None, new: Tensor) -> Tensor:
-    """The value with other rows; `new` itself where it is all of them."""
-    if rows is None:
-        return new
-    value = value.clone()
-    value[rows] = new
-    return value
-
-
-def _rescaled(norm: nn.Module, output: Tensor, ratio: Tensor) -> Tensor:
-    """A norm's output as it would be with its scale multiplied; the same to the bit where by 1."""
-    bias: Tensor | None = getattr(norm, "bias", None)
-    plain = output if bias is None else output - bias
-    return (output + plain * (ratio - 1)).to(output.dtype)
-
-
-def _watch(site: Site, into: dict[Site, Tensor]) -> PlacedEdit:
-    def look(local: Local) -> None:
-        into[site] = local.value
-
-    return PlacedEdit(Edit(site, look))
-
-
-def _only(value: Tensor) -> Lookup:
-    """A component with one value."""
-    return lambda name: value
-
-
-def _by_place(edits: Sequence[PlacedEdit]) -> dict[tuple[int, str], list[PlacedEdit]]:
-    """Edits by the hook that sees them; at one attention, in the order in which values come about."""
-    places: dict[tuple[int, str], list[PlacedEdit]] = defaultdict(list)
-    for placed in edits:
-        places[_place(placed.edit.where)].append(placed)
-    for at in places.values():
-        at.sort(key=lambda placed: STAGES.get(placed.edit.where.value, 0))
-    return dict(places)

@@ -21,7 +21,8 @@ from unexplained.sites import Site
 from unexplained.subject.anatomy import Anatomy
 from unexplained.subject.attention import listener
 from unexplained.subject.edits import Batch, Edit, first_layer
-from unexplained.subject.hooks import HeldScales, PlacedEdit, Running, Scales, first_of
+from unexplained.subject.hooks import Running
+from unexplained.subject.placed import HeldScales, PlacedEdit, Scales, first_of
 from unexplained.subject.prefix import Prefix
 
 
@@ -111,23 +112,9 @@ def run(
     Raises:
         SiteError: A site that this model does not have, or that lies before `resume`.
     """
-    rows = batch.tokens.shape[0]
-    placed = [PlacedEdit(edit) for edit in edits]
-    holding = [] if held is None else [HeldScales(held)]
-    for i, copy in enumerate(copies):
-        mine = slice(i * rows, (i + 1) * rows)
-        placed += [PlacedEdit(edit, mine) for edit in copy.edits]
-        if copy.held is not None:
-            holding.append(HeldScales(copy.held, mine, since=copy.resume.layer))
-        # The embedding, -1, is seen before layer 0.
-        first = max(first_layer(copy.edits, none=copy.resume.layer), 0)
-        if first < copy.resume.layer:
-            raise SiteError(
-                f"An edit in layer {first}",
-                f"its copy joins the pass at layer {copy.resume.layer}, after it",
-            )
-    layers = [copy.resume.layer for copy in copies]
-    assert layers == sorted(layers), "copies that join at an earlier layer come first"
+    others, held_of_others = _side_by_side(copies, batch.tokens.shape[0])
+    placed = [PlacedEdit(edit) for edit in edits] + others
+    holding = ([] if held is None else [HeldScales(held)]) + held_of_others
     starts = [copy.resume for copy in copies] or ([] if resume is None else [resume])
     running = Running(anatomy, batch, placed, keep, set(keep_streams), direct, holding, keep_scales)
     running.check(starts[0].layer if starts else -1)
@@ -162,6 +149,31 @@ def run(
         running.streams,
         tuple(running.arguments),
     )
+
+
+def _side_by_side(copies: Sequence[Copy], rows: int) -> tuple[list[PlacedEdit], list[HeldScales]]:
+    """Edits and held scales of copies of so many rows each, with the rows of theirs.
+
+    Raises:
+        SiteError: An edit lies before the layer at which its copy joins.
+    """
+    placed: list[PlacedEdit] = []
+    holding: list[HeldScales] = []
+    for i, copy in enumerate(copies):
+        mine = slice(i * rows, (i + 1) * rows)
+        placed += [PlacedEdit(edit, mine) for edit in copy.edits]
+        if copy.held is not None:
+            holding.append(HeldScales(copy.held, mine, since=copy.resume.layer))
+        # The embedding, -1, is seen before layer 0.
+        first = max(first_layer(copy.edits, none=copy.resume.layer), 0)
+        if first < copy.resume.layer:
+            raise SiteError(
+                f"An edit in layer {first}",
+                f"its copy joins the pass at layer {copy.resume.layer}, after it",
+            )
+    layers = [copy.resume.layer for copy in copies]
+    assert layers == sorted(layers), "copies that join at an earlier layer come first"
+    return placed, holding
 
 
 def _onwards(anatomy: Anatomy, starts: Sequence[Resume]) -> Tensor:

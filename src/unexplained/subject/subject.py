@@ -20,9 +20,9 @@ from unexplained.subject.anatomy import Anatomy
 from unexplained.subject.architectures import architecture_of
 from unexplained.subject.attention import NAME
 from unexplained.subject.edits import Batch, Edit
-from unexplained.subject.hooks import Scales
 from unexplained.subject.lent import Lent
 from unexplained.subject.live import Opened, counters, fingerprint, replaced_functions, switches
+from unexplained.subject.placed import Scales
 from unexplained.subject.precision import Precision
 from unexplained.subject.prefix import Prefix, run_prefix
 from unexplained.subject.run import Copy, Pass, Resume, run

@@ -3,8 +3,9 @@
 from torch import Tensor
 
 from unexplained.explanations import patterns
+from unexplained.explanations.declared import explanation
 from unexplained.explanations.library import LIBRARY
-from unexplained.explanations.protocol import View, explanation
+from unexplained.explanations.view import View
 
 
 @explanation(gives="pattern", reads=["tokens"])

@@ -10,7 +10,9 @@ import numpy as np
 from unexplained.evaluate import Edited
 from unexplained.explanations import StandIn
 from unexplained.repairs.noise import random_instead, sites_of
-from unexplained.repairs.refit import RefitSettings, Refitted, first_later, refit
+from unexplained.repairs.refit import refit
+from unexplained.repairs.refitted import Refitted
+from unexplained.repairs.schedule import RefitSettings, first_later
 from unexplained.sites import Site
 from unexplained.study.arm import Arm, arm
 from unexplained.study.run import Run

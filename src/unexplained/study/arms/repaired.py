@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from unexplained.ablations import value_site
@@ -50,16 +51,31 @@ def outside(run: Run, claimed: Arm, activations: Activations) -> dict[str, Arm]:
     """
     condition, name, seed = claimed.conditions["total"], claimed.name, run.settings.seed
     assert isinstance(condition, Edited)
+    condition = replace(condition, name=name)
     found = {
-        "matched noise": with_noise(f"{name}, the rest as noise", condition, activations, seed),
-        "resample": with_another(f"{name}, the rest of another document", condition, activations, Another(), seed),
-    }  # fmt: skip
+        "matched noise": _noisy(activations, seed, condition),
+        "resample": _foreign(activations, seed, condition),
+    }
     return {
         kind: arm(
             one, role="fitted", of=claimed.card.of or name, says="What is left out is put back."
         )
         for kind, one in found.items()
     }
+
+
+def _noisy(activations: Activations, seed: int, one: Edited) -> Edited:
+    return with_noise(f"{one.name}, the rest as noise", one, activations, seed)
+
+
+def _foreign(activations: Activations, seed: int, one: Edited) -> Edited:
+    name = f"{one.name}, the rest of another document"
+    return with_another(name, one, activations, Another(), seed)
+
+
+def held(one: Edited) -> Edited:
+    """The same with all later norms keeping the scales of the intact pass."""
+    return replace(one, name=f"{one.name}, {HELD}", effect="total, norms frozen")
 
 
 def repaired(
@@ -90,18 +106,8 @@ def repaired(
     def fitted(one: StandIn) -> Edited:
         return one.fit(tuple(sites), shape, activations, seed).condition()
 
+    noisy, foreign = (partial(put, activations, seed) for put in (_noisy, _foreign))
     wrong = fitted(control.explanation) if control.explanation else None
-
-    def noisy(one: Edited) -> Edited:
-        return with_noise(f"{one.name}, the rest as noise", one, activations, seed)
-
-    def foreign(one: Edited) -> Edited:
-        name = f"{one.name}, the rest of another document"
-        return with_another(name, one, activations, Another(), seed)
-
-    def held(one: Edited) -> Edited:
-        return replace(one, name=f"{one.name}, {HELD}", effect="total, norms frozen")
-
     frozen = arm(held(silent), role="ablation", says=f"Nothing is claimed, {HELD}.")
 
     def made(
