@@ -18,6 +18,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from sample_record import sample_record
+from unexplained import telling
 from unexplained.cli import main
 from unexplained.cli.app import app
 from unexplained.errors import ExplanationError, TextError
@@ -212,7 +213,10 @@ def test_a_step_that_takes_long_is_not_waited_for_in_silence() -> None:
     assert lines.getvalue().splitlines() == ["at work", "sweeping: 3 of 30, 24 s so far"]
 
 
-def test_a_run_does_not_replace_what_an_earlier_one_wrote(tmp_path: Path) -> None:
+def test_a_run_does_not_replace_what_an_earlier_one_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "SECONDS", 0.0)  # progress is told at once
     command = ("family", "rung-1", "rung-2", "rung-3", "--text", "pydocs", "--documents", "8",
                "--out", str(tmp_path))  # fmt: skip
     first, again = said(*command), said(*command, "-q")
@@ -223,6 +227,11 @@ def test_a_run_does_not_replace_what_an_earlier_one_wrote(tmp_path: Path) -> Non
         "family-rung-1-2.html", "family-rung-1-2.json", "family-rung-1.html", "family-rung-1.json"
     ]  # fmt: skip
     assert len(again.splitlines()) < len(first.splitlines())
+    loud, quiet = (RUN.invoke(app, [*command, *more]).stderr for more in ((), ("-q",)))
+    assert "measuring" in loud and not quiet
+    for name in ("3", "4"):
+        for kind in ("html", "json"):
+            (tmp_path / f"family-rung-1-{name}.{kind}").unlink()
     done = RUN.invoke(app, [*command, "--json"])
     printed = json.loads(done.stdout)
     assert printed["instrument"] == "family"

@@ -24,6 +24,8 @@ from test_report import words_of
 from unexplained import opening
 from unexplained.cli.app import app
 from unexplained.errors import MeasurementError, RecordError, SiteError, SubjectError
+from unexplained.record import Number
+from unexplained.record import format as fmt
 from unexplained.record.heads import HeadScore
 from unexplained.record.ids import walk
 from unexplained.report import render, text_table
@@ -303,3 +305,13 @@ def test_every_mutant_still_applies_once() -> None:
         if (SOURCES / one.file).read_text("utf-8").count(one.right) != 1
     ]
     assert not lost
+
+
+def test_an_estimate_and_the_ends_of_its_interval_have_the_same_decimals() -> None:
+    """1.05 was written as 1, beside 0.91 and 1.2."""
+    for value, low, high, said in (
+        (1.05, 0.91, 1.2, "1.05 [0.91, 1.20]"),
+        (1.0, 0.95, 1.04, "1.000 [0.950, 1.040]"),
+        (12.0, 3.0, 40.0, "12 [3, 40]"),
+    ):
+        assert fmt.written(Number(value=value, low=low, high=high)) == said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
@@ -9,6 +10,7 @@ from pydantic import Field
 from unexplained.record import Counted, Description, Method
 from unexplained.record.base import Frozen
 from unexplained.record.blocks import Role
+from unexplained.record.format import in_short
 
 CLAIMS = ("explanation", "fitted")
 """Roles of arms that claim something of the model: these have controls, or belong to one that has."""
@@ -42,6 +44,25 @@ def claimed(name: str, says: str) -> str:
     '“induction” says: Attend to what came after.'
     """
     return f"“{name}” says: {says}" if says else ""
+
+
+SAID = 2
+"""Of several claims, so many are written out where little room is."""
+
+
+def claimed_of(claims: Iterable[tuple[str, str]]) -> str:
+    """What several claims say, the first of them written out.
+
+    Args:
+        claims: Name and sentence of each, those that matter most first.
+
+    >>> claimed_of([("a", "One."), ("b", "Two."), ("c", "Three.")])
+    '“a” says: One. “b” says: Two. 1 more below: c.'
+    """
+    said = [(name, says) for name, says in claims if says]
+    words = [claimed(name, says) for name, says in said[:SAID]]
+    rest = [name for name, _ in said[SAID:]]
+    return " ".join([*words, f"{len(rest)} more below: {in_short(rest)}."] if rest else words)
 
 
 class Card(Frozen):

@@ -33,8 +33,8 @@ MOST = 8
 """Narrow tasks that the answer names."""
 
 
-def answer(found: Sequence[OnTask]) -> Answer:
-    """The full distribution, and the narrow tasks on which least and most is recovered."""
+def answer(found: Sequence[OnTask], says: str = "") -> Answer:
+    """The full distribution, and the narrow tasks on which least and most is recovered; what is claimed."""
     first, narrow = found[0], found[1:]
     known = [task for task in narrow if task.last.recovered.value is not None]
     ranked = sorted(known, key=lambda task: task.last.recovered.value or 0.0)
@@ -57,6 +57,7 @@ def answer(found: Sequence[OnTask]) -> Answer:
             for task in (first, *some)
         ),
         picture="part/forest",
+        says=says,
     )  # fmt: skip
 
 

@@ -70,8 +70,8 @@ class Panel:
     def _columns(self) -> list[Column]:
         return [Column(key=kind, heading=kind.capitalize()) for kind in self.ablated]
 
-    def answer(self) -> Answer:
-        """What three of the ablations cost at every component, and how far the panel is apart."""
+    def answer(self, says: str = "") -> Answer:
+        """What three of the ablations cost at every component, how far the panel is apart; what is claimed."""
         kinds = ("zero", "mean", OPTIMAL)
         rows = [
             AnswerRow(
@@ -89,7 +89,7 @@ class Panel:
             ),
             rows=tuple(rows[:12]),
             says="Nats per token that each costs. Apart: the most less the least of "
-            f"{len(self.ablated)} ablations.",
+            f"{len(self.ablated)} ablations. {says}".strip(),
         )
 
     def facts(self, model: str, text: str, floor: float) -> Table:

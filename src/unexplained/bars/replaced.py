@@ -33,8 +33,8 @@ SIZES, NEAR = 6, 4
 STRONGER = "its loss is below the intact model's: nothing to break even with"
 
 
-def answer(steps: Sequence[Step], against: Table) -> Answer:
-    """How the loss rises in the first order, and the losses nearest to that of everything replaced."""
+def answer(steps: Sequence[Step], against: Table, says: str = "") -> Answer:
+    """How the loss rises in the first order, the losses nearest to that of everything replaced; what is claimed."""
     mine = sorted((step for step in steps if step.order == 0), key=lambda step: step.count)
     whole = mine[-1]
     cells = {row.key: row.cells[0] for row in against.rows}
@@ -64,6 +64,7 @@ def answer(steps: Sequence[Step], against: Table) -> Answer:
               for row in against.rows if row in near),
         ),
         picture="replaced/chart",
+        says=says,
     )  # fmt: skip
 
 

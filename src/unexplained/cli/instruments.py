@@ -43,6 +43,7 @@ from unexplained.cli.shared import (
     shared_ledgers,
 )
 from unexplained.cli.shared import RunFolder as RunFolder
+from unexplained.console import Visible
 from unexplained.errors import require_once
 from unexplained.study import INSTRUMENTS, Claims, Instrument, Models
 from unexplained.study.given import Members, Option, OwnFamily, PythonOnly, Rungs, Texts
@@ -212,7 +213,8 @@ def _call(one: Instrument, context: typer.Context, given: Mapping[str, Any]) -> 
                 forecast = _asked(one, context, given, progress, one.dry_run)
             say_forecast(forecast, json=given["json"], notes=one.notes(given))
             return
-        with _outputs(one, given).writing(**files) as made, ProgressBars() as progress:
+        bars = ProgressBars(Visible(stderr=True, quiet=given["quiet"]))
+        with _outputs(one, given).writing(**files) as made, bars as progress:
             made.append(_asked(one, context, given, progress, one))
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from unexplained import study
 from unexplained.bars import replaced, scales
+from unexplained.bars.cards import claimed_of
 from unexplained.bars.standing import standing
 from unexplained.errors import require_count, require_once
 from unexplained.record import Counted, Number
@@ -115,7 +116,7 @@ def rewrite(
     )
     against = _against({name: read.loss(name) for name in bases}, rungs, read.loss(),
                        [one.card.counted for one in tables if one.card.counted])  # fmt: skip
-    yield replaced.answer(steps, against)
+    yield replaced.answer(steps, against, _claims(claimed, chosen.choices))
     yield _facts(run, len(where), chosen.bits)
     yield replaced.losses(steps, against)
     if rungs:
@@ -290,6 +291,14 @@ def _programs(cards: Sequence[Card]) -> Section:
             ),
         ),
     )  # fmt: skip
+
+
+def _claims(claimed: Sequence[StandIn], choices: Sequence[Choice]) -> str:
+    """What those that were chosen say, the commonest first."""
+    often = Counter(choice.explanation for choice in choices)
+    used = [one for one in claimed if often[one.name]]
+    used.sort(key=lambda one: -often[one.name])
+    return claimed_of((one.name, one.says) for one in used)
 
 
 def _choices(choices: Sequence[Choice]) -> Section:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from unexplained import study
+from unexplained.bars.cards import claimed_of
 from unexplained.record import format as fmt
 from unexplained.record.blocks import Block
 from unexplained.study import Claims, Headline, Option, Texts, instrument
@@ -86,7 +87,7 @@ def soundness(
         panel.verdict(flips, floor),
         {"Sites": ", ".join(panel.single), "Ablations": ", ".join(PANEL)},
     )
-    yield panel.answer()
+    yield panel.answer(claimed_of((one.name, one.says) for one in explanations or ()))
     yield panel.facts(run.subject.name, run.text.name, floor)
     yield panel.damage()
     yield panel.optimal()

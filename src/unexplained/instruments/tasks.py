@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from unexplained import bars, study
 from unexplained.bars import narrow
+from unexplained.bars.cards import claimed_of
 from unexplained.errors import MeasurementError, near_matches
 from unexplained.record.blocks import (
     Block,
@@ -110,7 +111,7 @@ def tasks(
         {"Components in order": ", ".join(order)}
         | {f"Text of {one.name}": one.text.fingerprint for one in asked},
     )
-    yield narrow.answer(found)
+    yield narrow.answer(found, claimed_of((one.name, one.says) for one in claimed))
     yield facts(
         "facts",
         fact("model", "Model", run.subject.name),

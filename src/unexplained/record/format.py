@@ -151,14 +151,23 @@ def portion(number: Number | None) -> Shown:
 def written(number: Number, *, scale: float = 1.0, spec: str = ".2g", mark: str = "") -> str:
     """Write a value with its interval, minus signs as minus signs; of a refused one, why.
 
+    An estimate and the ends of its interval have the same decimals: two digits of its width.
+
     >>> written(Number(value=-0.00034, low=-0.0011, high=0.0006))
-    '−0.00034 [−0.0011, 0.0006]'
+    '−0.0003 [−0.0011, 0.0006]'
+    >>> written(Number(value=1.05, low=0.91, high=1.2))
+    '1.05 [0.91, 1.20]'
     >>> written(Number(value=0.312, low=0.25, high=0.37), scale=100, spec=".1f", mark="%")
     '31.2% [25.0%, 37.0%]'
     """
+    width = _width(number, scale) if spec.endswith("g") else None
+    even = width is not None and ROUNDING * abs((number.value or 0.0) * scale) < width < math.inf
+    places = min(max(1 - math.floor(math.log10(width)), 0), MOST_DECIMALS) if even and width else 0
 
     def write(value: float) -> str:
         text = f"{value * scale:{spec.replace('.', ',.') if ',' not in spec else spec}}"
+        if even and "e" not in text and math.isfinite(value):
+            text = f"{value * scale:,.{places}f}"
         if float(text.replace(",", "")) == 0:  # rounded to nothing it has no sign
             text = text.replace("-", "")
         return f"{_times_ten(text)}{mark}".replace("-", MINUS)
