@@ -31,7 +31,10 @@ def at(commit: str | None) -> dict[str, str]:
         return {str(p.relative_to(ROOT / top)): p.read_text() for p in (ROOT / top).rglob("*.py")}
     git = ["git", "-C", str(ROOT)]
     listed = subprocess.run(
-        [*git, "ls-tree", "-r", "--name-only", commit, top], capture_output=True, text=True, check=True
+        [*git, "ls-tree", "-r", "--name-only", commit, top],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return {
         name.removeprefix(top): subprocess.run(

@@ -31,6 +31,10 @@ class Mutant:
 
 
 MUTANTS = (
+    Mutant("cli/instruments.py", 'quiet=given["quiet"]', "quiet=False",
+           "test_cli.py::test_a_run_does_not_replace_what_an_earlier_one_wrote"),
+    Mutant("record/format.py", 'text = f"{value * scale:,.{places}f}"', "pass",
+           "test_small_faults.py::test_an_estimate_and_the_ends_of_its_interval_have_the_same_decimals"),
     Mutant("instruments/gap.py", "    if effective.high == 1:", "    if False:",
            "test_verdicts.py::test_a_gap_that_all_tokens_may_carry_evenly_is_not_said_to_be_concentrated"),
     # accuracies beside other runs

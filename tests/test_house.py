@@ -103,3 +103,17 @@ def test_a_type_has_a_name_of_its_own() -> None:
     assert {
         name: where for name, where in homes.items() if len(where) > 1
     }.keys() == TWO_MEANINGS.keys()
+
+
+PAGE = 2400
+"""The most nodes of the syntax tree of an instrument, with the modules that are its own."""
+LONGER = {"assay": 10_500}
+"""Instruments that need more: `assay` shows texts, strata, tokens and attention, in modules of its own."""
+
+
+def test_an_instrument_is_a_page_or_two() -> None:
+    """About seventy are still to come."""
+    for path in (SRC / "instruments").glob("[!_]*.py"):
+        own = [path, *path.parent.glob(f"_{path.stem}_*.py")]
+        nodes = sum(1 for one in own for _ in ast.walk(tree(one)))
+        assert nodes <= LONGER.get(path.stem, PAGE), f"{path.stem}: {nodes} nodes"
