@@ -43,7 +43,7 @@ PUBLISHED = 20
 """Seeds below which nothing is written."""
 FIT = 240
 """Documents to fit on: of 60, as in the tests, a refit of 120 steps learns the text by heart, and what is
-only rescaled is told to be wrong (`refit.MOST_PASSES`)."""
+only rescaled is told to be wrong (`schedule.MOST_PASSES`)."""
 TIE = 0.05
 """Nats per token below which nothing is told."""
 
