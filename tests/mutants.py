@@ -1813,6 +1813,10 @@ MUTANTS = (
            "test_label.py::test_labels_that_say_nothing_are_refused"),
     Mutant("cli/instruments.py", "    one.require({**mine", "    (lambda given: None)({**mine",
            "test_first_cli.py::test_what_needs_no_model_is_refused_before_one_is_loaded"),
+    Mutant("study/shortfalls.py", "    if why and not run.imagined:\n        looks", "    if False:\n        looks",
+           "test_shortfall.py::test_where_a_refit_is_too_weak_none_is_made_over_the_claim"),
+    Mutant("study/shortfalls.py", "    if why and not run.imagined:\n        return findings(split=split({}, why), unsplit=why)\n    damage",
+           "    damage", "test_shortfall.py::test_where_a_claim_falls_short_of_nothing_nothing_is_refitted"),
     # records of format 2 alone, and what the README reads of them
     Mutant("record/read.py", "if isinstance(found, bool) or found != FORMAT:", "if found is None:",
            "test_kinds_answers.py::test_a_record_of_before_is_refused_by_its_format"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -490,6 +491,66 @@ def test_a_shortfall_is_refused_before_anything_is_run(monkeypatch):
         ux.shortfall(model, "L1.H0", small, steps=8)
     with pytest.raises(TextError, match="pairs of prompts"):
         ux.shortfall(model, "L0.H0", ux.pairs("agreement", model, pairs=12, fit_pairs=12))
+
+
+@ux.explanation(gives="pattern", reads=["tokens"])
+def evenly(view):
+    """Attends to all tokens alike: wrong."""
+    return ux.patterns.evenly(
+        torch.ones(view.tokens.shape[1:] * 2, dtype=torch.bool)
+        .tril()
+        .expand(len(view.tokens), -1, -1)
+    )
+
+
+def _asked_of_refits(monkeypatch) -> list[str]:
+    seen = []
+
+    def refit_of(subject, text, conditions, *given, **how):
+        seen.extend(one.name for one in conditions)
+        return refit(subject, text, conditions, *given, **how)
+
+    monkeypatch.setattr(import_module("unexplained.study.arms.refits"), "refit", refit_of)
+    return seen
+
+
+def test_where_a_refit_is_too_weak_none_is_made_over_the_claim(monkeypatch):
+    model, seen = ux.load("rung-2"), _asked_of_refits(monkeypatch)
+    text = ux.text("pydocs", model, documents=12, fit_documents=12, block=32)
+    record = ux.shortfall(model, "L0.H0 L0.H1", text, claim=[evenly], steps=8, rate=1e-9)
+    assert seen == ["intact model", "intact model"]
+    assert abs(record["facts/strength/is"].value) < 0.01
+    for part in ("wrong-least", "clumsy-least", "worth-after"):
+        assert "too weak: of a damage" in record[f"bounds/parts/{part}/is"].refused
+    assert "cannot be told: the refit is too weak" in record.verdict
+    assert record["bounds/parts/short/is"].value is not None
+    assert (
+        record["refitted/looks/step-8/damaged"].value > record["refitted/looks/step-8/intact"].value
+    )
+
+
+def test_where_a_claim_falls_short_of_nothing_nothing_is_refitted(monkeypatch):
+    model, seen = ux.load("rung-2"), _asked_of_refits(monkeypatch)
+    monkeypatch.setattr("unexplained.bars.unsplit", lambda *given, **how: "it is whole")
+    text = ux.text("pydocs", model, documents=12, fit_documents=12, block=32)
+    record = ux.shortfall(model, "L0.H0", text, steps=8)
+    assert not seen and not any("looks" in where for where, _ in record.numbers())
+    assert record["facts/strength/is"].refused == "not tried: it is whole"
+    assert record["bounds/parts/recovered-after/is"].refused == "it is whole"
+
+
+def test_what_is_said_before_a_refit_is_what_is_said_after_one():
+    ledger, _ = _measured("plain", PLAIN)
+    name = repairable.CLAIMS["wrong"].name
+    assert not bars.unsplit(ledger, name, "mean", settings=Settings())
+    before = bars.shortfall(ledger, name, "mean", {}, settings=Settings(), unsplit="why")
+    after = _split("plain", "wrong", PLAIN)
+    for part in ("damage", "recovered", "harm", "shortfall"):
+        one, other = getattr(before, part), getattr(after, part)
+        assert (one.value, one.low, one.high) == pytest.approx(
+            (other.value, other.low, other.high), rel=0.03
+        )
+    assert "falls short of nothing" in bars.unsplit(ledger, "intact", "mean", settings=Settings())
 
 
 # What is put back

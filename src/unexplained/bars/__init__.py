@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from unexplained.bars.shortfall import of_refitted as of_refitted
     from unexplained.bars.shortfall import shortfall as shortfall
     from unexplained.bars.shortfall import strength as strength
+    from unexplained.bars.shortfall import unsplit as unsplit
     from unexplained.bars.slope import slope_of as slope_of
     from unexplained.bars.tasks import OnTask as OnTask
     from unexplained.bars.tasks import among_narrow as among_narrow

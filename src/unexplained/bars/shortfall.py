@@ -38,6 +38,7 @@ from unexplained.stats import SHARE, Settings, fraction, too_few, written
 
 FEWEST_SEEDS = 3
 """Refits of every condition."""
+NONE = "the claim falls short of nothing, which has no parts"
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ class _Means:
             return Number(value=value, unit=unit)
         left = np.array([self._without(int(i), made_of) for i in np.flatnonzero(some)])
         low, high = of_estimate(value, value - left, self.tokens[some], self.settings.level)
+        if not self.refitted:
+            return Number(value=value, low=low, high=high, unit=unit)
         return self._over_seeds(value, low, high, made_of, unit)
 
     def _without(self, document: int, made_of: Callable[..., float]) -> float:
@@ -152,7 +155,7 @@ def _means(
     ledger: Ledger, plain: Mapping[str, str], refits: RefitsBySeed, settings: Settings
 ) -> _Means:
     counts = {len(names) for names in refits.values()}
-    if len(counts) != 1 or min(counts) < FEWEST_SEEDS:
+    if refits and (len(counts) != 1 or min(counts) < FEWEST_SEEDS):
         raise MeasurementError(
             "A shortfall", f"conditions were refitted {sorted(counts)} times",
             f"Refit all of them with the same {FEWEST_SEEDS} seeds or more.",
@@ -169,7 +172,13 @@ def _means(
 
 
 def shortfall(
-    ledger: Ledger, claim: str, nothing: str, refits: RefitsBySeed, *, settings: Settings
+    ledger: Ledger,
+    claim: str,
+    nothing: str,
+    refits: RefitsBySeed,
+    *,
+    settings: Settings,
+    unsplit: str = "",
 ) -> Shortfall:
     """Split what a claim loses; see the module.
 
@@ -182,33 +191,39 @@ def shortfall(
         nothing: That of saying nothing of the component.
         refits: Of `intact`, `nothing` and `claim`, see `RefitsBySeed`.
         settings: Level, resamples and seed.
+        unsplit: Why nothing was refitted, and all that a refit would tell is refused; then `refits` is not read.
 
     Raises:
         MeasurementError: There are fewer than three seeds; a condition was not measured.
     """
-    read = _means(ledger, {INTACT: INTACT, "nothing": nothing, "claim": claim}, refits, settings)
+    plain = {INTACT: INTACT, "nothing": nothing, "claim": claim}
+    read = _means(ledger, plain, {} if unsplit else refits, settings)
     worth = increase(ledger, nothing, settings=settings)
     kept = recovered(ledger, claim, nothing, settings=settings)
-    starred = read.kept("claim")
+    starred = _refused(unsplit, SHARE) if unsplit else read.kept("claim")
     short = read.number(lambda L, R: _shortfall(L))
-    none = "the claim falls short of nothing, which has no parts" if short.not_above_zero else ""
+    none = unsplit or (NONE if short.not_above_zero else "")
     out_of_proportion = none or kept.refused or starred.refused or _better(starred)
 
     def bound(why: str, made_of: Callable[..., float]) -> Number:
-        return Number(value=None, unit=NATS, refused=why) if why else read.number(made_of)
+        return _refused(why, NATS) if why else read.number(made_of)
 
     return Shortfall(
         damage=worth,
         recovered=kept,
         harm=_above_zero(read.number(lambda L, R: L["claim"] - L["nothing"])),
         shortfall=short,
-        damage_refitted=read.worth(),
+        damage_refitted=_refused(unsplit, NATS) if unsplit else read.worth(),
         recovered_refitted=starred,
         wrong_least=bound(none, lambda L, R: _wrong(R)),
         clumsy_most=bound(none, lambda L, R: _shortfall(L) - _wrong(R)),
         clumsy_least=bound(out_of_proportion, _clumsy),
         wrong_most=bound(out_of_proportion, lambda L, R: _shortfall(L) - _clumsy(L, R)),
     )
+
+
+def _refused(why: str, unit: str) -> Number:
+    return Number(value=None, unit=unit, refused=why)
 
 
 def _better(starred: Number) -> str:
@@ -240,6 +255,19 @@ def _wrong(refitted: Mapping[str, float]) -> float:
 def _clumsy(losses: Mapping[str, float], refitted: Mapping[str, float]) -> float:
     worth = losses["nothing"] - losses[INTACT]
     return (_kept(refitted, "claim") - max(_kept(losses, "claim"), 0.0)) * worth
+
+
+def unsplit(ledger: Ledger, claim: str, nothing: str, *, settings: Settings) -> str:
+    """Why a shortfall has no parts, told before anything is refitted; empty where it may have some.
+
+    Args:
+        ledger: Holds the intact model, the claim and nothing.
+        claim: The claim's condition.
+        nothing: That of saying nothing of the component.
+        settings: Level, resamples and seed.
+    """
+    split = shortfall(ledger, claim, nothing, {}, settings=settings, unsplit="nothing is refitted")
+    return split.recovered.refused or (NONE if split.shortfall.not_above_zero else "")
 
 
 def of_refitted(

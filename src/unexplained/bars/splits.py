@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from unexplained.bars import steps
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from unexplained.bars.shortfall import Shortfall
 
+DAMAGED = "damaged"
+"""What is refitted to tell how strong a refit is."""
 STRONG = 0.9
 """Of a damage to the later weights themselves a refit must undo so much, or it is too weak to say anything."""
 BIASES = (
@@ -81,37 +83,35 @@ class ShortfallFindings:
     """Everything that a shortfall measures."""
 
     split: Shortfall
-    strength: float
-    """Of a damage to the later weights, how much a refit undoes."""
     mended: tuple[Mended, ...]
-    after: tuple[After, ...]
-    steps: np.ndarray
+    unsplit: str = ""
+    """Why nothing was refitted over the claim; empty where it was."""
+    strength: float | None = None
+    """Of a damage to the later weights, how much a refit undoes; None where that was not tried."""
+    steps: Sequence[int] | np.ndarray = ()
     """(look,)"""
-    looks: Mapping[str, np.ndarray]
-    """(look,) of each: losses on the third part, means over seeds (nats per token)."""
-    undone: np.ndarray
-    """(look,) of the damaged later weights over the intact model."""
+    looks: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """(look,) of each: losses on the third part, means over seeds (nats per token); also of the damaged
+    later weights over the intact model."""
+    after: tuple[After, ...] = ()
     followed: tuple[Followed, ...] = ()
     """The claim's intermediates, each against its own site."""
 
     @property
     def undoes(self) -> Number:
         """The strength as it is shown: of one seed, so it has no interval."""
-        return Number(value=self.strength, unit="share")
+        why = f"not tried: {self.unsplit}" if self.strength is None else ""
+        return Number(value=self.strength, unit="share", refused=why)
 
-    @property
-    def weak(self) -> str:
-        """Why a refit says nothing here; empty where it is strong enough."""
-        if self.strength >= STRONG:
-            return ""
-        return (
-            f"the refit is too weak: of a damage to the later weights themselves it undoes "
-            f"{self.strength:.0%}, and it takes {STRONG:.0%} (more --steps on more --fit-documents, or another --rate)"
-        )
 
-    def bound(self, number: Number) -> Number:
-        """A bound, refused where the refit is too weak to say anything."""
-        return Number(value=None, unit=number.unit, refused=self.weak) if self.weak else number
+def too_weak(strength: float) -> str:
+    """Why refits of some strength say nothing; empty where they are strong enough."""
+    if strength >= STRONG:
+        return ""
+    return (
+        f"the refit is too weak: of a damage to the later weights themselves it undoes "
+        f"{strength:.1%}, and it takes {STRONG:.0%} (more --steps on more --fit-documents, or another --rate)"
+    )
 
 
 _BOUNDS = (
@@ -139,10 +139,10 @@ def bounds(found: ShortfallFindings) -> Section:
         row("recovered", "The claim recovers of it", split.recovered, "", "explanation"),
         row("short", "It falls short by", split.shortfall, "not more than saying nothing does", "explanation"),
         row("harm", "And does harm that silence undoes", split.harm, "the claim less nothing said", "explanation"),
-        *(row(key, name, found.bound(getattr(split, of)), note, "fitted")
+        *(row(key, name, getattr(split, of), note, "fitted")
           for key, name, note, of in _BOUNDS),
         row("worth-after", "Worth after refitting both", split.damage_refitted, "", "ablation"),
-        row("recovered-after", "The claim recovers of that", found.bound(split.recovered_refitted), "", "fitted"),
+        row("recovered-after", "The claim recovers of that", split.recovered_refitted, "", "fitted"),
     ]  # fmt: skip
     table = Table(
         key="parts",
@@ -186,7 +186,11 @@ def mended(repairs: Sequence[Mended]) -> Section:
 
 
 def refitted(found: ShortfallFindings, how: str) -> Section:
-    """What is lost after refitting the later weights over the claim and over all else."""
+    """What is lost after refitting the later weights over the claim and over all else, or why nothing was."""
+    title, way = "All later weights refitted", _looks(found) if found.looks else ()
+    if found.unsplit:
+        words = f"Nothing was refitted over the claim: {found.unsplit}."
+        return Section(key="refitted", title=title, blocks=(Prose(words=words), *way))
     table = Table(
         key="refits",
         corner="Refitted over",
@@ -209,8 +213,8 @@ def refitted(found: ShortfallFindings, how: str) -> Section:
     )
     return Section(
         key="refitted",
-        title="All later weights refitted",
-        blocks=(Prose(words=words), table, *_looks(found)),
+        title=title,
+        blocks=(Prose(words=words), table, *way),
     )
 
 
@@ -219,7 +223,7 @@ _ROLES: dict[str, Role] = {"intact": "intact", "nothing": "ablation", "claim": "
 
 def _looks(found: ShortfallFindings) -> tuple[Chart, Table]:
     """The way there, on documents of the fit part that are not trained on."""
-    looks = {**found.looks, "damaged": found.undone}
+    looks, steps = found.looks, list(map(int, found.steps))
     rows = tuple(
         Row(
             key=f"step-{step}",
@@ -228,7 +232,7 @@ def _looks(found: ShortfallFindings) -> tuple[Chart, Table]:
                 Number(value=float(one[i]), unit="nats per token") for one in looks.values()
             ),
         )
-        for i, step in enumerate(found.steps.tolist())
+        for i, step in enumerate(steps)
     )
     table = Table(
         key="looks", title="Losses on the way", corner="Steps", folded=True,
@@ -238,7 +242,7 @@ def _looks(found: ShortfallFindings) -> tuple[Chart, Table]:
     )  # fmt: skip
     series = tuple(
         Series(name=name, role=_ROLES.get(name, "control"), hue=i,
-               points=tuple(Point(x=float(step), y=f"looks/step-{step}/{name}") for step in found.steps.tolist()))
+               points=tuple(Point(x=float(step), y=f"looks/step-{step}/{name}") for step in steps))
         for i, name in enumerate(looks)
     )  # fmt: skip
     chart = Chart(
@@ -269,15 +273,16 @@ def answer(found: ShortfallFindings, claimed: str = "") -> Answer:
             row("The claim recovers", "bounds/parts/recovered/is", role="explanation"),
             row("It falls short by", "bounds/parts/short/is", role="explanation"),
             *(row(name, f"bounds/parts/{key}/is", note, "fitted") for key, name, note, _ in _BOUNDS),
-            row("The claim recovers, refitted", "refitted/refits/claim/kept", role="fitted"),
+            row("The claim recovers, refitted", "bounds/parts/recovered-after/is", role="fitted"),
             *(row(f"{one.what.capitalize()}, refitted", f"refitted/refits/{one.what}/kept", role="control")
               for one in wrong),
             *(row("Of its intermediates, least", f"steps/sites/{one.key}/share", one.at, "explanation")
               for one in [steps.least(found.followed)] if one),
         ),
         picture="bounds/split",
-        says="Refitted: all later weights, over the claim as over nothing; shares are of what nothing costs then. "
-        f"{claimed}".strip(),
+        says=(f"{claimed}" if found.unsplit else
+              f"Refitted: all later weights, over the claim as over nothing; shares are of what nothing costs then. {claimed}"
+        ).strip(),
     )  # fmt: skip
 
 
@@ -292,10 +297,10 @@ def _end(found: ShortfallFindings, claim: str, where: str) -> str:
         return f"{claim.capitalize()} at {where}: nothing can be split ({split.recovered.refused})."
     said = f"{claim.capitalize()} recovers {percent(split.recovered)} of what {where} is worth"
     said += f" ({written(split.damage)} nats per token)"
-    if found.weak:
-        return f"{said}. What of the rest is wrong cannot be told: {found.weak}."
     if split.shortfall.not_above_zero:
         return f"{said}: it falls short of nothing, so there is nothing to split."
+    if found.unsplit:
+        return f"{said}. What of the rest is wrong cannot be told: {found.unsplit}."
     if not split.shortfall.above_zero:
         return f"{said}, and falls short of it by no more than noise would."
     wrong, clumsy = split.wrong_least, split.clumsy_least

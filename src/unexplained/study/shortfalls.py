@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from unexplained import bars
 from unexplained.bars.reading import Reading
-from unexplained.bars.splits import After, Mended, ShortfallFindings
+from unexplained.bars.shortfall import Shortfall
+from unexplained.bars.splits import DAMAGED, After, Mended, ShortfallFindings, too_weak
 from unexplained.errors import MeasurementError, NotFinite, TextError
 from unexplained.evaluate import Edited
 from unexplained.explanations import LIBRARY
@@ -97,7 +99,7 @@ def measured(of: RefitQuestion) -> ShortfallFindings:
     """Measure the claim and its repairs without training, then refits.
 
     Raises:
-        UnexplainedError: As `Run.measure`, `refits` and `repaired`.
+        UnexplainedError: As `Run.measure`, `tried_refit`, `refits` and `repaired`.
     """
     run, sites = of.run, of.sites
     (claimed,) = arms.claims(run, sites, [of.claim])
@@ -111,31 +113,40 @@ def measured(of: RefitQuestion) -> ShortfallFindings:
         *(_mended(read, one, broken) for one in repairs),
         *_on_twin(of),
     ]
-    within = followed(run, of.claim, sites)
-    damage = max(read.damage(REFERENCE).value or 0.0, LEAST_DAMAGE)
-    made = arms.refits(
-        run, sites, of.claim, condition, silent, how=of.how, seeds=of.refits, damage=damage
+    findings = partial(
+        ShortfallFindings, mended=tuple(mended), followed=followed(run, of.claim, sites)
     )
+
+    def split(refits: Mapping[str, tuple[str, ...]], unsplit: str = "") -> Shortfall:
+        return bars.shortfall(
+            read.ledger, claimed.name, REFERENCE, refits, settings=run.settings, unsplit=unsplit
+        )
+
+    # Refits take nearly all of the time: none is made that could not say anything.
+    why = bars.unsplit(read.ledger, claimed.name, REFERENCE, settings=run.settings)
+    if why and not run.imagined:
+        return findings(split=split({}, why), unsplit=why)
+    damage = max(read.damage(REFERENCE).value or 0.0, LEAST_DAMAGE)
+    tried = arms.tried_refit(run, sites, how=of.how, damage=damage)
+    strength = bars.strength(tried.damaged, tried.intact.looks)
+    findings = partial(findings, strength=strength, steps=tried.intact.steps)
+    why = too_weak(strength)
+    if why and not run.imagined:
+        looks = {INTACT: tried.intact.looks, DAMAGED: tried.damaged}
+        return findings(split=split({}, why), unsplit=why, looks=looks)
+    made = arms.refits(run, sites, of.claim, condition, silent, tried, seeds=of.refits)
     read = read.and_arms(run.measure(*made.arms, what="measuring what was refitted"))
     bounded = (INTACT, NOTHING, CLAIM)
     starred = bars.of_refitted(read.ledger, made.names, settings=run.settings)
     plain = {INTACT: "intact", NOTHING: REFERENCE, CLAIM: claimed.name}
-    return ShortfallFindings(
-        split=bars.shortfall(
-            read.ledger, claimed.name, REFERENCE, {what: made.names[what] for what in bounded},
-            settings=run.settings,
-        ),
-        strength=bars.strength(made.damaged, made.looks[INTACT][0]),
-        mended=tuple(mended),
+    return findings(
+        split=split({what: made.names[what] for what in bounded}),
         after=tuple(
             After(what, SAYS[what], read.loss(plain.get(what, made.plain[what])), *starred[what],
                   made.stopped[what])
             for what in made.names
         ),
-        steps=made.steps,
-        looks={what: looks.mean(0) for what, looks in made.looks.items()},
-        undone=made.damaged,
-        followed=within,
+        looks={what: looks.mean(0) for what, looks in made.looks.items()} | {DAMAGED: tried.damaged},
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from unexplained.study.arms.paths import paths as paths
     from unexplained.study.arms.programs import program as program
     from unexplained.study.arms.refits import refits as refits
+    from unexplained.study.arms.refits import tried_refit as tried_refit
     from unexplained.study.arms.repaired import outside as outside
     from unexplained.study.arms.repaired import repaired as repaired
     from unexplained.study.arms.suppressed import suppressed as suppressed

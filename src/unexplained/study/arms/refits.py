@@ -30,10 +30,8 @@ SAYS = {
 
 @dataclass(frozen=True)
 class Refits:
-    """What was refitted, and how strong a refit is."""
+    """What was refitted."""
 
-    how: RefitSettings
-    first: int
     arms: tuple[Arm, ...]
     """What is refitted wrongly, as it is, and everything refitted."""
     plain: dict[str, str]
@@ -42,12 +40,59 @@ class Refits:
     """For each of what was refitted the conditions of its seeds, in one order."""
     looks: dict[str, np.ndarray]
     """(seed, look) losses on the documents that a refit stops by, nats per token."""
-    steps: np.ndarray
-    """(look,) after how many steps."""
     stopped: dict[str, tuple[int, ...]]
     """After how many steps each was best."""
+
+
+@dataclass(frozen=True)
+class TriedRefit:
+    """One refit of the intact model, and one of its later weights made worse before: how strong a refit is."""
+
+    how: RefitSettings
+    first: int
+    intact: Refitted
     damaged: np.ndarray
-    """(look,) the same of later weights that were damaged before, over the intact model."""
+    """(look,) losses on the documents that a refit stops by, nats per token."""
+
+
+def tried_refit(
+    run: Run, sites: Sequence[Site], *, how: RefitSettings, damage: float
+) -> TriedRefit:
+    """Refit the intact model with the first seed, as it is and damaged.
+
+    Args:
+        run: On one text: the fit part is trained on, the eval part never.
+        sites: The components that the refitted layers come after.
+        how: Steps, rank and rate.
+        damage: Nats per token of the damage.
+
+    Raises:
+        MeasurementError: No layer comes after the components; the loss became NaN.
+        TextError: The fit part is too small to be split.
+    """
+    first = first_later(run.subject, [site.layer for site in sites])
+    whole, damaged = (
+        _refitted(run, [_WHOLE], [run.settings.seed], first, how, much)[_WHOLE.name][0]
+        for much in (0.0, damage)
+    )
+    return TriedRefit(how, first, whole, damaged.looks)
+
+
+_WHOLE = Edited("intact model", (), "nothing is edited")
+
+
+def _refitted(
+    run: Run,
+    what: Sequence[Edited],
+    seeds: Sequence[int],
+    first: int,
+    how: RefitSettings,
+    damage: float = 0.0,
+) -> dict[str, tuple[Refitted, ...]]:
+    return refit(
+        run.subject, run.text, what, seeds, first=first, how=how, damage=damage,
+        **run.how("refitting later weights"),
+    )  # fmt: skip
 
 
 def refits(
@@ -56,10 +101,9 @@ def refits(
     claim: StandIn,
     claimed: Edited,
     nothing: Edited,
+    tried: TriedRefit,
     *,
-    how: RefitSettings,
     seeds: int,
-    damage: float,
 ) -> Refits:
     """Refit the later weights over everything that a claim is to be held against.
 
@@ -69,27 +113,20 @@ def refits(
         claim: What is said of them, not yet fitted.
         claimed: The same as a condition.
         nothing: The condition of saying nothing.
-        how: Steps, rank and rate.
+        tried: The intact model refitted with the first seed: all else is refitted the same way.
         seeds: How many refits of each.
-        damage: Nats per token of the damage by which a refit's strength is tried.
 
     Raises:
-        MeasurementError: No layer comes after the components; there are too few tokens for a
-            covariance; the loss became NaN.
+        MeasurementError: There are too few tokens for a covariance; the loss became NaN.
         TextError: The fit part is too small to be split, or has no other document as long.
     """
     seed, shape = run.settings.seed, run.subject.shape
-    first = first_later(run.subject, [site.layer for site in sites])
     both = [claim, claim.on_shuffled()]
     values = [*(site for one in both for site in one.observes(sites, shape)), *sites_of([claimed])]
     activations = run.observe(values)
     wrong = claim.control(sites, shape, activations, seed).explanation
     drawn = random_instead("random numbers", claimed, activations, seed)
-    every = {
-        INTACT: Edited("intact model", (), "nothing is edited"),
-        NOTHING: nothing,
-        CLAIM: claimed,
-    }
+    every = {INTACT: _WHOLE, NOTHING: nothing, CLAIM: claimed}
     if (
         drawn is not None
     ):  # else the claim is constant, and random numbers of no spread are the claim
@@ -98,19 +135,13 @@ def refits(
         every[ELSEWHERE] = wrong.fit(tuple(sites), shape, activations, seed).condition()
     numbers = [seed + i for i in range(seeds)]
 
-    def refitted(
-        what: Sequence[Edited], seeds: Sequence[int], damage: float = 0.0
-    ) -> dict[str, tuple[Refitted, ...]]:
-        return refit(
-            run.subject, run.text, what, seeds, first=first, how=how, damage=damage,
-            **run.how("refitting later weights"),
-        )  # fmt: skip
-
-    found = refitted(list(every.values()), numbers)
-    weak = refitted([every[INTACT]], numbers[:1], damage)["intact model"][0]
+    others = [one for one in every.values() if one is not _WHOLE]
+    found = _refitted(run, [_WHOLE], numbers[1:], tried.first, tried.how)
+    found[_WHOLE.name] = (tried.intact, *found[_WHOLE.name])
+    found |= _refitted(run, others, numbers, tried.first, tried.how)
     by = {what: found[one.name] for what, one in every.items()}
     made = [
-        arm(one.condition, role=_role(what), of=claimed.name, says=SAYS[what], effort=how.says)
+        arm(one.condition, role=_role(what), of=claimed.name, says=SAYS[what], effort=tried.how.says)
         for what, some in by.items()
         for one in some
     ]  # fmt: skip
@@ -120,12 +151,10 @@ def refits(
         if what in every
     ]
     return Refits(
-        how, first, (*wrongly, *made), {what: one.name for what, one in every.items()},
+        (*wrongly, *made), {what: one.name for what, one in every.items()},
         {what: tuple(one.condition.name for one in some) for what, some in by.items()},
         {what: np.stack([one.looks for one in some]) for what, some in by.items()},
-        by[INTACT][0].steps,
         {what: tuple(one.stopped for one in some) for what, some in by.items()},
-        weak.looks,
     )  # fmt: skip
 
 
