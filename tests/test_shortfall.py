@@ -613,3 +613,16 @@ def test_conditions_with_other_weights_are_other_conditions():
         condition_with("a", Start(replace(INTACT, fingerprint="other"), 1), weights),
     ):
         assert other.fingerprint != one.fingerprint
+
+
+def test_beside_the_claim_all_controls_are_refitted_and_the_model_as_it_is():
+    """Without the intact model adapting to the text counts as regained; without wrong ones anything does."""
+    subject, text, claim = _model("plain"), _text(), repairable.CLAIMS["right"]
+    mean, stated = _conditions(subject, text, [claim])
+    (claimed,) = stated
+    found = arms.refits(
+        Run(subject, (text,), Settings()), (repairable.AT,), claim, claimed, mean,
+        how=replace(HOW, steps=4), seeds=1, damage=0.1,
+    )  # fmt: skip
+    assert set(found.names) == {"intact", "nothing", "claim", "random", "elsewhere"}
+    assert {one.card.role for one in found.arms} >= {"intact", "ablation", "fitted", "control"}

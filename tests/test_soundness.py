@@ -22,6 +22,7 @@ from unexplained.bars.flips import EXPLANATIONS, apart, corrected, turned
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import Edited
 from unexplained.evaluate.drift import drift
+from unexplained.instruments import soundness
 from unexplained.instruments.soundness import PANEL, _filled
 from unexplained.ledger import Ledger
 from unexplained.record import Number, Record
@@ -266,3 +267,26 @@ def test_explanations_of_one_component_turn_round_only_where_what_they_leave_out
         (claims[0].name, "mean", "matched noise")
     ]
     assert not turned(read.ledger, {}, {}, {"mean": fills["mean"]}, LEAN)[EXPLANATIONS]
+
+
+def test_in_float64_the_weights_are_the_same_and_their_products_are_not_rounded() -> None:
+    model = tiny_model("gpt2")
+    subject = ux.load(model, tokenizer=tiny_tokenizer(), device="cpu", name="small")
+    tokens = torch.arange(12)[None] % VOCABULARY
+    wide = subject.in_double()
+    found = wide.logits(wide.run(Batch.of(tokens)).normed)
+    by_hand = tiny_model("gpt2").double()(tokens).logits
+    assert found.dtype == torch.float64
+    assert torch.allclose(found, by_hand, atol=1e-11)
+
+
+def test_the_noise_floor_is_measured_in_float64_where_that_fits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subject, text = planted()
+    run = Run(subject, (text,), LEAN)
+    made = arms.panel(run, "mean", [subject.sites("L0.H0")])
+    found = soundness._in_double(run, made)
+    assert isinstance(found, float) and 0 < found < 1e-4
+    monkeypatch.setattr(soundness, "DOUBLE", 0)
+    assert "not measured" in str(soundness._in_double(run, made))

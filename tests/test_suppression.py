@@ -12,18 +12,19 @@ import pytest
 import torch
 
 import unexplained as ux
-from measured import LEAN
+from measured import LEAN, record_of
 from test_assay import make_text
 from test_soundness import cells
 from tiny import VOCABULARY, tiny_model, tiny_subject
 from unexplained.ablations.position_mean import means_by_position, reaching
+from unexplained.bars.scales import NO_LADDER
 from unexplained.bars.suppression import KEYS, OnPath, Suppression
 from unexplained.errors import MeasurementError, SiteError, TextError
 from unexplained.evaluate import Edited, copying, evaluate, observe
 from unexplained.evaluate.copying import KEPT, stand_in
 from unexplained.evaluate.suppression import CONDITIONS, DirectPath, _DirectPath, direct_path
 from unexplained.record import Number, Record
-from unexplained.record.blocks import Answer, Checks
+from unexplained.record.blocks import Answer, Checks, Prose
 from unexplained.record.ids import walk
 from unexplained.record.keys import step
 from unexplained.shares import in_percent
@@ -397,3 +398,21 @@ def test_what_the_definition_does_not_suit_is_refused() -> None:
         run(subject, "L1.H2", words(subject, 9), settings=LEAN)
     with pytest.raises(SiteError, match="no head"):
         run(subject, "L1.mlp", words(subject, 12), settings=LEAN)
+
+
+def test_the_best_head_is_placed_in_training_compute_where_a_family_places_its_model() -> None:
+    """The ladder beside a rung; by name why not, beside a model with other tokens."""
+    found = dict(record_of("suppression").numbers())
+    (name,) = {key.split("/")[2] for key in found if key.startswith("compute/conditions/copy suppression") and key.count(",") == 0}  # fmt: skip
+    best = record_of("suppression").blocks[0].rows[0].name  # type: ignore[union-attr]
+    assert name == step(f"copy suppression at {best}")
+    loss, mean = (
+        found[f"compute/conditions/{one}/loss"].value for one in (name, step(f"mean at {best}"))
+    )
+    rows = cells(record_of("suppression"), "best/effects")
+    saved = rows["total", "saved"]
+    assert isinstance(saved, Number) and mean - loss == pytest.approx(saved.value, abs=1e-6)
+    said = [one.words for _, one in walk(measured().blocks) if isinstance(one, Prose)]
+    assert NO_LADDER in said and not any(
+        key.startswith("compute") for key, _ in measured().numbers()
+    )

@@ -20,7 +20,7 @@ that share it: "the key head" and "the key of a query head" are different interv
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -31,7 +31,7 @@ LAYER_PARTS = ("attn", "mlp", "resid_pre", "resid_mid", "resid_post")
 MODEL_PARTS = ("embed", "final")
 
 SitePart = Literal[
-    "H", "N", "attn", "mlp", "resid_pre", "resid_mid", "resid_post", "embed", "final"
+    "H", "N", "D", "attn", "mlp", "resid_pre", "resid_mid", "resid_post", "embed", "final"
 ]
 
 _ITEM = re.compile(
@@ -82,23 +82,37 @@ class Shape:
 
 @dataclass(frozen=True, order=True)
 class Site:
-    """One address. Hashable and ordered by layer; `str(site)` parses back to the same site."""
+    """One address. Hashable and ordered by layer; `str(site)` parses back to the same site, but of a direction."""
 
     layer: int
     """Layer index; -1 for `embed`, so that it sorts first."""
     part: str
-    """`H`, `N`, or the name of a whole part of the layer or the model."""
+    """`H`, `N`, `D` (a direction of a value), or the name of a whole part of the layer or the model."""
     index: int = -1
-    """Head or neuron index; -1 where the part has none."""
+    """Head, neuron or direction index; -1 where the part has none."""
     value: str = ""
-    """Which of a head's values (`HEAD_VALUES`); empty for the head as a whole."""
+    """Which of a head's values (`HEAD_VALUES`); empty for the head as a whole. Of a direction its digest."""
+    along: Line | None = field(default=None, compare=False, repr=False)
+    """Of a direction: whose value's, and which. The digest in `value` tells two apart."""
 
     def __str__(self) -> str:
+        if self.along is not None:
+            return f"{self.along.site}.d{self.index + 1}#{self.value}"
         if self.part in MODEL_PARTS:
             return self.part
         if self.part in ("H", "N"):
             return f"L{self.layer}.{self.part}{self.index}" + (f".{self.value}" * bool(self.value))
         return f"L{self.layer}.{self.part}"
+
+    @property
+    def home(self) -> Site:
+        """Where the value stands of which this is a part: of a direction that value's site, else itself."""
+        return self if self.along is None else self.along.site
+
+    @property
+    def is_number(self) -> bool:
+        """Whether one number stands there at every position: of a neuron, or along a direction."""
+        return self.part in ("N", "D")
 
     @property
     def component(self) -> Site:
@@ -108,7 +122,8 @@ class Site:
     @property
     def axes(self) -> str:
         """The axes of what stands there, in words: those of the table above."""
-        last = {"N": "", "pattern": ", position looked at"}.get(self.value or self.part, ", entry")
+        last = {"pattern": ", position looked at"}.get(self.value or self.part, ", entry")
+        last = "" if self.is_number else last
         return f"document of the batch, position{last}"
 
     def at(self, value: str) -> Site:
@@ -119,6 +134,28 @@ class Site:
                 "only heads have values, and they are " + ", ".join(HEAD_VALUES),
             )
         return Site(self.layer, "H", self.index, value)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A direction of a value: what the value has along it is one number, as a neuron is along its own."""
+
+    site: Site
+    """Whose value."""
+    numbers: tuple[float, ...]
+    """Of length 1, an entry of the value each."""
+
+
+def direction(site: Site, numbers: Sequence[float], index: int, mark: str) -> Site:
+    """The address of what a value has along a direction; nobody writes it, so it does not parse.
+
+    Args:
+        site: The value's own, of a head one of its values.
+        numbers: The direction, of length 1.
+        index: Its number among others of that value.
+        mark: A digest of the numbers, which keeps it apart from other directions of that number.
+    """
+    return Site(site.layer, "D", index, mark, Line(site, tuple(numbers)))
 
 
 FINAL_LAYER = 1 << 30

@@ -42,8 +42,16 @@ def require_covariance(what: str, documents: int, tokens: int, dimensions: int) 
             f"the fit part has {documents} documents, with {tokens:,} tokens after the first ones; a "
             f"covariance of {dimensions} dimensions takes {FEWEST} documents and "
             f"{PER_DIMENSION * dimensions:,} tokens",
-            "Fit on more documents (fit_documents=…; --fit-documents), or use another ablation.",
+            _enough(documents, tokens, dimensions),
         )
+
+
+def _enough(documents: int, tokens: int, dimensions: int) -> str:
+    """How many documents like these would be enough."""
+    if not tokens:
+        return "Use documents of two tokens or more."
+    many = max(FEWEST, -(-PER_DIMENSION * dimensions * documents // tokens))
+    return f"Fit on {many:,} documents of this length or more (fit_documents=…; --fit-documents)."
 
 
 def gaussian(activations: Activations, site: Site) -> tuple[Tensor, Tensor]:

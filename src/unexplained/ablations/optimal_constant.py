@@ -149,7 +149,7 @@ class _Search(ArrayWork):
         """A vector for every site, and the held-out losses at the mean and on the way."""
         shape = self.subject.shape
         inner = {s: shape.head_size for s in self.sites if s.part == "H" and s.value != "out"}
-        sizes = {s: 1 if s.part == "N" else inner.get(s, shape.width) for s in self.sites}
+        sizes = {s: 1 if s.is_number else inner.get(s, shape.width) for s in self.sites}
         return {str(site): (size,) for site, size in sizes.items()} | {"losses": (CHECKPOINTS + 1,)}
 
     def amounts(self, tasks: Sequence[Task]) -> dict[str, float]:

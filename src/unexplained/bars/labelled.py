@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from unexplained.bars import detection as d
 from unexplained.bars.reading import Reading
+from unexplained.bars.recovered import ROUNDING
+from unexplained.record import Number
 from unexplained.record.bars import KeptVariation
 from unexplained.sites import Site
+from unexplained.stats import Settings, fraction
 
 YES, NO = ("label", "yes"), ("label", "no")
 """Strata."""
@@ -22,6 +25,9 @@ KEPT: dict[KeptVariation, tuple[str, str]] = {
     "yes": ("the rest within the label", "As predicted where the label says no, and as it is where it says yes."),
     "no": ("the rest outside the label", "As predicted where the label says yes, and as it is where it says no."),
 }  # fmt: skip
+BESIDE = {"label": "Of it the label's prediction", "residual": "Only the rest of their values",
+          "yes": "With what varies within the label"}  # fmt: skip
+"""What is said of shares beside an answer."""
 
 
 @dataclass(frozen=True)
@@ -83,3 +89,35 @@ class TokensMeasured:
         """What was measured there."""
         assert self.read is not None
         return self.read
+
+
+def within_label(read: Reading, arm: str, stratum: tuple[str, str], against: str = "") -> Number:
+    """What an arm costs on the tokens of a stratum, or recovers there; refused where there are none.
+
+    Args:
+        read: What was measured.
+        arm: Of which arm.
+        stratum: `YES` or `NO`.
+        against: The ablation that it recovers the damage of; what it costs if none.
+    """
+    if stratum not in read.ledger.strata:
+        which = "no token" if stratum == YES else "every token"
+        return Number(value=None, refused=f"the label says yes to {which} here")
+    return read.recovered(arm, against, stratum) if against else read.increase(arm, stratum)
+
+
+def of_joint(read: Reading, names: Names, units: Sequence[str], settings: Settings) -> Number:
+    """What ablating some alone costs, added up, as a share of ablating all together.
+
+    Args:
+        read: What was measured.
+        names: What conditions are called.
+        units: Which are ablated alone.
+        settings: Level.
+    """
+    whole, intact = read.ledger.sums(names.everyone), read.ledger.sums("intact")
+    alone = np.asarray(sum(read.ledger.sums(names.alone[u]).loss - intact.loss for u in units))
+    return fraction(
+        alone, whole.loss - intact.loss, intact.tokens, settings=settings, floor=ROUNDING,
+        what="loss when all are ablated", if_negative="the model does better without them",
+    )  # fmt: skip

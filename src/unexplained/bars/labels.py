@@ -1,16 +1,25 @@
-"""Neurons under a label, as blocks: how well they tell it, what it carries of what they do, who else tells it."""
+"""Neurons, or directions, under a label, as blocks: how well they tell it, what it carries of what they do, who else tells it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from unexplained.bars import detection as d
-from unexplained.bars.labelled import NO, REFERENCE, SCORES, YES, Names, TokensMeasured
+from unexplained.bars.labelled import (
+    BESIDE,
+    NO,
+    REFERENCE,
+    SCORES,
+    YES,
+    Names,
+    TokensMeasured,
+    of_joint,
+    within_label,
+)
 from unexplained.bars.reading import Reading
-from unexplained.bars.recovered import ROUNDING
 from unexplained.record import Number
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
@@ -27,7 +36,7 @@ from unexplained.record.blocks import (
 )
 from unexplained.record.keys import step
 from unexplained.shares import percent, stated, untold
-from unexplained.stats import Settings, fraction
+from unexplained.stats import Settings
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,10 @@ class LabelFindings:
     says: str
     sites: tuple[str, ...]
     others: tuple[str, ...]
+    random: tuple[str, ...]
+    """Random directions of the same value, where directions are labelled."""
+    directions: str
+    """Which these are; empty of neurons."""
     detectors: Mapping[str, d.Detector]
     texts: tuple[TokensMeasured, ...]
     """The narrow one first."""
@@ -73,6 +86,18 @@ class LabelFindings:
             d.recall(fires, on.tokens, self.settings),
         )
 
+    @property
+    def unit(self) -> str:
+        """What is labelled."""
+        return "Direction" if self.directions else "Neuron"
+
+    def _row(self, unit: str, *cells: Number | None) -> Row:
+        if unit in self.random:
+            note = "random, of the same value"
+            return Row(key=unit, name=unit, role="control", note=note, cells=cells)
+        note = "" if unit in self.sites else "also goes with the label"
+        return Row(key=unit, name=unit, note=note, cells=cells)
+
     # Blocks
 
     def answer(self) -> Answer:
@@ -92,18 +117,13 @@ class LabelFindings:
             best = (f"scores/twin/1/{i}-precision" for i in texts)
             rows.append(AnswerRow(name="Best with random weights", role="twin", cells=(*best, None)))  # fmt: skip
         none = (None,) * (len(columns) - 1)
-        kept = {
-            "label": "Of it the label's prediction",
-            "residual": "Only the rest of their values",
-            "yes": "With what varies within the label",
-        }
         return Answer(
-            corner="Neuron", columns=tuple(columns), rows=tuple(rows),
+            corner=self.unit, columns=tuple(columns), rows=tuple(rows),
             beside=(
                 AnswerRow(name="Loss when all are ablated", cells=("effects/parts/ablated/cost", *none)),
-                *(AnswerRow(name=name, style="share", cells=(f"effects/parts/{key}/recovered", *none)) for key, name in kept.items()),
+                *(AnswerRow(name=name, style="share", cells=(f"effects/parts/{key}/recovered", *none)) for key, name in BESIDE.items()),
             ),
-            says=f"Precision: of the tokens on which a neuron is active, the label's, if these were {self.at} of all.",
+            says=f"Precision: of the tokens on which a {self.unit.lower()} is active, the label's, if these were {self.at} of all.",
         )  # fmt: skip
 
     def facts(self, model: str) -> Table:
@@ -112,6 +132,8 @@ class LabelFindings:
             "facts",
             fact("model", "Model", model),
             fact("label", "Label", self.label, self.says),
+            *([fact("directions", "Directions", self.directions, "of length 1; active is what the value has along one")]
+              if self.directions else []),
             *(
                 row
                 for i, on in enumerate(self.texts)
@@ -135,13 +157,12 @@ class LabelFindings:
             for i, name in groups for key, heading in SCORES
         )  # fmt: skip
         rows = [
-            Row(key=unit, name=unit, note="" if unit in self.sites else "also goes with the label",
-                cells=tuple(n for on in self.texts for n in self.scores(on, unit, self.detectors[unit])))
-            for unit in (*self.sites, *self.others)
+            self._row(unit, *(n for on in self.texts for n in self.scores(on, unit, self.detectors[unit])))
+            for unit in (*self.sites, *self.others, *self.random)
         ]  # fmt: skip
         blocks: list[Prose | Table] = [
-            Prose(words=f"A neuron is active above a threshold, the one with the greatest F1 at a prevalence of {self.at} on the fit part of {self.narrow.name}. Recall: of the label's tokens, those on which it is active. AUROC: the chance that a token of the label has the greater activation than another. Documents' first tokens are left out. Where fewer than five documents of a broad text have any of the label's tokens, its precision is of the narrow one's recall."),
-            Table(key="scores", title="How well they tell the label", corner="Neuron", columns=columns, rows=tuple(rows)),
+            Prose(words=f"A {self.unit.lower()} is active above a threshold, the one with the greatest F1 at a prevalence of {self.at} on the fit part of {self.narrow.name}. Recall: of the label's tokens, those on which it is active. AUROC: the chance that a token of the label has the greater activation than another. Documents' first tokens are left out. Where fewer than five documents of a broad text have any of the label's tokens, its precision is of the narrow one's recall."),
+            Table(key="scores", title="How well they tell the label", corner=self.unit, columns=columns, rows=tuple(rows)),
         ]  # fmt: skip
         if self.twin:
             known = list(self.twin[0].values)
@@ -166,7 +187,7 @@ class LabelFindings:
             for key, heading in (("explained", "Explained"), ("within", "Within the label"))
         )
         return Table(
-            key="variance", title="Variance of the activation", corner="Neuron", columns=columns,
+            key="variance", title="Variance of the activation", corner=self.unit, columns=columns,
             caption="Explained: by yes and no, with means of the fit part. Within the label: what varies among its own tokens.",
             rows=tuple(
                 Row(key=site, name=site, cells=tuple(
@@ -180,7 +201,7 @@ class LabelFindings:
     def effects(self) -> Section:
         """What the label carries of what the neurons do."""
         blocks: list[Prose | Table] = [
-            Prose(words="A detector of the label need not do what the label says. The label's prediction, its mean activation where the label says yes and where it says no, stands in the neurons' place; then only what it leaves is kept; then it is kept and what varies within or outside the label is put back. Recovered: of what mean ablation costs."),
+            Prose(words="A detector of the label need not do what the label says. The label's prediction, its mean activation where the label says yes and where it says no, stands in their place; then only what it leaves is kept; then it is kept and what varies within or outside the label is put back. Recovered: of what mean ablation costs."),
         ]  # fmt: skip
         for i, on in enumerate(self.texts):
             suffix = f"-{i}" if i else ""
@@ -215,9 +236,9 @@ class LabelFindings:
             ),
             rows=tuple(
                 Row(key=k, name=name, role=role, cells=(
-                    of.increase(arm), _in(of, arm, YES), _in(of, arm, NO),
+                    of.increase(arm), within_label(of, arm, YES), within_label(of, arm, NO),
                     None if arm == REFERENCE else of.recovered(arm, REFERENCE),
-                    None if arm == REFERENCE else _in(of, arm, YES, REFERENCE),
+                    None if arm == REFERENCE else within_label(of, arm, YES, REFERENCE),
                 ))
                 for k, name, role, arm, of in rows
             ),
@@ -226,19 +247,20 @@ class LabelFindings:
     def _alone(self, on: TokensMeasured, key: str) -> Table:
         read = on.measured
         return Table(
-            key=key, title=f"Each alone, on {on.name}", corner="Neuron",
+            key=key, title=f"Each alone, on {on.name}", corner=self.unit,
             columns=(
                 Column(key="damage", heading="Loss when ablated", note="nats per token"),
                 Column(key="yes", heading="On the label's tokens", note="nats per token"),
                 Column(key="recovered", heading="The label recovers", style="share"),
             ),
             rows=tuple(
-                Row(key=site, name=site, cells=(
+                self._row(
+                    site,
                     read.increase(self.names.alone[site]),
-                    _in(read, self.names.alone[site], YES),
-                    read.recovered(self.names.claims[site], self.names.alone[site]),
-                ))
-                for site in self.sites
+                    within_label(read, self.names.alone[site], YES),
+                    None if site in self.random else read.recovered(self.names.claims[site], self.names.alone[site]),
+                )
+                for site in (*self.sites, *self.random)
             ),
         )  # fmt: skip
 
@@ -255,7 +277,7 @@ class LabelFindings:
             ),
             rows=tuple(
                 Row(key=name, name="the mean here" if name == REFERENCE else name, cells=(
-                    read.increase(name), _in(read, name, YES), _in(read, name, NO),
+                    read.increase(name), within_label(read, name, YES), within_label(read, name, NO),
                     read.recovered(self.names.claim, name),
                 ))
                 for name in self.references
@@ -271,7 +293,7 @@ class LabelFindings:
         read, names = self.narrow.measured, self.names
         joint = read.increase(names.everyone)
         table = Table(
-            key="units", title=f"One by one and together, on {self.narrow.name}", corner="Neuron",
+            key="units", title=f"One by one and together, on {self.narrow.name}", corner="Unit" if self.directions else "Neuron",
             caption="Unique: what ablating it alone costs, all others in place. Last: what it saves where all others are ablated. Duplicates have little of the first and much of the last.",
             columns=(
                 Column(key="unique", heading="Unique", note="nats per token"),
@@ -279,11 +301,12 @@ class LabelFindings:
                 Column(key="last", heading="Last", note="nats per token"),
             ),
             rows=tuple(
-                Row(key=unit, name=unit, note="" if unit in self.sites else "also goes with the label", cells=(
+                self._row(
+                    unit,
                     read.increase(names.alone[unit]),
-                    self.of_joint([unit]),
+                    of_joint(read, names, [unit], self.settings),
                     read.increase(names.everyone, over=names.without[unit]),
-                ))
+                )
                 for unit in units
             ),
         )  # fmt: skip
@@ -291,26 +314,16 @@ class LabelFindings:
             key="alike", title="Others under the same label",
             blocks=(
                 facts("together",
-                      fact("joint", "All ablated together", joint, f"{len(units)} neurons; nats per token"),
-                      fact("unique", "Sum of unique effects", self.of_joint(list(units)), "as a share of it: below 1 they stand in for each other")),
+                      fact("joint", "All ablated together", joint, f"{len(units)} of them; nats per token"),
+                      fact("unique", "Sum of unique effects", of_joint(read, names, units, self.settings), "as a share of it: below 1 they stand in for each other")),
                 table,
             ),
-        )  # fmt: skip
-
-    def of_joint(self, units: Sequence[str]) -> Number:
-        """What ablating some alone costs, added up, as a share of ablating all together."""
-        ledger = self.narrow.measured.ledger
-        whole, intact = ledger.sums(self.names.everyone), ledger.sums("intact")
-        alone = np.asarray(sum(ledger.sums(self.names.alone[u]).loss - intact.loss for u in units))
-        return fraction(
-            alone, whole.loss - intact.loss, intact.tokens, settings=self.settings, floor=ROUNDING,
-            what="loss when all are ablated", if_negative="the model does better without them",
         )  # fmt: skip
 
     def misses(self) -> Section:
         """Where the label says no: which kinds of text set the neurons off all the same; and near misses."""
         blocks: list[Prose | Table] = [
-            Prose(words="Of every kind of document, and of what a second label says yes to, how often the label says yes and how often each neuron is active. Where a kind is a near miss, such as a neighbouring language, a specific label and a specific neuron are silent.")
+            Prose(words="Of every kind of document, and of what a second label says yes to, how often the label says yes and how often each of them is active. Where a kind is a near miss, such as a neighbouring language, a specific label and what it is a label of are silent.")
         ]  # fmt: skip
         for i, on in enumerate(self.texts):
             kinds = {kind: on.domain == kind for kind in dict.fromkeys(on.domain.tolist())}
@@ -352,7 +365,7 @@ class LabelFindings:
     def verdict(self) -> str:
         """In plain words."""
         read, narrow, broad = self.narrow.measured, self.narrow, self.texts[-1]
-        who = self.sites[0] if len(self.sites) == 1 else f"{len(self.sites)} neurons"
+        who = self.sites[0] if len(self.sites) == 1 else f"{len(self.sites)} {self.unit.lower()}s"
         spans = " and ".join(filter(None, map(self._span, dict.fromkeys((0, len(self.texts) - 1)))))
         told = [f"AUROC of {who} for '{self.label}': {spans}." if spans else ""]
         if broad is narrow:
@@ -384,11 +397,3 @@ class LabelFindings:
         low, high = (f(known, key=lambda one: one.value or 0.0) for f in (min, max))
         same = low.value == high.value
         return f"{fmt.show(low) if same else f'{fmt.show(low).value} to {fmt.show(high).value}'} on {on.name}"
-
-
-def _in(read: Reading, arm: str, stratum: tuple[str, str], against: str = "") -> Number:
-    """What an arm costs on the tokens of a stratum, or recovers there; refused where there are none."""
-    if stratum not in read.ledger.strata:
-        which = "no token" if stratum == YES else "every token"
-        return Number(value=None, refused=f"the label says yes to {which} here")
-    return read.recovered(arm, against, stratum) if against else read.increase(arm, stratum)

@@ -92,7 +92,7 @@ class Panel:
             f"{len(self.ablated)} ablations. {says}".strip(),
         )
 
-    def facts(self, model: str, text: str, floor: float) -> Table:
+    def facts(self, model: str, text: str, floor: float, double: float | str) -> Table:
         """What was measured, and below what a number is rounding."""
         return facts(
             "facts",
@@ -101,6 +101,8 @@ class Panel:
             fact("tokens", "Predictions that are scored", int(self.read.ledger.sums("intact").tokens.sum())),
             fact("floor", "Noise floor", floor,
                  "nats per token: the most that a damage moved with batches of another size"),
+            fact("double", "Against float64", double,
+                 "nats per token: the most that a damage differed from the same in float64, norms apart"),
         )  # fmt: skip
 
     def damage(self) -> Section:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from unexplained.bars.paired import paired
 from unexplained.bars.reading import Reading
+from unexplained.bars.scales import answered
 from unexplained.ledger import ALL, NATS
-from unexplained.record import Number
+from unexplained.record import Number, Scale
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
     Answer,
@@ -137,6 +138,8 @@ class Suppression:
     """Head → arm of its mean."""
     kept: Mapping[str, Mapping[str, str]]
     """Head → what is kept → arm."""
+    scale: Scale | None = None
+    """The best head's mean, copy suppression there and its control on the scale of training compute."""
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -205,6 +208,7 @@ class Suppression:
             corner="Head",
             columns=columns,
             rows=tuple(row(head) for head in (*self.best[:6], *self.controls[:4])),
+            beside=tuple(answered(self.scale, self.kept[self.best[0]]["both"], len(columns))),
             says=f"{_best(len(self.best[:6]))}, by nats explained on other documents, then the strongest others. "
             "By definition: of what the head's mean does to the predictions (KL, direct path, final norm held), "
             "kept by copy suppression; published for GPT-2 small L10H7: 76.9%. Other tokens: by the same rule, with "

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import unexplained as ux
 from unexplained.record.blocks import Block
-from unexplained.study import CaseCard, Headline, Option, Texts, answer_of, case, part
+from unexplained.study import FAMILY, CaseCard, Headline, Option, Texts, answer_of, case, part
 
 if TYPE_CHECKING:
-    from unexplained.study import Run
+    from unexplained.study import Family, Run
 
 CARD = CaseCard(
     claim="Some heads do copy suppression: they attend to tokens of the context that are about to be "
@@ -21,7 +21,8 @@ CARD = CaseCard(
     "documents and scored on the other half.",
     measured="By the definition: of what a head's mean does to the predictions on the direct path, with "
     "the final norm held, the share of KL that the head keeps when it may do copy suppression alone. Then "
-    "the same stand-in in the running model, in nats per token.",
+    "the same stand-in in the running model, in nats per token and, where a family of weaker models places "
+    "the model, in training compute.",
     published="GPT-2 small L10H7: 76.9% with OV and QK cut down, 81.1% OV only, 95.2% QK only; an honest "
     "rerun in 2026 gave 70.2%. In the debate Neel Nanda called it the best explained component there is.",
     refuted="No head with a share that is told from that of the same rule with other tokens; or a share in "
@@ -39,6 +40,7 @@ def copy_suppression(
     predictions: Annotated[
         int, Option("Of every document, on the direct path; drawn by its hash.", least=1)
     ] = 32,
+    family: Annotated[Family | None, FAMILY] = None,
 ) -> Iterator[Block | Headline]:
     """Copy suppression: how much of a head it explains, by its finders' definition and in the model's loss.
 
@@ -46,13 +48,14 @@ def copy_suppression(
         run: The model and running text.
         sites: The heads among which suppressors are looked for.
         predictions: Of every document, as many are measured on the direct path.
+        family: Weaker models that losses are placed among; the ladder's if not given.
 
     A model without a copy suppressor is a finding, and the record says so.
 
     Raises:
         UnexplainedError: As `suppression`.
     """
-    found = ux.suppression.within(run, sites=sites, predictions=predictions)
+    found = ux.suppression.within(run, sites=sites, predictions=predictions, family=family)
     yield Headline(f"Copy suppression in {run.subject.name}", found.verdict, found.sheet)
     yield answer_of("suppression", found)
     yield part("suppression", "By definition and in the running model", found)

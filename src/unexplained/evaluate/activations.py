@@ -152,7 +152,7 @@ class _Reading(ArrayWork):
 def width_of(site: Site, subject: Subject) -> tuple[int, ...]:
     """Sizes of a site's value besides row and position; a pattern apart."""
     shape = subject.shape
-    if site.part == "N":
+    if site.is_number:
         return ()
     inner = site.part == "H" and site.value != "out"
     return (shape.head_size if inner else shape.width,)

@@ -129,7 +129,7 @@ def _require_asked(
         if isinstance(condition, Edited):
             for edit in condition.edits:
                 for site in (edit.where, *edit.reads):
-                    subject.sites(str(site))
+                    subject.sites(str(site.home))
     require_tokens(subject, text, part)
 
 

@@ -27,8 +27,11 @@ from unexplained.explanations.stream import (
     written_by,
 )
 from unexplained.hashing import digest
-from unexplained.sites import Shape, Site
+from unexplained.sites import Shape, Site, direction
 from unexplained.subject import Subject
+
+SKEW = 1e-3
+"""A cosine above which two directions are at no right angle."""
 
 
 @runtime_checkable
@@ -286,7 +289,19 @@ def basis_of(directions: Directions, site: Site, activations: Activations) -> Te
     Raises:
         ExplanationError: They have another width than the value, or some depend on the others.
     """
-    rows = directions.rows(site, activations).double()
+    rows = _rows(directions, site, activations)
+    if isinstance(directions, Principal | ReadPart):
+        return rows.T  # orthonormal as they are, of a part perhaps fewer or none
+    spanned = span_of(rows.T)
+    if len(spanned) < len(rows):
+        raise ExplanationError(
+            f"The directions of {site}: {directions.name}", *dependent(len(rows), len(spanned))
+        )
+    return spanned.T
+
+
+def _rows(directions: Directions, site: Site, activations: Activations) -> Tensor:
+    rows = directions.rows(site, activations).double().cpu()
     size = activations.flat(site).shape[-1]
     asked = f"The directions of {site}: {directions.name}"
     if rows.shape[1] != size:
@@ -295,12 +310,41 @@ def basis_of(directions: Directions, site: Site, activations: Activations) -> Te
         )
     if not bool(torch.isfinite(rows).all()):
         raise ExplanationError(asked, "some numbers are NaN or infinite", "Give finite ones.")
-    if isinstance(directions, Principal | ReadPart):
-        return rows.T  # orthonormal as they are, of a part perhaps fewer or none
-    spanned = span_of(rows.T)
-    if len(spanned) < len(rows):
-        raise ExplanationError(asked, *dependent(len(rows), len(spanned)))
-    return spanned.T
+    return rows
+
+
+def lines_of(
+    directions: Directions, site: Site, activations: Activations, first: int = 0
+) -> tuple[Site, ...]:
+    """Each of some directions of a value as a site of its own, at which one number stands.
+
+    Each is put elsewhere without moving what the value has along the others, so they are at right angles.
+
+    Args:
+        directions: Which.
+        site: Whose value.
+        activations: The value on the fit part.
+        first: The number of the first.
+
+    Raises:
+        ExplanationError: As `basis_of`, or two of them are at no right angle.
+    """
+    rows = _rows(directions, site, activations)
+    basis_of(directions, site, activations)
+    rows = rows / rows.norm(dim=1, keepdim=True)
+    angles = (rows @ rows.T - torch.eye(len(rows), dtype=rows.dtype)).abs()
+    if float(angles.max()) > SKEW:
+        one, other = sorted(divmod(int(angles.argmax()), len(rows)))
+        raise ExplanationError(
+            f"The directions of {site}: {directions.name}",
+            f"{one + 1} and {other + 1} are at no right angle (cosine {float(rows[one] @ rows[other]):.2f}), "
+            "so that to put one elsewhere moves the other",
+            "Give them one at a time.",
+        )
+    return tuple(
+        direction(site, row.tolist(), first + i, digest("line", str(site), str(row.tolist()))[:8])
+        for i, row in enumerate(rows)
+    )
 
 
 def _opened(activations: Activations, what: str) -> Subject:

@@ -46,7 +46,7 @@ def control_of(
     reads = explanation.reads == ("tokens",)
     stakes = {site: _at_stake(site, activations) for site in sites}
     if reads:  # what it says is then the same wherever its answer has one shape
-        kinds = {"H" if site.part == "H" else site.part == "N": site for site in reversed(sites)}
+        kinds = {"H" if site.part == "H" else site.is_number: site for site in reversed(sites)}
         stakes = {site: stakes[site] for site in kinds.values()}
     whole = sum(stakes.values())
 

@@ -1,4 +1,4 @@
-"""A label: a claim of when a neuron is active, as code that reads tokens alone.
+"""A label: a claim of when a neuron or a direction is active, as code that reads tokens alone.
 
 It is an explanation that gives a neuron's `value`: a number at every token, or yes and no. A number says
 yes where it is above 0.
@@ -55,7 +55,8 @@ def require_neurons(sites: tuple[Site, ...]) -> None:
         if site.part != "N":
             raise SiteError(
                 f"The site {site} under a label", "it is no neuron, and a label gives one number a token",
-                "Give neurons, such as L0.N5; heads and MLPs: unexplained assay.",
+                "Give neurons, such as L0.N5, or name a direction of it as well (direction=…; --direction); heads and "
+                "MLPs as a whole: unexplained assay.",
             )  # fmt: skip
 
 

@@ -60,6 +60,8 @@ def _units(site: Site, shape: Shape) -> Iterator[LentUnit]:
         group = site.index * shape.key_heads // shape.heads
         for kind in _NEEDS[site.value or "z"]:
             yield kind, layer, group if kind in ("key", "value") else site.index
+    elif site.along is not None:
+        yield from _units(site.home, shape)
     elif part == "N":
         yield "neuron", layer, site.index
     elif part == "mlp":

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 PANEL = ("zero", "mean", "position mean", "resample", "optimal constant", "matched noise")
 FEW = 8
 """Documents on which drift and the noise floor are measured."""
+DOUBLE = 2e9
+"""Bytes of weights in float64, up to which the same is measured in it."""
 MOST = 8
 """Components that are measured one by one, at most: the answer names each."""
 
@@ -81,6 +83,7 @@ def soundness(
     together = {kind: every[-1] for kind, every in made.items()}
     moved = _drift(run, together)
     floor = _floor(run, list(together.values()))
+    double = _in_double(run, list(together.values()))
     flips = _flips(panel)
     yield Headline(
         f"{fmt.in_short(list(panel.single))} in {run.subject.name} under {len(PANEL)} ablations",
@@ -88,7 +91,7 @@ def soundness(
         {"Sites": ", ".join(panel.single), "Ablations": ", ".join(PANEL)},
     )
     yield panel.answer(claimed_of((one.name, one.says) for one in explanations or ()))
-    yield panel.facts(run.subject.name, run.text.name, floor)
+    yield panel.facts(run.subject.name, run.text.name, floor, double)
     yield panel.damage()
     yield panel.optimal()
     yield panel.flips(flips)
@@ -209,6 +212,36 @@ def _floor(run: Run, made: Sequence[Arm]) -> float:
     return max(
         abs((one.damage(arm.name).value or 0.0) - (other.damage(arm.name).value or 0.0))
         for arm in made
+    )
+
+
+def _in_double(run: Run, made: Sequence[Arm]) -> float | str:
+    """The most that a damage differs where model and edits are in float64; why that is not measured."""
+    from dataclasses import replace
+
+    from unexplained.evaluate import Edited
+
+    subject = run.subject
+    size = 8 * sum(weight.numel() for weight in subject.anatomy.model.parameters())
+    if size > DOUBLE:
+        return f"not measured: in float64 the weights take {size / 1e9:.1f} GB, more than {DOUBLE / 1e9:.0f}"
+    if subject.device.type == "mps":
+        return "not measured: this device has no float64"
+    few = run.on(run.text.first(FEW))
+    own = few.measure(*made, what="the noise floor")
+    edits = {
+        one.name: {
+            # What was fitted to the model stands in the same weights.
+            effect: replace(condition, fitted_on="") if isinstance(condition, Edited) else condition
+            for effect, condition in one.conditions.items()
+        }
+        for one in made
+    }
+    arms = [replace(one, conditions=edits[one.name]) for one in made]
+    wide = few.of(subject.in_double()).measure(*arms, what="the noise floor")
+    return max(
+        abs((own.damage(one.name).value or 0.0) - (wide.damage(one.name).value or 0.0))
+        for one in made
     )
 
 

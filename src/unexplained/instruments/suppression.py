@@ -11,16 +11,19 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from unexplained import study
-from unexplained.record.blocks import Block
+from unexplained.bars import scales
+from unexplained.record.blocks import Block, Prose, Role
 from unexplained.study import Headline, Option, Texts, instrument
-from unexplained.study.given import Unpriced
+from unexplained.study.given import FAMILY
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from unexplained.bars.suppression import OnPath, Suppression
+    from unexplained.ladder.family import Family
     from unexplained.sites import Site
     from unexplained.study import Arm, Run
+    from unexplained.study.axis import Axis
 
 FEWEST = 10
 """Documents: five that choose the heads, five that score them."""
@@ -32,10 +35,6 @@ CONTROLS = 10
     "suppression",
     precise="Copy suppression",
     texts=Texts(documents=48, fit_documents=48, fewest=FEWEST),
-    unpriced=Unpriced(
-        "its definition is a ratio of divergences on a direct path, which is no loss, and in loss it "
-        "asks for shares of what each head is worth"
-    ),
 )
 def suppression(
     run: Run,
@@ -45,43 +44,60 @@ def suppression(
         int, Option("Of every document, on the direct path; drawn by its hash.", least=1)
     ] = 32,
     best: Annotated[int, Option("How many heads are put to the test in the model.", least=1)] = 10,
+    family: Annotated[Family | None, FAMILY] = None,
 ) -> Iterator[Block | Headline]:
     """Copy suppression: heads that lower what is about to be copied, by definition and in loss.
 
     By the definition of McDougall, Conmy, Rushing, McGrath and Nanda (2023) at every head: the direct
     path, the final norm held, a ratio of KLs, with OV and QK cut down together and apart. Then the same
-    stand-in in the running model, in nats per token, for the best heads and as many strong others. The best
-    are chosen on half of the documents and scored on the other half.
+    stand-in in the running model, in nats per token, for the best heads and as many strong others, and for the
+    best one in training compute. The best are chosen on half of the documents and scored on the other half.
 
     Args:
         run: The model and running text; heads' means by position are taken on its fit part.
         sites: The heads.
         predictions: Of every document, as many are measured on the direct path.
         best: How many heads are measured in the running model; ten strong others stand beside them.
+        family: Weaker models that losses are placed among; the ladder's if not given.
 
     Raises:
         SiteError: A head does not exist, or a site is no head.
         MeasurementError: The model is in half precision, caps its logits or has a norm between attention and
             stream; or a number is not finite.
         TextError: There are too few documents.
+        UnexplainedError: As `axis_of`, of the family.
     """
+    from unexplained.study.axis import axis_of
+
     where = _asked(run, sites)
     text = run.text
     choosing, scoring = text.halves()
+    axis = axis_of(run.on(scoring), family)
     means = _means(run, where)
     every, units = _path(run, where, means, predictions)
     twin = run.of(run.subject.twin(run.settings.seed)).on(study.twins.few(text))
     with run.timed(study.twins.TWIN):
         random, _ = _path(twin, where, _means(twin, where), max(1, predictions // 4))
     chose = [unit in choosing.units for unit in units]
-    found = _shown(run.on(scoring), where, means, every, chose, random, best)
+    found = _shown(axis, where, means, every, chose, random, best)
     yield Headline(f"Copy suppression in {run.subject.name}", found.verdict(), {"Heads": sites})
     yield found.answer()
     yield found.facts(text, sum(chose), len(chose) - sum(chose), predictions)
     yield found.definition()
     yield found.total()
+    yield _compute(found)
     yield found.best_head()
     yield found.every()
+
+
+def _compute(found: Suppression) -> Block:
+    """The best head in training compute; why not, where no family places the model."""
+    if found.scale is None:
+        return Prose(words=scales.NO_LADDER, manner="aside")
+    mean, kept = found.means[found.best[0]], found.kept[found.best[0]]
+    roles: dict[str, Role] = dict.fromkeys(kept.values(), "control")
+    roles |= {mean: "ablation", kept["both"]: "explanation"}
+    return scales.compute(found.scale, roles)
 
 
 def _asked(run: Run, sites: str) -> tuple[Site, ...]:
@@ -133,7 +149,7 @@ def _path(
 
 
 def _shown(
-    run: Run,
+    axis: Axis,
     where: Sequence[Site],
     means: Tensor,
     every: OnPath,
@@ -148,7 +164,7 @@ def _shown(
     from unexplained.study.arms import suppressed
     from unexplained.study.arms.suppressed import mean_of, name_of
 
-    chosen_by = np.array(chose)
+    run, chosen_by = axis.run, np.array(chose)
     first, others = every.on(chosen_by).chosen(best, CONTROLS)
     named = {str(site): (site, mean) for site, mean in zip(where, means, strict=True)}
     fitted_on = run.subject.remembered
@@ -166,8 +182,12 @@ def _shown(
         made_of = {one.name for arm in made for one in (arm, *arm.controls)}
         names = {key: name_of(site, key) for key in KEYS.values()}
         kept[head] = {key: name for key, name in names.items() if name in made_of}
-    read = run.measure(*arms, what="copy suppression in the running model")
+    read = run.measure(
+        *arms, *axis.arms, tokens=axis.tokens(), what="copy suppression in the running model"
+    )
+    means_of = {head: mean_of(named[head][0]) for head in kept}
+    placed = [means_of[first[0]], kept[first[0]]["both"], kept[first[0]][KEYS["other"]]]
     return Suppression(
-        run.subject.name, every.on(~chosen_by), random, first, others, read,
-        {head: mean_of(named[head][0]) for head in kept}, kept,
+        run.subject.name, every.on(~chosen_by), random, first, others, read, means_of, kept,
+        axis.scale(axis.read(read), placed),
     )  # fmt: skip

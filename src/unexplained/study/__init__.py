@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from unexplained.lazy import face as _face
 
 if TYPE_CHECKING:
+    from unexplained.ladder.family import Family as Family
     from unexplained.study import arms as arms
     from unexplained.study import asked as asked
     from unexplained.study.arm import Arm as Arm
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from unexplained.study.case import case as case
     from unexplained.study.case import no_candidates as no_candidates
     from unexplained.study.case import part as part
+    from unexplained.study.given import FAMILY as FAMILY
     from unexplained.study.given import Claims as Claims
     from unexplained.study.given import Given as Given
     from unexplained.study.given import Models as Models

@@ -217,7 +217,7 @@ def require_covariances(sites: Sequence[Site], text: Text, subject: Subject) -> 
     for site in map(value_site, sites):
         inner = site.part == "H" and site.value != "out"
         wide = subject.shape.head_size if inner else subject.shape.width
-        size = 1 if site.part == "N" else wide
+        size = 1 if site.is_number else wide
         require_covariance(str(site), sum(n > 0 for n in documents), sum(documents), size)
 
 

@@ -1,4 +1,4 @@
-"""What is measured of neurons under a label: how well they tell it, what it carries of what they do, and who else."""
+"""What is measured of neurons, or directions, under a label: how well they tell it, what it carries of what they do, and who else."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from unexplained.errors import (
 from unexplained.evaluate import Activations, Edited
 from unexplained.evaluate.moments import correlations
 from unexplained.explanations import Explanation
+from unexplained.explanations.directions import Directions, Random, lines_of, refusal
+from unexplained.explanations.find_directions import find_directions
 from unexplained.explanations.labels import (
     ANY,
     Said,
@@ -31,6 +33,7 @@ from unexplained.explanations.labels import (
     said_of,
     with_label,
 )
+from unexplained.explanations.library.projection import Projection
 from unexplained.repairs.labelled import constant, keeping
 from unexplained.sites import Site
 from unexplained.stats import FEWEST_DOCUMENTS
@@ -38,11 +41,14 @@ from unexplained.study import arms
 from unexplained.study import asked as check
 from unexplained.study.arm import Arm, arm
 from unexplained.study.run import Run
+from unexplained.study.subspaces import kind_of
 from unexplained.study.twins import TWIN, few
 from unexplained.text import Text
 
 MOST = 8
-"""Neurons that are measured, at most, and as many others under the same label."""
+"""Neurons or directions that are measured, at most, and as many others under the same label."""
+RANDOM = 5
+"""Random directions beside those that are labelled."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,9 @@ class LabelQuestion:
 
     run: Run
     sites: tuple[Site, ...]
-    """Empty: those that go with the label most are taken."""
+    """Neurons, or the values of which directions are labelled. Empty: those that go with the label most are taken."""
+    directions: Directions | None
+    """Of these values; None for neurons."""
     label: Explanation
     near: tuple[Explanation, ...]
     top: int
@@ -69,25 +77,27 @@ class LabelQuestion:
         top: int,
         alike: int,
         prevalence: float,
+        direction: str = "",
     ) -> LabelQuestion:
         """Check what was asked for.
 
         Raises:
             ExplanationError: There is no label, or several, or one that is none.
             SiteError: A component is no neuron of this model.
-            MeasurementError: The model is in half precision, or a number is out of bounds.
+            MeasurementError: The model is in half precision, a number is out of bounds, or a value has no
+                directions.
             TextError: A text has a document of another, is of pairs, or of another model's tokens.
         """
         subject = run.subject
         require_count("top", top, least=1)
         require_count("alike", alike, least=0)
         check.require_share(prevalence, "prevalence")
-        where = check.components(subject, sites) if sites else ()
-        require_neurons(where)
-        if max(len(where), top, alike) > MOST:
+        where, directions = _where(run, sites, direction)
+        many = max(len(where) * (1 if directions is None else directions.rank), top, alike)
+        if many > MOST:
             raise MeasurementError(
-                f"A label of {max(len(where), top, alike)} neurons", f"at most {MOST} are taken",
-                "Name fewer, or lower top and alike.",
+                f"A label of {many} {'neurons' if directions is None else 'directions'}",
+                f"at most {MOST} are taken", "Name fewer, or lower top and alike.",
             )  # fmt: skip
         found = _one(label)
         require_label(found)
@@ -98,7 +108,29 @@ class LabelQuestion:
             _require_text(text, run)
         _require_apart(run.texts)
         check.require_folder(run.folder, subject)
-        return cls(run, where, found, tuple(near or ()), top, alike, prevalence)
+        return cls(run, where, directions, found, tuple(near or ()), top, alike, prevalence)
+
+
+def _where(run: Run, sites: str, direction: str) -> tuple[tuple[Site, ...], Directions | None]:
+    """Neurons; or values, and which directions of each."""
+    subject = run.subject
+    if not direction:
+        where = check.components(subject, sites) if sites else ()
+        require_neurons(where)
+        return where, None
+    if not sites:
+        raise ExplanationError(
+            f"The direction '{direction}' under a label", "it is not said of which value",
+            "Name one: a stream (L1.resid_post), an MLP (L1.mlp), a head (L1.H0; .q, .k, .v, .out).",
+        )  # fmt: skip
+    where = check.existing(subject, sites)
+    at, size = kind_of(sites, where, run, "A direction")
+    found = find_directions(direction, subject)
+    values = tuple(dict.fromkeys(Projection(found.rank, found, at).stands_at(s.component) for s in where))  # fmt: skip
+    for site in values:
+        if why := refusal(found, site, subject.shape, size):
+            raise ExplanationError(f"The direction '{direction}' of {site}", *why)
+    return values, found
 
 
 def _one(label: Sequence[Explanation] | None) -> Explanation:
@@ -157,22 +189,25 @@ def measured(of: LabelQuestion) -> LabelFindings:
     narrow = texts[0]
     _require_varies(of.label, narrow)
     sites, others = _chosen(of, narrow)
-    units = (*sites, *others)
-    read = narrow.run.observe(units)
+    units, random = (*sites, *others), _random(of, narrow.run)
+    read = narrow.run.observe((*units, *random))
     detectors = {
-        str(site): fitted(*_tokens(read, site, narrow.fit), of.prevalence) for site in units
+        str(site): fitted(*_tokens(read, site, narrow.fit), of.prevalence)
+        for site in (*units, *random)
     }
-    means = {one.run.text.name: _means(one.run.observe(sites), sites) for one in texts}
+    means = {one.run.text.name: _means(one.run.observe((*sites, *random)), sites) for one in texts}
     outside = {site: torch.tensor(detectors[str(site)].on_no) for site in sites}
-    shown, names = [], Names.of(sites, units, of.label.affine().name)
+    shown, names = [], Names.of(sites, (*units, *random), of.label.affine().name)
     for i, one in enumerate(texts):
         made = _arms(of, one, sites, units if i == 0 else sites, names, means, outside)
+        made += [arms.ablation(one.run, REFERENCE, [site]).called(names.alone[str(site)]) for site in random]  # fmt: skip
         measured = one.run.measure(*made, what=f"measuring the label on {one.run.text.name}")
-        shown.append(_scored(one, units).with_reading(measured))
+        shown.append(_scored(one, (*units, *random)).with_reading(measured))
     twin, twin_read = _on_twin(of, texts, len(sites), names)
     return LabelFindings(
         label=of.label.written, says=of.label.says, sites=tuple(map(str, sites)),
-        others=tuple(map(str, others)), detectors=detectors, texts=tuple(shown), names=names,
+        others=tuple(map(str, others)), random=tuple(map(str, random)),
+        directions=of.directions.name if of.directions is not None else "", detectors=detectors, texts=tuple(shown), names=names,
         references=(REFERENCE, *(f"mean of {n}" for n in means), OUTSIDE, "zero"),
         twin=twin, twin_read=twin_read, prevalence=of.prevalence, settings=of.run.settings,
         searched=of.run.subject.shape.layers * of.run.subject.shape.neurons,
@@ -214,12 +249,29 @@ def _require_varies(label: Explanation, narrow: _On) -> None:
 
 
 def _chosen(of: LabelQuestion, narrow: _On) -> tuple[tuple[Site, ...], tuple[Site, ...]]:
-    """The neurons, and others of the model that go with the label most, on documents that score none."""
-    if of.sites and not of.alike:
-        return of.sites, ()
-    ranked = _ranked(of, narrow.run, narrow.fit, of.top + of.alike + len(of.sites))
-    sites = of.sites or tuple(ranked[: of.top])
+    """The units, and other neurons of the model that go with the label most, on documents that score none."""
+    named = of.sites if of.directions is None else _along(of.directions, of.sites, narrow.run)
+    if named and not of.alike:
+        return named, ()
+    ranked = _ranked(of, narrow.run, narrow.fit, of.top + of.alike + len(named))
+    sites = named or tuple(ranked[: of.top])
     return sites, tuple(site for site in ranked if site not in sites)[: of.alike]
+
+
+def _along(directions: Directions, values: Sequence[Site], run: Run, first: int = 0) -> tuple[Site, ...]:  # fmt: skip
+    """Each direction of each value."""
+    read = run.observe(values)
+    return tuple(line for site in values for line in lines_of(directions, site, read, first))
+
+
+def _random(of: LabelQuestion, run: Run) -> tuple[Site, ...]:
+    """Directions drawn at random of the same values: what a label goes with that is about none."""
+    if of.directions is None:
+        return ()
+    return tuple(
+        line for draw in range(RANDOM)
+        for line in _along(Random(1, run.settings.seed + draw), of.sites[:1], run, of.directions.rank + draw)
+    )  # fmt: skip
 
 
 def _ranked(of: LabelQuestion, run: Run, fit: Said, many: int) -> list[Site]:

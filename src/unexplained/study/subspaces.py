@@ -64,7 +64,7 @@ class SubspaceQuestion:
         """
         subject, text = run.subject, run.text
         where = asked.existing(subject, sites)
-        at, size = _kind(sites, where, run)
+        at, size = kind_of(sites, where, run, "A subspace")
         found = find_directions(directions, subject)
         components = tuple(site.component for site in where)
         claim = Projection(found.rank, found, at)
@@ -101,18 +101,28 @@ def require_some(claim: Projection, size: int, sites: str) -> None:
         )
 
 
-def _kind(sites: str, where: Sequence[Site], run: Run) -> tuple[str, int]:
-    """Which value it is, and how many entries that has."""
+def kind_of(sites: str, where: Sequence[Site], run: Run, asked: str) -> tuple[str, int]:
+    """Which value it is, and how many entries that has.
+
+    Args:
+        sites: The address, as it was written.
+        where: The sites of that address.
+        run: Of which model.
+        asked: What is wanted of them, as errors say it.
+
+    Raises:
+        MeasurementError: They are of several kinds, or have no directions.
+    """
     shape, kinds = run.subject.shape, {(site.part == "H", site.value) for site in where}
     if len(kinds) > 1:
         raise MeasurementError(
-            f"A subspace of {sites}", "they are values of several kinds", "Ask one kind at a time."
+            f"{asked} of {sites}", "they are values of several kinds", "Ask one kind at a time."
         )
     head, value = kinds.pop()
     value = {"q_pre": "q", "k_pre": "k", "z": ""}.get(value, value)
     if value == "pattern" or any(site.part == "N" for site in where):
         raise MeasurementError(
-            f"A subspace of {where[0]}",
+            f"{asked} of {where[0]}",
             "a pattern has no directions that are the same in every document" if head
             else "a neuron is one number",
             "Heads have q, k, v, z and out; every other component its value.",

@@ -239,12 +239,12 @@ class Running:
                 return z @ self.anatomy.head_weight(layer, head)
 
             for placed in self.places.get((layer, "out"), ()):
-                old = outs(placed.edit.site.index)
+                old = outs(placed.edit.site.home.index)
                 new = self._edited(placed, old)
                 output = output if new is old else output + (new - old) / scale
             for group in self.groups:
                 for placed in group.edits.get((layer, "out"), ()):
-                    old = outs(placed.edit.site.index)
+                    old = outs(placed.edit.site.home.index)
                     new = self._edited(placed, old)
                     if new is not old:
                         self._add(group, layer, new - old)
@@ -320,12 +320,21 @@ class Running:
     def _edited(self, placed: PlacedEdit, value: Tensor) -> Tensor:
         """The value with the edit's rows replaced; the very same tensor where it only looked."""
         here = some_rows(value, placed.rows)
-        local = self._local(placed, only(here))
+        new = self._given(placed, only(here))
+        return value if new is None else with_rows(value, placed.rows, new)
+
+    def _given(self, placed: PlacedEdit, own: Lookup) -> Tensor | None:
+        """What an edit makes of the value at its place; one along a direction sees and moves that alone."""
+        along = placed.edit.site.along
+        if along is None:
+            with aside():
+                return placed.edit(self._local(placed, own))
+        here = own(along.site.value)
+        line = here.new_tensor(along.numbers)
+        before = here @ line
         with aside():
-            new = placed.edit(local)
-        if new is None:
-            return value
-        return with_rows(value, placed.rows, new)
+            new = placed.edit(self._local(placed, only(before)))
+        return None if new is None else here + (new - before)[..., None] * line
 
     def _visit(self, layer: int, place: str, value: Tensor) -> Tensor:
         """Let the edits at a whole-vector place have their turn."""
@@ -362,18 +371,17 @@ class Running:
         return z
 
     def _edit_head(self, placed: PlacedEdit, layer: int, values: HeadValues) -> None:
-        head = placed.edit.site.index
+        site = placed.edit.where.home
+        head = site.index
 
         def own(name: str) -> Tensor:
             if name == "out":
                 return values.get(head, "z") @ self.anatomy.head_weight(layer, head)
             return values.get(head, name)
 
-        local = self._local(placed, own)
-        with aside():
-            new = placed.edit(local)
+        new = self._given(placed, own)
         if new is not None:
-            values.set(head, placed.edit.where.value, new)
+            values.set(head, site.value, new)
 
     def _add(
         self, group: DirectGroup, layer: int, added: Tensor, post_norm: bool | None = None

@@ -28,6 +28,7 @@ def by_position(value: Tensor, stream: Tensor) -> Tensor:
 
 def place_of(site: Site) -> tuple[int, str]:
     """Which hook sees a site: (layer, place)."""
+    site = site.home
     if site.part == "H":
         return site.layer, "out" if site.value == "out" else "attention"
     if site.part == "embed":
@@ -116,7 +117,7 @@ def by_place(edits: Sequence[PlacedEdit]) -> dict[tuple[int, str], list[PlacedEd
     for placed in edits:
         places[place_of(placed.edit.where)].append(placed)
     for at in places.values():
-        at.sort(key=lambda placed: STAGES.get(placed.edit.where.value, 0))
+        at.sort(key=lambda placed: STAGES.get(placed.edit.where.home.value, 0))
     return dict(places)
 
 

@@ -278,19 +278,37 @@ class Subject:
         Args:
             seed: Of the weights.
         """
+        with _seeded(seed):
+            model = self._blank(next(self.anatomy.model.parameters()).dtype)
+        name, note = (
+            f"random weights (seed {seed})",
+            f"initialised at random with seed {seed}, never trained",
+        )
+        return self._as(model, name, note)
+
+    def in_double(self) -> Subject:
+        """The same weights in float64: what rounding in the model's own type does to a number.
+
+        Misleads a little: norms are in float32 in many architectures whatever the weights are in, and
+        the sines of rotary embedding are.
+        """
+        model = self._blank(torch.float64)
+        model.load_state_dict(self.anatomy.model.state_dict())
+        return self._as(model, "float64", "the same weights in float64")
+
+    def _blank(self, kind: torch.dtype) -> Any:
         config: Any = copy.deepcopy(self.anatomy.model.config)
-        with alone(), _seeded(seed):
-            model = AutoModelForCausalLM.from_config(
-                config,
-                dtype=next(self.anatomy.model.parameters()).dtype,
-                attn_implementation=NAME,
-                trust_remote_code=False,
+        with alone():
+            return AutoModelForCausalLM.from_config(
+                config, dtype=kind, attn_implementation=NAME, trust_remote_code=False
             )
+
+    def _as(self, model: Any, name: str, note: str) -> Subject:
         return replace(
             self,
-            name=f"{self.name}, random weights (seed {seed})",
+            name=f"{self.name}, {name}",
             anatomy=Anatomy.of(model.to(self.device).eval()),
-            notes=(f"initialised at random with seed {seed}, never trained",),
+            notes=(note,),
             lent=None,
             _known=[],
             _tried=[],

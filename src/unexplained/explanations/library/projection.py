@@ -225,7 +225,7 @@ class Projection:
         return Principal(self.rank or 0) if self.on is None else self.on
 
     def _size(self, site: Site, shape: Shape) -> int:
-        if site.part == "N":
+        if site.is_number:
             return 1
         return shape.head_size if site.part == "H" and self.at != "out" else shape.width
 
