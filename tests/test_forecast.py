@@ -203,7 +203,7 @@ def test_changes_of_low_rank_are_foreseen_in_the_models_own_kind_of_number(
     subject: ux.Subject, text: ux.Text, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As of a large model: what was imagined was float64, and no time could be told (RuntimeError)."""
-    monkeypatch.setattr(import_module("unexplained.repairs.refit"), "SMALL", 0)
+    monkeypatch.setattr(import_module("unexplained.repairs.schedule"), "SMALL", 0)
     kinds = set()
 
     def watched(self: Refit, task: Task) -> Mapping[str, torch.Tensor]:

@@ -258,7 +258,7 @@ class Refit(ArrayWork):
     def _damaged(self, later: Later, third: Sequence[_Ready], seed: int) -> dict[str, Tensor]:
         """Weights that are worse by about `damage` on the third part: principal parts weakened unevenly."""
         begin, draw = self._begin, torch.Generator().manual_seed(seed + 1)
-        low = low_rank(later, self.how.rank or RANK)
+        low = begin if self.how.rank else low_rank(later, RANK)
         away = {
             f"{name}.left": -torch.rand(len(own), 1, generator=draw).to(own) * own
             for name in later.matrices()

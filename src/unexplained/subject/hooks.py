@@ -330,8 +330,7 @@ class Running:
             with aside():
                 return placed.edit(self._local(placed, own))
         here = own(along.site.value)
-        line = here.new_tensor(along.numbers)
-        before = here @ line
+        before = here @ (line := here.new_tensor(along.numbers))
         with aside():
             new = placed.edit(self._local(placed, only(before)))
         return None if new is None else here + (new - before)[..., None] * line
@@ -372,16 +371,15 @@ class Running:
 
     def _edit_head(self, placed: PlacedEdit, layer: int, values: HeadValues) -> None:
         site = placed.edit.where.home
-        head = site.index
 
         def own(name: str) -> Tensor:
             if name == "out":
-                return values.get(head, "z") @ self.anatomy.head_weight(layer, head)
-            return values.get(head, name)
+                return values.get(site.index, "z") @ self.anatomy.head_weight(layer, site.index)
+            return values.get(site.index, name)
 
         new = self._given(placed, own)
         if new is not None:
-            values.set(head, site.value, new)
+            values.set(site.index, site.value, new)
 
     def _add(
         self, group: DirectGroup, layer: int, added: Tensor, post_norm: bool | None = None
