@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 import unexplained as ux
-from unexplained.ablations import ABLATIONS
+from unexplained.ablations import ABLATIONS, plain
 from unexplained.evaluate import observe
 from unexplained.evaluate.conditions import Condition
 from unexplained.explanations import LIBRARY
@@ -138,7 +138,7 @@ def _stand_ins(
         rules += [LIBRARY.get("strict_induction").affine()] if "affine" in names else []
     needed = [s for rule in rules for s in sites_to_observe(rule, sites, subject.shape)]
     seen = observe(subject, text, list(dict.fromkeys([*needed, *sites])))
-    fills = [a.fit(seen, sites, 0) for a in ABLATIONS.all().values() if a.fits_on == "fit"]
+    fills = [a.fit(seen, sites, 0) for a in ABLATIONS.all().values() if plain(a)]
     found: list[Condition] = [fill.condition(f"{group}: {fill.name}") for fill in fills]
     for rule in rules:
         stated = fit(rule.at(sites), subject.shape, seen, 0).condition()

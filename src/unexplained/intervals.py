@@ -24,6 +24,10 @@ few documents by what may be hidden below 0 (`doubt`), of fewer than 16 at least
 ratio's size away, or that far beyond 1, the interval says nothing and the ratio is refused: so what is
 printed has been chosen by its width, and the constants are those with which it holds all the same.
 
+Lengths may have a tail of their own, and what is measured may go with them; then a text lacks the longest
+documents as it lacks the largest damages, and nothing else tells: `by_length`. Both are moved for it, what
+a denominator must be told with by `TIED`, and the ends of a ratio by `TIED_ENDS` and `GROWS`.
+
 Tails count in proportion: where the denominator hardly varies for its size neither x nor m matters, by
 `matters`. What a ratio leaves of its numerator may have a tail of its own, which shows best beside the damage: `aside`. Nor does a weak
 denominator show its tail below 0 in few documents: see `hides_tail`.
@@ -87,6 +91,16 @@ UNEVEN, UNEVEN_FEW = 0.75, 0.9
 second of fewer than `SCANTY`, where one length alone may decide."""
 
 TINY = np.finfo(float).tiny
+
+TIED, TIED_FEW, TIED_ENDS, GROWS = 30.0, 0.7, 16.0, 12.0
+"""What `by_length` counts for: for a denominator, of fewer than `PLENTY` of documents times PLENTY/n to the
+second; for the end of a ratio on the side of what long documents leave beside their damage; and for
+both ends where damage per token rises with the length, so that the longest decide."""
+
+LONG, LONG_UNSEEN, MATTERS = 0.08, 0.06, 0.5
+"""L-skewness of the logarithms of lengths (0 of lognormal ones, ⅓ of Pareto's) from which their tail is long;
+what is counted, for a denominator, of fewer than `SHOWN` documents whatever they show, where lengths vary by a factor of e;
+and N/n − 1 (`worth`) from which lengths matter fully to it."""
 
 ASIDE, MOST_ASIDE = 16.0, 1.5
 """What counts of a tail of what a ratio leaves of its numerator, of `PLENTY` of documents, and at most."""
@@ -209,6 +223,7 @@ def of_ratio(
     level: float,
     *,
     bounded: bool = False,
+    lengths: bool = True,
 ) -> tuple[float, float]:
     """Interval of sum(numerator) / sum(denominator), of a denominator that `divides`.
 
@@ -226,6 +241,7 @@ def of_ratio(
         tokens: (document,) what the sums are over; documents with 0 do not count.
         level: Share of repetitions in which the interval should hold the truth.
         bounded: Both count some of the tokens, or are differences of such: no tail is long.
+        lengths: Whether longer documents than these are thought of.
     """
     some = tokens > 0
     (up, (numerator,)), (down, (denominator,)), (_, (tokens,)) = (
@@ -239,10 +255,11 @@ def of_ratio(
         off = max(one, abs(value)) * unseen(alike(np.abs(denominator)), level)
         return unscaled(value - off, up - down), unscaled(value + off, up - down)
     farther = apart(denominator, tokens) * (
-        np.ones(2) if bounded else aside(rest, denominator, tokens)
+        np.ones(2) if bounded else aside(rest, denominator, tokens, lengths=lengths)
     )
     farther = np.minimum(farther, MOST) if bounded else farther
-    test = _Test(np.stack([rest / spread, denominator / size]), tokens, level)
+    columns = np.stack([rest / spread, denominator / size])
+    test = _Test(columns, tokens, level, lengths=lengths)
 
     def excess(angles: np.ndarray) -> np.ndarray:
         return test.beyond(np.stack([np.cos(angles), -np.sin(angles)], axis=-1))
@@ -264,12 +281,17 @@ def of_ratio(
     )  # fmt: skip
 
 
-def divides(denominator: np.ndarray, tokens: np.ndarray, level: float) -> bool:
-    """Whether a denominator is told from 0, and above it, so that a ratio has two ends."""
+def divides(
+    denominator: np.ndarray, tokens: np.ndarray, level: float, *, lengths: bool = True
+) -> bool:
+    """Whether a denominator is told from 0, and above it, so that a ratio has two ends.
+
+    Without `lengths`, as if those documents were all that there are of long ones.
+    """
     some = tokens > 0
     (_, (denominator,)), (_, (tokens,)) = scaled(denominator[some]), scaled(tokens[some])
     total, falls = denominator.sum(), left_out(denominator, tokens)
-    return bool(total > 0 and beyond(total, falls, tokens, level) > 0)
+    return bool(total > 0 and beyond(total, falls, tokens, level, lengths=lengths) > 0)
 
 
 class _Test:
@@ -279,10 +301,14 @@ class _Test:
         columns: (2, document) what a ratio leaves of its numerator, and the denominator.
         tokens: (document,) all above 0.
         level: 1 less the level of the test.
+        lengths: See `beyond`.
     """
 
-    def __init__(self, columns: np.ndarray, tokens: np.ndarray, level: float) -> None:
+    def __init__(
+        self, columns: np.ndarray, tokens: np.ndarray, level: float, *, lengths: bool
+    ) -> None:
         self.totals, self.tokens, self.level = columns.sum(1), tokens, level
+        self.lengths = lengths
         self.falls = left_out(columns, tokens)
 
     def beyond(self, weights: np.ndarray) -> np.ndarray:
@@ -290,7 +316,7 @@ class _Test:
         total, falls = weights @ self.totals, weights @ self.falls
         squares = weights**2 * (self.falls**2).sum(1)
         divided = squares[..., 1] / np.maximum(squares.sum(-1), TINY)
-        return beyond(total, falls, self.tokens, self.level, divided=divided)
+        return beyond(total, falls, self.tokens, self.level, divided=divided, lengths=self.lengths)
 
 
 def beyond(
@@ -300,6 +326,7 @@ def beyond(
     level: float,
     *,
     divided: np.ndarray | float = 1.0,
+    lengths: bool = True,
 ) -> np.ndarray:
     """How far sums (…,) are out of reach of 0, in their unit: told from it if above 0.
 
@@ -309,10 +336,11 @@ def beyond(
         tokens: (…, document) all above 0.
         level: 1 less the level of the test.
         divided: See `lengthening`.
+        lengths: Whether longer documents than these are thought of.
     """
     n, whole = tokens.shape[-1], tokens.sum(-1)
     error = np.sqrt((n - 1) / n * np.einsum("...i,...i->...", falls, falls)) * whole
-    below, above = lengthening(falls, tokens, divided=divided)
+    below, above = lengthening(falls, tokens, divided=divided, lengths=lengths)
     exponent = np.where(total > 0, below, above)
     # Documents that hardly differ from each other for their size lack nothing that would undo it.
     least = VARIES / math.sqrt(n) * min(n / PLENTY, 1.0)
@@ -333,6 +361,7 @@ def lengthening(
     *,
     divided: np.ndarray | float,
     documents: int | None = None,
+    lengths: bool = True,
 ) -> np.ndarray:
     """Logarithms of the factors for Student's quantile, below and above an estimate: (2, …).
 
@@ -341,6 +370,7 @@ def lengthening(
         tokens: (…, document) all above 0.
         divided: (…) how much of the estimate's variance is that of what is divided by: 0 for a mean.
         documents: As of so many of the same lengths.
+        lengths: Whether longer documents than these are thought of.
     """
     many = documents or tokens.shape[-1]
     n = worth(falls, tokens) * many / tokens.shape[-1]
@@ -354,9 +384,55 @@ def lengthening(
     unequal = (
         UNEQUAL * min(many / PLENTY, 1.0) / math.sqrt(many) * np.minimum(many / n - 1, MOST_UNEQUAL)
     )
-    return np.asarray(
-        np.where(missing > 0, np.maximum(longer, far), shorter + far) + unequal * divided
-    )
+    found = np.where(missing > 0, np.maximum(longer, far), shorter + far) + unequal * divided
+    if lengths and not even:
+        unseen_tail = LONG_UNSEEN * float(_fewer(SHOWN, many))
+        counts = TIED * max(PLENTY / many, 1.0) ** TIED_FEW
+        counts *= np.clip((many / n - 1) / MATTERS, 0.0, 1.0)
+        found = found + divided * counts * by_length(
+            falls / tokens, tokens, sides, documents=many, least=unseen_tail
+        )  # fmt: skip
+    return np.asarray(found)
+
+
+def by_length(
+    rates: np.ndarray,
+    tokens: np.ndarray,
+    sides: np.ndarray | float,
+    *,
+    documents: int | None = None,
+    least: float = 0.0,
+) -> np.ndarray:
+    """What longer documents than these may do to an estimate, on a side: (…), 0 where none are to be expected.
+
+    How far the lengths' tail is beyond `LONG`, times how surely the rate does not go to the other side with the
+    logarithm of the length: side · correlation + 1/√n, at least 0. Lengths are known exactly, so that their tail
+    shows where that of damages would not; cut to one length they have none.
+
+    Args:
+        rates: (…, document) per token.
+        tokens: (…, document) all above 0.
+        sides: −1 for below, 1 for above; broadcasts with (…).
+        documents: As of so many.
+        least: What the tail counts for at least, where lengths vary by a factor of e or more.
+
+    >>> one = np.full(40, 128.0)
+    >>> float(by_length(np.arange(40.0), one, 1.0)), float(by_length(np.arange(40.0), np.append(one[1:], 9.0), 1.0))
+    (0.0, 0.0)
+    >>> pareto = 32 / (1 - (np.arange(40.0) + 0.5) / 40) ** 0.5
+    >>> [round(float(by_length(sign * np.arange(40.0), pareto, -1.0)), 2) for sign in (-1, 0, 1)]
+    [0.27, 0.04, 0.0]
+    """
+    logs = np.log(tokens)
+    off = logs - logs.mean(-1, keepdims=True)
+    spread = np.sqrt((off * off).mean(-1))
+    tail = np.maximum(shape(logs)[0] - LONG, least * np.minimum(spread, 1.0))
+    rate = rates - rates.mean(-1, keepdims=True)
+    # Together they would be above the range of floats where rates are.
+    size = np.sqrt((rate * rate).mean(-1))
+    together = (off * rate).mean(-1) / np.maximum(size, TINY) / np.maximum(spread, TINY)
+    n = documents or tokens.shape[-1]
+    return np.asarray(np.maximum(tail, 0.0) * np.maximum(sides * together + 1 / math.sqrt(n), 0.0))
 
 
 def worth(falls: np.ndarray, tokens: np.ndarray) -> np.ndarray:
@@ -434,7 +510,9 @@ def _error(total: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt((n - 1) / n * (falls * falls).sum(-1)) * tokens.sum(-1))
 
 
-def aside(rest: np.ndarray, denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+def aside(
+    rest: np.ndarray, denominator: np.ndarray, tokens: np.ndarray, *, lengths: bool = True
+) -> np.ndarray:
     """Factors by which the ends below and above a ratio are moved for tails of what it leaves: (2, …).
 
     A ratio's denominator may be regular while the numerator has a tail that the denominator lacks; or what
@@ -445,16 +523,22 @@ def aside(rest: np.ndarray, denominator: np.ndarray, tokens: np.ndarray) -> np.n
         rest: (…, document) numerator less ratio times denominator.
         denominator: (…, document) sums.
         tokens: (…, document) all above 0.
+        lengths: Whether longer documents than these are thought of.
     """
     usual = tokens * np.maximum(denominator.sum(-1) / tokens.sum(-1), TINY)[..., None]
-    tau = shape(rest / np.maximum(denominator, usual))[0]
+    beside = rest / np.maximum(denominator, usual)
+    tau = shape(beside)[0]
     sides = np.array([-1.0, 1.0]).reshape(2, *[1] * tau.ndim)
     falls = left_out(rest, tokens)
     fewer = PLENTY / worth(falls, tokens)
     farther = ASIDE * np.maximum(fewer**1.8, np.sqrt(fewer)) * np.maximum(sides * tau, 0.0) ** 3
     asked = np.maximum(lengthening(falls, tokens, divided=0.0), 0.0)
     most = MOST_ASIDE_SCANTY if tokens.shape[-1] < SCANTY else MOST_ASIDE
-    return np.asarray(np.exp(np.maximum(np.minimum(farther, most) - asked, 0.0)))
+    farther, grows = np.minimum(farther, most), 0.0
+    if lengths and tokens.min() < tokens.max():
+        farther = np.maximum(farther, TIED_ENDS * by_length(beside, tokens, sides))
+        grows = GROWS * by_length(denominator / tokens, tokens, 1.0)
+    return np.asarray(np.exp(np.maximum(farther - asked, 0.0) + grows))
 
 
 def hides_tail(denominator: np.ndarray, tokens: np.ndarray) -> np.ndarray:
