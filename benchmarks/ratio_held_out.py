@@ -1,8 +1,8 @@
 """Do intervals of ratios hold in designs by which they were not tuned?
 
-    python benchmarks/ratio_held_out.py [--documents 8 12]
+    python benchmarks/ratio_held_out.py [--documents 8 12] [--only laws] [--laws NAME …]
 
-With `--documents` only these cells are measured, and the others kept as they are.
+With `--documents`, `--only` or `--laws` only these cells are measured, and the others kept as they are.
 
 Damages that `ratio_designs` has not (gamma, Weibull, Pareto, Laplace, Gumbel, chi-squared), explained
 evenly, worse or better where they are large, or otherwise where the ablation helps; and damage that goes
@@ -228,7 +228,10 @@ def main() -> None:
     """Measure all cells, print those that fall short, write `results/ratio_held_out.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, nargs="*", default=DOCUMENTS)
-    sizes = parser.parse_args().documents
+    parser.add_argument("--only", nargs="*", choices=("cells", "empty", "with length", "laws"))
+    parser.add_argument("--laws", nargs="*", default=LAWS, help="of those `laws` only these")
+    asked_for = parser.parse_args()
+    sizes, parts = asked_for.documents, asked_for.only
     path = HERE / "results" / "ratio_held_out.json"
     kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
     asks = {
@@ -241,7 +244,11 @@ def main() -> None:
     }  # fmt: skip
     found = {"seed": SEED, "versions": versions(), "machine": machine()} | {
         name: [
-            measure(*cell) if cell[-1] in sizes else kept[name][place]
+            measure(*cell)
+            if cell[-1] in sizes
+            and (not parts or name in parts)
+            and (name != "laws" or cell[1] in asked_for.laws)
+            else kept[name][place]
             for place, cell in enumerate(cells)
         ]
         for name, (measure, cells) in asks.items()

@@ -312,6 +312,15 @@ def test_kinds_of_text_have_equal_shares_and_code_is_one_kind(small_webmix):
     assert found.composition == shares
     scarce = " ".join(text("webmix", toy(), documents=120).notes)
     assert "all documents used, so less than its share" in scarce and "web" not in scarce
+    assert not any("no document of" in note for note in found.notes)
+
+
+def test_domains_that_a_text_has_nothing_of_are_named(small_webmix):
+    found = text("webmix", toy(), documents=3, fit_documents=54)
+    lacking = sorted(set(webmix.DOMAINS) - set(found.composition))
+    (told,) = (note for note in found.notes if "no document of" in note)
+    assert told.startswith(f"eval: no document of {', '.join(lacking[: draw.NAMED])}")
+    assert f"{len(lacking) - draw.NAMED} other domains among 3: " in told
 
 
 @pytest.mark.real

@@ -534,7 +534,7 @@ def aside(
     farther = ASIDE * np.maximum(fewer**1.8, np.sqrt(fewer)) * np.maximum(sides * tau, 0.0) ** 3
     asked = np.maximum(lengthening(falls, tokens, divided=0.0), 0.0)
     most = MOST_ASIDE_SCANTY if tokens.shape[-1] < SCANTY else MOST_ASIDE
-    farther, grows = np.minimum(farther, most), 0.0
+    farther, grows = np.minimum(farther, most), np.zeros(1)
     if lengths and tokens.min() < tokens.max():
         farther = np.maximum(farther, TIED_ENDS * by_length(beside, tokens, sides))
         grows = GROWS * by_length(denominator / tokens, tokens, 1.0)

@@ -34,6 +34,9 @@ LONG = 1e7
 MOST_TRIED = 4096
 """Documents beyond this are not asked for: then it is the ratio that cannot be had, not the text."""
 
+ROUNDING = 1e-9
+"""A denominator that is so small beside its numerator is what rounding left of numbers of that size."""
+
 STEP, LONGEST = 1.05, 100.0
 """By what documents are multiplied until they are enough, and the greatest logarithm of a factor."""
 
@@ -71,7 +74,7 @@ def refusal(
         return None
     if size.low > 0:
         # How many tokens tails would take cannot be told from documents that hardly show them.
-        refused = f"{stated}, {_tails(denominator, tokens)}"
+        refused = f"{stated}, {_tails(denominator, tokens, level)}"
         return Number(value=None, unit=SHARE, refused=refused)
     least = 0 if size.unit == SHARE else SHOWN
     needed = tokens_needed(denominator, tokens, level, least=least)
@@ -100,14 +103,45 @@ def hidden_tail(size: Number, denominator: np.ndarray, tokens: np.ndarray, what:
     ).replace(" -", " −")
 
 
-def _tails(denominator: np.ndarray, tokens: np.ndarray) -> str:
+def rounding(numerator: np.ndarray, denominator: np.ndarray, size: float, floor: float) -> str:
+    """Why a denominator that is told from 0 is what is left of larger numbers; nothing where it is not.
+
+    Args:
+        numerator: One sum per document.
+        denominator: One sum per document.
+        size: The denominator per token, in its own unit.
+        floor: Below this it is rounding.
+    """
+    if size < floor:
+        return f"rounding, below {floor:g}"
+    (up, (top,)), (down, (bottom,)) = scaled(numerator), scaled(denominator)
+    share = float(np.abs(bottom).sum()) / max(float(np.abs(top).sum()), np.finfo(float).tiny)
+    if up > down and math.log2(share) + down - up < math.log2(ROUNDING):
+        return "rounding beside the numerator, which is over a billion times as large"
+    return ""
+
+
+def _tails(denominator: np.ndarray, tokens: np.ndarray, level: float) -> str:
     """Why a denominator that is not within noise of zero still cannot be divided by."""
     count = np.count_nonzero(tokens)
     _, (sums,) = scaled(denominator)
+    if divides(denominator, tokens, level, lengths=False):
+        return f"but {_long(tokens)}: it could be 0 with them"
     largest = np.abs(sums).max() / sums.sum()
     return (
         f"too little above zero for documents so few or so unequal (the largest of {count} "
         f"counts for {largest:.0%} of it): no interval of a ratio would hold"
+    )
+
+
+def _long(tokens: np.ndarray) -> str:
+    """That longer documents may be lacking, and what helps."""
+    sizes = tokens[tokens > 0]
+    times = float(sizes.max() / np.median(sizes))
+    return (
+        f"the lengths of the {sizes.size} documents have a long tail (the longest has {times:.0f} times the tokens of "
+        "the median), so that longer ones may be lacking, and what is measured may go with the length (cut "
+        "documents to one length, or take more)"
     )
 
 
@@ -127,6 +161,10 @@ def too_wide(
     enough = _enough(found.value, columns, level, bounded=bounded)
     spec = ",.0f" if max(-found.low, found.high) < LONG else ".1e"
     stated = written(found, scale=100, spec=spec, mark="%")
+    top, bottom, sizes = (column[columns[-1] > 0] for column in columns)
+    short = of_ratio(top, bottom, sizes, level, bounded=bounded, lengths=False)
+    if not says_nothing(found.value, *short, count):
+        enough = f"{_long(sizes)}; {enough}"
     return (
         f"from {count} documents it would be {stated}, which says nothing (an end is over {reach(count):g} times "
         f"as far away as it is large, or as 100%); {enough}"

@@ -27,7 +27,7 @@ from unexplained.intervals import (
 from unexplained.ledger import NATS as NATS
 from unexplained.record.base import Number
 from unexplained.record.format import written as written
-from unexplained.refusals import SHARE, hidden_tail, refusal, standard_error, too_wide
+from unexplained.refusals import SHARE, hidden_tail, refusal, rounding, standard_error, too_wide
 from unexplained.settings import Settings as Settings
 from unexplained.sums import FEWEST_DOCUMENTS, checked, require_parts, scaled, too_few, unscaled
 
@@ -214,7 +214,8 @@ def fraction(
         settings: Level, resamples and seed.
         unit: Unit of the denominator per token.
         if_negative: What a negative denominator tells, for the refusal.
-        floor: Below this per token the denominator is rounding, however regular.
+        floor: Below this per token the denominator is rounding, however regular. So is what is a
+            `refusals.ROUNDING` of the numerator, in any unit.
         exact: Whether the numerator is 0, or the denominator, by construction.
 
     Raises:
@@ -232,8 +233,8 @@ def fraction(
     # Documents that do not differ are told from 0 all the same.
     size = _mean(denominator, tokens, settings, unit, exact=unit != SHARE, signed=True)
     refused = refusal(size, denominator, tokens, what, settings.level, if_negative)
-    if refused is None and (size.value or 0.0) < floor:
-        why = f"the denominator ({what}) is {written(size)} {size.unit}: rounding, below {floor:g}"
+    if refused is None and (why := rounding(numerator, denominator, size.value or 0.0, floor)):
+        why = f"the denominator ({what}) is {written(size)} {size.unit}: {why}"
         return Number(value=None, unit=SHARE, refused=why)
     identity = _identity(numerator, denominator) if exact else None
     # An identity needs no interval, only a denominator that is not known to be nothing.

@@ -339,6 +339,7 @@ def net_of(read: TokenLosses, d: np.ndarray, strong: str, weak: str, settings: S
         what=f"gap from '{strong}' to '{weak}'",
         if_negative="the model called weaker has the lower loss, so there is no gap to spread",
         settings=settings,
+        floor=measure_of("loss", pairs=False).floor,
         exact=True,
     )
 

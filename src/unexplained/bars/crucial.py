@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unexplained.bars.recovered import INTACT
+from unexplained.bars.recovered import INTACT, ROUNDING
 from unexplained.bars.tokens import TokenLosses, token_losses
 from unexplained.errors import MeasurementError
 from unexplained.ledger import Ledger
@@ -149,6 +149,7 @@ def _part(
             what=f"gap to '{names.weak}' on {of}",
             if_negative="the weaker model has the lower loss, so there is no gap to keep",
             settings=settings,
+            floor=ROUNDING,
             exact=names.condition in (names.weak, names.intact),
         )
     lower = "the ablation lowers the loss, so there is no damage to recover"
@@ -163,6 +164,7 @@ def _part(
             what=f"damage of '{names.ablation}'",
             if_negative=lower,
             settings=settings,
+            floor=ROUNDING,
         ),
         recovered=fraction(
             sums[names.ablation] - sums[names.condition],
@@ -171,6 +173,7 @@ def _part(
             what=f"damage of '{names.ablation}' on {of}",
             if_negative=lower,
             settings=settings,
+            floor=ROUNDING,
             exact=names.condition in (names.ablation, names.intact),
         ),
         gap=gap,

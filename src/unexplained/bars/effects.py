@@ -263,7 +263,7 @@ def shares(found: Changes, whole: np.ndarray, settings: Settings) -> list[Number
     return [
         fraction(
             row * sign, whole * sign, found.tokens, settings=settings, unit=found.measure.unit,
-            what=f"change of the {found.measure.name} by the whole corruption",
+            what=f"change of the {found.measure.name} by the whole corruption", floor=found.measure.floor,
         )
         for row in found.sums
     ]  # fmt: skip

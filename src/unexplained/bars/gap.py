@@ -17,7 +17,7 @@ import math
 from dataclasses import dataclass
 
 from unexplained.bars.paired import paired
-from unexplained.bars.recovered import INTACT, cost_of, increase, recovered
+from unexplained.bars.recovered import INTACT, ROUNDING, cost_of, increase, recovered
 from unexplained.errors import MeasurementError
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Number
@@ -134,6 +134,7 @@ def recovered_from(
         if_negative="the model does worse than guessing, so there is nothing to recover",
         settings=settings,
         unit=read.unit,
+        floor=ROUNDING,
         exact=condition == intact,
     )
 
@@ -236,5 +237,6 @@ def gap_score(
         if_negative="the weaker model has the lower loss, so there is no gap to keep",
         settings=settings,
         unit=read.unit,
+        floor=ROUNDING,
         exact=condition in (weak, intact),
     )

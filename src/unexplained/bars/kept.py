@@ -95,7 +95,7 @@ def _kept(
     kept = fraction(
         sums - corrupted, clean - corrupted, read.tokens,
         what="logit difference of the clean less that of the corrupted prompts", settings=settings, unit=UNIT,
-        exact=count in (0, edges) or np.array_equal(sums, corrupted),
+        floor=FLOOR, exact=count in (0, edges) or np.array_equal(sums, corrupted),
     )  # fmt: skip
     mean = mean_per_token(sums, read.tokens, settings=settings, unit=UNIT)
     return KeptAt(edges=count, share=count / edges, logit_difference=mean, kept=kept)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unexplained.bars.flips import corrected
+from unexplained.bars.measures import measure_of
 from unexplained.record import Number
 from unexplained.record import format as fmt
 from unexplained.record.blocks import (
@@ -29,6 +30,8 @@ from unexplained.stats import Settings, difference_of_means, fraction, mean_per_
 
 PUBLISHED = 0.30
 """Share of self-repair of direct effects that is the norm's scale (Rushing and Nanda 2024: "possibly 30%")."""
+LEAST = measure_of("logit difference", pairs=True).floor
+"""Logits that are rounding."""
 TOP = 0.02
 """Share of a head's predictions on which its direct effect is largest (as there)."""
 MOST = 10
@@ -81,7 +84,7 @@ class RoadSums:
         counts = sum(self.counts[head] for head in heads)
         found = fraction(
             np.asarray(repaired), np.asarray(direct), np.asarray(counts), settings=self.settings,
-            what="direct effect", unit=LOGITS, if_negative="the heads lower the right token's logit",
+            what="direct effect", unit=LOGITS, floor=LEAST, if_negative="the heads lower the right token's logit",
         )  # fmt: skip
         return self._of_text(found, heads)
 
@@ -108,7 +111,7 @@ class RoadSums:
         counts = sum(self.counts[head] for head in heads)
         found = fraction(
             np.asarray(norm), np.asarray(repaired), np.asarray(counts), settings=self.settings,
-            what="self-repair", unit=LOGITS, if_negative="what follows does not make up for the heads, it adds to their loss",
+            what="self-repair", unit=LOGITS, floor=LEAST, if_negative="what follows does not make up for the heads, it adds to their loss",
         )  # fmt: skip
         return self._of_text(found, heads)
 

@@ -16,6 +16,8 @@ from unexplained.text.lines import printable
 from unexplained.text.mixture import mixed
 from unexplained.text.tokens import Encoder
 
+NAMED = 4
+"""So many domains that a text has nothing of are named."""
 SHORTEST = 32
 """Documents of fewer tokens are passed over (of fewer than a block, where blocks are shorter)."""
 
@@ -158,6 +160,10 @@ def _take(
         notes.append(f"{which}: {asked} documents were asked for and there are {len(blocks)}.")
     elif scarce := _scarce(blocks, ordered, corpus.weights):
         notes.append(f"{which}: all documents used, so less than its share: {', '.join(scarce)}.")
+    if blocks and (lacking := _lacking(blocks, corpus)):
+        notes.append(
+            f"{which}: no document of {lacking} among {len(blocks)}: what is measured is about the others."
+        )
     return tuple(blocks), notes
 
 
@@ -178,6 +184,14 @@ def _scarce(blocks: list[Block], part: list[Document], weights: dict[str, float]
     total = sum(weights[domain] for domain in weights)
     fair = {domain: len(blocks) * weights[domain] / total for domain in weights}
     return [name for name in weights if used[name] + 1 <= fair[name] and there[name] <= fair[name]]
+
+
+def _lacking(blocks: list[Block], corpus: Corpus) -> str:
+    """Domains of the corpus that a part has no document of, the first few by name: no interval tells of them."""
+    used = {block.domain for block in blocks}
+    there = sorted({item.domain for item in corpus.documents} - used)
+    named = ", ".join(there[:NAMED])
+    return f"{named} and {len(there) - NAMED} other domains" if len(there) > NAMED else named
 
 
 def _raise_empty(
