@@ -1015,7 +1015,7 @@ MUTANTS = (
            "test_tails_of_lengths.py::test_documents_cut_to_one_length_are_as_they_were"),
     Mutant("refusals.py", "    if divides(denominator, tokens, level, lengths=False):", "    if False:",
            "test_tails_of_lengths.py::test_a_refusal_for_lengths_names_them_and_what_helps"),
-    Mutant("refusals.py", "+ down - up < math.log2(ROUNDING)", "< math.log2(ROUNDING)",
+    Mutant("refusals.py", "if below - above < math.log2(ROUNDING)", "if False",
            "test_tails_of_lengths.py::test_a_denominator_that_is_rounding_beside_its_numerator_is_refused"),
     Mutant("bars/gap.py", "        floor=ROUNDING,\n        exact=condition in (weak, intact),", "        exact=condition in (weak, intact),",
            "test_tails_of_lengths.py::test_every_share_of_losses_has_a_least_denominator"),

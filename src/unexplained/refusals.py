@@ -115,8 +115,11 @@ def rounding(numerator: np.ndarray, denominator: np.ndarray, size: float, floor:
     if size < floor:
         return f"rounding, below {floor:g}"
     (up, (top,)), (down, (bottom,)) = scaled(numerator), scaled(denominator)
-    share = float(np.abs(bottom).sum()) / max(float(np.abs(top).sum()), np.finfo(float).tiny)
-    if up > down and math.log2(share) + down - up < math.log2(ROUNDING):
+    if not top.any():
+        return ""
+    sizes = (math.log2(float(np.abs(one).sum())) for one in (top, bottom))
+    above, below = (log + exponent for log, exponent in zip(sizes, (up, down), strict=True))
+    if below - above < math.log2(ROUNDING):
         return "rounding beside the numerator, which is over a billion times as large"
     return ""
 
