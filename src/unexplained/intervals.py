@@ -94,7 +94,7 @@ TINY = np.finfo(float).tiny
 
 TIED, TIED_FEW, TIED_ENDS, GROWS = 30.0, 0.7, 16.0, 12.0
 """What `by_length` counts for: for a denominator, of fewer than `PLENTY` of documents times PLENTY/n to the
-second; for the end of a ratio on the side of what long documents leave beside their damage; and for
+second; for the end of a ratio, of `SCANTY` documents and more, on the side of what long documents leave beside their damage; and for
 both ends where damage per token rises with the length, so that the longest decide."""
 
 LONG, LONG_UNSEEN, MATTERS = 0.08, 0.06, 0.5
@@ -535,7 +535,8 @@ def aside(
     asked = np.maximum(lengthening(falls, tokens, divided=0.0), 0.0)
     most = MOST_ASIDE_SCANTY if tokens.shape[-1] < SCANTY else MOST_ASIDE
     farther, grows = np.minimum(farther, most), np.zeros(1)
-    if lengths and tokens.min() < tokens.max():
+    # Of fewer as much is doubted already (`FLOOR_SCANTY`).
+    if lengths and tokens.shape[-1] >= SCANTY and tokens.min() < tokens.max():
         farther = np.maximum(farther, TIED_ENDS * by_length(beside, tokens, sides))
         grows = GROWS * by_length(denominator / tokens, tokens, 1.0)
     return np.asarray(np.exp(np.maximum(farther - asked, 0.0) + grows))
