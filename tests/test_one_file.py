@@ -82,9 +82,9 @@ STAND_INS.add("dummy_part", make)
     "casebook/dummy_case.py": '''
 """A claim about one head."""
 import unexplained as ux
-from unexplained.study import Card, Headline, Texts, answer_of, case, part
+from unexplained.study import CaseCard, Headline, Texts, answer_of, case, part
 
-CARD = Card(
+CARD = CaseCard(
     claim="The first head does something.", source="Nobody", candidates="The first head of any model.",
     measured="What later blocks make of its ablation.", published="No number was published of it.",
     refuted="Nothing that could be told from noise.", twin="Random weights have no part in this.",

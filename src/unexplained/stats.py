@@ -227,7 +227,7 @@ def fraction(
     >>> tokens = np.full(5, 10)
     >>> noise = np.array([-2.0, 3.0, -1.0, 2.0, -2.0])
     >>> fraction(noise, noise, tokens, what="damage", settings=Settings()).refused
-    'the denominator (damage) is 0 [−0.22, 0.75] nats per token, within noise of zero'
+    'the denominator (damage) is 0.00 [−0.22, 0.75] nats per token, within noise of zero'
     """
     numerator, denominator, tokens = checked(tokens, numerator=numerator, denominator=denominator)
     # Documents that do not differ are told from 0 all the same.

@@ -110,7 +110,7 @@ def survivors(
     >>> selection.kept, selection.rejected
     ((0, 2), (1,))
     >>> selection.reasons[1]
-    'rejected: 0 [−0.01, 0.01] nats per token cannot reach the threshold, 0.1'
+    'rejected: 0.000 [−0.010, 0.010] nats per token cannot reach the threshold, 0.1'
     """
     found = ratios(effects, tokens, fewest=FEWEST_DOCUMENTS)
     count = found.mean.size

@@ -58,7 +58,7 @@ def mark(number: Number | None, axis: LinearAxis) -> PlacedTick | None:
     """Place a number; None where there is no value to place.
 
     >>> mark(Number(value=-3.2, low=-5.1, high=0.5), LinearAxis(-0.5, 1.5, ()))
-    Mark(at=0.0, low=0.0, high=50.0, beyond='left', bar=(0.0, 25.0))
+    PlacedTick(at=0.0, low=0.0, high=50.0, beyond='left', bar=(0.0, 25.0))
     """
     if number is None or number.value is None or not math.isfinite(number.value):
         return None
@@ -77,7 +77,7 @@ def fraction_axis(numbers: Iterable[Number | None]) -> LinearAxis:
     """An axis for fractions recovered: 0 and 1 and what is near them, at most −0.5 to 1.5.
 
     >>> fraction_axis([Number(value=-3.2), Number(value=0.4)])
-    Axis(low=-0.15, high=1.15, ticks=(0.0, 0.25, 0.5, 0.75, 1.0))
+    LinearAxis(low=-0.15, high=1.15, ticks=(0.0, 0.25, 0.5, 0.75, 1.0))
     """
     near = [
         end
