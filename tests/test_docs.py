@@ -20,10 +20,13 @@ import typer
 
 from sample_record import sample_record
 from unexplained import errors
+from unexplained.errors import SiteError
 from unexplained.record import Record
 from unexplained.record.blocks import Attention, Tokens
 from unexplained.record.ids import walk
+from unexplained.sites import Shape, parse
 from unexplained.study import CASEBOOK, INSTRUMENTS
+from unexplained.subject.shipped import shipped
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -191,8 +194,8 @@ def commands() -> list[tuple[str, str]]:
     ]
 
 
-def understood(line: str) -> None:
-    """Go through a command line as the program does, but for running it; raises where it stops."""
+def understood(line: str) -> dict[str, Any]:
+    """Go through a command line as the program does, but for running it: its values; raises where it stops."""
     from unexplained.cli.app import app
 
     command: Any = typer.main.get_command(app)
@@ -200,7 +203,7 @@ def understood(line: str) -> None:
     while True:
         context = command.make_context(name, list(words), parent=parent)
         if not hasattr(command, "resolve_command"):  # typer has groups of its own, not click's
-            return
+            return dict(context.params)
         rest = [*context._protected_args, *context.args]
         name, command, words = command.resolve_command(context, rest)
         parent = context
@@ -212,6 +215,31 @@ def test_a_command_that_a_document_shows_is_one(document: str, line: str) -> Non
     for name in ("models | texts", "report"):  # a line that names several is each of them
         line = line.replace(f"{name} | ", f"{name} ")
     understood(line)
+
+
+def shape_of(model: str) -> Shape:
+    """A model's sizes by its configuration; of one that is fetched, as its makers state them."""
+    fetched = {"smollm2-135m": (30, 9, 3, 64, 576, 1536, 49152)}
+    if model in fetched:
+        return Shape(*fetched[model])
+    config = json.loads((shipped()[model] / "config.json").read_text(encoding="utf-8"))
+    heads, width = config["num_attention_heads"], config["hidden_size"]
+    return Shape(config["num_hidden_layers"], heads, heads, width // heads, width,
+                 config["intermediate_size"], config["vocab_size"])  # fmt: skip
+
+
+def require_there(line: str) -> int:
+    """Refuse components that the named model lacks; how many there are."""
+    given = understood(line)
+    named = [given[key] for key in ("sites", "heads") if given.get(key)]
+    return sum(len(parse(where, shape_of(given["model"]))) for where in named)
+
+
+def test_components_that_a_shown_command_names_are_in_its_model() -> None:
+    lines = [line for _, line in commands() if re.search(r"\bL[\d*]", line)]
+    assert len(lines) > 3 and all(map(require_there, lines))
+    with pytest.raises(SiteError, match="2 layers"):
+        require_there("unexplained sweep attention-2 L2.H0")
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from unexplained.record import Number
 from unexplained.repairs import noise, states
 from unexplained.repairs.later import Later, low_rank, principal
 from unexplained.repairs.refit import Refit, refit
-from unexplained.repairs.refitted import Start, condition_with
+from unexplained.repairs.refitted import Refitted, Start, condition_with
 from unexplained.repairs.schedule import RefitSettings, first_later
 from unexplained.settings import Settings
 from unexplained.study import Run, arm, arms
@@ -615,14 +615,29 @@ def test_conditions_with_other_weights_are_other_conditions():
         assert other.fingerprint != one.fingerprint
 
 
-def test_beside_the_claim_all_controls_are_refitted_and_the_model_as_it_is():
+def test_beside_the_claim_all_controls_are_refitted_and_the_model_as_it_is(monkeypatch):
     """Without the intact model adapting to the text counts as regained; without wrong ones anything does."""
     subject, text, claim = _model("plain"), _text(), repairable.CLAIMS["right"]
-    mean, stated = _conditions(subject, text, [claim])
-    (claimed,) = stated
-    found = arms.refits(
-        Run(subject, (text,), Settings()), (repairable.AT,), claim, claimed, mean,
-        how=replace(HOW, steps=4), seeds=1, damage=0.1,
-    )  # fmt: skip
+    mean, (claimed,) = _conditions(subject, text, [claim])
+    asked = list[tuple[str, int]]()
+
+    def refit_of(subject, text, conditions, seeds, **how):
+        """Nothing is trained: what is asked for counts."""
+        asked.extend((one.name, seed) for one in conditions for seed in seeds)
+        looks = np.zeros(2)
+        return {
+            one.name: tuple(
+                Refitted(condition_with(f"{one.name} {seed}", Start(one, 1), {}), looks, looks)
+                for seed in seeds
+            )
+            for one in conditions
+        }
+
+    monkeypatch.setattr(import_module("unexplained.study.arms.refits"), "refit", refit_of)
+    run = Run(subject, (text,), Settings())
+    tried = arms.tried_refit(run, SITES, how=HOW, damage=0.1)
+    found = arms.refits(run, SITES, claim, claimed, mean, tried, seeds=3)
     assert set(found.names) == {"intact", "nothing", "claim", "random", "elsewhere"}
+    assert [tuple(name[-1] for name in names) for names in found.names.values()] == [("0", "1", "2")] * 5  # fmt: skip
+    assert len(asked) == 2 + 2 + 4 * 3  # what was tried is the first refit of the intact model
     assert {one.card.role for one in found.arms} >= {"intact", "ablation", "fitted", "control"}

@@ -7,6 +7,7 @@ Queries and keys are taken before rotary embedding, where a direction is the sam
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -78,11 +79,11 @@ class Principal:
         return None
 
     def rows(self, site: Site, activations: Activations) -> Tensor:
-        """The last eigenvectors of the covariance."""
+        """Eigenvectors of the covariance, that of most variance first."""
         values = activations.flat(site).double()
         centred = values - values.mean(0)
         _, vectors = torch.linalg.eigh(centred.T @ centred)
-        principal: Tensor = vectors[:, -self.rank :].T
+        principal: Tensor = vectors.flip(1)[:, : self.rank].T
         return principal
 
 
@@ -311,6 +312,20 @@ def _rows(directions: Directions, site: Site, activations: Activations) -> Tenso
     if not bool(torch.isfinite(rows).all()):
         raise ExplanationError(asked, "some numbers are NaN or infinite", "Give finite ones.")
     return rows
+
+
+def random_beside(claimed: Directions, rank: int, draws: int, seed: int) -> tuple[Random, ...]:
+    """Random directions to hold some against; where these are drawn themselves, other draws.
+
+    Args:
+        claimed: What is held against them.
+        rank: How many directions each draw has.
+        draws: How many draws.
+        seed: The number of the first.
+    """
+    own = claimed.seed if isinstance(claimed, Random) else None
+    others = (number for number in itertools.count(seed) if number != own)
+    return tuple(Random(rank, number) for number in itertools.islice(others, draws))
 
 
 def lines_of(

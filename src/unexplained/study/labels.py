@@ -23,7 +23,7 @@ from unexplained.errors import (
 from unexplained.evaluate import Activations, Edited
 from unexplained.evaluate.moments import correlations
 from unexplained.explanations import Explanation
-from unexplained.explanations.directions import Directions, Random, lines_of, refusal
+from unexplained.explanations.directions import Directions, lines_of, random_beside, refusal
 from unexplained.explanations.find_directions import find_directions
 from unexplained.explanations.labels import (
     ANY,
@@ -126,6 +126,8 @@ def _where(run: Run, sites: str, direction: str) -> tuple[tuple[Site, ...], Dire
     where = check.existing(subject, sites)
     at, size = kind_of(sites, where, run, "A direction")
     found = find_directions(direction, subject)
+    if not found.rank:
+        raise ExplanationError(f"The direction '{direction}' under a label", "they are none", "Take one or more.")  # fmt: skip
     values = tuple(dict.fromkeys(Projection(found.rank, found, at).stands_at(s.component) for s in where))  # fmt: skip
     for site in values:
         if why := refusal(found, site, subject.shape, size):
@@ -269,8 +271,8 @@ def _random(of: LabelQuestion, run: Run) -> tuple[Site, ...]:
     if of.directions is None:
         return ()
     return tuple(
-        line for draw in range(RANDOM)
-        for line in _along(Random(1, run.settings.seed + draw), of.sites[:1], run, of.directions.rank + draw)
+        line for i, one in enumerate(random_beside(of.directions, 1, RANDOM, run.settings.seed))
+        for line in _along(one, of.sites[:1], run, of.directions.rank + i)
     )  # fmt: skip
 
 

@@ -12,9 +12,9 @@ from unexplained.evaluate import Activations
 from unexplained.explanations.directions import (
     Directions,
     Principal,
-    Random,
     ReadPart,
     basis_of,
+    random_beside,
     strength_at,
 )
 from unexplained.explanations.find_directions import find_directions
@@ -184,8 +184,8 @@ def _beside(
     if not isinstance(of.on, Principal):
         most = of.projected(Principal(of.on.rank))
         yield "most", most
-    for draw in range(of.draws):
-        yield "random", of.projected(Random(of.on.rank, of.run.settings.seed + draw))
+    for one in random_beside(of.on, of.on.rank, of.draws, of.run.settings.seed):
+        yield "random", of.projected(one)
     if unread and any(unread):
         yield "read", of.projected(ReadPart(of.on, True))
         yield "unread", of.projected(ReadPart(of.on, False))
