@@ -522,7 +522,7 @@ def test_where_a_refit_is_too_weak_none_is_made_over_the_claim(monkeypatch):
     assert abs(record["facts/strength/is"].value) < 0.01
     for part in ("wrong-least", "clumsy-least", "worth-after"):
         assert "too weak: of a damage" in record[f"bounds/parts/{part}/is"].refused
-    assert "cannot be told: the refit is too weak" in record.verdict
+    assert "cannot be told (the refit is too weak" in record.verdict
     assert record["bounds/parts/short/is"].value is not None
     assert (
         record["refitted/looks/step-8/damaged"].value > record["refitted/looks/step-8/intact"].value

@@ -298,7 +298,7 @@ def test_a_denominator_of_noise_is_named_with_its_size_and_the_tokens_it_would_t
     totals = np.array([3.0, -1.0] * 5)
     refused = fraction(totals, totals, np.full(10, 100), what="damage of 'mean'", settings=PLAIN)
     assert refused.value is None
-    assert refused.refused.startswith("the denominator (damage of 'mean') is 0.01 [−0.")
+    assert refused.refused.startswith("the denominator (damage of 'mean') is 0.010 [−0.")
     assert refused.refused.endswith("] nats per token, within noise of zero")
     assert enough[0] * 100 <= refused.tokens_needed <= enough[0] * 107
 
@@ -323,7 +323,7 @@ def test_a_negative_denominator_is_refused_by_its_own_name():
         gain, gain, np.full(30, 10), what="d", if_negative="the ablation helps", settings=PLAIN
     )
     assert refused.value is None
-    assert refused.refused.startswith("the denominator (d) is −0.15 [−0.16, −0.14]")
+    assert refused.refused.startswith("the denominator (d) is −0.150 [−0.161, −0.139]")
     assert refused.refused.endswith("nats per token: the ablation helps")
 
 

@@ -92,7 +92,7 @@ class Site:
     """Head, neuron or direction index; -1 where the part has none."""
     value: str = ""
     """Which of a head's values (`HEAD_VALUES`); empty for the head as a whole. Of a direction its digest."""
-    along: Line | None = field(default=None, compare=False, repr=False)
+    along: Along | None = field(default=None, compare=False, repr=False)
     """Of a direction: whose value's, and which. The digest in `value` tells two apart."""
 
     def __str__(self) -> str:
@@ -137,7 +137,7 @@ class Site:
 
 
 @dataclass(frozen=True)
-class Line:
+class Along:
     """A direction of a value: what the value has along it is one number, as a neuron is along its own."""
 
     site: Site
@@ -155,7 +155,7 @@ def direction(site: Site, numbers: Sequence[float], index: int, mark: str) -> Si
         index: Its number among others of that value.
         mark: A digest of the numbers, which keeps it apart from other directions of that number.
     """
-    return Site(site.layer, "D", index, mark, Line(site, tuple(numbers)))
+    return Site(site.layer, "D", index, mark, Along(site, tuple(numbers)))
 
 
 FINAL_LAYER = 1 << 30

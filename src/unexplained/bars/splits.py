@@ -110,7 +110,7 @@ def too_weak(strength: float) -> str:
         return ""
     return (
         f"the refit is too weak: of a damage to the later weights themselves it undoes "
-        f"{strength:.1%}, and it takes {STRONG:.0%} (more --steps on more --fit-documents, or another --rate)"
+        f"{strength:.1%}, and it takes {STRONG:.0%}: give more --steps on more --fit-documents, or another --rate"
     )
 
 
@@ -189,7 +189,7 @@ def refitted(found: ShortfallFindings, how: str) -> Section:
     """What is lost after refitting the later weights over the claim and over all else, or why nothing was."""
     title, way = "All later weights refitted", _looks(found) if found.looks else ()
     if found.unsplit:
-        words = f"Nothing was refitted over the claim: {found.unsplit}."
+        words = f"Nothing was refitted over the claim ({found.unsplit})."
         return Section(key="refitted", title=title, blocks=(Prose(words=words), *way))
     table = Table(
         key="refits",
@@ -300,7 +300,7 @@ def _end(found: ShortfallFindings, claim: str, where: str) -> str:
     if split.shortfall.not_above_zero:
         return f"{said}: it falls short of nothing, so there is nothing to split."
     if found.unsplit:
-        return f"{said}. What of the rest is wrong cannot be told: {found.unsplit}."
+        return f"{said}. What of the rest is wrong cannot be told ({found.unsplit})."
     if not split.shortfall.above_zero:
         return f"{said}, and falls short of it by no more than noise would."
     wrong, clumsy = split.wrong_least, split.clumsy_least

@@ -69,7 +69,12 @@ class Family:
         return [one for one in mine if one != self.itself]
 
     def other_runs(self, strong: str, weak: str) -> list[tuple[str, str]]:
-        """Other runs of two rungs, paired in order; none where there are not two, or of no member."""
+        """Other runs of two rungs, paired in order; none where there are not two, or of no member.
+
+        Args:
+            strong: A run of the one rung.
+            weak: A run of the other.
+        """
         runs = []
         for name in (strong, weak):
             rung = next((one.rung for one in self.runs if one.name == name), None)
@@ -79,7 +84,11 @@ class Family:
         return pairs if len(pairs) > 1 else []
 
     def others(self, device: str) -> tuple[Other, ...]:
-        """All of them as conditions beside the model, opened on its device; itself left out."""
+        """All of them as conditions beside the model, opened on its device; itself left out.
+
+        Args:
+            device: Where they are opened.
+        """
         with opening(device, NOW.get().dtype):
             return tuple(
                 Other(one.name, AnotherModel(one.open()))
