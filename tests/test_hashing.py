@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import unexplained as ux
+from measured import NAMES, called
 from test_assay import make_text, subject_of
 from test_family import MERGES, WORDS, uniform
 from test_ladder import pydocs_like
@@ -31,6 +32,7 @@ from unexplained.evaluate.work import Task, Work
 from unexplained.explanations.carried import counted
 from unexplained.explanations.fit import InPlace
 from unexplained.hashing import code_digest, code_of, digest, file_of, home_of
+from unexplained.study import INSTRUMENTS
 from unexplained.study.tasks import TaskText
 from unexplained.testbeds import prompts
 from unexplained.testbeds.prompts import pairs_text
@@ -255,6 +257,16 @@ def test_the_code_of_a_family_is_inside(
     ux.family(members, source=str(place), documents=8, characters=200, settings=SETTINGS)
     require_inside(traced)
     assert {work.subject.name for _, work, _ in traced} == {one.name for one in members}
+
+
+ABOVE = {"assay", "circuit", "family", "gap", "rewrite", "sizes", "sweep", "tasks"}
+"""Traced by tests of their own, with more of their options."""
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ABOVE])
+def test_every_instruments_code_is_inside(traced: Traced, name: str) -> None:
+    called(INSTRUMENTS.get(name))
+    assert {"evaluate/arrays.py", "subject/run.py"} <= require_inside(traced)
 
 
 MODULES = (ENGINE, "unexplained.ablations.mean", "unexplained.explanations.fit")

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from rich.console import Console
 from sample_record import assayed, sample_record, web_text
 from sample_rows import nats, refused, share
 from unexplained import visible
+from unexplained.cli.outputs import Outputs
 from unexplained.errors import RecordError
 from unexplained.record import Number, Record
 from unexplained.record import format as fmt
@@ -209,6 +211,18 @@ def test_a_section_is_printed_alone_by_title_or_id_and_near_ones_are_named(recor
     assert inner.title in printed(f"{first.key}/{inner.key}")
     with pytest.raises(RecordError, match=f"Did you mean .*{re.escape(second.title)}"):
         printed(second.title[:-1])
+
+
+def test_where_no_section_has_that_name_all_is_written_and_it_is_said_where(
+    record: Record, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = Outputs(tmp_path / "r.html", tmp_path / "r.json", section="Nonsense")
+    refused = pytest.raises(RecordError, match=r"unexplained report .*r\.json --section")
+    with refused, written.writing() as made:
+        made.append(record)
+    said = re.sub(r"\s", "", capsys.readouterr().out)
+    for path in (written.report, written.record):
+        assert path.is_file() and str(path) in said
 
 
 def test_an_answer_that_stands_below_its_names_ends_before_the_screen_does(record: Record) -> None:

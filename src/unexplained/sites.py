@@ -22,17 +22,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from unexplained.errors import SiteError, near_matches
 
 HEAD_VALUES = ("q_pre", "k_pre", "q", "k", "v", "pattern", "z", "out")
 LAYER_PARTS = ("attn", "mlp", "resid_pre", "resid_mid", "resid_post")
 MODEL_PARTS = ("embed", "final")
-
-SitePart = Literal[
-    "H", "N", "D", "attn", "mlp", "resid_pre", "resid_mid", "resid_post", "embed", "final"
-]
 
 _ITEM = re.compile(
     r"L(?P<layer>\*|\d+(?:-\d+)?)\.(?:(?P<unit>[HN])(?P<index>\*|\d+(?:-\d+)?)(?:\.(?P<value>\w+))?"

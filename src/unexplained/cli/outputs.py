@@ -14,6 +14,7 @@ from rich.text import Text as Words
 
 from unexplained import visible
 from unexplained.cli.shared import OUT
+from unexplained.errors import RecordError
 from unexplained.places import untaken
 
 if TYPE_CHECKING:
@@ -71,10 +72,18 @@ class Outputs:
         (found,) = made
         found.save(self.record)  # first, so that nothing later can lose what was measured
         write_report(found, self.report)
-        self.show(found)
-        if not self.json:
-            after = f"   Record: {visible.name(self.record)}   ({found.lasted})"
-            say_written(self.report, after)
+        try:
+            self.show(found)
+        except (
+            RecordError
+        ) as error:  # a section that is not there: nothing has to be measured again
+            again = f"unexplained report {visible.name(self.record)} --section …"
+            do = f"{error.do} What was measured is written; print it: {again}".strip()
+            raise RecordError(error.asked, error.found, do) from error
+        finally:
+            if not self.json:
+                after = f"   Record: {visible.name(self.record)}   ({found.lasted})"
+                say_written(self.report, after)
 
     def show(self, record: Record) -> None:
         """Print the answer, all of it, the verdict alone, or the record itself."""

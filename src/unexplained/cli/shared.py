@@ -138,7 +138,6 @@ Cluster = Annotated[str, typer.Option(help="Address of a Ray cluster.")]
 Memory = Annotated[
     float, typer.Option(help="Gigabytes of streams that may be held; the rest is computed again.")
 ]
-WithTwin = Annotated[bool, typer.Option(help="Measure a model with random weights beside it.")]
 RunFolder = Annotated[
     Path | None,
     typer.Option("--run", help="A folder for this run alone; by default the cache is shared."),

@@ -118,15 +118,15 @@ def components(subject: Subject, sites: str, *, heads: bool = False) -> tuple[Si
         if site.value:
             raise SiteError(
                 f"The site {site} as a component",
-                "it is one value of a head, and components are explained whole",
-                f"Give the head, {site.component}, and an explanation that says what its {site.value} "
-                f'is: @explanation(gives="{site.value}", …).',
+                "it is one value of a head, and components are taken whole",
+                f"Give the head, {site.component}; a claim about its {site.value} is an explanation of "
+                f'the head: @explanation(gives="{site.value}", …).',
             )
         if heads and site.part != "H":
             raise SiteError(
                 f"The site {site} as a head",
                 "it is no head",
-                "Give heads, such as L0.H0; `rewrite` and `gap` take MLPs as well.",
+                "Give heads, such as L0.H0; `sweep`, `tasks` and `rewrite` take other components as well.",
             )
     return found
 
