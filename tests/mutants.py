@@ -833,6 +833,10 @@ MUTANTS = (
            "test_intervals.py::test_what_is_lost_without_a_document_is_that"),
     Mutant("intervals.py", "np.where(tau < 0, max(few, LEFT), few)", "few",
            "test_intervals.py::test_the_ends_of_a_ratio_move_apart_with_the_tails_of_its_denominator"),
+    Mutant("intervals.py", "np.minimum(uneven / VARIED, 1.0)", "1.0",
+           "test_tails_of_lengths.py::test_lengths_that_hardly_vary_have_no_tail"),
+    Mutant("intervals.py", "1.0) / at_most", "1.0)",
+           "test_tails_of_lengths.py::test_where_several_documents_are_cut_the_longest_are_there"),
     Mutant("intervals.py", "-np.sin(angles)", "np.sin(angles) * 0.9",
            "test_intervals.py::test_without_tails_the_interval_of_a_ratio_is_fiellers"),
     # losses

@@ -80,6 +80,39 @@ def test_documents_cut_to_one_length_are_as_they_were() -> None:
     assert intervals.divides(damage, tokens, 0.95)
 
 
+@pytest.mark.parametrize("documents", [16, 48])
+@pytest.mark.parametrize("longer", [[128], [140, 150, 160]])
+def test_lengths_that_hardly_vary_have_no_tail(documents: int, longer: list[int]) -> None:
+    """One document of 128 tokens among those of 127: of twelve ratios one was printed, 67 times as wide."""
+    rng = np.random.default_rng(3)
+    tokens = np.full(documents, 127.0)
+    tokens[: len(longer)] = longer
+    for _ in range(6):
+        damage = rng.gamma(3, 1 / 3, documents) * tokens
+        top = 0.6 * damage + 0.2 * tokens * rng.standard_normal(documents)
+        low, high = intervals.of_ratio(top, damage, tokens, 0.95)
+        below, above = intervals.of_ratio(top, damage, tokens, 0.95, lengths=False)
+        assert high - low < 1.25 * (above - below)
+
+
+@pytest.mark.parametrize("documents", [32, 48])
+def test_where_several_documents_are_cut_the_longest_are_there(documents: int) -> None:
+    """Short documents, an eighth of them as long as a block: a third of such ratios were refused."""
+    rng, wider = np.random.default_rng(5), []
+    for _ in range(12):
+        tokens = rng.lognormal(math.log(25), 0.3, documents).round()
+        tokens[: documents // 8] = 127
+        damage = rng.gamma(3, 1 / 3, documents) * tokens
+        top = 0.6 * damage + 0.2 * tokens * rng.standard_normal(documents)
+        if intervals.divides(damage, tokens, 0.95, lengths=False):
+            assert intervals.divides(damage, tokens, 0.95)
+            low, high = intervals.of_ratio(top, damage, tokens, 0.95)
+            below, above = intervals.of_ratio(top, damage, tokens, 0.95, lengths=False)
+            wider.append((high - low) / (above - below))
+    assert len(wider) > 6
+    assert np.median(wider) < 1.5
+
+
 def test_a_refusal_for_lengths_names_them_and_what_helps() -> None:
     rng, words = np.random.default_rng(14), []
     for tokens in pareto(rng, 1.5, 20, 48).round():

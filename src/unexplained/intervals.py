@@ -102,6 +102,9 @@ LONG, LONG_UNSEEN, MATTERS = 0.08, 0.06, 0.5
 what is counted, for a denominator, of fewer than `SHOWN` documents whatever they show, where lengths vary by a factor of e;
 and N/n − 1 (`worth`) from which lengths matter fully to it."""
 
+VARIED = 0.25
+"""Squared coefficient of variation of lengths from which their tail counts in full; in proportion less below."""
+
 ASIDE, MOST_ASIDE = 16.0, 1.5
 """What counts of a tail of what a ratio leaves of its numerator, of `PLENTY` of documents, and at most."""
 
@@ -407,7 +410,8 @@ def by_length(
 
     How far the lengths' tail is beyond `LONG`, times how surely the rate does not go to the other side with the
     logarithm of the length: side · correlation + 1/√n, at least 0. Lengths are known exactly, so that their tail
-    shows where that of damages would not; cut to one length they have none.
+    shows where that of damages would not; cut to one length they have none. It counts in proportion to how they
+    vary, up to `VARIED`, and less as more documents are exactly as long as the longest: these were cut.
 
     Args:
         rates: (…, document) per token.
@@ -432,7 +436,12 @@ def by_length(
     size = np.sqrt((rate * rate).mean(-1))
     together = (off * rate).mean(-1) / np.maximum(size, TINY) / np.maximum(spread, TINY)
     n = documents or tokens.shape[-1]
-    return np.asarray(np.maximum(tail, 0.0) * np.maximum(sides * together + 1 / math.sqrt(n), 0.0))
+    # The tail of what hardly varies is long only beside its own scatter: one token more is none.
+    uneven = tokens.shape[-1] * (tokens * tokens).sum(-1) / tokens.sum(-1) ** 2 - 1
+    # Where several are as long as any they have been cut, and show how often that is.
+    at_most = (tokens == tokens.max(-1, keepdims=True)).sum(-1)
+    tail = np.maximum(tail, 0.0) * np.minimum(uneven / VARIED, 1.0) / at_most
+    return np.asarray(tail * np.maximum(sides * together + 1 / math.sqrt(n), 0.0))
 
 
 def worth(falls: np.ndarray, tokens: np.ndarray) -> np.ndarray:

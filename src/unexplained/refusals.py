@@ -177,7 +177,7 @@ def too_wide(
 def _enough(value: float, columns: Sequence[np.ndarray], level: float, *, bounded: bool) -> str:
     """How many documents would give an interval that says something, with `POWER`, if they are like these."""
     top, bottom, sizes = (column[columns[-1] > 0] for column in columns)
-    error = standard_error(bottom, sizes)
+    error, longest = standard_error(bottom, sizes), sizes == sizes.max()
     times = 2 if bounded else max(2, -(-SHOWN // sizes.size))
     while (many := times * sizes.size) <= MOST_TRIED:
         # Fresh documents have another mean: one that is as low as in one text of five.
@@ -185,6 +185,9 @@ def _enough(value: float, columns: Sequence[np.ndarray], level: float, *, bounde
         mine, whole, tokens = (
             np.tile(one, times) for one in (top - value * low, bottom - low, sizes)
         )
+        if longest.sum() == 1:
+            # Copies of the longest are no documents that were cut to one length.
+            tokens[np.tile(longest, times)] *= 1 - ROUNDING * np.arange(times)
         if (
             divides(whole, tokens, level)
             and (bounded or not hides_tail(whole, tokens))
