@@ -149,7 +149,7 @@ def distinct(record: Record) -> Record:
     change = {}
     for i, (where, style, _) in enumerate(styles(record)):
         if style in ("compute", "portion"):
-            base = (1.1 + 0.1 * (i % 80)) * 10.0 ** (i // 80 + (-9 if style == "portion" else 12))
+            base = (1.1 + 0.1 * (i % 80)) * 10.0 ** (i // 80 + (-9 if style == "portion" else 40))
             change[where] = Number(value=base, unit="FLOPs" if style == "compute" else "share")
         else:
             value = 0.2 + 0.00037 * i
