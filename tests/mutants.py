@@ -31,6 +31,8 @@ class Mutant:
 
 
 MUTANTS = (
+    Mutant("repairs/refitted.py", "after_prefix=False, calls=edited", "after_prefix=False",
+           "test_hashing.py::test_every_instruments_code_is_inside[shortfall]"),
     Mutant("cli/instruments.py", 'quiet=given["quiet"]', "quiet=False",
            "test_cli.py::test_a_run_does_not_replace_what_an_earlier_one_wrote"),
     Mutant("record/format.py", 'text = f"{value * scale:,.{places}f}"', "pass",

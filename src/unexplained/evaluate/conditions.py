@@ -82,6 +82,8 @@ class Program:
     fingerprint: str
     """Hash of everything that it depends on."""
     after_prefix: bool = True
+    calls: tuple[object, ...] = ()
+    """What `run` calls that its own module does not import: their code is in the key too."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,7 @@ def modules_of(condition: Condition) -> tuple[str, ...]:
         case Edited():
             doing += [one for edit in condition.edits for one in (edit.function, *edit.calls)]
         case Program():
-            doing.append(condition.run)
+            doing += [condition.run, *condition.calls]
         case Other():
             doing.append(type(condition.predictor))
     return tuple(sorted({home_of(one) for one in doing}))

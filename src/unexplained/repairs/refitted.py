@@ -64,4 +64,5 @@ def condition_with(name: str, start: Start, changed: LayerWeights) -> Program:
         with torch.no_grad(), subject.undisturbed():
             return Later(subject.anatomy, first).normed(there, changed)
 
-    return Program(name, run, mark, after_prefix=False)
+    edited = tuple(one for edit in start.base.edits for one in (edit.function, *edit.calls))
+    return Program(name, run, mark, after_prefix=False, calls=edited)
