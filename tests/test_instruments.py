@@ -82,6 +82,16 @@ PATTERN = "L0.H0.pattern"
 """What is measured is a component or a vector of it: where a head looks has no ablation, and none may begin on it."""
 
 
+def test_who_takes_no_explanation_is_not_told_to_give_one() -> None:
+    """`repair` said that a pattern is claimed by an explanation, and takes none."""
+    with pytest.raises(UnexplainedError) as alone:
+        called(INSTRUMENTS.get("repair"), sites=PATTERN)
+    assert alone.value.do == "Give the head, L0.H0."
+    with pytest.raises(UnexplainedError) as claimed:
+        called(INSTRUMENTS.get("rewrite"), sites=PATTERN)
+    assert '@explanation(gives="pattern"' in claimed.value.do
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_kind_of_site_is_served_or_refused_by_name_before_anything_is_run(name: str) -> None:
     one = INSTRUMENTS.get(name)

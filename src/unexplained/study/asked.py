@@ -119,8 +119,13 @@ def components(subject: Subject, sites: str, *, heads: bool = False) -> tuple[Si
             raise SiteError(
                 f"The site {site} as a component",
                 "it is one value of a head, and components are taken whole",
-                f"Give the head, {site.component}; a claim about its {site.value} is an explanation of "
-                f'the head: @explanation(gives="{site.value}", …).',
+                f"Give the head, {site.component}"
+                + (
+                    "."
+                    if heads
+                    else f"; a claim about its {site.value} is an explanation of the head: "
+                    f'@explanation(gives="{site.value}", …).'
+                ),
             )
         if heads and site.part != "H":
             raise SiteError(
