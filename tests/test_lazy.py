@@ -14,6 +14,7 @@ import pytest
 
 import unexplained
 import unexplained.report
+from unexplained.study import CASEBOOK, INSTRUMENTS
 
 HEAVY = ("torch", "transformers", "tokenizers")
 LIGHT = ("record", "report", "report.page", "report.terminal", "report.notebook", "bars", "curves",
@@ -39,6 +40,41 @@ def test_light_rooms_and_the_command_lines_help_never_import_torch() -> None:
     there = loaded(code)
     assert "unexplained.record.description" in there
     assert there.isdisjoint(HEAVY), sorted(there & set(HEAVY))
+
+
+def test_a_list_of_commands_imports_no_instrument_and_a_command_its_own_only() -> None:
+    """Nor what draws records: the help of all of them is there in less than half a second."""
+    code = (
+        "import sys; from typer.testing import CliRunner; from unexplained.cli.app import app"
+        "\nassert CliRunner().invoke(app, [*{command!r}.split(), '--help']).exit_code == 0"
+    )
+    files = ("unexplained.instruments.", "unexplained.casebook.")
+    for command, own in (
+        ("", set()),
+        ("casebook", set()),
+        ("subspace", {"unexplained.instruments.subspace"}),
+        ("casebook self-repair", {"unexplained.casebook.self_repair"}),
+    ):
+        there = loaded(code.format(command=command))
+        assert {one for one in there if one.startswith(files)} >= own
+        if not own:
+            assert not any(
+                one.startswith((*files, "unexplained.record.", "numpy")) for one in there
+            )
+    assert "unexplained.instruments.label" not in there
+
+
+def test_what_is_listed_without_an_import_is_what_is_there() -> None:
+    for registry in (INSTRUMENTS, CASEBOOK):
+        assert registry.sentences() == {name: one.help for name, one in registry.all().items()}
+
+
+def test_the_order_of_a_registry_is_that_of_its_files_whatever_was_asked_for_first() -> None:
+    code = (
+        "from unexplained.study import INSTRUMENTS as all; all.get('sweep'); all.get('label')"
+        "\nassert list(all.all()) == list(all.sentences()), list(all.all())"
+    )
+    loaded(code)
 
 
 def test_a_record_is_drawn_without_torch(tmp_path: Path) -> None:

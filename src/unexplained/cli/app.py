@@ -15,13 +15,14 @@ from unexplained.cli import demo as _demo  # noqa: F401
 from unexplained.cli import diff as _diff  # noqa: F401
 from unexplained.cli import heads as _heads  # noqa: F401
 from unexplained.cli import ladder as _ladder  # noqa: F401
-from unexplained.cli.instruments import add_commands
+from unexplained.cli.listed import add_commands
 from unexplained.cli.outputs import say_written
 from unexplained.cli.shared import OUT, AcceptTerms, Full, Of
 from unexplained.cli.shared import app as app
 from unexplained.fetch import cache_folder
+from unexplained.study import INSTRUMENTS
 
-add_commands()
+add_commands(app, INSTRUMENTS)
 
 models_app = typer.Typer(help="Models that packages carry; hub ids and folders work as well.")
 app.add_typer(models_app, name="models", invoke_without_command=True)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import typer
 from rich.table import Table
 
-from unexplained.cli.instruments import command_of
+from unexplained.cli.listed import add_commands
 from unexplained.cli.shared import OUT, app
 from unexplained.study import CASEBOOK
 
 casebook_app = typer.Typer(help="Famous claims about components, held to account on any model.")
 app.add_typer(casebook_app, name="casebook", invoke_without_command=True)
 
-for _name, _case in CASEBOOK.all().items():
-    casebook_app.command(_name, help=_case.help)(command_of(_case))
+add_commands(casebook_app, CASEBOOK)
 
 
 @casebook_app.callback()

@@ -12,11 +12,9 @@ from rich.text import Text
 
 from unexplained import visible
 from unexplained.cli.shared import OUT, app
-from unexplained.record import format as fmt
-from unexplained.record.blocks import Column, Row, Table
-from unexplained.shares import SHARE
 
 if TYPE_CHECKING:
+    from unexplained.record.blocks import Table
     from unexplained.record.difference import Change, Difference
 
 LINES = 40
@@ -91,6 +89,9 @@ def _height(words: str) -> int:
 
 def _line(one: Change, mixed: bool) -> str:
     """A change in a line or two; its ends are those of the change."""
+    from unexplained.record import format as fmt
+    from unexplained.shares import SHARE
+
     before, after = (fmt.show(number).value for number in (one.before, one.after))
     by = fmt.points(one.change) if one.change.unit == SHARE else fmt.show(one.change)
     return f"- {one.says}: {before} → {after}, by {by}{' (unpaired)' * (mixed and not one.paired)}"
@@ -127,6 +128,8 @@ def _counted(found: Difference) -> str:
 
 def _table(changes: Sequence[Change]) -> Table:
     """Changes in words, with their ids."""
+    from unexplained.record.blocks import Column, Row, Table
+
     return Table(
         key="changes",
         caption="Changes of shares are in percentage points.",

@@ -34,7 +34,6 @@ from unexplained.cli.shared import (
     Report,
     Seed,
     TextName,
-    app,
     kept,
     require_explanations,
     require_models,
@@ -45,7 +44,7 @@ from unexplained.cli.shared import (
 from unexplained.cli.shared import RunFolder as RunFolder
 from unexplained.console import Visible
 from unexplained.errors import require_once
-from unexplained.study import INSTRUMENTS, Claims, Instrument, Models
+from unexplained.study import Claims, Instrument, Models
 from unexplained.study.given import Members, Option, OwnFamily, PythonOnly, Rungs, Texts
 from unexplained.study.instrument import Parameter
 from unexplained.telling import ProgressBars
@@ -69,12 +68,6 @@ Several = Annotated[
 ]
 REPEATS = {"documents": 16, "fit_documents": 32}
 """Of several texts the one of repeated tokens is small: its documents are all alike."""
-
-
-def add_commands() -> None:
-    """Register a command for every instrument in its folder."""
-    for name, one in INSTRUMENTS.all().items():
-        app.command(name, help=one.help)(command_of(one))
 
 
 def command_of(one: Instrument) -> Callable[..., None]:

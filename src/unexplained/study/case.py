@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from unexplained.errors import MeasurementError
-from unexplained.record import Record
-from unexplained.record.blocks import Answer, AnswerRow, Row, Section, fact, facts
-from unexplained.record.keys import below
 from unexplained.registry import Registry
 from unexplained.study.given import Texts
 from unexplained.study.instrument import Function, Instrument, Yielded, parameters_of
 
 if TYPE_CHECKING:
+    from unexplained.record import Record
+    from unexplained.record.blocks import Answer, AnswerRow, Row, Section
     from unexplained.study.run import Run
 
 
@@ -42,6 +41,8 @@ class CaseCard:
 
     def rows(self) -> tuple[Row, ...]:
         """What it says, line by line."""
+        from unexplained.record.blocks import fact
+
         return (
             fact("claim", "Claimed", self.claim),
             fact("source", "By", self.source),
@@ -54,6 +55,8 @@ class CaseCard:
 
     def section(self) -> Section:
         """The card as a part of the record."""
+        from unexplained.record.blocks import Section, facts
+
         return Section(key="case", title="The case", blocks=(facts("card", *self.rows()),))
 
 
@@ -106,6 +109,8 @@ def part(key: str, title: str, record: Record) -> Section:
         title: The section's heading.
         record: What the instrument gave.
     """
+    from unexplained.record.blocks import Answer, Section
+
     blocks = tuple(block for block in record.blocks if not isinstance(block, Answer))
     return Section(key=key, title=title, blocks=blocks)
 
@@ -120,6 +125,9 @@ def answer_of(key: str, record: Record) -> Answer:
     Raises:
         MeasurementError: The record has none.
     """
+    from unexplained.record.blocks import Answer
+    from unexplained.record.keys import below
+
     found = next((block for block in record.blocks if isinstance(block, Answer)), None)
     if found is None:
         raise MeasurementError(

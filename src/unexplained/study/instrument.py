@@ -12,21 +12,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args, get_origin
 
 from unexplained.errors import MeasurementError, UnexplainedError
 from unexplained.places import SHARED, Shared
 from unexplained.progress import Progress, silent
-from unexplained.record import Record
-from unexplained.record.blocks import Block, Checks
-from unexplained.record.ids import walk
 from unexplained.registry import Registry
 from unexplained.settings import Settings
-from unexplained.study.forecast import Forecast
 from unexplained.study.given import Given, Option, OwnFamily, Texts, Unpriced
 
 if TYPE_CHECKING:
     from unexplained.evaluate.evaluate import Workers
+    from unexplained.record import Record
+    from unexplained.record.blocks import Block, Checks
+    from unexplained.study.forecast import Forecast
     from unexplained.study.run import Run
     from unexplained.subject import Subject
     from unexplained.text import Text
@@ -47,8 +46,8 @@ class Headline:
     """What was measured on besides the run's texts, by name: fingerprints and the like."""
 
 
-Yielded = Block | Headline
-Function = Callable[..., Iterator[Yielded]]
+Yielded: TypeAlias = "Block | Headline"
+Function: TypeAlias = "Callable[..., Iterator[Yielded]]"
 
 
 @dataclass(frozen=True)
@@ -104,6 +103,8 @@ class Instrument:
     @property
     def __signature__(self) -> inspect.Signature:
         """Subject, what is positional, text; then the rest and how it is to be run."""
+        from unexplained.record import Record
+
         kinds = inspect.Parameter
         mine = [
             kinds(p.name, kinds.POSITIONAL_OR_KEYWORD if p.positional else kinds.KEYWORD_ONLY,
@@ -226,6 +227,8 @@ class Instrument:
 
     def _foretold(self, run: Run, given: Mapping[str, Any]) -> Forecast:
         """Go through it with workers who do nothing."""
+        from unexplained.study.forecast import Forecast
+
         return Forecast.of(run, lambda there: self._yielded(there, given))
 
     def _record(
@@ -256,6 +259,7 @@ class Instrument:
 
     def _of(self, run: Run, yielded: list[Yielded], given: Mapping[str, Any]) -> Record:
         """The record of what an instrument yielded."""
+        from unexplained.record import Record
         from unexplained.study.call import called
         from unexplained.study.provenance import command
 
@@ -283,6 +287,9 @@ class Instrument:
 
 def _controls(run: Run, blocks: list[Block]) -> Iterator[Checks]:
     """What the controls of claims gave, but for those that the instrument shows itself."""
+    from unexplained.record.blocks import Checks
+    from unexplained.record.ids import walk
+
     there = [block for _, block in walk(tuple(blocks)) if isinstance(block, Checks)]
     shown = {(check.name, check.text) for block in there for check in block.checks}
     if rest := tuple(one for one in run.checks if (one.name, one.text) not in shown):
