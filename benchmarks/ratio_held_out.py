@@ -109,6 +109,8 @@ LAWS: dict[str, Draw] = {
     "Pareto, 2.5, to 4,096": lambda rng, n: np.minimum(64 * (1 + rng.pareto(2.5, n)), 4096),
     "Pareto, 1.5, to 4,096": lambda rng, n: np.minimum(32 * (1 + rng.pareto(1.5, n)), 4096),
     "log-uniform, 16 to 2,048": lambda rng, n: np.exp(rng.uniform(np.log(16), np.log(2048), n)),
+    "lognormal, σ = 1": lambda rng, n: rng.lognormal(4.8, 1.0, n),
+    "lognormal, σ = 1.3": lambda rng, n: rng.lognormal(4.8, 1.3, n),
     "cut at 128, one in 4 shorter": lambda rng, n: np.where(
         rng.random(n) < 0.25, rng.uniform(8, 128, n), 128.0
     ),

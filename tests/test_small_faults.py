@@ -315,3 +315,17 @@ def test_an_estimate_and_the_ends_of_its_interval_have_the_same_decimals() -> No
         (12.0, 3.0, 40.0, "12 [3, 40]"),
     ):
         assert fmt.written(Number(value=value, low=low, high=high)) == said
+
+
+def test_a_verdict_gives_a_number_the_decimals_that_its_table_gives_it() -> None:
+    """The first screen said 0.052 [0.036, 0.069] and, below it, 0.0521 [0.0356, 0.0685]."""
+    for value, low, high in (
+        (0.0521, 0.0356, 0.0685),
+        (3.66, 3.44, 3.79),
+        (12.3, 9.1, 15.2),
+        (140.0, 80.0, 210.0),
+    ):
+        number = Number(value=value, low=low, high=high, unit="nats per token")
+        assert fmt.written(number) == str(fmt.show(number))
+    share = Number(value=0.41, low=-0.27, high=0.85, unit="share")
+    assert fmt.written(share, scale=100, mark="%") == str(fmt.show(share))

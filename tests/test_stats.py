@@ -298,7 +298,7 @@ def test_a_denominator_of_noise_is_named_with_its_size_and_the_tokens_it_would_t
     totals = np.array([3.0, -1.0] * 5)
     refused = fraction(totals, totals, np.full(10, 100), what="damage of 'mean'", settings=PLAIN)
     assert refused.value is None
-    assert refused.refused.startswith("the denominator (damage of 'mean') is 0.010 [−0.")
+    assert refused.refused.startswith("the denominator (damage of 'mean') is 0.0100 [−0.")
     assert refused.refused.endswith("] nats per token, within noise of zero")
     assert enough[0] * 100 <= refused.tokens_needed <= enough[0] * 107
 

@@ -59,7 +59,7 @@ def shortfall(
     refits: Annotated[
         int, Option("How often everything is refitted, each time by another seed.", least=FEWEST)
     ] = 3,
-    rate: Annotated[float, Option("Greatest of AdamW's; by default by the model.", least=0)] = 0.0,
+    rate: Annotated[float, Option("Greatest of AdamW's; 0: 1e-2.", least=0)] = 0.0,
 ) -> Iterator[Block | Headline]:
     """Bound how much of what a claim loses is wrong, and how much only clumsily put in.
 
@@ -76,7 +76,7 @@ def shortfall(
         claim: What is claimed of them; strict induction if not given.
         steps: Of AdamW on batches of 1,024 tokens.
         refits: With so many seeds, of the batches' order.
-        rate: Greatest learning rate; 0: 1e-2, of changes of low rank 3e-3.
+        rate: Greatest learning rate; 0: 1e-2.
 
     Raises:
         MeasurementError: No layer comes after the components; the model is in half precision; there

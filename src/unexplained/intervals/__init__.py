@@ -46,6 +46,7 @@ from unexplained.intervals.documents import PLENTY as PLENTY
 from unexplained.intervals.documents import ROUNDING as ROUNDING
 from unexplained.intervals.documents import SCANTY as SCANTY
 from unexplained.intervals.documents import SHOWN as SHOWN
+from unexplained.intervals.documents import TINY as TINY
 from unexplained.intervals.documents import l_moments as l_moments
 from unexplained.intervals.documents import left_out as left_out
 from unexplained.intervals.documents import quantile as quantile

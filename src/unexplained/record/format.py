@@ -2,7 +2,7 @@
 
 | what | written |
 |---|---|
-| nats, bits and plain numbers | as many decimals as give the interval's width two digits; two at least |
+| nats, bits and plain numbers | as many decimals as give the interval's width two digits; two at least of one below 10 |
 | the same below 0.1 | four decimals at least |
 | shares | percent, by the same rule |
 | a number that was refused | the word `refused`, never 0 |
@@ -39,8 +39,9 @@ ROUNDING = 1e-12
 """A width that is no more than this share of the value is none."""
 LEAST_CHANCE = 1e-16
 """Below this no test of documents knows a p-value."""
-SMALL = 0.1
-"""Below this, losses keep at least four decimals, so that a column of small damages lines up."""
+SMALL, WIDE = 0.1, 10.0
+"""Below this, losses keep at least four decimals, so that a column of small damages lines up; an interval that
+is as wide as the second asks for none."""
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
@@ -151,23 +152,23 @@ def portion(number: Number | None) -> Shown:
 def written(number: Number, *, scale: float = 1.0, spec: str = ".2g", mark: str = "") -> str:
     """Write a value with its interval, minus signs as minus signs; of a refused one, why.
 
-    An estimate and the ends of its interval have the same decimals: two digits of its width.
+    An estimate and the ends of its interval have the same decimals, those that they have in a table.
 
     >>> written(Number(value=-0.00034, low=-0.0011, high=0.0006))
     '−0.0003 [−0.0011, 0.0006]'
-    >>> written(Number(value=1.05, low=0.91, high=1.2))
-    '1.05 [0.91, 1.20]'
+    >>> written(Number(value=0.0521, low=0.0356, high=0.0685, unit="nats per token"))
+    '0.0521 [0.0356, 0.0685]'
     >>> written(Number(value=0.312, low=0.25, high=0.37), scale=100, spec=".1f", mark="%")
     '31.2% [25.0%, 37.0%]'
     """
     width = _width(number, scale) if spec.endswith("g") else None
     even = width is not None and ROUNDING * abs((number.value or 0.0) * scale) < width < math.inf
-    places = min(max(1 - math.floor(math.log10(width)), 0), MOST_DECIMALS) if even and width else 0
+    places = _places(number, scale, mark == "%")
 
     def write(value: float) -> str:
+        if even and math.isfinite(value):
+            return _fixed(value * scale, places) + mark
         text = f"{value * scale:{spec.replace('.', ',.') if ',' not in spec else spec}}"
-        if even and "e" not in text and math.isfinite(value):
-            text = f"{value * scale:,.{places}f}"
         if float(text.replace(",", "")) == 0:  # rounded to nothing it has no sign
             text = text.replace("-", "")
         return f"{_times_ten(text)}{mark}".replace("-", MINUS)
@@ -350,7 +351,8 @@ def _decimals(value: float, width: float | None, percent: bool) -> int:
     if width is not None and ROUNDING * abs(value) < width < math.inf:
         places = 1 - math.floor(math.log10(width))
         if not percent:
-            places = max(places, 4 if 0 < abs(value) < SMALL and width < SMALL else 2)
+            small = 0 < abs(value) < SMALL and width < SMALL
+            places = max(places, 4 if small else 2 * (width < WIDE))
     elif percent:
         places = 0 if value == round(value) else 1
     elif value == 0 or not math.isfinite(value):

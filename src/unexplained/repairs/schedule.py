@@ -52,7 +52,7 @@ class RefitSettings:
     def for_model(cls, subject: Subject, first: int, steps: int) -> RefitSettings:
         """All weights of a small rest, low rank of a large one."""
         many = sum(w.numel() for w in Later(subject.anatomy, first).weights().values())
-        return cls(steps, 0, 1e-2) if many <= SMALL else cls(steps, RANK, 3e-3)
+        return cls(steps, 0 if many <= SMALL else RANK)
 
     @property
     def says(self) -> str:
