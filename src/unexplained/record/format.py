@@ -2,7 +2,7 @@
 
 | what | written |
 |---|---|
-| nats, bits and plain numbers | as many decimals as give the interval's width two digits; two at least of one below 10 |
+| nats, bits and plain numbers | as many decimals as give the interval's width two digits; two at least of one below 30 |
 | the same below 0.1 | four decimals at least |
 | shares | percent, by the same rule |
 | a number that was refused | the word `refused`, never 0 |
@@ -39,7 +39,7 @@ ROUNDING = 1e-12
 """A width that is no more than this share of the value is none."""
 LEAST_CHANCE = 1e-16
 """Below this no test of documents knows a p-value."""
-SMALL, WIDE = 0.1, 10.0
+SMALL, WIDE = 0.1, 30.0
 """Below this, losses keep at least four decimals, so that a column of small damages lines up; an interval that
 is as wide as the second asks for none."""
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
