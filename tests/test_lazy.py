@@ -7,13 +7,19 @@ import copy
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 import unexplained
 import unexplained.report
+from unexplained.cli.listed import add_commands
+from unexplained.errors import MeasurementError, UnexplainedError
+from unexplained.registry import Registry
 from unexplained.study import CASEBOOK, INSTRUMENTS
 
 HEAVY = ("torch", "transformers", "tokenizers")
@@ -65,16 +71,103 @@ def test_a_list_of_commands_imports_no_instrument_and_a_command_its_own_only() -
 
 
 def test_what_is_listed_without_an_import_is_what_is_there() -> None:
-    for registry in (INSTRUMENTS, CASEBOOK):
-        assert registry.sentences() == {name: one.help for name, one in registry.all().items()}
+    for registry, decorator in ((INSTRUMENTS, "instrument"), (CASEBOOK, "case")):
+        helps = {name: one.help for name, one in registry.all().items()}  # type: ignore[attr-defined]
+        assert registry.sentences(decorator) == helps  # type: ignore[attr-defined]
 
 
 def test_the_order_of_a_registry_is_that_of_its_files_whatever_was_asked_for_first() -> None:
     code = (
         "from unexplained.study import INSTRUMENTS as all; all.get('sweep'); all.get('label')"
-        "\nassert list(all.all()) == list(all.sentences()), list(all.all())"
+        "\nassert list(all.all()) == list(all.sentences('instrument')), list(all.all())"
     )
     loaded(code)
+
+
+@pytest.fixture
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry[str]]:
+    """A registry of a package that is about to be written."""
+    (tmp_path / "room_of_tests").mkdir()
+    (tmp_path / "room_of_tests/__init__.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(
+        Registry, "of_tests", Registry("thing", "room_of_tests", MeasurementError), raising=False
+    )
+    yield Registry.of_tests  # type: ignore[attr-defined]
+    for name in [name for name in sys.modules if name.partition(".")[0] == "room_of_tests"]:
+        del sys.modules[name]
+
+
+ADDS = "from unexplained.registry import Registry\nRegistry.of_tests.add({name!r}, {name!r})\n"
+
+
+def write(tmp_path: Path, file: str, text: str) -> None:
+    (tmp_path / "room_of_tests" / file).write_text(text)
+
+
+def test_a_file_that_cannot_be_imported_is_named_and_leaves_nothing_behind(
+    tmp_path: Path, room: Registry[str]
+) -> None:
+    write(tmp_path, "good.py", ADDS.format(name="good"))
+    write(tmp_path, "late.py", ADDS.format(name="late") + "raise RuntimeError('half of it')\n")
+    assert room.get("good") == "good"
+    for _ in range(2):
+        with pytest.raises(
+            MeasurementError, match=r"late\.py.*cannot be imported \(RuntimeError: half of it"
+        ):
+            room.get("late")
+
+
+def test_order_is_that_of_files_where_one_imports_another_and_a_hyphen_is_an_underscore(
+    tmp_path: Path, room: Registry[str]
+) -> None:
+    write(tmp_path, "a_first.py", "import room_of_tests.z_last\n" + ADDS.format(name="a-first"))
+    write(tmp_path, "m_other.py", ADDS.format(name="m-other"))
+    write(tmp_path, "z_last.py", ADDS.format(name="z-last"))
+    assert room.get("z-last") == "z-last" and "room_of_tests.m_other" not in sys.modules
+    assert list(room.all()) == ["a-first", "m-other", "z-last"]
+
+
+def test_sentences_are_read_however_a_function_is_decorated(
+    tmp_path: Path, room: Registry[str]
+) -> None:
+    write(
+        tmp_path,
+        "dotted.py",
+        '@study.tool("dotted", more=1)\ndef one(run):\n    r"""Says\n    so.\n\n    More."""\n',
+    )
+    write(
+        tmp_path,
+        "single.py",
+        "@tool(\n    # its name\n    'single',\n)\ndef one(run):\n    pass\n\n\ndef helper():\n    'Another.'\n",
+    )
+    write(
+        tmp_path,
+        "keyword.py",
+        '@other("average")\ndef two(run):\n    """No."""\n\n\n@tool(name="kw")\ndef one(run):\n    """Yes."""\n',
+    )
+    write(tmp_path, "broken.py", "def (")
+    (tmp_path / "room_of_tests/pack").mkdir()
+    write(tmp_path, "pack/__init__.py", '@tool("pack")\ndef one(run):\n    """A folder."""\n')
+    found = {"dotted": "Says so.", "kw": "Yes.", "pack": "A folder.", "single": ""}
+    assert room.sentences("tool") == found
+
+
+def test_a_sentence_is_listed_as_it_is_written(tmp_path: Path, room: Registry[str]) -> None:
+    write(
+        tmp_path,
+        "marked.py",
+        '@tool("marked")\ndef one(run):\n    """Of [bold] and [/] words."""\n',
+    )
+    app = typer.Typer()
+    app.command("plain")(lambda: None)
+    add_commands(app, room, "tool")  # type: ignore[type-var]
+    assert "Of [bold] and [/] words." in CliRunner().invoke(app, ["--help"]).output
+    app = typer.Typer()
+    app.command("plain")(lambda: None)
+    write(tmp_path, "plain.py", '@tool("plain")\ndef one(run):\n    """Mine."""\n')
+    with pytest.raises(UnexplainedError, match=r"'plain': a command has that name"):
+        add_commands(app, room, "tool")  # type: ignore[type-var]
 
 
 def test_a_record_is_drawn_without_torch(tmp_path: Path) -> None:

@@ -317,6 +317,19 @@ def test_an_estimate_and_the_ends_of_its_interval_have_the_same_decimals() -> No
         assert fmt.written(Number(value=value, low=low, high=high)) == said
 
 
+def test_an_interval_that_excludes_nothing_or_all_is_not_written_as_if_it_held_them() -> None:
+    """10% [0.19%, 19.4%] was written 10% [0%, 19%], and 92% [87%, 99.5%] ended at 100%."""
+    for value, low, high, unit, said in (
+        (0.097, 0.0019, 0.194, "share", "9.7% [0.2%, 19.4%]"),
+        (0.92, 0.87, 0.9951, "share", "92.0% [87.0%, 99.5%]"),
+        (-0.12, -0.24, -0.0022, "nats per token", "−0.120 [−0.240, −0.002]"),
+        (2.4, 0.4, 40.0, "times", "2.4 [0.4, 40.0]"),
+        (0.5, 0.0, 1.0, "share", "50% [0%, 100%]"),
+        (0.5, 1e-9, 1.0, "share", "50% [0%, 100%]"),  # nothing that six decimals could tell from 0
+    ):
+        assert str(fmt.show(Number(value=value, low=low, high=high, unit=unit))) == said
+
+
 def test_a_verdict_gives_a_number_the_decimals_that_its_table_gives_it() -> None:
     """The first screen said 0.052 [0.036, 0.069] and, below it, 0.0521 [0.0356, 0.0685]."""
     for value, low, high in (

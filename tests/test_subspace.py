@@ -309,3 +309,18 @@ def test_a_part_is_within_what_is_read_and_the_other_is_not() -> None:
     assert torch.allclose(read.abs(), torch.tensor([[1.0, 0, 0, 0]]).double())
     assert torch.allclose(unread.T @ unread, torch.diag(torch.tensor([0.0, 0, 1, 1]).double()))
     assert stream.hardly_read(strength) == 2
+
+
+def test_random_directions_of_what_a_head_writes_are_of_those_that_it_can_write_in() -> None:
+    """Of all entries of the stream most directions miss a head's span: as controls they flattered every claim."""
+    model = subspaced.model("other")
+    head = AT
+    site, width = Site(head.layer, "H", head.index, "out"), model.shape.width
+    seen = SimpleNamespace(subject=model, flat=lambda site: torch.zeros(5, width))
+    inside = stream.span_of(stream.written_by(model, site).T)
+    rows = Random(3).rows(site, seen)  # type: ignore[arg-type]
+    assert 3 < len(inside) <= model.shape.head_size < width and rows.shape == (3, width)
+    assert torch.allclose(rows @ inside.T @ inside, rows, atol=1e-8)
+    assert len(Random(width - 1).rows(site, seen)) == len(inside)  # type: ignore[arg-type]
+    with pytest.raises(MeasurementError, match="explains everything"):
+        asked(str(model.shape.head_size), f"{AT}.out")

@@ -64,6 +64,6 @@ def __getattr__(name: str) -> object:
         if not name.startswith("_"):
             from unexplained.study import INSTRUMENTS
 
-            if name in INSTRUMENTS.all():
+            if name in INSTRUMENTS.sentences("instrument"):
                 return INSTRUMENTS.get(name)
         raise

@@ -22,7 +22,7 @@ from unexplained.cli.shared import app as app
 from unexplained.fetch import cache_folder
 from unexplained.study import INSTRUMENTS
 
-add_commands(app, INSTRUMENTS)
+add_commands(app, INSTRUMENTS, "instrument")
 
 models_app = typer.Typer(help="Models that packages carry; hub ids and folders work as well.")
 app.add_typer(models_app, name="models", invoke_without_command=True)

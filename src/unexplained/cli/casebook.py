@@ -12,7 +12,7 @@ from unexplained.study import CASEBOOK
 casebook_app = typer.Typer(help="Famous claims about components, held to account on any model.")
 app.add_typer(casebook_app, name="casebook", invoke_without_command=True)
 
-add_commands(casebook_app, CASEBOOK)
+add_commands(casebook_app, CASEBOOK, "case")
 
 
 @casebook_app.callback()

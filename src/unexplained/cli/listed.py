@@ -6,16 +6,18 @@ from typing import Any, TypeVar
 
 import typer
 import typer.main
+from rich.markup import escape
 from typer.core import TyperCommand
 
 from unexplained.cli.instruments import command_of
+from unexplained.errors import UnexplainedError
 from unexplained.registry import Registry
 from unexplained.study import Instrument
 
 Registered = TypeVar("Registered", bound=Instrument)
 
 
-def add_commands(app: typer.Typer, registry: Registry[Registered]) -> None:
+def add_commands(app: typer.Typer, registry: Registry[Registered], decorator: str) -> None:
     """Give an application a command for every instrument or case of a folder."""
 
     class Later(TyperCommand):
@@ -34,5 +36,10 @@ def add_commands(app: typer.Typer, registry: Registry[Registered]) -> None:
             self.params, self.callback = made.params, made.callback
             return getattr(self, name)
 
-    for name, says in registry.sentences().items():
-        app.command(name, help=says, cls=Later)(lambda: None)
+    taken = {one.name for one in app.registered_commands}
+    for name, says in registry.sentences(decorator).items():
+        if name in taken:
+            raise UnexplainedError(
+                f"The {decorator} '{name}'", "a command has that name", "Call it something else."
+            )
+        app.command(name, help=escape(says), cls=Later)(lambda: None)

@@ -89,7 +89,7 @@ class Principal:
 
 @dataclass(frozen=True)
 class Random:
-    """Drawn evenly from all directions."""
+    """Drawn evenly from all directions that the value can have."""
 
     rank: int
     seed: int = 0
@@ -105,12 +105,16 @@ class Random:
         return None
 
     def rows(self, site: Site, activations: Activations) -> Tensor:
-        """Gaussian numbers, of every site its own."""
+        """Gaussian numbers, of every site its own; of what a head writes, within all that it can write."""
         draw = torch.Generator().manual_seed(
             int(digest("directions", str(site), str(self.seed)), 16) >> 1
         )
         size = activations.flat(site).shape[-1]
-        return torch.randn(self.rank, size, generator=draw, dtype=torch.float64)
+        if site.part != "H" or site.value != "out" or activations.subject is None:
+            return torch.randn(self.rank, size, generator=draw, dtype=torch.float64)
+        inside = span_of(written_by(activations.subject, site).T)
+        few = min(self.rank, len(inside))
+        return torch.randn(few, len(inside), generator=draw, dtype=torch.float64) @ inside
 
 
 @dataclass(frozen=True)

@@ -214,8 +214,8 @@ def _verdict(known: Sequence[Loss], scale: Scale) -> str:
     if first.bits_per_byte.low is None or last.bits_per_byte.low is None:
         return "How many bits per byte these models have is refused: too few documents for an interval."
     said = (
-        f"{first.name} has {fmt.written(first.bits_per_byte, spec='.3f')} and {last.name} "
-        f"{fmt.written(last.bits_per_byte, spec='.3f')} bits per byte"
+        f"{first.name} has {fmt.written(first.bits_per_byte)} and {last.name} "
+        f"{fmt.written(last.bits_per_byte)} bits per byte"
     )
     if scale.law is None:
         return f"{said}; no law was fitted."
@@ -236,7 +236,7 @@ def _placed(scale: Scale) -> str:
     """What was placed on the curve, as sentences after the family's own."""
     said = ""
     for one in scale.explained[:SAID]:
-        bits = fmt.written(one.loss, spec=".3f")
+        bits = fmt.written(one.loss)
         place = (
             f"as good as one of this family trained with {fmt.compute(one.equals)} FLOPs"
             if one.equals.value is not None

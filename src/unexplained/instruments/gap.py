@@ -243,7 +243,7 @@ def _verdict(concentrated: Concentration, runs: OverRuns | None, strong: str, we
         after = f"; over {many} pairs of runs, other documents and other seeds counted."
     if why := untold(gap):
         return f"The gap between {of} is refused: {why}."
-    size = f"{fmt.written(gap, spec='.3f')} nats per token"
+    size = f"{fmt.written(gap)} nats per token"
     if why := untold(effective):
         return f"The gap between {of} is {size}{after} How it is spread is refused: {why}."
     return f"The gap between {of}, {size}, {_carried(effective)}{after}"

@@ -210,12 +210,12 @@ def _standing(place: str) -> str:
 def _verdict(read: Reading, whole: str, place: str | None, components: int) -> str:
     cost = read.increase(whole)
     if cost.low is None:
-        why = cost.refused or "too few documents for an interval"
+        why = cost.refused or "no interval is known"
         return f"What replacing all {components} components costs is refused: {why}."
     said = (
         f"With all {components} components replaced the loss rises by "
-        f"{fmt.written(cost, spec='.3f')} {cost.unit} to "
-        f"{fmt.written(read.loss(whole), spec='.3f')}"
+        f"{fmt.written(cost)} {cost.unit} to "
+        f"{fmt.written(read.loss(whole))}"
     )
     if place is not None:
         said += f"; among the weaker models {_standing(place)}"

@@ -10,7 +10,7 @@
 | a p-value | two digits, below 10⁻¹⁶ `< 10⁻¹⁶` |
 | training compute | 1.2 × 10⁶ at any size; a share of it keeps two digits of each end |
 
-A share that is not exactly 0 or 1 is never rounded to 0% or 100%.
+A share that is not exactly 0 or 1 is never rounded to 0% or 100%, nor the end of an interval to 0 or 100%.
 """
 
 from __future__ import annotations
@@ -343,7 +343,15 @@ def _places(number: Number | None, factor: float, percent: bool) -> int:
     """Decimals of a number and of its ends."""
     if number is None or number.value is None:
         return 0
-    return _decimals(number.value * factor, _width(number, factor), percent)
+    places = _decimals(number.value * factor, _width(number, factor), percent)
+    bounds = (0, 100) if percent else (0,)
+    known = (number.low, number.high, number.value if percent else None)
+    told = [x * factor for x in known if x is not None]
+    told = [x for x in told if math.isfinite(x) and round(x, MOST_DECIMALS) not in bounds]
+    # 99.97% must not read as 100%, nor an end of 0.2% as 0%, where so many decimals can tell.
+    while places < MOST_DECIMALS and any(round(x, places) in bounds for x in told):
+        places += 1
+    return places
 
 
 def _decimals(value: float, width: float | None, percent: bool) -> int:
@@ -361,12 +369,7 @@ def _decimals(value: float, width: float | None, percent: bool) -> int:
         places = 4 - max(0, math.floor(math.log10(abs(value))) + 1)
     else:
         places = 1 - math.floor(math.log10(abs(value)))
-    places = min(max(places, 0), MOST_DECIMALS)
-    if percent and round(value, MOST_DECIMALS) not in (0, 100):
-        # 99.97% must not read as 100%, nor 0.02% as 0%, where so many decimals can tell.
-        while places < MOST_DECIMALS and round(value, places) in (0, 100) and value not in (0, 100):
-            places += 1
-    return places
+    return min(max(places, 0), MOST_DECIMALS)
 
 
 def _fixed(value: float, places: int) -> str:

@@ -12,6 +12,7 @@ from unexplained.evaluate import Activations
 from unexplained.explanations.directions import (
     Directions,
     Principal,
+    Random,
     ReadPart,
     basis_of,
     random_beside,
@@ -68,7 +69,8 @@ class SubspaceQuestion:
         found = find_directions(directions, subject)
         components = tuple(site.component for site in where)
         claim = Projection(found.rank, found, at)
-        require_some(claim, size, sites)
+        writes = at == "out" and components[0].part == "H"  # a head writes no more than it is wide
+        require_some(claim, size, subject.shape.head_size if writes else size, sites)
         asked.require_standing([claim, *possible_controls(claim)], components, subject)
         asked.require_tokens(subject, text, "eval", "fit")
         asked.require_donors(text, within=True)
@@ -82,7 +84,7 @@ class SubspaceQuestion:
         return Projection(on.rank, plain, self.at, **more)  # type: ignore[arg-type]
 
 
-def require_some(claim: Projection, size: int, sites: str) -> None:
+def require_some(claim: Projection, size: int, spans: int, sites: str) -> None:
     """Refuse a subspace that holds nothing, or everything.
 
     Raises:
@@ -93,11 +95,12 @@ def require_some(claim: Projection, size: int, sites: str) -> None:
             f"A subspace of {sites} of no direction", "it says nothing, and that is mean ablation",
             "Take one direction or more.",
         )  # fmt: skip
-    if claim.rank == size:  # of more `Projection.refuses` says so
+    most = spans if claim.on is None or isinstance(claim.on, Principal | Random) else size
+    if most <= claim.rank <= size:  # of more `Projection.refuses` says so
         raise MeasurementError(
             f"A subspace of {sites} of {claim.rank} directions",
-            f"the value has {size}, so it is the value itself and explains everything",
-            f"Take fewer than {size}.",
+            f"the value has {most}, so it is the value itself and explains everything",
+            f"Take fewer than {most}.",
         )
 
 
