@@ -16,7 +16,7 @@ import unexplained as ux
 from test_bars import ledger_of, rows_of
 from unexplained import bars
 from unexplained.ablations import ABLATIONS
-from unexplained.bars.splits import ShortfallFindings, verdict
+from unexplained.bars.splits import ShortfallFindings, answer, verdict
 from unexplained.errors import MeasurementError, NotFinite, TextError
 from unexplained.evaluate import Edited, evaluate, observe
 from unexplained.evaluate.batches import plan
@@ -269,6 +269,21 @@ def test_what_does_better_once_refitted_is_in_no_proportion():
     assert "how much is clumsy substitution at least is refused (after the refit" in said
     told = planted(0, -0.5, 0.2)
     assert None not in (told.wrong_most.value, told.clumsy_least.value)
+
+
+def test_harm_and_a_proportion_that_does_not_hold_are_said_where_they_are_told():
+    """The first screen said that 4.03 were lost where 5.28 were, and gave bounds of 18.8 and −14.8 without a word."""
+    some = ShortfallFindings(planted(0, 0.5, 2.0), 0.95, (), (), np.zeros(1), {}, np.zeros(1))
+    found = replace(some, after=())
+    said = verdict(found, "the claim", "L0.H0")
+    assert found.split.harm.above_zero and found.split.clumsy_least.high < 0
+    assert "of harm, and what a refit leaves" in said and "in proportion do not hold" in said
+    rows = [row.name for row in answer(found).rows]
+    assert rows.index("And does harm that silence undoes") == rows.index("It falls short by") + 1
+    plain = replace(found, split=planted(0, -0.5, 0.2))
+    assert "harm" not in verdict(plain, "the claim", "L0.H0")
+    assert "in proportion do not hold" not in verdict(plain, "the claim", "L0.H0")
+    assert not any("harm" in row.name for row in answer(plain).rows)
 
 
 def test_where_documents_are_alike_the_interval_is_students_of_the_seeds():

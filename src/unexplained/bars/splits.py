@@ -272,6 +272,8 @@ def answer(found: ShortfallFindings, claimed: str = "") -> Answer:
             row("The components are worth", "bounds/parts/worth/is", role="ablation"),
             row("The claim recovers", "bounds/parts/recovered/is", role="explanation"),
             row("It falls short by", "bounds/parts/short/is", role="explanation"),
+            *([row("And does harm that silence undoes", "bounds/parts/harm/is", role="explanation")]
+              if found.split.harm.above_zero else []),
             *(row(name, f"bounds/parts/{key}/is", note, "fitted") for key, name, note, _ in _BOUNDS),
             row("The claim recovers, refitted", "bounds/parts/recovered-after/is", role="fitted"),
             *(row(f"{one.what.capitalize()}, refitted", f"refitted/refits/{one.what}/kept", role="control")
@@ -315,8 +317,15 @@ def _end(found: ShortfallFindings, claim: str, where: str) -> str:
         parts.append(f"how much is clumsy substitution at least is refused ({clumsy.refused})")
     if not parts:
         parts.append("neither part is told from none")
+    if clumsy.high is not None and clumsy.high < 0:
+        parts.append(
+            "refitted it recovers less of what is lost then, so that bounds in proportion do not hold"
+        )
+    harm = ""
+    if split.harm.above_zero:
+        harm = f" Besides it does {written(split.harm)} of harm, and what a refit leaves of that counts as wrong too."
     return (
-        f"{said}. Of the {written(split.shortfall)} that it falls short, " + "; ".join(parts) + "."
+        f"{said}. Of the {written(split.shortfall)} that it falls short, {'; '.join(parts)}.{harm}"
     )
 
 
