@@ -47,6 +47,8 @@ MUTANTS = (
            "test_shortfall.py::test_harm_and_a_proportion_that_does_not_hold_are_said_where_they_are_told"),
     Mutant("bars/splits.py", "    if split.harm.above_zero:", "    if False:",
            "test_shortfall.py::test_harm_and_a_proportion_that_does_not_hold_are_said_where_they_are_told"),
+    Mutant("casebook/induction_emergence.py", "if steps**-2 <= CHANCE:", "if True:",
+           "test_casebook.py::test_what_emerges_together_is_said_as_far_as_it_is_told"),
     Mutant("registry.py", "                del self._found[name]", "                pass",
            "test_lazy.py::test_a_file_that_cannot_be_imported_is_named_and_leaves_nothing_behind"),
     Mutant("cli/listed.py", "help=escape(says)", "help=says",

@@ -151,7 +151,13 @@ def test_what_emerges_together_is_said_as_far_as_it_is_told() -> None:
     def about(*values: float, half: float) -> list[Number]:
         return [Number(value=v, low=v - half, high=v + half) for v in values]
 
-    assert said(*about(0, 0.1, 1, 1.1, half=0.1)).endswith("all rise most between b and c.")
+    few = said(*about(0, 0.1, 1, 1.1, half=0.1))  # of three steps
+    assert "all rise most between b and c, in one run of training; among 3 steps" in few
+    assert "chance in 11% of cases, so whether they go together is not told" in few
+    rise = [*about(0, 0.1, 1, 1.1, half=0.02), *about(1.11, 1.12, half=0.02)]
+    many = _verdict({name: {"induction": one, "previous": one, "gain": one}
+                     for name, one in zip("abcdef", rise, strict=True)})  # fmt: skip
+    assert many.endswith("all rise most between b and c, in one run of training.")
     elsewhere = said(*about(0, 1, 1.1, 1.2, half=0.1))
     assert (
         elsewhere.startswith("They do not rise together")

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 LEAST = 0.3
 """Mean attention on the token after the earlier one: below it no head is called an induction head."""
 
+CHANCE = 0.05
+"""Of three measures that rise most in the same step: what is more probable tells nothing."""
+
 CARD = CaseCard(
     claim="Induction heads form in a short phase of training, together with the previous-token heads that they "
     "are made of, and with most of what a model gains from earlier text.",
@@ -157,13 +160,24 @@ def _verdict(found: Mapping[str, Mapping[str, Number]]) -> str:
     untold = [said[key] for key in said if key not in where]
     if not untold and len(set(where.values())) == 1:
         one, other = where["induction"]
-        return f"Induction, attention to the token before and the gain in context all rise most between {one} and {other}."
+        rise = f"Induction, attention to the token before and the gain in context all rise most between {one} and {other}"
+        return f"{rise}, in one run of training{_by_chance(len(found) - 1)}."
     parts = [f"{said[key]} between {one} and {other}" for key, (one, other) in where.items()]
     apart = "They do not rise together; most" if len(set(where.values())) > 1 else "Most"
     sentences = [f"{apart} rises: {'; '.join(parts)}."] if parts else []
     if untold:
         sentences.append(f"Where most rises is not told: {'; '.join(untold)}.")
     return " ".join(sentences)
+
+
+def _by_chance(steps: int) -> str:
+    """That so few steps say nothing: three measures, each in any of them, would agree in 1 of steps²."""
+    if steps**-2 <= CHANCE:
+        return ""
+    return (
+        f"; among {steps} steps from one checkpoint to the next that would be chance in {steps**-2:.0%} of cases, "
+        "so whether they go together is not told: take more checkpoints"
+    )
 
 
 def _rise(found: Mapping[str, Mapping[str, Number]], key: str) -> tuple[str, str] | None:

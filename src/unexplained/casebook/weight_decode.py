@@ -52,6 +52,7 @@ def weight_decode(run: Run) -> Iterator[Block | Headline]:
         raise no_candidates(
             "weight-decode", run.subject.name, f"an earlier head with {LEAST:.0%} of its attention on the "
             "position before", f"{best.site} with {best.previous_token:.1%}",
+            "Take another model of attention alone, such as attention-2: of one with MLPs no paths are told.",
         )  # fmt: skip
     found = ux.paths.within(run)
     yield Headline(f"Induction in the weights of {run.subject.name}", found.verdict, found.sheet)

@@ -144,7 +144,13 @@ def answer_of(key: str, record: Record) -> Answer:
     })  # fmt: skip
 
 
-def no_candidates(case: str, model: str, looked_for: str, best: str) -> MeasurementError:
+def no_candidates(
+    case: str,
+    model: str,
+    looked_for: str,
+    best: str,
+    do: str = "Try a larger model, or name components of your own to the instrument itself.",
+) -> MeasurementError:
     """The error for a case whose components do not exist in a model.
 
     Args:
@@ -152,9 +158,10 @@ def no_candidates(case: str, model: str, looked_for: str, best: str) -> Measurem
         model: The model's name.
         looked_for: What a component would have to be.
         best: The nearest that there is, with its number.
+        do: What may help.
     """
     return MeasurementError(
         f"The case '{case}' in {model}",
         f"it has none of what the case is about: {looked_for}; the nearest is {best}",
-        "Try a larger model, or name components of your own to the instrument itself.",
+        do,
     )
