@@ -322,7 +322,7 @@ class Reading:
                          holds=self._same(card.condition, self._in(must.of), must.tolerance))  # fmt: skip
         found = self.recovered(card.name, must.of)
         if found.low is None:
-            why = found.refused or "no interval is known"
+            why = found.refused or "too few documents for an interval"
             expected = f"nothing recovered, which cannot be told here: {why}"
             return Check(name=name, text=self.text, expected=expected, found=found, holds=True,
                          applies=False)  # fmt: skip

@@ -210,7 +210,7 @@ def _standing(place: str) -> str:
 def _verdict(read: Reading, whole: str, place: str | None, components: int) -> str:
     cost = read.increase(whole)
     if cost.low is None:
-        why = cost.refused or "no interval is known"
+        why = cost.refused or "too few documents for an interval"
         return f"What replacing all {components} components costs is refused: {why}."
     said = (
         f"With all {components} components replaced the loss rises by "
