@@ -284,7 +284,7 @@ def test_the_verdict_of_a_rewriting_is_lawful(documents: int, place: str | None)
         assert said.endswith("is refused: too few documents for an interval.")
     else:
         # Every number stands with its interval.
-        assert len(re.findall(r"\d\.\d{3} \[", said)) == 2
+        assert len(re.findall(r"\d\.\d{2} \[", said)) == 2
 
 
 def test_a_rewriting_is_held_against_the_bigram_table_by_their_paired_difference() -> None:
