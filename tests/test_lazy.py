@@ -109,13 +109,21 @@ def test_a_file_that_cannot_be_imported_is_named_and_leaves_nothing_behind(
     tmp_path: Path, room: Registry[str]
 ) -> None:
     write(tmp_path, "good.py", ADDS.format(name="good"))
-    write(tmp_path, "late.py", ADDS.format(name="late") + "raise RuntimeError('half of it')\n")
+    write(tmp_path, "used.py", ADDS.format(name="used"))
+    write(
+        tmp_path,
+        "late.py",
+        "import room_of_tests.used\n"
+        + ADDS.format(name="late")
+        + "raise RuntimeError('half of it')\n",
+    )
     assert room.get("good") == "good"
     for _ in range(2):
         with pytest.raises(
             MeasurementError, match=r"late\.py.*cannot be imported \(RuntimeError: half of it"
         ):
             room.get("late")
+    assert room.get("used") == "used"
 
 
 def test_order_is_that_of_files_where_one_imports_another_and_a_hyphen_is_an_underscore(

@@ -117,7 +117,8 @@ class Registry(Generic[T]):
         except UnexplainedError:
             raise
         except Exception as error:
-            for name in set(self._found) - before:
+            # What it imported itself is whole, and would not be registered a second time.
+            for name in [n for n in set(self._found) - before if self._of[n] == module]:
                 del self._found[name]
             raise self._error(
                 f"The file {module}.py in the folder of every {self._kind}",
