@@ -16,7 +16,7 @@ import unexplained as ux
 from test_bars import ledger_of, rows_of
 from unexplained import bars
 from unexplained.ablations import ABLATIONS
-from unexplained.bars.splits import ShortfallFindings, answer, verdict
+from unexplained.bars.splits import After, ShortfallFindings, answer, verdict
 from unexplained.errors import MeasurementError, NotFinite, TextError
 from unexplained.evaluate import Edited, evaluate, observe
 from unexplained.evaluate.batches import plan
@@ -241,14 +241,14 @@ def test_all_is_said_to_be_wrong_only_where_that_is_told(wrong, made_up, says):
         Number(**dict(zip(("value", "low", "high"), one, strict=True))) for one in (wrong, made_up)
     ]
     split = replace(planted(0, -0.5, 0.2), wrong_least=number[0], clumsy_most=number[1])
-    found = ShortfallFindings(split, 0.95, (), (), np.zeros(1), {}, np.zeros(1))
+    found = ShortfallFindings(split, (), strength=0.95)
     assert says in verdict(found, "the claim", "L0.H0")
 
 
 def test_of_what_does_better_than_the_component_nothing_is_split():
     split = planted(0, -1.4, 0.2)
     assert split.shortfall.high < 0 and split.recovered.low > 1
-    found = ShortfallFindings(split, 0.95, (), (), np.zeros(1), {}, np.zeros(1))
+    found = ShortfallFindings(split, (), strength=0.95)
     assert "falls short of nothing" in verdict(found, "the claim", "L0.H0")
     for bound in (split.wrong_least, split.wrong_most, split.clumsy_least, split.clumsy_most):
         assert (
@@ -264,7 +264,7 @@ def test_what_does_better_once_refitted_is_in_no_proportion():
     assert split.wrong_least.high < 0 and split.clumsy_most.low > split.shortfall.value
     for bound in (split.wrong_most, split.clumsy_least):
         assert bound.value is None and "in no proportion to what is lost" in bound.refused
-    found = ShortfallFindings(split, 0.95, (), (), np.zeros(1), {}, np.zeros(1))
+    found = ShortfallFindings(split, (), strength=0.95)
     said = verdict(found, "the claim", "L0.H0")
     assert "how much is clumsy substitution at least is refused (after the refit" in said
     told = planted(0, -0.5, 0.2)
@@ -273,8 +273,7 @@ def test_what_does_better_once_refitted_is_in_no_proportion():
 
 def test_harm_and_a_proportion_that_does_not_hold_are_said_where_they_are_told():
     """The first screen said that 4.03 were lost where 5.28 were, and gave bounds of 18.8 and −14.8 without a word."""
-    some = ShortfallFindings(planted(0, 0.5, 2.0), 0.95, (), (), np.zeros(1), {}, np.zeros(1))
-    found = replace(some, after=())
+    found = ShortfallFindings(planted(0, 0.5, 2.0), (), strength=0.95)
     said = verdict(found, "the claim", "L0.H0")
     assert found.split.harm.above_zero and found.split.clumsy_least.high < 0
     assert "of harm, and what a refit leaves" in said and "in proportion do not hold" in said
@@ -311,8 +310,30 @@ def test_where_documents_are_alike_the_interval_is_students_of_the_seeds():
     assert found.value == pytest.approx(0.5)
     assert half <= found.high - 0.5 <= 1.02 * half and half <= 0.5 - found.low <= 1.02 * half
     # And what is said of each of them: its loss after the refit, and 1 − W / D*.
-    loss, kept = bars.of_refitted(ledger, refits, settings=Settings())["claim"]
+    after = bars.of_refitted(ledger, refits, settings=Settings())
+    loss, kept, beyond = after["claim"]
     assert loss.value == pytest.approx(1.4) and kept.value == pytest.approx(1 - 0.5 / 1.6)
+    # Beside the claim, seed by seed: what all three seeds have in common is no noise.
+    assert beyond is None and after["nothing"].beyond.value == pytest.approx(2.5 - 1.4)
+    assert after["intact"].beyond.high - after["intact"].beyond.value == pytest.approx(
+        found.high - 0.5
+    )
+
+
+@pytest.mark.parametrize(
+    ("beyond", "says"),
+    [((0.1, 0.05, 0.15), ""), ((0.1, -0.05, 0.25), "not told from random numbers or the claim elsewhere"),
+     ((-0.1, -0.15, -0.05), "random numbers and the claim elsewhere lose less than it does")],
+)  # fmt: skip
+def test_a_claim_that_is_refitted_no_better_than_what_is_wrong_is_said_to_be(beyond, says):
+    value, low, high = beyond
+    more = Number(value=value, low=low, high=high, unit="nats per token")
+    one = more.model_copy(update={"unit": "share"})
+    after = tuple(After(what, "", one, one, one, more, (0,)) for what in ("random", "elsewhere"))
+    found = ShortfallFindings(planted(0, 0.5, 0.3), (), after=after)
+    said = verdict(found, "the claim", "L0.H0")
+    assert ("efitted the same way" in said) == bool(says) and says in said
+    assert verdict(replace(found, after=()), "the claim", "L0.H0").count("Refitted the same") == 0
 
 
 # The refit

@@ -112,9 +112,7 @@ def _sentence(where: Number, amount: Number, both: Number, contrast: Number, abl
         return f"Where and how much cannot be weighed: {FEW}."
     if not (where.above_zero or amount.above_zero):
         worse = [
-            name
-            for name, number in (("placement", where), ("amount", amount))
-            if number.high is not None and number.high < 0
+            name for name, number in (("placement", where), ("amount", amount)) if number.below_zero
         ]
         opening = (
             f"The rule does better than the model's own {' and '.join(worse)}"
@@ -123,7 +121,7 @@ def _sentence(where: Number, amount: Number, both: Number, contrast: Number, abl
         )
     elif contrast.above_zero:
         opening = "Where the attention goes costs more than how much"
-    elif contrast.high is not None and contrast.high < 0:
+    elif contrast.below_zero:
         opening = "How much attention there is costs more than where it goes"
     else:
         opening = "Whether where or how much costs more is not told"

@@ -132,7 +132,7 @@ def corrected(settings: Settings, many: int) -> Settings:
 def _side(difference: Number) -> int:
     if difference.above_zero:
         return 1
-    return -int(difference.high is not None and difference.high < 0)
+    return -int(difference.below_zero)
 
 
 def _flips(sites: Sequence[str], ablations: Sequence[str], order: ReadOrder) -> list[Flip]:

@@ -339,7 +339,7 @@ def _standing(difference: Number, same: bool, *, few: bool) -> Standing:
         return "ties" if same else "unknown"
     if abs(difference.value) < measure_of("loss", pairs=False).floor:
         return "ties"
-    if difference.high is not None and difference.high < 0:
+    if difference.below_zero:
         return "beats"
     return "loses" if difference.above_zero else "ties"
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -270,12 +271,24 @@ def unsplit(ledger: Ledger, claim: str, nothing: str, *, settings: Settings) -> 
     return split.recovered.refused or (NONE if split.shortfall.not_above_zero else "")
 
 
+class AfterRefit(NamedTuple):
+    """What one of those that were refitted comes to."""
+
+    loss: Number
+    """Nats per token."""
+    kept: Number
+    """f*."""
+    beyond: Number | None
+    """How much more it loses than the claim refitted does, in nats per token; None of the claim itself."""
+
+
 def of_refitted(
     ledger: Ledger, refits: RefitsBySeed, *, settings: Settings
-) -> dict[str, tuple[Number, Number]]:
-    """Of everything that was refitted the loss after it (nats per token), and f*.
+) -> dict[str, AfterRefit]:
+    """Of everything that was refitted the loss after it, f*, and how much more it loses than the claim.
 
     Of what is wrong for certain f* says how far a refit relearns over it, beyond what it does over nothing.
+    Where that loses no more than the claim does, refitted, the refit made up for both alike.
 
     Args:
         ledger: The losses, by condition, document and stratum, as `evaluate` gives them.
@@ -288,7 +301,14 @@ def of_refitted(
     def loss(name: str) -> Number:
         return read.number(lambda plain, refitted: refitted[name])
 
-    return {name: (loss(name), read.kept(name)) for name in refits}
+    def beyond(name: str) -> Number | None:
+        return (
+            read.number(lambda plain, refitted: refitted[name] - refitted["claim"])
+            if name != "claim"
+            else None
+        )
+
+    return {name: AfterRefit(loss(name), read.kept(name), beyond(name)) for name in refits}
 
 
 def strength(damaged: np.ndarray, intact: np.ndarray) -> float:

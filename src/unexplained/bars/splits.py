@@ -74,6 +74,8 @@ class After:
     after: Number
     kept: Number
     """f*: share of what nothing costs after the same refit that is not lost."""
+    beyond: Number | None
+    """How much more it loses than the claim, both refitted (nats per token)."""
     stopped: tuple[int, ...]
     """After how many steps each seed was best."""
 
@@ -102,6 +104,10 @@ class ShortfallFindings:
         """The strength as it is shown: of one seed, so it has no interval."""
         why = f"not tried: {self.unsplit}" if self.strength is None else ""
         return Number(value=self.strength, unit="share", refused=why)
+
+
+WRONG = {"random": "random numbers", "elsewhere": "the claim elsewhere"}
+"""What is refitted that is wrong for certain, in words."""
 
 
 def too_weak(strength: float) -> str:
@@ -198,11 +204,12 @@ def refitted(found: ShortfallFindings, how: str) -> Section:
             Column(key="before", heading="Loss before", note="nats per token"),
             Column(key="after", heading="Loss after", note="nats per token"),
             Column(key="kept", heading="Recovers of what nothing costs then", style="share"),
+            Column(key="beyond", heading="More than the claim then", note="nats per token"),
             Column(key="stopped", heading="Steps", note="best, by seed", words=True),
         ),
         rows=tuple(
             Row(key=one.what, name=one.what, note=one.says, role=_ROLES.get(one.what, "control"),
-                cells=(one.before, one.after, one.kept, ", ".join(map(str, one.stopped))))
+                cells=(one.before, one.after, one.kept, one.beyond, ", ".join(map(str, one.stopped))))
             for one in found.after
         ),
     )  # fmt: skip
@@ -264,7 +271,7 @@ def answer(found: ShortfallFindings, claimed: str = "") -> Answer:
     def row(name: str, cell: str, note: str = "", role: Role = "") -> AnswerRow:
         return AnswerRow(name=name, note=note, role=role, cells=(cell,))
 
-    wrong = [one for one in found.after if one.what in ("elsewhere", "random")]
+    wrong = [one for one in found.after if one.what in WRONG]
     return Answer(
         corner="Part",
         columns=columns,
@@ -317,7 +324,7 @@ def _end(found: ShortfallFindings, claim: str, where: str) -> str:
         parts.append(f"how much is clumsy substitution at least is refused ({clumsy.refused})")
     if not parts:
         parts.append("neither part is told from none")
-    if clumsy.high is not None and clumsy.high < 0:
+    if clumsy.below_zero:
         parts.append(
             "refitted it recovers less of what is lost then, so that bounds in proportion do not hold"
         )
@@ -326,7 +333,28 @@ def _end(found: ShortfallFindings, claim: str, where: str) -> str:
         harm = f" Besides it does {written(split.harm)} of harm, and what a refit leaves of that counts as wrong too."
     return (
         f"{said}. Of the {written(split.shortfall)} that it falls short, {'; '.join(parts)}.{harm}"
+        f"{_beside_wrong(found.after)}"
     )
+
+
+def _beside_wrong(after: Sequence[After]) -> str:
+    """What a refit makes of what is wrong for certain, where the claim is not told to be better."""
+    found = {one.what: one.beyond for one in after if one.what in WRONG and one.beyond}
+    better = [WRONG[what] for what, beyond in found.items() if beyond.below_zero]
+    same = [
+        WRONG[what]
+        for what, beyond in found.items()
+        if not beyond.above_zero and not beyond.below_zero
+    ]
+    said = ""
+    if better:
+        said += f" Refitted the same way, {' and '.join(better)} lose less than it does."
+    if same:
+        said += (
+            f" Refitted the same way, it is not told from {' or '.join(same)}: what a refit makes up "
+            "says nothing for it."
+        )
+    return said
 
 
 def _wrong(wrong: Number, made_up: Number) -> str:

@@ -85,7 +85,7 @@ def nested(found: Record, section: str, text: str) -> str:
     By their difference on the same documents: intervals of two shares may overlap though one is less everywhere.
     """
     more = {name: found[f"{section}/nested/steps/{name}/more"] for name in NESTED[1:]}
-    fell = [name for name, one in more.items() if one.high is not None and one.high < 0]
+    fell = [name for name, one in more.items() if one.below_zero]
     if fell:
         ends = f"told to recover less than the one before: {', '.join(fell)}"
     elif any(one.value is None or one.low is None for one in more.values()):

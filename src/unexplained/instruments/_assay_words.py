@@ -28,7 +28,7 @@ def verdict_of(texts: Sequence[OnText], sites: Sequence[str]) -> str:
     for text in texts:
         share, cost = text.row().numbers.recovered[REFERENCE], text.damage[REFERENCE]
         if share.value is not None and cost.low is not None:
-            worse = " (worse than the ablation)" * (share.high is not None and share.high < 0)
+            worse = " (worse than the ablation)" * share.below_zero
             told.append(f"{percent(share)} on {text.name}{worse}")
         else:
             refused.append((text.name, share.refused or FEW))

@@ -186,7 +186,7 @@ def _measured(
 def _direction(slope: Number) -> int:
     """1 where more is recovered in larger models, −1 where less is, 0 where that is not told."""
     more = slope.above_zero
-    return more - (slope.high is not None and slope.high < 0)
+    return more - slope.below_zero
 
 
 def _verdict(slope: Slope, found: Sequence[Size], left: Sequence[str] = ()) -> str:

@@ -53,6 +53,11 @@ class Number(Frozen):
         """Whether none of the interval lies above 0; False where that end is open, or it was refused."""
         return self.high is not None and self.high <= 0
 
+    @property
+    def below_zero(self) -> bool:
+        """Whether the whole interval lies below 0; False where that end is open, or it was refused."""
+        return self.high is not None and self.high < 0
+
 
 class Header(Frozen):
     """What every result has: a verdict, and what is needed to find it again."""
