@@ -194,6 +194,19 @@ def test_duplicates_are_told_from_a_specialist() -> None:
     assert "alike/units/L0.N3/unique" not in found  # it is dead, and under no label
 
 
+def test_a_dead_neuron_is_said_to_be_dead() -> None:
+    """It had an AUROC with an interval, was active everywhere, and its cost had "too few documents"."""
+    record = measured(gated(), "L0.N3")
+    found = cells(record)
+    for number in (0, 1):
+        assert found[f"scores/scores/L0.N3/{number}-auroc"].refused == "it is 0 at every token here"
+        assert "never active" in found[f"scores/scores/L0.N3/{number}-precision"].refused
+        assert found[f"scores/scores/L0.N3/{number}-recall"].value == 0
+    assert "'ours' is refused: it is 0 at every token here." in record.verdict
+    assert "Ablating them costs nothing on narrow." in record.verdict
+    assert "few documents" not in record.verdict
+
+
 def test_a_vague_label_agrees_less_on_near_misses_than_an_exact_one() -> None:
     exact = cells(of_gated())
     loose = cells(measured(gated(), "L0.N1", label=[vague], near=[neighbours]))

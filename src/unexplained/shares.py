@@ -94,9 +94,11 @@ def untold(number: Number) -> str:
 
     >>> untold(Number(value=None, refused="within noise")), untold(Number(value=0.3, low=0.2, high=0.4))
     ('within noise', '')
+    >>> untold(Number(value=0.0, bare="it is the same in every document"))
+    'it is the same in every document'
     """
     bare = number.low is None and number.high is None
-    return number.refused or (FEW if number.value is None or bare else "")
+    return number.refused or ((number.bare or FEW) if number.value is None or bare else "")
 
 
 def percent(number: Number, *, interval: bool = True) -> str:

@@ -37,6 +37,8 @@ __all__ = [
     "standard_error", "tail", "times_drawn", "too_few", "written",
 ]  # fmt: skip
 
+STILL = "it is the same in every document"
+
 
 def mean_per_token(
     total: np.ndarray,
@@ -88,8 +90,8 @@ def _mean(
     if unit == SHARE:
         require_parts(total, tokens)
     value = _ratio(total, tokens)
-    if too_few(tokens):
-        return Number(value=value, unit=unit)
+    if why := too_few(tokens):
+        return Number(value=value, unit=unit, bare=why)
     low, high = of_mean(total, tokens, settings.level)
     still = low == high
     if unit == SHARE and not (still and exact):
@@ -100,7 +102,7 @@ def _mean(
             low, high = of_share(total, tokens, settings.level)
         low, high = max(low, -1.0), min(high, 1.0)
     elif still and not exact:
-        return Number(value=value, unit=unit)
+        return Number(value=value, unit=unit, bare=STILL)
     return Number(value=value, low=low, high=high, unit=unit)
 
 

@@ -74,6 +74,8 @@ def fitted(values: Floats, text: Labelled, prevalence: float) -> Detector:
     last = np.append(np.diff(ordered) != 0, True)  # a threshold lies between two values
     best = int(np.argmax(np.where(last, f1, -1.0)))
     below = ordered[best + 1] if best + 1 < ordered.size else ordered[best] - 1.0
+    if constant(values):  # it is never active, not always
+        below = ordered[best]
     return Detector(sign, float((ordered[best] + below) / 2), float(values.mean()), on_yes, on_no)
 
 
@@ -85,6 +87,8 @@ def auroc(values: Floats, text: Labelled, settings: Settings) -> Number:
     if text.yes.all() or not text.yes.any():
         what = "every token" if text.yes.all() else "no token"
         return Number(value=None, unit=AUROC, refused=f"the label says yes to {what} here")
+    if why := constant(values):
+        return Number(value=None, unit=AUROC, refused=why)
     above = _pairs(values, text)
     yes, no = text.sums(text.yes), text.sums(~text.yes)
     whole, pairs = above.sum(), yes.sum() * no.sum()
@@ -99,6 +103,16 @@ def auroc(values: Floats, text: Labelled, settings: Settings) -> Number:
     if low == high:
         low, high = value - (off := unseen(documents, settings.level)), value + off
     return Number(value=value, low=max(low, 0.0), high=min(high, 1.0), unit=AUROC)
+
+
+def constant(values: Floats) -> str:
+    """Why what has one value alone tells nothing from anything; empty where it has several.
+
+    >>> constant(np.array([0.0, 0.0])), constant(np.array([0.0, 1.0]))
+    ('it is 0 at every token here', '')
+    """
+    same = values.size > 0 and bool((values == values[0]).all())
+    return f"it is {float(values[0]) + 0.0:g} at every token here".replace("-", "−") if same else ""
 
 
 def _pairs(values: Floats, text: Labelled) -> Floats:

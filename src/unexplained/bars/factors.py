@@ -14,7 +14,7 @@ from unexplained.bars.recovered import INTACT, recovered, regained
 from unexplained.errors import MeasurementError
 from unexplained.ledger import ALL, Ledger
 from unexplained.record import Factor, Number
-from unexplained.shares import FEW, percent
+from unexplained.shares import percent, untold
 from unexplained.stats import Settings
 
 LookedUpBy = Literal["rule", "own"]
@@ -106,10 +106,9 @@ def factors(
 
 
 def _sentence(where: Number, amount: Number, both: Number, contrast: Number, ablation: str) -> str:
-    if contrast.value is None:
-        return f"Where and how much cannot be weighed: {contrast.refused}."
-    if any(number.low is None for number in (where, amount, both, contrast)):
-        return f"Where and how much cannot be weighed: {FEW}."
+    for number in (contrast, where, amount, both):
+        if why := untold(number):
+            return f"Where and how much cannot be weighed: {why}."
     if not (where.above_zero or amount.above_zero):
         worse = [
             name for name, number in (("placement", where), ("amount", amount)) if number.below_zero

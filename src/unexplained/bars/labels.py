@@ -367,7 +367,10 @@ class LabelFindings:
         read, narrow, broad = self.narrow.measured, self.narrow, self.texts[-1]
         who = self.sites[0] if len(self.sites) == 1 else f"{len(self.sites)} {self.unit.lower()}s"
         spans = " and ".join(filter(None, map(self._span, dict.fromkeys((0, len(self.texts) - 1)))))
-        told = [f"AUROC of {who} for '{self.label}': {spans}." if spans else ""]
+        told = [f"AUROC of {who} for '{self.label}': {spans}."]
+        if not spans:
+            auroc = self.scores(narrow, self.sites[0], self.detectors[self.sites[0]])[0]
+            told = [f"AUROC of {who} for '{self.label}' is refused: {auroc.refused}."]
         if broad is narrow:
             told.append("No broad text was given.")
         elif worse := [site for site in self.sites if self.falls(site)]:
@@ -377,7 +380,9 @@ class LabelFindings:
             read.recovered(name, REFERENCE)
             for name in (self.names.claim, self.names.kept["residual"])
         )
-        if why := untold(cost):
+        if cost.value == 0 and cost.bare:
+            told.append(f"Ablating them costs nothing on {narrow.name}.")
+        elif why := untold(cost):
             told.append(f"What ablating them costs is refused: {why}.")
         else:
             told.append(f"Ablated together they cost {fmt.show(cost)} nats per token on {narrow.name}.")  # fmt: skip

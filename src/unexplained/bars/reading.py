@@ -43,6 +43,7 @@ from unexplained.record.bars import (
     Ties,
 )
 from unexplained.record.blocks import Check
+from unexplained.shares import untold
 from unexplained.sites import Site
 from unexplained.stats import Settings
 
@@ -322,7 +323,7 @@ class Reading:
                          holds=self._same(card.condition, self._in(must.of), must.tolerance))  # fmt: skip
         found = self.recovered(card.name, must.of)
         if found.low is None:
-            why = found.refused or "too few documents for an interval"
+            why = untold(found) or "the interval has no lower end"
             expected = f"nothing recovered, which cannot be told here: {why}"
             return Check(name=name, text=self.text, expected=expected, found=found, holds=True,
                          applies=False)  # fmt: skip

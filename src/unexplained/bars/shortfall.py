@@ -76,8 +76,8 @@ class _Means:
     def number(self, made_of: Callable[..., float], unit: str = NATS) -> Number:
         """A function of mean losses, with its interval over documents and seeds of the refit."""
         value, some = self.value(made_of), self.tokens > 0
-        if too_few(self.tokens):
-            return Number(value=value, unit=unit)
+        if why := too_few(self.tokens):
+            return Number(value=value, unit=unit, bare=why)
         left = np.array([self._without(int(i), made_of) for i in np.flatnonzero(some)])
         low, high = of_estimate(value, value - left, self.tokens[some], self.settings.level)
         if not self.refitted:

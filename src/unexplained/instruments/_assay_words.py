@@ -10,7 +10,7 @@ from unexplained.instruments._assay_text import OnText
 from unexplained.record import blocks as b
 from unexplained.record import format as fmt
 from unexplained.record.keys import step
-from unexplained.shares import FEW, percent, untold
+from unexplained.shares import percent, untold
 
 SOURCE = (
     "Statements of “How useful is mechanistic interpretability?”, a dialogue of Ryan Greenblatt, Neel "
@@ -31,7 +31,7 @@ def verdict_of(texts: Sequence[OnText], sites: Sequence[str]) -> str:
             worse = " (worse than the ablation)" * share.below_zero
             told.append(f"{percent(share)} on {text.name}{worse}")
         else:
-            refused.append((text.name, share.refused or FEW))
+            refused.append((text.name, untold(share) or untold(cost)))
     what = f"of what {REFERENCE} ablation of {fmt.in_short(sites)} costs"
     parts = [f"on {name} that is refused: {why}" for name, why in refused]
     if told:

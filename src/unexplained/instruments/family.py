@@ -32,7 +32,7 @@ from unexplained.record.blocks import (
     facts,
 )
 from unexplained.record.keys import step
-from unexplained.shares import FEW
+from unexplained.shares import untold
 from unexplained.study import Headline, Option, instrument, sheet
 from unexplained.study.given import Members, Unpriced
 
@@ -211,8 +211,8 @@ def _scored(cut: Alike) -> list[int]:
 
 def _verdict(known: Sequence[Loss], scale: Scale) -> str:
     first, last = known[0], known[-1]
-    if first.bits_per_byte.low is None or last.bits_per_byte.low is None:
-        return "How many bits per byte these models have is refused: too few documents for an interval."
+    if why := untold(first.bits_per_byte) or untold(last.bits_per_byte):
+        return f"How many bits per byte these models have is refused: {why}."
     said = (
         f"{first.name} has {fmt.written(first.bits_per_byte)} and {last.name} "
         f"{fmt.written(last.bits_per_byte)} bits per byte"
@@ -240,7 +240,7 @@ def _placed(scale: Scale) -> str:
         place = (
             f"as good as one of this family trained with {fmt.compute(one.equals)} FLOPs"
             if one.equals.value is not None
-            else f"not placed: {one.equals.refused or FEW}"
+            else f"not placed: {untold(one.equals)}"
         )
         far = " (extrapolated)" if scale.extrapolated(one) else ""
         said += f" {one.condition}, at {bits} bits per byte, is {place}{far}."

@@ -31,6 +31,7 @@ from unexplained.record.blocks import (
     facts,
 )
 from unexplained.record.tables import counted
+from unexplained.shares import untold
 from unexplained.study import Claims, Headline, Option, Texts, arms, instrument, sheet
 from unexplained.study.given import FAMILY, PythonOnly
 
@@ -209,8 +210,7 @@ def _standing(place: str) -> str:
 
 def _verdict(read: Reading, whole: str, place: str | None, components: int) -> str:
     cost = read.increase(whole)
-    if cost.low is None:
-        why = cost.refused or "too few documents for an interval"
+    if why := untold(cost):
         return f"What replacing all {components} components costs is refused: {why}."
     said = (
         f"With all {components} components replaced the loss rises by "

@@ -16,7 +16,7 @@ from unexplained.record.blocks import (
     fact,
     facts,
 )
-from unexplained.shares import FEW
+from unexplained.shares import untold
 from unexplained.study import Headline, Option, Texts, instrument
 from unexplained.study.given import BESIDE
 
@@ -202,8 +202,8 @@ def _verdict(effects: Sequence[Effect], sweep: Sweeping) -> str:
     first = sum(effect.ranks is not None and effect.ranks[0] == 1 for effect in effects)
     change = worst.change
     size = f"{fmt.written(change, spec='.2g')} {sweep.measure.unit}"
-    if change.value is None or (change.low is None and change.high is None):
-        size = f"which is refused: {change.refused or FEW}"
+    if why := untold(change):
+        size = f"which is refused: {why}"
     # The largest of many looks larger than it is, on the documents that made it the largest.
     largest = f"The largest effect measured is that of {worst.site}, {size}"
     if first:

@@ -21,7 +21,7 @@ from unexplained.record.blocks import (
     fact,
     facts,
 )
-from unexplained.shares import FEW, percent, untold
+from unexplained.shares import percent, untold
 from unexplained.study import Headline, Option, Texts, instrument
 from unexplained.study.given import FAMILY, PythonOnly
 
@@ -176,8 +176,8 @@ def _said(task: OnTask, reference: str) -> str:
     rates += [task.weaker[reference][1]] if reference in task.weaker else []
     # A refusal in the middle of a sentence breaks it: the sentence is all told or not at all.
     for rate in rates:
-        if rate.low is None:
-            return f"{said}; how often it is right is refused: {rate.refused or FEW}"
+        if why := untold(rate):
+            return f"{said}; how often it is right is refused: {why}"
     mine, model, *weak = map(percent, rates)
     said += f"{between} right {mine} of the time where the model is {model}"
     return said + "".join(f" and {reference} {rate}" for rate in weak)

@@ -31,6 +31,8 @@ class Number(Frozen):
     """`nats per token`, `share`, `bits`, …"""
     refused: str = ""
     """Why there is no value."""
+    bare: str = ""
+    """Why the value has no interval, where that is known."""
     tokens_needed: int | None = None
     """At the present estimate, how many tokens would make the denominator distinguishable from 0."""
 
