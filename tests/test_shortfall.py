@@ -14,6 +14,7 @@ from scipy import stats
 import repairable
 import unexplained as ux
 from test_bars import ledger_of, rows_of
+from tiny import tiny_subject
 from unexplained import bars
 from unexplained.ablations import ABLATIONS
 from unexplained.bars.splits import After, ShortfallFindings, answer, verdict
@@ -36,6 +37,7 @@ from unexplained.study.shortfalls import _finite, _mended
 from unexplained.subject import Edit, Subject
 from unexplained.text import Text
 
+module = import_module("unexplained.repairs.refit")
 HOW = RefitSettings(steps=40, rank=0, rate=1e-2)
 INTACT = Edited("intact model", (), "nothing is edited")
 SITES = (repairable.AT,)
@@ -385,6 +387,25 @@ def test_a_refit_leaves_the_model_alone_and_never_sees_the_eval_part():
     ]
     assert again.condition.fingerprint == one.condition.fingerprint
     assert (again.looks == one.looks).all()
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma2", "granite"])  # plain, capped, divided
+def test_what_pulls_a_few_rows_at_a_time_is_the_gradient_of_the_mean_loss(name, monkeypatch):
+    subject = tiny_subject(name)
+    monkeypatch.setattr(module, "LOGITS", 4 * subject.shape.vocabulary)
+    work = Refit(
+        subject=subject, text=_text(), part="fit", batch_tokens=512, conditions=(INTACT,),
+        seeds=(0,), first=1, how=HOW,
+    )  # fmt: skip
+    draw = torch.Generator().manual_seed(0)
+    normed = torch.randn(10, subject.shape.width, generator=draw)
+    targets = torch.randint(0, subject.shape.vocabulary, (10,), generator=draw)
+    got = work._pull(normed.clone(), targets)
+    normed.requires_grad_()
+    loss = torch.nn.functional.cross_entropy(subject.anatomy.logits(normed).float(), targets)
+    (expected,) = torch.autograd.grad(loss, normed)
+    torch.testing.assert_close(got, expected, atol=1e-7, rtol=1e-4)
+    assert all(p.grad is None for p in subject.anatomy.model.parameters())
 
 
 def test_what_says_when_to_stop_is_not_trained_on():

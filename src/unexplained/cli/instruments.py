@@ -153,9 +153,23 @@ def _annotated(parameter: Parameter) -> Any:
         bounds["metavar"] = " ".join("ABCDEF"[: len(parameter.default)])
     if isinstance(given, Option):
         bounds = {k: v for k, v in (("min", given.least), ("max", given.most)) if v is not None}
+        if given.between:
+            low, high = given.between
+            bounds |= {"callback": _between(low, high), "metavar": f"{low:g}<x<{high:g}"}
     if parameter.positional and not given.option and isinstance(given, Option | Rungs | Members):
         return Annotated[_type(parameter), typer.Argument(help=given.help, **bounds)]
     return Annotated[_type(parameter), typer.Option(*names, help=given.help, **bounds)]
+
+
+def _between(low: float, high: float) -> Callable[[float], float]:
+    """Refuses what does not lie between two numbers."""
+
+    def require(value: float) -> float:
+        if not low < value < high:
+            raise typer.BadParameter(f"{value:g} does not lie between {low:g} and {high:g}.")
+        return value
+
+    return require
 
 
 def _type(parameter: Parameter) -> Any:

@@ -67,9 +67,7 @@ def gap(
         Sequence[StandIn],
         Claims("A library name or my.py.", option="--explanation", default=("strict_induction",)),
     ],
-    share: Annotated[
-        float, Option("Share of the tokens that are crucial.", least=0, most=1)
-    ] = 0.05,
+    share: Annotated[float, Option("Share of the tokens that are crucial.", between=(0, 1))] = 0.05,
 ) -> Iterator[Block | Headline]:
     """How concentrated the gap to a weaker model is: a few tokens, or a little everywhere.
 

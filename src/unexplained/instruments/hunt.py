@@ -64,10 +64,14 @@ def hunt(
         Sequence[StandIn] | None,
         Claims("A library name, my.py or my.py:name.", option="--explanation", early=True),
     ] = None,
-    top: Annotated[float, Option("Share of predictions that are looked at.", most=1)] = 0.05,
+    top: Annotated[
+        float, Option("Share of predictions that are looked at.", between=(0, 1))
+    ] = 0.05,
     keeps: Annotated[
         float,
-        Option("Share of a prediction's help that the claim must keep to explain it.", most=1),
+        Option(
+            "Share of a prediction's help that the claim must keep to explain it.", between=(0, 1)
+        ),
     ] = 0.5,
     sample: Annotated[int, Option("Predictions that are shown in context.", least=0)] = 12,
     twin: Annotated[bool, Option("Measure a model with random weights beside it.")] = True,

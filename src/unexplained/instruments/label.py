@@ -72,7 +72,7 @@ def label(
         int, Option("How many others under the same label are looked for.", least=0)
     ] = 4,
     prevalence: Annotated[
-        float, Option("Share of tokens that precision is stated for.", least=0, most=1)
+        float, Option("Share of tokens that precision is stated for.", between=(0, 1))
     ] = 0.01,
 ) -> Iterator[Block | Headline]:
     """Does a neuron or a direction do what its label says? How well it tells it, what the label carries, who else does.

@@ -46,6 +46,11 @@ class Number(Frozen):
         return self
 
     @property
+    def unsaid(self) -> bool:
+        """Whether there is a reason to be given: for no value, or for a value without interval."""
+        return self.value is None or bool(self.bare and self.low is None and self.high is None)
+
+    @property
     def above_zero(self) -> bool:
         """Whether the whole interval lies above 0; False where that end is open, or it was refused."""
         return self.low is not None and self.low > 0

@@ -205,12 +205,16 @@ def ten(exponent: int) -> str:
 
 
 def refusal(number: Number, needed: str = "tokens") -> str:
-    """Say why a number was refused and how many tokens, or pairs, it would take.
+    """Say why a number was refused and how many tokens, or pairs, it would take; or why it has no interval.
 
     >>> refusal(Number(value=None, refused="within noise of zero", tokens_needed=1_240_000))
     'within noise of zero; it takes at least about 1.2 million tokens'
+    >>> refusal(Number(value=0.0, bare="it is the same in every document"))
+    'no interval: it is the same in every document'
     """
     reason = number.refused
+    if number.value is not None:
+        return f"no interval: {number.bare}"
     if number.tokens_needed is None:
         return reason
     return f"{reason}; it takes at least about {count(number.tokens_needed)} {needed}"

@@ -98,6 +98,8 @@ def _cell(cell: Cell, style: Style, notes: Notes) -> str:
     shown = fmt.cell(cell, style)
     if isinstance(cell, Number) and cell.value is None:
         return f"refused ({notes.of(cell)})"
+    if isinstance(cell, Number) and cell.unsaid:
+        return f"{shown} ({notes.of(cell)})"
     return safe(str(shown)) if isinstance(cell, str) else str(shown)
 
 

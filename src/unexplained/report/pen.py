@@ -83,8 +83,8 @@ class Pen:
         return fmt.cell(cell, style)
 
     def note(self, cell: Cell) -> int | None:
-        """The note of a refused number."""
-        return self.notes.of(cell) if isinstance(cell, Number) and cell.value is None else None
+        """The note of a refused number, or of one without interval."""
+        return self.notes.of(cell) if isinstance(cell, Number) and cell.unsaid else None
 
     def at(self, above: str, reference: str) -> Number:
         """The number that a picture points at."""

@@ -148,7 +148,7 @@ class Tables:
 
     def _written(self, cell: Cell, style: Style) -> str:
         shown = fmt.cell(cell, style)
-        if isinstance(cell, Number) and shown.refused:
+        if isinstance(cell, Number) and cell.unsaid:
             return f"{shown} [{self.notes.of(cell)}]"
         return str(shown)
 

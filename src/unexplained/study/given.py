@@ -30,6 +30,8 @@ class Option(Given):
 
     least: float | None = None
     most: float | None = None
+    between: tuple[float, float] | None = None
+    """It lies between these and is neither."""
 
 
 @dataclass(frozen=True)
