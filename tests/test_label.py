@@ -25,6 +25,7 @@ from unexplained.explanations.labels import said_of
 from unexplained.intervals import of_estimate
 from unexplained.record import Record
 from unexplained.settings import Settings
+from unexplained.testbeds.vocabulary import make_tokenizer
 
 
 def made_up(documents: int = 8, tokens: int = 9, seed: int = 0) -> tuple[np.ndarray, d.Labelled]:
@@ -205,6 +206,17 @@ def test_a_dead_neuron_is_said_to_be_dead() -> None:
     assert "'ours' is refused: it is 0 at every token here." in record.verdict
     assert "Ablating them costs nothing on narrow." in record.verdict
     assert "few documents" not in record.verdict
+
+
+def test_where_no_neuron_goes_with_the_label_it_is_said() -> None:
+    """Attention-only models keep neurons that are 0 everywhere: it was an IndexError."""
+    dead = plain(GATED)
+    with torch.no_grad():
+        for layer in dead.model.layers:
+            layer.mlp.up_proj.weight.zero_()
+    subject = ux.load(dead, tokenizer=make_tokenizer(), device="cpu", name="dead")
+    with pytest.raises(MeasurementError, match="none varies with it on the fit part of narrow"):
+        measured(subject, "")
 
 
 def test_a_vague_label_agrees_less_on_near_misses_than_an_exact_one() -> None:

@@ -624,7 +624,12 @@ def test_random_numbers_have_the_mean_and_covariance_of_what_is_claimed():
     _, seen, claim = _claimed("half")
     made = noise.random_instead("random", claim, seen, 0)
     (said,), (drawn,) = claim.edits, made.edits
-    both = [torch.cat([edit.function(local)[local.batch.valid] for local in seen.at(said.where)])
+    after = [(local, local.batch.valid.clone()) for local in seen.at(said.where)]
+    for local, valid in after:
+        valid[:, 0] = False
+        # What heads rest on is left as the claim has it, or a control loses more than one that knows nothing.
+        assert torch.equal(said.function(local)[:, 0], drawn.function(local)[:, 0])
+    both = [torch.cat([edit.function(local)[valid] for local, valid in after])
             for edit in (said, drawn)]  # fmt: skip
     assert torch.allclose(both[0].mean(0), both[1].mean(0), atol=0.02)
     assert torch.allclose(both[0].T.cov(), both[1].T.cov(), atol=0.02)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -359,10 +360,26 @@ def test_a_share_that_is_not_told_from_its_control_is_not_said_to_be_copy_suppre
     told, alike = made(0.6, 0.2).verdict(), made(0.3, 0.3).verdict()
     assert told.startswith("Copy suppression is at its best at L0.H0 of one head")
     assert told.count("with other tokens, ") == 2 and "not told" not in told
-    assert alike.startswith("No copy suppressor is told from its control among one head")
+    assert alike.startswith("L0.H0, the only head asked for, is not told from its control")
     assert "with other tokens, " in alike
-    assert made(-0.3, -0.6).verdict().startswith("No copy suppressor is told among one head")
+    assert "is not told to be a copy suppressor" in made(-0.3, -0.6).verdict()
     assert ", which is not told from its control; with" in made(0.6, 0.2, in_loss=0.55).verdict()
+
+
+def test_of_all_heads_it_is_said_how_many_are_told_from_their_controls() -> None:
+    """One head was looked at, the one that was chosen, and all 270 were said to be none."""
+    one = made(0.3, 0.3)
+    names = ("L0.H0", *(f"L0.H{i}" for i in range(1, 9)))
+    better = made(0.6, 0.2).path.kl
+    kl = np.concatenate(
+        [one.path.kl, *[better if i in (3, 5) else one.path.kl for i in range(1, 9)]]
+    )
+    path = replace(one.path, heads=names, kl=kl)
+    said = replace(one, path=path).verdict()
+    assert said.startswith("L0.H0, chosen among 9 heads on other documents, is not told")
+    assert said.endswith("Of the 8 other heads 2 explain more than their controls for certain, corrected for so many (L0.H3, L0.H5).")  # fmt: skip
+    nobody = replace(one, path=replace(path, kl=np.concatenate([one.path.kl] * 9))).verdict()
+    assert "Of the 8 other heads none explain" in nobody
 
 
 def test_the_answer_counts_its_heads_and_the_facts_say_how_long_a_context_is() -> None:

@@ -186,7 +186,11 @@ def verdict(found: HuntFindings) -> str:
         if chance and not untold(chance):
             said.append(f"On another document or at other positions it explains {percent(chance)}")
     if why := untold(side.left):
-        said.append(f"What the rest hold of all help is refused: {why}")
+        said.append(f"What the rest of these hold of all help is refused: {why}")
     else:
-        said.append(f"The rest hold {percent(side.left)} of all help")
+        said.append(f"The rest of these hold {percent(side.left)} of all help")
+    if not untold(side.everywhere):
+        said.append(
+            f"All that it does not explain, there and elsewhere, {percent(side.everywhere)}"
+        )
     return ". ".join(said) + "."

@@ -105,12 +105,20 @@ class RoadSums:
         return [head for head, layer in layers.items() if layer in last]
 
     def of_norm(self, heads: list[str]) -> Number:
-        """The norm's part of all that is repaired (total less direct), over some heads."""
-        repaired = sum(self.roads[head]["total"] - self.roads[head]["direct"] for head in heads)
+        """The norm's part of the net change after the direct effect (total less direct), over some heads."""
+        net = sum(self.roads[head]["total"] - self.roads[head]["direct"] for head in heads)
+        return self._norm(heads, np.asarray(net))
+
+    def of_norm_apart(self, heads: list[str]) -> Number:
+        """The norm's part of what goes against the direct effect: what goes with it is no repair and is left out."""
+        against = sum(self.roads[head][road] for head in heads for road in ("opposing", "norm"))
+        return self._norm(heads, np.asarray(against))
+
+    def _norm(self, heads: list[str], repaired: NDArray[np.float64]) -> Number:
         norm = sum(self.roads[head]["norm"] for head in heads)
         counts = sum(self.counts[head] for head in heads)
         found = fraction(
-            np.asarray(norm), np.asarray(repaired), np.asarray(counts), settings=self.settings,
+            np.asarray(norm), repaired, np.asarray(counts), settings=self.settings,
             what="self-repair", unit=LOGITS, floor=LEAST, if_negative="what follows does not make up for the heads, it adds to their loss",
         )  # fmt: skip
         return self._of_text(found, heads)
@@ -127,7 +135,10 @@ class RoadSums:
                 )
                 for head in self.ranked[:MOST]
             ),
-            beside=(AnswerRow(name="Of the repair, the norm's scale", cells=("facts/norm/is", None, None, None, None), style="share"),),
+            beside=(
+                AnswerRow(name="Of the net repair, the norm's scale", cells=("facts/norm/is", *(None,) * 4), style="share"),
+                AnswerRow(name="Agreeing parts left out", cells=("facts/norm-apart/is", *(None,) * 4), style="share"),
+            ),
             says=f"Changes of the right token's logit on the {TOP:.0%} of predictions where the head's "
             "direct effect is largest.",
         )  # fmt: skip
@@ -143,8 +154,10 @@ class RoadSums:
             fact("ablation", "Ablation", ablation),
             fact("heads", "Heads", len(every)),
             fact("predictions", "Predictions", int(self.tokens.sum())),
-            fact("norm", "Of the repair, the norm's scale", self.of_norm(late),
+            fact("norm", "Of the net repair, the norm's scale", self.of_norm(late),
                  f"{about}; published: about {PUBLISHED:.0%} (Rushing and Nanda 2024)"),
+            fact("norm-apart", "Of opposing parts and the norm, the norm's scale", self.of_norm_apart(late),
+                 "what agrees with the direct effect, an effect through later blocks, is not taken off"),
             fact("norm-all", "The same over all heads", self.of_norm(every)),
             fact("undone", "Of the direct effect, undone by opposing parts", self.share(["opposing"], late),
                  "late heads; whatever scatters is in part opposing, so see the next"),
@@ -187,13 +200,18 @@ class RoadSums:
         """In plain words."""
         first = self.ranked[0]
         direct, total = self._mean(first, "direct"), self._mean(first, "total")
-        norm = self.of_norm(self.late)
+        norm, apart = self.of_norm(self.late), self.of_norm_apart(self.late)
         told = (
-            f"Of what is repaired over {len(self.late)} late heads the norm's scale does {fmt.written(norm, scale=100, mark='%')} "
-            f"(published: about {PUBLISHED:.0%})"
+            f"Of what is repaired on balance over {len(self.late)} late heads the norm's scale does "
+            f"{fmt.written(norm, scale=100, mark='%')} (published: about {PUBLISHED:.0%})"
             if norm.value is not None
             else f"The norm's part of the repair is refused: {norm.refused}"
         )
+        if apart.value is not None:
+            told += (
+                f"; of opposing parts and the norm together, effects that go with the direct one left out, "
+                f"{fmt.written(apart, scale=100, mark='%')}"
+            )
         if why := untold(direct) or untold(total):
             return (
                 f"What ablating {first} does to the right token's logit is refused: {why}. {told}."

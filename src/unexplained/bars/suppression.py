@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unexplained.bars.flips import corrected
 from unexplained.bars.paired import paired
 from unexplained.bars.reading import Reading
 from unexplained.bars.scales import answered
@@ -364,22 +365,35 @@ class Suppression:
         """In plain words: what is not told from its control is not said to be copy suppression."""
         head, many = self.best[0], len(self.path.heads)
         among = f"{many} heads" if many > 1 else "one head"
+        chosen = (
+            f"chosen among {among} on other documents" if many > 1 else "the only head asked for"
+        )
         theirs = self.path.explained(head)
         if theirs.value is None:
-            return f"No copy suppressor is told among {among}: what it explains of {head} is refused: {theirs.refused}."
+            return f"{head}, chosen among {among}, is not told to be a copy suppressor: what copy suppression explains of it is refused: {theirs.refused}."
         other = f"by the same rule with other tokens, {percent(self.path.explained(head, KEYS['other']))}"
         by = f"{percent(theirs)} of {head} (published for GPT-2 small L10H7: 76.9%); {other}"
         if not theirs.above_zero:
-            return f"No copy suppressor is told among {among}: at the best on other documents its authors' definition explains {by}."
+            return f"{head}, {chosen}, is not told to be a copy suppressor: its authors' definition explains {by}. {self._others(head)}"
         if not self.path.beyond_control(head).above_zero:
             return (
-                f"No copy suppressor is told from its control among {among}: at the best on other documents "
-                f"its authors' definition explains {by}."
+                f"{head}, {chosen}, is not told from its control: its authors' definition explains {by}. "
+                f"{self._others(head)}"
             )
         return (
             f"Copy suppression is at its best at {head} of {among}: by its authors' definition it explains {by}. "
-            f"{self._in_the_model(head)}."
-        )
+            f"{self._in_the_model(head)}. {self._others(head)}"
+        ).strip()
+
+    def _others(self, head: str) -> str:
+        """How many of the other heads are told from their controls, all of them together."""
+        others = [one for one in self.path.heads if one != head]
+        if not others:
+            return ""
+        strict = replace(self.path, settings=corrected(self.path.settings, len(others)))
+        told = [one for one in others if strict.beyond_control(one).above_zero]
+        named = f" ({fmt.in_short(told, most=5)})" if told else ""
+        return f"Of the {len(others)} other heads {len(told) or 'none'} explain more than their controls for certain, corrected for so many{named}."
 
     def _in_the_model(self, head: str) -> str:
         """The same claim in loss, beside its control in loss."""

@@ -37,8 +37,9 @@ CARD = CaseCard(
     f"occurrence of the present one; at least {LEAST:.0%} of their attention.",
     measured="Strict induction and its variants in the heads' place, on repeated random tokens and on "
     "text: which share of what mean ablation costs comes back.",
-    published="No share was published with the claim. In the debate it was put below 1% (Buck "
-    "Shlegeris) and between 10 and 20% (Neel Nanda) of what the heads do on text.",
+    published="No share was published with the claim. In the debate Buck Shlegeris put it below 1% by his "
+    "own measure of what goes on, and at 10 to 20% of the loss against mean ablation (Ryan Greenblatt: about "
+    "right, by causal scrubbing); to Neel Nanda 1% seemed far too low.",
     refuted="A share on text that is told to be small: then the heads do something else there too.",
     twin="Heads' scores and shares of a model with random weights stand beside it.",
 )

@@ -139,7 +139,7 @@ def cruxes_of(text: OnText) -> Iterator[Crux]:
             bearing += f"; of the compute the explained model keeps {share}"
         yield Crux(
             "Buck against Neel Nanda",
-            "strict induction explains less than 1% of such heads, or 10–20% of the loss",
+            "strict induction explains less than 1% of such heads by Buck's own measure, 10–20% of the loss against mean ablation",
             f"on {text.name}: {bearing}",
         )
     if said := _easy_bar(text):

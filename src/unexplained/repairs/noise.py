@@ -29,6 +29,9 @@ VARIES = 1e-6
 def random_instead(name: str, claim: Edited, activations: Activations, seed: int) -> Edited | None:
     """Random numbers with the mean and covariance of what a claim gives: of its shape, and about nothing.
 
+    The first token has what the claim gives there: heads rest on it, and numbers that disturb that
+    lose more than those that know nothing.
+
     None where what it gives does not vary: then they would be the claim.
 
     Raises:
@@ -43,7 +46,16 @@ def random_instead(name: str, claim: Edited, activations: Activations, seed: int
 
     def make(edit: Edit) -> tuple[ValueOf, list[Tensor]]:
         fit = fits[edit.where]
-        return noise(f"instead of {edit.where}", *fit, seed), list(fit)
+        draw = noise(f"instead of {edit.where}", *fit, seed)
+
+        def given(local: Local) -> Tensor:
+            put = draw(local)
+            if local.batch.start:
+                return put
+            said = _of(edit, local).expand_as(put).to(put)
+            return torch.cat([said[:, :1], put[:, 1:]], 1)
+
+        return given, list(fit)
 
     return remade(name, "random", claim, make, seed)
 

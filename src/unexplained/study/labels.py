@@ -191,6 +191,14 @@ def measured(of: LabelQuestion) -> LabelFindings:
     narrow = texts[0]
     _require_varies(of.label, narrow)
     sites, others = _chosen(of, narrow)
+    if not sites:
+        shape = of.run.subject.shape
+        raise MeasurementError(
+            f"Neurons that go with '{of.label.written}' in {of.run.subject.name}",
+            f"of its {shape.layers * shape.neurons:,} neurons none varies with it on the fit part of "
+            f"{narrow.run.text.name}",
+            "Name the neurons, or values and directions (direction=…; --direction).",
+        )
     units, random = (*sites, *others), _random(of, narrow.run)
     read = narrow.run.observe((*units, *random))
     detectors = {
