@@ -259,7 +259,7 @@ def test_explanations_of_one_component_turn_round_only_where_what_they_leave_out
 
     claims = [repairable.claim("the token before, and a shout", loud), repairable.CLAIMS["half"]]
     stated = arms.claims(run, where, claims)
-    fills, put = _filled(run, where, claims, stated)
+    fills, put = _filled(run, where, claims, {one.name: one for one in stated})
     read = run.measure(*stated, *put, arms.ablation(run, "mean", where))
     assert list(fills) == ["mean", "matched noise", "resample"]
     found = turned(read.ledger, {}, {}, fills, LEAN)
@@ -267,6 +267,19 @@ def test_explanations_of_one_component_turn_round_only_where_what_they_leave_out
         (claims[0].name, "mean", "matched noise")
     ]
     assert not turned(read.ledger, {}, {}, {"mean": fills["mean"]}, LEAN)[EXPLANATIONS]
+
+
+def test_beside_a_panel_a_claim_that_says_nothing_recovers_nothing_to_the_bit() -> None:
+    """Ablations of a panel keep the first position; the claim replaced it, by a mean that counted it."""
+    subject, words = repairable.model("plain"), repairable.text(documents=8, fit_documents=24)
+    run = Run(subject, (words,), LEAN)
+    for where in (subject.sites("L0.H0"), subject.sites("L0.H0 L1.H0")):
+        silent = arms.panel(run, "mean", [where])[0]
+        nothing = repairable.CLAIMS["half"].ends()[1]
+        (claimed,) = arms.claims(run, where, [nothing], first_kept=True)
+        read = run.measure(silent, claimed.called("beside", role="control", of=silent.name))
+        assert read.damage(silent.name).value > 0.01
+        assert (read.ledger.sums("beside").loss == read.ledger.sums(silent.name).loss).all()
 
 
 def test_in_float64_the_weights_are_the_same_and_their_products_are_not_rounded() -> None:

@@ -323,6 +323,12 @@ class Panel:
             blocks=(Prose(words=words), table),
         )
 
+    def _fills(self) -> str:
+        """By which ablations what explanations leave out was filled: not by all of the panel."""
+        if len(self.single) > 1 or not self.filled:
+            return ""
+        return f" that fills what they leave out ({', '.join(self.filled)})"
+
     def verdict(self, flips: Mapping[str, Sequence[Flip]], floor: float) -> str:
         """In plain words: how far apart, what holding norms does to that, and whether an order turns round."""
         group, first = self.groups[-1], next(iter(self.ablated))
@@ -350,8 +356,8 @@ class Panel:
         what = "order of components" if len(self.single) > 1 else "order of explanations"
         if not turned:
             return (
-                f"{said}. No {what} turns round: what is more is so under each ablation, as far as that is "
-                "told from a tie."
+                f"{said}. No {what} turns round: what is more is so under each ablation{self._fills()}, as far as "
+                "that is told from a tie."
             )
         by, one = turned[0]
         more = "loses more" if by == EXPLANATIONS else "is more"

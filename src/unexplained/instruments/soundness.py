@@ -87,7 +87,7 @@ def soundness(
     flips = _flips(panel)
     yield Headline(
         f"{fmt.in_short(list(panel.single))} in {run.subject.name} under {len(PANEL)} ablations",
-        panel.verdict(flips, floor),
+        panel.verdict(flips, max(floor, double) if isinstance(double, float) else floor),
         {"Sites": ", ".join(panel.single), "Ablations": ", ".join(PANEL)},
     )
     yield panel.answer(claimed_of((one.name, one.says) for one in explanations or ()))
@@ -146,23 +146,26 @@ def _measured(
     if claims:
         # What controls are held against is the ablation as it stands in every other instrument.
         every += [arms.ablation(run, "mean", where)]
-        stated = arms.claims(run, where, claims)
-        for one in stated:
-            every.append(one.also(HELD))
-            claimed[one.name][names[-1]] = one.name
-        if len(claims) > 1:
-            filled, put = _filled(run, where, claims, stated)
-            every += put
-        for site, name in zip(where if len(where) > 1 else (), names, strict=False):
-            for one in arms.claims(run, (site,), claims, controls=()):
+        every += arms.claims(run, where, claims)
+        # Beside the ablations of the panel a claim leaves the first position alone, as they do.
+        at: list[tuple[str, Sequence[Site]]] = [(names[-1], where)]
+        at += zip(names, [[site] for site in where], strict=False) if len(where) > 1 else []
+        stated: dict[str, Arm] = {}
+        for name, some in at:
+            for one in arms.claims(run, some, claims, first_kept=True):
                 named = one.called(f"{one.name} at {name}", of=claims[0].name)
                 every.append(named.also(HELD))
                 claimed[one.name][name] = named.name
+                if name == names[-1]:
+                    stated[one.name] = named
+        if len(claims) > 1:
+            filled, put = _filled(run, where, claims, stated)
+            every += put
     return Panel(run.measure(*every), ablated, claimed, names, single, filled)
 
 
 def _filled(
-    run: Run, where: Sequence[Site], claims: Sequence[Explanation], stated: Sequence[Arm]
+    run: Run, where: Sequence[Site], claims: Sequence[Explanation], stated: Mapping[str, Arm]
 ) -> tuple[dict[str, dict[str, str]], list[Arm]]:
     """Explanations of the same components with what each leaves out filled by an ablation; the mean is there already.
 
@@ -172,14 +175,14 @@ def _filled(
     from unexplained.repairs.noise import sites_of
     from unexplained.study import arms
 
-    conditions = [one.conditions["total"] for one in stated]
+    conditions = [one.conditions["total"] for one in stated.values()]
     needed = [site for one in claims for site in one.observes(where, run.subject.shape)]
     seen = run.observe([*needed, *sites_of([one for one in conditions if isinstance(one, Edited)])])
-    filled: dict[str, dict[str, str]] = {"mean": {one.name: one.name for one in stated}}
+    filled: dict[str, dict[str, str]] = {"mean": {name: one.name for name, one in stated.items()}}
     every: list[Arm] = []
-    for one in stated:
+    for name, one in stated.items():
         for kind, put in arms.outside(run, one, seen).items():
-            filled.setdefault(kind, {})[one.name] = put.name
+            filled.setdefault(kind, {})[name] = put.name
             every.append(put)
     return filled, every
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
-from unexplained.ablations import value_site
+from unexplained.ablations import keeping_first, value_site, without_first
 from unexplained.bars.cards import NOTHING_RECOVERED, Must
 from unexplained.evaluate import Activations
+from unexplained.evaluate.conditions import key
 from unexplained.explanations import StandIn
 from unexplained.explanations.stand_in import Control
+from unexplained.hashing import digest
 from unexplained.record.blocks import Role
 from unexplained.shares import in_percent
 from unexplained.sites import Site
@@ -26,6 +29,7 @@ def claims(
     controls: Collection[str] | None = None,
     prices: bool = False,
     elsewhere: str = "",
+    first_kept: bool = False,
 ) -> list[Arm]:
     """Explanations in the components' place, fitted on the fit part of the run's text.
 
@@ -41,14 +45,19 @@ def claims(
             what the capacity of a map alone gives.
         elsewhere: What a claim on another document is held against, where that is not `against`: of
             one value of a component, the arm of that value at its mean.
+        first_kept: The first position stays as the model has it and is in nothing that is fitted: for
+            claims that are held against ablations of a panel. Then no controls are measured.
 
     Raises:
         ExplanationError: One raised, or cannot stand there.
     """
-    held = [e for e in explanations if controls is None or e.name in controls]
+    held = [e for e in explanations if not first_kept and (controls is None or e.name in controls)]
     every = [*explanations, *(one for e in held for one in possible_controls(e))]
     needed = [s for e in every for s in e.observes(sites, run.subject.shape)]
     activations = run.observe([*needed, *map(value_site, sites)])
+    if first_kept:
+        activations = without_first(activations)
+        return [_keeping_first(run, sites, one, activations) for one in explanations]
     return [
         _arm(
             run, sites, one, activations, role="fitted" if one.is_fitted else "explanation",
@@ -58,6 +67,19 @@ def claims(
         )
         for one in explanations
     ]  # fmt: skip
+
+
+def _keeping_first(
+    run: Run, sites: Sequence[Site], explanation: StandIn, activations: Activations
+) -> Arm:
+    fitted = explanation.fit(tuple(sites), run.subject.shape, activations, run.settings.seed)
+    whole = fitted.condition()
+    kept = replace(
+        whole,
+        edits=tuple(map(keeping_first, whole.edits)),
+        fingerprint=digest(key(whole), "first kept"),
+    )
+    return arm(kept, role="explanation", says=explanation.says)
 
 
 def _controls(
