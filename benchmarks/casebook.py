@@ -9,6 +9,7 @@ Records are kept without the words of documents (`benchmarks/results/smollm2-*.j
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 import sys
@@ -67,6 +68,14 @@ def casebook_answers() -> str:
                 f"```text\n{lines}\n```",
             ]
     return "\n\n".join(parts)
+
+
+def plants_table() -> str:
+    """In how many seeds each planted shortfall lands where it belongs."""
+    found = json.loads((RESULTS / "shortfall_plants.json").read_text(encoding="utf-8"))
+    rows = [f"| {plant} | {n['landed']} of {n['of']} |" for plant, n in found["plants"].items()]
+    head = ["| The claim is | Lands where it belongs |", "|---|---|"]
+    return "\n".join([*head, *rows, "", f"Refitted: {found['refit']}; {found['seeds']} seeds."])
 
 
 if __name__ == "__main__":

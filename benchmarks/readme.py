@@ -152,6 +152,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "example": lambda: example(records.read(EXAMPLE, "assay")),
     "demo": lambda: demo_tables(records.read(DEMO, "assay")),
     "casebook": casebook.casebook_answers,
+    "shortfall plants": casebook.plants_table,
     "engine": lambda: engine_table(read("engine")),
     "matters": lambda: tables.matters_table(read("matters")),
     "circuit": lambda: tables.circuit_table(records.read(RESULTS / "circuit.json", "circuit")),

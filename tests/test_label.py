@@ -219,6 +219,23 @@ def test_where_no_neuron_goes_with_the_label_it_is_said() -> None:
         measured(subject, "")
 
 
+@ux.explanation(gives="value", reads=["tokens"])
+def how_much(view: ux.View) -> Tensor:
+    """What N0 is: 1 on the first half of our words, 3 on the second."""
+    ours, second = (view.tokens >= 1) & (view.tokens <= 16), view.tokens > 8
+    return ours * (1.0 + 2.0 * second)
+
+
+def test_a_label_that_says_how_much_is_scored_by_how_much() -> None:
+    """By yes and no it explained two thirds of a neuron that it gives exactly, and its substitution all."""
+    found = cells(measured(gated(), "L0.N0", label=[how_much]))
+    yes_and_no = cells(of_gated())
+    assert found["scores/variance/L0.N0/0-explained"].value == pytest.approx(1, abs=1e-6)
+    assert found["scores/variance/L0.N0/0-within"].value == pytest.approx(0, abs=1e-6)
+    assert found["effects/parts/label/recovered"].value == pytest.approx(1, abs=1e-4)
+    assert yes_and_no["scores/variance/L0.N0/0-explained"].value < 0.9
+
+
 def test_a_vague_label_agrees_less_on_near_misses_than_an_exact_one() -> None:
     exact = cells(of_gated())
     loose = cells(measured(gated(), "L0.N1", label=[vague], near=[neighbours]))

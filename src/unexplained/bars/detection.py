@@ -30,6 +30,13 @@ class Labelled:
     yes: Bools
     """(token,) whether the label says yes."""
     units: int
+    number: Floats | None = None
+    """(token,) what the label says; None: yes and no."""
+
+    @property
+    def said(self) -> Floats:
+        """(token,) what the label says, of yes and no 1 and 0."""
+        return self.yes.astype(np.float64) if self.number is None else self.number
 
     def sums(self, values: NDArray[np.generic]) -> Floats:
         """Of every document."""
@@ -49,6 +56,13 @@ class Detector:
     on_yes: float
     """Its mean where the label says yes."""
     on_no: float
+    base: float
+    slope: float
+    """The least squares line through activations over what the label says; of yes and no their two means."""
+
+    def predicted(self, said: Floats) -> Floats:
+        """What the label predicts."""
+        return self.base + self.slope * said
 
     def fires(self, values: Floats) -> Bools:
         """Where it is active."""
@@ -76,7 +90,11 @@ def fitted(values: Floats, text: Labelled, prevalence: float) -> Detector:
     below = ordered[best + 1] if best + 1 < ordered.size else ordered[best] - 1.0
     if constant(values):  # it is never active, not always
         below = ordered[best]
-    return Detector(sign, float((ordered[best] + below) / 2), float(values.mean()), on_yes, on_no)
+    said, mean = text.said, float(values.mean())
+    spread = float(np.square(said - said.mean()).sum())
+    slope = float((values - mean) @ (said - said.mean())) / spread if spread > 0 else 0.0
+    base = mean - slope * float(said.mean())
+    return Detector(sign, float((ordered[best] + below) / 2), mean, on_yes, on_no, base, slope)
 
 
 def auroc(values: Floats, text: Labelled, settings: Settings) -> Number:
@@ -191,15 +209,14 @@ def _at(prevalence: float, hit: float, alarm: float) -> float:
 
 
 def within(values: Floats, detector: Detector, text: Labelled, settings: Settings) -> Number:
-    """Share of the activation's variance that is among the label's own tokens."""
-    squares = (values - detector.on_yes) ** 2 * text.yes
+    """Share of the activation's variance that is among the label's own tokens, beside what it predicts."""
+    squares = (values - detector.predicted(text.said)) ** 2 * text.yes
     return _of_variance(squares, values, detector, text, settings)
 
 
 def explained(values: Floats, detector: Detector, text: Labelled, settings: Settings) -> Number:
-    """Share of the activation's variance that yes and no account for, by means fitted elsewhere."""
-    said = np.where(text.yes, detector.on_yes, detector.on_no)
-    gone = (values - detector.mean) ** 2 - (values - said) ** 2
+    """Share of the activation's variance that what the label says accounts for, by a line fitted elsewhere."""
+    gone = (values - detector.mean) ** 2 - (values - detector.predicted(text.said)) ** 2
     return _of_variance(gone, values, detector, text, settings)
 
 

@@ -188,7 +188,7 @@ class LabelFindings:
         )
         return Table(
             key="variance", title="Variance of the activation", corner=self.unit, columns=columns,
-            caption="Explained: by yes and no, with means of the fit part. Within the label: what varies among its own tokens.",
+            caption="Explained: by what the label says, with a line fitted on the fit part (of yes and no: their means). Within the label: what varies among its own tokens beside that.",
             rows=tuple(
                 Row(key=site, name=site, cells=tuple(
                     of(on.values[site], self.detectors[site], on.tokens, self.settings)
@@ -201,7 +201,7 @@ class LabelFindings:
     def effects(self) -> Section:
         """What the label carries of what the neurons do."""
         blocks: list[Prose | Table] = [
-            Prose(words="A detector of the label need not do what the label says. The label's prediction, its mean activation where the label says yes and where it says no, stands in their place; then only what it leaves is kept; then it is kept and what varies within or outside the label is put back. Recovered: of what mean ablation costs."),
+            Prose(words="A detector of the label need not do what the label says. The label's prediction (of yes and no the mean activation where it says each, of a number a line through activations over it) stands in their place; then only what it leaves is kept; then it is kept and what varies within or outside the label is put back. Recovered: of what mean ablation costs."),
         ]  # fmt: skip
         for i, on in enumerate(self.texts):
             suffix = f"-{i}" if i else ""

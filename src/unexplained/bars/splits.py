@@ -121,7 +121,7 @@ def too_weak(strength: float) -> str:
 
 
 _BOUNDS = (
-    ("wrong-least", "Wrong, at least", "left after refitting all that comes later", "wrong_least"),
+    ("wrong-least", "Wrong, at least", "left after a refit of later layers", "wrong_least"),
     ("wrong-most", "Wrong, at most", "if refits relearn in proportion", "wrong_most"),
     (
         "clumsy-least",
@@ -193,7 +193,7 @@ def mended(repairs: Sequence[Mended]) -> Section:
 
 def refitted(found: ShortfallFindings, how: str) -> Section:
     """What is lost after refitting the later weights over the claim and over all else, or why nothing was."""
-    title, way = "All later weights refitted", _looks(found) if found.looks else ()
+    title, way = "Later weights refitted", _looks(found) if found.looks else ()
     if found.unsplit:
         words = f"Nothing was refitted over the claim ({found.unsplit})."
         return Section(key="refitted", title=title, blocks=(Prose(words=words), *way))
@@ -259,12 +259,13 @@ def _looks(found: ShortfallFindings) -> tuple[Chart, Table]:
     return chart, table
 
 
-def answer(found: ShortfallFindings, claimed: str = "") -> Answer:
+def answer(found: ShortfallFindings, claimed: str = "", how: str = "") -> Answer:
     """The parts, and whether the controls stay low.
 
     Args:
         found: What was measured.
         claimed: What the claim says.
+        how: What was refitted, and for how long: what is wrong is so by that refit.
     """
     columns = (Column(key="is", heading="Nats per token or share"),)
 
@@ -290,7 +291,7 @@ def answer(found: ShortfallFindings, claimed: str = "") -> Answer:
         ),
         picture="bounds/split",
         says=(f"{claimed}" if found.unsplit else
-              f"Refitted: all later weights, over the claim as over nothing; shares are of what nothing costs then. {claimed}"
+              f"Refitted: {how}, over the claim as over nothing; the unembedding stays. Shares are of what nothing costs then. {claimed}"
         ).strip(),
     )  # fmt: skip
 
@@ -360,9 +361,7 @@ def _beside_wrong(after: Sequence[After]) -> str:
 def _wrong(wrong: Number, made_up: Number) -> str:
     """What is wrong at least, and whether refitting is told to make up any of the rest."""
     if made_up.not_above_zero:
-        return (
-            f"all counts as wrong: refitting all that comes later leaves {written(wrong)}, no less"
-        )
+        return f"all counts as wrong: a refit of later layers leaves {written(wrong)}, no less"
     if not made_up.above_zero:
-        return f"at least {written(wrong)} is wrong: refitting all that comes later is not told to make up any"
-    return f"at least {written(wrong)} is wrong: refitting all that comes later does not make it up"
+        return f"at least {written(wrong)} is wrong: a refit of later layers is not told to make up any"
+    return f"at least {written(wrong)} is wrong: a refit of later layers does not make it up"

@@ -7,6 +7,7 @@ yes where it is above 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -69,13 +70,18 @@ def says_yes(label: Explanation, local: Local, shape: Shape) -> Tensor:
 class Said:
     """What a label says of a part of a text."""
 
-    yes: dict[str, NDArray[np.bool_]]
-    """Document → at every token."""
+    number: dict[str, NDArray[np.float64]]
+    """Document → at every token; of yes and no 1 and 0."""
+
+    @cached_property
+    def yes(self) -> dict[str, NDArray[np.bool_]]:
+        """Document → at every token, whether it says yes."""
+        return {name: number > 0 for name, number in self.number.items()}
 
     @property
     def mark(self) -> str:
         """A digest of all of it."""
-        return digest(*(f"{name} {yes.tobytes().hex()}" for name, yes in self.yes.items()))
+        return digest(*(f"{name} {one.tobytes().hex()}" for name, one in self.number.items()))
 
     def stratum(self, block: Block) -> list[str]:
         """A label of each prediction: what it says of the token that is predicted from."""
@@ -102,13 +108,13 @@ def said_of(label: Explanation, subject: Subject, text: Text, part: Part, at: Si
     Raises:
         ExplanationError: It raised, gave another shape, NaN or infinity, or looked ahead.
     """
-    found: dict[str, NDArray[np.bool_]] = {}
+    found: dict[str, NDArray[np.float64]] = {}
     for some in plan(text.blocks(part, "A label"), BATCH_TOKENS):
         batch = some.batch(subject.device)
         blank = torch.zeros(batch.tokens.shape, device=subject.device)
-        yes = says_yes(label, _local(at, batch, blank), subject.shape).cpu().numpy()
+        said = label(_local(at, batch, blank), subject.shape).double().cpu().numpy()
         for row, block in enumerate(some.blocks):
-            found[block.document] = yes[row, : len(block.tokens)]
+            found[block.document] = said[row, : len(block.tokens)]
     return Said(found)
 
 
@@ -119,5 +125,5 @@ def _local(site: Site, batch: Batch, blank: Tensor) -> Local:
 
 def with_label(text: Text, measured: Said, fitted: Said) -> Text:
     """The text, its losses broken down by what a label says."""
-    both = Said({**fitted.yes, **measured.yes})
+    both = Said({**fitted.number, **measured.number})
     return text.with_strata({PARTITION: both.stratum})

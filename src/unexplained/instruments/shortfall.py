@@ -64,7 +64,8 @@ def shortfall(
     """Bound how much of what a claim loses is wrong, and how much only clumsily put in.
 
     The claim stands in the components' place. Then what it leaves out is put back as noise, an affine
-    map is fitted on top, and all later weights are refitted to it, each beside the same over nothing.
+    map is fitted on top, and later weights are refitted to it (all of a small model's, changes of
+    low rank to the matrices of a large one), each beside the same over nothing.
     What a refit cannot make up is wrong; what it makes up beyond what it learns over nothing was clumsy.
     Intermediates that an explanation declares (`intermediates=`) are each held against the model's own
     sites, also where what they read is changed: so what is wrong inside and made good at its end is caught.
@@ -95,7 +96,7 @@ def shortfall(
         splits.verdict(found, name, asked.where),
         {"Sites": ", ".join(map(str, asked.sites))},
     )
-    yield splits.answer(found, claimed(name, asked.claim.says))
+    yield splits.answer(found, claimed(name, asked.claim.says), asked.how.says)
     yield facts(
         "facts",
         fact("model", "Model", run.subject.name),
@@ -106,7 +107,7 @@ def shortfall(
         fact("refitted", "Refitted", f"layers {asked.first} to {run.subject.shape.layers - 1}"),
         fact("seeds", "Refits of everything", refits),
         fact("strength", "Of a damage to the later weights a refit undoes", found.undoes,
-             "one seed, on the documents that it stops by"),
+             "one seed, on the documents that it stops by; done along the directions that changes of low rank begin with, which is the easy case"),
     )  # fmt: skip
     yield splits.bounds(found)
     yield splits.mended(found.mended)

@@ -296,9 +296,9 @@ def _tokens(read: Activations, site: Site, said: Said) -> tuple[np.ndarray, Labe
     """A neuron's value at every token but documents' first, and the label's yes there."""
     parts = list(_rows(read, said))
     values = [read.batches[n][1][site][row, 1:length].double().numpy() for n, row, length, _ in parts]  # fmt: skip
-    yes = np.concatenate([said.yes[name][1:] for *_, name in parts])
+    number = np.concatenate([said.number[name][1:] for *_, name in parts])
     unit = np.repeat(np.arange(len(parts)), [length - 1 for _, _, length, _ in parts])
-    return np.concatenate(values), Labelled(unit, yes, len(parts))
+    return np.concatenate(values), Labelled(unit, number > 0, len(parts), number)
 
 
 def _rows(read: Activations, said: Said) -> list[tuple[int, int, int, str]]:
@@ -319,13 +319,15 @@ def _scored(one: _On, units: Sequence[Site]) -> TokensMeasured:
     sizes = [length - 1 for _, _, length, _ in rows]
     unit = np.repeat([number[blocks[name].unit] for *_, name in rows], sizes)
     domain = np.repeat([blocks[name].domain for *_, name in rows], sizes)
-    yes = np.concatenate([one.eval.yes[name][1:] for *_, name in rows])
+    said = np.concatenate([one.eval.number[name][1:] for *_, name in rows])
     near = {
         label: np.concatenate([said.yes[name][1:] for *_, name in rows])
         for label, said in one.near.items()
     }
     values = {str(site): _tokens(read, site, one.eval)[0] for site in units}
-    return TokensMeasured(text.name, Labelled(unit, yes, len(number)), values, domain, near)
+    return TokensMeasured(
+        text.name, Labelled(unit, said > 0, len(number), said), values, domain, near
+    )
 
 
 def _means(read: Activations, sites: Sequence[Site]) -> dict[Site, Tensor]:
@@ -386,7 +388,7 @@ def _on_twin(
         small = [_On(twin.on(few(one.run.text)), one.fit, one.eval, {}) for one in texts]
         first = small[0].run
         fit = {block.document for block in first.text.fit}
-        said = Said({name: yes for name, yes in small[0].fit.yes.items() if name in fit})
+        said = Said({name: one for name, one in small[0].fit.number.items() if name in fit})
         every = np.concatenate([yes[1:] for yes in said.yes.values()])
         units = _ranked(of, first, said, many) if every.any() and not every.all() else []
         if not units:
