@@ -13,10 +13,22 @@ import torch
 from torch import Tensor
 
 import unexplained as ux
-from labelled import GATED, broad, duplicates, gated, narrow, neighbours, ours, plain, vague
+from labelled import (
+    GATED,
+    broad,
+    duplicates,
+    gated,
+    narrow,
+    neighbours,
+    ours,
+    plain,
+    vague,
+    words,
+)
 from measured import LEAN
 from test_soundness import cells as table
 from unexplained.bars import detection as d
+from unexplained.bars.labelled import TokensMeasured
 from unexplained.errors import ExplanationError, MeasurementError, SiteError, TextError
 from unexplained.evaluate import observe
 from unexplained.evaluate.moments import correlations
@@ -234,6 +246,36 @@ def test_a_label_that_says_how_much_is_scored_by_how_much() -> None:
     assert found["scores/variance/L0.N0/0-within"].value == pytest.approx(0, abs=1e-6)
     assert found["effects/parts/label/recovered"].value == pytest.approx(1, abs=1e-4)
     assert yes_and_no["scores/variance/L0.N0/0-explained"].value < 0.9
+
+
+def test_where_a_label_misses_a_part_of_its_kind_the_neuron_is_scored_by_the_kind_as_well() -> None:
+    """A label that is late made the neuron look imprecise: all of its false alarms were the label's own misses."""
+    draw = np.random.default_rng(0)
+    domain = np.repeat(["ours", "others"], 60)
+    yes = (domain == "ours") & (draw.random(120) < 0.7)
+    values = (domain == "ours").astype(float)
+    on = TokensMeasured(
+        "text", d.Labelled(np.repeat(np.arange(12), 10), yes, 12), {"L0.N0": values}, domain, {}
+    )
+    assert on.home == "ours"
+    detector = d.Detector(1, 0.5, 0.5, 1.0, 0.0, 0.0, 1.0)
+    fires = detector.fires(values)
+    by_label = d.precision(fires, on.tokens, 0.01, Settings()).value
+    by_kind = d.precision(fires, on.by_kind, 0.01, Settings()).value
+    assert by_label < 0.05 and by_kind == 1
+    assert replace(on, domain=np.full(120, "one")).home == ""
+    late = d.Labelled(on.tokens.unit, yes & (draw.random(120) < 0.5), 12)
+    assert replace(on, tokens=late).home == ""  # it says yes to less than half of any kind
+
+
+def test_what_is_refused_on_the_broad_text_and_of_which_neurons_the_label_is_told_is_said() -> None:
+    said = of_gated().verdict
+    assert "Set off by near misses for certain: L0.N2." in said
+    assert "is told of L0.N1" in said
+    silent = words("silent", 7, ours=0.0, others=0.5)
+    record = ux.label(gated(), "L0.N0 L0.N1", (narrow(), silent), label=[ours], settings=LEAN, folder=None, alike=0)  # fmt: skip
+    assert "On silent that is refused: the label says yes to no token here." in record.verdict
+    assert "precision there is of the recall on narrow" in record.blocks[0].says  # type: ignore[union-attr]
 
 
 def test_a_vague_label_agrees_less_on_near_misses_than_an_exact_one() -> None:

@@ -85,6 +85,21 @@ class TokensMeasured:
         return replace(self, detectors=detectors)
 
     @property
+    def home(self) -> str:
+        """The kind of document that the label is of: of several the one where it says yes most, to half of it or more."""
+        kinds = list(dict.fromkeys(self.domain.tolist()))
+        if len(kinds) < 2:
+            return ""
+        often = {kind: float(self.tokens.yes[self.domain == kind].mean()) for kind in kinds}
+        first = max(kinds, key=lambda kind: often[kind])
+        return first if often[first] >= 0.5 else ""
+
+    @property
+    def by_kind(self) -> d.Labelled:
+        """Every token under its document's kind in the label's place: yes where that is `home`."""
+        return d.Labelled(self.tokens.unit, self.domain == self.home, self.tokens.units)
+
+    @property
     def measured(self) -> Reading:
         """What was measured there."""
         assert self.read is not None

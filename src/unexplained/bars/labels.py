@@ -36,7 +36,10 @@ from unexplained.record.blocks import (
 )
 from unexplained.record.keys import step
 from unexplained.shares import percent, stated, untold
-from unexplained.stats import Settings
+from unexplained.stats import FEWEST_DOCUMENTS, Settings
+
+SET_OFF = 0.01
+"""Of the tokens of a near miss: whoever is active on more for certain is set off by it."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,16 @@ class LabelFindings:
             d.recall(fires, on.tokens, self.settings),
         )
 
+    def scores_by_kind(self, unit: str) -> tuple[Number, ...]:
+        """The same on the narrow text, by the kind of whole documents in the label's place."""
+        on, detector = self.narrow, self.detectors[unit]
+        fires = detector.fires(on.values[unit])
+        return (
+            d.auroc(detector.sign * on.values[unit], on.by_kind, self.settings),
+            d.precision(fires, on.by_kind, self.prevalence, self.settings),
+            d.recall(fires, on.by_kind, self.settings),
+        )
+
     @property
     def unit(self) -> str:
         """What is labelled."""
@@ -108,13 +121,21 @@ class LabelFindings:
             for i in texts
         ]  # fmt: skip
         columns.append(Column(key="damage", heading="Loss when ablated", note="nats per token"))
+        cells = {site: [f"scores/scores/{step(site)}/{i}-precision" for i in texts] for site in self.sites}  # fmt: skip
+        if home := self.narrow.home:
+            columns.insert(
+                1, Column(key="kind", heading=f"The same, of {home} documents", style="share")
+            )
+            for site, mine in cells.items():
+                mine.insert(1, f"scores/kind/{step(site)}/precision")
         rows = [
-            AnswerRow(name=site, note=self.falls(site), cells=(
-                *(f"scores/scores/{step(site)}/{i}-precision" for i in texts), f"effects/alone/{step(site)}/damage"))
-            for site in self.sites
+            AnswerRow(name=site, note=self.falls(site), cells=(*mine, f"effects/alone/{step(site)}/damage"))
+            for site, mine in cells.items()
         ]  # fmt: skip
         if self.twin:
-            best = (f"scores/twin/1/{i}-precision" for i in texts)
+            best: list[str | None] = [f"scores/twin/1/{i}-precision" for i in texts]
+            if home:
+                best.insert(1, None)
             rows.append(AnswerRow(name="Best with random weights", role="twin", cells=(*best, None)))  # fmt: skip
         none = (None,) * (len(columns) - 1)
         return Answer(
@@ -123,8 +144,17 @@ class LabelFindings:
                 AnswerRow(name="Loss when all are ablated", cells=("effects/parts/ablated/cost", *none)),
                 *(AnswerRow(name=name, style="share", cells=(f"effects/parts/{key}/recovered", *none)) for key, name in BESIDE.items()),
             ),
-            says=f"Precision: of the tokens on which a {self.unit.lower()} is active, the label's, if these were {self.at} of all.",
+            says=f"Precision: of the tokens on which a {self.unit.lower()} is active, the label's, if these were {self.at} of all."
+            + (f" Of {home} documents: all of their tokens in the place of those that the label says yes to, which misses some." if home else "")
+            + self._borrowed(),
         )  # fmt: skip
+
+    def _borrowed(self) -> str:
+        """That a broad text's precision is of the narrow one's recall, where it has too little of the label's own."""
+        on = self.texts[-1]
+        if on is self.narrow or np.count_nonzero(on.tokens.sums(on.tokens.yes)) >= FEWEST_DOCUMENTS:
+            return ""
+        return f" On {on.name} too few documents have tokens of the label: precision there is of the recall on {self.narrow.name}."
 
     def facts(self, model: str) -> Table:
         """What was measured."""
@@ -177,6 +207,14 @@ class LabelFindings:
             ))  # fmt: skip
         else:
             blocks.append(Prose(words="With random weights no neuron goes with the label, on the few documents that it is looked for on: nothing stands beside."))  # fmt: skip
+        if home := self.narrow.home:
+            blocks.append(Table(
+                key="kind", title=f"By {home} documents in the label's place, on {self.narrow.name}", corner=self.unit,
+                caption="All tokens of such documents count as the label's: where the label is late or misses, the "
+                f"{self.unit.lower()} is not to blame.",
+                columns=tuple(Column(key=key, heading=heading, style="plain" if key == "auroc" else "share") for key, heading in SCORES),
+                rows=tuple(self._row(unit, *self.scores_by_kind(unit)) for unit in (*self.sites, *self.others, *self.random)),
+            ))  # fmt: skip
         blocks.append(self._variance())
         return Section(key="scores", title="Detector", blocks=tuple(blocks))
 
@@ -373,6 +411,9 @@ class LabelFindings:
             told = [f"AUROC of {who} for '{self.label}' is refused: {auroc.refused}."]
         if broad is narrow:
             told.append("No broad text was given.")
+        elif spans and not self._span(len(self.texts) - 1):
+            auroc = self.scores(broad, self.sites[0], self.detectors[self.sites[0]])[0]
+            told.append(f"On {broad.name} that is refused: {auroc.refused}.")
         elif worse := [site for site in self.sites if self.falls(site)]:
             told.append(f"Worse on {broad.name}: {fmt.in_short(worse)}.")
         cost = read.increase(REFERENCE)
@@ -390,7 +431,26 @@ class LabelFindings:
             told.append(f"How much of it the label carries is refused: {why}.")
         else:
             told.append(f"The label's prediction makes up {percent(label)} of it, only the rest of their values {percent(rest)}.")  # fmt: skip
-        return " ".join(filter(None, told))
+        return " ".join(filter(None, [*told, self._judged()]))
+
+    def _judged(self) -> str:
+        """Which of several are told to be set off by near misses, and of which the label is told to be what they do."""
+        if len(self.sites) < 2:
+            return ""
+        read, names, said = self.narrow.measured, self.names, ""
+        off = [
+            site for site in self.sites
+            for on in self.texts
+            if any((d.share(self.detectors[site].fires(on.values[site]), yes, on.tokens, self.settings).low or 0) > SET_OFF
+                   for yes in on.near.values())
+        ]  # fmt: skip
+        if any(on.near for on in self.texts):
+            said = f"Set off by near misses for certain: {fmt.in_short(list(dict.fromkeys(off))) if off else 'none'}. "
+        most = [
+            site for site in self.sites
+            if (read.recovered(names.claims[site], names.alone[site]).low or 0) > 0.5
+        ]  # fmt: skip
+        return f"{said}That the label carries more than half of what it does is told of {fmt.in_short(most) if most else 'none'}."
 
     def _span(self, number: int) -> str:
         """Between which AUROCs the neurons tell the label on a text; empty where that is refused."""
