@@ -101,7 +101,10 @@ def test_of_constants_on_the_way_the_one_that_costs_least_elsewhere_is_taken(
     (site,), ablation = subject.sites("L1.mlp"), OptimalConstant(steps=CHECKPOINTS)
     (block,), put = words.fit[:1], {}
     for least in range(CHECKPOINTS + 1):
-        losses = iter(abs(i - least) for i in range(CHECKPOINTS + 1))
+        found = [float(abs(i - least)) for i in range(CHECKPOINTS + 1)]
+        losses = iter(
+            [found[0], float("inf"), *found[1:]]
+        )  # zero, looked at second, is no better start
         monkeypatch.setattr(_Search, "_held_out", lambda *given, losses=losses: next(losses))
         (edit,) = ablation.tune(subject, words, [site], 0).edits
         put[least] = filled(subject, block, edit)[1]
@@ -109,6 +112,22 @@ def test_of_constants_on_the_way_the_one_that_costs_least_elsewhere_is_taken(
     assert float((put[0] - mean).abs().max()) < 0.4  # of two thirds of the documents
     moves = [float((put[i + 1] - put[i]).norm()) for i in range(CHECKPOINTS)]
     assert all(move > 0.01 for move in moves)
+
+
+def test_where_zero_costs_less_than_the_mean_the_search_begins_there(
+    subject: Subject, words: Text, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps reach 1.3 spreads: from a mean far off, the best constant that was found cost more than zero."""
+    (site,), ablation = subject.sites("L1.mlp"), OptimalConstant(steps=CHECKPOINTS)
+    put = []
+    for after in (9.0, 0.5):
+        losses = iter([5.0, 1.0, *[after] * CHECKPOINTS])  # at the mean, at zero, on the way
+        monkeypatch.setattr(_Search, "_held_out", lambda *given, losses=losses: next(losses))
+        (edit,) = ablation.tune(subject, words, [site], 0).edits
+        put.append(filled(subject, words.fit[0], edit)[1])
+    assert not put[0].any()
+    values = torch.cat([alone(subject, block, site)[1:] for block in words.fit])
+    assert 0 < float(put[1].abs().max()) < 1.5 * float((values - values.mean(0)).square().mean().sqrt())  # fmt: skip
 
 
 def test_matched_noise_has_the_sites_mean_and_covariance_and_is_the_documents_own(

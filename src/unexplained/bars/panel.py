@@ -113,7 +113,7 @@ class Panel:
                 key="held" if held else "free",
                 title="Norms held" if held else "Norms free",
                 caption="Every norm keeps the scale that it has in the intact model. Those scales were "
-                "made with the component there, so a little of it leaks." * held,
+                "made with the component there, so a little of it leaks. The optimal constant was fitted with free norms." * held,
                 corner="Ablated",
                 columns=tuple(self._columns),
                 rows=tuple(
