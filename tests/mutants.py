@@ -221,7 +221,7 @@ MUTANTS = (
     Mutant("study/case.py", "return [*super()._yielded(run, given), self.card.section()]",
            "return super()._yielded(run, given)",
            "test_casebook.py::test_a_case_says_what_is_claimed_and_its_record_shows_it"),
-    Mutant("casebook/induction_emergence.py", "if rises[most][0] > max(0.0, *beside) else None", "if True else None",
+    Mutant("casebook/induction_emergence.py", "if rises[first][0] > max(0.0, *beside) else None", "if True else None",
            "test_casebook.py::test_what_emerges_together_is_said_as_far_as_it_is_told"),
     Mutant("casebook/induction.py", "heads[0].induction < LEAST:", "not heads:",
            "test_casebook.py::test_a_case_whose_components_do_not_exist_says_what_it_looked_for"),

@@ -216,7 +216,8 @@ def refitted(found: ShortfallFindings, how: str) -> Section:
     words = (
         f"Refitted: {how}. The same batches and steps for everything, losses on documents that nothing was "
         "fitted to. What is refitted over the intact model adapts to the text alone; over nothing it learns "
-        "the components' work anew as far as it can."
+        "the components' work anew as far as it can. The claim is refitted over as it was stated: the repairs "
+        "that need no training are not added to it."
     )
     return Section(
         key="refitted",

@@ -18,7 +18,15 @@ from unexplained.record.blocks import (
     Section,
     Table,
 )
-from unexplained.study import CaseCard, Headline, Models, Texts, case, no_candidates
+from unexplained.study import (
+    CaseCard,
+    Headline,
+    Models,
+    Texts,
+    attention_of,
+    case,
+    no_candidates,
+)
 
 if TYPE_CHECKING:
     from unexplained import Subject
@@ -121,7 +129,9 @@ def _at(run: Run, model: Subject, head: str) -> Mapping[str, Number]:
     here = run.of(model)
     scores = ux.head_scores(model, run.text, **here.how("scoring every head"))
     last = model.shape.layers - 1
-    before = [s.previous_token for s in scores if model.sites(s.site)[0].layer < last]
+    before = [score for score in scores if model.sites(score.site)[0].layer < last]
+    previous = max(before, key=lambda score: score.previous_token, default=None)
+    (best,) = model.sites(scores[0].site)
     where = model.sites(head)
     claims = arms.claims(here, where, [ux.LIBRARY.get("strict_induction")])
     read = here.measure(arms.ablation(here, "mean", where), *claims)
@@ -129,8 +139,9 @@ def _at(run: Run, model: Subject, head: str) -> Mapping[str, Number]:
     none = Number(value=None, refused="the text has no two places to compare")
     once = Number(value=None, refused="nothing is said twice in this text")
     return {
-        "induction": Number(value=scores[0].induction, unit=SHARE),
-        "previous": Number(value=max(before, default=0.0), unit=SHARE),
+        "induction": attention_of(here, best, "induction"),
+        "previous": attention_of(here, *model.sites(previous.site), "previous_token") if previous
+        else Number(value=None, unit=SHARE, refused="no head comes before the last layer"),
         "recovered": read.recovered("strict induction", "mean"),
         "gain": none if gain is None else gain.gain["intact"],
         "loss": read.loss(stratum=SECOND) if SECOND in read.ledger.strata else once,
@@ -189,19 +200,11 @@ def _rise(found: Mapping[str, Mapping[str, Number]], key: str) -> tuple[str, str
     rises = []
     for one, other in pairs:
         before, after = found[one][key], found[other][key]
-        if before.value is None or after.value is None:
+        ends = before.low, before.high, after.low, after.high
+        if any(end is None for end in ends):  # without an interval nothing is told
             return None
-        rises.append((_low(after) - _high(before), _high(after) - _low(before)))
-    most = max(range(len(pairs)), key=lambda i: rises[i][0])
-    beside = [high for i, (_, high) in enumerate(rises) if i != most]
-    return pairs[most] if rises[most][0] > max(0.0, *beside) else None
-
-
-def _low(number: Number) -> float:
-    """The lower end, or the number itself where it has no interval."""
-    return (number.value or 0.0) if number.low is None else number.low
-
-
-def _high(number: Number) -> float:
-    """The upper end, or the number itself where it has no interval."""
-    return (number.value or 0.0) if number.high is None else number.high
+        least, most, lowest, highest = (end for end in ends if end is not None)
+        rises.append((lowest - most, highest - least))
+    first = max(range(len(pairs)), key=lambda i: rises[i][0])
+    beside = [high for i, (_, high) in enumerate(rises) if i != first]
+    return pairs[first] if rises[first][0] > max(0.0, *beside) else None

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from unexplained.study.given import Models as Models
     from unexplained.study.given import Option as Option
     from unexplained.study.given import Texts as Texts
+    from unexplained.study.heads import attention_of as attention_of
     from unexplained.study.instrument import INSTRUMENTS as INSTRUMENTS
     from unexplained.study.instrument import Headline as Headline
     from unexplained.study.instrument import Instrument as Instrument

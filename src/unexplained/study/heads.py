@@ -16,9 +16,10 @@ from unexplained.evaluate import evaluate, observe
 from unexplained.evaluate.evaluate import BATCH_TOKENS, Workers, in_process
 from unexplained.explanations.attending import attention_by_batch, attention_on_targets
 from unexplained.progress import Count
-from unexplained.record import HeadScore
+from unexplained.record import HeadScore, Number
+from unexplained.shares import SHARE, within
 from unexplained.sites import Site
-from unexplained.stats import Settings
+from unexplained.stats import Settings, mean_per_token
 from unexplained.study.asked import components, require_folder, require_tokens
 from unexplained.study.run import Run
 from unexplained.subject import Subject
@@ -183,6 +184,19 @@ def repeats(run: Run) -> Text:
         "repeats", run.subject, documents=16, fit_documents=32,
         block=max((one.block for one in run.texts), default=128), seed=run.settings.seed,
     )  # fmt: skip
+
+
+def attention_of(run: Run, head: Site, rule: str) -> Number:
+    """One head's attention on a rule's targets, the mean over documents, with its interval.
+
+    Args:
+        run: Its text is where the head is looked at.
+        head: The head.
+        rule: `induction`, `previous_token` or `duplicate_token`.
+    """
+    each = by_document(run, [head], [rule])[rule][0]
+    found = mean_per_token(each, np.ones(each.size), settings=run.settings, unit="attention")
+    return within(found, 0, 1).model_copy(update={"unit": SHARE})
 
 
 def by_document(

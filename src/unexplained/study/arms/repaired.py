@@ -129,6 +129,8 @@ def repaired(
              held(claimed), wrong and held(wrong), elsewhere, frozen),
         made("noise", "the rest as noise", "What is left out is put back as noise of its mean and covariance.",
              noisy(claimed), noisy(silent), "of nothing"),
+        made("noise-held", "noise and norms", f"The rest as noise, {HELD}.",
+             held(noisy(claimed)), held(noisy(silent)), "of nothing", frozen),
         made("another", "the rest of another document", "What is left out is put back from another document.",
              foreign(claimed), foreign(silent), "of nothing"),
     ]  # fmt: skip
