@@ -175,6 +175,14 @@ def test_what_emerges_together_is_said_as_far_as_it_is_told() -> None:
         assert said(*gain).startswith("Most rises: induction between b and c;")
 
 
+def test_the_best_suppressors_query_is_kept_on_unembeddings_beside_random_directions() -> None:
+    record = record_of("copy-suppression")
+    (query,) = (one for one in record.blocks if getattr(one, "key", "") == "query")
+    said = [one.words for one in query.blocks if isinstance(one, Prose)]
+    assert "tokens that come most often in the documents that chose it" in said[0]
+    assert said[1].startswith(("The query of L", "Refused: "))
+
+
 def test_an_instrument_within_a_run_is_a_part_of_its_record() -> None:
     run = Run(model(), (words(),), LEAN)
     record = ux.repair.within(run, sites="L0.H0", ablation="zero")

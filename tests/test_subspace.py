@@ -324,3 +324,7 @@ def test_random_directions_of_what_a_head_writes_are_of_those_that_it_can_write_
     assert len(Random(width - 1).rows(site, seen)) == len(inside)  # type: ignore[arg-type]
     with pytest.raises(MeasurementError, match="explains everything"):
         asked(str(model.shape.head_size), f"{AT}.out")
+    # And of given ones those that hold all of it, whatever else they hold.
+    size = len(inside)
+    with pytest.raises(MeasurementError, match=r"hold all .* that the head can write"):
+        asked(f"head:{AT}:{size}", f"{AT}.out")

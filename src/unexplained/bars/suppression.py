@@ -393,6 +393,8 @@ class Suppression:
         strict = replace(self.path, settings=corrected(self.path.settings, len(others)))
         told = [one for one in others if strict.beyond_control(one).above_zero]
         named = f" ({fmt.in_short(told, most=5)})" if told else ""
+        if len(others) == 1:
+            return f"The other head does{'' if told else ' not'} explain more than its control for certain."
         return f"Of the {len(others)} other heads {len(told) or 'none'} explain more than their controls for certain, corrected for so many{named}."
 
     def _in_the_model(self, head: str) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import unexplained as ux
-from unexplained.record.blocks import Block
+from unexplained.errors import UnexplainedError
+from unexplained.record.blocks import Block, Prose, Section
 from unexplained.study import FAMILY, CaseCard, Headline, Option, Texts, answer_of, case, part
 
 if TYPE_CHECKING:
     from unexplained.study import Family, Run
+
+COMMON = 16
+"""Tokens whose unembeddings a query is kept on, at most; at most half as many as the query is wide."""
 
 CARD = CaseCard(
     claim="Some heads do copy suppression: they attend to tokens of the context that are about to be "
@@ -22,7 +27,7 @@ CARD = CaseCard(
     measured="By the definition: of what a head's mean does to the predictions on the direct path, with "
     "the final norm held, the share of KL that the head keeps when it may do copy suppression alone. Then "
     "the same stand-in in the running model, in nats per token and, where a family of weaker models places "
-    "the model, in training compute.",
+    "the model, in training compute. The best head's query kept on unembeddings, beside random directions.",
     published="GPT-2 small L10H7: 76.9% with OV and QK cut down, 81.1% OV only, 95.2% QK only; an honest "
     "rerun in 2026 gave 70.2%. In the debate Neel Nanda called it the best explained component there is.",
     refuted="No head with a share that is told from that of the same rule with other tokens; or a share in "
@@ -56,6 +61,36 @@ def copy_suppression(
         UnexplainedError: As `suppression`.
     """
     found = ux.suppression.within(run, sites=sites, predictions=predictions, family=family)
+    answer = answer_of("suppression", found)
     yield Headline(f"Copy suppression in {run.subject.name}", found.verdict, found.sheet)
-    yield answer_of("suppression", found)
+    yield answer
     yield part("suppression", "By definition and in the running model", found)
+    yield _query(run, answer.rows[0].name)
+
+
+def _query(run: Run, head: str) -> Section:
+    """The best head's query kept on unembeddings alone, on the documents that did not choose it."""
+    choosing, scoring = run.text.halves()
+    common = Counter(int(token) for block in choosing.eval for token in block.targets)
+    many = min(COMMON, run.subject.shape.head_size // 2)
+    tokens = [token for token, _ in common.most_common(many)]
+    words = (
+        f"The query of {head} kept on the unembeddings of the {len(tokens)} tokens that come most often in the documents "
+        "that chose it, and at its mean otherwise; beside it as many random directions. By the claim a query asks "
+        "for what is about to be predicted; where these directions recover no more than random ones, that is not what "
+        "of it matters here."
+    )
+    try:
+        found = ux.subspace.within(
+            run.on(scoring), sites=f"{head}.q", directions=f"tokens:{tokens}"
+        )
+    except UnexplainedError as error:
+        return Section(
+            key="query",
+            title="Its query",
+            blocks=(Prose(words=words), Prose(words=f"Refused: {error}")),
+        )
+    inner = part("query", "Its query", found)
+    return inner.model_copy(
+        update={"blocks": (Prose(words=words), Prose(words=found.verdict), *inner.blocks)}
+    )

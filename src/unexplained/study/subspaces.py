@@ -10,6 +10,7 @@ from unexplained.bars.subspace import MeasuredSubspace, SubspaceFindings
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import Activations
 from unexplained.explanations.directions import (
+    SKEW,
     Directions,
     Principal,
     Random,
@@ -20,7 +21,7 @@ from unexplained.explanations.directions import (
 )
 from unexplained.explanations.find_directions import find_directions
 from unexplained.explanations.library.projection import Projection
-from unexplained.explanations.stream import hardly_read
+from unexplained.explanations.stream import hardly_read, span_of, written_by
 from unexplained.ladder.family import Family
 from unexplained.sites import Site
 from unexplained.study import arms, asked
@@ -142,6 +143,8 @@ def measured(of: SubspaceQuestion) -> SubspaceFindings:
     run, claim = of.run, of.projected(of.on)
     seen = [claim.stands_at(site) for site in of.sites]
     activations = run.observe([*seen, *map(value_site, of.sites)])
+    for site in seen:
+        _require_less_than_written(of, site, activations)
     unread = _unread(of, seen, activations)
     beside = list(_beside(of, claim, unread))
     claimed, *others = arms.claims(
@@ -176,6 +179,24 @@ def measured(of: SubspaceQuestion) -> SubspaceFindings:
         on=of.on.name,
         unread=unread,
     )
+
+
+def _require_less_than_written(of: SubspaceQuestion, site: Site, activations: Activations) -> None:
+    """Refuse directions that hold all that a head can write: they are its output itself.
+
+    Raises:
+        MeasurementError: They do.
+    """
+    if site.part != "H" or site.value != "out":
+        return
+    inside = span_of(written_by(of.run.subject, site).T)
+    basis = basis_of(of.on, site, activations).to(inside)
+    if float((inside - inside @ basis @ basis.T).norm()) <= SKEW * float(inside.norm()):
+        raise MeasurementError(
+            f"A subspace of {site} of {of.on.rank} directions",
+            f"they hold all {len(inside)} that the head can write, so they are the value itself and explain everything",
+            "Take fewer.",
+        )
 
 
 def _beside(
