@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import readme_assay
 import records
@@ -11,6 +13,7 @@ from unexplained.ladder.catalogue import Catalogue, Trained
 from unexplained.record import Number, Record
 from unexplained.record import format as fmt
 from unexplained.record.blocks import Compute, Prose, Section, Table
+from unexplained.shares import percent, untold
 
 RESULTS = Path(__file__).parent / "results"
 MODELS = Path(__file__).parent.parent / "src" / "unexplained" / "models" / "ladder.json"
@@ -364,4 +367,30 @@ def emergence_table() -> str:
         "",
         f"Steps, of {found['recipe']['steps']:,}, at which a measure has gone half of the way that it goes in plain runs; – if it "
         f"never does. Plain runs, over their seeds: {over}. By the step of induction: {apart}.",
+        "",
+        *_strict_induction(found["runs"]),
     ])  # fmt: skip
+
+
+SHOWN_FROM = 1200
+"""Steps before which no head is worth anything on repeats."""
+
+
+def _strict_induction(runs: Mapping[str, Any]) -> list[str]:
+    """What strict induction recovers of the strongest induction head of every plain run, by checkpoint."""
+    plain = {name: run["points"] for name, run in runs.items() if name.startswith("plain")}
+    shown: dict[int, list[str]] = {}
+    for points in plain.values():
+        for point in points:
+            if point["step"] >= SHOWN_FROM and "strict induction" in point:
+                one = point["strict induction"]
+                share, worth = (Number(**one[key]) for key in ("recovered", "worth"))
+                said = "refused" if untold(share) else percent(share)
+                shown.setdefault(point["step"], []).append(f"{said} of {fmt.written(worth)}")
+    return [
+        f"| step | {' | '.join(f'{name}: strict induction recovers' for name in plain)} |",
+        f"|---:|{'---:|' * len(plain)}",
+        *(f"| {step:,} | {' | '.join(cells)} |" for step, cells in shown.items()),
+        "",
+        "Of what mean ablation of the head that looks there most costs at that checkpoint, on repeats (nats per token).",
+    ]
