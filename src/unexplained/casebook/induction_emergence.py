@@ -131,7 +131,7 @@ def _at(run: Run, model: Subject, head: str) -> Mapping[str, Number]:
     last = model.shape.layers - 1
     before = [score for score in scores if model.sites(score.site)[0].layer < last]
     previous = max(before, key=lambda score: score.previous_token, default=None)
-    (best,) = model.sites(scores[0].site)
+    best = model.sites(scores[0].site)[0]
     where = model.sites(head)
     claims = arms.claims(here, where, [ux.LIBRARY.get("strict_induction")])
     read = here.measure(arms.ablation(here, "mean", where), *claims)
@@ -140,7 +140,7 @@ def _at(run: Run, model: Subject, head: str) -> Mapping[str, Number]:
     once = Number(value=None, refused="nothing is said twice in this text")
     return {
         "induction": attention_of(here, best, "induction"),
-        "previous": attention_of(here, *model.sites(previous.site), "previous_token") if previous
+        "previous": attention_of(here, model.sites(previous.site)[0], "previous_token") if previous
         else Number(value=None, unit=SHARE, refused="no head comes before the last layer"),
         "recovered": read.recovered("strict induction", "mean"),
         "gain": none if gain is None else gain.gain["intact"],

@@ -332,7 +332,7 @@ class Refit(ArrayWork):
     def _few(self, normed: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Rows with their targets, as many together as there is room for."""
         many = max(1, LOGITS // self.subject.shape.vocabulary)
-        return zip(normed.split(many), targets.split(many), strict=True)
+        return zip(torch.split(normed, many), torch.split(targets, many), strict=True)
 
     def _loss_on(self, later: Later, some: Sequence[_Ready], weights: LayerWeights) -> float:
         """Per token."""
