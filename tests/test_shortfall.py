@@ -25,7 +25,7 @@ from unexplained.evaluate.conditions import distinct
 from unexplained.explanations import Explanation
 from unexplained.ledger import Ledger
 from unexplained.record import Number
-from unexplained.repairs import noise, states
+from unexplained.repairs import noise, states, unembedded
 from unexplained.repairs.later import Later, low_rank, principal
 from unexplained.repairs.refit import Refit, refit
 from unexplained.repairs.refitted import Refitted, Start, condition_with
@@ -37,7 +37,6 @@ from unexplained.study.shortfalls import _finite, _mended
 from unexplained.subject import Edit, Subject
 from unexplained.text import Text
 
-module = import_module("unexplained.repairs.refit")
 HOW = RefitSettings(steps=40, rank=0, rate=1e-2)
 INTACT = Edited("intact model", (), "nothing is edited")
 SITES = (repairable.AT,)
@@ -392,15 +391,11 @@ def test_a_refit_leaves_the_model_alone_and_never_sees_the_eval_part():
 @pytest.mark.parametrize("name", ["llama", "gemma2", "granite"])  # plain, capped, divided
 def test_what_pulls_a_few_rows_at_a_time_is_the_gradient_of_the_mean_loss(name, monkeypatch):
     subject = tiny_subject(name)
-    monkeypatch.setattr(module, "LOGITS", 4 * subject.shape.vocabulary)
-    work = Refit(
-        subject=subject, text=_text(), part="fit", batch_tokens=512, conditions=(INTACT,),
-        seeds=(0,), first=1, how=HOW,
-    )  # fmt: skip
+    monkeypatch.setattr(unembedded, "LOGITS", 4 * subject.shape.vocabulary)
     draw = torch.Generator().manual_seed(0)
     normed = torch.randn(10, subject.shape.width, generator=draw)
     targets = torch.randint(0, subject.shape.vocabulary, (10,), generator=draw)
-    got = work._pull(normed.clone(), targets)
+    got = unembedded.pull(subject.anatomy, normed.clone(), targets)
     normed.requires_grad_()
     loss = torch.nn.functional.cross_entropy(subject.anatomy.logits(normed).float(), targets)
     (expected,) = torch.autograd.grad(loss, normed)

@@ -21,7 +21,6 @@ from unexplained.bars.labelled import (
 )
 from unexplained.bars.reading import Reading
 from unexplained.record import Number
-from unexplained.record import format as fmt
 from unexplained.record.blocks import (
     Answer,
     AnswerRow,
@@ -35,11 +34,8 @@ from unexplained.record.blocks import (
     facts,
 )
 from unexplained.record.keys import step
-from unexplained.shares import percent, stated, untold
+from unexplained.shares import stated
 from unexplained.stats import FEWEST_DOCUMENTS, Settings
-
-SET_OFF = 0.01
-"""Of the tokens of a near miss: whoever is active on more for certain is set off by it."""
 
 
 @dataclass(frozen=True)
@@ -399,66 +395,3 @@ class LabelFindings:
             if name != "Recall" and here.low is not None and there.high is not None and there.high < here.low
         ]  # fmt: skip
         return f"falls on {self.texts[-1].name}: {', '.join(told)}" if told else ""
-
-    def verdict(self) -> str:
-        """In plain words."""
-        read, narrow, broad = self.narrow.measured, self.narrow, self.texts[-1]
-        who = self.sites[0] if len(self.sites) == 1 else f"{len(self.sites)} {self.unit.lower()}s"
-        spans = " and ".join(filter(None, map(self._span, dict.fromkeys((0, len(self.texts) - 1)))))
-        told = [f"AUROC of {who} for '{self.label}': {spans}."]
-        if not spans:
-            auroc = self.scores(narrow, self.sites[0], self.detectors[self.sites[0]])[0]
-            told = [f"AUROC of {who} for '{self.label}' is refused: {auroc.refused}."]
-        if broad is narrow:
-            told.append("No broad text was given.")
-        elif spans and not self._span(len(self.texts) - 1):
-            auroc = self.scores(broad, self.sites[0], self.detectors[self.sites[0]])[0]
-            told.append(f"On {broad.name} that is refused: {auroc.refused}.")
-        elif worse := [site for site in self.sites if self.falls(site)]:
-            told.append(f"Worse on {broad.name}: {fmt.in_short(worse)}.")
-        cost = read.increase(REFERENCE)
-        label, rest = (
-            read.recovered(name, REFERENCE)
-            for name in (self.names.claim, self.names.kept["residual"])
-        )
-        if cost.value == 0 and cost.bare:
-            told.append(f"Ablating them costs nothing on {narrow.name}.")
-        elif why := untold(cost):
-            told.append(f"What ablating them costs is refused: {why}.")
-        else:
-            told.append(f"Ablated together they cost {fmt.show(cost)} nats per token on {narrow.name}.")  # fmt: skip
-        if why := untold(label) or untold(rest):
-            told.append(f"How much of it the label carries is refused: {why}.")
-        else:
-            told.append(f"The label's prediction makes up {percent(label)} of it, only the rest of their values {percent(rest)}.")  # fmt: skip
-        return " ".join(filter(None, [*told, self._judged()]))
-
-    def _judged(self) -> str:
-        """Which of several are told to be set off by near misses, and of which the label is told to be what they do."""
-        if len(self.sites) < 2:
-            return ""
-        read, names, said = self.narrow.measured, self.names, ""
-        off = [
-            site for site in self.sites
-            for on in self.texts
-            if any((d.share(self.detectors[site].fires(on.values[site]), yes, on.tokens, self.settings).low or 0) > SET_OFF
-                   for yes in on.near.values())
-        ]  # fmt: skip
-        if any(on.near for on in self.texts):
-            said = f"Set off by near misses for certain: {fmt.in_short(list(dict.fromkeys(off))) if off else 'none'}. "
-        most = [
-            site for site in self.sites
-            if (read.recovered(names.claims[site], names.alone[site]).low or 0) > 0.5
-        ]  # fmt: skip
-        return f"{said}That the label carries more than half of what it does is told of {fmt.in_short(most) if most else 'none'}."
-
-    def _span(self, number: int) -> str:
-        """Between which AUROCs the neurons tell the label on a text; empty where that is refused."""
-        on = self.texts[number]
-        found = [self.scores(on, site, self.detectors[site])[0] for site in self.sites]
-        known = [one for one in found if one.value is not None]
-        if not known:
-            return ""
-        low, high = (f(known, key=lambda one: one.value or 0.0) for f in (min, max))
-        same = low.value == high.value
-        return f"{fmt.show(low) if same else f'{fmt.show(low).value} to {fmt.show(high).value}'} on {on.name}"

@@ -34,6 +34,7 @@ from unexplained.cli.shared import (
     Report,
     Seed,
     TextName,
+    between,
     kept,
     require_explanations,
     require_models,
@@ -155,21 +156,10 @@ def _annotated(parameter: Parameter) -> Any:
         bounds = {k: v for k, v in (("min", given.least), ("max", given.most)) if v is not None}
         if given.between:
             low, high = given.between
-            bounds |= {"callback": _between(low, high), "metavar": f"{low:g}<x<{high:g}"}
+            bounds |= {"callback": between(low, high), "metavar": f"{low:g}<x<{high:g}"}
     if parameter.positional and not given.option and isinstance(given, Option | Rungs | Members):
         return Annotated[_type(parameter), typer.Argument(help=given.help, **bounds)]
     return Annotated[_type(parameter), typer.Option(*names, help=given.help, **bounds)]
-
-
-def _between(low: float, high: float) -> Callable[[float], float]:
-    """Refuses what does not lie between two numbers."""
-
-    def require(value: float) -> float:
-        if not low < value < high:
-            raise typer.BadParameter(f"{value:g} does not lie between {low:g} and {high:g}.")
-        return value
-
-    return require
 
 
 def _type(parameter: Parameter) -> Any:

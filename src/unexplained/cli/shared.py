@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -339,3 +339,14 @@ def _program(
     ] = False,
 ) -> None:
     """Options of the program itself."""
+
+
+def between(low: float, high: float) -> Callable[[float], float]:
+    """Refuses what does not lie between two numbers."""
+
+    def require(value: float) -> float:
+        if not low < value < high:
+            raise typer.BadParameter(f"{value:g} does not lie between {low:g} and {high:g}.")
+        return value
+
+    return require

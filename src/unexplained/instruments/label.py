@@ -101,6 +101,7 @@ def label(
             directions.
         TextError: A text has a document of another.
     """
+    from unexplained.bars import label_words
     from unexplained.study.labels import LabelQuestion, measured
 
     asked = LabelQuestion.of(
@@ -109,7 +110,7 @@ def label(
     found = measured(asked)
     yield Headline(
         f"'{found.label}' as a label of {', '.join(found.sites)} in {run.subject.name}",
-        found.verdict(),
+        label_words.verdict(found),
         {"Sites": ", ".join(found.sites), "Others": ", ".join(found.others)},
     )
     yield found.answer()

@@ -19,7 +19,8 @@ from unexplained.study.given import FAMILY
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from unexplained.bars.suppression import OnPath, Suppression
+    from unexplained.bars.suppressed_path import OnPath
+    from unexplained.bars.suppression import Suppression
     from unexplained.ladder.family import Family
     from unexplained.sites import Site
     from unexplained.study import Arm, Run
@@ -137,7 +138,7 @@ def _path(
     run: Run, where: Sequence[Site], means: Tensor, predictions: int
 ) -> tuple[OnPath, tuple[str, ...]]:
     """The direct path of every head, and the units of the documents."""
-    from unexplained.bars.suppression import OnPath
+    from unexplained.bars.suppressed_path import OnPath
     from unexplained.evaluate.suppression import CONDITIONS, direct_path
 
     found = direct_path(
@@ -160,7 +161,8 @@ def _shown(
     """The best heads on the documents that choose, and strong others, in the model on those that score."""
     import numpy as np
 
-    from unexplained.bars.suppression import KEYS, Suppression
+    from unexplained.bars.suppressed_path import KEYS
+    from unexplained.bars.suppression import Suppression
     from unexplained.study.arms import suppressed
     from unexplained.study.arms.suppressed import mean_of, name_of
 

@@ -209,15 +209,10 @@ def refusal(number: Number, needed: str = "tokens") -> str:
 
     >>> refusal(Number(value=None, refused="within noise of zero", tokens_needed=1_240_000))
     'within noise of zero; it takes at least about 1.2 million tokens'
-    >>> refusal(Number(value=0.0, bare="it is the same in every document"))
-    'no interval: it is the same in every document'
     """
-    reason = number.refused
-    if number.value is not None:
-        return f"no interval: {number.bare}"
-    if number.tokens_needed is None:
-        return reason
-    return f"{reason}; it takes at least about {count(number.tokens_needed)} {needed}"
+    if number.tokens_needed is None or number.value is not None:
+        return number.refused or f"no interval: {number.bare}"
+    return f"{number.refused}; it takes at least about {count(number.tokens_needed)} {needed}"
 
 
 def count(number: int) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,6 @@ from typing import ClassVar, NamedTuple, Self
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import Edited
@@ -39,7 +38,7 @@ from unexplained.evaluate.work import (
 )
 from unexplained.hashing import digest
 from unexplained.progress import Count
-from unexplained.repairs import states
+from unexplained.repairs import states, unembedded
 from unexplained.repairs.later import Later, LayerWeights, low_rank, principal
 from unexplained.repairs.refitted import Refitted, Start, condition_with
 from unexplained.repairs.schedule import BATCH_TOKENS, RANK, RefitSettings, third_of
@@ -52,8 +51,6 @@ LOOKS = 8
 LOOKED_AT = 4096
 """Padded tokens of it that are looked at, at most."""
 BETAS, CLIP = (0.9, 0.98), 1.0
-LOGITS = 2**23
-"""At once: memory of this size is used again from step to step and not asked for anew."""
 HALVINGS = 12
 """Of the search for a damage of some size."""
 
@@ -295,7 +292,7 @@ class Refit(ArrayWork):
     ) -> None:
         with torch.enable_grad():
             normed = later.normed(ready.start, weights)[ready.scored.where]
-        pull = self._pull(normed.detach(), ready.scored.targets)
+        pull = unembedded.pull(self.subject.anatomy, normed.detach(), ready.scored.targets)
         # Not `backward`: the model's own parameters get no gradient.
         gradients = torch.autograd.grad(normed, list(weights.values()), pull, allow_unused=True)
         size = torch.sqrt(
@@ -305,34 +302,10 @@ class Refit(ArrayWork):
             weight.grad = None if gradient is None else gradient * (CLIP / size.clamp(min=CLIP))
         optimizer.step()
 
-    def _pull(self, normed: Tensor, targets: Tensor) -> Tensor:
-        """The gradient of the mean loss with respect to the final norm's output (n, width), a few rows at a time.
-
-        Of all rows at once the logits and what belongs to them would be written four times over.
-        """
-        pulls = list[Tensor]()
-        for some, goal in self._few(normed, targets):
-            some.requires_grad_()
-            with torch.enable_grad():
-                logits = self.subject.anatomy.logits(some)
-            away = logits.detach().float().softmax(-1)
-            away[torch.arange(len(goal), device=goal.device), goal] -= 1
-            pulls += torch.autograd.grad(logits, some, away.to(logits.dtype))
-        return torch.cat(pulls) / len(targets)
-
     def _loss(self, later: Later, ready: _Ready, weights: LayerWeights) -> Tensor:
         """Of every scored prediction."""
         normed = later.normed(ready.start, weights)[ready.scored.where]
-        losses = [
-            cross_entropy(self.subject.anatomy.logits(some).float(), goal, reduction="none")
-            for some, goal in self._few(normed, ready.scored.targets)
-        ]
-        return torch.cat(losses)
-
-    def _few(self, normed: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Rows with their targets, as many together as there is room for."""
-        many = max(1, LOGITS // self.subject.shape.vocabulary)
-        return zip(torch.split(normed, many), torch.split(targets, many), strict=True)
+        return unembedded.losses(self.subject.anatomy, normed, ready.scored.targets)
 
     def _loss_on(self, later: Later, some: Sequence[_Ready], weights: LayerWeights) -> float:
         """Per token."""
@@ -374,7 +347,7 @@ class Refit(ArrayWork):
         inside = (shape.layers - self.first) * max(
             pass_bytes(shape, *one.size, self.item) for one in training
         )
-        logits = 3.0 * self.item * min(self.batch_tokens * shape.vocabulary, LOGITS)
+        logits = 3.0 * self.item * min(self.batch_tokens * shape.vocabulary, unembedded.LOGITS)
         return self.item * (tokens * shape.width + 5.0 * weights) + inside + logits
 
     def imagined(self, task: Task) -> Arrays:

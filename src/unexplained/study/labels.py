@@ -192,13 +192,10 @@ def measured(of: LabelQuestion) -> LabelFindings:
     _require_varies(of.label, narrow)
     sites, others = _chosen(of, narrow)
     if not sites:
-        shape = of.run.subject.shape
         raise MeasurementError(
             f"Neurons that go with '{of.label.written}' in {of.run.subject.name}",
-            f"of its {shape.layers * shape.neurons:,} neurons none varies with it on the fit part of "
-            f"{narrow.run.text.name}",
-            "Name the neurons, or values and directions (direction=…; --direction).",
-        )
+            f"none varies with it on the fit part of {narrow.run.text.name}", "Name them.",
+        )  # fmt: skip
     units, random = (*sites, *others), _random(of, narrow.run)
     read = narrow.run.observe((*units, *random))
     detectors = {
