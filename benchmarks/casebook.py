@@ -26,7 +26,7 @@ ASKED = {
     "shortfall-repeats": f"shortfall smollm2-135m '{INDUCTION}' --explanation strict_induction "
     "--text repeats --documents 48 --fit-documents 256 --steps 24",
     "shortfall-text": f"shortfall smollm2-135m '{INDUCTION}' --explanation strict_induction "
-    "--text webmix --documents 32 --fit-documents 120 --steps 24 --rate 1e-2",
+    "--text webmix --documents 48 --fit-documents 240 --steps 100",
     "copy-suppression": "casebook copy-suppression smollm2-135m",
     "french-neuron": "casebook french-neuron smollm2-135m --documents 32 --fit-documents 40 --block 96",
     "self-repair": "casebook self-repair smollm2-135m",
