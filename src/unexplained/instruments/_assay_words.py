@@ -31,7 +31,14 @@ def verdict_of(texts: Sequence[OnText], sites: Sequence[str]) -> str:
             worse = " (worse than the ablation)" * share.below_zero
             told.append(f"{percent(share)} on {text.name}{worse}")
         else:
-            refused.append((text.name, untold(share) or untold(cost)))
+            refused.append(
+                (
+                    text.name,
+                    untold(share)
+                    or untold(cost)
+                    or "the interval of what it costs has an open end",
+                )
+            )
     what = f"of what {REFERENCE} ablation of {fmt.in_short(sites)} costs"
     parts = [f"on {name} that is refused: {why}" for name, why in refused]
     if told:
