@@ -23,6 +23,8 @@ from unexplained.report import text_table
 RESULTS = Path(__file__).parent / "results"
 INDUCTION = "L18.H6-7 L17.H3-5"
 ASKED = {
+    "soundness": f"soundness smollm2-135m '{INDUCTION}' --explanation strict_induction "
+    "--text webmix --documents 48 --block 128",
     "shortfall-repeats": f"shortfall smollm2-135m '{INDUCTION}' --explanation strict_induction "
     "--text repeats --documents 48 --fit-documents 256 --steps 24",
     "shortfall-text": f"shortfall smollm2-135m '{INDUCTION}' --explanation strict_induction "

@@ -14,12 +14,20 @@ from test_ablations import subject as subject
 from test_ablations import text as text
 from test_assay import make_text
 from tiny import tiny_model, tiny_subject, tiny_tokenizer
-from unexplained.ablations import ABLATIONS, AblationError, fitted, keeping_first
+from unexplained.ablations import (
+    ABLATIONS,
+    AblationError,
+    Beside,
+    fitted,
+    keeping_first,
+    without_first,
+)
 from unexplained.ablations.matched_noise import MatchedNoise, drawn
 from unexplained.ablations.optimal_constant import CHECKPOINTS, OptimalConstant, _Search
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import Activations, Edited, evaluate, observe
 from unexplained.evaluate.conditions import modules_of
+from unexplained.repairs.noise import left_out, with_fill, with_rest
 from unexplained.subject import Edit, Local, Subject, load
 from unexplained.text import Text
 
@@ -61,6 +69,62 @@ def test_the_optimal_constant_of_a_neuron_is_that_of_a_grid(subject: Subject, wo
     assert float(put[1]) == pytest.approx(grid[best], abs=grid[1] - grid[0])
     assert torch.equal(put[0], alone(subject, words.fit[0], site)[0])
     assert len(put[1:].unique()) == 1
+
+
+def test_the_optimal_constant_beside_a_claim_is_that_of_a_grid(
+    subject: Subject, words: Text
+) -> None:
+    """Half of a neuron is claimed, and the constant is added to that."""
+    (site,) = subject.sites("L1.N2")
+    claim = Edited("half", (Edit(site, lambda local: local.value / 2),), "half")
+    left = left_out(claim, observe(subject, words, [site]))
+    # Steps are in units of what is left out, which is half of the neuron.
+    how = replace(WHOLE, rate=2 * WHOLE.rate)
+    fill = how.tune(subject, words, [site], 0, beside=Beside(claim, left))
+    assert fill.fingerprint != how.tune(subject, words, [site], 0).fingerprint
+
+    def shifted(value: float) -> Edited:
+        def put(local: Local) -> torch.Tensor:
+            new = local.value / 2
+            new[:, 1:] += value
+            return new
+
+        return Edited(f"{value}", (Edit(site, put),), f"grid {value}")
+
+    grid = np.linspace(-8, 8, 65)
+    found = with_fill("found", claim, fill)
+    losses = per_token(subject, words, *map(shifted, grid), found)
+    best = int(np.argmin(losses[:-1]))
+    assert 0 < best < len(grid) - 1
+    assert losses[-1] < losses[best] + 1e-5
+    put = filled(subject, words.fit[0], found.edits[0])
+    own = alone(subject, words.fit[0], site)
+    assert put[0] == own[0] / 2
+    added = (put - own / 2)[1:]
+    assert torch.allclose(added, added[:1], atol=1e-6)
+    assert float(added[0]) == pytest.approx(grid[best], abs=grid[1] - grid[0])
+
+
+@pytest.mark.parametrize("kind", ["mean", "position mean", "resample", "matched noise"])
+def test_what_a_claim_leaves_out_is_ablated_as_a_component_is(
+    subject: Subject, words: Text, kind: str
+) -> None:
+    """The same ablation, fitted by hand to the value less what is claimed, and added to what is claimed."""
+    (site,) = subject.sites("L1.H2.z")
+    claim = Edited("half", (Edit(site, lambda local: local.value / 2),), "half")
+    seen = observe(subject, words, [site])
+    made = with_rest("made", claim, kind, left_out(claim, seen), 3)
+    halves = replace(seen, batches=tuple((b, {site: v[site] / 2}) for b, v in seen.batches))
+    fitted_to = without_first(halves) if "mean" in kind else halves
+    (by_hand,) = ABLATIONS.get(kind).fit(fitted_to, [site], 3).edits
+    (edit,) = made.edits
+    for block in words.eval[:3]:
+        own = alone(subject, block, site)
+        rest = filled(subject, block, by_hand)
+        put = filled(subject, block, edit)
+        assert torch.allclose(put[1:], (own / 2 + rest)[1:], atol=1e-6)
+        assert torch.equal(put[0], own[0] / 2)
+        assert (put - own).abs().max() > 0.01
 
 
 def test_sites_fitted_together_cost_less_together_than_fitted_alone(

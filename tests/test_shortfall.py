@@ -651,12 +651,12 @@ def test_noise_is_the_documents_own_however_it_is_batched():
 def test_what_the_right_claim_leaves_out_is_nothing_and_putting_it_back_changes_nothing():
     subject, seen, claim = _claimed("right")
     text = _text()
-    noisy = noise.with_noise("noisy", claim, seen, 0)
-    from unexplained.donors.another import Another
-
-    foreign = noise.with_another("foreign", claim, seen, Another(), 0)
-    ledger = evaluate(subject, text, [claim, noisy, foreign])
-    for name in ("noisy", "foreign"):
+    left = noise.left_out(claim, seen)
+    kinds = ("mean", "position mean", "resample", "matched noise")
+    ledger = evaluate(
+        subject, text, [claim, *(noise.with_rest(one, claim, one, left, 0) for one in kinds)]
+    )
+    for name in kinds:
         assert ledger.sums(name).loss == pytest.approx(ledger.sums(claim.name).loss, abs=1e-3)
 
 

@@ -19,11 +19,12 @@ from tiny import VOCABULARY, tiny_model, tiny_subject, tiny_tokenizer
 from unexplained.ablations import AblationError
 from unexplained.bars import flips
 from unexplained.bars.flips import EXPLANATIONS, apart, corrected, turned
+from unexplained.bars.panel import HELD, Panel
 from unexplained.errors import MeasurementError
 from unexplained.evaluate import Edited
 from unexplained.evaluate.drift import drift
 from unexplained.instruments import soundness
-from unexplained.instruments.soundness import PANEL, _filled
+from unexplained.instruments.soundness import PANEL, _filled, _flips
 from unexplained.ledger import Ledger
 from unexplained.record import Number, Record
 from unexplained.record.blocks import Prose, Table
@@ -252,21 +253,23 @@ def test_explanations_of_one_component_turn_round_only_where_what_they_leave_out
 
     def loud(tokens: torch.Tensor) -> torch.Tensor:
         out = repairable._before(tokens)
-        out[..., START["aside"]] = (
-            100.0  # what is left out is a constant: noise of its mean takes it away
-        )
+        out[..., START["aside"]] = 100.0  # what is left out is a constant: its mean takes it away
         return out
 
     claims = [repairable.claim("the token before, and a shout", loud), repairable.CLAIMS["half"]]
     stated = arms.claims(run, where, claims)
     fills, put = _filled(run, where, claims, {one.name: one for one in stated})
-    read = run.measure(*stated, *put, arms.ablation(run, "mean", where))
-    assert list(fills) == ["mean", "matched noise", "resample"]
-    found = turned(read.ledger, {}, {}, fills, LEAN)
-    assert [(one.first, one.one, one.other) for one in found[EXPLANATIONS]] == [
-        (claims[0].name, "mean", "matched noise")
-    ]
-    assert not turned(read.ledger, {}, {}, {"mean": fills["mean"]}, LEAN)[EXPLANATIONS]
+    held = [one.also(HELD) for one in stated]
+    read = run.measure(*held, *put, arms.ablation(run, "mean", where))
+    assert tuple(fills) == PANEL
+    panel = Panel(read, {}, {}, (str(repairable.AT),), (str(repairable.AT),), fills)
+    found = _flips(panel)[EXPLANATIONS]
+    assert [(one.first, one.one, one.other) for one in found] == [(claims[0].name, "zero", "mean")]
+    assert {k.removesuffix(", norms held") for k in panel.fills(held=True)} == set(PANEL)
+    assert not turned(read.ledger, {}, {}, {"zero": fills["zero"]}, LEAN)[EXPLANATIONS]
+    # With the norms held nobody hears the shout.
+    calm = {kind: of for kind, of in panel.fills(held=True).items() if kind == "zero"}
+    assert not turned(read.ledger, {}, {}, calm | {"mean": fills["mean"]}, LEAN)[EXPLANATIONS]
 
 
 def test_beside_a_panel_a_claim_that_says_nothing_recovers_nothing_to_the_bit() -> None:

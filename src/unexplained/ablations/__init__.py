@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -65,16 +65,27 @@ class Ablation(Protocol):
         """Fit on the intact model's activations there."""
 
 
+class Beside(NamedTuple):
+    """What stands at some sites already, where only what it leaves out of them is ablated."""
+
+    claim: Edited
+    left: Activations
+    """What the model has there less what stands there."""
+
+
 @runtime_checkable
 class Tuned(Protocol):
     """An ablation that asks the model itself what to put there: it is fitted by `tune`, not by `fit`."""
 
     def tune(
         self, subject: Subject, text: Text, sites: Sequence[Site], seed: int, *,
-        folder: Path | None = None, workers: Workers = in_process,
+        beside: Beside | None = None, folder: Path | None = None, workers: Workers = in_process,
         progress: Count = lambda done, total: None,
     ) -> Fill:  # fmt: skip
-        """Fit by passes on the fit part; what it finds is kept in the folder, if there is one."""
+        """Fit by passes on the fit part; what it finds is kept in the folder, if there is one.
+
+        With `beside` it is what is put there besides what stands there.
+        """
 
 
 def plain(ablation: Ablation) -> bool:
@@ -156,6 +167,10 @@ def fitted(
         else read([value_site(site) for site in sites])
     )
     return [ablation.fit(found, group, seed) for group in groups]
+
+
+REPLACES_FIRST = ("zero", "mean", "position mean")
+"""Ablations that replace the first position too; the others keep it by themselves."""
 
 
 def without_first(activations: Activations) -> Activations:

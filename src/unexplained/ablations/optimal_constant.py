@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -12,11 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unexplained.ablations import ABLATIONS, AblationError, Fill, keeping_first, value_site
-from unexplained.evaluate import Activations
+from unexplained.ablations import (
+    ABLATIONS,
+    AblationError,
+    Beside,
+    Fill,
+    keeping_first,
+    value_site,
+    without_first,
+)
+from unexplained.evaluate import Activations, Edited
 from unexplained.evaluate.arrays import Arrays, ArrayWork
 from unexplained.evaluate.batches import BatchPlan, plan
-from unexplained.evaluate.conditions import tensor_digest
+from unexplained.evaluate.conditions import key, tensor_digest
 from unexplained.evaluate.runner import Workers, in_process, measured
 from unexplained.evaluate.work import Task, layers_cost, pass_bytes, unembedding_cost
 from unexplained.hashing import digest
@@ -72,10 +80,13 @@ class OptimalConstant:
 
     def tune(
         self, subject: Subject, text: Text, sites: Sequence[Site], seed: int, *,
-        folder: Path | None = None, workers: Workers = in_process,
+        beside: Beside | None = None, folder: Path | None = None, workers: Workers = in_process,
         progress: Count = lambda done, total: None,
     ) -> Fill:  # fmt: skip
         """Fit by gradient on the text's fit part.
+
+        Beside a claim it is what is added to what the claim gives; gradients take what it gives at
+        one site not to move with the constant at another.
 
         Raises:
             AblationError: There are too few documents, a site is a pattern, or the model is in half
@@ -86,6 +97,7 @@ class OptimalConstant:
         work = _Search(
             subject=subject, text=text, part="fit", sites=where, seed=seed, how=self,
             batch_tokens=sum(len(block.tokens) for block in text.fit) * len(text.fit),
+            claim=beside and beside.claim, left=_moments(beside.left, where) if beside else (),
         )  # fmt: skip
         (found,) = measured(work, folder=folder, workers=workers, progress=progress)
         kind = next(subject.anatomy.model.parameters()).dtype
@@ -94,13 +106,42 @@ class OptimalConstant:
             keeping_first(Edit(site, _constant(value)))
             for site, value in zip(sites, values, strict=True)
         )
-        mark = digest("optimal constant", *map(str, sites), tensor_digest(values))
+        mark = digest("optimal constant", *work.said, *map(str, sites), tensor_digest(values))
         numbers = sum(value.numel() for value in values)
         return Fill("optimal constant", edits, mark, numbers, fitted_on=subject.remembered)
 
 
 def _constant(value: Tensor) -> Callable[[Local], Tensor]:
     return lambda local: value.reshape(local.value.shape[2:]).expand_as(local.value)
+
+
+def _added(edit: Edit, value: Tensor) -> Edit:
+    """What an edit gives, and a constant after the first position."""
+
+    def function(local: Local) -> Tensor:
+        with torch.no_grad():
+            said = edit(local)
+        said = local.value.detach() if said is None else said
+        put = _constant(value)(local)
+        # Not in place: it is differentiated.
+        return said + put if local.batch.start else torch.cat([said[:, :1], (said + put)[:, 1:]], 1)
+
+    return replace(edit, function=function)
+
+
+def _moments(values: Activations, sites: Sequence[Site]) -> tuple[tuple[Tensor, Tensor], ...]:
+    """Of every site the mean, and how far values are from it in the mean over tokens and dimensions.
+
+    First positions are left out.
+    """
+    later = without_first(values)
+    return tuple(_moments_of(later.flat(site)) for site in sites)
+
+
+def _moments_of(values: Tensor) -> tuple[Tensor, Tensor]:
+    wide = values.double()
+    mean = wide.mean(0)
+    return mean.to(values), (wide - mean).square().mean().sqrt().to(values)
 
 
 def _require(subject: Subject, text: Text, sites: Sequence[Site]) -> None:
@@ -139,11 +180,29 @@ class _Search(ArrayWork):
     sites: tuple[Site, ...]
     seed: int
     how: OptimalConstant
+    claim: Edited | None = None
+    """What the constants are added to; they stand alone if None."""
+    left: tuple[tuple[Tensor, Tensor], ...] = ()
+    """Of every site mean and spread of what the claim leaves out."""
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The claim, if there is one."""
+        mark = tensor_digest([one for both in self.left for one in both])
+        return (key(self.claim), mark) if self.claim else ()
 
     @property
     def asked(self) -> tuple[str, ...]:
         """Sites, and how it is searched."""
-        return ("constant", str(self.seed), repr(self.how), *map(str, self.sites))
+        return ("constant", str(self.seed), repr(self.how), *self.said, *map(str, self.sites))
+
+    def _edits(self, constants: Sequence[Tensor]) -> list[Edit]:
+        if self.claim:
+            return list(map(_added, self.claim.edits, constants))
+        return [
+            keeping_first(Edit(site, _constant(one)))
+            for site, one in zip(self.sites, constants, strict=True)
+        ]
 
     def shapes(self, number: int) -> Mapping[str, tuple[int, ...]]:
         """A vector for every site, and the held-out losses at the mean and on the way."""
@@ -178,8 +237,8 @@ class _Search(ArrayWork):
     def arrays(self, number: int) -> Arrays:
         """From the mean downwards, or from zero where that costs less."""
         batches, others = self._parts(self.plans[number])
-        start = self._start(batches)
-        spread = self._spread(batches, start)
+        found = self.left or tuple(_moments_of(self._each(batches, site)) for site in self.sites)
+        start, spread = ([one[i] for one in found] for i in (0, 1))
         moved = [torch.zeros_like(one, requires_grad=True) for one in start]
 
         def constants() -> list[Tensor]:
@@ -215,7 +274,8 @@ class _Search(ArrayWork):
         return [[self._ready(one) for one in plan(some, BATCH_TOKENS)] for some in (fit, held)]  # type: ignore[return-value]
 
     def _ready(self, some: BatchPlan) -> _Ready:
-        layer = min(max(min(site.layer for site in self.sites), 0), self.subject.shape.layers)
+        blank = self._edits([torch.zeros(())] * len(self.sites))
+        layer = min(max(first_layer(blank), 0), self.subject.shape.layers)
         done = self.subject.run(
             some.batch(self.subject.device), keep=self.sites, keep_streams=[layer]
         )
@@ -226,18 +286,7 @@ class _Search(ArrayWork):
         return torch.cat([
             one.values[site][:, 1:][one.plan.batch(self.subject.device).valid[:, 1:]]
             for one in batches
-        ]).double()  # fmt: skip
-
-    def _start(self, batches: Sequence[_Ready]) -> list[Tensor]:
-        kind = next(self.subject.anatomy.model.parameters()).dtype
-        return [self._each(batches, site).mean(0).to(kind) for site in self.sites]
-
-    def _spread(self, batches: Sequence[_Ready], start: Sequence[Tensor]) -> list[Tensor]:
-        """How far the values are from their mean, in the mean over tokens and dimensions."""
-        return [
-            (self._each(batches, site) - one).square().mean().sqrt().to(one)
-            for site, one in zip(self.sites, start, strict=True)
-        ]
+        ])  # fmt: skip
 
     def _order(self, batches: Sequence[_Ready]) -> list[_Ready]:
         """As many as there are steps: all of them in a drawn order, then in another."""
@@ -252,10 +301,7 @@ class _Search(ArrayWork):
         """Nats per scored token."""
         subject = self.subject
         batch, scored = ready.plan.batch(subject.device), ready.plan.scored(subject.device)
-        edits = [
-            keeping_first(Edit(site, _constant(one)))
-            for site, one in zip(self.sites, constants, strict=True)
-        ]
+        edits = self._edits(constants)
         done = subject.run(batch, edits, resume=ready.resume, differentiable=differentiable)
         with subject.undisturbed(), torch.set_grad_enabled(differentiable):
             logits = subject.anatomy.logits(done.normed[scored.where])

@@ -50,7 +50,7 @@ class Panel:
     """Components, then all together where there are several."""
     single: tuple[str, ...]
     filled: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Ablation → explanation → condition of all components, what it leaves out filled by the ablation."""
+    """Ablation → explanation → arm of all components, what it leaves out filled by the ablation."""
 
     def under(self, name: str, held: bool) -> str:
         """The condition of an arm with the norms free or held."""
@@ -61,6 +61,13 @@ class Panel:
         return {
             kind: {site: self.under(arms[site], held) for site in self.single}
             for kind, arms in self.ablated.items()
+        }
+
+    def fills(self, *, held: bool) -> dict[str, dict[str, str]]:
+        """Ablation → explanation whose rest it fills → condition."""
+        return {
+            kind: {claim: self.under(name, held) for claim, name in arms.items()}
+            for kind, arms in self.filled.items()
         }
 
     def _damage(self, kind: str, group: str, held: bool = False) -> Number:
@@ -234,7 +241,7 @@ class Panel:
         if self.filled:
             words += (
                 "Explanations of the same components are ordered by their loss, what each leaves out filled "
-                f"by an ablation ({', '.join(self.filled)}): otherwise none could turn their order round. "
+                "by each of the ablations, zero leaving it as it is: otherwise none could turn their order round. "
             )
         asked = len(self.single) > 1 or bool(self.filled)
         words += (
@@ -324,10 +331,10 @@ class Panel:
         )
 
     def _fills(self) -> str:
-        """By which ablations what explanations leave out was filled: not by all of the panel."""
+        """What an ablation does where explanations of the same components are ordered."""
         if len(self.single) > 1 or not self.filled:
             return ""
-        return f" that fills what they leave out ({', '.join(self.filled)})"
+        return " that fills what they leave out"
 
     def verdict(self, flips: Mapping[str, Sequence[Flip]], floor: float) -> str:
         """In plain words: how far apart, what holding norms does to that, and whether an order turns round."""

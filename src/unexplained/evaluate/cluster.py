@@ -188,7 +188,7 @@ class WorkerPool:
                 raise (error.cause if isinstance(error.cause, Exception) else error) from None
             except ray.exceptions.RayError as error:
                 if given_up := failures.note(member.flight[0][1], error):
-                    yield from self._arrived(member)
+                    yield from self._arrived(member, begun=True)
                     raise given_up from None
                 prepare(self._replace(member, queue))
                 continue
@@ -260,12 +260,12 @@ class WorkerPool:
         self._members.append(self._hire())
         return self._members[-1]
 
-    def _arrived(self, failed: _Member) -> Iterator[tuple[Task, Any]]:
-        """What the other workers have finished by now."""
+    def _arrived(self, failed: _Member, begun: bool = False) -> Iterator[tuple[Task, Any]]:
+        """What the other workers have finished by now; with `begun`, what they were given too."""
         for member in self._members:
             while member is not failed and member.flight:
                 head, task = member.flight[0]
-                if not self._ray.wait([head], timeout=0)[0]:
+                if not self._ray.wait([head], timeout=None if begun else 0)[0]:
                     break
                 try:
                     result = self._ray.get(head)

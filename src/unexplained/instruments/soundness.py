@@ -167,10 +167,11 @@ def _measured(
 def _filled(
     run: Run, where: Sequence[Site], claims: Sequence[Explanation], stated: Mapping[str, Arm]
 ) -> tuple[dict[str, dict[str, str]], list[Arm]]:
-    """Explanations of the same components with what each leaves out filled by an ablation; the mean is there already.
+    """Explanations of the same components with what each leaves out filled by an ablation: by arm.
 
     Without that no ablation could turn their order round: it changes the denominator of both alike.
     """
+    from unexplained.bars.panel import HELD
     from unexplained.evaluate import Edited
     from unexplained.repairs.noise import sites_of
     from unexplained.study import arms
@@ -178,12 +179,13 @@ def _filled(
     conditions = [one.conditions["total"] for one in stated.values()]
     needed = [site for one in claims for site in one.observes(where, run.subject.shape)]
     seen = run.observe([*needed, *sites_of([one for one in conditions if isinstance(one, Edited)])])
-    filled: dict[str, dict[str, str]] = {"mean": {name: one.name for name, one in stated.items()}}
+    filled: dict[str, dict[str, str]] = {}
     every: list[Arm] = []
     for name, one in stated.items():
-        for kind, put in arms.outside(run, one, seen).items():
+        for kind, put in arms.outside(run, one, PANEL[1:], seen).items():
             filled.setdefault(kind, {})[name] = put.name
-            every.append(put)
+            if put is not one:
+                every.append(put.also(HELD))
     return filled, every
 
 
@@ -254,9 +256,12 @@ def _flips(panel: Panel) -> dict[str, list[Flip]]:
 
     several = len(panel.single) > 1
     ablated: dict[str, Mapping[str, str]] = {}
-    for held in (False, True) if several else ():
+    filled: dict[str, Mapping[str, str]] = {}
+    for held in (False, True):
         suffix = ", norms held" if held else ""
-        ablated |= {f"{k}{suffix}": c for k, c in panel.conditions(held=held).items()}
+        if several:
+            ablated |= {f"{k}{suffix}": c for k, c in panel.conditions(held=held).items()}
+        filled |= {f"{k}{suffix}": c for k, c in panel.fills(held=held).items()}
     claimed = {
         claim: {
             kind: {s: panel.under(arms[s], kind.endswith("norms held")) for s in panel.single}
@@ -264,4 +269,4 @@ def _flips(panel: Panel) -> dict[str, list[Flip]]:
         }
         for claim, arms in (panel.claimed if several else {}).items()
     }
-    return turned(panel.read.ledger, ablated, claimed, panel.filled, panel.read.settings)
+    return turned(panel.read.ledger, ablated, claimed, filled, panel.read.settings)

@@ -1,4 +1,4 @@
-"""What a claim leaves out of a component, put back: as noise, as its mean, or from another document.
+"""What a claim leaves out of a component, ablated by itself: noise, another document's, its mean in its place.
 
 A claim gives some of a component's value; the rest of the value is missing or constant, and later
 norms and thresholds were trained with it there. Noise of the same mean and covariance puts back how
@@ -13,8 +13,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from unexplained.ablations import ABLATIONS, REPLACES_FIRST, Fill, without_first
 from unexplained.ablations.matched_noise import gaussian_of, noise
-from unexplained.donors import Donors, places_of
 from unexplained.evaluate import Activations, Edited
 from unexplained.evaluate.conditions import key, tensor_digest
 from unexplained.hashing import digest
@@ -60,48 +60,58 @@ def random_instead(name: str, claim: Edited, activations: Activations, seed: int
     return remade(name, "random", claim, make, seed)
 
 
-def with_noise(name: str, claim: Edited, activations: Activations, seed: int) -> Edited:
-    """What a claim gives and, of what it leaves out, noise of the same covariance; the first token apart.
+def left_out(claim: Edited, activations: Activations) -> Activations:
+    """What the model has where a claim stands, less what the claim gives there."""
+    values: list[dict[Site, Tensor]] = [{} for _ in activations.batches]
+    for edit in claim.edits:
+        for found, one in zip(values, activations.at(edit.where), strict=True):
+            found[edit.where] = one.value - _of(edit, one)
+    batches = tuple(
+        (batch, found) for (batch, _), found in zip(activations.batches, values, strict=True)
+    )
+    return replace(activations, batches=batches)
 
-    Its mean is put back too: most claims have it already, and theirs is nothing.
+
+def with_rest(name: str, claim: Edited, kind: str, left: Activations, seed: int) -> Edited:
+    """What a claim gives and, of what it leaves out, what an ablation of that puts in its place.
+
+    With `resample` that is what another document has; with `matched noise` its mean is put back too:
+    most claims have it already, and theirs is nothing. Nothing at the first token, which nearly all
+    documents share and heads rest on.
+
+    Args:
+        name: Of the condition.
+        claim: What stands there.
+        kind: The ablation's name; one that is fitted by a reading.
+        left: What the claim leaves out.
+        seed: Of draws.
 
     Raises:
         AblationError: There are too few tokens for a covariance.
     """
+    values = without_first(left) if kind in REPLACES_FIRST else left
+    fill = ABLATIONS.get(kind).fit(values, [edit.where for edit in claim.edits], seed)
+    return with_fill(name, claim, fill)
+
+
+def with_fill(name: str, claim: Edited, fill: Fill) -> Edited:
+    """The same with what was fitted already."""
+    puts = {edit.where: edit for edit in fill.edits}
 
     def make(edit: Edit) -> tuple[ValueOf, list[Tensor]]:
-        fit = _gaussian(activations, edit, f"what is left out of {edit.where}", less=True)
-        draw = noise(f"beside {edit.where}", *fit, seed)
+        put = puts[edit.where]
 
         def given(local: Local) -> Tensor:
-            return _of(edit, local) + _after_first(local, draw(local))
+            return _of(edit, local) + _after_first(local, _of(put, local))
 
-        return given, list(fit)
+        return given, []
 
-    return remade(name, "noise", claim, make, seed)
-
-
-def with_another(
-    name: str, claim: Edited, activations: Activations, donors: Donors, seed: int
-) -> Edited:
-    """What a claim gives and, of what it leaves out, what another document has at the same position."""
-
-    def make(edit: Edit) -> tuple[ValueOf, list[Tensor]]:
-        rest = [one.value - _of(edit, one) for one in activations.at(edit.where)]
-
-        def given(local: Local) -> Tensor:
-            said = _of(edit, local)
-            put = torch.zeros_like(said)
-            for row, (number, at, length) in enumerate(
-                places_of(donors, activations, local.batch, seed)
-            ):
-                put[row, :length] = rest[number][at, :length].to(put.dtype)
-            return said + _after_first(local, put)
-
-        return given, rest
-
-    found = remade(name, "another", claim, make, seed, donors.fingerprint)
-    return replace(found, edits=tuple(replace(e, calls=(*e.calls, donors)) for e in found.edits))
+    found = remade(name, fill.name, claim, make, 0, fill.fingerprint)
+    edits = tuple(
+        replace(edit, calls=(*edit.calls, put.function, *put.calls))
+        for edit, put in zip(found.edits, fill.edits, strict=True)
+    )
+    return replace(found, edits=edits)
 
 
 def remade(
@@ -130,17 +140,15 @@ def _of(edit: Edit, local: Local) -> Tensor:
     return local.value if given is None else given
 
 
-def _gaussian(
-    activations: Activations, edit: Edit, what: str, *, less: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Mean and root of the covariance of what a claim gives at every token but the first, or leaves out."""
+def _gaussian(activations: Activations, edit: Edit, what: str) -> tuple[Tensor, Tensor]:
+    """Mean and root of the covariance of what a claim gives at every token but the first."""
     found, documents = list[Tensor](), 0
     for local in activations.at(edit.where):
         said = _of(edit, local)
         valid = local.batch.valid.clone()
         valid[:, 0] = False
         documents += int(valid.any(-1).sum())
-        found.append(((local.value - said) if less else said)[valid])
+        found.append(said[valid])
     return gaussian_of(torch.cat(found), documents, what)
 
 

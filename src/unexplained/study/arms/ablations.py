@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from unexplained.ablations import ABLATIONS, Fill, fitted, keeping_first, without_first
+from unexplained.ablations import (
+    ABLATIONS,
+    REPLACES_FIRST,
+    Fill,
+    fitted,
+    keeping_first,
+    without_first,
+)
 from unexplained.bars.joints import name_of
 from unexplained.hashing import digest
 from unexplained.sites import Site
 from unexplained.study.arm import Arm, arm
 from unexplained.study.run import Run
-
-KEPT = ("zero", "mean", "position mean")
-"""Ablations that replace the first position too; the others keep it by themselves."""
 
 
 def ablation(run: Run, name: str, sites: Sequence[Site]) -> Arm:
@@ -72,10 +76,12 @@ def panel(run: Run, name: str, groups: Sequence[Sequence[Site]]) -> list[Arm]:
     kind, read = ABLATIONS.get(name), run.observe
     found = fitted(
         kind, run.subject, run.text, groups, run.settings.seed, folder=run.folder, workers=run.workers,
-        read=lambda sites: without_first(read(sites)) if name in KEPT else read(sites),
+        read=lambda sites: without_first(read(sites))
+        if name in REPLACES_FIRST
+        else read(sites),
         progress=partial(run.say, f"fitting {name}"),
     )  # fmt: skip
-    if name in KEPT:
+    if name in REPLACES_FIRST:
         found = [
             replace(
                 fill,

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from unexplained.ablations import value_site
-from unexplained.donors.another import Another
+from unexplained.ablations import ABLATIONS, Beside, Tuned, value_site
 from unexplained.evaluate import Activations, Edited
 from unexplained.explanations import StandIn
-from unexplained.repairs.noise import sites_of, with_another, with_noise
+from unexplained.repairs.noise import left_out, sites_of, with_fill, with_rest
 from unexplained.sites import Site
 from unexplained.study.arm import Arm, arm
 from unexplained.study.arms.claims import is_moved
@@ -38,12 +37,18 @@ class Repair:
     """Nothing is said; with norms held where the claim's are."""
 
 
-def outside(run: Run, claimed: Arm, activations: Activations) -> dict[str, Arm]:
-    """A claim with what it leaves out put back as an ablation would: by the ablation's name.
+def outside(
+    run: Run, claimed: Arm, kinds: Sequence[str], activations: Activations
+) -> dict[str, Arm]:
+    """A claim with what it leaves out ablated, by the ablation's name.
+
+    By `zero` that is the claim as it stands: what it leaves out is what the component has less
+    what is claimed, and nothing of that is there.
 
     Args:
         run: On one text.
         claimed: The claim.
+        kinds: Ablations besides zero.
         activations: Of the fit part, at what the claim edits.
 
     Raises:
@@ -52,25 +57,32 @@ def outside(run: Run, claimed: Arm, activations: Activations) -> dict[str, Arm]:
     condition, name, seed = claimed.conditions["total"], claimed.name, run.settings.seed
     assert isinstance(condition, Edited)
     condition = replace(condition, name=name)
-    found = {
-        "matched noise": _noisy(activations, seed, condition),
-        "resample": _foreign(activations, seed, condition),
-    }
-    return {
-        kind: arm(
-            one, role="fitted", of=claimed.card.of or name, says="What is left out is put back."
-        )
-        for kind, one in found.items()
-    }
+    left = left_out(condition, activations)
+    sites = [edit.where for edit in condition.edits]
+    found = {"zero": claimed}
+    for kind in kinds:
+        ablation, called = ABLATIONS.get(kind), f"{name}, the rest by {kind}"
+        if isinstance(ablation, Tuned):
+            fill = ablation.tune(
+                run.subject, run.text, sites, seed, beside=Beside(condition, left), folder=run.folder,
+                workers=run.workers, progress=partial(run.say, f"fitting {kind}"),
+            )  # fmt: skip
+            put = with_fill(called, condition, fill)
+        else:
+            put = with_rest(called, condition, kind, left, seed)
+        of = claimed.card.of or name
+        found[kind] = arm(put, role="fitted", of=of, says=f"What is left out is ablated: {kind}.")
+    return found
 
 
 def _noisy(activations: Activations, seed: int, one: Edited) -> Edited:
-    return with_noise(f"{one.name}, the rest as noise", one, activations, seed)
+    left = left_out(one, activations)
+    return with_rest(f"{one.name}, the rest as noise", one, "matched noise", left, seed)
 
 
 def _foreign(activations: Activations, seed: int, one: Edited) -> Edited:
-    name = f"{one.name}, the rest of another document"
-    return with_another(name, one, activations, Another(), seed)
+    left = left_out(one, activations)
+    return with_rest(f"{one.name}, the rest of another document", one, "resample", left, seed)
 
 
 def held(one: Edited) -> Edited:
