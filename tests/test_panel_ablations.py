@@ -17,7 +17,7 @@ from tiny import tiny_model, tiny_subject, tiny_tokenizer
 from unexplained.ablations import (
     ABLATIONS,
     AblationError,
-    Beside,
+    StandingClaim,
     fitted,
     keeping_first,
     without_first,
@@ -50,7 +50,7 @@ def per_token(subject: Subject, text: Text, *conditions: Edited) -> list[float]:
 
 def test_the_optimal_constant_of_a_neuron_is_that_of_a_grid(subject: Subject, words: Text) -> None:
     (site,) = subject.sites("L1.N2")
-    fill = WHOLE.tune(subject, words, [site], 0)
+    (fill,) = WHOLE.tune(subject, words, [[site]], 0)
 
     def constant(value: float) -> Edited:
         def put(local: Local) -> torch.Tensor:
@@ -80,8 +80,8 @@ def test_the_optimal_constant_beside_a_claim_is_that_of_a_grid(
     left = left_out(claim, observe(subject, words, [site]))
     # Steps are in units of what is left out, which is half of the neuron.
     how = replace(WHOLE, rate=2 * WHOLE.rate)
-    fill = how.tune(subject, words, [site], 0, beside=Beside(claim, left))
-    assert fill.fingerprint != how.tune(subject, words, [site], 0).fingerprint
+    (fill,) = how.tune(subject, words, [[site]], 0, beside=StandingClaim(claim, left))
+    assert fill.fingerprint != how.tune(subject, words, [[site]], 0)[0].fingerprint
 
     def shifted(value: float) -> Edited:
         def put(local: Local) -> torch.Tensor:
@@ -146,14 +146,17 @@ def test_a_constant_that_was_fitted_is_kept_and_no_pass_is_run_for_it_again(
     subject: Subject, words: Text, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sites, ablation = subject.sites("L1.H2 L2.mlp"), OptimalConstant(steps=CHECKPOINTS)
-    first = ablation.tune(subject, words, sites, 0, folder=tmp_path)
+    (first,) = ablation.tune(subject, words, [sites], 0, folder=tmp_path)
     assert first.parameters == 8 + 32 and first.fitted_on == subject.fingerprint
-    again = ablation.tune(subject, words, sites, 0)  # to the bit, without what was kept
+    (again,) = ablation.tune(subject, words, [sites], 0)  # to the bit, without what was kept
     assert again.fingerprint == first.fingerprint
-    for other in (ablation.tune(subject, words, sites, 1), WHOLE.tune(subject, words, sites, 0)):
+    for (other,) in (
+        ablation.tune(subject, words, [sites], 1),
+        WHOLE.tune(subject, words, [sites], 0),
+    ):
         assert other.fingerprint != first.fingerprint
     monkeypatch.setattr(Subject, "run", None)
-    found = ablation.tune(subject, words, sites, 0, folder=tmp_path)
+    (found,) = ablation.tune(subject, words, [sites], 0, folder=tmp_path)
     assert found.fingerprint == first.fingerprint
     assert "unexplained.ablations.optimal_constant" in modules_of(found.condition())
 
@@ -170,7 +173,7 @@ def test_of_constants_on_the_way_the_one_that_costs_least_elsewhere_is_taken(
             [found[0], float("inf"), *found[1:]]
         )  # zero, looked at second, is no better start
         monkeypatch.setattr(_Search, "_held_out", lambda *given, losses=losses: next(losses))
-        (edit,) = ablation.tune(subject, words, [site], 0).edits
+        (edit,) = ablation.tune(subject, words, [[site]], 0)[0].edits
         put[least] = filled(subject, block, edit)[1]
     mean = torch.cat([alone(subject, block, site)[1:] for block in words.fit]).mean(0)
     assert float((put[0] - mean).abs().max()) < 0.4  # of two thirds of the documents
@@ -187,7 +190,7 @@ def test_where_zero_costs_less_than_the_mean_the_search_begins_there(
     for after in (9.0, 0.5):
         losses = iter([5.0, 1.0, *[after] * CHECKPOINTS])  # at the mean, at zero, on the way
         monkeypatch.setattr(_Search, "_held_out", lambda *given, losses=losses: next(losses))
-        (edit,) = ablation.tune(subject, words, [site], 0).edits
+        (edit,) = ablation.tune(subject, words, [[site]], 0)[0].edits
         put.append(filled(subject, words.fit[0], edit)[1])
     assert not put[0].any()
     values = torch.cat([alone(subject, block, site)[1:] for block in words.fit])
@@ -244,7 +247,7 @@ def test_what_cannot_be_fitted_is_refused_by_name(subject: Subject, text: Text) 
         OptimalConstant().fit(Activations(()), sites, 0)
     pattern = subject.sites("L1.H2.pattern")
     with pytest.raises(AblationError, match="a row for every position"):
-        OptimalConstant().tune(subject, text, pattern, 0)
+        OptimalConstant().tune(subject, text, [pattern], 0)
     half = load(tiny_model("llama").half(), tokenizer=tiny_tokenizer(), device="cpu")
     with pytest.raises(AblationError, match=r"covariance of L1\.mlp in float16"):
         fitted(ABLATIONS.get("matched noise"), half, text, [sites], 0)

@@ -65,7 +65,7 @@ class Ablation(Protocol):
         """Fit on the intact model's activations there."""
 
 
-class Beside(NamedTuple):
+class StandingClaim(NamedTuple):
     """What stands at some sites already, where only what it leaves out of them is ablated."""
 
     claim: Edited
@@ -78,13 +78,13 @@ class Tuned(Protocol):
     """An ablation that asks the model itself what to put there: it is fitted by `tune`, not by `fit`."""
 
     def tune(
-        self, subject: Subject, text: Text, sites: Sequence[Site], seed: int, *,
-        beside: Beside | None = None, folder: Path | None = None, workers: Workers = in_process,
+        self, subject: Subject, text: Text, groups: Sequence[Sequence[Site]], seed: int, *,
+        beside: StandingClaim | None = None, folder: Path | None = None, workers: Workers = in_process,
         progress: Count = lambda done, total: None,
-    ) -> Fill:  # fmt: skip
-        """Fit by passes on the fit part; what it finds is kept in the folder, if there is one.
+    ) -> list[Fill]:  # fmt: skip
+        """Fit by passes on the fit part, each group alone; what it finds is kept in the folder, if there is one.
 
-        With `beside` it is what is put there besides what stands there.
+        With `beside` it is what is put there besides what stands there, at the one group of its sites.
         """
 
 
@@ -154,12 +154,9 @@ def fitted(
         AblationError: It cannot be fitted there.
     """
     if isinstance(ablation, Tuned):
-        return [
-            ablation.tune(
-                subject, text, group, seed, folder=folder, workers=workers, progress=progress
-            )
-            for group in groups
-        ]
+        return ablation.tune(
+            subject, text, groups, seed, folder=folder, workers=workers, progress=progress
+        )
     sites = [site for group in groups for site in group]
     found = (
         record_for(ablation, subject, text, sites, progress, folder=folder, workers=workers)

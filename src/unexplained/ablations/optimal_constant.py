@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from unexplained.ablations import (
     ABLATIONS,
     AblationError,
-    Beside,
+    StandingClaim,
     Fill,
     keeping_first,
     value_site,
@@ -30,7 +31,7 @@ from unexplained.evaluate.work import Task, layers_cost, pass_bytes, unembedding
 from unexplained.hashing import digest
 from unexplained.progress import Count
 from unexplained.sites import Site
-from unexplained.subject import Edit, Local, Resume, Subject
+from unexplained.subject import Edit, Local, Pass, Subject
 from unexplained.subject.edits import first_layer
 from unexplained.text import Text
 
@@ -79,36 +80,46 @@ class OptimalConstant:
         )
 
     def tune(
-        self, subject: Subject, text: Text, sites: Sequence[Site], seed: int, *,
-        beside: Beside | None = None, folder: Path | None = None, workers: Workers = in_process,
+        self, subject: Subject, text: Text, groups: Sequence[Sequence[Site]], seed: int, *,
+        beside: StandingClaim | None = None, folder: Path | None = None, workers: Workers = in_process,
         progress: Count = lambda done, total: None,
-    ) -> Fill:  # fmt: skip
-        """Fit by gradient on the text's fit part.
+    ) -> list[Fill]:  # fmt: skip
+        """Fit by gradient on the text's fit part, group by group; the intact pass serves all.
 
-        Beside a claim it is what is added to what the claim gives; gradients take what it gives at
+        StandingClaim a claim it is what is added to what the claim gives; gradients take what it gives at
         one site not to move with the constant at another.
 
         Raises:
             AblationError: There are too few documents, a site is a pattern, or the model is in half
                 precision or spread over devices.
         """
-        where = tuple(map(value_site, sites))
-        _require(subject, text, where)
+        where = tuple(tuple(map(value_site, sites)) for sites in groups)
+        for some in where:
+            _require(subject, text, some)
         work = _Search(
-            subject=subject, text=text, part="fit", sites=where, seed=seed, how=self,
-            batch_tokens=sum(len(block.tokens) for block in text.fit) * len(text.fit),
-            claim=beside and beside.claim, left=_moments(beside.left, where) if beside else (),
+            subject=subject, text=text, part="fit", groups=where, seed=seed, how=self,
+            batch_tokens=BATCH_TOKENS, claim=beside and beside.claim,
+            left=_moments(beside.left, where[0]) if beside else (),
         )  # fmt: skip
-        (found,) = measured(work, folder=folder, workers=workers, progress=progress)
-        kind = next(subject.anatomy.model.parameters()).dtype
-        values = [found[str(site)].to(subject.device, kind) for site in where]
-        edits = tuple(
-            keeping_first(Edit(site, _constant(value)))
-            for site, value in zip(sites, values, strict=True)
-        )
-        mark = digest("optimal constant", *work.said, *map(str, sites), tensor_digest(values))
-        numbers = sum(value.numel() for value in values)
-        return Fill("optimal constant", edits, mark, numbers, fitted_on=subject.remembered)
+        found = measured(work, folder=folder, workers=workers, progress=progress)
+        return [
+            _fill(subject, sites, [one[str(value_site(site))] for site in sites], work.said)
+            for sites, one in zip(groups, found, strict=True)
+        ]
+
+
+def _fill(
+    subject: Subject, sites: Sequence[Site], found: Sequence[Tensor], said: Sequence[str]
+) -> Fill:
+    kind = next(subject.anatomy.model.parameters()).dtype
+    values = [one.to(subject.device, kind) for one in found]
+    edits = tuple(
+        keeping_first(Edit(site, _constant(value)))
+        for site, value in zip(sites, values, strict=True)
+    )
+    mark = digest("optimal constant", *said, *map(str, sites), tensor_digest(values))
+    numbers = sum(value.numel() for value in values)
+    return Fill("optimal constant", edits, mark, numbers, fitted_on=subject.remembered)
 
 
 def _constant(value: Tensor) -> Callable[[Local], Tensor]:
@@ -163,21 +174,27 @@ def _require(subject: Subject, text: Text, sites: Sequence[Site]) -> None:
 
 
 @dataclass(frozen=True)
-class _Ready:
-    """A batch, run up to the first site."""
+class _Begun:
+    """A batch and the intact pass over it, with the streams from which constants are tried."""
 
     plan: BatchPlan
-    resume: Resume
-    values: Mapping[Site, Tensor]
+    intact: Pass
+
+
+class _FitAndHeldOut(NamedTuple):
+    """What constants are fitted on and what chooses among them."""
+
+    fit: list[_Begun]
+    held_out: list[_Begun]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Search(ArrayWork):
-    """Constants at some sites, all of the fit part in one task."""
+    """Constants at groups of sites; every group is one task, on all of the fit part."""
 
     what: ClassVar[str] = "The optimal constant"
 
-    sites: tuple[Site, ...]
+    groups: tuple[tuple[Site, ...], ...]
     seed: int
     how: OptimalConstant
     claim: Edited | None = None
@@ -191,24 +208,39 @@ class _Search(ArrayWork):
         mark = tensor_digest([one for both in self.left for one in both])
         return (key(self.claim), mark) if self.claim else ()
 
+    @cached_property
+    def plans(self) -> list[BatchPlan]:
+        """One for every group: all of the fit part."""
+        blocks = tuple(self.text.blocks(self.part, self.what))
+        return [BatchPlan(tuple(range(len(blocks))), blocks)] * len(self.groups)
+
     @property
     def asked(self) -> tuple[str, ...]:
-        """Sites, and how it is searched."""
-        return ("constant", str(self.seed), repr(self.how), *self.said, *map(str, self.sites))
+        """How it is searched, and beside what."""
+        return ("constant", str(self.seed), repr(self.how), *self.said)
 
-    def _edits(self, constants: Sequence[Tensor]) -> list[Edit]:
+    def unit(self, number: int) -> str:
+        """By the sites."""
+        return digest(super().unit(number), *map(str, self.groups[number]))
+
+    def _edits(self, number: int, constants: Sequence[Tensor]) -> list[Edit]:
         if self.claim:
             return list(map(_added, self.claim.edits, constants))
         return [
             keeping_first(Edit(site, _constant(one)))
-            for site, one in zip(self.sites, constants, strict=True)
+            for site, one in zip(self.groups[number], constants, strict=True)
         ]
+
+    def _layer(self, number: int) -> int:
+        """Before which a pass is taken up."""
+        blank = self._edits(number, [torch.zeros(())] * len(self.groups[number]))
+        return min(max(first_layer(blank), 0), self.subject.shape.layers)
 
     def shapes(self, number: int) -> Mapping[str, tuple[int, ...]]:
         """A vector for every site, and the held-out losses at the mean and on the way."""
-        shape = self.subject.shape
-        inner = {s: shape.head_size for s in self.sites if s.part == "H" and s.value != "out"}
-        sizes = {s: 1 if s.is_number else inner.get(s, shape.width) for s in self.sites}
+        shape, sites = self.subject.shape, self.groups[number]
+        inner = {s: shape.head_size for s in sites if s.part == "H" and s.value != "out"}
+        sizes = {s: 1 if s.is_number else inner.get(s, shape.width) for s in sites}
         return {str(site): (size,) for site, size in sizes.items()} | {"losses": (CHECKPOINTS + 1,)}
 
     def amounts(self, tasks: Sequence[Task]) -> dict[str, float]:
@@ -216,10 +248,13 @@ class _Search(ArrayWork):
         shape = self.subject.shape
         tokens = sum(len(block.tokens) for block in self.plans[0].blocks)
         held = tokens * self.how.held_out
-        first = max(first_layer([Edit(site, lambda local: None) for site in self.sites]), 0)
-        after = layers_cost(shape) * (1 - first / shape.layers) + unembedding_cost(shape)
+        after = sum(
+            layers_cost(shape) * (1 - self._layer(task.batch) / shape.layers)
+            + unembedding_cost(shape)
+            for task in tasks
+        )
         passes = 3 * self.how.steps * min(BATCH_TOKENS, tokens - held) + (CHECKPOINTS + 2) * held
-        return {self.what: tokens * layers_cost(shape) + passes * after}
+        return {self.what: bool(tasks) * tokens * layers_cost(shape) + passes * after}
 
     def held(self, tasks: Sequence[Task]) -> float:
         """A batch's streams in all layers, and its logits there and back."""
@@ -232,13 +267,15 @@ class _Search(ArrayWork):
     def tried(self, tasks: Sequence[Task]) -> tuple[_Search, list[Task]]:
         """A few steps."""
         how = type(self.how)(steps=CHECKPOINTS)
-        return self.over(self.small(self.plans[0]), how=how), [Task(0, self.names)]
+        groups = (self.groups[tasks[0].batch],)
+        return self.over(self.small(self.plans[0]), how=how, groups=groups), [Task(0, self.names)]
 
     def arrays(self, number: int) -> Arrays:
         """From the mean downwards, or from zero where that costs less."""
-        batches, others = self._parts(self.plans[number])
-        found = self.left or tuple(_moments_of(self._each(batches, site)) for site in self.sites)
-        start, spread = ([one[i] for one in found] for i in (0, 1))
+        batches, others = self._parts()
+        sites = self.groups[number]
+        both = self.left or tuple(_moments_of(self._each(batches, site)) for site in sites)
+        start, spread = ([one[i] for one in both] for i in (0, 1))
         moved = [torch.zeros_like(one, requires_grad=True) for one in start]
 
         def constants() -> list[Tensor]:
@@ -246,49 +283,54 @@ class _Search(ArrayWork):
 
         optimizer = torch.optim.Adam(moved, lr=self.how.rate, betas=(0.9, 0.99))
         steps = self.how.steps
-        best, losses = constants(), [self._held_out(others, constants())]
+        best, losses = constants(), [self._held_out(number, others, constants())]
         zero = [torch.zeros_like(one) for one in start]
-        if others and (cost := self._held_out(others, zero)) < losses[0]:
+        if others and (cost := self._held_out(number, others, zero)) < losses[0]:
             start = best = zero
             losses = [cost]
         for step, ready in enumerate(self._order(batches)):
             optimizer.param_groups[0]["lr"] = self.how.rate * (1 - step / steps)
             with torch.enable_grad():
-                loss = self._loss(ready, constants(), differentiable=True)
+                loss = self._loss(number, ready, constants(), differentiable=True)
                 found = torch.autograd.grad(loss, moved)
             for one, gradient in zip(moved, found, strict=True):
                 one.grad = gradient
             optimizer.step()
             if (step + 1) * CHECKPOINTS // steps > step * CHECKPOINTS // steps:
-                losses.append(self._held_out(others, constants()))
+                losses.append(self._held_out(number, others, constants()))
                 if losses[-1] <= min(losses[:-1]):
                     best = constants()
-        fitted = {str(site): one.detach().reshape(-1) for site, one in zip(self.sites, best, strict=True)}  # fmt: skip
+        fitted = {str(site): one.detach().reshape(-1) for site, one in zip(sites, best, strict=True)}  # fmt: skip
         return fitted | {"losses": torch.tensor(losses, dtype=torch.float64)}
 
-    def _parts(self, whole: BatchPlan) -> tuple[list[_Ready], list[_Ready]]:
-        """What is fitted on and what is held out, by hash of the document."""
-        order = sorted(whole.blocks, key=lambda b: hashlib.sha256(f"{self.seed}{b.unit}".encode()).digest())  # fmt: skip
-        count = int(len(order) * self.how.held_out)
-        held, fit = order[:count], order[count:]
-        return [[self._ready(one) for one in plan(some, BATCH_TOKENS)] for some in (fit, held)]  # type: ignore[return-value]
+    def _parts(self) -> _FitAndHeldOut:
+        """What is fitted on and what is held out, by hash of the document; run once for all groups."""
+        if not self._worker:
+            order = sorted(self.plans[0].blocks, key=lambda b: hashlib.sha256(f"{self.seed}{b.unit}".encode()).digest())  # fmt: skip
+            count = int(len(order) * self.how.held_out)
+            held, fit = order[:count], order[count:]
+            parts = ([self._ready(one) for one in plan(some, BATCH_TOKENS)] for some in (fit, held))
+            self._worker[:] = [_FitAndHeldOut(*parts)]
+        found: _FitAndHeldOut = self._worker[0]
+        return found
 
-    def _ready(self, some: BatchPlan) -> _Ready:
-        blank = self._edits([torch.zeros(())] * len(self.sites))
-        layer = min(max(first_layer(blank), 0), self.subject.shape.layers)
+    def _ready(self, some: BatchPlan) -> _Begun:
+        layers = {self._layer(number) for number in range(len(self.groups))}
+        sites = dict.fromkeys(site for group in self.groups for site in group)
         done = self.subject.run(
-            some.batch(self.subject.device), keep=self.sites, keep_streams=[layer]
-        )
-        return _Ready(some, done.resume(layer), done.values)
+            some.batch(self.subject.device), keep=list(sites),
+            keep_streams=sorted(layers - {self.subject.shape.layers}),
+        )  # fmt: skip
+        return _Begun(some, done)
 
-    def _each(self, batches: Sequence[_Ready], site: Site) -> Tensor:
+    def _each(self, batches: Sequence[_Begun], site: Site) -> Tensor:
         """The site's values after the first position, (tokens, …)."""
         return torch.cat([
-            one.values[site][:, 1:][one.plan.batch(self.subject.device).valid[:, 1:]]
+            one.intact.values[site][:, 1:][one.plan.batch(self.subject.device).valid[:, 1:]]
             for one in batches
         ])  # fmt: skip
 
-    def _order(self, batches: Sequence[_Ready]) -> list[_Ready]:
+    def _order(self, batches: Sequence[_Begun]) -> list[_Begun]:
         """As many as there are steps: all of them in a drawn order, then in another."""
         draw = np.random.default_rng(self.seed)
         rounds = -(-self.how.steps // len(batches))
@@ -296,22 +338,33 @@ class _Search(ArrayWork):
         return order[: self.how.steps]
 
     def _loss(
-        self, ready: _Ready, constants: Sequence[Tensor], *, differentiable: bool = False
+        self,
+        number: int,
+        ready: _Begun,
+        constants: Sequence[Tensor],
+        *,
+        differentiable: bool = False,
     ) -> Tensor:
         """Nats per scored token."""
         subject = self.subject
         batch, scored = ready.plan.batch(subject.device), ready.plan.scored(subject.device)
-        edits = self._edits(constants)
-        done = subject.run(batch, edits, resume=ready.resume, differentiable=differentiable)
+        resume = ready.intact.resume(self._layer(number))
+        edits = self._edits(number, constants)
+        done = subject.run(batch, edits, resume=resume, differentiable=differentiable)
         with subject.undisturbed(), torch.set_grad_enabled(differentiable):
             logits = subject.anatomy.logits(done.normed[scored.where])
             return nn.functional.cross_entropy(logits, scored.targets)
 
-    def _held_out(self, batches: Sequence[_Ready], constants: Sequence[Tensor]) -> float:
+    def _held_out(
+        self, number: int, batches: Sequence[_Begun], constants: Sequence[Tensor]
+    ) -> float:
         """0 where nothing is held out: then the last constant is the best."""
         fixed = [one.detach() for one in constants]
         counts = [sum(len(block.targets) for block in one.plan.blocks) for one in batches]
-        sums = [float(self._loss(one, fixed)) * n for one, n in zip(batches, counts, strict=True)]
+        sums = [
+            float(self._loss(number, one, fixed)) * n
+            for one, n in zip(batches, counts, strict=True)
+        ]
         return sum(sums) / max(sum(counts), 1)
 
 

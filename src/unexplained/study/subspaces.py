@@ -152,7 +152,7 @@ def measured(of: SubspaceQuestion) -> SubspaceFindings:
         elsewhere=next((one.name for key, one in beside if key == "mean"), ""),
     )  # fmt: skip
     nothing = arms.ablation(run, REFERENCE, of.sites)
-    put = arms.outside(run, claimed, activations)
+    put = arms.outside(run, claimed, ("matched noise", "resample"), activations)
     outside = [("noise", put["matched noise"]), ("another", put["resample"])]
     read = run.measure(
         nothing, claimed, *others, *(one for _, one in outside), *of.axis.arms,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from unexplained.ablations import ABLATIONS, Beside, Tuned, value_site
+from unexplained.ablations import ABLATIONS, StandingClaim, Tuned, value_site
 from unexplained.evaluate import Activations, Edited
 from unexplained.explanations import StandIn
 from unexplained.repairs.noise import left_out, sites_of, with_fill, with_rest
@@ -63,8 +63,8 @@ def outside(
     for kind in kinds:
         ablation, called = ABLATIONS.get(kind), f"{name}, the rest by {kind}"
         if isinstance(ablation, Tuned):
-            fill = ablation.tune(
-                run.subject, run.text, sites, seed, beside=Beside(condition, left), folder=run.folder,
+            (fill,) = ablation.tune(
+                run.subject, run.text, [sites], seed, beside=StandingClaim(condition, left), folder=run.folder,
                 workers=run.workers, progress=partial(run.say, f"fitting {kind}"),
             )  # fmt: skip
             put = with_fill(called, condition, fill)
