@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from unexplained.ablations import (
     ABLATIONS,
     AblationError,
-    StandingClaim,
     Fill,
+    StandingClaim,
     keeping_first,
     value_site,
     without_first,
@@ -86,7 +86,7 @@ class OptimalConstant:
     ) -> list[Fill]:  # fmt: skip
         """Fit by gradient on the text's fit part, group by group; the intact pass serves all.
 
-        StandingClaim a claim it is what is added to what the claim gives; gradients take what it gives at
+        Beside a claim it is what is added to what the claim gives; gradients take what it gives at
         one site not to move with the constant at another.
 
         Raises:
