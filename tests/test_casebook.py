@@ -17,7 +17,7 @@ import unexplained as ux
 from cells import cell
 from measured import CASES, LEAN, model, record_of, words
 from unexplained.casebook.induction import NESTED, nested
-from unexplained.casebook.induction_emergence import _verdict
+from unexplained.casebook.induction_emergence import _require_order, _verdict
 from unexplained.cli.app import app
 from unexplained.errors import MeasurementError
 from unexplained.record import Number
@@ -193,3 +193,11 @@ def test_an_instrument_within_a_run_is_a_part_of_its_record() -> None:
     assert not any(isinstance(block, Answer) for block in outer.blocks)
     with pytest.raises(TypeError, match="no parameter nonsense"):
         ux.repair.within(run, nonsense=1)
+
+
+def test_checkpoints_whose_names_tell_another_order_are_refused():
+    _require_order(["attention-2-step-8000", "attention-2-step-10000", "attention-2"])
+    _require_order(["mine", "yours", "ours"])
+    for names in (["a-step-20", "a-step-3", "a"], ["a-step20", "b", "a-step20"]):
+        with pytest.raises(MeasurementError, match="not the earlier one"):
+            _require_order(names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -12,6 +13,7 @@ import unexplained as ux
 from measured import LEAN
 from test_soundness import cells
 from unexplained.bars import hunted
+from unexplained.bars.hunting import Hunted, HuntFindings, verdict
 from unexplained.errors import MeasurementError, TextError
 from unexplained.explanations.stand_in import StandIn
 from unexplained.ledger import TOKEN_SCHEMA, Ledger
@@ -170,6 +172,23 @@ def test_where_a_component_does_nothing_shares_are_refused() -> None:
                  keeps=0.5, settings=LEAN).sides["help"]  # fmt: skip
     assert one.chosen == 0 and one.left.refused and isinstance(one.explained, Number)
     assert one.explained.refused == "there are no tokens here"
+
+
+def test_of_a_component_that_only_harms_the_harm_is_told() -> None:
+    """That there is nothing to explain stood beside two nats of harm, all of which the claim explained."""
+    rng = np.random.default_rng(0)
+    gone = rng.normal(3, 1, (12, 20))
+    harmed = gone + np.abs(rng.normal(1, 0.3, gone.shape))
+    found = hunted(ledger(intact=harmed, gone=gone, claim=harmed), "claim", "gone", top=0.05,
+                   keeps=0.5, settings=LEAN)  # fmt: skip
+    claim = Hunted("claim", "the rule", "", "explanation", found)
+    said = verdict(HuntFindings("L0.N0", (claim,), 0.05, 0.5))
+    assert said.startswith("Of L0.N0 no prediction of this text is helped; it harms by 0.99 [")
+    assert "harmed most the rule explains 100%" in said
+    nothing = hunted(ledger(intact=gone, gone=gone, claim=gone), "claim", "gone", top=0.05,
+                     keeps=0.5, settings=LEAN)  # fmt: skip
+    silent = HuntFindings("L0.N0", (replace(claim, hunt=nothing),), 0.05, 0.5)
+    assert "helped or harmed: there is nothing to explain" in verdict(silent)
 
 
 def test_what_cannot_be_hunted_is_refused_before_anything_is_run() -> None:

@@ -15,6 +15,8 @@ from torch import Tensor
 import unexplained as ux
 from labelled import (
     GATED,
+    OURS,
+    X,
     broad,
     duplicates,
     gated,
@@ -24,6 +26,7 @@ from labelled import (
     plain,
     vague,
     words,
+    written,
 )
 from measured import LEAN
 from test_soundness import cells as table
@@ -36,6 +39,7 @@ from unexplained.explanations.files import find_explanation
 from unexplained.explanations.labels import said_of
 from unexplained.intervals import of_estimate
 from unexplained.record import Record
+from unexplained.report import text_table
 from unexplained.settings import Settings
 from unexplained.testbeds.vocabulary import make_tokenizer
 
@@ -216,7 +220,7 @@ def test_a_dead_neuron_is_said_to_be_dead() -> None:
         assert "never active" in found[f"scores/scores/L0.N3/{number}-precision"].refused
         assert found[f"scores/scores/L0.N3/{number}-recall"].value == 0
     assert "'ours' is refused: it is 0 at every token here." in record.verdict
-    assert "Ablating them costs nothing on narrow." in record.verdict
+    assert "Ablating it costs nothing on narrow." in record.verdict
     assert "few documents" not in record.verdict
 
 
@@ -276,6 +280,36 @@ def test_what_is_refused_on_the_broad_text_and_of_which_neurons_the_label_is_tol
     record = ux.label(gated(), "L0.N0 L0.N1", (narrow(), silent), label=[ours], settings=LEAN, folder=None, alike=0)  # fmt: skip
     assert "On silent that is refused: the label says yes to no token here." in record.verdict
     assert "precision there is of the recall on narrow" in record.blocks[0].says  # type: ignore[union-attr]
+
+
+def test_tokens_of_the_label_are_no_near_misses_and_of_none_nothing_is_told() -> None:
+    """N0 and N1 are silent on neighbours; a near label that holds the label's own words sets them off there alone."""
+    said = measured(gated(), "L0.N0 L0.N1", near=[vague]).verdict
+    assert "Set off by near misses for certain: none." in said
+    on = {"label": [ours], "settings": LEAN, "folder": None, "alike": 0}
+    alone = ux.label(gated(), "L0.N0 L0.N2", narrow(), near=[neighbours], **on)
+    assert "Set off by" not in alone.verdict
+    assert "What 'neighbours' sets off is not told: no text has a token of it" in alone.verdict
+    row = cells(alone)["misses/kinds-0/near miss: neighbours/L0.N2"]
+    assert row.refused == "there are no such tokens here"
+
+
+def test_a_neuron_that_is_lower_on_the_label_is_said_to_be() -> None:
+    subject = written([({OURS: -1.0}, {X: 8.0}), *GATED[:2]])
+    record = measured(subject, "L0.N0 L0.N2")
+    assert cells(record)["scores/scores/L0.N0/0-auroc"].value == 1
+    assert (
+        "Lower where the label says yes, and counted as active when low: L0.N0." in record.verdict
+    )
+    assert "L0.N0 (lower on the label)" in text_table(record, columns=100, full=True)
+    assert "(lower on the label)" not in text_table(of_gated(), columns=100, full=True)
+
+
+def test_two_texts_of_one_name_are_refused() -> None:
+    """The mean of one stood in for that of the other, without a word."""
+    again = replace(broad(), name="narrow")
+    with pytest.raises(TextError, match="2 of them are called narrow"):
+        ux.label(gated(), "L0.N0", (narrow(), again), label=[ours], folder=None)
 
 
 def test_a_vague_label_agrees_less_on_near_misses_than_an_exact_one() -> None:

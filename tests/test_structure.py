@@ -75,6 +75,22 @@ def test_noise_adds_no_heads_and_alone_it_is_refused() -> None:
     assert cancels.value is None and cancels.refused.startswith("the sum over heads is")
 
 
+def test_no_effective_number_is_beyond_the_number_of_heads() -> None:
+    """Noise is taken out of both sums, and what is left of an interval can go past what any scores can give."""
+    rng, beyond = np.random.default_rng(3), 0
+    for _ in range(20):
+        two = scores(np.abs(rng.normal(1, 0.6, (2, 6))))
+        other = scores(np.abs(rng.normal(1, 0.6, (2, 6))))
+        found = effective([two], LEAN)
+        if found.low is None or found.high is None:
+            continue
+        assert 1 <= found.low <= (found.value or 0) <= found.high <= 2
+        beyond += found.high == 2
+        times = ratio([two], [other], LEAN)
+        assert times.low is None or 0.5 <= times.low <= (times.high or 0) <= 2
+    assert beyond
+
+
 def test_draws_add_their_scatter_and_a_ratio_is_paired_by_document() -> None:
     rng = np.random.default_rng(3)
     size = rng.uniform(1, 9, 16)  # documents differ widely, and in all heads alike

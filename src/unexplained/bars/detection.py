@@ -60,6 +60,11 @@ class Detector:
     slope: float
     """The least squares line through activations over what the label says; of yes and no their two means."""
 
+    @property
+    def turned(self) -> str:
+        """That it is read the other way round, if it is."""
+        return "lower on the label" if self.sign < 0 else ""
+
     def predicted(self, said: Floats) -> Floats:
         """What the label predicts."""
         return self.base + self.slope * said

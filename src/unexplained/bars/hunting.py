@@ -164,14 +164,29 @@ def facts_of(found: HuntFindings) -> Sequence[Row]:
     )  # fmt: skip
 
 
+def _no_help(found: HuntFindings) -> str:
+    """Where no prediction is helped: what is harmed, and whether the claim explains that."""
+    harm = found.claim.hunt.sides["harm"]
+    if not harm.chosen:
+        return f"Of {found.where} no prediction of this text is helped or harmed: there is nothing to explain."
+    if why := untold(harm.total):
+        said = f"its harm is refused: {why}"
+    else:
+        said = f"it harms by {written(harm.total)} nats per token in all"
+    explained = (
+        f"how much of it {found.claim.name} explains is refused: {why}"
+        if (why := untold(harm.explained))
+        else f"of the {harm.chosen:,} predictions harmed most {found.claim.name} explains {percent(harm.explained)}"
+    )
+    return f"Of {found.where} no prediction of this text is helped; {said}, and {explained}."
+
+
 def verdict(found: HuntFindings) -> str:
     """In plain words."""
     claim, beside = found.claim, next((one for one in found.rows if one.role == "control"), None)
     side, harm = (claim.hunt.sides[one] for one in ("help", "harm"))
     if not side.chosen:
-        return (
-            f"Of {found.where} no prediction of this text is helped: there is nothing to explain."
-        )
+        return _no_help(found)
     if why := untold(side.total) or untold(harm.total):
         said = [f"The help of {found.where} is refused: {why}"]
     else:

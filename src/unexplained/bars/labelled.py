@@ -76,6 +76,10 @@ class TokensMeasured:
     detectors: Mapping[str, d.Detector] = field(default_factory=dict)
     """Of a model with random weights, whose neurons are others."""
 
+    def missed(self, near: str) -> NDArray[np.bool_]:
+        """(token,) where another label says yes and this one no."""
+        return np.asarray(self.near[near] & ~self.tokens.yes)
+
     def with_reading(self, read: Reading) -> TokensMeasured:
         """With what was measured."""
         return replace(self, read=read)

@@ -104,7 +104,11 @@ class LabelFindings:
         if unit in self.random:
             note = "random, of the same value"
             return Row(key=unit, name=unit, role="control", note=note, cells=cells)
-        note = "" if unit in self.sites else "also goes with the label"
+        notes = (
+            "" if unit in self.sites else "also goes with the label",
+            self.detectors[unit].turned,
+        )
+        note = "; ".join(filter(None, notes))
         return Row(key=unit, name=unit, note=note, cells=cells)
 
     # Blocks
@@ -125,7 +129,8 @@ class LabelFindings:
             for site, mine in cells.items():
                 mine.insert(1, f"scores/kind/{step(site)}/precision")
         rows = [
-            AnswerRow(name=site, note=self.falls(site), cells=(*mine, f"effects/alone/{step(site)}/damage"))
+            AnswerRow(name=site, note="; ".join(filter(None, (self.detectors[site].turned, self.falls(site)))),
+                      cells=(*mine, f"effects/alone/{step(site)}/damage"))
             for site, mine in cells.items()
         ]  # fmt: skip
         if self.twin:
@@ -166,14 +171,11 @@ class LabelFindings:
                 for row in (
                     fact(f"text-{i}", "Text" if i else "Text, narrow", on.name),
                     fact(f"tokens-{i}", "Tokens scored", int(on.tokens.yes.size)),
-                    fact(f"yes-{i}", "Of them the label's", self._share(on, on.tokens.yes)),
+                    fact(f"yes-{i}", "Of them the label's", d.share(on.tokens.yes, np.ones_like(on.tokens.yes), on.tokens, self.settings)),
                 )
             ),
             fact("searched", "Neurons looked through", self.searched),
         )  # fmt: skip
-
-    def _share(self, on: TokensMeasured, what: d.Bools) -> Number:
-        return d.share(what, np.ones_like(what), on.tokens, self.settings)
 
     def scored(self) -> Section:
         """Every neuron on every text, and those of the twin."""
@@ -187,7 +189,7 @@ class LabelFindings:
             for unit in (*self.sites, *self.others, *self.random)
         ]  # fmt: skip
         blocks: list[Prose | Table] = [
-            Prose(words=f"A {self.unit.lower()} is active above a threshold, the one with the greatest F1 at a prevalence of {self.at} on the fit part of {self.narrow.name}. Recall: of the label's tokens, those on which it is active. AUROC: the chance that a token of the label has the greater activation than another. Documents' first tokens are left out. Where fewer than five documents of a broad text have any of the label's tokens, its precision is of the narrow one's recall."),
+            Prose(words=f"A {self.unit.lower()} is active above a threshold, the one with the greatest F1 at a prevalence of {self.at} on the fit part of {self.narrow.name}. Recall: of the label's tokens, those on which it is active. AUROC: the chance that a token of the label has the greater activation than another. Of one that is lower on the label it is all the other way round: active below, and the lesser. Documents' first tokens are left out. Where fewer than five documents of a broad text have any of the label's tokens, its precision is of the narrow one's recall."),
             Table(key="scores", title="How well they tell the label", corner=self.unit, columns=columns, rows=tuple(rows)),
         ]  # fmt: skip
         if self.twin:
@@ -196,7 +198,7 @@ class LabelFindings:
                 key="twin", title="The same with random weights", corner="Rank", columns=columns,
                 caption="The best neurons that the same search finds in a model that learned nothing, on few documents.",
                 rows=tuple(
-                    Row(key=str(i + 1), name=str(i + 1), role="twin",
+                    Row(key=str(i + 1), name=str(i + 1), role="twin", note=self.twin[0].detectors[unit].turned,
                         cells=tuple(n for on in self.twin for n in self.scores(on, unit, on.detectors[unit])))
                     for i, unit in enumerate(known)
                 ),
@@ -380,7 +382,6 @@ class LabelFindings:
                     *(d.share(fires[s] == on.tokens.yes, here, on.tokens, share) for s in self.sites),
                 ))
                 for kind, here in kinds.items()
-                if here.any()
             ),
         )  # fmt: skip
 

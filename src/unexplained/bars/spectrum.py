@@ -66,7 +66,8 @@ def effective(basis: Basis, settings: Settings, *, in_layers: bool = False) -> N
     logs = _logs(basis, settings, in_layers)
     if logs.refused:
         return Number(value=None, unit=HEADS, refused=logs.refused)
-    return _number(logs.whole, logs.left, basis[0].tokens, settings, HEADS)
+    found = _number(logs.whole, logs.left, basis[0].tokens, settings, HEADS)
+    return _held(found, *_bounds(basis, in_layers))
 
 
 def ratio(basis: Basis, other: Basis, settings: Settings, *, in_layers: bool = False) -> Number:
@@ -75,7 +76,27 @@ def ratio(basis: Basis, other: Basis, settings: Settings, *, in_layers: bool = F
     if one.refused or two.refused:
         return Number(value=None, unit=TIMES, refused=one.refused or two.refused)
     whole, left = one.whole - two.whole.mean(), one.left - two.left.mean(0)
-    return _number(whole, left, basis[0].tokens, settings, TIMES)
+    found = _number(whole, left, basis[0].tokens, settings, TIMES)
+    (low, high), (least, most) = (_bounds(some, in_layers) for some in (basis, other))
+    return _held(found, low / most, high / least if least else np.inf)
+
+
+def _bounds(basis: Basis, in_layers: bool) -> tuple[float, float]:
+    """Between which the effective number lies whatever the scores: at most all heads (Cauchy and Schwarz), and one if none is negative."""
+    layers = basis[0].layers
+    most = np.unique(layers, return_counts=True)[1].max() if in_layers else layers.size
+    return float(all((one.sums >= 0).all() for one in basis)), float(most)
+
+
+def _held(found: Number, least: float, most: float) -> Number:
+    """With value and ends no further than they can be: noise is taken out of both sums, and can leave more."""
+
+    def within(one: float | None) -> float | None:
+        return None if one is None else min(max(one, least), most)
+
+    return found.model_copy(
+        update={"value": within(found.value), "low": within(found.low), "high": within(found.high)}
+    )
 
 
 def _number(whole: Floats, left: Floats, tokens: Floats, settings: Settings, unit: str) -> Number:

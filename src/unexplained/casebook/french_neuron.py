@@ -126,12 +126,13 @@ def french_neuron(
     french, romance = for_vocabulary(subject.words)
     found = ux.label.within(on, sites="", label=[french], near=[romance], top=top)
     answer = answer_of("label", found)
-    best = answer.rows[0]
-    auroc = dict(found.numbers())[f"scores/scores/{best.name}/0-auroc"]
-    if not run.imagined and (auroc.value or 0.0) < LEAST:
+    numbers = dict(found.numbers())
+    known = {row.name: numbers[f"scores/scores/{row.name}/0-auroc"] for row in answer.rows if row.role != "twin"}  # fmt: skip
+    best = max(known, key=lambda name: known[name].value or 0.0)
+    if not run.imagined and (known[best].value or 0.0) < LEAST:
+        near = known[best].refused or f"{known[best].value:.2f}"
         raise no_candidates(
-            "french-neuron", subject.name, f"a neuron with an AUROC of {LEAST:.1f}",
-            f"{best.name} with {auroc.value or 0.0:.2f}",
+            "french-neuron", subject.name, f"a neuron with an AUROC of {LEAST:.1f}", f"{best} with {near}",
         )  # fmt: skip
     yield Headline(f"French neurons of {subject.name}", found.verdict, found.sheet)
     yield answer

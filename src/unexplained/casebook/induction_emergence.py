@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
 import unexplained as ux
+from unexplained.errors import MeasurementError
 from unexplained.record import Number
 from unexplained.record.blocks import (
     Answer,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from unexplained import Subject
     from unexplained.study import Run
 
+STEP = re.compile(r"step-?(\d+)$")
+"""How names of checkpoints end."""
 LEAST = 0.3
 """Mean attention on the token after the earlier one: below it no head is called an induction head."""
 
@@ -89,6 +93,7 @@ def induction_emergence(
         UnexplainedError: As `head_scores` and `assay`.
     """
     last = run.subject
+    _require_order([model.name for model in (*earlier, last)])
     final = ux.head_scores(last, run.text, **run.how("scoring every head"))
     if not run.imagined and final[0].induction < LEAST:
         raise no_candidates(
@@ -114,12 +119,30 @@ def induction_emergence(
     words = (
         "Scores are mean attention on this text: on the token after the earlier occurrence (any head), "
         "and on the position before (heads before the last layer). Strict induction: which share comes back of what "
-        f"mean ablation of {final[0].site} costs at that checkpoint; refused while the head is worth nothing. Gain in "
+        f"mean ablation of {final[0].site} costs at that checkpoint; refused while the head is worth nothing. Checkpoints are "
+        "in the order in which they were given. Gain in "
         "context: loss on the first copy less that on the second (of running text, on early tokens less late ones). That these rise together does not say which makes which."
     )
     yield Section(
         key="steps", title="Checkpoint by checkpoint", blocks=(Prose(words=words), _table(found))
     )
+
+
+def _require_order(names: Sequence[str]) -> None:
+    """Refuse checkpoints whose names tell another order; of others the order is the caller's.
+
+    Raises:
+        MeasurementError: An earlier one comes after a later one.
+    """
+    steps = [int(found[1]) if (found := STEP.search(name)) else None for name in names]
+    known = [(step, name) for step, name in zip(steps, names, strict=True) if step is not None]
+    for (one, first), (other, second) in pairwise(known):
+        if one >= other:
+            raise MeasurementError(
+                f"Checkpoints {first} and {second}, in this order",
+                "by their names the first one is not the earlier one",
+                "Give the earlier one first: --earlier FIRST SECOND.",
+            )
 
 
 def _at(run: Run, model: Subject, head: str) -> Mapping[str, Number]:

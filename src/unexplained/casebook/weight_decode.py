@@ -19,8 +19,8 @@ CARD = CaseCard(
     claim="The weights of a model of attention alone can be multiplied out into paths, and in some heads "
     "one of the terms does strict induction.",
     source="Elhage et al. 2021, A Mathematical Framework for Transformer Circuits",
-    candidates="All heads of later layers, with the earlier head that on repeated random tokens attends most "
-    f"to the position before; at least {LEAST:.0%} of its attention.",
+    candidates="All heads of later layers, with the earlier head that on the text (if no other is given, "
+    f"repeated random tokens) attends most to the position before; at least {LEAST:.0%} of its attention.",
     measured="All paths, which add up to the logits; how much of each head's worth is left where only its "
     "induction term is kept, or all but it; and how its weights meet the previous-token head's, beside "
     "random matrices of the same spectrum.",

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypedDict
 from unexplained.bars.cards import CLAIMS, Card
 from unexplained.bars.reading import Reading
 from unexplained.bars.recovered import INTACT
-from unexplained.errors import MeasurementError
+from unexplained.errors import MeasurementError, TextError
 from unexplained.evaluate import Activations, Other, evaluate, observe
 from unexplained.evaluate.conditions import distinct, key
 from unexplained.evaluate.evaluate import BATCH_TOKENS, Workers, in_process
@@ -77,6 +77,19 @@ class Run:
     _trace: _Trace = field(default_factory=_Trace, repr=False)
     _whose: str = ""
     """Which of several models this is of, as the rest of a control's name."""
+
+    def __post_init__(self) -> None:
+        """Refuse texts of one name: what is measured on them is told apart by it.
+
+        Raises:
+            TextError: Two are called the same.
+        """
+        names = [text.name for text in self.texts]
+        if twice := next((name for name in names if names.count(name) > 1), ""):
+            raise TextError(
+                f"{len(names)} texts", f"{names.count(twice)} of them are called {twice}",
+                "Give each a name of its own: rename a file, or leave out the text that is there twice.",
+            )  # fmt: skip
 
     @property
     def subject(self) -> Subject:
