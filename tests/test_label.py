@@ -302,7 +302,7 @@ def test_a_neuron_that_is_lower_on_the_label_is_said_to_be() -> None:
         "Lower where the label says yes, and counted as active when low: L0.N0." in record.verdict
     )
     assert "L0.N0 (lower on the label)" in text_table(record, columns=100, full=True)
-    assert "(lower on the label)" not in text_table(of_gated(), columns=100, full=True)
+    assert "N0 (lower on the label)" not in text_table(of_gated(), columns=100, full=True)
 
 
 def test_two_texts_of_one_name_are_refused() -> None:
