@@ -74,9 +74,9 @@ def test_the_optimal_constant_of_a_neuron_is_that_of_a_grid(subject: Subject, wo
 def test_the_optimal_constant_beside_a_claim_is_that_of_a_grid(
     subject: Subject, words: Text
 ) -> None:
-    """Half of a neuron is claimed, and the constant is added to that."""
+    """Half of a neuron is claimed, and two more; the constant is added to that."""
     (site,) = subject.sites("L1.N2")
-    claim = Edited("half", (Edit(site, lambda local: local.value / 2),), "half")
+    claim = Edited("half", (Edit(site, lambda local: local.value / 2 + 2),), "half")
     left = left_out(claim, observe(subject, words, [site]))
     # Steps are in units of what is left out, which is half of the neuron.
     how = replace(WHOLE, rate=2 * WHOLE.rate)
@@ -85,7 +85,7 @@ def test_the_optimal_constant_beside_a_claim_is_that_of_a_grid(
 
     def shifted(value: float) -> Edited:
         def put(local: Local) -> torch.Tensor:
-            new = local.value / 2
+            new = local.value / 2 + 2
             new[:, 1:] += value
             return new
 
@@ -99,8 +99,8 @@ def test_the_optimal_constant_beside_a_claim_is_that_of_a_grid(
     assert losses[-1] < losses[best] + 1e-5
     put = filled(subject, words.fit[0], found.edits[0])
     own = alone(subject, words.fit[0], site)
-    assert put[0] == own[0] / 2
-    added = (put - own / 2)[1:]
+    assert put[0] == own[0] / 2 + 2
+    added = (put - own / 2 - 2)[1:]
     assert torch.allclose(added, added[:1], atol=1e-6)
     assert float(added[0]) == pytest.approx(grid[best], abs=grid[1] - grid[0])
 
