@@ -54,6 +54,27 @@ BY_HAND = ledger_of(
 )
 
 
+def test_a_change_that_is_rounding_in_every_document_is_written_without_it_and_keeps_its_interval():
+    """A claim of zeros under zero ablation recovered −0.000004% [−37.543342%, 37.543334%]."""
+    rng, tokens = np.random.default_rng(0), [100] * 12
+    easy, worth = 300 + rng.normal(size=12), 20 + rng.normal(size=12)
+    tiny = 1e-5 * rng.normal(size=12)
+    ledger = ledger_of(
+        rows_of("intact", easy, tokens=tokens),
+        rows_of("zero", easy + worth, tokens=tokens),
+        rows_of("says nothing", easy + worth + tiny, tokens=tokens),
+        rows_of("says all", easy + tiny, tokens=tokens),
+        rows_of("says little", easy + worth - [1.0, *[0.0] * 11], tokens=tokens),
+    )
+    none, everything, little = (
+        bars.recovered(ledger, name, "zero", settings=PLAIN)
+        for name in ("says nothing", "says all", "says little")
+    )
+    assert none.value == 0 and none.low < 0 < none.high
+    assert everything.value == 1 and everything.low < 1
+    assert little.value == pytest.approx(1 / worth.sum())
+
+
 def test_plain_numbers_of_three_documents_by_hand():
     assert bars.loss(BY_HAND, "intact", settings=PLAIN).value == 2.0  # 200 / 100
     assert bars.increase(BY_HAND, "rule", settings=PLAIN).value == 0.05  # 5 / 100

@@ -33,7 +33,7 @@ from unexplained.repairs.schedule import RefitSettings, first_later
 from unexplained.settings import Settings
 from unexplained.study import Run, arm, arms
 from unexplained.study.arms.repaired import Repair
-from unexplained.study.shortfalls import _finite, _mended
+from unexplained.study.shortfalls import DIRECT, _finite, _mended
 from unexplained.subject import Edit, Subject
 from unexplained.text import Text
 
@@ -284,6 +284,52 @@ def test_harm_and_a_proportion_that_does_not_hold_are_said_where_they_are_told()
     assert "harm" not in verdict(plain, "the claim", "L0.H0")
     assert "in proportion do not hold" not in verdict(plain, "the claim", "L0.H0")
     assert not any("harm" in row.name for row in answer(plain).rows)
+
+
+def test_harm_is_told_only_where_the_recovered_share_tells_it_too():
+    """Beside a share of −35% [−220%, 40%] stood 1.06 [0.43, 3.18] nats of harm, which are the same times the worth."""
+    split = planted(0, 0.5, 2.0)
+    wide = split.recovered.model_copy(update={"high": 0.4})
+    found = ShortfallFindings(replace(split, recovered=wide), (), strength=0.95)
+    assert found.split.harm.above_zero
+    assert "of harm" not in verdict(found, "the claim", "L0.H0")
+    assert not any("harm" in row.name for row in answer(found).rows)
+
+
+def test_what_a_refit_makes_up_may_be_a_recoding_and_how_far_the_claim_is_right_as_it_stands_is_said():
+    """Entries in a drawn order are the right information in no coordinates of the component's."""
+    split = planted(0, -0.5, 0.02)
+    assert split.clumsy_least.above_zero
+    own = Number(value=-0.9, low=-1.0, high=-0.8, unit="share")
+    found = ShortfallFindings(split, (), own=own, strength=0.95)
+    said = verdict(found, "the claim", "L0.H0")
+    assert (
+        "A refit learns to read other coordinates, too" in said and "in their own, is −90%" in said
+    )
+    harmful = replace(found, split=planted(0, 0.5, 2.0))  # nothing is told to be clumsy
+    assert "coordinates" not in verdict(harmful, "the claim", "L0.H0")
+
+
+def test_how_much_of_what_is_written_a_claim_gives_is_in_the_components_own_coordinates():
+    subject, text = _model("plain"), _text()
+    order = torch.randperm(repairable.WIDTH, generator=torch.Generator().manual_seed(0))
+    permuted = repairable.claim("permuted", lambda tokens: repairable._before(tokens)[..., order])
+    run, shares = Run(subject, (text,), Settings()), {}
+    silent = arms.ablation(run, "mean", SITES).also(DIRECT)
+    for one in (repairable.CLAIMS["right"], repairable.CLAIMS["rescaled"], permuted):
+        (claimed,) = arms.claims(run, SITES, [one])
+        claimed = claimed.also(DIRECT)
+        ledger = run.measure(silent, claimed).ledger
+        shares[one.name] = bars.variance_explained(
+            ledger,
+            claimed.conditions[DIRECT].name,
+            silent.conditions[DIRECT].name,
+            settings=Settings(),
+        ).value
+    right, rescaled, drawn = shares.values()
+    assert right == pytest.approx(1, abs=1e-3)
+    assert 0.2 < rescaled < 0.5  # 1 − 0.8² of what is about a mean
+    assert drawn < -0.5
 
 
 def test_where_documents_are_alike_the_interval_is_students_of_the_seeds():

@@ -243,12 +243,31 @@ def test_as_many_draws_as_chance_allows_are_no_verdict() -> None:
         settings=LEAN, recovered=lambda arm, base: Number(value=values[arm], low=0.0, high=1.0),
         damage=lambda base: Number(value=1.0, low=0.9, high=1.1),
     )  # fmt: skip
-    for many, good, said in ((5, 1, True), (100, 1, False), (100, 9, True)):
+    for many, good, said in (
+        (5, 1, True),
+        (100, 1, False),
+        (100, 9, True),
+        (5, 0, True),
+        (18, 0, True),
+    ):
         values |= {"claim": 0.5} | {str(i): 0.6 if i < good else 0.1 for i in range(many)}
         rows = (MeasuredSubspace("claim", "claim", 2, 0.1), *(MeasuredSubspace("random", str(i), 2, 0.1) for i in range(many)))  # fmt: skip
         found = SubspaceFindings(read, rows, (), "mean", "the value", 64, "these", None)  # type: ignore[arg-type]
-        assert found.as_good == good and f"{good} of {many} random draws" in found.verdict("L0.H0")
+        assert found.as_good == good
+        assert f"{good or 'None'} of {many} random draws" in found.verdict("L0.H0")
         assert ("not told from random" in found.verdict("L0.H0")) == said
+
+
+def test_directions_are_of_any_length() -> None:
+    rows = np.eye(3, 8)
+    for lengths in ([1e12, 1, 1], [1e-200, 1, 1e200], [1e-6, 1e6, 1]):
+        found = GivenDirections.of(rows * np.array(lengths)[:, None], "some")
+        assert found.refuses(Site(0, "H", 0), subspaced.model().shape) is None
+    for wrong in ([[1, 0], [2, 0]], [[1, 0], [0, 0]], [[1e-9, 0], [1e9, 0]]):
+        why = GivenDirections.of(np.array(wrong, dtype=float), "some").refuses(
+            Site(0, "H", 0), subspaced.model().shape
+        )
+        assert why is not None and "span 1" in " ".join(why)
 
 
 @pytest.mark.parametrize("name", ["llama", "qwen3", "gpt2", "gemma2", "olmo2"])

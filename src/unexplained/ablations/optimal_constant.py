@@ -54,8 +54,9 @@ class OptimalConstant:
     sites that are ablated together are fitted together. The first position stays.
 
     Misleads in that a constant is found by what helps the rest of the model and may say things
-    that the site never says; and where few documents were fitted on it is not the best one, so
-    the damage is at most that much too large.
+    that the site never says; and where few documents were fitted on, or so few steps do not reach it
+    (the first MLP of a model of two layers gave up another quarter of the gain over the mean in four times
+    as many), it is not the best one, so the damage is at most that much too large.
     """
 
     steps: int = 12

@@ -363,8 +363,8 @@ class Panel:
         what = "order of components" if len(self.single) > 1 else "order of explanations"
         if not turned:
             return (
-                f"{said}. No {what} turns round: what is more is so under each ablation{self._fills()}, as far as "
-                "that is told from a tie."
+                f"{said}. No {what} turns round: where one is told from a tie, it is the same under each "
+                f"ablation{self._fills()} that tells it."
             )
         by, one = turned[0]
         more = "loses more" if by == EXPLANATIONS else "is more"

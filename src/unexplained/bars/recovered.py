@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import numpy as np
+
 from unexplained.bars.measures import measure_of
 from unexplained.bars.paired import paired
 from unexplained.ledger import ALL, Ledger
@@ -186,9 +188,10 @@ def regained(
     """
     read = paired(ledger, "loss", (before, after, ablation, intact), stratum)
     worse, better, ablated, whole = read.columns
+    damage = ablated - whole
     return fraction(
-        worse - better,
-        ablated - whole,
+        _unrounded(worse - better, damage, read.tokens),
+        damage,
         read.tokens,
         what=cost_of(ablation),
         if_negative=no_cost(ablation),
@@ -198,6 +201,17 @@ def regained(
         exact=same(alike, before, after)
         or (same(alike, before, ablation) and same(alike, after, intact)),
     )
+
+
+def _unrounded(change: np.ndarray, damage: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """A change that is none, or all of the damage, but for rounding in every document: without the rounding.
+
+    It is no proof that the two are the same on other documents, and the interval stays.
+    """
+    for exact in (np.zeros_like(damage), damage):
+        if (np.abs(change - exact) <= ROUNDING * tokens).all():
+            return exact
+    return change
 
 
 def recovered(

@@ -26,7 +26,7 @@ from unexplained.record.blocks import (
 )
 from unexplained.record.keys import step
 from unexplained.shares import untold
-from unexplained.stats import Settings, difference_of_means, fraction, mean_per_token
+from unexplained.stats import Settings, difference_of_means, fraction, mean_per_token, too_few
 
 PUBLISHED = 0.30
 """Share of self-repair of direct effects that is the norm's scale (Rushing and Nanda 2024: "possibly 30%")."""
@@ -60,8 +60,13 @@ class RoadSums:
     settings: Settings
 
     def _mean(self, head: str, road: str) -> Number:
-        return mean_per_token(
+        found = mean_per_token(
             self.roads[head][road], self.counts[head], settings=self.settings, unit=LOGITS
+        )
+        if not (why := too_few(self.counts[head])):
+            return found
+        return found.model_copy(
+            update={"bare": f"of the {TOP:.0%} of predictions that are counted, {why}: more documents"}
         )
 
     def _all(self, head: str, road: str) -> Number:

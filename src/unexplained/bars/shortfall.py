@@ -212,7 +212,7 @@ def shortfall(
     return Shortfall(
         damage=worth,
         recovered=kept,
-        harm=_above_zero(read.number(lambda L, R: L["claim"] - L["nothing"])),
+        harm=_above_zero(increase(ledger, claim, intact=nothing, settings=settings)),
         shortfall=short,
         damage_refitted=_refused(unsplit, NATS) if unsplit else read.worth(),
         recovered_refitted=starred,

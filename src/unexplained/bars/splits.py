@@ -42,7 +42,9 @@ BIASES = (
     "Both pairs of bounds lean. A refit that is too weak leaves what it could have undone, so that too much "
     "counts as wrong at least, as does what a refit learns of a few documents by heart; one that learns the components' work anew from the text makes that too "
     "little. The other pair takes such learning to be in proportion to what is still lost. Norms that are "
-    "held leak how large the components were at every token. Intermediate results are claimed in the "
+    "held leak how large the components were at every token. Later layers can learn to read what is claimed in other "
+    "coordinates: right information in wrong ones counts as clumsily put in, and what the claim gives of the variance of "
+    "what the components write says how far its own are theirs. Intermediate results are claimed in the "
     "components' own coordinates: up to a fixed map, twice and three times a value are one claim. A claim that is "
     "wrong inside and made good again at its end is seen only where it says what it claims on the way "
     "(@explanation(…, intermediates={…}))."
@@ -88,6 +90,8 @@ class ShortfallFindings:
     mended: tuple[Mended, ...]
     unsplit: str = ""
     """Why nothing was refitted over the claim; empty where it was."""
+    own: Number | None = None
+    """Share of the variance of what the components write that the claim gives, in their own coordinates."""
     strength: float | None = None
     """Of a damage to the later weights, how much a refit undoes; None where that was not tried."""
     steps: Sequence[int] | np.ndarray = ()
@@ -145,6 +149,8 @@ def bounds(found: ShortfallFindings) -> Section:
         row("recovered", "The claim recovers of it", split.recovered, "", "explanation"),
         row("short", "It falls short by", split.shortfall, "not more than saying nothing does", "explanation"),
         row("harm", "And does harm that silence undoes", split.harm, "the claim less nothing said", "explanation"),
+        *([row("own", "Of the variance of what they write", found.own, "given by the claim as it stands", "explanation")]
+          if found.own else []),
         *(row(key, name, getattr(split, of), note, "fitted")
           for key, name, note, of in _BOUNDS),
         row("worth-after", "Worth after refitting both", split.damage_refitted, "", "ablation"),
@@ -282,7 +288,7 @@ def answer(found: ShortfallFindings, claimed: str = "", how: str = "") -> Answer
             row("The claim recovers", "bounds/parts/recovered/is", role="explanation"),
             row("It falls short by", "bounds/parts/short/is", role="explanation"),
             *([row("And does harm that silence undoes", "bounds/parts/harm/is", role="explanation")]
-              if found.split.harm.above_zero else []),
+              if found.split.harm.above_zero and found.split.recovered.below_zero else []),
             *(row(name, f"bounds/parts/{key}/is", note, "fitted") for key, name, note, _ in _BOUNDS),
             row("The claim recovers, refitted", "bounds/parts/recovered-after/is", role="fitted"),
             *(row(f"{one.what.capitalize()}, refitted", f"refitted/refits/{one.what}/kept", role="control")
@@ -330,12 +336,22 @@ def _end(found: ShortfallFindings, claim: str, where: str) -> str:
         parts.append(
             "refitted it recovers less of what is lost then, so that bounds in proportion do not hold"
         )
+    recoded = _recoded(found.own) if clumsy.above_zero and found.own else ""
     harm = ""
-    if split.harm.above_zero:
+    if split.harm.above_zero and split.recovered.below_zero:
         harm = f" Besides it does {written(split.harm)} of harm, and what a refit leaves of that counts as wrong too."
     return (
-        f"{said}. Of the {written(split.shortfall)} that it falls short, {'; '.join(parts)}.{harm}"
+        f"{said}. Of the {written(split.shortfall)} that it falls short, {'; '.join(parts)}.{recoded}{harm}"
         f"{_beside_wrong(found.after)}"
+    )
+
+
+def _recoded(own: Number) -> str:
+    """What a refit makes up may be a recoding: how far the claim is right in the components' own coordinates."""
+    told = f"is refused ({own.refused})" if own.value is None else f"is {percent(own)}"
+    return (
+        " A refit learns to read other coordinates, too: what the claim gives of the variance of what the "
+        f"components write, in their own, {told}."
     )
 
 

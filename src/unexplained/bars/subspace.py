@@ -230,11 +230,14 @@ class SubspaceFindings:
 
     def _told(self) -> str:
         said = []
-        if self.as_good:
-            many = len(self.draws)
+        if self.as_good is not None:
+            many = sum(one.value is not None for _, one in self.draws)
             by_chance = (1 + self.as_good) / (1 + many) > 1 - self.read.settings.level
             told = ": these are not told from random directions" * by_chance
-            said.append(f"{self.as_good} of {many} random draws do as well{told}.")
+            if self.as_good or by_chance:
+                some = f"{self.as_good or 'None'} of {many} random draws do{'es' * (not self.as_good)} as well"
+                few = ", and that of so few says nothing" * (not self.as_good)
+                said.append(f"{some}{few}{told}.")
         hidden = self.hidden
         if hidden is not None and hidden.above_zero:
             said.append(

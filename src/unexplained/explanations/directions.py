@@ -25,6 +25,7 @@ from unexplained.explanations.stream import (
     read_and_not,
     reading,
     span_of,
+    spanned_by,
     written_by,
 )
 from unexplained.hashing import digest
@@ -163,7 +164,7 @@ class GivenDirections:
 
     def refuses(self, site: Site, shape: Shape) -> Why | None:
         """Some depend on the others."""
-        spanned = len(span_of(torch.from_numpy(self.numbers).T))
+        spanned = len(spanned_by(torch.from_numpy(self.numbers)))
         return dependent(self.rank, spanned) if spanned < self.rank else None
 
     def rows(self, site: Site, activations: Activations) -> Tensor:
@@ -297,7 +298,7 @@ def basis_of(directions: Directions, site: Site, activations: Activations) -> Te
     rows = _rows(directions, site, activations)
     if isinstance(directions, Principal | ReadPart):
         return rows.T  # orthonormal as they are, of a part perhaps fewer or none
-    spanned = span_of(rows.T)
+    spanned = spanned_by(rows)
     if len(spanned) < len(rows):
         raise ExplanationError(
             f"The directions of {site}: {directions.name}", *dependent(len(rows), len(spanned))

@@ -111,6 +111,13 @@ def span_of(columns: Tensor) -> Tensor:
     return spanned
 
 
+def spanned_by(rows: Tensor) -> Tensor:
+    """Orthonormal rows that span some directions, however long each is; none for what is zero."""
+    # By their largest entry first: squares of 1e-200 are zero.
+    rows = rows / rows.abs().amax(-1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
+    return span_of(rows.T)
+
+
 def gain_of(subject: Subject, norm: torch.nn.Module) -> Tensor:
     """What one of the model's norms multiplies every entry by."""
     stream = next(norm.parameters()).detach()

@@ -40,7 +40,10 @@ def repair(
     sites: Annotated[str, Option("Heads.")] = "L*.H*",
     *,
     ablation: Annotated[
-        str, Option("In their place: zero, mean, position mean, resample.")
+        str,
+        Option(
+            "In their place: zero, mean, position mean, resample, optimal constant, matched noise."
+        ),
     ] = "resample",
 ) -> Iterator[Block | Headline]:
     """Self-repair: what later parts and the final norm undo when a head is ablated, head by head.

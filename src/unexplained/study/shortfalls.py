@@ -12,6 +12,7 @@ from unexplained.bars.shortfall import Shortfall
 from unexplained.bars.splits import DAMAGED, After, Mended, ShortfallFindings, too_weak
 from unexplained.errors import MeasurementError, NotFinite, TextError
 from unexplained.evaluate import Edited
+from unexplained.evaluate.conditions import EffectKind
 from unexplained.explanations import LIBRARY
 from unexplained.explanations.stand_in import StandIn
 from unexplained.record import Number
@@ -26,6 +27,8 @@ from unexplained.study.run import Run
 from unexplained.study.steps import followed, require_steps
 from unexplained.study.twins import TWIN, few
 
+DIRECT: EffectKind = "direct, norm frozen"
+"""By which what the components write is held against what is claimed: squared distances on the intact pass."""
 REFERENCE = "mean"
 """The ablation that says nothing."""
 LEAST_DAMAGE = 0.05
@@ -107,14 +110,18 @@ def measured(of: RefitQuestion) -> ShortfallFindings:
     condition, silent = claimed.conditions["total"], nothing.conditions["total"]
     assert isinstance(condition, Edited) and isinstance(silent, Edited)
     repairs = arms.repaired(run, sites, of.claim, condition, nothing)
-    read, broken = _finite(run, (nothing, claimed), repairs)
+    written = claimed.also(DIRECT), nothing.also(DIRECT)
+    read, broken = _finite(run, (written[1], written[0]), repairs)
+    own = bars.variance_explained(
+        read.ledger, *(one.conditions[DIRECT].name for one in written), settings=run.settings
+    )
     mended = [
         Mended("claim", "as claimed", of.claim.says, read.recovered(claimed.name, REFERENCE)),
         *(_mended(read, one, broken) for one in repairs),
         *_on_twin(of),
     ]
     findings = partial(
-        ShortfallFindings, mended=tuple(mended), followed=followed(run, of.claim, sites)
+        ShortfallFindings, mended=tuple(mended), own=own, followed=followed(run, of.claim, sites)
     )
 
     def split(refits: Mapping[str, tuple[str, ...]], unsplit: str = "") -> Shortfall:

@@ -93,7 +93,7 @@ def require_some(claim: Projection, size: int, spans: int, sites: str) -> None:
     """
     if not claim.rank:
         raise MeasurementError(
-            f"A subspace of {sites} of no direction", "it says nothing, and that is mean ablation",
+            f"A subspace of {sites} of no direction", "it says nothing, and that is the value at its mean",
             "Take one direction or more.",
         )  # fmt: skip
     most = spans if claim.on is None or isinstance(claim.on, Principal | Random) else size
