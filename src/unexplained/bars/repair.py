@@ -66,7 +66,9 @@ class RoadSums:
         if not (why := too_few(self.counts[head])):
             return found
         return found.model_copy(
-            update={"bare": f"of the {TOP:.0%} of predictions that are counted, {why}: more documents"}
+            update={
+                "bare": f"of the {TOP:.0%} of predictions that are counted, {why}: more documents"
+            }
         )
 
     def _all(self, head: str, road: str) -> Number:

@@ -105,16 +105,14 @@ def measured(of: RefitQuestion) -> ShortfallFindings:
         UnexplainedError: As `Run.measure`, `tried_refit`, `refits` and `repaired`.
     """
     run, sites = of.run, of.sites
-    (claimed,) = arms.claims(run, sites, [of.claim])
-    nothing = arms.ablation(run, REFERENCE, sites)
+    (claimed,) = (one.also(DIRECT) for one in arms.claims(run, sites, [of.claim]))
+    nothing = arms.ablation(run, REFERENCE, sites).also(DIRECT)
     condition, silent = claimed.conditions["total"], nothing.conditions["total"]
     assert isinstance(condition, Edited) and isinstance(silent, Edited)
     repairs = arms.repaired(run, sites, of.claim, condition, nothing)
-    written = claimed.also(DIRECT), nothing.also(DIRECT)
-    read, broken = _finite(run, (written[1], written[0]), repairs)
-    own = bars.variance_explained(
-        read.ledger, *(one.conditions[DIRECT].name for one in written), settings=run.settings
-    )
+    read, broken = _finite(run, (nothing, claimed), repairs)
+    written = (one.conditions[DIRECT].name for one in (claimed, nothing))
+    own = bars.variance_explained(read.ledger, *written, settings=run.settings)
     mended = [
         Mended("claim", "as claimed", of.claim.says, read.recovered(claimed.name, REFERENCE)),
         *(_mended(read, one, broken) for one in repairs),
