@@ -71,6 +71,12 @@ def test_a_change_that_is_rounding_in_every_document_is_written_without_it_and_k
         for name in ("says nothing", "says all", "says little")
     )
     assert none.value == 0 and none.low < 0 < none.high
+    faint = ledger_of(
+        rows_of("intact", easy, tokens=tokens),
+        rows_of("zero", easy + 5e-3, tokens=tokens),
+        rows_of("says a tenth", easy + 4.5e-3, tokens=tokens),
+    )  # 5e-6 nats per token, less than what a damage must be, of 5e-5
+    assert bars.recovered(faint, "says a tenth", "zero", settings=PLAIN).value == pytest.approx(0.1)
     assert everything.value == 1 and everything.low < 1
     assert little.value == pytest.approx(1 / worth.sum())
 

@@ -290,7 +290,7 @@ def test_tokens_of_the_label_are_no_near_misses_and_of_none_nothing_is_told() ->
     alone = ux.label(gated(), "L0.N0 L0.N2", narrow(), near=[neighbours], **on)
     assert "Set off by" not in alone.verdict
     assert "What 'neighbours' sets off is not told: no text has a token of it" in alone.verdict
-    row = cells(alone)["misses/kinds-0/near miss: neighbours/L0.N2"]
+    row = cells(alone)["misses/kinds-0/label neighbours/L0.N2"]
     assert row.refused == "there are no such tokens here"
 
 
@@ -315,7 +315,7 @@ def test_two_texts_of_one_name_are_refused() -> None:
 def test_a_vague_label_agrees_less_on_near_misses_than_an_exact_one() -> None:
     exact = cells(of_gated())
     loose = cells(measured(gated(), "L0.N1", label=[vague], near=[neighbours]))
-    where = "misses/kinds-1/near miss: neighbours/{}"
+    where = "misses/kinds-1/label neighbours/{}"
     assert (
         exact[where.format("L0.N1-agrees")].value == 1 and exact[where.format("label")].value == 0
     )
@@ -449,7 +449,7 @@ def test_kinds_are_counted_token_by_token() -> None:
     rows = np.stack([block.tokens for block in broad().eval])[:, 1:]
     near = (rows >= 17) & (rows <= 24)
     counts = table(of_gated(), "misses/kinds-1")
-    assert counts["near miss: neighbours", "tokens"] == near.sum()
+    assert counts["label neighbours", "tokens"] == near.sum()
     (kind,) = {block.domain for block in broad().eval}
     mine = (rows >= 1) & (rows <= 16)
     assert counts[kind, "tokens"] == rows.size

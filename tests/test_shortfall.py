@@ -332,6 +332,31 @@ def test_how_much_of_what_is_written_a_claim_gives_is_in_the_components_own_coor
     assert drawn < -0.5
 
 
+def test_harm_is_told_where_no_share_is():
+    """Of components that are worth nothing that is told a share is refused, and harm of half a nat is not."""
+    split = planted(0, 0.5, 2.0)
+    none = Number(value=None, unit="share", refused="within noise of zero")
+    assert replace(split, recovered=none).harms and split.harms
+    found = ShortfallFindings(replace(split, recovered=none), (), strength=0.95)
+    assert any("harm" in row.name for row in answer(found).rows)
+
+
+def test_of_a_stream_nothing_is_asked_that_only_parts_of_it_have(monkeypatch):
+    model = ux.load("rung-2")
+    monkeypatch.setattr("unexplained.bars.unsplit", lambda *given, **how: "it is whole")
+
+    @ux.explanation(gives="value", reads=["tokens"])
+    def nothing(view):
+        """Zeros."""
+        return view.blank
+
+    text = ux.text("pydocs", model, documents=12, fit_documents=12, block=32)
+    record = ux.shortfall(model, "L0.resid_post", text, claim=[nothing], steps=8, folder=None)
+    assert not any(
+        key.split("/")[2] == "own" for key, _ in record.numbers() if key.startswith("bounds/parts")
+    )
+
+
 def test_where_documents_are_alike_the_interval_is_students_of_the_seeds():
     """A ledger by hand: W is 0.3, 0.5 and 0.7 by seed, the same in every document."""
     tokens, documents = 10, 400

@@ -28,6 +28,8 @@ from unexplained.errors import SiteError, near_matches
 HEAD_VALUES = ("q_pre", "k_pre", "q", "k", "v", "pattern", "z", "out")
 LAYER_PARTS = ("attn", "mlp", "resid_pre", "resid_mid", "resid_post")
 MODEL_PARTS = ("embed", "final")
+ADDS = ("H", "N", "attn", "mlp")
+"""Components that add to the stream, and so have a direct effect."""
 
 _ITEM = re.compile(
     r"L(?P<layer>\*|\d+(?:-\d+)?)\.(?:(?P<unit>[HN])(?P<index>\*|\d+(?:-\d+)?)(?:\.(?P<value>\w+))?"

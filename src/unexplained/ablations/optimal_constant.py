@@ -25,7 +25,7 @@ from unexplained.ablations import (
 from unexplained.evaluate import Activations, Edited
 from unexplained.evaluate.arrays import Arrays, ArrayWork
 from unexplained.evaluate.batches import BatchPlan, plan
-from unexplained.evaluate.conditions import key, tensor_digest
+from unexplained.evaluate.conditions import key, now, tensor_digest
 from unexplained.evaluate.runner import Workers, in_process, measured
 from unexplained.evaluate.work import Task, layers_cost, pass_bytes, unembedding_cost
 from unexplained.hashing import digest
@@ -88,7 +88,8 @@ class OptimalConstant:
         """Fit by gradient on the text's fit part, group by group; the intact pass serves all.
 
         Beside a claim it is what is added to what the claim gives; gradients take what it gives at
-        one site not to move with the constant at another.
+        one site not to move with the constant at another, and the mean of what is left out, where the
+        search begins, is over all of the fit part.
 
         Raises:
             AblationError: There are too few documents, a site is a pattern, or the model is in half
@@ -207,7 +208,7 @@ class _Search(ArrayWork):
     def said(self) -> tuple[str, ...]:
         """The claim, if there is one."""
         mark = tensor_digest([one for both in self.left for one in both])
-        return (key(self.claim), mark) if self.claim else ()
+        return (key(now(self.claim)), mark) if self.claim else ()
 
     @cached_property
     def plans(self) -> list[BatchPlan]:
@@ -258,12 +259,16 @@ class _Search(ArrayWork):
         return {self.what: bool(tasks) * tokens * layers_cost(shape) + passes * after}
 
     def held(self, tasks: Sequence[Task]) -> float:
-        """A batch's streams in all layers, and its logits there and back."""
+        """A batch's streams in all layers, its logits there and back, and what is kept for all groups."""
         shape = self.subject.shape
         longest = max(len(block.tokens) for block in self.plans[0].blocks)
         rows = max(1, BATCH_TOKENS // longest)
         inside = shape.layers * pass_bytes(shape, rows, longest, self.item)
-        return inside + 3.0 * rows * longest * shape.vocabulary * self.item
+        logits = 3.0 * rows * longest * shape.vocabulary * self.item
+        tokens = sum(len(block.tokens) for block in self.plans[0].blocks)
+        streams = 2 + len({self._layer(number) for number in range(len(self.groups))})
+        sites = len({site for group in self.groups for site in group})
+        return inside + logits + (streams + sites) * tokens * shape.width * self.item
 
     def tried(self, tasks: Sequence[Task]) -> tuple[_Search, list[Task]]:
         """A few steps."""

@@ -359,11 +359,11 @@ class LabelFindings:
     def misses(self) -> Section:
         """Where the label says no: which kinds of text set the neurons off all the same; and near misses."""
         blocks: list[Prose | Table] = [
-            Prose(words="Of every kind of document, and of what a second label says yes to, how often the label says yes and how often each of them is active. Where a kind is a near miss, such as a neighbouring language, a specific label and what it is a label of are silent.")
+            Prose(words="Of every kind of document, and of what a second label says yes to, how often the label says yes and how often each of them is active. Where a kind is a near miss, such as a neighbouring language, a specific label and what it is a label of are silent; of a second label that is where the first says no.")
         ]  # fmt: skip
         for i, on in enumerate(self.texts):
             kinds = {kind: on.domain == kind for kind in dict.fromkeys(on.domain.tolist())}
-            near = {f"near miss: {name}": yes for name, yes in on.near.items()}
+            near = {f"label {name}": yes for name, yes in on.near.items()}
             blocks.append(self._kinds(on, f"kinds-{i}", {**kinds, **near}))
         return Section(key="misses", title="Near misses", blocks=tuple(blocks))
 

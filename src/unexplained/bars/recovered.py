@@ -28,6 +28,9 @@ ROUNDING = measure_of("loss", pairs=False).floor
 """Damage below this (nats per token) is none: the norm's last digits, not what was ablated."""
 
 
+UNSEEN = 1e-6
+"""A share of the damage that is below this in every document is none."""
+
 SameAs = Mapping[str, str]
 """Conditions that are another by construction, such as the component as its own explanation."""
 NONE_ALIKE: SameAs = MappingProxyType({})
@@ -206,10 +209,12 @@ def regained(
 def _unrounded(change: np.ndarray, damage: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """A change that is none, or all of the damage, but for rounding in every document: without the rounding.
 
-    It is no proof that the two are the same on other documents, and the interval stays.
+    Rounding is what no share shows (`UNSEEN` of the damage), if it is so little in nats too. That two are
+    the same here is no proof that they are on other documents: there is an interval still.
     """
+    least = UNSEEN * abs(float(damage.sum())) / max(float(tokens.sum()), 1.0)
     for exact in (np.zeros_like(damage), damage):
-        if (np.abs(change - exact) <= ROUNDING * tokens).all():
+        if (np.abs(change - exact) <= min(least, ROUNDING) * tokens).all():
             return exact
     return change
 

@@ -288,7 +288,7 @@ def answer(found: ShortfallFindings, claimed: str = "", how: str = "") -> Answer
             row("The claim recovers", "bounds/parts/recovered/is", role="explanation"),
             row("It falls short by", "bounds/parts/short/is", role="explanation"),
             *([row("And does harm that silence undoes", "bounds/parts/harm/is", role="explanation")]
-              if found.split.harm.above_zero and found.split.recovered.below_zero else []),
+              if found.split.harms else []),
             *(row(name, f"bounds/parts/{key}/is", note, "fitted") for key, name, note, _ in _BOUNDS),
             row("The claim recovers, refitted", "bounds/parts/recovered-after/is", role="fitted"),
             *(row(f"{one.what.capitalize()}, refitted", f"refitted/refits/{one.what}/kept", role="control")
@@ -338,7 +338,7 @@ def _end(found: ShortfallFindings, claim: str, where: str) -> str:
         )
     recoded = _recoded(found.own) if clumsy.above_zero and found.own else ""
     harm = ""
-    if split.harm.above_zero and split.recovered.below_zero:
+    if split.harms:
         harm = f" Besides it does {written(split.harm)} of harm, and what a refit leaves of that counts as wrong too."
     return (
         f"{said}. Of the {written(split.shortfall)} that it falls short, {'; '.join(parts)}.{recoded}{harm}"

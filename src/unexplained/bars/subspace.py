@@ -234,7 +234,7 @@ class SubspaceFindings:
             many = sum(one.value is not None for _, one in self.draws)
             by_chance = (1 + self.as_good) / (1 + many) > 1 - self.read.settings.level
             told = ": these are not told from random directions" * by_chance
-            if self.as_good or by_chance:
+            if many and (self.as_good or by_chance):
                 some = f"{self.as_good or 'None'} of {many} random draws do{'es' * (not self.as_good)} as well"
                 few = ", and that of so few says nothing" * (not self.as_good)
                 said.append(f"{some}{few}{told}.")

@@ -265,7 +265,8 @@ class WorkerPool:
         for member in self._members:
             while member is not failed and member.flight:
                 head, task = member.flight[0]
-                if not self._ray.wait([head], timeout=None if begun else 0)[0]:
+                # One that still prepares may be waiting for a machine that is gone.
+                if not self._ended(head, waits=begun and task is not None):
                     break
                 try:
                     result = self._ray.get(head)
@@ -274,6 +275,14 @@ class WorkerPool:
                 member.flight.popleft()
                 if task is not None:
                     yield task, result
+
+    def _ended(self, asked: Any, waits: bool) -> bool:
+        """Whether something has been done; waited for as long as there is a machine, if it is."""
+        while not self._ray.wait([asked], timeout=PATIENCE if waits else 0)[0]:
+            if not waits:
+                return False
+            self._room()
+        return True
 
 
 class Worker:

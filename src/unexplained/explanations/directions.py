@@ -298,7 +298,8 @@ def basis_of(directions: Directions, site: Site, activations: Activations) -> Te
     rows = _rows(directions, site, activations)
     if isinstance(directions, Principal | ReadPart):
         return rows.T  # orthonormal as they are, of a part perhaps fewer or none
-    spanned = spanned_by(rows)
+    # Of what was carried here a row may be rounding, beside which others are long.
+    spanned = spanned_by(rows) if isinstance(directions, GivenDirections) else span_of(rows.T)
     if len(spanned) < len(rows):
         raise ExplanationError(
             f"The directions of {site}: {directions.name}", *dependent(len(rows), len(spanned))

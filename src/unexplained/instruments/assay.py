@@ -16,6 +16,7 @@ from unexplained.instruments._assay_words import answer_of, cruxes, verdict_of
 from unexplained.record import HeadScore
 from unexplained.record import blocks as b
 from unexplained.record import format as fmt
+from unexplained.sites import ADDS
 from unexplained.study import Claims, Headline, Option, Texts, arms, instrument
 from unexplained.study.given import FAMILY, PythonOnly
 
@@ -34,8 +35,6 @@ SINGLE_DOCUMENTS = 32
 """Documents on which components are measured alone."""
 EXAMPLES = 4
 """How many documents are shown token by token."""
-ADDS = ("H", "N", "attn", "mlp")
-"""Components that add to the stream, and so have a direct effect."""
 
 
 def _precise(given: Mapping[str, Any]) -> None:

@@ -91,7 +91,10 @@ def with_rest(name: str, claim: Edited, kind: str, left: Activations, seed: int)
     """
     values = without_first(left) if kind in REPLACES_FIRST else left
     fill = ABLATIONS.get(kind).fit(values, [edit.where for edit in claim.edits], seed)
-    return with_fill(name, claim, fill)
+    # Some fills name the documents alone that their values are of.
+    held = [one for _, found in left.batches for one in found.values()]
+    mark = digest(fill.fingerprint, tensor_digest(held))
+    return with_fill(name, claim, replace(fill, fingerprint=mark))
 
 
 def with_fill(name: str, claim: Edited, fill: Fill) -> Edited:
@@ -111,7 +114,7 @@ def with_fill(name: str, claim: Edited, fill: Fill) -> Edited:
         replace(edit, calls=(*edit.calls, put.function, *put.calls))
         for edit, put in zip(found.edits, fill.edits, strict=True)
     )
-    return replace(found, edits=edits)
+    return replace(found, edits=edits, fitted_on=claim.fitted_on or fill.fitted_on)
 
 
 def remade(

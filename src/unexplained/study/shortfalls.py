@@ -18,7 +18,7 @@ from unexplained.explanations.stand_in import StandIn
 from unexplained.record import Number
 from unexplained.record import format as fmt
 from unexplained.repairs.schedule import RefitSettings, first_later, require_passes
-from unexplained.sites import Site
+from unexplained.sites import ADDS, Site
 from unexplained.study import arms, asked
 from unexplained.study.arm import Arm
 from unexplained.study.arms.refits import CLAIM, INTACT, NOTHING, SAYS
@@ -105,14 +105,18 @@ def measured(of: RefitQuestion) -> ShortfallFindings:
         UnexplainedError: As `Run.measure`, `tried_refit`, `refits` and `repaired`.
     """
     run, sites = of.run, of.sites
-    (claimed,) = (one.also(DIRECT) for one in arms.claims(run, sites, [of.claim]))
-    nothing = arms.ablation(run, REFERENCE, sites).also(DIRECT)
+    # What is no part of a sum has no direct effect.
+    adds = (DIRECT,) if all(site.part in ADDS for site in sites) else ()
+    (claimed,) = (one.also(*adds) for one in arms.claims(run, sites, [of.claim]))
+    nothing = arms.ablation(run, REFERENCE, sites).also(*adds)
     condition, silent = claimed.conditions["total"], nothing.conditions["total"]
     assert isinstance(condition, Edited) and isinstance(silent, Edited)
     repairs = arms.repaired(run, sites, of.claim, condition, nothing)
     read, broken = _finite(run, (nothing, claimed), repairs)
-    written = (one.conditions[DIRECT].name for one in (claimed, nothing))
-    own = bars.variance_explained(read.ledger, *written, settings=run.settings)
+    own = None
+    if adds:
+        written = (one.conditions[DIRECT].name for one in (claimed, nothing))
+        own = bars.variance_explained(read.ledger, *written, settings=run.settings)
     mended = [
         Mended("claim", "as claimed", of.claim.says, read.recovered(claimed.name, REFERENCE)),
         *(_mended(read, one, broken) for one in repairs),
