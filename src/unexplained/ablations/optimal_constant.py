@@ -100,7 +100,7 @@ class OptimalConstant:
             _require(subject, text, some)
         work = _Search(
             subject=subject, text=text, part="fit", groups=where, seed=seed, how=self,
-            batch_tokens=BATCH_TOKENS, claim=beside and beside.claim,
+            batch_tokens=BATCH_TOKENS, conditions=(now(beside.claim),) if beside else (),
             left=_moments(beside.left, where[0]) if beside else (),
         )  # fmt: skip
         found = measured(work, folder=folder, workers=workers, progress=progress)
@@ -199,16 +199,21 @@ class _Search(ArrayWork):
     groups: tuple[tuple[Site, ...], ...]
     seed: int
     how: OptimalConstant
-    claim: Edited | None = None
-    """What the constants are added to; they stand alone if None."""
     left: tuple[tuple[Tensor, Tensor], ...] = ()
     """Of every site mean and spread of what the claim leaves out."""
+
+    @property
+    def claim(self) -> Edited | None:
+        """What the constants are added to; they stand alone if None."""
+        found = self.conditions[0] if self.conditions else None
+        assert found is None or isinstance(found, Edited)
+        return found
 
     @property
     def said(self) -> tuple[str, ...]:
         """The claim, if there is one."""
         mark = tensor_digest([one for both in self.left for one in both])
-        return (key(now(self.claim)), mark) if self.claim else ()
+        return (key(self.claim), mark) if self.claim else ()
 
     @cached_property
     def plans(self) -> list[BatchPlan]:
