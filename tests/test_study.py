@@ -242,8 +242,9 @@ def test_what_is_no_reading_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_run_on_several_texts_has_no_one_text(run: Run) -> None:
-    two = Run(run.subject, (run.text, replace(run.text, name="another")), LEAN)
-    assert [one.text for one in two.each_text()] == [run.text, run.text]
+    other = replace(run.text, name="another")
+    two = Run(run.subject, (run.text, other), LEAN)
+    assert [one.text for one in two.each_text()] == [run.text, other]
     with pytest.raises(MeasurementError, match="it is on 2"):
         _ = two.text
     with pytest.raises(MeasurementError, match="none of its own"):
