@@ -286,16 +286,6 @@ def test_harm_and_a_proportion_that_does_not_hold_are_said_where_they_are_told()
     assert not any("harm" in row.name for row in answer(plain).rows)
 
 
-def test_harm_is_told_only_where_the_recovered_share_tells_it_too():
-    """Beside a share of −35% [−220%, 40%] stood 1.06 [0.43, 3.18] nats of harm, which are the same times the worth."""
-    split = planted(0, 0.5, 2.0)
-    wide = split.recovered.model_copy(update={"high": 0.4})
-    found = ShortfallFindings(replace(split, recovered=wide), (), strength=0.95)
-    assert found.split.harm.above_zero
-    assert "of harm" not in verdict(found, "the claim", "L0.H0")
-    assert not any("harm" in row.name for row in answer(found).rows)
-
-
 def test_what_a_refit_makes_up_may_be_a_recoding_and_how_far_the_claim_is_right_as_it_stands_is_said():
     """Entries in a drawn order are the right information in no coordinates of the component's."""
     split = planted(0, -0.5, 0.02)
@@ -332,13 +322,23 @@ def test_how_much_of_what_is_written_a_claim_gives_is_in_the_components_own_coor
     assert drawn < -0.5
 
 
-def test_harm_is_told_where_no_share_is():
-    """Of components that are worth nothing that is told a share is refused, and harm of half a nat is not."""
-    split = planted(0, 0.5, 2.0)
-    none = Number(value=None, unit="share", refused="within noise of zero")
-    assert replace(split, recovered=none).harms and split.harms
-    found = ShortfallFindings(replace(split, recovered=none), (), strength=0.95)
+def test_harm_that_is_certain_is_told_where_the_interval_of_the_share_is_wide():
+    """A share is a ratio: of this claim, wrong for certain, on 24 documents it lies anywhere up to 10."""
+    subject, text = _model("plain"), repairable.text(24, 60)
+    run = Run(subject, (text,), Settings())
+    (claimed,) = arms.claims(run, SITES, [repairable.CLAIMS["wrong"]])
+    ledger = run.measure(claimed, arms.ablation(run, "mean", SITES)).ledger
+    split = bars.shortfall(
+        ledger, claimed.name, "mean", {}, settings=Settings(), unsplit="not asked"
+    )
+    assert split.recovered.high > 0
+    assert split.harm.low > 1
+    found = ShortfallFindings(split, (), unsplit="not asked")
     assert any("harm" in row.name for row in answer(found).rows)
+    wider = repairable.text(200, 60, seed=1)
+    many = run.on(wider).measure(claimed, arms.ablation(run, "mean", SITES)).ledger
+    truth = bars.increase(many, claimed.name, intact="mean", settings=Settings()).value
+    assert split.harm.low < truth < split.harm.high
 
 
 def test_of_a_stream_nothing_is_asked_that_only_parts_of_it_have(monkeypatch):

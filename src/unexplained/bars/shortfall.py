@@ -59,11 +59,6 @@ class Shortfall:
     clumsy_least: Number
     wrong_most: Number
 
-    @property
-    def harms(self) -> bool:
-        """Whether harm is told: by the share recovered too, which is the same over the worth, if that is not refused."""
-        return self.harm.above_zero and (self.recovered.value is None or self.recovered.below_zero)
-
 
 @dataclass(frozen=True)
 class _Means:

@@ -148,7 +148,7 @@ def bounds(found: ShortfallFindings) -> Section:
         row("worth", "The components are worth", split.damage, "nothing said less intact", "ablation"),
         row("recovered", "The claim recovers of it", split.recovered, "", "explanation"),
         row("short", "It falls short by", split.shortfall, "not more than saying nothing does", "explanation"),
-        row("harm", "And does harm that silence undoes", split.harm, "the claim less nothing said", "explanation"),
+        row("harm", "And does harm that silence undoes", split.harm, "the claim less nothing said: a difference, told sooner than a share", "explanation"),
         *([row("own", "Of the variance of what they write", found.own, "given by the claim as it stands", "explanation")]
           if found.own else []),
         *(row(key, name, getattr(split, of), note, "fitted")
@@ -288,7 +288,7 @@ def answer(found: ShortfallFindings, claimed: str = "", how: str = "") -> Answer
             row("The claim recovers", "bounds/parts/recovered/is", role="explanation"),
             row("It falls short by", "bounds/parts/short/is", role="explanation"),
             *([row("And does harm that silence undoes", "bounds/parts/harm/is", role="explanation")]
-              if found.split.harms else []),
+              if found.split.harm.above_zero else []),
             *(row(name, f"bounds/parts/{key}/is", note, "fitted") for key, name, note, _ in _BOUNDS),
             row("The claim recovers, refitted", "bounds/parts/recovered-after/is", role="fitted"),
             *(row(f"{one.what.capitalize()}, refitted", f"refitted/refits/{one.what}/kept", role="control")
@@ -338,7 +338,7 @@ def _end(found: ShortfallFindings, claim: str, where: str) -> str:
         )
     recoded = _recoded(found.own) if clumsy.above_zero and found.own else ""
     harm = ""
-    if split.harms:
+    if split.harm.above_zero:
         harm = f" Besides it does {written(split.harm)} of harm, and what a refit leaves of that counts as wrong too."
     return (
         f"{said}. Of the {written(split.shortfall)} that it falls short, {'; '.join(parts)}.{recoded}{harm}"
