@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import unexplained as ux
 from cells import cell
 from measured import CASES, LEAN, model, record_of, words
+from unexplained.casebook.french_neuron import nearest
 from unexplained.casebook.induction import NESTED, nested
 from unexplained.casebook.induction_emergence import _require_order, _verdict
 from unexplained.cli.app import app
@@ -201,3 +202,12 @@ def test_checkpoints_whose_names_tell_another_order_are_refused():
     for names in (["a-step-20", "a-step-3", "a"], ["a-step20", "b", "a-step20"]):
         with pytest.raises(MeasurementError, match="not the earlier one"):
             _require_order(names)
+
+
+def test_where_no_neuron_looks_french_the_one_with_the_greatest_auroc_is_named():
+    """The first by correlation on the fit part was named, and decided alone."""
+    one, other = Number(value=0.55, low=0.5, high=0.6), Number(value=0.58, low=0.5, high=0.6)
+    none = Number(value=None, refused="it is 0 at every token here")
+    assert nearest({"L1.N60": one, "L1.N126": other, "L1.N0": none}) == "L1.N126 with 0.58"
+    assert nearest({"L1.N60": one, "L1.N2": Number(value=0.75, low=0.7, high=0.8)}) == ""
+    assert "L1.N0, of which it is refused (it is 0" in nearest({"L1.N0": none})

@@ -33,7 +33,7 @@ from unexplained.evaluate import (
     ray_session,
     task_queue,
 )
-from unexplained.evaluate.cluster import RayWorkers, ray_workers
+from unexplained.evaluate.cluster import RayWorkers, WorkerPool, _Member, ray_workers
 from unexplained.evaluate.shipping import Blueprint, pack, parts_of, unpack
 from unexplained.evaluate.task_queue import TaskQueue
 from unexplained.evaluate.work import Task
@@ -253,6 +253,34 @@ def test_where_every_worker_dies_the_unit_is_named_and_all_others_are_kept(
     )  # fmt: skip
     assert again.table.equals(whole.table)
     assert told == [2, 4, 6, 8, 10, 12]
+
+
+def test_what_was_begun_is_waited_for_as_long_as_there_is_a_machine_and_preparation_never(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without Ray: of three workers one died, one measures and is done at the third look, one prepares for ever."""
+    looks: list[str] = []
+
+    def wait(some: list[str], timeout: float) -> tuple[list[str], list[str]]:
+        looks.append(some[0])
+        if some[0] == "prepares":
+            assert timeout == 0, "it may be waiting for a machine that is gone"
+            return [], some
+        return (some, []) if looks.count(some[0]) > 2 else ([], some)
+
+    errors = types.SimpleNamespace(RayError=RuntimeError)
+    ray = types.SimpleNamespace(wait=wait, get=lambda head: f"result of {head}", exceptions=errors)
+    pool, task = object.__new__(WorkerPool), Task(0, ("one",))
+    died, measures, prepares = (_Member(None) for _ in range(3))
+    measures.flight.append(("measures", task))
+    prepares.flight.append(("prepares", None))
+    pool._ray, pool._members = ray, [died, prepares, measures]
+    rooms: list[int] = []
+    monkeypatch.setattr(WorkerPool, "_room", lambda self: rooms.append(1) or 1)
+    assert list(pool._arrived(died, begun=True)) == [(task, "result of measures")]
+    assert len(rooms) == 2
+    measures.flight.append(("other", task))
+    assert list(pool._arrived(died)) == []  # what is not done by now is not waited for
 
 
 @pytest.mark.slow

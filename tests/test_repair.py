@@ -183,6 +183,19 @@ def test_the_head_that_matters_most_is_named_with_those_that_may_as_much() -> No
     assert "which matters most directly, moves" in verdict(["L0.H0", "L0.H2"])
 
 
+def test_of_too_few_documents_it_is_said_that_they_are_those_of_the_predictions_counted() -> None:
+    """Of 8 documents 4 held the predictions: "too few documents (4; it takes 5)" read as if 4 had been given."""
+    sums = np.array([-4.0, -3.0, -4.0, -5.0, 0, 0, 0, 0])
+    roads = {"L0.H0": dict.fromkeys(ROADS, 0 * sums) | {"direct": sums, "total": sums}}
+    found = RoadSums(roads, {"L0.H0": (sums != 0) * 4.0}, roads, np.full(8, 200.0), LEAN)
+    said = found.verdict()
+    assert (
+        "of the 2% of predictions that are counted, too few documents for an interval (4;" in said
+    )
+    whole = RoadSums(roads, {"L0.H0": np.full(8, 4.0)}, roads, np.full(8, 200.0), LEAN)
+    assert "that are counted" not in whole.verdict()
+
+
 def test_soft_caps_and_what_is_no_head_are_refused() -> None:
     capped = tiny_subject("gemma2")
     with pytest.raises(MeasurementError, match="caps its logits"):

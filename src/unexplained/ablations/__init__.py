@@ -170,6 +170,11 @@ REPLACES_FIRST = ("zero", "mean", "position mean")
 """Ablations that replace the first position too; the others keep it by themselves."""
 
 
+def where_first_is_kept(name: str, activations: Activations) -> Activations:
+    """Values that an ablation is fitted to where it leaves the first position: means are over what is replaced."""
+    return without_first(activations) if name in REPLACES_FIRST else activations
+
+
 def without_first(activations: Activations) -> Activations:
     """Values without those at the first position, which is kept (`keeping_first`).
 

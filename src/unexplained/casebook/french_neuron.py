@@ -5,10 +5,11 @@ A file of labels too: `unexplained label MODEL --label french_neuron.py:french -
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import unexplained as ux
+from unexplained.record import Number
 from unexplained.record.blocks import Block
 from unexplained.study import (
     CaseCard,
@@ -95,6 +96,17 @@ def for_vocabulary(words: Sequence[str]) -> list[ux.Explanation]:
     return [french, romance]
 
 
+def nearest(scores: Mapping[str, Number]) -> str:
+    """The neuron with the greatest AUROC, where none looks French; empty where one does."""
+    best = max(scores, key=lambda name: scores[name].value or 0.0)
+    auroc = scores[best]
+    if (auroc.value or 0.0) >= LEAST:
+        return ""
+    if auroc.value is None:
+        return f"{best}, of which it is refused ({auroc.refused})"
+    return f"{best} with {auroc.value:.2f}"
+
+
 @case("french-neuron", CARD, texts=Texts(many=True))
 def french_neuron(
     run: Run,
@@ -127,13 +139,11 @@ def french_neuron(
     found = ux.label.within(on, sites="", label=[french], near=[romance], top=top)
     answer = answer_of("label", found)
     numbers = dict(found.numbers())
-    known = {row.name: numbers[f"scores/scores/{row.name}/0-auroc"] for row in answer.rows if row.role != "twin"}  # fmt: skip
-    best = max(known, key=lambda name: known[name].value or 0.0)
-    if not run.imagined and (known[best].value or 0.0) < LEAST:
-        near = known[best].refused or f"{known[best].value:.2f}"
+    scores = {row.name: numbers[f"scores/scores/{row.name}/0-auroc"] for row in answer.rows if row.role != "twin"}  # fmt: skip
+    if not run.imagined and (near := nearest(scores)):
         raise no_candidates(
-            "french-neuron", subject.name, f"a neuron with an AUROC of {LEAST:.1f}", f"{best} with {near}",
-        )  # fmt: skip
+            "french-neuron", subject.name, f"a neuron with an AUROC of {LEAST:.1f}", near
+        )
     yield Headline(f"French neurons of {subject.name}", found.verdict, found.sheet)
     yield answer
     yield part("label", "The neurons and their label", found)

@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from unexplained.ablations import ABLATIONS, REPLACES_FIRST, Fill, without_first
+from unexplained.ablations import ABLATIONS, Fill, where_first_is_kept
 from unexplained.ablations.matched_noise import gaussian_of, noise
 from unexplained.evaluate import Activations, Edited
 from unexplained.evaluate.conditions import key, tensor_digest
@@ -89,7 +89,7 @@ def with_rest(name: str, claim: Edited, kind: str, left: Activations, seed: int)
     Raises:
         AblationError: There are too few tokens for a covariance.
     """
-    values = without_first(left) if kind in REPLACES_FIRST else left
+    values = where_first_is_kept(kind, left)
     fill = ABLATIONS.get(kind).fit(values, [edit.where for edit in claim.edits], seed)
     # Some fills name the documents alone that their values are of.
     held = [one for _, found in left.batches for one in found.values()]

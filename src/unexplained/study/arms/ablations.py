@@ -12,7 +12,7 @@ from unexplained.ablations import (
     Fill,
     fitted,
     keeping_first,
-    without_first,
+    where_first_is_kept,
 )
 from unexplained.bars.joints import name_of
 from unexplained.hashing import digest
@@ -76,9 +76,7 @@ def panel(run: Run, name: str, groups: Sequence[Sequence[Site]]) -> list[Arm]:
     kind, read = ABLATIONS.get(name), run.observe
     found = fitted(
         kind, run.subject, run.text, groups, run.settings.seed, folder=run.folder, workers=run.workers,
-        read=lambda sites: without_first(read(sites))
-        if name in REPLACES_FIRST
-        else read(sites),
+        read=lambda sites: where_first_is_kept(name, read(sites)),
         progress=partial(run.say, f"fitting {name}"),
     )  # fmt: skip
     if name in REPLACES_FIRST:

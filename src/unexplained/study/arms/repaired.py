@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from unexplained.ablations import ABLATIONS, StandingClaim, Tuned, value_site
@@ -118,7 +118,7 @@ def repaired(
     def fitted(one: StandIn) -> Edited:
         return one.fit(tuple(sites), shape, activations, seed).condition()
 
-    noisy, foreign = (partial(put, activations, seed) for put in (_noisy, _foreign))
+    noisy, foreign = (cache(partial(put, activations, seed)) for put in (_noisy, _foreign))
     wrong = fitted(control.explanation) if control.explanation else None
     frozen = arm(held(silent), role="ablation", says=f"Nothing is claimed, {HELD}.")
 
